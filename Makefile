@@ -1,0 +1,37 @@
+# Everything runs in a virtual environment of its own, made here from any Python 3.11 to 3.13.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The real pictures and weights, where they are at hand: tests that want them skip otherwise.
+export TOPWORK_REAL
+
+.PHONY: setup demo test test-full lint benchmark clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[tensorflow,dev]"
+	touch $@
+
+demo: setup
+	sh docs/demo.sh $(BIN)
+
+test: setup lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-full: setup
+	$(BIN)/python -m pytest -n 2 -m full
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

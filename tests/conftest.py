@@ -1,0 +1,61 @@
+"""What the tests share: a home of their own, small generated pictures, and the real material where it is at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TOPWORK_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory):
+    """One TOPWORK_HOME and one empty KERAS_HOME for the whole session."""
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["TOPWORK_HOME"] = str(folder / "topwork")
+    os.environ["KERAS_HOME"] = str(folder / "keras")
+    return folder
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    """A TOPWORK_HOME for this test alone."""
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def real():
+    """The folder of real pictures and weights."""
+    folder = os.environ.get("TOPWORK_REAL")
+    if not folder:
+        pytest.skip("TOPWORK_REAL is not set: no real pictures and weights at hand")
+    return Path(folder)
+
+
+def picture(colour: tuple[int, int, int], seed: int, side: int = 48) -> Image.Image:
+    """A picture of one colour with seeded patches: classes differ in colour, pictures in patches."""
+    draw = np.random.default_rng(seed)
+    patches = draw.integers(-60, 60, (6, 6, 3)).repeat(side // 6, 0).repeat(side // 6, 1)
+    return Image.fromarray(np.clip(np.array(colour) + patches, 0, 255).astype("uint8"))
+
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
+
+
+def make_folder(path: Path, each: int = 20, side: int = 48) -> Path:
+    """A folder of classes: blue, green and red pictures."""
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (path / name).mkdir(parents=True)
+        for i in range(each):
+            picture(colour, 1000 * number + i, side).save(path / name / f"{i:03}.png")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """60 pictures in three classes; read only."""
+    return make_folder(tmp_path_factory.mktemp("pictures") / "colours")

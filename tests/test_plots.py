@@ -1,0 +1,185 @@
+import doctest
+import logging
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from topwork import plots
+
+ODD = [
+    "花の病気",
+    "🌹 rose",
+    "$5 & $6_a^b",
+    "line\nbreak\x00",
+    "",
+    "\udcff",
+    "Rosa × hybrida 'Madame Alfred Carrière'",
+    "_x",
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings(caplog):
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+        warnings.simplefilter("error")
+        yield
+    assert caplog.records == []
+
+
+def journal(*lengths: int) -> list[dict]:
+    rows = []
+    for phase, epochs in enumerate(lengths, start=1):
+        for epoch in range(epochs + 1):
+            row = {"phase": phase, "epoch": epoch, "cut": f"x@block_{9 - phase}", "seconds": 0.5}
+            row |= {
+                "train_loss": 1.0,
+                "train_accuracy": 0.5,
+                "val_loss": 2.0 - 0.1 * epoch,
+                "val_accuracy": 0.1 * epoch,
+            }
+            rows.append(row | ({"loss": 1.5} if epoch else {}))
+    return rows
+
+
+def lines(figure, panel: int) -> dict:
+    return {line.get_label(): line.get_xydata() for line in figure.axes[panel].lines}
+
+
+def texts(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def read(path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def coloured(path) -> float:
+    """The share of pixels that are not grey."""
+    return float((np.ptp(read(path), axis=-1) > 20).mean())
+
+
+def test_the_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(plots, extraglobs={"np": np}).failed == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["confusion.png", "curves.png", "grid.png"]
+
+
+@pytest.mark.parametrize("lengths", [(1,), (60,), (25, 10, 1)])
+def test_curves_are_drawn_for_any_number_of_epochs(tmp_path, lengths):
+    plots.curves(journal(*lengths), tmp_path / "c.png")
+    assert coloured(tmp_path / "c.png") > 0.001
+
+
+def test_curves_hold_what_the_journal_holds():
+    figure = plots._curves(journal(2))
+    loss, accuracy = lines(figure, 0), lines(figure, 1)
+    np.testing.assert_allclose(loss["validation"][1:], [[0, 2.0], [1, 1.9], [2, 1.8]])
+    np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][2:], [[1, 1.5], [2, 1.5]])
+    np.testing.assert_allclose(accuracy["validation"][1:, 1], [0, 0.1, 0.2])
+    assert set(accuracy) == {"validation", "training", "best: 0.200\n(phase 1, epoch 2)"}
+
+
+def test_a_phase_goes_on_where_the_last_one_ended_with_a_gap_a_border_and_its_cut():
+    figure = plots._curves(journal(3, 2))
+    validation = lines(figure, 0)["validation"]
+    assert validation[:, 0].tolist() == [0, 0, 1, 2, 3, 3, 3, 4, 5]
+    assert np.flatnonzero(np.isnan(validation[:, 1])).tolist() == [0, 5]
+    assert figure.axes[0].get_title("left") == "phase 1: x@block_8\nphase 2: x@block_7"
+    assert texts(figure.axes[0]) == [" 1", " 2"]
+    assert [text.get_position()[0] for text in figure.axes[0].texts] == [0, 3]
+
+
+def test_the_best_epoch_has_the_lowest_validation_loss_and_is_marked_in_both_panels():
+    rows = journal(2, 2)
+    rows[1]["val_loss"] = 0.3
+    figure = plots._curves(rows)
+    np.testing.assert_allclose(lines(figure, 0)["best: 0.300\n(phase 1, epoch 1)"], [[1, 0.3]])
+    np.testing.assert_allclose(lines(figure, 1)["best: 0.100\n(phase 1, epoch 1)"], [[1, 0.1]])
+
+
+def test_curves_without_validation_have_no_best(tmp_path):
+    rows = [{key: value for key, value in row.items() if not key.startswith("val")} for row in journal(3)]
+    plots.curves(rows, tmp_path / "c.png")
+    assert set(lines(plots._curves(rows), 1)) == {"training"}
+
+
+def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
+    rows = journal(3)
+    rows[2] |= {"val_loss": float("nan"), "train_loss": float("inf")}
+    rows[3]["val_loss"] = None
+    plots.curves(rows, tmp_path / "c.png")
+    assert "best: 1.900\n(phase 1, epoch 1)" in lines(plots._curves(rows), 0)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 30, 31, 120])
+def test_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
+    counts = np.eye(classes, dtype=int) * 7
+    plots.confusion(counts, [f"class {i}" for i in range(classes)], tmp_path / "m.png")
+    assert max(read(tmp_path / "m.png").shape) < 1700
+    assert coloured(tmp_path / "m.png") > 0.005
+
+
+def test_confusion_has_true_classes_as_rows_and_counts_in_cells():
+    axes = plots._confusion(np.array([[8, 2], [0, 9]]), ["cat", "dog"]).axes[0]
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "8", (1, 0): "2", (1, 1): "9"}
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
+    assert axes.get_title() == "17 of 19 pictures right"
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.8, 0.2], [0, 1]])
+
+
+def test_above_30_classes_there_are_no_numbers_and_at_most_30_labels():
+    axes = plots._confusion(np.ones((120, 120), int), [f"class {i}" for i in range(120)]).axes[0]
+    assert texts(axes) == []
+    assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["class 0", "class 4", "class 8"]
+    assert len(axes.get_yticks()) == len(axes.get_xticks()) == 30
+
+
+def test_a_class_without_pictures_leaves_its_row_blank(tmp_path):
+    plots.confusion(np.array([[3, 0], [0, 0]]), ["cat", "dog"], tmp_path / "m.png")
+
+
+def test_labels_of_any_text_are_drawn(tmp_path):
+    plots.confusion(np.eye(len(ODD), dtype=int), ODD, tmp_path / "m.png")
+    plots.grid([np.zeros((9, 9, 3), np.uint8)] * len(ODD), ODD, tmp_path / "g.png")
+    plots.curves([row | {"cut": ODD[0]} for row in journal(1)], tmp_path / "c.png")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_no_font_can_draw_is_shown_as_its_code():
+    assert plots._shown("a\udcff\U0010fffe", 20) == "a\\udcff\\U0010fffe"
+    assert plots._shown("Æneas × ж", 20) == "Æneas × ж"
+
+
+def test_long_labels_lose_their_middle():
+    assert plots._shown("abcdefghijklmnopqrstuvwxyz", 10) == "abcdefg…yz"
+    assert plots._shown(" a\n b ", 10) == "a b"
+
+
+def test_grid_shows_each_picture_below_its_title_in_reading_order(tmp_path):
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    pictures = [np.full((40, 40 + 30 * i, 3), colour, np.uint8) for i, colour in enumerate(colours)]
+    plots.grid(pictures, ["red", "green", "blue"], tmp_path / "g.png", columns=2)
+    pixels = read(tmp_path / "g.png")
+    ys, xs = zip(*[np.argwhere((pixels == colour).all(-1)).mean(0) for colour in colours])
+    assert ys[0] < ys[2]
+    assert xs[0] < xs[1]
+    assert [axes.get_title() for axes in plots._grid(pictures, ["red", "green", "blue"], 2).axes] == [
+        "red",
+        "green",
+        "blue",
+    ]
+
+
+def test_plots_load_no_pyplot_and_importing_them_no_matplotlib(tmp_path):
+    code = (
+        "import sys; from topwork.plots import confusion; print('matplotlib' in sys.modules); "
+        "confusion([[1, 0], [0, 1]], ['a', 'b'], sys.argv[1]); print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.png")], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\nFalse\n", "")

@@ -1,0 +1,257 @@
+from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from topwork.dataset import PARTS, Dataset, Row
+from topwork.errors import DatasetError, RecipeError
+from topwork.splits import HOWS, draw
+
+
+def row(name, label="a", split=None, group=None):
+    """A row whose content is told by the digits in *name*: 'x1' and 'y1' are equal pictures."""
+    content = "".join(letter for letter in name if letter.isdigit())
+    return Row(name, sha256(content.encode()).hexdigest(), label, split, group)
+
+
+def rows(count, labels="ab"):
+    return tuple(row(f"p{i}", labels[i % len(labels)]) for i in range(count))
+
+
+def parts(dataset):
+    return {row.path: row.split for row in dataset.rows}
+
+
+def of(*given_rows):
+    return Dataset("/d", given_rows)
+
+
+contents, labels, groups = st.integers(0, 30), st.sampled_from("abc"), st.sampled_from([None, None, "g", "h", "i", "j"])
+some_rows = st.lists(st.tuples(contents, labels, groups), max_size=40).map(
+    lambda drawn: tuple(
+        row(f"{'x' * (k + 1)}{content}", label, None, group) for k, (content, label, group) in enumerate(drawn)
+    )
+)
+shares = st.sampled_from(
+    [(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.9, 0.0, 0.1), (0.7, 0.3, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)]
+)
+
+
+def draws(given_rows, *options):
+    """The draw, or `None` where a stratified one is refused."""
+    try:
+        return draw(of(*given_rows), *options)
+    except DatasetError:
+        return None
+
+
+@given(given_rows=some_rows, shares=shares, how=st.sampled_from(HOWS), seed=st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_every_row_gets_a_part_with_a_share_and_nothing_else_changes(given_rows, shares, how, seed):
+    drawn = draws(given_rows, shares, how, seed)
+    if drawn is not None:
+        assert tuple(replace(row, split=None) for row in drawn.rows) == given_rows
+        assert {row.split for row in drawn.rows} <= {part for part, share in zip(PARTS, shares) if share}
+        assert drawn == draws(given_rows, shares, how, seed)
+
+
+@given(
+    given_rows=some_rows,
+    how=st.sampled_from(HOWS),
+    seed=st.integers(0, 3),
+    given_parts=st.lists(st.sampled_from([None, *PARTS])),
+)
+@settings(max_examples=200, deadline=None)
+def test_equal_contents_and_groups_share_a_part(given_rows, how, seed, given_parts):
+    given_rows = (
+        tuple(replace(row, split=part) for row, part in zip(given_rows, given_parts)) + given_rows[len(given_parts) :]
+    )
+    drawn = draws(given_rows, (0.5, 0.25, 0.25), how, seed)
+    for key in ("digest", "group"):
+        found = {(getattr(row, key), row.split) for row in (drawn.rows if drawn else ()) if getattr(row, key)}
+        assert max(Counter(value for value, _ in found).values(), default=1) == 1
+
+
+@given(given_rows=some_rows, more=some_rows, seed=st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_a_hash_draw_never_moves_a_picture_when_others_come(given_rows, more, seed):
+    ungrouped = tuple(replace(row, group=None) for row in given_rows)
+    later = tuple(replace(row, path="later" + row.path, group=None) for row in more)
+    before, after = parts(draw(of(*ungrouped), seed=seed)), parts(draw(of(*later, *ungrouped), seed=seed))
+    assert {path: after[path] for path in before} == before
+
+
+@given(given_rows=some_rows, more=some_rows, seed=st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_what_joining_groups_moves_is_told(given_rows, more, seed):
+    before = parts(draw(of(*given_rows), seed=seed))
+    after = draw(of(*given_rows, *(replace(row, path="later" + row.path) for row in more)), seed=seed)
+    moved = {path for path, part in before.items() if parts(after)[path] != part}
+    assert not moved or any(
+        note.startswith("Moved, as equal pictures and groups share a part:") for note in after.notes
+    )
+
+
+@given(
+    counts=st.lists(st.integers(2, 40), min_size=1, max_size=6),
+    shares=st.tuples(st.integers(0, 10), st.integers(0, 10), st.integers(1, 10)),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_stratified_draw_is_exact_in_each_class(counts, shares, seed):
+    shares = [share / sum(shares) for share in shares]
+    labels = "".join(label * count for label, count in zip("abcdef", counts))
+    given_rows = tuple(row(f"p{i}", label) for i, label in enumerate(labels))
+    drawn = draw(of(*given_rows), shares, "stratified", seed)
+    for label, count in zip("abcdef", counts):
+        for part, share in zip(PARTS, shares):
+            assert abs(drawn.counts()[label][part] - count * share) < 1 - 1e-9
+    for part, share in zip(PARTS, shares):
+        assert abs(len(drawn.part(part)) - len(given_rows) * share) < 2
+
+
+def test_small_classes_take_turns_in_a_stratified_draw():
+    drawn = draw(of(*rows(20, "abcd")), how="stratified")
+    assert [len(drawn.part(part)) for part in PARTS] == [16, 2, 2]
+
+
+def test_a_stratified_draw_keeps_its_shares_with_groups():
+    grouped = tuple(replace(row, group=f"g{i // 5}") for i, row in enumerate(rows(200)))
+    drawn = draw(of(*grouped), how="stratified")
+    assert [len(drawn.part(part)) for part in PARTS] == [160, 20, 20]
+
+
+def test_the_shares_of_a_hash_draw_are_right_within_its_scatter():
+    drawn = draw(of(*rows(4000)))
+    assert [len(drawn.part(part)) for part in PARTS] == pytest.approx([3200, 400, 400], abs=60)
+    assert drawn.notes == ()
+
+
+def test_another_seed_gives_another_draw():
+    assert parts(draw(of(*rows(50)), seed=0)) != parts(draw(of(*rows(50)), seed=1))
+    first, second = (parts(draw(of(*rows(50)), how="stratified", seed=seed)) for seed in (0, 1))
+    assert first != second
+
+
+def test_a_hash_draw_is_the_same_today_as_ever():
+    drawn = draw(of(*rows(12)))
+    assert [i for i, row in enumerate(drawn.rows) if row.split != "train"] == [1, 4, 11]
+
+
+def test_last_takes_the_rows_as_they_stand():
+    drawn = draw(of(*rows(20)), how="last")
+    assert [row.split for row in drawn.rows] == ["train"] * 16 + ["val"] * 2 + ["test"] * 2
+    assert [row.split for row in draw(of(*rows(5)), how="last").rows] == ["train"] * 4 + ["test"]
+
+
+def test_given_parts_stay_and_no_other_is_drawn():
+    given_rows = tuple(replace(row, split="test" if i % 3 == 0 else "train") for i, row in enumerate(rows(30)))
+    drawn = draw(of(*given_rows))
+    assert drawn.rows == given_rows
+    assert drawn.notes == ()
+
+
+def test_rows_without_a_part_are_drawn_beside_given_ones():
+    drawn = draw(
+        of(*(replace(row, split="val") for row in rows(10)), *(row(f"q{i}", "ab"[i % 2]) for i in range(100, 400)))
+    )
+    assert [row.split for row in drawn.rows[:10]] == ["val"] * 10
+    assert {row.split for row in drawn.rows[10:]} == set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stays"), [("train", "test", "test"), ("val", "train", "val"), ("test", "val", "test")]
+)
+def test_a_content_in_two_given_parts_goes_to_the_stronger(first, second, stays):
+    drawn = draw(of(row("x1", split=first), row("y1", split=second)))
+    moved, was = ("x1", first) if second == stays else ("y1", second)
+    assert parts(drawn) == {"x1": stays, "y1": stays}
+    assert drawn.notes[0] == f"Moved, as equal pictures and groups share a part: {moved!r} from {was} to {stays}."
+
+
+def test_a_group_in_two_given_parts_goes_to_the_stronger():
+    drawn = draw(of(row("x1", split="train", group="g"), row("x2", split="test", group="g"), row("x3", split="train")))
+    assert [row.split for row in drawn.rows] == ["test", "test", "train"]
+
+
+def test_groups_with_a_common_picture_are_joined_and_that_is_told():
+    apart = {
+        "g": [row(f"x{i}", "ab"[i % 2], group="g") for i in (1, 2)],
+        "h": [row(f"x{i}", "ab"[i % 2], group="h") for i in (3, 4)],
+    }
+    seed = next(
+        s for s in range(50) if len({row.split for row in draw(of(*apart["g"], *apart["h"]), seed=s).rows}) == 2
+    )
+    before = parts(draw(of(*apart["g"], *apart["h"]), seed=seed))
+    drawn = draw(of(*apart["g"], *apart["h"], row("y2", group="h")), seed=seed)
+    assert {row.split for row in drawn.rows} == {before["x1"]}
+    change = f"from {before['x3']} to {before['x1']}"
+    assert drawn.notes[:2] == (
+        f"Moved, as equal pictures and groups share a part: 'x3' {change}, 'x4' {change}, 'y2' {change}.",
+        "Joined, as these groups have a picture in common: 'g' and 'h'.",
+    )
+
+
+def test_of_many_moves_a_few_are_named():
+    given_rows = [row(f"{'x' * k}1", split="train") for k in range(1, 7)]
+    drawn = draw(of(*given_rows, row("y1", split="test")))
+    told = "'x1' from train to test, 'xx1' from train to test, 'xxx1' from train to test and 3 more."
+    assert drawn.notes[0] == f"Moved, as equal pictures and groups share a part: {told}"
+
+
+def test_an_empty_part_is_told_with_the_way_out():
+    one = draw(of(*rows(2)), (0.5, 0.5, 0.0), seed=7)
+    assert {row.split for row in one.rows} == {"train"}
+    assert one.notes == ('The val part is empty: draw = "stratified" gives each class its exact shares.',)
+    few = draw(of(*rows(4)), (0.9, 0.0, 0.1), how="stratified")
+    assert few.notes == ("The test part is empty: add pictures or raise its share.",)
+
+
+def test_classes_that_a_part_lacks_are_told():
+    drawn = draw(
+        of(
+            *(
+                row(f"x{i}", label, split)
+                for i, (label, split) in enumerate([("a", "train"), ("b", "train"), ("b", "test"), ("c", "test")])
+            )
+        )
+    )
+    assert drawn.notes == (
+        "Classes without a picture in the train part, which are not learned: 'c'.",
+        "Classes without a picture in the test part, which are not tested: 'a'.",
+    )
+
+
+def test_notes_that_were_there_stay():
+    assert draw(Dataset("/d", rows(100), notes=("before",)), how="stratified").notes == ("before",)
+
+
+def test_a_stratified_draw_refuses_a_class_of_one_picture():
+    with pytest.raises(DatasetError) as error:
+        draw(of(*rows(10), row("x99", "lonely")), how="stratified")
+    assert str(error.value) == (
+        "class 'lonely' has one picture: a stratified draw needs two of each class at least. "
+        'Add pictures, leave the class out, or set draw = "hash".'
+    )
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.1), (0.8, 0.1, 0.2), (1.1, -0.1, 0.0)])
+def test_shares_that_are_none_are_refused(shares):
+    with pytest.raises(RecipeError) as error:
+        draw(of(*rows(4)), shares)
+    given_as = ", ".join(map(str, shares)).replace("0.0", "0")
+    assert str(error.value) == (
+        f"split = ({given_as}): expected the shares of train, val and test, none below 0, with the sum 1, "
+        "as in (0.8, 0.1, 0.1)."
+    )
+
+
+def test_an_unknown_way_to_draw_is_refused():
+    with pytest.raises(RecipeError) as error:
+        draw(of(*rows(4)), how="stratify")
+    assert (
+        str(error.value) == "draw = 'stratify': expected 'hash' or 'stratified' or 'last'; did you mean 'stratified'?."
+    )

@@ -1,0 +1,69 @@
+"""topwork: cut a pretrained network anywhere; below the cut runs once per picture, above is trained.
+
+Example:
+    >>> import topwork as tw
+    >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
+    >>> predictor = run.export("flowers.onnx")  # doctest: +SKIP
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from topwork.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from topwork.cut import Cut
+    from topwork.dataset import Dataset, Row
+    from topwork.errors import TopworkError
+    from topwork.extract import activations, cuts
+    from topwork.halves import halves
+    from topwork.network import cuts
+    from topwork.predict import Guess, Predictor
+    from topwork.readers import read
+    from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
+    from topwork.run import Run
+    from topwork.train import train
+
+_WHERE = {
+    "cut": ("Cut",),
+    "dataset": ("Dataset", "Row"),
+    "errors": ("TopworkError",),
+    "extract": ("activations",),
+    "halves": ("halves",),
+    "network": ("cuts",),
+    "predict": ("Guess", "Predictor"),
+    "readers": ("read",),
+    "recipe": ("Backbone", "Data", "Head", "Phase", "Recipe", "Training"),
+    "run": ("Run",),
+    "train": ("train",),
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = ["Backbone", "Cut", "Data", "Dataset", "Guess", "Head", "Phase", "Predictor", "Recipe", "Row", "Run"]
+__all__ += ["TopworkError", "Training", "__version__", "activations", "cuts", "halves", "read", "train"]
+
+
+class _Package(ModuleType):
+    """Importing a submodule sets it as an attribute of its package; ``tw.train`` must stay the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: ``import topwork`` loads no Keras."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'topwork' has no attribute {name!r}")
+    value = getattr(import_module(f"topwork.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,81 @@
+"""From the words of ``topwork train`` to a recipe."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from topwork import pretrained
+from topwork.cut import Cut
+from topwork.errors import UsageError
+from topwork.recipe import Backbone, Recipe
+from topwork.talk import say
+
+
+def recipe(
+    file: Path | None,
+    cuts: list[str],
+    epochs: list[int],
+    rates: list[float],
+    head: str | None,
+    weights: str | None,
+    size: int | None,
+    settings: list[str],
+) -> Recipe:
+    """The recipe of a file or of defaults, with what the command line changes.
+
+    Raises:
+        UsageError: words that do not go together.
+        RecipeError, CutError: values that are wrong.
+    """
+    table = Recipe.load(file).as_mapping() if file else {"phase": []}
+    if cuts:
+        phases = [{"cut": cut} for cut in cuts]
+        table["phase"] = _spread(_spread(phases, "epochs", epochs), "rate", rates)
+    elif epochs or rates or not file:
+        table["phase"] = _spread(_spread(table["phase"] or [_default(table, weights)], "epochs", epochs), "rate", rates)
+    if head:
+        table["head"] = {**table.get("head", {}), "kind": head}
+    _backbone(table, weights, size)
+    return Recipe.from_mapping(table).with_settings(dict(map(_setting, settings)))
+
+
+def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:
+    """One phase at the end of the backbone that is best at hand."""
+    backbone, why = (Backbone("mobilenet_v2", weights), "") if weights else pretrained.default()
+    if why:
+        say(why)
+    table["backbones"] = {backbone.name: {"weights": backbone.weights}}
+    return {"cut": f"{backbone.name}@pool"}
+
+
+def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[dict[str, Any]]:
+    """Give the k-th phase the k-th value; one value serves all."""
+    if not values:
+        return phases
+    values = values * len(phases) if len(values) == 1 else values
+    if len(values) != len(phases):
+        raise UsageError(f"{len(values)} values of --{key} for {len(phases)} phases: expected one, or one for each --cut.")
+    return [{**phase, key: value} for phase, value in zip(phases, values)]
+
+
+def _backbone(table: dict[str, Any], weights: str | None, size: int | None) -> None:
+    given = {key: value for key, value in (("weights", weights), ("size", size)) if value is not None}
+    names = {term.backbone for phase in table["phase"] for term in Cut.parse(phase["cut"]).terms}
+    if given and len(names) > 1:
+        raise UsageError(f"--weights and --size are for one backbone, and the cuts name {len(names)}: use a recipe.")
+    for name in names if given else ():
+        backbones = table.setdefault("backbones", {})
+        backbones[name] = {**backbones.get(name, {}), **given}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``, the value as TOML, or as text where it is none."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text!r}: expected KEY=VALUE, as in --set phase.1.rate=1e-4.")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+

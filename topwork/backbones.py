@@ -1,0 +1,236 @@
+"""The backbones: every functional network of ``keras.applications`` as one table, and your own.
+
+The table needs no Keras; `build` does.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.errors import BackboneError, UnknownBackbone, nearest
+from topwork.recipe import Backbone
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One network of ``keras.applications``.
+
+    Args:
+        name: topwork's name; it never changes.
+        builder: the function's name in ``keras.applications``.
+        module: the module that holds its ``preprocess_input``.
+        size: the default side of its input, in pixels.
+        scale: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR less mean), ``"torch"`` (standardised), ``"none"`` (scaled inside).
+        file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` in pixels.
+        paper: where the network was described.
+        alpha: the width multiplier, for MobileNets.
+    """
+
+    name: str
+    builder: str
+    module: str
+    size: int
+    scale: str
+    file: str
+    paper: str
+    alpha: float | None = None
+
+    @property
+    def licence(self) -> str:
+        """Keras publishes these files under Apache-2.0; VGG's and ResNet's first owners add a licence of their own."""
+        return _LICENCES.get(self.module, "Apache-2.0")
+
+
+_LICENCES = {"vgg16": "CC-BY-4.0", "vgg19": "CC-BY-4.0", "resnet": "MIT", "densenet": "BSD-3-Clause", "convnext": "MIT"}
+
+_TF = "_weights_tf_dim_ordering_tf_kernels"
+
+
+def _table() -> Iterator[Record]:
+    yield Record("xception", "Xception", "xception", 299, "tf", f"xception{_TF}_notop.h5", "arXiv:1610.02357")
+    for n in (16, 19):
+        yield Record(f"vgg{n}", f"VGG{n}", f"vgg{n}", 224, "caffe", f"vgg{n}{_TF}_notop.h5", "arXiv:1409.1556")
+    for n in (50, 101, 152):
+        yield Record(f"resnet{n}", f"ResNet{n}", "resnet", 224, "caffe", f"resnet{n}{_TF}_notop.h5", "arXiv:1512.03385")
+    for n in (50, 101, 152):
+        file = f"resnet{n}v2{_TF}_notop.h5"
+        yield Record(f"resnet{n}_v2", f"ResNet{n}V2", "resnet_v2", 224, "tf", file, "arXiv:1603.05027")
+    file = f"inception_v3{_TF}_notop.h5"
+    yield Record("inception_v3", "InceptionV3", "inception_v3", 299, "tf", file, "arXiv:1512.00567")
+    file = f"inception_resnet_v2{_TF}_notop.h5"
+    yield Record("inception_resnet_v2", "InceptionResNetV2", "inception_resnet_v2", 299, "tf", file, "arXiv:1602.07261")
+    for alpha in (1.0, 0.25, 0.5, 0.75):
+        text = f"{alpha:g}".replace(".", "_").replace("0_25", "2_5").replace("0_5", "5_0").replace("0_75", "7_5")
+        file = f"mobilenet_{'1_0' if alpha == 1 else text}_{{side}}_tf_no_top.h5"
+        yield Record(_wide("mobilenet", alpha), "MobileNet", "mobilenet", 224, "tf", file, "arXiv:1704.04861", alpha)
+    for alpha in (1.0, 0.35, 0.5, 0.75, 1.3, 1.4):
+        file = f"mobilenet_v2{_TF}_{alpha}_{{side}}_no_top.h5"
+        yield Record(
+            _wide("mobilenet_v2", alpha), "MobileNetV2", "mobilenet_v2", 224, "tf", file, "arXiv:1801.04381", alpha
+        )
+    for size in ("small", "large"):
+        file = f"weights_mobilenet_v3_{size}_224_1.0_float_no_top_v2.h5"
+        builder = f"MobileNetV3{size.capitalize()}"
+        yield Record(f"mobilenet_v3_{size}", builder, "mobilenet_v3", 224, "none", file, "arXiv:1905.02244")
+    for n in (121, 169, 201):
+        file = f"densenet{n}{_TF}_notop.h5"
+        yield Record(f"densenet{n}", f"DenseNet{n}", "densenet", 224, "torch", file, "arXiv:1608.06993")
+    for size, side in (("mobile", 224), ("large", 331)):
+        file = f"nasnet_{size}_no_top.h5"
+        yield Record(f"nasnet_{size}", f"NASNet{size.capitalize()}", "nasnet", side, "tf", file, "arXiv:1707.07012")
+    for n, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600)):
+        file = f"efficientnetb{n}_notop.h5"
+        yield Record(f"efficientnet_b{n}", f"EfficientNetB{n}", "efficientnet", side, "none", file, "arXiv:1905.11946")
+    for name, side in (("B0", 224), ("B1", 240), ("B2", 260), ("B3", 300), ("S", 384), ("M", 480), ("L", 480)):
+        file = f"efficientnetv2-{name.lower()}_notop.h5"
+        builder = f"EfficientNetV2{name}"
+        yield Record(
+            f"efficientnet_v2_{name.lower()}", builder, "efficientnet_v2", side, "none", file, "arXiv:2104.00298"
+        )
+    for size in ("tiny", "small", "base", "large", "xlarge"):
+        builder = "ConvNeXtXLarge" if size == "xlarge" else f"ConvNeXt{size.capitalize()}"
+        yield Record(
+            f"convnext_{size}", builder, "convnext", 224, "none", f"convnext_{size}_notop.h5", "arXiv:2201.03545"
+        )
+
+
+def _wide(name: str, alpha: float) -> str:
+    return name if alpha == 1 else f"{name}_{round(alpha * 100):03d}"
+
+
+TABLE: dict[str, Record] = {record.name: record for record in _table()}
+"""Every named backbone, by name."""
+
+
+def record(name: str) -> Record:
+    """The record of a named backbone.
+
+    Raises:
+        UnknownBackbone: no backbone has that name.
+    """
+    if name not in TABLE:
+        raise UnknownBackbone(f"no backbone {name!r}{nearest(name, TABLE) or '.'} 'topwork backbones' lists them all.")
+    return TABLE[name]
+
+
+def size(backbone: Backbone) -> int:
+    """The side in pixels of the square that pictures are brought to."""
+    if backbone.size:
+        return backbone.size
+    if backbone.model:
+        raise BackboneError(
+            f"no size is set for your own network {backbone.name!r}: set backbones.{backbone.name}.size."
+        )
+    return record(backbone.name).size
+
+
+def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
+    """Build the network as Keras gives it, without classifier: float pixels in its own scale in, mostly a map out.
+
+    Args:
+        backbone: which network, at which size.
+        weights: the file to load; ``None`` leaves initial values (of your own network: those of its file).
+
+    Raises:
+        BackboneError: Keras cannot build the network at that size, or cannot load your own.
+    """
+    with fresh_names():
+        if backbone.model:
+            return _own(backbone.model)
+        network = _official(record(backbone.name), size(backbone))
+        if weights:
+            _load(network, weights, backbone)
+        return network
+
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+SCALES: dict[str, dict[str, Any]] = {
+    "tf": {"scale": 1 / 127.5, "offset": -1.0},
+    "caffe": {"scale": 1.0, "offset": [-103.939, -116.779, -123.68]},
+    "torch": {"scale": [1 / (255 * s) for s in _STD], "offset": [-m / s for m, s in zip(_MEAN, _STD)]},
+    "none": {"scale": 1.0},
+    "unit": {"scale": 1 / 255},
+    "bgr_unit": {"scale": 1 / 255},
+}
+"""Pixel scales as ``keras.layers.Rescaling``: the modes of Keras' ``imagenet_utils.preprocess_input``, and two more."""
+
+
+def scaled(pixels: Any, scale: str) -> Any:
+    """Bring uint8 RGB pixels ``[..., 3]`` to a network's own scale (a key of `SCALES`); symbolic tensors or arrays."""
+    import keras
+
+    turned = keras.ops.flip(pixels, axis=-1) if scale in ("caffe", "bgr_unit") else pixels
+    return keras.layers.Rescaling(**SCALES[scale], name="scale")(turned)
+
+
+def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
+    try:
+        network.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BackboneError(f"the weights {str(weights)!r} do not fit {backbone.name}: {reason}") from None
+
+
+def scale(backbone: Backbone) -> str:
+    """Which pixel scale stands in front of the network: a key of `SCALES`."""
+    if backbone.scale != "own":
+        return backbone.scale
+    return "none" if backbone.model else record(backbone.name).scale
+
+
+def _official(entry: Record, side: int) -> "keras.Model":
+    import keras
+
+    builder = getattr(keras.applications, entry.builder)
+    options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
+    # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
+    weights = "imagenet" if entry.module == "efficientnet" else None
+    try:
+        with _without_download():
+            return builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
+    except ValueError as error:
+        raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def _without_download() -> Iterator[None]:
+    """Build "imagenet" structures and leave the loading of their weights to us."""
+    from unittest.mock import patch
+
+    import keras
+    from keras.src.utils import file_utils
+
+    with patch.object(file_utils, "get_file"), patch.object(keras.Model, "load_weights"):
+        yield
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let Keras count automatic layer names from zero, as a fresh process does, and give its counters back after."""
+    from collections import defaultdict
+
+    from keras.src.backend.common import global_state
+
+    key = "object_name_uids"
+    before = global_state.get_global_attribute(key, defaultdict(int))
+    global_state.set_global_attribute(key, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(key, before)
+
+
+def _own(path: str) -> "keras.Model":
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BackboneError(f"cannot load the network {path!r}: {reason}") from None

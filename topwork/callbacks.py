@@ -1,0 +1,122 @@
+"""What happens at the end of each epoch: scores in inference mode, the journal, the best weights, early stopping."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from topwork.part import Part
+from topwork.metrics import cross_entropy
+from topwork.recipe import Phase
+from topwork.talk import Bar
+
+Line = dict[str, Any]
+
+SCORING_BATCH = 128
+
+
+def logits(model: keras.Model, part: Part) -> np.ndarray:
+    """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
+
+    The last batch is filled up, so that one shape alone is traced.
+    """
+    size = min(SCORING_BATCH, max(1, len(part)))
+    found = []
+    for rows in part.batches(size):
+        inputs = part.take(np.resize(rows, size))
+        outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+        found.append(np.asarray(outputs)[: len(rows)])
+    return np.concatenate(found)
+
+
+def score(model: keras.Model, part: Part) -> tuple[float, float]:
+    """Unweighted cross-entropy and accuracy of *part* in inference mode."""
+    outputs = logits(model, part)
+    return cross_entropy(part.labels, outputs), float((outputs.argmax(1) == part.labels).mean())
+
+
+class Keeper(keras.callbacks.Callback):
+    """Scores each epoch, writes the journal, keeps the best weights and stops early (law 7).
+
+    Args:
+        parts: the training sample and, where there is one, the validation part.
+        values: gives a copy of the weights that may change.
+        note: takes one line of the journal.
+        about: what every line of this phase says (phase and cut).
+        patience: epochs without a better validation loss before the phase stops; 0: never.
+    """
+
+    def __init__(
+        self, parts: dict[str, Part], values: Callable[[], Any], note: Callable[[Line], None], about: Line, patience: int
+    ) -> None:
+        super().__init__()
+        self._parts, self._values, self._note, self._about, self._patience = parts, values, note, about, patience
+        self.best_loss, self.best_epoch, self.best = np.inf, 0, None
+        self.diverged, self.epochs = False, 0
+        self._begun = time.perf_counter()
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation part to judge by."""
+        return "val" in self._parts
+
+    @property
+    def seconds(self) -> float:
+        """Since the phase began."""
+        return time.perf_counter() - self._begun
+
+    def begin(self) -> None:
+        """Score the incoming weights as epoch 0."""
+        self._close(0, time.perf_counter(), {})
+
+    def on_epoch_begin(self, epoch: int, logs: Line | None = None) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+        """Score, note, keep, stop; users' callbacks after this one find the scores in *logs*."""
+        self.epochs = epoch + 1
+        line = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
+        if logs is not None:
+            logs.update({k: v for k, v in line.items() if k.startswith(("val_", "train_"))})
+        waited = epoch + 1 - self.best_epoch if self._patience and "val_loss" in line else 0
+        if self.diverged or (waited and waited >= self._patience):
+            self.model.stop_training = True
+
+    def _close(self, epoch: int, start: float, line: Line) -> Line:
+        for name, part in self._parts.items():
+            line[f"{name}_loss"], line[f"{name}_accuracy"] = score(self.model, part)
+        self.diverged = not all(np.isfinite(value) for value in line.values())
+        self._note({**self._about, "epoch": epoch, **_json(line), "seconds": round(time.perf_counter() - start, 4)})
+        loss = line.get("val_loss", -float(epoch))
+        if self.best is None or (loss < self.best_loss and not self.diverged):
+            self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
+        return line
+
+
+class Shown(keras.callbacks.Callback):
+    """Shows the epochs of a phase as a bar."""
+
+    def __init__(self, number: int, phase: Phase) -> None:
+        super().__init__()
+        self._bar, self._total = Bar(f"phase {number}", "epochs"), phase.epochs
+
+    def on_train_begin(self, logs: Line | None = None) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+        """Move it."""
+        loss = (logs or {}).get("val_loss")
+        self._bar.update(epoch + 1, self._total, note="" if loss is None else f"validation loss {loss:.3f}")
+
+    def on_train_end(self, logs: Line | None = None) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+
+def _json(line: Line) -> Line:
+    """JSON knows no NaN."""
+    return {key: value if np.isfinite(value) else None for key, value in line.items()}

@@ -1,0 +1,91 @@
+"""The grammar of cuts: ``backbone@place``, ``backbone@place..end``, ``[picture]``, and sums of them.
+
+    cut   = term { "+" term }
+    term  = backbone "@" place [ ".." end ] [ "[" picture "]" ]
+    place = a layer's name | "pool" | "input" | a number n (``layers[:n]`` are frozen)
+
+A cut is a value; whether its places exist is known only to a `topwork.graph.Graph`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from topwork.errors import CutError
+
+Place = str | int
+
+POOL = "pool"
+INPUT = "input"
+
+_TERM = re.compile(r"(?P<backbone>\w+)@(?P<places>[^@+\[\]\s]+)(?:\[(?P<picture>[^\[\]]+)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One backbone, frozen up to ``place``, trained from there to ``end``; ``picture`` names a column of the dataset.
+
+    >>> str(Term("inception_v3", 249))
+    'inception_v3@249'
+    """
+
+    backbone: str
+    place: Place
+    end: Place = POOL
+    picture: str | None = None
+
+    def __str__(self) -> str:
+        end = "" if self.end == POOL else f"..{self.end}"
+        return f"{self.backbone}@{self.place}{end}" + (f"[{self.picture}]" if self.picture else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A sum of terms, in the order written.
+
+    >>> cut = Cut.parse("x@mixed5..mixed5 + y@pool[side]")
+    >>> cut.terms[1]
+    Term(backbone='y', place='pool', end='pool', picture='side')
+    >>> str(cut)
+    'x@mixed5..mixed5 + y@pool[side]'
+    """
+
+    terms: tuple[Term, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.terms))
+
+    @classmethod
+    def parse(cls, text: str) -> "Cut":
+        """Read a cut as it is written.
+
+        Raises:
+            CutError: *text* does not follow the grammar.
+        """
+        return cls(tuple(_term(part.strip(), text) for part in text.split("+")))
+
+    @property
+    def only(self) -> Term:
+        """The single term of a cut that is no sum.
+
+        Raises:
+            CutError: the cut has several terms.
+        """
+        if len(self.terms) > 1:
+            raise CutError(f"cannot use the sum {str(self)!r} here: one backbone and one place were expected.")
+        return self.terms[0]
+
+
+def _term(part: str, whole: str) -> Term:
+    match = _TERM.fullmatch(part)
+    places = match["places"].split("..") if match else []
+    if not match or len(places) > 2 or not all(places):
+        raise CutError(
+            f"cannot read {part!r} in the cut {whole!r}: expected BACKBONE@PLACE or BACKBONE@PLACE..END, "
+            "as in 'mobilenet_v2@pool' or 'resnet50@conv4_block6_out'."
+        )
+    place, end = map(_place, places if len(places) == 2 else (places[0], POOL))
+    return Term(match["backbone"], place, end, match["picture"])
+
+
+def _place(word: str) -> Place:
+    return int(word) if word.isdecimal() else word

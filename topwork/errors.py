@@ -1,0 +1,94 @@
+"""Every error that topwork raises, as one tree.
+
+    TopworkError                    exit status 1: the data or the model fails a check
+    ├── DatasetError                no pictures, one class, bad CSV, clashing labels
+    │   └── PictureError            one picture cannot be read (named, then left out)
+    ├── UsageError                  exit status 2: a word that topwork does not know
+    │   ├── UnknownBackbone         a backbone's name
+    │   ├── CutError                a cut that cannot be parsed, resolved or trained
+    │   └── RecipeError             a recipe's key or value
+    ├── BackboneError               a network that cannot be cut
+    ├── RunError                    a run folder that exists, or is none
+    ├── ExportError                 an exported file that answers otherwise, or is none
+    ├── MissingExtra                a package that is not installed
+    └── MachineError                exit status 3: disk, memory, network
+        ├── StoreError              a store that is damaged or of another version
+        └── WeightsError            weights that are not at hand and cannot be fetched
+
+A message says what happened to which value, what was expected, and how to mend it.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TopworkError(Exception):
+    """Root of the tree; ``exit_status`` is what the command line returns."""
+
+    exit_status = 1
+
+
+class DatasetError(TopworkError):
+    """The data as a whole cannot be used."""
+
+
+class PictureError(DatasetError):
+    """One picture cannot be read; its message is the reason alone."""
+
+
+class UsageError(TopworkError):
+    """A word that topwork does not know, or words that do not go together."""
+
+    exit_status = 2
+
+
+class UnknownBackbone(UsageError):
+    """No backbone has that name."""
+
+
+class CutError(UsageError):
+    """A cut that cannot be parsed, resolved or trained."""
+
+
+class RecipeError(UsageError):
+    """A recipe's key or value is wrong."""
+
+
+class BackboneError(TopworkError):
+    """A network that cannot be cut, with the reason."""
+
+
+class RunError(TopworkError):
+    """A run folder that exists already, or a folder that is no run."""
+
+
+class ExportError(TopworkError):
+    """An exported file that answers otherwise than the model, or is none of ours."""
+
+
+class MissingExtra(TopworkError):
+    """A package that is needed is not installed."""
+
+
+class MachineError(TopworkError):
+    """Disk, memory or network: what the machine cannot give."""
+
+    exit_status = 3
+
+
+class StoreError(MachineError):
+    """A store that is damaged, full, or of another version."""
+
+
+class WeightsError(MachineError):
+    """Weights that are not at hand and cannot be fetched."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the choice nearest to *word*, else ``""``.
+
+    >>> nearest("resnet55", ["resnet50", "vgg16"])
+    "; did you mean 'resnet50'?"
+    """
+    close = get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,189 @@
+"""Evaluation: what the shipped model, flat and in float32, says of pictures that it was not trained on.
+
+The trunk runs in float32 (the same converted file that filled the store), the top in Keras. What the store's own
+activations (bfloat16, kept as float16) would have said is measured beside it.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork import lean, metrics, plots
+from topwork.part import Part
+from topwork.cut import Cut
+from topwork.dataset import PARTS, Dataset, Row
+from topwork.errors import DatasetError
+from topwork.extract import Extraction, Wanted, failures
+from topwork.folder import Folder
+from topwork.network import Network, restore
+from topwork.readers import read
+from topwork.talk import Watch, duration, say
+
+SAMPLE = 2000
+"""Pictures that an evaluation takes at most; a seeded sample where there are more."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of some rows: their labels' positions, and probabilities float64 ``[rows, classes]``."""
+
+    rows: tuple[Row, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
+    """Measure a finished run.
+
+    Args:
+        folder: the run.
+        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data with the same
+            classes, all of which is measured.
+
+    Returns:
+        What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
+        ``None``) and ``left_out`` (path and reason of each).
+
+    Raises:
+        DatasetError: the part is empty, or the data has a class that the run does not know.
+    """
+    own = folder.data()
+    inside = isinstance(what, str) and what in PARTS
+    data = own if inside else _other(what, own.classes)
+    rows = own.part(str(what)) if inside else data.rows
+    if not rows:
+        raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
+    wanted = _exact(folder, sampled(rows, SAMPLE))
+    with Watch() as watch, Extraction(data, [wanted], watch.report) as extraction:
+        lean.import_keras()
+        network = restore(folder)
+        extraction.wait(0)
+    answers = _answers(network, wanted, own.classes)
+    bad = failures(wanted)
+    return {
+        "part": what if inside else "data",
+        **metrics.measure(answers.labels, answers.probabilities, own.classes),
+        "sample": _sample(wanted, rows),
+        "left_out": {row.path: bad[row.digest] for row in wanted.rows if row.digest in bad},
+    }
+
+
+def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
+    """A seeded sample of at most *count* rows, in their order."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
+    return tuple(rows[i] for i in chosen)
+
+
+def conclude(folder: Folder, network: Network, data: Dataset, stored: Wanted, shipped: Wanted) -> dict[str, Any]:
+    """Measure the test part; write predictions and plots.
+
+    Args:
+        folder: the run.
+        network: with its final weights.
+        data: the run's dataset.
+        stored: the fill of the last phase; shipped: the exact one of the test part.
+
+    Returns:
+        The run's results but for its cost.
+    """
+    journal = folder.journal
+    plots.curves(journal, folder.path / "curves.png")
+    results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
+    results |= {"notes": list(data.notes), "phases": _best(journal)}
+    if not data.part("test"):
+        return results
+    answers = _answers(network, shipped, data.classes)
+    scores = metrics.measure(answers.labels, answers.probabilities, data.classes)
+    _write_predictions(folder.path / "predictions.csv", answers, data.classes)
+    plots.confusion(scores["confusion"], data.classes, folder.path / "confusion.png")
+    as_stored = _answers(network, replace(stored, rows=answers.rows), data.classes)
+    return results | {
+        "accuracy": scores["accuracy"],
+        "test": scores,
+        "sample": _sample(shipped, data.part("test")),
+        "as_stored": _compared(answers, as_stored, stored),
+    }
+
+
+def _exact(folder: Folder, rows: Sequence[Row]) -> Wanted:
+    recipe = folder.recipe
+    term = Cut.parse(recipe.phases[-1].cut).only
+    return Wanted(term, recipe.backbones[term.backbone], tuple(rows), exact=True)
+
+
+def _other(what: Any, classes: Sequence[str]) -> Dataset:
+    data = what if isinstance(what, Dataset) else read(what)
+    strangers = [label for label in data.classes if label not in classes]
+    if strangers:
+        raise DatasetError(
+            f"the run knows no class {strangers[0]!r}: its classes are {', '.join(map(repr, classes))}. "
+            "Rename the class, or leave it out."
+        )
+    return data
+
+
+def _answers(network: Network, wanted: Wanted, classes: Sequence[str]) -> Answers:
+    from topwork.callbacks import logits
+
+    bad = failures(wanted)
+    rows = tuple(row for row in wanted.rows if row.digest not in bad)
+    with wanted.store() as store:
+        part = Part.of(store, rows, classes)
+        found = logits(network.above(wanted.trunk()), part)
+    return Answers(rows, part.labels, metrics.softmax(found))
+
+
+def _sample(taken: Wanted, rows: Sequence[Row]) -> int | None:
+    return len(taken.rows) if len(taken.rows) < len(rows) else None
+
+
+def _compared(shipped: Answers, stored: Answers, wanted: Wanted) -> dict[str, Any]:
+    """What bfloat16 trunks and float16 activations change against the shipped model."""
+    with wanted.store() as store:
+        dtypes = store.stored
+    return {
+        "precision": wanted.backbone.precision,
+        "dtype": dtypes and dtypes[0],
+        "accuracy": float((stored.probabilities.argmax(1) == stored.labels).mean()),
+        **metrics.agreement(shipped.probabilities, stored.probabilities),
+    }
+
+
+def _best(journal: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The line of each phase's best epoch: what its weights scored when they were kept."""
+    phases: dict[int, dict[str, Any]] = {}
+    for line in journal:
+        best = phases.get(line["phase"])
+        if best is None or _score(line) < _score(best):
+            phases[line["phase"]] = line
+    return list(phases.values())
+
+
+def _score(line: dict[str, Any]) -> float:
+    loss = line.get("val_loss", -line["epoch"])
+    return float("inf") if loss is None else float(loss)
+
+
+def _write_predictions(path: Path, answers: Answers, classes: Sequence[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "predicted", *classes])
+        for row, found in zip(answers.rows, answers.probabilities):
+            table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])
+
+
+def tell(results: dict[str, Any]) -> None:
+    """Say the outcome in a sentence or two."""
+    rate = results["accuracy"]
+    if rate is None:
+        say("No test part: the accuracy on new pictures is unknown.")
+        return
+    count = results["test"]["pictures"]
+    say(
+        f"Test accuracy {rate['value']:.3f} on {count:,} pictures (95 % interval {rate['low']:.3f} to {rate['high']:.3f}), "
+        f"{duration(results['cost']['total'])} in all."
+    )

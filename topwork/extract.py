@@ -1,0 +1,232 @@
+"""Extraction: the trunk runs once per picture, and what it gives goes to the store.
+
+Fills run in a worker process beside (OpenVINO) or here (Keras), and only for what the store lacks.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Self
+
+import numpy as np
+
+from topwork import backbones, errors, pretrained, runtimes, trunk
+from topwork.cut import INPUT, POOL, Cut, Term
+from topwork.dataset import Dataset, Row
+from topwork.errors import DatasetError
+from topwork.fill import Fill, Report, fill, store_of
+from topwork.graph import Graph
+from topwork.readers import read
+from topwork.recipe import Backbone
+from topwork.runtimes.pixels import Pixels
+from topwork.store import Store, key
+from topwork.talk import Watch
+from topwork.trunk import Trunk
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One fill as it is asked for: the term of a cut, its backbone (runtime decided), the rows, and whether exact."""
+
+    term: Term
+    backbone: Backbone
+    rows: tuple[Row, ...]
+    exact: bool = False
+
+    @property
+    def source(self) -> Backbone:
+        """The backbone to run: exact activations are float32 throughout."""
+        return replace(self.backbone, precision="float32") if self.exact else self.backbone
+
+    def missing(self) -> list[Row]:
+        """The rows whose activations the store lacks; all of them where the backbone's graph is not known yet."""
+        graph = trunk.kept_graph(self.backbone)
+        if graph is None:
+            return list(self.rows)
+        with self.store(graph) as store:
+            lacking = set(store.missing(key(row.digest) for row in self.rows))
+        return [row for row in self.rows if key(row.digest) in lacking]
+
+    def trunk(self, graph: Graph | None = None) -> Trunk:
+        """The trunk; its backbone's graph must have been kept where it is not given."""
+        return trunk.resolve(self.term, self.source, graph or trunk.known_graph(self.backbone))
+
+    def check(self) -> None:
+        """Refuse an unknown backbone or place before anything begins; learn the backbone's graph first where it must.
+
+        Raises:
+            UnknownBackbone, CutError: nothing of that name.
+        """
+        if not self.backbone.model:
+            backbones.record(self.backbone.name)
+        easy = {self.term.place, self.term.end} <= {POOL, INPUT}
+        if trunk.kept_graph(self.backbone) is None and not easy:
+            with Extraction(Dataset("", ()), [replace(self, rows=())], lambda event, **_: None) as extraction:
+                extraction.wait(0)
+        if not easy:
+            self.trunk()
+
+    def store(self, graph: Graph | None = None) -> Store:
+        """The store that the fill goes to."""
+        return store_of(self.trunk(graph), len(self.rows), self.exact)
+
+
+class Extraction:
+    """Several fills, done one after another beside the caller (OpenVINO) or when they are waited for (Keras).
+
+    A context manager: a worker that is still running at the end is stopped; what it committed stays.
+    """
+
+    def __init__(self, data: Dataset, wanted: Sequence[Wanted], report: Report, jobs: int | None = None) -> None:
+        self._data, self._wanted, self._report = data, list(wanted), report
+        self._jobs = jobs or runtimes.jobs()
+        self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._worker: subprocess.Popen[str] | None = None
+        self._asked: set[int] = set()
+
+    def __enter__(self) -> Self:
+        beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
+        fills = [_asked(i, w, rows) for i, w, rows in beside if rows or trunk.kept_graph(w.backbone) is None]
+        if fills:
+            self._asked = {fill["number"] for fill in fills}
+            self._start(fills)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker:
+            self._worker.kill()
+            self._worker.wait()
+            self._scratch.cleanup()
+
+    def wait(self, number: int) -> None:
+        """Come back when fill *number* is whole.
+
+        Raises:
+            TopworkError: whatever stopped it.
+        """
+        wanted = self._wanted[number]
+        if wanted.backbone.runtime == "keras":
+            _here(wanted, self._data, self._report, self._jobs)
+        while number in self._asked:
+            event = self._events.get()
+            if event["event"] == "error":
+                raise getattr(errors, event["kind"])(event["message"])
+            if event["event"] == "filled":
+                self._asked.discard(event["number"])
+            self._report(**event)
+
+    def _start(self, fills: list[dict[str, Any]]) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
+        job = Path(self._scratch.name, "job.json")
+        about: dict[str, Any] = {"fills": fills, "root": self._data.root, "jobs": self._jobs, "pixels": None}
+        if self._data.pixels is not None:
+            about["pixels"] = str(job.with_name("pixels.npy"))
+            np.save(about["pixels"], self._data.pixels)
+        job.write_text(json.dumps(about))
+        self._worker = subprocess.Popen(
+            [sys.executable, "-m", "topwork.worker", str(job)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"KERAS_BACKEND": "openvino"},
+        )
+        Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._worker and self._worker.stdout
+        for line in self._worker.stdout:
+            self._events.put(json.loads(line))
+        status = self._worker.wait()
+        self._events.put(
+            {
+                "event": "error",
+                "kind": "MachineError",
+                "message": f"the extraction process ended with status {status} before it was done. "
+                "What it committed is safe: run the same command again to go on.",
+            }
+        )
+
+
+def activations(
+    data: "str | Path | tuple | Dataset", cut: str, *, backbone: Backbone | None = None, jobs: int | None = None
+) -> Any:
+    """The activations of every picture at a cut: from the store, or filled now.
+
+    Args:
+        data: what `topwork.read` takes, or what it gave.
+        cut: one backbone and place, for instance ``"inception_v3@mixed7"``.
+        backbone: its options.
+        jobs: processors to use.
+
+    Returns:
+        An array ``[rows, *shape]`` in the order of the dataset's rows (float16 or float32 as stored; uint8 at ``input``);
+        a list of arrays where several tensors are alive.
+
+    Raises:
+        DatasetError: a picture cannot be read (leave it out: ``data.without``).
+
+    Example:
+        >>> import topwork as tw
+        >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
+    """
+    rows = data if isinstance(data, Dataset) else read(data)
+    wanted = extract(rows, cut, backbone, jobs)
+    bad = failures(wanted)
+    if bad:
+        row = next(row for row in rows.rows if row.digest in bad)
+        raise DatasetError(
+            f"{len(bad)} pictures have no activations; the first is {row.path}: {bad[row.digest]}. "
+            "Leave them out: topwork.read(..., decode=True) does."
+        )
+    with wanted.store() as store:
+        found = store.read([key(row.digest) for row in rows.rows])
+    return found[0] if len(found) == 1 else found
+
+
+def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
+    """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
+    term = Cut.parse(cut).only
+    wanted = Wanted(term, runtimes.resolved(backbone or Backbone(term.backbone)), data.rows)
+    wanted.check()
+    with Watch() as watch, Extraction(data, [wanted], watch.report, jobs) as extraction:
+        extraction.wait(0)
+    return wanted
+
+
+def failures(wanted: Wanted) -> dict[str, str]:
+    """Digest -> reason for the rows of a fill that have no activations."""
+    with wanted.store() as store:
+        return {k.hex(): reason for k, reason in store.failures(key(row.digest) for row in wanted.rows).items()}
+
+
+def _asked(number: int, wanted: Wanted, rows: list[Row]) -> dict[str, Any]:
+    return {
+        "number": number,
+        "term": str(wanted.term),
+        "backbone": asdict(wanted.backbone),
+        "exact": wanted.exact,
+        "rows": [(row.path, row.digest) for row in rows],
+    }
+
+
+def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
+    """Fill in this process, with Keras."""
+    from topwork.halves import open_backbone
+    from topwork.halves import trunk as trunk_of
+    from topwork.runtimes.keras import Keras
+
+    if trunk.kept_graph(wanted.backbone) and not wanted.missing():
+        return
+    opened = open_backbone(wanted.backbone, pretrained.weights_file(wanted.backbone))
+    trunk.keep_graph(wanted.backbone, opened.graph)
+    below = wanted.trunk()
+    rows = [(row.path, row.digest) for row in wanted.rows]
+    with wanted.store() as store:
+        runtime = Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
+        fill(Fill(below, rows, data.root, data.pixels), store, lambda: runtime, report, jobs)

@@ -1,0 +1,141 @@
+"""Filling the store in one process: decoding in threads, the trunk's requests in flight, commits in between."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from topwork import runtimes
+from topwork.errors import PictureError
+from topwork.pictures import decode, fit_array
+from topwork.runtimes import BATCH, Runtime
+from topwork.store import Store, disk_bytes, key, room
+from topwork.trunk import Trunk
+
+Report = Callable[..., None]
+"""Called with keyword ``event`` and what belongs to it."""
+
+COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
+"""A commit is due after so many rows or bytes: what a kill can lose."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What one trunk is to give: for which pictures, ``(path, digest)`` each, and where these lie."""
+
+    trunk: Trunk
+    rows: Sequence[tuple[str, str]]
+    root: str
+    pixels: np.ndarray | None = None
+
+    def load(self, path: str) -> np.ndarray:
+        """One picture as the trunk takes it: uint8 ``[side, side, 3]``.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
+        if self.pixels is None:
+            return decode(Path(self.root, path), self.trunk.fit)
+        return fit_array(self.pixels[int(path[2:-1])], self.trunk.fit)
+
+
+def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:
+    """The store of a trunk's activations; *exact*: the one that keeps float32 whatever the values."""
+    folder = below.folder.with_name(below.folder.name + "-float32") if exact else below.folder
+    estimate = disk_bytes(below.tensors, pictures, "float32" if exact else "float16")
+    return Store(
+        folder, below.tensors, below.description, dtype="float32" if exact else "auto", estimate_bytes=estimate
+    )
+
+
+def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
+    """Compute and commit what the store lacks of *source*; pictures that cannot be read are recorded as failures.
+
+    Raises:
+        StoreError: the disk cannot hold it.
+    """
+    paths = {key(digest): path for path, digest in source.rows}
+    while missing := store.missing(paths):  # a second time only where float32 takes over from float16
+        room(store.folder, disk_bytes(source.trunk.tensors, len(missing), "float16"))
+        ready = runtime()
+        report(
+            event="plan",
+            pictures=len(missing),
+            bytes=source.trunk.row_bytes * len(missing),
+            **_pace(source, ready, missing, paths),
+        )
+        _pass(source, store, ready, [(k, paths[k]) for k in missing], report, jobs)
+
+
+def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str]], report: Report, jobs: int) -> None:
+    keys: list[bytes] = []
+    arrays: list[list[np.ndarray]] = []
+    start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // source.trunk.row_bytes))
+    waiting: deque[bytes] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for outputs in ready.stream(_batches(_decoded(source, store, todo, pool, jobs), waiting)):
+            keys += [waiting.popleft() for _ in range(len(outputs[0]))]
+            arrays.append(outputs)
+            if len(keys) >= due:
+                done += _commit(store, keys, arrays)
+                report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
+    done += _commit(store, keys, arrays)
+    report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
+
+
+def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> int:
+    count = len(keys)
+    if count:
+        store.write(keys, [np.concatenate(tensor) for tensor in zip(*arrays)])
+    keys.clear()
+    arrays.clear()
+    return count
+
+
+def _decoded(
+    source: Fill, store: Store, todo: list[tuple[bytes, str]], pool: ThreadPoolExecutor, jobs: int
+) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
+    ahead: deque[tuple[bytes, Future]] = deque()
+    rest = iter(todo)
+    while True:
+        for picture, path in islice(rest, 4 * jobs * BATCH - len(ahead)):
+            ahead.append((picture, pool.submit(source.load, path)))
+        if not ahead:
+            return
+        picture, future = ahead.popleft()
+        try:
+            yield picture, future.result()
+        except PictureError as error:
+            store.fail(picture, str(error))
+
+
+def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes]) -> Iterator[np.ndarray]:
+    while batch := list(islice(decoded, BATCH)):
+        waiting.extend(picture for picture, _ in batch)
+        yield np.stack([pixels for _, pixels in batch])
+
+
+def _pace(source: Fill, ready: Runtime, missing: list[bytes], paths: dict[bytes, str]) -> dict[str, float]:
+    """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
+    if len(missing) < 20 * COMMIT_ROWS:
+        return {}
+    side = source.trunk.fit.size
+    blank = np.zeros((BATCH, *side, 3), np.uint8)
+    list(ready.stream(iter([blank] * 8)))
+    start = time.perf_counter()
+    list(ready.stream(iter([blank] * 8)))
+    trunk_seconds = (time.perf_counter() - start) / (8 * BATCH)
+    start = time.perf_counter()
+    for picture in missing[:4]:
+        try:
+            source.load(paths[picture])
+        except PictureError:
+            continue
+    decode_seconds = (time.perf_counter() - start) / 4 / runtimes.jobs()
+    return {"seconds": len(missing) * (trunk_seconds + decode_seconds)}

@@ -1,0 +1,199 @@
+"""The run folder: what was asked for, what happened, what came out.
+
+    recipe.toml       the recipe as it was run, every default spelled out
+    pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
+    environment.json  versions, processor, DATA's absolute path
+    journal.jsonl     one line an epoch
+    weights/          the trained layers
+    results.json      scores and cost
+    curves.png, confusion.png
+"""
+
+import csv
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.dataset import Dataset, LeftOut, Row
+from topwork.errors import RunError
+from topwork.readers import write_csv
+from topwork.recipe import Recipe
+from topwork.version import FORMAT, VERSION
+
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino", "numpy", "pillow", "scikit-learn", "onnx")
+
+
+class Folder:
+    """The files of one run, by name.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        RunError: it is no run folder, or one of a newer format.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "recipe.toml").is_file() or not (self.path / "environment.json").is_file():
+            raise RunError(f"{str(path)!r} is no run folder: expected recipe.toml and environment.json in it.")
+        found = self.environment["format"]
+        if found > FORMAT:
+            raise RunError(f"the run {str(path)!r} has format {found}; this topwork reads up to {FORMAT}. Update topwork.")
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe, data: Dataset) -> "Folder":
+        """Make a run folder; it appears whole, and never over one that exists.
+
+        Raises:
+            RunError: something stands at *path*.
+        """
+        path = Path(path)
+        if path.exists():
+            raise RunError(f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
+            write_csv(data, aside / "pictures.csv")
+            (aside / "environment.json").write_text(_json(_environment(data)))
+            aside.chmod(0o755)
+            os.rename(aside, path)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            if path.exists():
+                raise RunError(f"{str(path)!r} exists already, and a run is never overwritten.") from None
+            raise RunError(f"cannot make the run folder {str(path)!r}: {error.strerror}.") from None
+        return cls(path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was run."""
+        return Recipe.load(self.path / "recipe.toml")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, processor, and where the data lay."""
+        return json.loads((self.path / "environment.json").read_text())
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """One object an epoch."""
+        path = self.path / "journal.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What the run came to.
+
+        Raises:
+            RunError: the run has not finished.
+        """
+        path = self.path / "results.json"
+        if not path.exists():
+            raise RunError(f"the run {str(self.path)!r} has not finished: it has no results.json.")
+        return json.loads(path.read_text())
+
+    def data(self) -> Dataset:
+        """The run's pictures, with the splits that were drawn, from where they lay."""
+        with (self.path / "pictures.csv").open(newline="", encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+        rows = [
+            Row(r["path"], r["sha256"], r["label"], r["split"] or None, r["group"] or None) for r in found if not r["reason"]
+        ]
+        left_out = [LeftOut(r["path"], r["reason"]) for r in found if r["reason"]]
+        return Dataset(self.environment["data"], tuple(rows), tuple(left_out))
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Add one line to the journal."""
+        with (self.path / "journal.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def keep_data(self, data: Dataset) -> None:
+        """Write the pictures again, once it is known which were left out."""
+        self._whole("pictures.csv", lambda path: write_csv(data, path))
+
+    def keep_results(self, results: dict[str, Any]) -> None:
+        """Write the results; they appear whole."""
+        self._whole("results.json", lambda path: path.write_text(_json(results)))
+
+    def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
+        """Write the trained layers' arrays as ``weights/top.npz``."""
+        (self.path / "weights").mkdir(exist_ok=True)
+        arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
+        self._whole("weights/top.npz", lambda path: _savez(path, arrays))
+
+    def weights(self) -> dict[str, list[np.ndarray]]:
+        """The trained layers' arrays, as `keep_weights` got them."""
+        path = self.path / "weights" / "top.npz"
+        if not path.exists():
+            raise RunError(f"the run {str(self.path)!r} has not finished: it has no weights.")
+        found: dict[str, list[np.ndarray]] = {}
+        with np.load(path) as file:
+            for name in file.files:
+                found.setdefault(name.rsplit("/", 1)[0], []).append(file[name])
+        return found
+
+    def _whole(self, name: str, write: Any) -> None:
+        aside = self.path / f"{name}.part"
+        write(aside)
+        aside.replace(self.path / name)
+
+
+def fresh(parent: Path, name: str) -> Path:
+    """A path for a new run: ``runs/flowers-2026-11-23-1405``, with a number behind where that is taken."""
+    from datetime import datetime
+
+    stem = f"{name}-{datetime.now():%Y-%m-%d-%H%M}"
+    return next(p for p in _numbered(parent / stem) if not p.exists())
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    number = 2
+    while True:
+        yield path.with_name(f"{path.name}-{number}")
+        number += 1
+
+
+def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _environment(data: Dataset) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "topwork": VERSION,
+        "data": data.root,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,224 @@
+"""A network's graph as a plain value: which places cut it, what is alive there, and what each cut costs.
+
+Nodes stand in topological order. Sets of nodes are Python integers used as bit masks (bit i is node i),
+which makes every question here a handful of word operations: all places of NASNetLarge take 0.1 s.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from topwork.cut import INPUT, POOL, Place
+from topwork.errors import CutError, nearest
+
+Tensor = tuple[int, int]
+"""A tensor: (index of the node that makes it, which of its outputs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    ``kind`` is its class; ``inputs`` are the tensors that it reads; ``shapes`` its outputs' shapes without the batch;
+    ``layer`` its position in Keras' ``layers`` list (``None`` for bare operations and what topwork adds);
+    ``parameters`` its weights; ``multiply_adds`` its work for one picture (convolutions and matrix products alone).
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[Tensor, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str = "float32"
+    layer: int | None = None
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """What a place means in one graph: the nodes below it (a mask) and the tensors that cross it, in node order."""
+
+    below: int
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one legal place costs.
+
+    ``shape`` and ``kilobytes`` (float16, 1,024 bytes) of one picture's activations; ``multiply_adds`` below the place
+    for one picture, ``multiply_adds_above`` in every training step; ``parameters`` below, ``trainable`` above.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kilobytes: float
+    parameters: int
+    multiply_adds: int
+    trainable: int
+    multiply_adds_above: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A backbone's nodes from ``input`` (node 0) to its output, ``pool`` last where the output is a map.
+
+    Args:
+        name: the backbone, for messages.
+        nodes: in topological order.
+        output: the index of the backbone's output (before pooling).
+        pool: the index of the pooled output; equal to *output* where that is no map.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    output: int
+    pool: int
+
+    @cached_property
+    def ancestors(self) -> tuple[int, ...]:
+        """For each node the mask of itself and all that it depends on."""
+        masks: list[int] = []
+        for index, node in enumerate(self.nodes):
+            mask = 1 << index
+            for source, _ in node.inputs:
+                mask |= masks[source]
+            masks.append(mask)
+        return tuple(masks)
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """Node index by place name."""
+        return {node.name: index for index, node in enumerate(self.nodes)} | {INPUT: 0, POOL: self.pool}
+
+    def index(self, name: str) -> int:
+        """The node that a place's name stands for.
+
+        Raises:
+            CutError: no layer has that name.
+        """
+        if name not in self.names:
+            hint = nearest(name, self.names) or "."
+            raise CutError(f"no place {name!r} in {self.name}{hint} 'topwork backbones {self.name}' lists its places.")
+        return self.names[name]
+
+    def end(self, place: Place) -> int:
+        """The node where the backbone ends, for the part of a cut after ``..``."""
+        if isinstance(place, str):
+            return self.index(place)
+        tensors = self._frontier(self._frozen(place), self.output).tensors
+        if len(tensors) != 1:
+            raise CutError(
+                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there, one was expected."
+            )
+        return tensors[0][0]
+
+    def resolve(self, place: Place, end: Place = POOL) -> Frontier:
+        """What is below *place* and which tensors cross it, on the way to *end*.
+
+        Raises:
+            CutError: the place is unknown, lies above the end, or is a name where more than its own tensor is alive.
+        """
+        last = self.end(end)
+        if isinstance(place, int):
+            below = self._frozen(place)
+            if not self.ancestors[last] & ~below:
+                below = self.ancestors[last]
+            return self._frontier(below, last)
+        index = self.index(place)
+        if not self.ancestors[last] >> index & 1:
+            raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
+        frontier = self._frontier(self.ancestors[index], last)
+        others = [t for t in frontier.tensors if t[0] != index]
+        if others:
+            raise self._alive(index, others, last)
+        return frontier
+
+    def legal(self, end: Place = POOL) -> list[int]:
+        """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
+        last = self.end(end)
+        needed = self.ancestors[last]
+        return [
+            i for i in range(last + 1) if needed >> i & 1 and self._single(i, last) and self.nodes[i].name != _SCALE
+        ]
+
+    def prices(self, end: Place = POOL) -> list[Price]:
+        """The price list: one row for each place with one tensor, from the input to the end."""
+        needed = self.ancestors[self.end(end)]
+        return [self._price(i, needed) for i in self.legal(end)]
+
+    def shapes(self, frontier: Frontier) -> list[tuple[int, ...]]:
+        """The shapes of a frontier's tensors, without the batch."""
+        return [self.nodes[node].shapes[output] for node, output in frontier.tensors]
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Graph":
+        """The graph that `as_json` wrote."""
+        nodes = tuple(
+            Node(**{**node, "inputs": tuple(map(tuple, node["inputs"])), "shapes": tuple(map(tuple, node["shapes"]))})
+            for node in data["nodes"]
+        )
+        return cls(data["name"], nodes, data["output"], data["pool"])
+
+    def _frozen(self, count: int) -> int:
+        """The mask of ``layers[:count]`` and of every bare operation that reads nothing else."""
+        below = 1
+        for index, node in enumerate(self.nodes[1:], 1):
+            inside = node.layer < count if node.layer is not None else all(below >> s & 1 for s, _ in node.inputs)
+            below |= inside << index
+        return below if count > 1 else 1
+
+    def _frontier(self, below: int, last: int) -> Frontier:
+        needed = self.ancestors[last]
+        below &= needed
+        if below >> last & 1:
+            return Frontier(below, ((last, 0),))
+        crossing = {
+            tensor
+            for index, node in enumerate(self.nodes)
+            if needed >> index & 1 and not below >> index & 1
+            for tensor in node.inputs
+            if below >> tensor[0] & 1
+        }
+        scale = self.names.get(_SCALE)
+        if scale is not None and (scale, 0) in crossing:  # pixels are four times smaller before they are scaled
+            return self._frontier(below & ~(self.ancestors[scale] & ~1), last)
+        return Frontier(below, tuple(sorted(crossing)))
+
+    def _single(self, index: int, last: int) -> bool:
+        return [t[0] for t in self._frontier(self.ancestors[index], last).tensors] == [index]
+
+    def _price(self, index: int, needed: int) -> Price:
+        below = self.ancestors[index]
+        rows = [(node, bool(below >> i & 1)) for i, node in enumerate(self.nodes) if needed >> i & 1]
+        node = self.nodes[index]
+        size = prod(node.shapes[0]) * (1 if node.dtype == "uint8" else 2) / 1024
+        return Price(
+            name=node.name,
+            shape=node.shapes[0],
+            kilobytes=round(size, 3),
+            parameters=sum(n.parameters for n, inside in rows if inside),
+            multiply_adds=sum(n.multiply_adds for n, inside in rows if inside),
+            trainable=sum(n.parameters for n, inside in rows if not inside),
+            multiply_adds_above=sum(n.multiply_adds for n, inside in rows if not inside),
+        )
+
+    def _alive(self, index: int, others: list[Tensor], last: int) -> CutError:
+        legal = self.legal(self.nodes[last].name)
+        under = max(i for i in legal if self.ancestors[index] >> i & 1)
+        over = min(i for i in legal if self.ancestors[i] >> index & 1)
+        alive = ", ".join(repr(self.nodes[node].name) for node, _ in others)
+        verb = "is" if len(others) == 1 else "are"
+        return CutError(
+            f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
+            f"{alive} {verb} still read above it. Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
+        )
+
+
+_SCALE = "scale"
+"""The node that topwork puts between the pixels and the network; no place of its own."""

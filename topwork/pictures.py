@@ -1,0 +1,311 @@
+"""Pictures: from a file's bytes to RGB pixels of one size, by one documented rule.
+
+The rule, ``pillow-1``, in its order:
+
+1. Decode with Pillow: JPEG, PNG, WebP, BMP, GIF, TIFF, by content and not by name; of an animation the first frame.
+   A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, yet never below twice the size that it is brought to.
+2. Make it RGB. Grey of 16 bits is divided by 257 and rounded; of colour of 16 bits Pillow keeps the upper 8.
+   Transparency is laid on white. CMYK, Lab, YCbCr and palettes are converted by Pillow, without colour profiles.
+   Grey in floating point, or in whole numbers outside 0 to 65535, is refused: no one knows which value means white.
+3. Turn it upright by its EXIF (or XMP) orientation. Where that is damaged, the picture stays as it is.
+4. Bring it to the size. ``squash``: both sides are scaled, each by its own factor. ``crop``: the largest central part
+   that has the right proportions is scaled. ``pad``: the whole is scaled, its proportions kept, and centred on black.
+   ``bilinear`` averages over all pixels that fall on one (antialiasing); ``nearest`` takes one of them.
+"""
+
+import hashlib
+import re
+import struct
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+from topwork.errors import PictureError, RecipeError, nearest
+
+RULE = "pillow-1"
+FITS = ("squash", "crop", "pad")
+RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The size that pictures are brought to, and how.
+
+    Args:
+        size: (height, width) in pixels.
+        fit: ``"squash"``, ``"crop"`` or ``"pad"``, as in the rule above.
+        resample: ``"bilinear"`` or ``"nearest"``.
+
+    Raises:
+        RecipeError: a value that is none of these.
+
+    Example:
+        >>> Fit((224, 224)).id
+        'pillow-1/224x224/squash/bilinear'
+    """
+
+    size: tuple[int, int]
+    fit: str = "squash"
+    resample: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or not all(type(side) is int and side > 0 for side in self.size):
+            raise RecipeError(f"size = {self.size!r}: expected (height, width) in pixels, each a whole number above 0.")
+        for name, value, choices in (("fit", self.fit, FITS), ("resample", self.resample, tuple(RESAMPLES))):
+            if value not in choices:
+                expected = " or ".join(map(repr, choices))
+                raise RecipeError(f"{name} = {value!r}: expected {expected}{nearest(str(value), choices)}.")
+
+    @property
+    def id(self) -> str:
+        """The rule, its version and these values; it stands in the store's keys and in exported files."""
+        height, width = self.size
+        return f"{RULE}/{height}x{width}/{self.fit}/{self.resample}"
+
+
+def decode(source: str | Path | bytes, fit: Fit) -> np.ndarray:
+    """Read a picture by the rule above.
+
+    Many threads may call this at once: Pillow decodes and resizes outside of Python's lock.
+
+    Args:
+        source: a path, or the bytes of a file.
+        fit: the size, and how the picture comes to it.
+
+    Returns:
+        uint8 ``[height, width, 3]``, RGB.
+
+    Raises:
+        PictureError: the picture cannot be read, for whatever reason; the message is that reason alone.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (40, 20), 7).save(file, "PNG")
+        >>> decode(file.getvalue(), Fit((2, 2)))[0].tolist()
+        [[7, 7, 7], [7, 7, 7]]
+    """
+    data = source if isinstance(source, bytes) else _bytes(source)
+    _refuse(data)
+    _silence_pillow()
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            _refuse_small(*image.size)
+            _draft(image, fit)
+            image.load()
+            return _fitted(_upright(image), fit)
+    except PictureError:
+        raise
+    except Exception as error:  # hostile bytes make Pillow raise nearly anything
+        raise PictureError(_reason(error, data)) from None
+
+
+def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
+    """Bring pixels to the size of *fit*, as `decode` does with those of a file.
+
+    Args:
+        array: uint8 ``[h, w]`` or ``[h, w, 1]`` (grey), ``[h, w, 3]`` (RGB) or ``[h, w, 4]`` (RGBA, laid on white).
+        fit: the size, and how the pixels come to it.
+
+    Returns:
+        uint8 ``[height, width, 3]``, RGB.
+
+    Raises:
+        PictureError: another dtype or shape, or fewer than 2 pixels.
+
+    Example:
+        >>> fit_array(np.full((8, 8), 9, np.uint8), Fit((1, 1))).tolist()
+        [[[9, 9, 9]]]
+    """
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
+        shape = list(array.shape)
+        raise PictureError(f"{array.dtype} {shape}: expected uint8 [h, w], or [h, w, channels] with 1, 3 or 4 channels")
+    _refuse_small(array.shape[1], array.shape[0])
+    return _fitted(_rgb(Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)), fit)
+
+
+def digest(source: str | Path | bytes) -> str:
+    """The SHA-256, in hex, of a picture file's bytes.
+
+    Raises:
+        PictureError: it cannot be opened, is empty, or of a kind that is never read (HEIC, AVIF).
+    """
+    if isinstance(source, bytes):
+        _refuse(source)
+        return hashlib.sha256(source).hexdigest()
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123 - a Path costs more than the rest, and there may be a million
+            _refuse(file.read(_HEAD))
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PictureError(_unopened(error)) from None
+
+
+def digest_array(array: np.ndarray) -> str:
+    """The SHA-256, in hex, of an array's dtype, shape and bytes: equal pixels in another shape differ."""
+    start = f"{array.dtype.str} {array.shape} ".encode()
+    return hashlib.sha256(start + array.tobytes()).hexdigest()
+
+
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
+"""The last two plugins are imported above, as Pillow would otherwise load all that it has to find them."""
+_HEAD = 32
+_MAGIC = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
+_SIDES = {"PNG": (">II", 16), "GIF": ("<HH", 6), "BMP": ("<ii", 18)}
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
+)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _silence_pillow() -> None:
+    """Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads."""
+    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PictureError(_unopened(error)) from None
+
+
+def _unopened(error: OSError) -> str:
+    return f"cannot be opened: {(error.strerror or str(error)).lower()}"
+
+
+def _refuse(head: bytes) -> None:
+    if not head:
+        raise PictureError("the file is empty")
+    kind = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if kind:
+        raise PictureError(
+            f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
+        )
+
+
+def _refuse_small(width: int, height: int) -> None:
+    if not width or not height:
+        raise PictureError("a side of 0 pixels")
+    if width * height == 1:
+        raise PictureError("a single pixel")
+
+
+def _draft(image: Image.Image, fit: Fit) -> None:
+    """Let a JPEG be decoded small."""
+    if image.format in ("JPEG", "MPO"):
+        turned = _turn(image) > 4
+        width, height = _scaled(_swapped(image.size, turned), fit)
+        image.draft(None, _swapped((2 * width, 2 * height), turned))
+
+
+def _swapped(size: tuple[int, int], swap: bool) -> tuple[int, int]:
+    return (size[1], size[0]) if swap else size
+
+
+def _scaled(size: tuple[int, int], fit: Fit) -> tuple[int, int]:
+    """The (width, height) that the whole picture of *size* is scaled to; ``crop`` then cuts off what stands over."""
+    height, width = fit.size
+    if fit.fit == "squash":
+        return width, height
+    factor = (max if fit.fit == "crop" else min)(width / size[0], height / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _turn(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(0x0112, 1)
+        return value if value in _TURNS else 1
+    except Exception:  # damaged EXIF is no reason to leave out a sound picture
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    return _rgb(image).transpose(_TURNS[turn]) if turn in _TURNS else _rgb(image)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise PictureError("grey in floating point, where no value is known to be white; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise PictureError(
+            f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
+        )
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey[values == image.info.get("transparency")] = 255
+    return Image.fromarray(grey)
+
+
+def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
+    height, width = fit.size
+    resample = RESAMPLES[fit.resample]
+    if fit.fit == "squash":
+        return np.array(image.resize((width, height), resample))
+    if fit.fit == "crop":
+        factor = min(image.width / width, image.height / height)
+        left, top = (image.width - width * factor) / 2, (image.height - height * factor) / 2
+        box = (left, top, image.width - left, image.height - top)
+        return np.array(image.resize((width, height), resample, box=box))
+    inner = image.resize(_scaled(image.size, fit), resample)
+    black = Image.new("RGB", (width, height))
+    black.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return np.array(black)
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    """What Pillow means, in plain words."""
+    kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
+    if isinstance(error, Image.DecompressionBombError):
+        pixels, limit = re.findall(r"\d+", str(error))
+        return f"{pixels} pixels; the limit is {limit}"
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if isinstance(error, UnidentifiedImageError) and not kind:
+        return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+    if isinstance(error, UnidentifiedImageError) and _is_flat(kind, data):
+        return "a side of 0 pixels"
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return f"a {kind} file that is cut short"
+    told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
+    return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
+
+
+def _is_flat(kind: str, data: bytes) -> bool:
+    layout, start = _SIDES.get(kind, ("", 0))
+    return len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start)

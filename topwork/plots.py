@@ -1,0 +1,236 @@
+"""Three pictures as PNG: learning curves, a confusion matrix, a grid of pictures with titles.
+
+Each is drawn on a figure of its own, never through pyplot, so that nothing global changes and threads do not meet.
+Labels may hold any text; characters that no font at hand can draw are written as their code (``\\u82b1``).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Journal = Sequence[dict[str, Any]]
+
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
+"""matplotlib's own font, then those of wide coverage that Linux and macOS come with, for what it lacks."""
+TRAIN, VAL = "#c05621", "#2b6cb0"
+NUMBERED = 30
+"""Up to this many classes, each cell of the confusion matrix has its number, and each row its label."""
+
+
+def curves(journal: Journal, path: str | Path) -> None:
+    """Draw loss and accuracy over the epochs of all phases; the best epoch has the lowest validation loss.
+
+    Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
+    the dotted line is the loss as the optimizer saw it (dropout on, weights still moving).
+
+    Args:
+        journal: one dict an epoch, in order: ``phase`` (from 1), ``epoch`` (0: the incoming weights), ``cut``, and,
+            where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``.
+        path: the PNG to write.
+
+    Example:
+        >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
+        >>> curves([row | {"epoch": 0}, row | {"epoch": 1, "val_loss": 0.6}], "curves.png")
+    """
+    _save(_curves(journal), path)
+
+
+def confusion(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path) -> None:
+    """Draw a confusion matrix: the numbers are pictures, the colour is their share of the true class.
+
+    Args:
+        matrix: counts, ``[classes, classes]``; rows are true, columns predicted.
+        classes: the labels, in the matrix' order.
+        path: the PNG to write.
+
+    Example:
+        >>> confusion([[8, 2], [1, 9]], ["cat", "dog"], "confusion.png")
+    """
+    _save(_confusion(np.asarray(matrix), classes), path)
+
+
+def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path, columns: int = 6) -> None:
+    """Draw pictures in rows, each below its title.
+
+    Args:
+        pictures: uint8 ``[height, width, 3]``, of any sizes; shown whole, in their proportions.
+        titles: one text a picture, of one or two lines.
+        path: the PNG to write.
+        columns: pictures in a row.
+
+    Example:
+        >>> grid([np.zeros((32, 48, 3), np.uint8)], ["black"], "grid.png")
+    """
+    _save(_grid(pictures, titles, columns), path)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: "Figure", path: str | Path) -> None:
+    figure.savefig(path, format="png")
+
+
+def _curves(journal: Journal) -> "Figure":
+    figure = _figure(9, 7)
+    panels = figure.subplots(2, 1, sharex=True)
+    places = _places(journal)
+    for axes, key in zip(panels, ("loss", "accuracy")):
+        _lines(axes, journal, places, key)
+        _mark_phases(axes, journal, places)
+        _mark_best(axes, journal, places, f"val_{key}")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
+        axes.set_ylabel(key)
+    cuts = {row["phase"]: f"phase {row['phase']}: {_shown(row['cut'], 90)}" for row in journal}
+    panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
+    panels[1].set_xlabel("epoch")
+    panels[1].xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _confusion(counts: np.ndarray, classes: Sequence[str]) -> "Figure":
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side, room = float(np.clip(0.45 * len(counts), 2.5, 10)), 0.07 * max(len(_shown(name, 22)) for name in classes)
+    figure = _figure(side + room + 1.8, side + 0.7 * room + 0.8)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
+    _name_classes(axes, classes)
+    if len(counts) <= NUMBERED:
+        _number_cells(axes, counts, shares)
+    axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} pictures right", fontsize=10)
+    return figure
+
+
+def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> "Figure":
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = _figure(1.7 * columns, 2 * rows)
+    figure.set_layout_engine("none")
+    for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = i % columns, rows - i // columns
+        axes = figure.add_axes(((left + 0.03) / columns, (top - 0.98) / rows, 0.94 / columns, 0.78 / rows), anchor="N")
+        axes.imshow(picture)
+        axes.set_axis_off()
+        axes.set_title("\n".join(_shown(line, 24) for line in title.splitlines()), pad=3, **_text(8))
+    return figure
+
+
+def _places(journal: Journal) -> list[int]:
+    """Where each epoch stands on the axis: a phase's epoch 0 stands on the last epoch of the phase before."""
+    places: list[int] = []
+    start = 0
+    for row in journal:
+        if row["epoch"] == 0:
+            start = max(places, default=0)
+        places.append(start + row["epoch"])
+    return places
+
+
+def _lines(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
+    size = 4 if len(journal) <= 40 else 0
+    for name, label, color, style in (
+        (f"val_{key}", "validation", VAL, "o-"),
+        (f"train_{key}", "training", TRAIN, "o-"),
+        (key, "training, as the\noptimizer saw it", TRAIN, "x:"),
+    ):
+        xs, ys = _series(journal, places, name)
+        if not np.isnan(ys).all():
+            axes.plot(xs, ys, style, color=color, markersize=size, linewidth=1.4, label=label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _series(journal: Journal, places: list[int], name: str) -> np.ndarray:
+    """Places and values, float ``[2, n]``: nan where nothing was measured, and before a phase, so that lines break."""
+    points = []
+    for row, x in zip(journal, places):
+        if row["epoch"] == 0:
+            points.append((x, np.nan))
+        value = row.get(name)
+        points.append((x, np.nan if value is None else value))
+    return np.array(points, float).T
+
+
+def _mark_phases(axes: "Axes", journal: Journal, places: list[int]) -> None:
+    """A line where a phase starts and its number above; nothing where there is one phase only."""
+    starts = {row["phase"]: x for row, x in zip(journal, places) if row["epoch"] == 0}
+    if len(starts) == 1:
+        return
+    for phase, x in starts.items():
+        axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
+        axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
+
+
+def _mark_best(axes: "Axes", journal: Journal, places: list[int], name: str) -> None:
+    losses = np.array([row.get("val_loss") for row in journal], float)
+    if np.isnan(losses).all():
+        return
+    best = int(np.nanargmin(losses))
+    row = journal[best]
+    label = f"best: {row[name]:.3f}\n(phase {row['phase']}, epoch {row['epoch']})"
+    axes.plot(places[best], row[name], "*", color=VAL, markersize=14, markeredgecolor="white", zorder=5, label=label)
+
+
+def _name_classes(axes: "Axes", classes: Sequence[str]) -> None:
+    ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
+    names = [_shown(classes[i], 22) for i in ticks]
+    axes.set_yticks(ticks, names, **_text(8))
+    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **_text(8))
+    axes.set_ylabel("true")
+    axes.set_xlabel("predicted")
+
+
+def _number_cells(axes: "Axes", counts: np.ndarray, shares: np.ndarray) -> None:
+    """Zeros are left blank."""
+    size = min(10, 32 / len(str(counts.max())))
+    for i, j in zip(*np.nonzero(counts)):
+        color = "white" if shares[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=color, fontsize=size)
+
+
+def _text(size: float) -> dict[str, Any]:
+    """How labels of the user are drawn: in fonts that have them, dollar signs as they stand."""
+    return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
+
+
+def _shown(label: str, length: int) -> str:
+    """The label on one line, cut in its middle to *length* characters, with codes for what cannot be drawn."""
+    text = " ".join(label.split())
+    if len(text) > length:
+        text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
+    drawable = _fonts()[1]
+    return "".join(char if ord(char) in drawable else ascii(char)[1:-1] for char in text)
+
+
+@cache
+def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
+    """Those of ``FONTS`` that are installed, and the characters that they have."""
+    from matplotlib.font_manager import FontProperties, fontManager, get_font
+
+    here = tuple(name for name in FONTS if name in fontManager.get_font_names())
+    maps = (get_font(fontManager.findfont(FontProperties(family=name))).get_charmap() for name in here)
+    return here, frozenset(code for charmap in maps for code in charmap)

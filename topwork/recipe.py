@@ -1,0 +1,268 @@
+"""A recipe: all that repeats a run, as frozen dataclasses and as TOML, read strictly.
+
+[data]                      [head]                     [[phase]]
+split = [0.8, 0.1, 0.1]     kind = "linear"            cut = "mobilenet_v2@pool"
+                                                       epochs = 25
+[backbones.mobilenet_v2]                               rate = 1e-3
+weights = "imagenet"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from topwork.cut import Cut
+from topwork.errors import RecipeError, nearest
+
+Scale = Literal["own", "unit", "bgr_unit"]
+Fitting = Literal["squash", "crop", "pad"]
+Resample = Literal["bilinear", "nearest"]
+Draw = Literal["hash", "stratified", "last"]
+Pooling = Literal["avg", "max", "flatten"]
+BatchNorm = Literal["frozen", "train"]
+Runtime = Literal["auto", "openvino", "keras"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Kind = Literal["linear", "mlp"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """How the rows are split: shares of train, val, test; the way of drawing; its seed."""
+
+    split: tuple[float, ...] = (0.8, 0.1, 0.1)
+    draw: Draw = "hash"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network as one run uses it.
+
+    Args:
+        name: the name used in cuts.
+        weights: ``"imagenet"``, ``"random"`` (seeded), or the path of a weights file.
+        size: side in pixels of the square that pictures are brought to; ``None``: the network's own.
+        scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: and BGR.
+        fit: how a picture comes to that square; resample: and with which filter.
+        model: path of your own network (``.keras`` or ``.h5``); ``None``: a network of ``keras.applications``.
+        runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
+        precision: of the trunk; ``"auto"``: bfloat16 where the processor has it.
+    """
+
+    name: str
+    weights: str = "imagenet"
+    size: int | None = None
+    scale: Scale = "own"
+    fit: Fitting = "squash"
+    resample: Resample = "bilinear"
+    model: str | None = None
+    runtime: Runtime = "auto"
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The new layers that end in the classes.
+
+    ``"linear"``: BatchNorm, Dropout, Dense, Softmax; ``"mlp"``: before that, for each of *units*, a Dense with
+    *activation*. *pooling* applies where the backbone ends in a map.
+    """
+
+    kind: Kind = "linear"
+    pooling: Pooling = "avg"
+    dropout: float = 0.2
+    batch_norm: bool = True
+    units: tuple[int, ...] = (256,)
+    activation: str = "relu"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What all phases share: the seed of values and order; whether to hold out validation if none is."""
+
+    seed: int = 0
+    hold_out: bool = True
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training: what is frozen, for how long, how fast.
+
+    Args:
+        cut: as in `topwork.cut`, for instance ``"mobilenet_v2@block_12_add"``.
+        epochs: passes over the training part at most.
+        rate: learning rate.
+        optimizer: the name of a Keras optimizer; momentum: for those that have one.
+        batch: rows a step.
+        patience: epochs without a better validation loss before the phase stops; 0: never.
+        batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
+    """
+
+    cut: str
+    epochs: int = 25
+    rate: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    batch: int = 32
+    patience: int = 10
+    batch_norm: BatchNorm = "frozen"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that repeats a run.
+
+    >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool", "epochs": 3}]})
+    >>> recipe.phases[0].epochs, recipe.head.kind
+    (3, 'linear')
+    """
+
+    phases: tuple[Phase, ...]
+    data: Data = Data()
+    backbones: Mapping[str, Backbone] = field(default_factory=dict)
+    head: Head = Head()
+    training: Training = Training()
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Recipe":
+        """Read a TOML file.
+
+        Raises:
+            RecipeError: the file is missing or no TOML, or holds an unknown key or a wrong value.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}.") from None
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"the recipe {str(path)!r} is no TOML: {error}.") from None
+
+    @classmethod
+    def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
+        """Read what TOML gives; unknown keys and wrong values are errors that name them."""
+        known = ("data", "backbones", "head", "training", "phase")
+        _refuse_unknown(table, known, "recipe")
+        backbones = {
+            name: _read(Backbone, {"name": name, **options}, f"backbones.{name}")
+            for name, options in table.get("backbones", {}).items()
+        }
+        phases = tuple(_read(Phase, row, f"phase.{i}") for i, row in enumerate(table.get("phase", ()), 1))
+        parts = {key: _read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
+        return cls(phases=phases, backbones=backbones, **parts).checked()
+
+    def as_mapping(self) -> dict[str, Any]:
+        """What `from_mapping` reads: every value spelled out, ``None`` left away, as TOML has none."""
+        table = asdict(self)
+        backbones = {
+            name: {k: v for k, v in row.items() if k != "name" and v is not None}
+            for name, row in table["backbones"].items()
+        }
+        return {key: table[key] for key in _PARTS} | {"backbones": backbones, "phase": list(table["phases"])}
+
+    def dumps(self) -> str:
+        """The recipe as TOML."""
+        import tomli_w
+
+        return tomli_w.dumps(self.as_mapping())
+
+    def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1)."""
+        table = self.as_mapping()
+        for key, value in settings.items():
+            _set(table, key, value)
+        return Recipe.from_mapping(table)
+
+    def checked(self) -> "Recipe":
+        """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
+
+        Raises:
+            RecipeError: no phase, phases that do not share one end, or a value out of its range.
+            CutError: a cut that cannot be read.
+        """
+        if not self.phases:
+            raise RecipeError(
+                'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
+            )
+        for number, phase in enumerate(self.phases, 1):
+            _check_phase(phase, number)
+        terms = [term for phase in self.phases for term in Cut.parse(phase.cut).terms]
+        first = {str(replace(term, place=0)) for term in terms}
+        if len(first) > 1 and all("+" not in phase.cut for phase in self.phases):
+            raise RecipeError(
+                "all phases of a run share one backbone and one end, and these do not: "
+                + ", ".join(repr(phase.cut) for phase in self.phases)
+                + "."
+            )
+        names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
+        return replace(self, backbones=names)
+
+
+_PARTS = {"data": Data, "head": Head, "training": Training}
+
+
+def _check_phase(phase: Phase, number: int) -> None:
+    limits = {"epochs": (1, None), "rate": (0, None), "batch": (1, None), "patience": (0, None), "momentum": (0, 1)}
+    for key, (low, high) in limits.items():
+        value = getattr(phase, key)
+        if value < low or (high is not None and value > high):
+            expected = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise RecipeError(f"phase.{number}.{key} = {value!r}: expected {expected}.")
+
+
+def _read(kind: type, table: Any, where: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where} = {table!r}: expected a table.")
+    types = {f.name: f.type for f in fields(kind)}
+    _refuse_unknown(table, [name for name in types if name != "name"], where, extra=("name",))
+    values = {key: _value(types[key], value, f"{where}.{key}") for key, value in table.items()}
+    if kind is Phase and "cut" not in values:
+        raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".')
+    return kind(**values)
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if choices:
+        if value not in choices:
+            words = " or ".join(repr(choice) for choice in choices)
+            raise RecipeError(f"{where} = {value!r}: expected {words}{nearest(str(value), choices) or '.'}")
+        return value
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        if not isinstance(value, list | tuple):
+            raise RecipeError(f"{where} = {value!r}: expected a list of {_WORDS[item]}.")
+        return tuple(_value(item, v, where) for v in value)
+    kinds = get_args(kind) or (kind,)
+    for single in kinds:
+        if isinstance(value, bool) == (single is bool) and isinstance(
+            value, (int, float) if single is float else single
+        ):
+            return float(value) if single is float else value
+    raise RecipeError(f"{where} = {value!r}: expected {_WORDS[kinds[0]]}.")
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str, extra: tuple[str, ...] = ()) -> None:
+    for key in table:
+        if key not in known and key not in extra:
+            names = ", ".join(known)
+            raise RecipeError(f"unknown key {key!r} in {where}{nearest(key, known) or '.'} Known keys: {names}.")
+
+
+def _set(table: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    node: Any = table
+    for word in path:
+        if isinstance(node, list):
+            if not word.isdecimal() or not 1 <= int(word) <= len(node):
+                raise RecipeError(f"cannot set {key!r}: the recipe has phases 1 to {len(node)}.")
+            node = node[int(word) - 1]
+        else:
+            node = node.setdefault(word, {})
+    if not isinstance(node, dict) or not path:
+        raise RecipeError(f"cannot set {key!r}: expected a key such as 'data.seed' or 'phase.1.rate'.")
+    node[last] = value

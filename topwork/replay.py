@@ -1,0 +1,61 @@
+"""Run a functional model's operations again, one by one: the only place that reads Keras' own graph.
+
+Keras keeps the graph of *this* model in ``_nodes_by_depth``; a layer's ``_inbound_nodes`` also hold those of others.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Call = Callable[[Any, Any, Any], Any]
+
+
+def plain(operation: Any, args: Any, kwargs: Any) -> Any:
+    """Call an operation as the model itself does."""
+    return operation(*args, **kwargs)
+
+
+def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, Any]:
+    """Call a model's operations again, from the tensors in *known* on; nested models are entered, not called.
+
+    Args:
+        model: a functional model.
+        known: new values (symbolic tensors or arrays) by the ``id`` of the model's own tensors; it is filled up.
+        call: gets each operation with its arguments and gives its value.
+
+    Returns:
+        *known*, with every tensor that could be computed from it.
+    """
+    nodes_by_depth = functional(model)._nodes_by_depth
+    for depth in sorted(nodes_by_depth, reverse=True):
+        for node in nodes_by_depth[depth]:
+            outputs = [id(t) for t in node.output_tensors]
+            if node.is_input or all(o in known for o in outputs) or any(id(t) not in known for t in node.input_tensors):
+                continue
+            args, kwargs = node.arguments.fill_in(known)
+            inner = functional(node.operation)
+            values = _enter(inner, args, call) if inner else call(node.operation, args, kwargs)
+            known.update(zip(outputs, values if isinstance(values, list | tuple) else [values]))
+    return known
+
+
+def _enter(inner: Any, args: Any, call: Call) -> list[Any]:
+    values = args[0] if isinstance(args[0], list | tuple) else [args[0]]
+    known = replay(inner, {id(t): v for t, v in zip(inner.inputs, values)}, call)
+    return [known[id(t)] for t in inner.outputs]
+
+
+def functional(operation: Any) -> Any:
+    """The functional model that an operation is, or None."""
+    import keras
+
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    return operation if isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth") else None
+
+
+def flat_layers(network: Any) -> list[Any]:
+    """The layers of a model in Keras' order, nested models replaced by theirs."""
+    found: list[Any] = []
+    for layer in network.layers:
+        found += flat_layers(layer) if functional(layer) else [layer]
+    return found

@@ -1,0 +1,74 @@
+"""A run: the folder of one training, and what can be done with it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.dataset import Dataset
+from topwork.evaluate import evaluate
+from topwork.export import export
+from topwork.folder import Folder
+from topwork.network import restore
+from topwork.predict import Predictor
+from topwork.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Run:
+    """Open a run folder.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        RunError: it is no run folder, or one of a newer format.
+
+    Example:
+        >>> run = Run("runs/flowers")  # doctest: +SKIP
+        >>> run.results["accuracy"]["value"]  # doctest: +SKIP
+        0.86
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = Folder(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was run."""
+        return self.folder.recipe
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """One object an epoch: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
+        return self.folder.journal
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Scores and cost."""
+        return self.folder.results
+
+    @property
+    def data(self) -> Dataset:
+        """The run's pictures with their splits (for arrays: without pixels)."""
+        return self.folder.data()
+
+    def model(self) -> "keras.Model":
+        """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out."""
+        return restore(self.folder).flat()
+
+    def evaluate(self, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
+        """Measure it; see `topwork.evaluate.evaluate`."""
+        return evaluate(self.folder, what)
+
+    def export(self, file: str | Path) -> Predictor:
+        """Write the model as one ONNX file that answers as it does; see `topwork.export.export`."""
+        return export(self.folder, Path(file))

@@ -1,0 +1,61 @@
+"""What executes a trunk: a family of two, ``openvino`` and ``keras``, each with ``stream``."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from topwork.errors import MissingExtra
+from topwork.recipe import Backbone
+
+BATCH = 4
+"""Pictures a request: on CPUs small fixed batches, several in flight, are the fastest (docs/log.md)."""
+
+
+class Runtime(Protocol):
+    """A trunk that is ready to run."""
+
+    def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
+
+        One array a tensor of the cut, first axis ``n``. Work on several batches overlaps with what the iterator does.
+        """
+        ...
+
+
+def resolved(backbone: Backbone) -> Backbone:
+    """The backbone with ``"auto"`` decided: the runtime for this machine, bfloat16 where the processor has it."""
+    runtime = backbone.runtime
+    if runtime == "auto":
+        runtime = "openvino" if find_spec("openvino") and not _gpu() else "keras"
+    if runtime == "openvino" and not find_spec("openvino"):
+        raise MissingExtra(
+            "the runtime 'openvino' needs the package openvino. Install it with: pip install openvino, "
+            'or set runtime = "keras".'
+        )
+    fast = backbone.precision == "auto" and runtime == "openvino" and _bfloat16()
+    precision = backbone.precision if backbone.precision != "auto" else "bfloat16" if fast else "float32"
+    return replace(backbone, runtime=runtime, precision=precision)
+
+
+def jobs() -> int:
+    """The processors that this process may use, by affinity and by the container's limit."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+    except (OSError, ValueError):  # no such limit, or "max"
+        return usable
+    return max(1, min(usable, quota // period))
+
+
+def _bfloat16() -> bool:
+    info = Path("/proc/cpuinfo")
+    return info.exists() and any(word in info.read_text() for word in ("avx512_bf16", "amx_bf16"))
+
+
+def _gpu() -> bool:
+    return Path("/dev/nvidia0").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")

@@ -1,0 +1,205 @@
+"""Splits: which rows train, which validate, which test.
+
+Rows that must not be torn apart form a *unit*: those of equal content, those of one group, and groups that share a
+content. A unit stands in one part as a whole, so that no picture of the test part was seen in training.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from itertools import accumulate
+
+from topwork.dataset import PARTS, Dataset, Row
+from topwork.errors import DatasetError, RecipeError, nearest
+
+HOWS = ("hash", "stratified", "last")
+SHOWN = 3
+"""How many of many are named in a sentence."""
+
+Rows = tuple[Row, ...]
+Unit = list[int]
+"""Numbers of the rows that belong together, in reading order."""
+
+
+def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str = "hash", seed: int = 0) -> Dataset:
+    """Give every row a part. A row that has one keeps it, and those that belong to it join it there.
+
+    - ``"hash"`` places a unit by the SHA-256 of seed and group (without one: content), whatever its class. What is
+      placed never moves when other pictures come, unless one of these joins its group with another. The shares are
+      right within the scatter of such a draw.
+    - ``"stratified"`` gives each class its shares to the next whole picture; pictures may move when others come.
+    - ``"last"`` takes the rows as they stand: the first are train, the last test.
+
+    Where given parts tear a unit apart, test wins, then val.
+
+    Args:
+        dataset: rows with digests; *split* is set in all, some or none of them.
+        shares: of train, val and test; they sum to 1.
+        how: ``"hash"``, ``"stratified"`` or ``"last"``.
+        seed: another seed, another draw.
+
+    Returns:
+        The dataset with *split* set in every row, and *notes* on what moved, what was joined and what is missing.
+
+    Raises:
+        RecipeError: *shares* or *how* are none.
+        DatasetError: a stratified draw and a class of one picture.
+
+    Example:
+        >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
+        >>> draw(Dataset("/d", rows), how="stratified").counts()["a"]
+        {'train': 8, 'val': 1, 'test': 1}
+    """
+    check(shares, how)
+    rows, units = dataset.rows, _units(dataset.rows)
+    given = [unit for unit in units if any(rows[i].split for i in unit)]
+    free = [unit for unit in units if not any(rows[i].split for i in unit)]
+    parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
+    parts += _stratified(rows, free, shares, seed) if how == "stratified" else _placed(rows, free, shares, how, seed)
+    split = {i: part for unit, part in zip(given + free, parts) for i in unit}
+    drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
+    joined = [unit for unit in units if len(unit) > 1]
+    alone = _alone(rows, joined, shares, how, seed)
+    notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + _lacking(drawn)
+    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes))
+
+
+def check(shares: Sequence[float], how: str) -> None:
+    """Refuse what `draw` cannot draw by.
+
+    Raises:
+        RecipeError: *shares* are not three with the sum 1, or *how* is no way to draw.
+    """
+    if len(shares) != len(PARTS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        given = ", ".join(f"{share:g}" for share in shares)
+        raise RecipeError(
+            f"split = ({given}): expected the shares of train, val and test, none below 0, with the sum 1, "
+            "as in (0.8, 0.1, 0.1)."
+        )
+    if how not in HOWS:
+        expected = " or ".join(map(repr, HOWS))
+        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS)}.")
+
+
+def some(words: Sequence[str]) -> str:
+    """The first few of many, and how many more there are.
+
+    >>> some(["'a'", "'b'", "'c'", "'d'"])
+    "'a', 'b', 'c' and 1 more"
+    """
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
+
+
+def _units(rows: Rows) -> list[Unit]:
+    """Rows joined by content and by group, in the order of their first rows (union-find with path halving)."""
+    above: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def top(key: tuple[str, str]) -> tuple[str, str]:
+        while above.setdefault(key, key) != key:
+            above[key] = key = above[above[key]]
+        return key
+
+    for row in rows:
+        if row.group:
+            above[top(("content", row.digest))] = top(("group", row.group))
+    units: dict[tuple[str, str], Unit] = defaultdict(list)
+    for i, row in enumerate(rows):
+        units[top(("content", row.digest))].append(i)
+    return list(units.values())
+
+
+def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:
+    bounds = list(zip(PARTS, accumulate(shares)))
+    last = max((part for part, share in zip(PARTS, shares) if share), key=PARTS.index)
+    numbers = (_hashed(_name(rows, unit), seed) if how == "hash" else (unit[0] + 0.5) / len(rows) for unit in units)
+    return [next((part for part, bound in bounds if number < bound), last) for number in numbers]
+
+
+def _name(rows: Rows, unit: Unit) -> str:
+    """What a unit is drawn by: its first group in sorted order, so that joining moves no more than the others."""
+    return min((group for i in unit if (group := rows[i].group)), default=rows[unit[0]].digest)
+
+
+def _hashed(name: str, seed: int) -> float:
+    """A number in [0, 1), as evenly spread as SHA-256 is."""
+    head = sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()[:6]
+    return int.from_bytes(head) / 2**48
+
+
+def _stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
+    """Largest units first, each into the part that lacks most of its classes; single rows then fill up exactly."""
+    _refuse_singles(rows)
+    lacking = _quotas(Counter(rows[i].label for unit in units for i in unit), shares)
+    parts = [part for part, share in zip(PARTS, shares) if share]
+    placed = [""] * len(units)
+    for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _hashed(_name(rows, units[u]), seed))):
+        labels = [rows[i].label for i in units[u]]
+        placed[u] = max((sum(lacking[label][part] for label in labels), -n, part) for n, part in enumerate(parts))[2]
+        for label in labels:
+            lacking[label][placed[u]] -= 1
+    return placed
+
+
+def _refuse_singles(rows: Rows) -> None:
+    single = min((label for label, count in Counter(row.label for row in rows).items() if count == 1), default=None)
+    if single is not None:
+        raise DatasetError(
+            f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
+            'Add pictures, leave the class out, or set draw = "hash".'
+        )
+
+
+def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str, int]]:
+    """Whole numbers next to ``count * share``; what rounding takes from a part in one class it owes it in the next."""
+    quotas: dict[str, dict[str, int]] = {}
+    owed = dict.fromkeys(PARTS, 0.0)
+    for label, count in sorted(counts.items()):
+        exact = {part: round(count * share, 6) for part, share in zip(PARTS, shares)}
+        quotas[label] = {part: int(exact[part]) for part in PARTS}
+        torn = [part for part in PARTS if exact[part] % 1]
+        for part in torn:
+            owed[part] += exact[part] % 1
+        extra = count - sum(quotas[label].values())
+        for part in sorted(torn, key=lambda part: (owed[part], PARTS.index(part)))[len(torn) - extra :]:
+            quotas[label][part] += 1
+            owed[part] -= 1
+    return quotas
+
+
+def _alone(rows: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> dict[int, str]:
+    """The part that each row of *joined* would have by itself; in a stratified draw there is none."""
+    given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
+    free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
+    return given | {i: part for [i], part in zip(free, _placed(rows, free, shares, how, seed))}
+
+
+def _moves(rows: Rows, alone: dict[int, str]) -> list[str]:
+    moved = [f"{rows[i].path!r} from {was} to {rows[i].split}" for i, was in alone.items() if rows[i].split != was]
+    return [f"Moved, as equal pictures and groups share a part: {some(moved)}."] if moved else []
+
+
+def _joins(rows: Rows, joined: list[Unit]) -> list[str]:
+    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
+    names = [" and ".join(map(repr, some)) for some in groups if len(some) > 1]
+    return [f"Joined, as these groups have a picture in common: {some(names)}."] if names else []
+
+
+def _empty(rows: Rows, shares: Sequence[float], how: str) -> list[str]:
+    there = {row.split for row in rows}
+    out = (
+        'draw = "stratified" gives each class its exact shares' if how == "hash" else "add pictures or raise its share"
+    )
+    return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
+
+
+def _lacking(rows: Rows) -> list[str]:
+    """Classes that a part which is there lacks."""
+    labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
+    everything = sorted({row.label for row in rows})
+    return [
+        f"Classes without a picture in the {part} part, which are not {done}: {some(missing)}."
+        for part, done in (("train", "learned"), ("test", "tested"))
+        if labels[part] and (missing := [repr(label) for label in everything if label not in labels[part]])
+    ]

@@ -1,0 +1,102 @@
+"""What topwork says while it works: lines and bars to stderr, bars only on a terminal."""
+
+import sys
+from typing import Any, Self
+
+
+def say(text: str) -> None:
+    """One line to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A progress bar with rate and time left; silent where stderr is no terminal."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._what, self._unit = what, unit
+        self._progress: Any = None
+
+    def start(self) -> None:
+        """Show the bar."""
+        if not sys.stderr.isatty() or self._progress:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        note, left = TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True)
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), note, left]
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+        self._task = self._progress.add_task(self._what, total=None, note="")
+        self._progress.start()
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Show that *done* of *total* units are done; *note* stands beside."""
+        if self._progress:
+            self._progress.update(self._task, completed=done, total=total, note=note)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+class Watch:
+    """Tells of an extraction's events; a context manager, so that no bar outlives it."""
+
+    def __init__(self) -> None:
+        self._bar = Bar("trunk", "pictures")
+        self.seconds: dict[str, float] = {}
+        """What converting, compiling and running the trunk took."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def report(self, event: str, **about: Any) -> None:
+        """Say what is to come, show how far it is, say what it took."""
+        if event in ("converted", "compiled", "progress"):
+            self._add(event, about)
+        if event == "plan":
+            expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
+            say(f"trunk: {about['pictures']:,} pictures to compute, {expected}{size(about['bytes'])} on disk")
+            self._bar.start()
+        elif event == "progress":
+            self._bar.update(about["done"], about["total"], f"{about['done'] / about['seconds']:.0f} pictures/s")
+        elif event == "filled":
+            self._bar.stop()
+
+    def _add(self, event: str, about: dict[str, Any]) -> None:
+        name = {"converted": "convert", "compiled": "compile", "progress": "extract"}[event]
+        if event != "progress" or about["done"] == about["total"]:
+            self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(0.4), duration(75), duration(7300)
+    ('0.4 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(1_280_000)
+    '1.3 MB'
+    """
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+

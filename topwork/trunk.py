@@ -1,0 +1,147 @@
+"""A trunk: one backbone below one frontier, what identifies it in the store, and where its converted file lies.
+
+Resolving a cut needs the backbone's graph. It is read from Keras once and kept as JSON, so that later commands
+know every place, shape and key without building a network, or even importing Keras.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from topwork import backbones, pretrained
+from topwork.cut import Term
+from topwork.graph import Frontier, Graph
+from topwork.pictures import Fit
+from topwork.recipe import Backbone
+from topwork.store import Tensor, home
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What is below a cut.
+
+    Args:
+        backbone: with runtime and precision decided (`topwork.runtimes.resolved`).
+        weights: what identifies its weights (`topwork.pretrained.identity`).
+        graph: the backbone's graph.
+        frontier: the tensors that cross the cut.
+        end: the node where the backbone ends.
+    """
+
+    backbone: Backbone
+    weights: str
+    graph: Graph
+    frontier: Frontier
+    end: int
+
+    @property
+    def fit(self) -> Fit:
+        """How pictures are brought to the trunk's input."""
+        side = backbones.size(self.backbone)
+        return Fit((side, side), self.backbone.fit, self.backbone.resample)
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether nothing is below: the cut ``x@input``."""
+        return self.frontier.tensors == ((0, 0),)
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Shape and dtype of each tensor that the trunk gives for one picture."""
+        nodes = self.graph.nodes
+        return tuple(Tensor(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The key of the store: everything that the activations depend on, but for the pictures."""
+        network = (
+            {}
+            if self.is_pixels
+            else self._network
+            | {
+                "runtime": self._runtime,
+                "precision": self.backbone.precision,
+            }
+        )
+        return {"rule": self.fit.id, **network}
+
+    @property
+    def folder(self) -> Path:
+        """Where the activations lie."""
+        name = "pixels" if self.is_pixels else self.backbone.name
+        return home() / "store" / f"{name}-{_digest(self.description)}"
+
+    @property
+    def converted(self) -> Path:
+        """Where the trunk lies as OpenVINO IR, whether it is there or not."""
+        return home() / "trunks" / f"{self.backbone.name}-{_digest(self._network)}" / "trunk.xml"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one picture's activations as float16 (pixels: as uint8)."""
+        return sum(prod(t.shape) * (1 if t.dtype == "uint8" else 2) for t in self.tensors)
+
+    @property
+    def _network(self) -> dict[str, Any]:
+        names = [f"{self.graph.nodes[i].name}:{k}" for i, k in self.frontier.tensors]
+        scale = backbones.scale(self.backbone)
+        size = backbones.size(self.backbone)
+        return {"backbone": self.graph.name, "weights": self.weights, "size": size, "scale": scale, "tensors": names}
+
+    @property
+    def _runtime(self) -> str:
+        return (
+            "openvino"
+            if self.backbone.runtime == "openvino"
+            else f"keras-{os.environ.get('KERAS_BACKEND', 'tensorflow')}"
+        )
+
+
+def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
+    """The trunk below one term of a cut.
+
+    Raises:
+        CutError: the term's place or end is none of the graph's.
+    """
+    frontier = graph.resolve(term.place, term.end)
+    return Trunk(backbone, pretrained.identity(backbone), graph, frontier, graph.end(term.end))
+
+
+def kept_graph(backbone: Backbone) -> Graph | None:
+    """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
+    path = _graph_path(backbone)
+    return Graph.from_json(json.loads(path.read_text())) if path.exists() else None
+
+
+def known_graph(backbone: Backbone) -> Graph:
+    """The backbone's graph from disk, where it must be by now."""
+    graph = kept_graph(backbone)
+    assert graph is not None, f"the graph of {backbone.name} was never kept"
+    return graph
+
+
+def keep_graph(backbone: Backbone, graph: Graph) -> None:
+    """Keep a backbone's graph for `kept_graph`; it appears whole."""
+    path = _graph_path(backbone)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        json.dump(graph.as_json(), file)
+    Path(file.name).replace(path)
+
+
+def _graph_path(backbone: Backbone) -> Path:
+    network = pretrained.identity(backbone) if backbone.model else backbone.name
+    about = {"network": network, "size": backbones.size(backbone), "keras": version("keras"), "format": 1}
+    about["scale"] = backbones.scale(backbone)
+    return home() / "graphs" / f"{backbone.name}-{_digest(about)}.json"
+
+
+def _digest(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,72 @@
+"""Weight files: where they lie, how they come here, what identifies them. Keras is loaded only to fetch one."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from topwork.errors import WeightsError
+
+TIMEOUT = 5.0
+"""Seconds that one attempt to reach the network may take before it counts as none."""
+
+
+def folder() -> Path:
+    """Where Keras keeps official weights: ``$KERAS_HOME/models``, by default ``~/.keras/models``."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def official(file: str, side: int) -> Path:
+    """The path of an official file, there or not; sides without a file of their own take that of 224, as in Keras."""
+    return folder() / file.format(side=side if side in (128, 160, 192, 224) else 224)
+
+
+def offline() -> bool:
+    """Whether ``TOPWORK_OFFLINE=1`` forbids the network."""
+    return os.environ.get("TOPWORK_OFFLINE", "") not in ("", "0")
+
+
+def fetch(path: Path, url: str, digest: str | None) -> Path:
+    """Download an official file to *path* with Keras' own downloader, which checks its published hash.
+
+    Raises:
+        WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
+    """
+    if offline():
+        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
+    from keras.src.utils import file_utils
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        return Path(
+            file_utils.get_file(path.name, url, cache_subdir="models", cache_dir=str(folder().parent), file_hash=digest)
+        )
+    except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
+        path.unlink(missing_ok=True)
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise missing(path, f"and could not be fetched ({reason})") from None
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def missing(path: Path, why: str) -> WeightsError:
+    """The error for an official file that is not at hand."""
+    return WeightsError(
+        f"the ImageNet weights {path.name!r} are not in {str(path.parent)!r}, {why}. "
+        "Put the file there (on a connected machine, Keras downloads it when the network is built), "
+        "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+    )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def at_hand(files: Iterable[str]) -> list[Path]:
+    """Those of the official *files* (patterns with ``{side}``) that lie in the folder."""
+    return [path for file in files for path in sorted(folder().glob(file.format(side="*"))) if path.is_file()]

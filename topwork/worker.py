@@ -1,0 +1,99 @@
+"""The process beside: opens a backbone, converts its trunk, runs it once per picture, fills the store.
+
+``python -m topwork.worker JOB`` reads one job (JSON) and writes one event (JSON) a line: ``converted``, ``plan``,
+``progress``, ``filled``, ``error``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way
+while the process that started it still imports its own. When that process dies, the worker's output breaks and it
+stops; what it committed stays.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork import lean, pretrained, trunk
+from topwork.cut import Cut
+from topwork.errors import TopworkError
+from topwork.extract import Wanted
+from topwork.fill import Fill, fill, store_of
+from topwork.graph import Graph
+from topwork.recipe import Backbone
+from topwork.runtimes import Runtime
+from topwork.trunk import Trunk
+
+
+def main() -> int:
+    """Do the job in the file named on the command line; the exit status is the error's."""
+    lean.own_process = True
+    job = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        for wanted in job["fills"]:
+            _do(wanted, job)
+    except TopworkError as error:
+        _say(event="error", kind=type(error).__name__, message=str(error))
+        return error.exit_status
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+    return 0
+
+
+def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:
+    backbone = Backbone(**wanted["backbone"])
+    ask = Wanted(Cut.parse(wanted["term"]).only, backbone, (), wanted["exact"])
+    below = ask.trunk(_graph(backbone))
+    if wanted["rows"]:
+        pixels = np.load(job["pixels"], mmap_mode="r") if job["pixels"] else None
+        source = Fill(below, wanted["rows"], job["root"], pixels)
+        with store_of(below, len(wanted["rows"]), ask.exact) as store:
+            fill(source, store, lambda: _runtime(below, job["jobs"]), _say, job["jobs"])
+    _say(event="filled", number=wanted["number"])
+
+
+def _graph(backbone: Backbone) -> Graph:
+    graph = trunk.kept_graph(backbone)
+    if graph is None:
+        graph = _open(backbone).graph
+        trunk.keep_graph(backbone, graph)
+    return graph
+
+
+def _runtime(below: Trunk, jobs: int) -> Runtime:
+    from topwork.runtimes.openvino import OpenVINO, convert
+    from topwork.runtimes.pixels import Pixels
+
+    if below.is_pixels:
+        return Pixels()
+    if not below.converted.exists():
+        from topwork.halves import trunk as trunk_of
+
+        start = time.perf_counter()
+        convert(trunk_of(_open(below.backbone), below.frontier), below.converted)
+        _say(event="converted", seconds=time.perf_counter() - start)
+    start = time.perf_counter()
+    runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
+    _say(event="compiled", seconds=time.perf_counter() - start)
+    return runtime
+
+
+_opened: dict[Backbone, Any] = {}
+
+
+def _open(backbone: Backbone) -> Any:
+    lean.import_keras()
+    from topwork.halves import open_backbone
+
+    key = Backbone(**{**backbone.__dict__, "precision": "float32"})
+    if key not in _opened:
+        _opened[key] = open_backbone(backbone, pretrained.weights_file(backbone))
+    return _opened[key]
+
+
+def _say(**event: Any) -> None:
+    print(json.dumps(event), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
