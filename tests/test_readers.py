@@ -214,25 +214,23 @@ def test_the_table_holds_what_is_known_of_each_picture(tmp_path):
     ]
 
 
-names = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=8
-).filter(str.strip)
+def plain(label):
+    return "".join(label.split()).casefold()
 
 
-@given(
-    labels=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip), min_size=2, max_size=6
-    )
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9).filter(
+    str.strip
 )
+
+
+@given(labels=st.lists(texts, min_size=2, max_size=6, unique_by=plain))
 @settings(max_examples=50, deadline=None)
 def test_any_label_survives_a_table(labels, tmp_path_factory):
     root = tmp_path_factory.getbasetemp()
     made(root, **{f"p{i}": i for i in range(6)})
-    folded = ["".join(label.split()).casefold() for label in labels]
-    if len(set(folded)) == len(labels) and not any("\0" in label for label in labels):
-        rows = tuple(Row(f"p{i}.png", digest(picture(i)), label) for i, label in enumerate(labels))
-        write_csv(Dataset(str(root), rows), root / "labels.csv")
-        assert [row.label for row in read(root / "labels.csv").rows] == labels
+    rows = tuple(Row(f"p{i}.png", "", label) for i, label in enumerate(labels))
+    write_csv(Dataset(str(root), rows), root / "labels.csv")
+    assert [row.label for row in read(root / "labels.csv").rows] == labels
 
 
 @pytest.mark.parametrize("shape", [(20, 4, 5), (20, 4, 5, 1), (20, 4, 5, 3), (20, 4, 5, 4)])

@@ -40,7 +40,9 @@ def test_a_folder_is_a_class_whatever_lies_deeper(tmp_path):
     assert all(row.digest == "" for row in read_folder(root).rows)
 
 
-@pytest.mark.parametrize("suffix", "jpg jpeg JPG png apng webp bmp gif tif tiff TIFF mpo heic AVIF".split())
+@pytest.mark.parametrize(
+    "suffix", ["jpg", "JPEG", "png", "apng", "webp", "bmp", "gif", "tif", "TIFF", "mpo", "heic", "AVIF"]
+)
 def test_pictures_are_told_by_suffix(suffix):
     assert is_picture(f"a.b/x y.{suffix}")
     assert not is_picture(suffix)

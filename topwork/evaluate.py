@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, metrics, plots
+from topwork import lean, metrics
 from topwork.part import Part
 from topwork.cut import Cut
 from topwork.dataset import PARTS, Dataset, Row
+from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
@@ -78,7 +79,9 @@ def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     return tuple(rows[i] for i in chosen)
 
 
-def conclude(folder: Folder, network: Network, data: Dataset, stored: Wanted, shipped: Wanted) -> dict[str, Any]:
+def conclude(
+    folder: Folder, network: Network, data: Dataset, stored: Wanted, shipped: Wanted, pencil: Pencil
+) -> dict[str, Any]:
     """Measure the test part; write predictions and plots.
 
     Args:
@@ -86,12 +89,13 @@ def conclude(folder: Folder, network: Network, data: Dataset, stored: Wanted, sh
         network: with its final weights.
         data: the run's dataset.
         stored: the fill of the last phase; shipped: the exact one of the test part.
+        pencil: what draws.
 
     Returns:
         The run's results but for its cost.
     """
     journal = folder.journal
-    plots.curves(journal, folder.path / "curves.png")
+    pencil.draw("curves", folder.path / "curves.png", journal)
     results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
     results |= {"notes": list(data.notes), "phases": _best(journal)}
     if not data.part("test"):
@@ -99,7 +103,7 @@ def conclude(folder: Folder, network: Network, data: Dataset, stored: Wanted, sh
     answers = _answers(network, shipped, data.classes)
     scores = metrics.measure(answers.labels, answers.probabilities, data.classes)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
-    plots.confusion(scores["confusion"], data.classes, folder.path / "confusion.png")
+    pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
     as_stored = _answers(network, replace(stored, rows=answers.rows), data.classes)
     return results | {
         "accuracy": scores["accuracy"],

@@ -92,6 +92,11 @@ class Graph:
         """Node index by place name."""
         return {node.name: index for index, node in enumerate(self.nodes)} | {INPUT: 0, POOL: self.pool}
 
+    @cached_property
+    def _scale(self) -> int:
+        """What topwork puts between the pixels and the network, no place of its own; -1 where nothing stands there."""
+        return next((i for i, node in enumerate(self.nodes) if node.name == "scale" and node.layer is None), -1)
+
     def index(self, name: str) -> int:
         """The node that a place's name stands for.
 
@@ -122,10 +127,7 @@ class Graph:
         """
         last = self.end(end)
         if isinstance(place, int):
-            below = self._frozen(place)
-            if not self.ancestors[last] & ~below:
-                below = self.ancestors[last]
-            return self._frontier(below, last)
+            return self._frontier(self._frozen(place), last)
         index = self.index(place)
         if not self.ancestors[last] >> index & 1:
             raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
@@ -139,9 +141,7 @@ class Graph:
         """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
         last = self.end(end)
         needed = self.ancestors[last]
-        return [
-            i for i in range(last + 1) if needed >> i & 1 and self._single(i, last) and self.nodes[i].name != _SCALE
-        ]
+        return [i for i in range(last + 1) if needed >> i & 1 and i != self._scale and self._single(i, last)]
 
     def prices(self, end: Place = POOL) -> list[Price]:
         """The price list: one row for each place with one tensor, from the input to the end."""
@@ -166,12 +166,12 @@ class Graph:
         return cls(data["name"], nodes, data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
-        """The mask of ``layers[:count]`` and of every bare operation that reads nothing else."""
+        """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well."""
         below = 1
         for index, node in enumerate(self.nodes[1:], 1):
-            inside = node.layer < count if node.layer is not None else all(below >> s & 1 for s, _ in node.inputs)
+            inside = (node.layer or 0) < count and all(below >> source & 1 for source, _ in node.inputs)
             below |= inside << index
-        return below if count > 1 else 1
+        return below
 
     def _frontier(self, below: int, last: int) -> Frontier:
         needed = self.ancestors[last]
@@ -185,9 +185,8 @@ class Graph:
             for tensor in node.inputs
             if below >> tensor[0] & 1
         }
-        scale = self.names.get(_SCALE)
-        if scale is not None and (scale, 0) in crossing:  # pixels are four times smaller before they are scaled
-            return self._frontier(below & ~(self.ancestors[scale] & ~1), last)
+        if (self._scale, 0) in crossing:  # pixels are four times smaller before they are scaled
+            return self._frontier(below & ~(self.ancestors[self._scale] & ~1), last)
         return Frontier(below, tuple(sorted(crossing)))
 
     def _single(self, index: int, last: int) -> bool:
@@ -218,7 +217,3 @@ class Graph:
             f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
             f"{alive} {verb} still read above it. Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
         )
-
-
-_SCALE = "scale"
-"""The node that topwork puts between the pixels and the network; no place of its own."""

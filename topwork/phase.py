@@ -40,17 +40,18 @@ def run_phase(
     phase = recipe.phases[number - 1]
     model = network.above(below)
     freeze(model, phase.batch_norm)
-    feed = Feed(parts["train"], phase.batch, (recipe.training.seed, number))
+    feed = Feed(parts["train"], phase.batch, phase.epochs, (recipe.training.seed, number))
     model.compile(
         optimizer=optimizer(phase),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=_steps(model, len(feed)),
+        steps_per_execution=_steps(model, feed.steps),
         jit_compile=False,
     )
     keeper = Keeper(_scored(parts), network.values, note, {"phase": number, "cut": phase.cut}, phase.patience)
     keeper.set_model(model)
     keeper.begin()
-    model.fit(feed, epochs=phase.epochs, verbose=0, callbacks=[keeper, *callbacks, Shown(number, phase)], shuffle=False)
+    shown = [keeper, *callbacks, Shown(number, phase)]
+    model.fit(feed, epochs=phase.epochs, steps_per_epoch=feed.steps, verbose=0, callbacks=shown, shuffle=False)
     network.load(keeper.best)
     _tell(keeper, phase, number)
     return keeper

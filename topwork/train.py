@@ -14,6 +14,7 @@ from topwork import lean, pretrained, runtimes, splits
 from topwork.part import Part
 from topwork.cut import Cut
 from topwork.dataset import Dataset
+from topwork.draw import Pencil
 from topwork.errors import CutError, DatasetError
 from topwork.evaluate import SAMPLE, conclude, sampled, tell
 from topwork.extract import Extraction, Wanted, failures
@@ -97,7 +98,7 @@ def _train(
 ) -> Run:
     start = time.perf_counter()
     exact = replace(wanted[-1], rows=sampled(data.part("test"), SAMPLE), exact=True)
-    with Watch() as watch, Extraction(data, [*wanted, exact], watch.report, jobs) as extraction:
+    with Pencil() as pencil, Watch() as watch, Extraction(data, [*wanted, exact], watch.report, jobs) as extraction:
         lean.import_keras()
         extraction.wait(0)
         data = _less_failures(folder, data, wanted[0], strict)
@@ -110,7 +111,7 @@ def _train(
             trained += _phase(folder, recipe, number, network, below, wanted[number - 1], data, callbacks)
         folder.keep_weights(network.values())
         extraction.wait(len(wanted))
-    results = conclude(folder, network, data, wanted[-1], exact)
+        results = conclude(folder, network, data, wanted[-1], exact, pencil)
     spent = {**watch.seconds, "head": trained, "total": time.perf_counter() - start}
     results["cost"] = {name: round(value, 3) for name, value in spent.items()}
     folder.keep_results(results)

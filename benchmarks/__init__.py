@@ -1,0 +1,1 @@
+"""What topwork saves, measured: ``python -m benchmarks`` (see README.md beside)."""
