@@ -53,11 +53,13 @@ def build_head(features: int, classes: int) -> keras.Model:
     return head
 
 
-def features(trunk: keras.Model, folder: Path, size: int, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The trunk's outputs for all pictures of a part, in order, and their classes."""
+def features(
+    trunk: keras.Model, folder: Path, size: int, names: list[str]
+) -> tuple[np.ndarray, np.ndarray, list[Path]]:
+    """What the trunk gives for all pictures of a part, their classes, and their files."""
     found = keras.utils.image_dataset_from_directory(folder, image_size=(size, size), shuffle=False, verbose=False)
-    labels = [names.index(Path(path).parent.name) for path in found.file_paths]
-    return trunk.predict(found, verbose=0), np.array(labels)
+    files = [Path(path) for path in found.file_paths]
+    return trunk.predict(found, verbose=0), np.array([names.index(file.parent.name) for file in files]), files
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def main() -> None:
     head = build_head(trunk.output_shape[-1], len(names))
     built = time.perf_counter()
     parts = [features(trunk, options.folder / part, options.size, names) for part in ("train", "val", "test")]
-    train, val, test = parts
+    (*train, _), (*val, _), (*test, files) = parts
     predicted = time.perf_counter()
     head.fit(*train, batch_size=32, validation_data=val, epochs=options.epochs, verbose=0)
     fitted = time.perf_counter()
@@ -76,8 +78,7 @@ def main() -> None:
     done = time.perf_counter()
 
     answers = head.predict(test[0], verbose=0).argmax(1)  # for the comparison alone; its time is told and taken off
-    files = sorted((options.folder / "test").glob("*/*"))
-    right = {str(p.relative_to(options.folder)): p.parent.name == names[i] for p, i in zip(files, answers)}
+    right = {str(file.relative_to(options.folder)): file.parent.name == names[i] for file, i in zip(files, answers)}
     times = {"import": IMPORTED - START, "build": built - IMPORTED, "predict": predicted - built}
     times |= {"fit": fitted - predicted, "evaluate": done - fitted}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -33,15 +33,14 @@ def arguments() -> argparse.Namespace:
 
 
 def dataset(options: argparse.Namespace, part: str) -> tf.data.Dataset:
-    shuffled = part == "train"
-    size = (options.size, options.size)
-    found = keras.utils.image_dataset_from_directory(
+    size, shuffled = (options.size, options.size), part == "train"
+    found = keras.utils.image_dataset_from_directory(  # it decodes in parallel and prefetches
         options.folder / part, image_size=size, shuffle=shuffled, seed=options.seed, verbose=False
     )
-    if options.cache and part != "test":
-        found = found.cache()
-        found = found.shuffle(1000, seed=options.seed) if shuffled else found
-    return found.prefetch(tf.data.AUTOTUNE)
+    if not options.cache or part == "test":
+        return found
+    kept = found.cache()
+    return (kept.shuffle(1000, seed=options.seed) if shuffled else kept).prefetch(tf.data.AUTOTUNE)
 
 
 def build(options: argparse.Namespace, classes: int) -> keras.Model:
@@ -77,8 +76,8 @@ def main() -> None:
     done = time.perf_counter()
 
     predicted = model.predict(test, verbose=0).argmax(1)  # for the comparison alone; its time is told and taken off
-    files = sorted(p for p in (options.folder / "test").glob("*/*"))
-    right = {str(p.relative_to(options.folder)): p.parent.name == names[i] for p, i in zip(files, predicted)}
+    files = [Path(path).relative_to(options.folder) for path in test.file_paths]
+    right = {str(file): file.parent.name == names[i] for file, i in zip(files, predicted)}
     times = {"import": IMPORTED - START, "build": built - IMPORTED, "fit": fitted - built, "evaluate": done - fitted}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told = {**times, "total": done - START, "aside": time.perf_counter() - done}

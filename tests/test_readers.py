@@ -115,14 +115,18 @@ def test_strict_makes_what_is_left_out_an_error(tmp_path):
 
 
 def test_one_picture_under_two_labels_is_left_out_everywhere(tmp_path):
-    data = read(made(tmp_path, daisy__1=1, daisy__2=2, roses__1=3, roses__2=1, roses__3=1, tulips__1=4))
+    data = read(
+        made(tmp_path, daisy__1=1, a__0=b"", daisy__2=2, roses__0=b"", roses__1=3, roses__2=1, roses__3=1, t__1=4)
+    )
     reason = "the same picture stands under 'daisy' and 'roses', as"
     assert data.left_out == (
+        LeftOut("a/0.png", "the file is empty"),
         LeftOut("daisy/1.png", f"{reason} 'roses/2.png'"),
+        LeftOut("roses/0.png", "the file is empty"),
         LeftOut("roses/2.png", f"{reason} 'daisy/1.png'"),
         LeftOut("roses/3.png", f"{reason} 'daisy/1.png'"),
     )
-    assert [row.path for row in data.rows] == ["daisy/2.png", "roses/1.png", "tulips/1.png"]
+    assert [row.path for row in data.rows] == ["daisy/2.png", "roses/1.png", "t/1.png"]
 
 
 def test_one_picture_twice_under_one_label_is_kept_in_one_part(tmp_path):

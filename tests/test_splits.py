@@ -124,6 +124,13 @@ def test_a_stratified_draw_keeps_its_shares_with_groups():
     assert [len(drawn.part(part)) for part in PARTS] == [160, 20, 20]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_large_groups_are_placed_first_so_that_single_rows_can_fill_up(seed):
+    given_rows = [row(f"x{i}", group="g" if i < 10 else None) for i in range(20)]
+    drawn = draw(of(*given_rows), (0.5, 0.0, 0.5), "stratified", seed)
+    assert [len(drawn.part(part)) for part in PARTS] == [10, 0, 10]
+
+
 def test_the_shares_of_a_hash_draw_are_right_within_its_scatter():
     drawn = draw(of(*rows(4000)))
     assert [len(drawn.part(part)) for part in PARTS] == pytest.approx([3200, 400, 400], abs=60)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from topwork.cut import Cut
     from topwork.dataset import Dataset, Row
     from topwork.errors import TopworkError
-    from topwork.extract import activations, cuts
+    from topwork.extract import activations
     from topwork.halves import halves
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor

@@ -54,7 +54,9 @@ def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[d
         return phases
     values = values * len(phases) if len(values) == 1 else values
     if len(values) != len(phases):
-        raise UsageError(f"{len(values)} values of --{key} for {len(phases)} phases: expected one, or one for each --cut.")
+        raise UsageError(
+            f"{len(values)} values of --{key} for {len(phases)} phases: expected one, or one for each --cut."
+        )
     return [{**phase, key: value} for phase, value in zip(phases, values)]
 
 
@@ -63,9 +65,8 @@ def _backbone(table: dict[str, Any], weights: str | None, size: int | None) -> N
     names = {term.backbone for phase in table["phase"] for term in Cut.parse(phase["cut"]).terms}
     if given and len(names) > 1:
         raise UsageError(f"--weights and --size are for one backbone, and the cuts name {len(names)}: use a recipe.")
-    for name in names if given else ():
-        backbones = table.setdefault("backbones", {})
-        backbones[name] = {**backbones.get(name, {}), **given}
+    kept = table.get("backbones", {})  # a --cut may have replaced the phases that named others
+    table["backbones"] = {name: {**kept.get(name, {}), **given} for name in names}
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -77,5 +78,3 @@ def _setting(text: str) -> tuple[str, Any]:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
-
-

@@ -29,6 +29,7 @@ class Record:
         file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` in pixels.
         paper: where the network was described.
         alpha: the width multiplier, for MobileNets.
+        sides: which have a file of their own; others take that of 224, as in Keras.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Record:
     file: str
     paper: str
     alpha: float | None = None
+    sides: tuple[int, ...] = ()
+
+    def file_at(self, side: int) -> str:
+        """The name of the official file for pictures of that side."""
+        return self.file.format(side=side if side in self.sides else 224)
 
     @property
     def licence(self) -> str:
@@ -64,15 +70,14 @@ def _table() -> Iterator[Record]:
     yield Record("inception_v3", "InceptionV3", "inception_v3", 299, "tf", file, "arXiv:1512.00567")
     file = f"inception_resnet_v2{_TF}_notop.h5"
     yield Record("inception_resnet_v2", "InceptionResNetV2", "inception_resnet_v2", 299, "tf", file, "arXiv:1602.07261")
-    for alpha in (1.0, 0.25, 0.5, 0.75):
-        text = f"{alpha:g}".replace(".", "_").replace("0_25", "2_5").replace("0_5", "5_0").replace("0_75", "7_5")
-        file = f"mobilenet_{'1_0' if alpha == 1 else text}_{{side}}_tf_no_top.h5"
-        yield Record(_wide("mobilenet", alpha), "MobileNet", "mobilenet", 224, "tf", file, "arXiv:1704.04861", alpha)
+    sides: tuple[int, ...] = (128, 160, 192, 224)
+    for alpha, text in ((1.0, "1_0"), (0.25, "2_5"), (0.5, "5_0"), (0.75, "7_5")):
+        name, file = _wide("mobilenet", alpha), f"mobilenet_{text}_{{side}}_tf_no_top.h5"
+        yield Record(name, "MobileNet", "mobilenet", 224, "tf", file, "arXiv:1704.04861", alpha, sides)
+    sides = (96, *sides)
     for alpha in (1.0, 0.35, 0.5, 0.75, 1.3, 1.4):
-        file = f"mobilenet_v2{_TF}_{alpha}_{{side}}_no_top.h5"
-        yield Record(
-            _wide("mobilenet_v2", alpha), "MobileNetV2", "mobilenet_v2", 224, "tf", file, "arXiv:1801.04381", alpha
-        )
+        name, file = _wide("mobilenet_v2", alpha), f"mobilenet_v2{_TF}_{alpha}_{{side}}_no_top.h5"
+        yield Record(name, "MobileNetV2", "mobilenet_v2", 224, "tf", file, "arXiv:1801.04381", alpha, sides)
     for size in ("small", "large"):
         file = f"weights_mobilenet_v3_{size}_224_1.0_float_no_top_v2.h5"
         builder = f"MobileNetV3{size.capitalize()}"
@@ -172,9 +177,17 @@ def scaled(pixels: Any, scale: str) -> Any:
 def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
     try:
         network.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BackboneError(f"the weights {str(weights)!r} do not fit {backbone.name}: {reason}") from None
+    except Exception as error:  # Keras raises whatever it stumbles over in a file
+        raise BackboneError(
+            f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
+            "Expected a .weights.h5 or .h5 file of this network, without its classifier."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says first, as one sentence or more."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:") + "."
 
 
 def scale(backbone: Backbone) -> str:
@@ -185,29 +198,32 @@ def scale(backbone: Backbone) -> str:
 
 
 def _official(entry: Record, side: int) -> "keras.Model":
-    import keras
-
-    builder = getattr(keras.applications, entry.builder)
-    options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
     # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
-    weights = "imagenet" if entry.module == "efficientnet" else None
-    try:
-        with _without_download():
-            return builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
-    except ValueError as error:
-        raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {str(error).splitlines()[0]}") from None
+    return _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)[0]
 
 
-@contextmanager
-def _without_download() -> Iterator[None]:
-    """Build "imagenet" structures and leave the loading of their weights to us."""
+def source(entry: Record, side: int) -> tuple[str, str | None]:
+    """The address and the hash, where it has one, of the official file that Keras itself asks for at that side."""
+    with fresh_names():
+        asked = _asking(entry, side, "imagenet")[1]
+    return asked.args[1], asked.kwargs.get("file_hash")
+
+
+def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", Any]:
+    """The network without its weights, and the call for their file that Keras would have made."""
     from unittest.mock import patch
 
     import keras
     from keras.src.utils import file_utils
 
-    with patch.object(file_utils, "get_file"), patch.object(keras.Model, "load_weights"):
-        yield
+    builder = getattr(keras.applications, entry.builder)
+    options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
+    with patch.object(file_utils, "get_file") as get_file, patch.object(keras.Model, "load_weights"):
+        try:
+            network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
+        except ValueError as error:
+            raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {_reason(error)}") from None
+    return network, get_file.call_args
 
 
 @contextmanager
@@ -231,6 +247,8 @@ def _own(path: str) -> "keras.Model":
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BackboneError(f"cannot load the network {path!r}: {reason}") from None
+    except Exception as error:  # as above
+        raise BackboneError(
+            f"cannot load the network {path!r}: {_reason(error)} "
+            "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
+        ) from None

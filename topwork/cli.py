@@ -21,9 +21,11 @@ app = typer.Typer(
 DataPath = Annotated[str, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV/TSV file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processors to use; by default all that it may.")]
-Weights = Annotated[str, typer.Option(help='"imagenet", "random", or the path of a weights file.')]
-Size = Annotated[int | None, typer.Option(min=1, help="Side of the pictures in pixels; by default the backbone's own.")]
+Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that it may.")]
+Weights = Annotated[str | None, typer.Option(metavar="WEIGHTS", help='"imagenet", "random", or the path of a file.')]
+Size = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Side of pictures in pixels; else the backbone's own.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Make a picture that cannot be used an error.")]
 
 
@@ -35,7 +37,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -43,15 +47,23 @@ def _options(
 @app.command()
 def train(
     data: DataPath,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML).")] = None,
-    cut: Annotated[list[str] | None, typer.Option(help="A phase's cut, as in mobilenet_v2@pool; one a phase.")] = None,
-    epochs: Annotated[list[int] | None, typer.Option(help="Of the k-th cut; one value serves all.")] = None,
-    rate: Annotated[list[float] | None, typer.Option(help="Learning rate of the k-th cut; one value serves all.")] = None,
-    head: Annotated[str | None, typer.Option(help='"linear" or "mlp".')] = None,
-    weights: Weights | None = None,
+    recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe (TOML).")] = None,
+    cut: Annotated[
+        list[str] | None, typer.Option(metavar="CUT", help="As in mobilenet_v2@pool; one for each phase.")
+    ] = None,
+    epochs: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")
+    ] = None,
+    rate: Annotated[
+        list[float] | None, typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear" or "mlp".')] = None,
+    weights: Weights = None,
     size: Size = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As in --set data.seed=1.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder to make.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of a recipe, as in data.seed=1.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder to make; else one in runs/.")] = None,
     strict: Strict = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -71,12 +83,12 @@ def train(
 @app.command()
 def read(
     data: DataPath,
-    csv: Annotated[Path | None, typer.Option(help="Write the table of pictures to this file.")] = None,
-    preview: Annotated[Path | None, typer.Option(help="Write a grid of pictures with their labels (PNG).")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table of pictures to this file.")] = None,
+    preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what is there: classes, splits, pictures that are left out."""
+    """Tell what is there: classes, splits, pictures left out."""
     from topwork import show
     from topwork.readers import read as read_data
     from topwork.readers import write_csv
@@ -96,29 +108,38 @@ def read(
 def extract(
     data: DataPath,
     cut: Annotated[str, typer.Argument(metavar="CUT", help="As in mobilenet_v2@pool.")],
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     size: Size = None,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the trunk once per picture and keep what it gives; says time and disk first."""
+    """Run the trunk once per picture, and keep what it gives.
+
+    Time (where it is long) and disk are said first.
+    """
     from topwork import show
     from topwork.cut import Cut
     from topwork.extract import extract as fill
     from topwork.readers import read as read_data
     from topwork.recipe import Backbone
 
-    backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights, size=size)
-    show.filled(fill(read_data(data), cut, backbone, jobs), as_json)
+    backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
+    found = read_data(data)
+    show.filled(found, fill(found, cut, backbone, jobs), as_json)
 
 
 @app.command()
 def evaluate(
     run: RunPath,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Other pictures; by default the test part.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Other pictures; by default the test part.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a run on its test part, or on other pictures; every rate with its 95 % interval."""
+    """Measure a run on its test part, or on other pictures.
+
+    Every rate comes with its 95 % interval.
+    """
     from topwork import show
     from topwork.run import Run
 
@@ -130,19 +151,29 @@ def evaluate(
 
 
 @app.command()
-def export(run: RunPath, file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")]) -> None:
-    """Write a run's model as one ONNX file, checked against it on real pictures first."""
+def export(
+    run: RunPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's model as one ONNX file.
+
+    It is checked against the model on real pictures first.
+    """
     from topwork.run import Run
 
-    Run(run).export(file)
-    print(file)
+    predictor = Run(run).export(file)
+    if as_json:
+        _print_json({"file": str(file), **predictor.about})
+    else:
+        print(file)
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file that 'topwork export' wrote.")],
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE|FOLDER...")],
-    csv: Annotated[Path | None, typer.Option(help="Write the answers to this file.")] = None,
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE|FOLDER", help="Of a folder, all pictures below.")],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is on pictures."""
@@ -161,7 +192,10 @@ def backbones(
     size: Size = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the backbones, or with NAME the places where it can be cut, and their price."""
+    """List the backbones, or the places where one can be cut.
+
+    Places come with their price.
+    """
     from topwork import show
 
     if name is None:
@@ -172,15 +206,20 @@ def backbones(
 
 @app.command()
 def sample(
-    what: Annotated[str, typer.Argument(metavar="digits")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER")],
+    what: Annotated[str, typer.Argument(metavar="digits", help="scikit-learn's 1,797 handwritten digits.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Write a small real dataset to try: scikit-learn's 1,797 handwritten digits."""
+    """Write a small real dataset to try."""
     from topwork.sample import digits
 
     if what != "digits":
         raise UsageError(f"no sample {what!r}: there is one, 'digits'.")
-    print(digits(folder))
+    written = digits(folder)
+    if as_json:
+        _print_json({"folder": str(written)})
+    else:
+        print(written)
 
 
 def _print_json(value: Any) -> None:

@@ -18,7 +18,7 @@ class Pencil:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "topwork.draw"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, process_group=0)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -84,6 +84,18 @@ class WeightsError(MachineError):
     """Weights that are not at hand and cannot be fetched."""
 
 
+def of_machine(error: OSError | MemoryError) -> MachineError:
+    """What the machine itself refused, in our words.
+
+    >>> str(of_machine(FileNotFoundError(2, "No such file or directory", "runs/x.csv")))
+    "cannot use 'runs/x.csv': No such file or directory."
+    """
+    if isinstance(error, MemoryError):
+        return MachineError("there is not enough memory. Close other programs, or use smaller pictures or batches.")
+    what = f"cannot use {str(error.filename)!r}: " if error.filename else ""
+    return MachineError(f"{what}{error.strerror or error}.")
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the choice nearest to *word*, else ``""``.
 

@@ -22,7 +22,7 @@ from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
 from topwork.network import Network, restore
 from topwork.readers import read
-from topwork.talk import Watch, duration, say
+from topwork.talk import Watch, counted, duration, say
 
 SAMPLE = 2000
 """Pictures that an evaluation takes at most; a seeded sample where there are more."""
@@ -59,17 +59,21 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     if not rows:
         raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
     wanted = _exact(folder, sampled(rows, SAMPLE))
+    _refuse_gone(data, wanted)
     with Watch() as watch, Extraction(data, [wanted], watch.report) as extraction:
         lean.import_keras()
         network = restore(folder)
         extraction.wait(0)
+    measured = replace(data, rows=wanted.rows, left_out=() if inside else data.left_out).without(failures(wanted))
+    if not measured.rows:
+        first = measured.left_out[0]
+        raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
     answers = _answers(network, wanted, own.classes)
-    bad = failures(wanted)
     return {
         "part": what if inside else "data",
         **metrics.measure(answers.labels, answers.probabilities, own.classes),
         "sample": _sample(wanted, rows),
-        "left_out": {row.path: bad[row.digest] for row in wanted.rows if row.digest in bad},
+        "left_out": {gone.path: gone.reason for gone in measured.left_out},
     }
 
 
@@ -111,6 +115,15 @@ def conclude(
         "sample": _sample(shipped, data.part("test")),
         "as_stored": _compared(answers, as_stored, stored),
     }
+
+
+def _refuse_gone(data: Dataset, wanted: Wanted) -> None:
+    """Arrays are not kept in the run: only what the store holds of them can be measured again."""
+    if not data.root and data.pixels is None and wanted.missing():
+        raise DatasetError(
+            "the run was trained on arrays, and these are not kept: give them, as in run.evaluate((X, y)), "
+            "or evaluate the test part."
+        )
 
 
 def _exact(folder: Folder, rows: Sequence[Row]) -> Wanted:
@@ -186,8 +199,8 @@ def tell(results: dict[str, Any]) -> None:
     if rate is None:
         say("No test part: the accuracy on new pictures is unknown.")
         return
-    count = results["test"]["pictures"]
+    count = counted(results["test"]["pictures"], "picture")
     say(
-        f"Test accuracy {rate['value']:.3f} on {count:,} pictures (95 % interval {rate['low']:.3f} to {rate['high']:.3f}), "
+        f"Test accuracy {rate['value']:.3f} on {count} (95 % interval {rate['low']:.3f} to {rate['high']:.3f}), "
         f"{duration(results['cost']['total'])} in all."
     )

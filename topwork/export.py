@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import backbones, lean
-from topwork.dataset import Dataset
+from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
 from topwork.evaluate import sampled
 from topwork.folder import Folder
@@ -58,6 +59,11 @@ def export(folder: Folder, path: Path) -> Predictor:
     return Predictor(path)
 
 
+def checked(data: Dataset) -> list[Row]:
+    """The rows that a file is checked on: of the test part, then of the validation and training parts."""
+    return [row for part in ("test", "val", "train") for row in sampled(data.part(part), CHECKED)][:CHECKED]
+
+
 def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, Any]:
     """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
 
@@ -101,7 +107,9 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
         ) from None
     plain = rebuild(model, _rewritten)
     plain(np.zeros((1, *plain.inputs[0].shape[1:]), "uint8"))  # Keras exports only what was called once
-    plain.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
+        plain.export(path, format="onnx", verbose=False)
     file = onnx.load(path)
     _name_output(file.graph, "probabilities")
     entry = file.metadata_props.add()
@@ -121,7 +129,7 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(operation, layers.Conv2D) and 1 < operation.groups == args[0].shape[-1] == operation.filters:
         return _depthwise(operation)(*args)
     if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
-        return 0.5 * args[0] * (1 + keras.ops.erf(args[0] / sqrt(2)))
+        return _gelu(operation.name)(*args)
     return operation(*args, **kwargs)
 
 
@@ -144,6 +152,17 @@ def _depthwise(conv: Any) -> Any:
     return made
 
 
+def _gelu(name: str) -> Any:
+    """Gelu by its definition (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
+    import keras
+
+    class Gelu(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
+
+    return Gelu(name=name)
+
+
 def _name_output(graph: Any, name: str) -> None:
     old = graph.output[0].name
     for node in graph.node:
@@ -156,12 +175,11 @@ def _name_output(graph: Any, name: str) -> None:
 
 def _pictures(folder: Folder, below: Trunk) -> tuple[np.ndarray, list[Any]]:
     """Real pictures of the run: decoded as the model takes them, and as they lie."""
-    data = folder.data()
-    rows = [row for part in ("test", "val", "train") for row in sampled(data.part(part), CHECKED)][:CHECKED]
+    data, kept = folder.data(), folder.sample()
     pixels, sources = [], []
-    for row in rows:
+    for row in checked(data):
         try:
-            source = _source(data, row.path)
+            source = kept.get(row.path, Path(data.root, row.path))
             pixels.append(fit_array(source, below.fit) if isinstance(source, np.ndarray) else decode(source, below.fit))
             sources.append(source)
         except PictureError:
@@ -172,10 +190,6 @@ def _pictures(folder: Folder, below: Trunk) -> tuple[np.ndarray, list[Any]]:
             "before it is written. Put them back, and export again."
         )
     return np.stack(pixels), sources
-
-
-def _source(data: Dataset, path: str) -> Any:
-    return Path(data.root, path)
 
 
 def _about(folder: Folder, below: Trunk) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from topwork.readers import read
 from topwork.recipe import Backbone
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, key
-from topwork.talk import Watch
+from topwork.talk import Watch, counted
 from topwork.trunk import Trunk
 
 
@@ -102,7 +102,8 @@ class Extraction:
     def __exit__(self, *_: object) -> None:
         if self._worker:
             self._worker.kill()
-            self._worker.wait()
+            self._listener.join()
+            self._worker.communicate()  # closes its pipes
             self._scratch.cleanup()
 
     def wait(self, number: int) -> None:
@@ -132,11 +133,14 @@ class Extraction:
         job.write_text(json.dumps(about))
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "topwork.worker", str(job)],
+            stdin=subprocess.PIPE,  # never written to: the worker stops when it closes
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"KERAS_BACKEND": "openvino"},
+            process_group=0,  # Ctrl-C is for this process, which stops the worker
         )
-        Thread(target=self._listen, daemon=True).start()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._worker and self._worker.stdout
@@ -181,7 +185,7 @@ def activations(
     if bad:
         row = next(row for row in rows.rows if row.digest in bad)
         raise DatasetError(
-            f"{len(bad)} pictures have no activations; the first is {row.path}: {bad[row.digest]}. "
+            f"no activations of {counted(len(bad), 'picture')}; the first is {row.path}: {bad[row.digest]}. "
             "Leave them out: topwork.read(..., decode=True) does."
         )
     with wanted.store() as store:

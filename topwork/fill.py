@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from topwork import runtimes
-from topwork.errors import PictureError
+from topwork.errors import DatasetError, PictureError
 from topwork.pictures import decode, fit_array
 from topwork.runtimes import BATCH, Runtime
 from topwork.store import Store, disk_bytes, key, room
@@ -37,11 +37,19 @@ class Fill:
         """One picture as the trunk takes it: uint8 ``[side, side, 3]``.
 
         Raises:
-            PictureError: it cannot be read.
+            PictureError: it cannot be decoded.
+            DatasetError: it is gone; that says nothing of its content, so nothing is recorded.
         """
-        if self.pixels is None:
-            return decode(Path(self.root, path), self.trunk.fit)
-        return fit_array(self.pixels[int(path[2:-1])], self.trunk.fit)
+        if self.pixels is not None:
+            return fit_array(self.pixels[int(path[2:-1])], self.trunk.fit)
+        file = Path(self.root, path)
+        try:
+            return decode(file.read_bytes(), self.trunk.fit)
+        except OSError as error:
+            raise DatasetError(
+                f"{str(file)!r} was there when the data was read, and cannot be opened now: {error.strerror}. "
+                "Put it back, and run the same again: what is in the store stays."
+            ) from None
 
 
 def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:

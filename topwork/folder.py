@@ -5,6 +5,7 @@
     environment.json  versions, processor, DATA's absolute path
     journal.jsonl     one line an epoch
     weights/          the trained layers
+    sample.npz        where the pictures came as arrays, those that an export is checked on
     results.json      scores and cost
     curves.png, confusion.png
 """
@@ -130,6 +131,23 @@ class Folder:
         (self.path / "weights").mkdir(exist_ok=True)
         arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
         self._whole("weights/top.npz", lambda path: _savez(path, arrays))
+
+    def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
+        """Write some of the pictures that came as arrays, by the paths of their rows."""
+        self._whole("sample.npz", lambda path: _savez(path, pictures))
+
+    def sample(self) -> dict[str, np.ndarray]:
+        """What `keep_sample` got; empty where the pictures are files."""
+        path = self.path / "sample.npz"
+        if not path.exists():
+            return {}
+        with np.load(path) as file:
+            return dict(file)
+
+    def abandon(self) -> None:
+        """Remove the folder of a run that was stopped before its first epoch: there is nothing in it to keep."""
+        if not (self.path / "journal.jsonl").exists():
+            shutil.rmtree(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
         """The trained layers' arrays, as `keep_weights` got them."""

@@ -90,12 +90,14 @@ class Graph:
     @cached_property
     def names(self) -> dict[str, int]:
         """Node index by place name."""
-        return {node.name: index for index, node in enumerate(self.nodes)} | {INPUT: 0, POOL: self.pool}
+        places = {node.name: i for i, node in enumerate(self.nodes) if not self._scaling >> i & 1}
+        return places | {INPUT: 0, POOL: self.pool}
 
     @cached_property
-    def _scale(self) -> int:
-        """What topwork puts between the pixels and the network, no place of its own; -1 where nothing stands there."""
-        return next((i for i, node in enumerate(self.nodes) if node.name == "scale" and node.layer is None), -1)
+    def _scaling(self) -> int:
+        """The mask of what topwork puts between the pixels and the network: no places of their own."""
+        scale = [i for i, node in enumerate(self.nodes) if node.name == "scale" and node.layer is None]
+        return self.ancestors[scale[0]] & ~1 if scale else 0
 
     def index(self, name: str) -> int:
         """The node that a place's name stands for.
@@ -141,7 +143,8 @@ class Graph:
         """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
         last = self.end(end)
         needed = self.ancestors[last]
-        return [i for i in range(last + 1) if needed >> i & 1 and i != self._scale and self._single(i, last)]
+        places = needed & ~self._scaling
+        return [i for i in range(last + 1) if places >> i & 1 and self._single(i, last)]
 
     def prices(self, end: Place = POOL) -> list[Price]:
         """The price list: one row for each place with one tensor, from the input to the end."""
@@ -185,8 +188,8 @@ class Graph:
             for tensor in node.inputs
             if below >> tensor[0] & 1
         }
-        if (self._scale, 0) in crossing:  # pixels are four times smaller before they are scaled
-            return self._frontier(below & ~(self.ancestors[self._scale] & ~1), last)
+        if any(self._scaling >> node & 1 for node, _ in crossing):  # pixels are four times smaller unscaled
+            return self._frontier(below & ~self._scaling, last)
         return Frontier(below, tuple(sorted(crossing)))
 
     def _single(self, index: int, last: int) -> bool:
@@ -215,5 +218,6 @@ class Graph:
         verb = "is" if len(others) == 1 else "are"
         return CutError(
             f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
-            f"{alive} {verb} still read above it. Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
+            f"{alive} {verb} still read above it. "
+            f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
         )

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import keras
-
-    KerasTensor = keras.KerasTensor
+    from keras import KerasTensor
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
 
     network = backbones.build(backbone, weights)
     side = backbones.size(backbone)
-    _check(network, backbone.name)
+    _check(network, backbone.name, {"pixels", "scale", "pool"})
+    _check_input(network.inputs[0].shape, (None, side, side, 3), backbone.name)
     with backbones.fresh_names():
         pixels = keras.Input((side, side, 3), dtype="uint8", name="pixels")
         scaled = backbones.scaled(pixels, backbones.scale(backbone))
@@ -61,7 +61,7 @@ def open_model(model: "keras.Model") -> Opened:
     """
     import keras
 
-    _check(model, model.name)
+    _check(model, model.name, {"input", "pool"})
     start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="input")
     output = replay(model, {id(model.inputs[0]): start})[id(model.outputs[0])]
     return _read(keras.Model(start, output), model.name, model)
@@ -138,7 +138,7 @@ def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
     return keras.Model(start, output, name=model.name)
 
 
-def _check(model: "keras.Model", name: str) -> None:
+def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
     if functional(model) is None:
         raise BackboneError(
             f"cannot cut {name!r}, a {type(model).__name__}: its graph is hidden in Python code. "
@@ -148,6 +148,21 @@ def _check(model: "keras.Model", name: str) -> None:
         raise BackboneError(
             f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
             "one of each was expected."
+        )
+    ours = ours if len(model.outputs[0].shape) == 4 else ours - {"pool"}
+    taken = ours & {layer.name for layer in flat_layers(model) if type(layer).__name__ != "InputLayer"}
+    if taken:
+        raise BackboneError(
+            f"cannot cut {name!r}: its layer {min(taken)!r} has a name that topwork needs. "
+            f"Rename it: model.get_layer({min(taken)!r}).name = 'my_{min(taken)}'."
+        )
+
+
+def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:
+    if len(shape) != len(given) or any(a != b for a, b in zip(shape[1:], given[1:]) if a is not None):
+        raise BackboneError(
+            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. "
+            f"Expected a network for square RGB pictures, and its side as backbones.{name}.size."
         )
 
 

@@ -1,8 +1,9 @@
 """Import Keras without what it imports for others: for processes that are topwork's own (command line and worker).
 
 Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for ``keras.visualization`` wherever they are
-installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Hidden meanwhile, they leave the import of
-Keras at 2.4 s instead of 3.4 with TensorFlow and at 0.45 s instead of 1.9 with OpenVINO (docs/log.md, 2026-11-23).
+installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Hidden meanwhile, they leave
+the import of Keras at 2.4 s instead of 3.4 with TensorFlow and at 0.45 s instead of 1.9 with OpenVINO (docs/log.md,
+2026-11-23).
 """
 
 import os
@@ -23,7 +24,7 @@ def import_keras() -> None:
     if "keras" in sys.modules:
         return
     if not own_process:
-        import keras  # noqa: F401
+        import keras
 
         return
     hidden = [name for name in _HIDDEN if name not in sys.modules]

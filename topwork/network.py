@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import heads, pretrained
+from topwork import heads, lean, pretrained
 from topwork.cut import POOL, Cut, Place
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
@@ -95,7 +95,8 @@ def graph_of(backbone: Backbone) -> Graph:
     """A backbone's graph: kept from earlier, or read from Keras now and kept."""
     graph = kept_graph(backbone)
     if graph is None:
-        graph = open_backbone(backbone, pretrained.weights_file(backbone)).graph
+        lean.import_keras()
+        graph = open_backbone(backbone, None).graph  # it is the same whatever the weights
         keep_graph(backbone, graph)
     return graph
 

@@ -154,6 +154,7 @@ def digest_array(array: np.ndarray) -> str:
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
 """The last two plugins are imported above, as Pillow would otherwise load all that it has to find them."""
+_EIGHT_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 _HEAD = 32
 _MAGIC = {
     b"\xff\xd8": "JPEG",
@@ -267,7 +268,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         raise PictureError(
             f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
         )
-    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey = _EIGHT_BITS[values]
     grey[values == image.info.get("transparency")] = 255
     return Image.fromarray(grey)
 
@@ -278,8 +279,8 @@ def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
     if fit.fit == "squash":
         return np.array(image.resize((width, height), resample))
     if fit.fit == "crop":
-        factor = min(image.width / width, image.height / height)
-        left, top = (image.width - width * factor) / 2, (image.height - height * factor) / 2
+        left = (image.width - min(image.width, image.height * width / height)) / 2
+        top = (image.height - min(image.height, image.width * height / width)) / 2
         box = (left, top, image.width - left, image.height - top)
         return np.array(image.resize((width, height), resample, box=box))
     inner = image.resize(_scaled(image.size, fit), resample)

@@ -1,7 +1,6 @@
 """Which file a backbone's weights come from, and what identifies them in the keys of the store."""
 
 from pathlib import Path
-from unittest.mock import patch
 
 from topwork import backbones, untrained, weights
 from topwork.errors import WeightsError
@@ -23,14 +22,15 @@ def weights_file(backbone: Backbone) -> Path | None:
         return untrained.weights_file(backbone)
     if backbone.weights != "imagenet":
         return _given(Path(backbone.weights))
-    path = weights.official(backbones.record(backbone.name).file, backbones.size(backbone))
-    return path if path.is_file() else weights.fetch(path, *_source(backbone))
+    entry, side = backbones.record(backbone.name), backbones.size(backbone)
+    path = weights.official(entry.file_at(side))
+    return path if path.is_file() else weights.fetch(path, lambda: backbones.source(entry, side))
 
 
 def identity(backbone: Backbone) -> str:
     """What stands for a backbone's weights in the keys of the store; needs no Keras where the file is at hand."""
     if backbone.model:
-        return weights.sha256(_given(Path(backbone.model)))
+        return weights.sha256(_model(backbone))
     if backbone.weights == "random":
         return untrained.identity(backbone)
     return weights.sha256(weights_file(backbone) or Path())
@@ -42,20 +42,13 @@ def _given(path: Path) -> Path:
     return path
 
 
-def _source(backbone: Backbone) -> tuple[str, str | None]:
-    """The address and hash that Keras itself asks for: its builder runs up to the download, which is caught."""
-    import keras
-    from keras.src.utils import file_utils
-
-    entry = backbones.record(backbone.name)
-    options = {"alpha": entry.alpha} if entry.alpha is not None else {}
-    with (
-        backbones.fresh_names(),
-        patch.object(file_utils, "get_file") as get_file,
-        patch.object(keras.Model, "load_weights"),
-    ):
-        getattr(keras.applications, entry.builder)(include_top=False, weights="imagenet", **options)
-    return get_file.call_args.args[1], get_file.call_args.kwargs.get("file_hash")
+def _model(backbone: Backbone) -> Path:
+    path = Path(backbone.model or "")
+    if not path.is_file():
+        raise WeightsError(
+            f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
+        )
+    return path
 
 
 def default() -> tuple[Backbone, str]:
@@ -70,7 +63,8 @@ def default() -> tuple[Backbone, str]:
         return wanted, "Backbone: mobilenet_v2 with ImageNet weights, the default."
     except WeightsError:
         pass
-    at_hand = [(path.stat().st_size, name) for name, entry in backbones.TABLE.items() for path in weights.at_hand([entry.file])]
+    official = [(weights.official(entry.file_at(entry.size)), name) for name, entry in backbones.TABLE.items()]
+    at_hand = [(path.stat().st_size, name) for path, name in official if path.is_file()]
     if at_hand:
         name = max(at_hand)[1]
         return Backbone(name), f"Backbone: {name}, the largest ImageNet file at hand (that of mobilenet_v2 is not)."

@@ -68,11 +68,21 @@ def read(
     _refuse_lookalikes(labels)
     usable = _consistent(found if found.pixels is not None else _digested(found, decode))
     _refuse_few(usable)
-    if strict and usable.left_out:
-        raise DatasetError(f"{_unusable(usable)} Mend or remove them, or do without strict.")
+    if strict:
+        refuse_left_out(usable)
     lost = [repr(label) for label in sorted(labels.difference(usable.classes))]
     notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
     return splits.draw(replace(usable, notes=usable.notes + notes), split, draw, seed)
+
+
+def refuse_left_out(dataset: Dataset) -> None:
+    """What *strict* means.
+
+    Raises:
+        DatasetError: a picture is left out.
+    """
+    if dataset.left_out:
+        raise DatasetError(f"{_unusable(dataset)} Mend or remove them, or do without strict.")
 
 
 def walk(folder: str | os.PathLike[str]) -> list[str]:

@@ -8,8 +8,9 @@ weights = "imagenet"
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -136,19 +137,17 @@ class Recipe:
             return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
             raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}.") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe {str(path)!r} is no TOML: {error}.") from None
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
         """Read what TOML gives; unknown keys and wrong values are errors that name them."""
-        known = ("data", "backbones", "head", "training", "phase")
-        _refuse_unknown(table, known, "recipe")
-        backbones = {
-            name: _read(Backbone, {"name": name, **options}, f"backbones.{name}")
-            for name, options in table.get("backbones", {}).items()
-        }
-        phases = tuple(_read(Phase, row, f"phase.{i}") for i, row in enumerate(table.get("phase", ()), 1))
+        _refuse_unknown(table, ("data", "backbones", "head", "training", "phase"), "recipe")
+        named = _expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
+        rows = _expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
+        backbones = {name: _read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
+        phases = tuple(_read(Phase, row, f"phase.{i}") for i, row in enumerate(rows, 1))
         parts = {key: _read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
         return cls(phases=phases, backbones=backbones, **parts).checked()
 
@@ -178,15 +177,15 @@ class Recipe:
         """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
 
         Raises:
-            RecipeError: no phase, phases that do not share one end, or a value out of its range.
+            RecipeError: no phase, phases that do not share one end, a backbone that no cut names, or a value out of
+                its range.
             CutError: a cut that cannot be read.
         """
         if not self.phases:
             raise RecipeError(
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
             )
-        for number, phase in enumerate(self.phases, 1):
-            _check_phase(phase, number)
+        self._check_ranges()
         terms = [term for phase in self.phases for term in Cut.parse(phase.cut).terms]
         first = {str(replace(term, place=0)) for term in terms}
         if len(first) > 1 and all("+" not in phase.cut for phase in self.phases):
@@ -196,30 +195,54 @@ class Recipe:
                 + "."
             )
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
+        _refuse_unknown(self.backbones, names, "backbones")
         return replace(self, backbones=names)
+
+    def _check_ranges(self) -> None:
+        parts = {"data": self.data, "head": self.head, "training": self.training}
+        parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
+        parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
+        for where, part in parts.items():
+            for key, (low, high) in _RANGES.items():
+                _check_range(getattr(part, key, None), low, high, f"{where}.{key}")
 
 
 _PARTS = {"data": Data, "head": Head, "training": Training}
 
+_RANGES: dict[str, tuple[int, float]] = {
+    "seed": (0, 2**32 - 1),
+    "size": (1, inf),
+    "dropout": (0, 1),
+    "units": (1, inf),
+    "epochs": (1, inf),
+    "rate": (0, inf),
+    "momentum": (0, 1),
+    "batch": (1, inf),
+    "patience": (0, inf),
+}
+"""The least and the greatest value of each key that has them, wherever it stands."""
 
-def _check_phase(phase: Phase, number: int) -> None:
-    limits = {"epochs": (1, None), "rate": (0, None), "batch": (1, None), "patience": (0, None), "momentum": (0, 1)}
-    for key, (low, high) in limits.items():
-        value = getattr(phase, key)
-        if value < low or (high is not None and value > high):
-            expected = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise RecipeError(f"phase.{number}.{key} = {value!r}: expected {expected}.")
+
+def _check_range(value: Any, low: int, high: float, where: str) -> None:
+    for single in value if isinstance(value, tuple) else (value,):
+        if single is not None and not low <= single <= high:
+            expected = f"at least {low}" if high == inf else f"between {low} and {high}"
+            raise RecipeError(f"{where} = {single!r}: expected {expected}.")
 
 
-def _read(kind: type, table: Any, where: str) -> Any:
-    if not isinstance(table, Mapping):
-        raise RecipeError(f"{where} = {table!r}: expected a table.")
-    types = {f.name: f.type for f in fields(kind)}
-    _refuse_unknown(table, [name for name in types if name != "name"], where, extra=("name",))
+def _expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) -> Any:
+    if not isinstance(value, kind):
+        raise RecipeError(f"{where} = {value!r}: expected {words}.")
+    return value
+
+
+def _read(kind: type, table: Any, where: str, **given: Any) -> Any:
+    types = {f.name: f.type for f in fields(kind) if f.name not in given}
+    _refuse_unknown(_expect(Mapping, table, where, "a table"), types, where)
     values = {key: _value(types[key], value, f"{where}.{key}") for key, value in table.items()}
     if kind is Phase and "cut" not in values:
         raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".')
-    return kind(**values)
+    return kind(**given, **values)
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
@@ -231,9 +254,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return value
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
-        if not isinstance(value, list | tuple):
-            raise RecipeError(f"{where} = {value!r}: expected a list of {_WORDS[item]}.")
-        return tuple(_value(item, v, where) for v in value)
+        return tuple(_value(item, single, where) for single in _expect((list, tuple), value, where, _LISTS[item]))
     kinds = get_args(kind) or (kind,)
     for single in kinds:
         if isinstance(value, bool) == (single is bool) and isinstance(
@@ -244,11 +265,12 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_LISTS = {int: "a list of whole numbers", float: "a list of numbers"}
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str, extra: tuple[str, ...] = ()) -> None:
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     for key in table:
-        if key not in known and key not in extra:
+        if key not in known:
             names = ", ".join(known)
             raise RecipeError(f"unknown key {key!r} in {where}{nearest(key, known) or '.'} Known keys: {names}.")
 
@@ -261,7 +283,7 @@ def _set(table: dict[str, Any], key: str, value: Any) -> None:
             if not word.isdecimal() or not 1 <= int(word) <= len(node):
                 raise RecipeError(f"cannot set {key!r}: the recipe has phases 1 to {len(node)}.")
             node = node[int(word) - 1]
-        else:
+        elif isinstance(node, dict):
             node = node.setdefault(word, {})
     if not isinstance(node, dict) or not path:
         raise RecipeError(f"cannot set {key!r}: expected a key such as 'data.seed' or 'phase.1.rate'.")

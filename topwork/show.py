@@ -2,29 +2,26 @@
 
 import csv
 import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from topwork.backbones import TABLE
 from topwork.dataset import PARTS, Dataset
 from topwork.extract import Wanted, failures
 from topwork.predict import Guess
-from topwork.talk import size
+from topwork.talk import counted, say
 
 
 def table(data: Dataset) -> None:
     """Classes by part, what was left out, what splitting noted."""
-    counts = data.counts()
-    rows = [(label, *(f"{counts[label][part]:,}" for part in PARTS), f"{sum(counts[label].values()):,}") for label in counts]
-    totals = [f"{len(data.part(part)):,}" for part in PARTS]
-    _table(["class", *PARTS, "all"], [*rows, ("", *totals, f"{len(data.rows):,}")])
-    for note in data.notes:
-        print(note)
+    lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
+    lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
+    _table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
+    print("", *data.notes, sep="\n")
     if data.left_out:
-        print(f"{len(data.left_out)} left out:")
+        print(f"{counted(len(data.left_out), 'picture')} left out:")
     for gone in data.left_out:
         print(f"  {gone.path}: {gone.reason}")
 
@@ -40,35 +37,30 @@ def preview(data: Dataset, path: Path, count: int = 24) -> None:
     from itertools import zip_longest
 
     from topwork import plots
-    from topwork.pictures import Fit, decode, fit_array
+    from topwork.pictures import Fit, decode
 
     by_class = [[row for row in data.rows if row.label == label] for label in data.classes]
     rows = [row for turn in zip_longest(*by_class) for row in turn if row][:count]
     fit = Fit((160, 160), "pad")
-    pixels = data.pixels
-    pictures = [
-        decode(Path(data.root, row.path), fit) if pixels is None else fit_array(pixels[int(row.path[2:-1])], fit)
-        for row in rows
-    ]
+    pictures = [decode(Path(data.root, row.path), fit) for row in rows]
     plots.grid(pictures, [f"{row.label} ({row.split})" for row in rows], path)
 
 
-def filled(wanted: Wanted, json_wanted: bool) -> None:
-    """What an extraction left in the store."""
-    below, bad = wanted.trunk(), failures(wanted)
+def filled(data: Dataset, wanted: Wanted, json_wanted: bool) -> None:
+    """What an extraction of *data* left in the store."""
+    data = data.without(failures(wanted))
     with wanted.store() as store:
-        stored = store.stored or ()
-        tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(below.tensors, stored)]
-        count = len({row.digest for row in wanted.rows} - bad.keys())
-        folder = str(store.folder)
+        tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(store.tensors, store.stored or ())]
+        where = str(store.folder)
+    left_out = {gone.path: gone.reason for gone in data.left_out}
     if json_wanted:
-        _json({"cut": str(wanted.term), "pictures": count, "tensors": tensors, "left_out": len(bad), "folder": folder})
+        about = {"cut": str(wanted.term), "pictures": len(data.rows), "tensors": tensors}
+        _json({**about, "left_out": left_out, "folder": where})
         return
-    for row in wanted.rows:
-        if row.digest in bad:
-            print(f"left out: {row.path}: {bad[row.digest]}")
+    for path, reason in left_out.items():
+        print(f"left out: {path}: {reason}")
     shapes = ", ".join(f"{'x'.join(map(str, t['shape']))} {t['dtype']}" for t in tensors)
-    print(f"{count:,} pictures at {wanted.term}: {shapes} each, in {folder}")
+    print(f"{counted(len(data.rows), 'picture')} at {wanted.term}: {shapes or 'nothing'} each, in {where}")
 
 
 def scores(found: dict[str, Any]) -> None:
@@ -79,6 +71,7 @@ def scores(found: dict[str, Any]) -> None:
     rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
     rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
     _table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
+    print()
     rows = [
         (label, *(_rate(each[name])[0] for name in ("precision", "recall", "f1")), str(each["support"]))
         for label, each in found["classes"].items()
@@ -90,19 +83,10 @@ def scores(found: dict[str, Any]) -> None:
 
 def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
     """Print or write answers as they come; ``False`` where no picture could be read."""
-    answered = False
-    with _answers(path, labels) as write:
-        for guess in found:
-            answered |= guess.error is None
-            if path:
-                write(guess)
-            elif json_wanted:
-                _json(asdict(guess))
-            elif guess.error:
-                print(f"{guess.path}: {guess.error}", file=sys.stderr)
-            else:
-                print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}")
-    return answered
+    if path:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            return _each(found, _to_csv(file, labels))
+    return _each(found, _guess_as_json if json_wanted else _guess)
 
 
 def backbones(json_wanted: bool) -> None:
@@ -114,8 +98,11 @@ def backbones(json_wanted: bool) -> None:
         keys = ("name", "size", "at_hand", "licence", "paper")
         _json([dict(zip(keys, row)) for row in rows])
         return
-    _table(["name", "size", "at hand", "licence", "paper"], [(n, str(s), "yes" if a else "", li, p) for n, s, a, li, p in rows])
-    print(f"ImageNet files belong in {weights.folder()}.")
+    _table(
+        ["name", "size", "at hand", "licence", "paper"],
+        [(name, str(side), "yes" if there else "no", licence, paper) for name, side, there, licence, paper in rows],
+    )
+    print(f"\nAt hand: its ImageNet file lies in {weights.folder()}.")
 
 
 def places(name: str, side: int | None, json_wanted: bool) -> None:
@@ -130,23 +117,37 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
         _json([asdict(price) for price in prices])
         return
     rows = [
-        (p.name, "x".join(map(str, p.shape)), size(p.kilobytes * 1024), _millions(p.multiply_adds), _millions(p.trainable))
-        for p in prices
+        (
+            price.name,
+            "x".join(map(str, price.shape)),
+            f"{price.kilobytes:.1f}",
+            *(f"{count / 1e6:.1f}" for count in (price.multiply_adds, price.multiply_adds_above)),
+            *(f"{count / 1e6:.2f}" for count in (price.parameters, price.trainable)),
+        )
+        for price in prices
     ]
-    _table(["place", "shape", "a picture", "M madds below", "M params above"], rows)
+    _table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
+    print(
+        "\nKB: what the store keeps of one picture, in float16."
+        "\nmadds: million multiply-adds for one picture, below the place and above it."
+        "\nparams: million parameters, below the place (frozen) and above it (trained)."
+    )
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need, words to the left, numbers to the right; no cell is ever broken."""
+    columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
+    for line in zip(*columns):
+        print("  ".join(line).rstrip())
 
-    made = Table(box=SIMPLE, pad_edge=False)
-    for i, head in enumerate(heads):
-        made.add_column(head, justify="left" if i == 0 else "right", overflow="fold")
-    for row in rows:
-        made.add_row(*map(str, row))
-    Console(highlight=False, markup=False).print(made)
+
+def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
+    from rich.cells import cell_len
+
+    width = max(map(cell_len, (head, *cells)))
+    words = place == 0 or any(cell[:1].isalpha() for cell in cells)
+    lines = [head, "─" * width, *cells]
+    return [cell + pad if words else pad + cell for cell in lines for pad in [" " * (width - cell_len(cell))]]
 
 
 def _rate(rate: Any) -> tuple[str, str]:
@@ -155,33 +156,35 @@ def _rate(rate: Any) -> tuple[str, str]:
     return f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}"
 
 
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f}"
-
-
 def _json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-class _answers:
-    """A CSV file of answers, opened only where one is wanted."""
-
-    def __init__(self, path: Path | None, labels: Sequence[str]) -> None:
-        self._path, self._labels = path, labels
-
-    def __enter__(self) -> Any:
-        if self._path:
-            self._file = self._path.open("w", newline="", encoding="utf-8")
-            self._table = csv.writer(self._file)
-            self._table.writerow(["path", "label", "probability", *self._labels, "error"])
-        return self._write
-
-    def __exit__(self, *_: object) -> None:
-        if self._path:
-            self._file.close()
-
-    def _write(self, guess: Guess) -> None:
-        found = [guess.probabilities.get(label, "") for label in self._labels]
-        self._table.writerow([guess.path, guess.label, guess.probability, *found, guess.error or ""])
+def _each(found: Iterable[Guess], show: Callable[[Guess], object]) -> bool:
+    answered = False
+    for guess in found:
+        show(guess)
+        answered |= guess.error is None
+    return answered
 
 
+def _guess(guess: Guess) -> None:
+    if guess.error:
+        say(f"{guess.path}: {guess.error}")
+    else:
+        print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)
+
+
+def _guess_as_json(guess: Guess) -> None:
+    _json({key: value for key, value in asdict(guess).items() if value is not None})
+
+
+def _to_csv(file: TextIO, labels: Sequence[str]) -> Callable[[Guess], object]:
+    table = csv.writer(file)
+    table.writerow(["path", "label", "probability", *labels, "error"])
+
+    def show(guess: Guess) -> None:
+        found = [guess.probabilities.get(label, "") for label in labels]
+        table.writerow([guess.path, guess.label, guess.probability, *found, guess.error])
+
+    return show

@@ -132,11 +132,10 @@ def _stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: in
     """Largest units first, each into the part that lacks most of its classes; single rows then fill up exactly."""
     _refuse_singles(rows)
     lacking = _quotas(Counter(rows[i].label for unit in units for i in unit), shares)
-    parts = [part for part, share in zip(PARTS, shares) if share]
     placed = [""] * len(units)
     for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _hashed(_name(rows, units[u]), seed))):
         labels = [rows[i].label for i in units[u]]
-        placed[u] = max((sum(lacking[label][part] for label in labels), -n, part) for n, part in enumerate(parts))[2]
+        placed[u] = max((sum(lacking[label][part] for label in labels), -n, part) for n, part in enumerate(PARTS))[2]
         for label in labels:
             lacking[label][placed[u]] -= 1
     return placed

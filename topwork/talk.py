@@ -61,7 +61,7 @@ class Watch:
             self._add(event, about)
         if event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
-            say(f"trunk: {about['pictures']:,} pictures to compute, {expected}{size(about['bytes'])} on disk")
+            say(f"trunk: {counted(about['pictures'], 'picture')} to compute, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
         elif event == "progress":
             self._bar.update(about["done"], about["total"], f"{about['done'] / about['seconds']:.0f} pictures/s")
@@ -72,6 +72,15 @@ class Watch:
         name = {"converted": "convert", "compiled": "compile", "progress": "extract"}[event]
         if event != "progress" or about["done"] == about["total"]:
             self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "picture"), counted(1797, "picture")
+    ('1 picture', '1,797 pictures')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:
@@ -99,4 +108,3 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-

@@ -15,12 +15,13 @@ from topwork.part import Part
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
-from topwork.errors import CutError, DatasetError
+from topwork.errors import CutError, DatasetError, TopworkError
 from topwork.evaluate import SAMPLE, conclude, sampled, tell
+from topwork.export import checked
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder, fresh
 from topwork.network import Network, create
-from topwork.readers import read
+from topwork.readers import read, refuse_left_out
 from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
 from topwork.run import Run
 from topwork.talk import Watch, say
@@ -72,14 +73,18 @@ def train(
     """
     chosen = recipe or _recipe(phases, backbones, head, seed)
     chosen = replace(chosen, backbones={name: runtimes.resolved(b) for name, b in chosen.backbones.items()})
-    rows = data if isinstance(data, Dataset) else _read(data, chosen.data)
+    rows = data if isinstance(data, Dataset) else _read(data, chosen.data, strict)
     rows = _with_validation(rows, chosen.training)
     _check_rows(rows, strict)
     wanted = _wanted(chosen, rows)
     for one in wanted:
         one.check()
     folder = Folder.create(out or fresh(Path("runs"), Path(rows.root).name or "arrays"), chosen, rows)
-    return _train(folder, chosen, rows, wanted, callbacks, strict, jobs)
+    try:
+        return _train(folder, chosen, rows, wanted, callbacks, strict, jobs)
+    except TopworkError:
+        folder.abandon()
+        raise
 
 
 def _wanted(recipe: Recipe, data: Dataset) -> list[Wanted]:
@@ -110,6 +115,8 @@ def _train(
             extraction.wait(number - 1)
             trained += _phase(folder, recipe, number, network, below, wanted[number - 1], data, callbacks)
         folder.keep_weights(network.values())
+        if data.pixels is not None:
+            folder.keep_sample({row.path: data.pixels[int(row.path[2:-1])] for row in checked(data)})
         extraction.wait(len(wanted))
         results = conclude(folder, network, data, wanted[-1], exact, pencil)
     spent = {**watch.seconds, "head": trained, "total": time.perf_counter() - start}
@@ -148,9 +155,9 @@ def _recipe(phases: Sequence[Phase] | None, backbones: Sequence[Backbone], head:
     return Recipe.from_mapping(table | {"head": wanted})
 
 
-def _read(data: Any, options: Data) -> Dataset:
+def _read(data: Any, options: Data, strict: bool) -> Dataset:
     split = (options.split[0], options.split[1], options.split[2])
-    return read(data, split=split, draw=options.draw, seed=options.seed)
+    return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
 
 
 def _with_validation(data: Dataset, training: Training) -> Dataset:
@@ -180,8 +187,8 @@ def _check_rows(data: Dataset, strict: bool) -> None:
             f"no training picture of {names}: a class must occur in the training part. "
             "Give it more pictures, or draw splits with draw = \"stratified\"."
         )
-    if strict and data.left_out:
-        _refuse(data)
+    if strict:
+        refuse_left_out(data)
 
 
 def _less_failures(folder: Folder, data: Dataset, wanted: Wanted, strict: bool) -> Dataset:
@@ -190,22 +197,12 @@ def _less_failures(folder: Folder, data: Dataset, wanted: Wanted, strict: bool) 
     if bad:
         data = data.without(bad)
         folder.keep_data(data)
-        if strict:
-            _refuse(data)
         _check_rows(data, strict)
     for gone in data.left_out[:10]:
         say(f"left out: {gone.path}: {gone.reason}")
     if len(data.left_out) > 10:
         say(f"left out: {len(data.left_out) - 10} more; pictures.csv in the run names them all.")
     return data
-
-
-def _refuse(data: Dataset) -> None:
-    first = data.left_out[0]
-    raise DatasetError(
-        f"{len(data.left_out)} pictures cannot be used, and --strict forbids to leave any out. "
-        f"The first is {first.path}: {first.reason}."
-    )
 
 
 def _check_order(trunks: Sequence[Trunk], recipe: Recipe) -> None:

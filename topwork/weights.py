@@ -3,8 +3,11 @@
 import hashlib
 import os
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from topwork.errors import WeightsError
 
@@ -18,9 +21,9 @@ def folder() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
-def official(file: str, side: int) -> Path:
-    """The path of an official file, there or not; sides without a file of their own take that of 224, as in Keras."""
-    return folder() / file.format(side=side if side in (128, 160, 192, 224) else 224)
+def official(file: str) -> Path:
+    """The path of an official file, there or not."""
+    return folder() / file
 
 
 def offline() -> bool:
@@ -28,8 +31,12 @@ def offline() -> bool:
     return os.environ.get("TOPWORK_OFFLINE", "") not in ("", "0")
 
 
-def fetch(path: Path, url: str, digest: str | None) -> Path:
+def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
+
+    Args:
+        path: where it belongs; it appears there whole.
+        source: gives its address and hash; asked only where the network may be used.
 
     Raises:
         WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
@@ -38,14 +45,15 @@ def fetch(path: Path, url: str, digest: str | None) -> Path:
         raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
     from keras.src.utils import file_utils
 
+    url, digest = source()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
-        return Path(
-            file_utils.get_file(path.name, url, cache_subdir="models", cache_dir=str(folder().parent), file_hash=digest)
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as scratch, redirect_stdout(sys.stderr):
+            file_utils.get_file(path.name, url, cache_dir=scratch, cache_subdir="", file_hash=digest)
+            return Path(scratch, path.name).replace(path)
     except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
-        path.unlink(missing_ok=True)
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise missing(path, f"and could not be fetched ({reason})") from None
     finally:

@@ -2,21 +2,23 @@
 
 ``python -m topwork.worker JOB`` reads one job (JSON) and writes one event (JSON) a line: ``converted``, ``plan``,
 ``progress``, ``filled``, ``error``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way
-while the process that started it still imports its own. When that process dies, the worker's output breaks and it
-stops; what it committed stays.
+while the process that started it still imports its own. When that process dies, however it does, the worker's input
+ends and it stops; what it committed stays.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
 from topwork import lean, pretrained, trunk
 from topwork.cut import Cut
-from topwork.errors import TopworkError
+from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
 from topwork.fill import Fill, fill, store_of
 from topwork.graph import Graph
@@ -28,16 +30,29 @@ from topwork.trunk import Trunk
 def main() -> int:
     """Do the job in the file named on the command line; the exit status is the error's."""
     lean.own_process = True
+    Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text())
     try:
         for wanted in job["fills"]:
             _do(wanted, job)
     except TopworkError as error:
-        _say(event="error", kind=type(error).__name__, message=str(error))
-        return error.exit_status
-    except (KeyboardInterrupt, BrokenPipeError):
+        return _failed(error)
+    except BrokenPipeError:
         return 130
+    except (OSError, MemoryError) as error:
+        return _failed(of_machine(error))
     return 0
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of this process's input and writes nothing: it ends when the parent does."""
+    os.read(0, 1)
+    os._exit(130)
+
+
+def _failed(error: TopworkError) -> int:
+    _say(event="error", kind=type(error).__name__, message=str(error))
+    return error.exit_status
 
 
 def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:

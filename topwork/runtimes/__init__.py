@@ -1,6 +1,7 @@
 """What executes a trunk: a family of two, ``openvino`` and ``keras``, each with ``stream``."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ import numpy as np
 
 from topwork.errors import MissingExtra
 from topwork.recipe import Backbone
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would call its maker
 
 BATCH = 4
 """Pictures a request: on CPUs small fixed batches, several in flight, are the fastest (docs/log.md)."""

@@ -1,9 +1,9 @@
 """Take out the transposes that Keras' OpenVINO backend puts around every convolution and batch-norm.
 
 Keras' tensors are NHWC, OpenVINO's convolutions NCHW, so a converted network turns its data several times a layer.
-OpenVINO's TensorFlow frontend sinks such turns before it hands a model over; for other models nothing public does. Here a
-transpose moves down through whatever treats each number alone, until it meets another, and both become one or none. The
-values stay the same; MobileNetV2 runs five times faster (docs/log.md, 2026-11-23).
+OpenVINO's TensorFlow frontend sinks such turns before it hands a model over; for other models nothing public does.
+Here a transpose moves down through whatever treats each number alone, until it meets another, and both become one or
+none. The values stay the same; MobileNetV2 runs five times faster (docs/log.md, 2026-11-23).
 
 A transpose of order P gives ``y`` with ``y.shape[i] == x.shape[P[i]]``.
 """
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-ELEMENTWISE = frozenset(
-    "Add Clamp Convert Divide Elu Erf Exp Gelu HSigmoid HSwish HardSigmoid Maximum Minimum Multiply Negative Power Relu "
-    "Selu Sigmoid SoftPlus Sqrt Subtract Swish Tanh".split()
-)
+ELEMENTWISE = {"Add", "Clamp", "Convert", "Divide", "Elu", "Erf", "Exp", "Gelu", "HSigmoid", "HSwish", "HardSigmoid"}
+ELEMENTWISE |= {"Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Selu", "Sigmoid", "SoftPlus", "Sqrt"}
+ELEMENTWISE |= {"Subtract", "Swish", "Tanh"}
 """Operations that do the same to each number wherever it stands."""
 
 Order = tuple[int, ...]

@@ -5,8 +5,6 @@
 is imported, so conversion happens in a process of its own (`topwork.worker`).
 """
 
-import os
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -18,8 +16,6 @@ import numpy as np
 from topwork.errors import BackboneError
 from topwork.runtimes import BATCH
 from topwork.runtimes.layout import sink_transposes
-
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import would call its maker
 
 HINT = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -51,8 +47,8 @@ def convert(trunk: Any, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
         openvino.save_model(model, made, compress_to_fp16=False)
-        os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(made, path)
+        made.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        made.replace(path)
 
 
 class OpenVINO:

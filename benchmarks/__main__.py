@@ -1,0 +1,96 @@
+"""``python -m benchmarks``: everything at modest sizes; ``frozen`` and ``extraction`` one by one, at any."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import extraction, frozen, report
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Data = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="A folder per class; else pictures are drawn.")
+]
+Weights = Annotated[str, typer.Option(help='"imagenet" (where Keras finds or fetches them) or "random".')]
+Size = Annotated[int | None, typer.Option(min=1, help="Side of the pictures; by default the backbone's own.")]
+Pictures = Annotated[int, typer.Option(min=50, help="How many are drawn.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Tiny: to see that it works, not to measure.")]
+
+
+@app.callback(invoke_without_command=True, help=__doc__)
+def everything(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        _frozen(frozen.Plan(pictures=500, seeds=1, plain_folds=1, repeats=1))
+        _extraction(extraction.Plan(repeats=3))
+
+
+@app.command("frozen")
+def frozen_command(
+    data: Data = None,
+    weights: Weights = "random",
+    backbone: str = "mobilenet_v2_035",
+    size: Size = None,
+    pictures: Pictures = 2000,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    plain_folds: Annotated[
+        int | None, typer.Option(help="Folds of each seed for the plain script; by default all.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds of timing.")] = 3,
+    quick: Quick = False,
+) -> None:
+    """Keras scripts against `topwork train`: times from cold, memory, accuracy."""
+    plan = frozen.Plan(data, weights, backbone, size, pictures, seeds, folds, plain_folds, repeats)
+    _frozen(plan.quick() if quick else plan)
+
+
+@app.command("extraction")
+def extraction_command(
+    data: Data = None,
+    weights: Weights = "random",
+    backbone: str = "efficientnet_b0",
+    size: Size = None,
+    pictures: Pictures = 1000,
+    repeats: Annotated[int, typer.Option(min=1)] = 5,
+    quick: Quick = False,
+) -> None:
+    """Extraction from JPEG files against the bound 1 / (decode time + engine time)."""
+    plan = extraction.Plan(data, weights, backbone, size, pictures, repeats)
+    _extraction(plan.quick() if quick else plan)
+
+
+def _frozen(plan: frozen.Plan) -> None:
+    with _scratch() as scratch:
+        print(report.frozen_table(frozen.compare(plan, scratch), _command()), end="\n\n", flush=True)
+
+
+def _extraction(plan: extraction.Plan) -> None:
+    with _scratch() as scratch:
+        print(report.extraction_table(extraction.measure(plan, scratch), _command()), flush=True)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that goes away at the end, and is ``TOPWORK_HOME`` until then."""
+    before = os.environ.get("TOPWORK_HOME")
+    with tempfile.TemporaryDirectory(prefix="topwork-benchmark-") as folder:
+        os.environ["TOPWORK_HOME"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            os.environ.pop("TOPWORK_HOME")
+            os.environ.update({"TOPWORK_HOME": before} if before else {})
+
+
+def _command() -> str:
+    return " ".join(["python -m benchmarks", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,146 @@
+"""Extraction against its bound: decoding and the engine, each measured alone, one after the other.
+
+On cores that decode and compute in turns, no pass is faster than 1 / (decode time + engine time) a picture. Both are
+measured with topwork's own threads, streams, batch and precision, and interleaved with topwork's whole pass.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.draw import draw
+from topwork import runtimes
+from topwork.cut import Cut
+from topwork.dataset import Dataset
+from topwork.extract import Extraction, Wanted
+from topwork.pictures import decode
+from topwork.readers import read
+from topwork.recipe import Backbone
+from topwork.runtimes import BATCH
+from topwork.runtimes.openvino import HINT
+from topwork.store import home
+from topwork.talk import say
+
+READY = 1000
+"""Pictures that are held as pixels for the engine alone, at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: pictures (drawn where *data* is ``None``), backbone, and how many rounds."""
+
+    data: Path | None = None
+    weights: str = "random"
+    backbone: str = "efficientnet_b0"
+    size: int | None = None
+    pictures: int = 1000
+    repeats: int = 5
+
+    def quick(self) -> "Plan":
+        """The same in a minute: to see that it works, not to measure."""
+        return replace(self, pictures=64, repeats=1, size=96)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds a picture of decoding alone, of the engine alone, and of topwork's pass from files to the store."""
+
+    decode: float
+    engine: float
+    topwork: float
+
+    @property
+    def reached(self) -> float:
+        """The share of the bound that topwork reaches."""
+        return (self.decode + self.engine) / self.topwork
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured, on which pictures, in which precision."""
+
+    plan: Plan
+    data: Dataset
+    precision: str
+    rounds: list[Round]
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
+    data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
+    backbone = runtimes.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime="openvino"))
+    wanted = Wanted(Cut.parse(f"{plan.backbone}@pool").only, backbone, data.rows)
+    _extract(wanted, data)  # makes weights and converts the trunk, neither of which is measured here
+    paths = [Path(data.root, row.path) for row in data.rows]
+    batches = _ready(wanted, paths)
+    engine = _engine(wanted)
+    rounds = []
+    for number in range(plan.repeats):
+        alone = _decode(wanted, paths), engine(batches)
+        rounds.append(Round(*alone, _extract(wanted, data)))
+        say(f"round {number + 1} of {plan.repeats}: {rounds[-1].reached:.3f} of the bound")
+    return Measured(plan, data, backbone.precision, rounds)
+
+
+def _decode(wanted: Wanted, paths: list[Path]) -> float:
+    """Seconds a picture of decoding in as many threads as topwork decodes in."""
+    fit = wanted.trunk().fit
+    with ThreadPoolExecutor(runtimes.jobs()) as pool:
+        return _timed(pool.map(lambda path: decode(path, fit), paths), len(paths))
+
+
+def _engine(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
+    """Seconds a picture of the converted trunk on ready pixels, compiled as topwork compiles it."""
+    import openvino
+
+    jobs, core = runtimes.jobs(), openvino.Core()
+    model = core.read_model(wanted.trunk().converted)
+    model.reshape([BATCH, *wanted.trunk().fit.size, 3])
+    options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": HINT[wanted.backbone.precision]}
+    options |= {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
+    queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", options), 2 * jobs)
+
+    def run(batches: list[np.ndarray]) -> float:
+        start = time.perf_counter()
+        for batch in batches:
+            queue.start_async({0: batch}, share_inputs=True)
+        queue.wait_all()
+        return (time.perf_counter() - start) / (BATCH * len(batches))
+
+    run(2 * jobs * [np.zeros((BATCH, *wanted.trunk().fit.size, 3), np.uint8)])
+    return run
+
+
+def _extract(wanted: Wanted, data: Dataset) -> float:
+    """Seconds a picture of topwork's own pass, from an empty store; conversion and compilation are not in it."""
+    shutil.rmtree(home() / "store", ignore_errors=True)
+    seen: dict[str, Any] = {}
+
+    def report(event: str, **about: Any) -> None:
+        if event == "progress":
+            seen.update(about)
+
+    with Extraction(data, [wanted], report) as extraction:
+        extraction.wait(0)
+    if seen["done"] != len({row.digest for row in wanted.rows}):
+        raise ValueError(f"only {seen['done']} of {len(wanted.rows)} pictures were extracted")
+    return seen["seconds"] / seen["done"]
+
+
+def _ready(wanted: Wanted, paths: list[Path]) -> list[np.ndarray]:
+    """Batches of decoded pixels; pictures that do not fill a last batch are left away."""
+    pixels = [decode(path, wanted.trunk().fit) for path in paths[:READY]]
+    return [np.stack(pixels[start : start + BATCH]) for start in range(0, len(pixels) - BATCH + 1, BATCH)]
+
+
+def _timed(work: Iterable[Any], count: int) -> float:
+    start = time.perf_counter()
+    for _ in work:
+        pass
+    return (time.perf_counter() - start) / count

@@ -1,0 +1,93 @@
+"""The parts that both sides train and test on: drawn once, laid out as folders for Keras and as a CSV for topwork."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from topwork.dataset import PARTS, Dataset, Row
+
+VALIDATION = 10
+"""One in so many of the pictures that are not tested validates."""
+
+READ_BY_KERAS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One fold of one seed, laid out below a folder.
+
+    Args:
+        seed: of the draw, and of the training.
+        fold: which fold is tested, from 0.
+        folder: holds ``train``, ``val`` and ``test`` with a folder a class, and ``pictures.csv``.
+        data: the rows; their paths are relative to *folder*.
+    """
+
+    seed: int
+    fold: int
+    folder: Path
+    data: Dataset
+
+    @property
+    def csv(self) -> Path:
+        """The listing that topwork reads: path, label, split."""
+        return self.folder / "pictures.csv"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"seed {self.seed}, fold {self.fold}"
+
+
+def splits(data: Dataset, seeds: int, folds: int, scratch: Path) -> list[Split]:
+    """Every fold of every seed, laid out below *scratch*: first the first fold of each seed, then the second."""
+    return [_laid_out(data, seed, fold, folds, scratch) for fold in range(folds) for seed in range(seeds)]
+
+
+def deal(rows: Iterable[Row], count: int, seed: int) -> dict[str, int]:
+    """Deal contents out to *count* hands, class by class, after a seeded shuffle: digest -> hand.
+
+    >>> sorted(deal([Row("a", "00", "x"), Row("b", "01", "x"), Row("copy of b", "01", "x")], 2, seed=0).values())
+    [0, 1]
+    """
+    labels = {row.digest: row.label for row in rows}
+    digests = sorted(labels)
+    np.random.default_rng(seed).shuffle(digests)
+    digests.sort(key=labels.__getitem__)
+    return {digest: place % count for place, digest in enumerate(digests)}
+
+
+def _laid_out(data: Dataset, seed: int, fold: int, folds: int, scratch: Path) -> Split:
+    hands = deal(data.rows, folds, seed)
+    held = deal([row for row in data.rows if hands[row.digest] != fold], VALIDATION, seed)
+    rows = []
+    for number, row in enumerate(data.rows):
+        part = "test" if hands[row.digest] == fold else "train" if held[row.digest] else "val"
+        path = f"{part}/{row.label}/{number:06}{_suffix(row)}"
+        rows.append(replace(row, path=path, split=part))
+    folder = scratch / f"seed{seed}-fold{fold}"
+    split = Split(seed, fold, folder, Dataset(str(folder), tuple(rows)))
+    _materialise(split, [Path(data.root, row.path).resolve() for row in data.rows])
+    return split
+
+
+def _materialise(split: Split, sources: list[Path]) -> None:
+    for part in PARTS:
+        for label in split.data.classes:  # Keras counts classes by folders, also where one is empty
+            (split.folder / part / label).mkdir(parents=True)
+    for row, source in zip(split.data.rows, sources):
+        (split.folder / row.path).symlink_to(source)
+    with split.csv.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "split"])
+        table.writerows((row.path, row.label, row.split) for row in split.data.rows)
+
+
+def _suffix(row: Row) -> str:
+    suffix = Path(row.path).suffix.lower()
+    if suffix not in READ_BY_KERAS:
+        raise ValueError(f"{row.path!r}: Keras' image_dataset_from_directory reads {', '.join(READ_BY_KERAS)} alone.")
+    return suffix

@@ -1,0 +1,53 @@
+"""What a figure must state: date, processor, precision, versions, command."""
+
+import platform
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from topwork import runtimes
+from topwork.recipe import Backbone
+from topwork.version import VERSION
+
+PACKAGES = {
+    "Keras": ("keras",),
+    "TensorFlow": ("tensorflow", "tensorflow-cpu"),
+    "OpenVINO": ("openvino",),
+    "Pillow": ("pillow",),
+}
+
+
+def measured_on(command: str) -> str:
+    """All of it, in one sentence."""
+    precision = runtimes.resolved(Backbone("", runtime="openvino")).precision
+    versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
+    return (
+        f"Measured on {date.today()} on {processor()}, {runtimes.jobs()} cores, topwork's trunk in {precision}, "
+        f"with Python {platform.python_version()}, topwork {VERSION}, {versions}: `{command}`."
+    )
+
+
+def processor() -> str:
+    """The processor's name, and the widest of the instructions that matter here."""
+    known = _cpuinfo()
+    name, flags = known.get("model name") or platform.processor() or platform.machine(), known.get("flags", "").split()
+    has = {"avx512f": "AVX-512", "avx2": "AVX2"}
+    wide = [word for flag, word in has.items() if flag in flags][:1] + ["bf16"] * ("avx512_bf16" in flags)
+    return f"{name} ({', '.join(wide)})" if wide else name
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first value of each key."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = [line.split(":", 1) for line in reversed(lines) if ":" in line]
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _version(names: tuple[str, ...]) -> str | None:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

@@ -1,0 +1,122 @@
+"""The words of ``topwork train`` become a recipe."""
+
+import pytest
+
+from topwork.arguments import recipe
+from topwork.errors import RecipeError, UsageError
+from topwork.recipe import Backbone, Head, Phase, Recipe
+
+TWO = ["vgg16@pool", "vgg16@block5_conv1"]
+
+
+def made(file=None, cuts=(), epochs=(), rates=(), head=None, weights=None, size=None, settings=()):
+    return recipe(file, list(cuts), list(epochs), list(rates), head, weights, size, list(settings))
+
+
+@pytest.fixture
+def file(tmp_path):
+    table = {
+        "head": {"kind": "mlp"},
+        "backbones": {"resnet50": {"size": 96}},
+        "phase": [{"cut": "resnet50@pool", "epochs": 3}, {"cut": "resnet50@conv4_block6_out", "epochs": 4}],
+    }
+    (tmp_path / "some.toml").write_text(Recipe.from_mapping(table).dumps())
+    return tmp_path / "some.toml"
+
+
+def test_one_cut_a_phase():
+    assert made(cuts=TWO) == Recipe((Phase(TWO[0]), Phase(TWO[1])), backbones={"vgg16": Backbone("vgg16")})
+
+
+def test_the_kth_value_belongs_to_the_kth_cut():
+    phases = made(cuts=TWO, epochs=[5, 10], rates=[1e-3, 1e-5]).phases
+    assert [(phase.epochs, phase.rate) for phase in phases] == [(5, 1e-3), (10, 1e-5)]
+
+
+def test_one_value_serves_all():
+    phases = made(cuts=TWO, epochs=[7], rates=[0.5]).phases
+    assert [(phase.epochs, phase.rate) for phase in phases] == [(7, 0.5), (7, 0.5)]
+
+
+@pytest.mark.parametrize(("cuts", "epochs"), [(TWO, [1, 2, 3]), (TWO[:1], [1, 2]), ([*TWO, TWO[1]], [1, 2])])
+def test_values_that_fit_no_cuts(cuts, epochs):
+    with pytest.raises(UsageError) as error:
+        made(cuts=cuts, epochs=epochs)
+    assert str(error.value) == (
+        f"{len(epochs)} values of --epochs for {len(cuts)} phases: expected one, or one for each --cut."
+    )
+
+
+def test_a_file_alone_is_the_recipe(file):
+    assert made(file) == Recipe.load(file)
+
+
+def test_values_without_cuts_change_the_phases_of_the_file(file):
+    phases = made(file, rates=[0.1, 0.2]).phases
+    assert [(phase.epochs, phase.rate) for phase in phases] == [(3, 0.1), (4, 0.2)]
+
+
+def test_cuts_replace_all_phases_of_the_file(file):
+    changed = made(file, cuts=["resnet50@pool"])
+    assert changed.phases == (Phase("resnet50@pool"),)
+    assert (changed.backbones["resnet50"].size, changed.head.kind) == (96, "mlp")
+
+
+def test_cuts_of_another_backbone_leave_that_of_the_file(file):
+    changed = made(file, cuts=TWO[:1], size=64)
+    assert changed.backbones == {"vgg16": Backbone("vgg16", size=64)}
+    assert changed.head == Head("mlp")
+
+
+def test_weights_and_size_are_those_of_the_backbone(file):
+    assert made(file, weights="random", size=64).backbones == {
+        "resnet50": Backbone("resnet50", weights="random", size=64)
+    }
+
+
+def test_weights_for_two_backbones():
+    with pytest.raises(UsageError) as error:
+        made(cuts=["vgg16@pool + vgg19@pool"], weights="random")
+    assert str(error.value) == "--weights and --size are for one backbone, and the cuts name 2: use a recipe."
+
+
+def test_a_head_is_named(file):
+    assert made(file, head="linear").head == Head("linear")
+    with pytest.raises(RecipeError) as error:
+        made(file, head="linaer")
+    assert str(error.value) == "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"
+
+
+def test_weights_without_a_cut_are_those_of_the_default():
+    changed = made(weights="random", size=96, epochs=[2])
+    assert changed.phases == (Phase("mobilenet_v2@pool", epochs=2),)
+    assert changed.backbones == {"mobilenet_v2": Backbone("mobilenet_v2", weights="random", size=96)}
+
+
+def test_nothing_at_all_is_the_backbone_at_hand_and_says_so(capsys):
+    changed = made()
+    assert changed.phases == (Phase("mobilenet_v2_035@pool"),)
+    assert changed.backbones["mobilenet_v2_035"].weights == "random"
+    assert capsys.readouterr().err.startswith("Backbone: mobilenet_v2_035 with RANDOM weights, since ")
+
+
+def test_settings_are_toml_or_text():
+    words = ["data.split=[0.5, 0.25, 0.25]", "training.hold_out=false", "phase.2.rate=1e-5", "head.kind=mlp"]
+    changed = made(cuts=TWO, settings=[*words, "head.activation=", "backbones.vgg16.weights=a=b.h5"])
+    assert changed.data.split == (0.5, 0.25, 0.25)
+    assert changed.training.hold_out is False
+    assert changed.phases[1].rate == 1e-5
+    assert (changed.head.kind, changed.head.activation) == ("mlp", "")
+    assert changed.backbones["vgg16"].weights == "a=b.h5"
+
+
+def test_a_setting_without_a_value():
+    with pytest.raises(UsageError) as error:
+        made(cuts=TWO, settings=["data.seed"])
+    assert str(error.value) == "--set 'data.seed': expected KEY=VALUE, as in --set phase.1.rate=1e-4."
+
+
+def test_a_setting_of_nothing():
+    with pytest.raises(RecipeError) as error:
+        made(cuts=TWO, settings=["phase.3.rate=1"])
+    assert str(error.value) == "cannot set 'phase.3.rate': the recipe has phases 1 to 2."

@@ -1,0 +1,202 @@
+"""The benchmarks' own parts: folds, drawn pictures, statistics, processes, tables; whole runs behind ``full``."""
+
+import math
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchmarks import frozen, report
+from benchmarks.commands import Outcome
+from benchmarks.draw import CLASSES, draw
+from benchmarks.folds import deal, splits
+from benchmarks.machine import measured_on
+from benchmarks.process import CommandError, run
+from benchmarks.stats import Spread, accuracy, difference
+from topwork.dataset import Dataset, Row
+from topwork.readers import read
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """30 drawn pictures, the first of them twice."""
+    folder = draw(tmp_path_factory.mktemp("drawn"), 30)
+    shutil.copy(folder / "amber" / "00000.jpg", folder / "amber" / "copy.JPG")
+    return folder
+
+
+def test_drawn_pictures_are_seeded_photo_sized_jpegs_in_even_classes(drawn, tmp_path):
+    again = draw(tmp_path, 5)
+    for file in again.glob("*/*"):
+        assert file.read_bytes() == (drawn / file.relative_to(again)).read_bytes()
+    with Image.open(drawn / "fern" / "00002.jpg") as picture:
+        assert picture.format == "JPEG"
+        assert min(picture.size) > 300
+    assert {label: len(list((drawn / label).glob("0*"))) for label in CLASSES} == dict.fromkeys(CLASSES, 6)
+    assert 20_000 < np.median([file.stat().st_size for file in drawn.glob("*/*")]) < 150_000
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(2, 30), min_size=2, max_size=4), st.integers(2, 10), st.integers(0, 5))
+def test_deal_is_even_in_each_class_and_seeded(sizes, count, seed):
+    rows = [Row(f"{c}-{i}.jpg", f"{c:02}{i:02}", f"class {c}") for c, size in enumerate(sizes) for i in range(size)]
+    hands = deal(rows, count, seed)
+    assert hands == deal(rows[::-1], count, seed)
+    for c in range(len(sizes)):
+        held = Counter(hands[row.digest] for row in rows if row.label == f"class {c}")
+        assert max(held.values()) - min(held.get(hand, 0) for hand in range(count)) <= 1
+
+
+def test_every_picture_is_tested_once_a_seed_and_equal_contents_together(drawn, tmp_path):
+    found = splits(read(drawn), seeds=2, folds=3, scratch=tmp_path)
+    assert [(split.seed, split.fold) for split in found] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
+    for seed in range(2):
+        tested = [row.path for split in found if split.seed == seed for row in split.data.part("test")]
+        assert len(tested) == len(set(tested)) == 31
+    assert found[0].data.rows != found[1].data.rows
+    for split in found:
+        parts = {}
+        for row in split.data.rows:
+            assert parts.setdefault(row.digest, row.split) == row.split
+
+
+def test_topwork_reads_from_the_csv_the_parts_that_keras_finds_in_the_folders(drawn, tmp_path):
+    split = splits(read(drawn), seeds=1, folds=3, scratch=tmp_path)[0]
+    read_again = read(split.csv)
+    assert read_again.rows == split.data.rows
+    assert read_again.notes == ()
+    assert read_again.part("val")
+    in_folders = {str(path.relative_to(split.folder)) for path in split.folder.glob("*/*/*")}
+    assert in_folders == {row.path for row in split.data.rows}
+    assert all((split.folder / part / label).is_dir() for part in ("train", "val", "test") for label in CLASSES)
+    sources = {path.resolve() for path in split.folder.glob("*/*/*")}
+    assert sources == {path.resolve() for path in drawn.glob("*/*")}
+
+
+def test_a_picture_that_keras_would_skip_is_refused(tmp_path):
+    data = Dataset(str(tmp_path), (Row("x/a.webp", "00", "x"), Row("y/b.png", "01", "y")))
+    with pytest.raises(ValueError, match="webp") as e:
+        splits(data, 1, 2, tmp_path / "splits")
+    assert str(e.value) == (
+        "'x/a.webp': Keras' image_dataset_from_directory reads .bmp, .gif, .jpeg, .jpg, .png alone."
+    )
+
+
+def test_spread_is_median_and_range_of_what_is_known():
+    assert f"{Spread.of([4.0, math.nan, 1.0, 2.0]):.1f}" == "2.0 (1.0–4.0)"
+    assert f"{Spread.of([math.nan]):.1f}" == "–"
+    assert f"{Spread.of([]):.0f}" == "–"
+
+
+def test_accuracy_counts_pictures_not_answers_as_trials():
+    once = {str(i): i % 4 > 0 for i in range(100)}
+    assert accuracy([once]) == accuracy([once, once, once])
+    assert accuracy([once])["value"] == 0.75
+    two_folds = [{k: v for k, v in once.items() if int(k) < 50}, {k: v for k, v in once.items() if int(k) >= 50}]
+    assert accuracy(two_folds) == accuracy([once])
+
+
+def test_difference_is_paired():
+    right = np.random.default_rng(0).random(400) < 0.8
+    ours = {str(i): bool(answer) for i, answer in enumerate(right)}
+    theirs = ours | {"0": not ours["0"], "1": not ours["1"]}
+    same = difference([ours], [ours])
+    near = difference([ours], [theirs])
+    assert same == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert near["high"] - near["low"] < 0.02  # two independent accuracies of 400 pictures would give about 0.11
+
+
+def test_difference_is_of_the_first_less_the_second_and_covers_it():
+    random = np.random.default_rng(1)
+    ours = {str(i): bool(random.random() < 0.9) for i in range(300)}
+    theirs = {str(i): bool(random.random() < 0.6) for i in range(300)}
+    found = difference([ours], [theirs])
+    assert found["value"] == pytest.approx(accuracy([ours])["value"] - accuracy([theirs])["value"])
+    assert 0.15 < found["low"] < found["value"] < found["high"] < 0.45
+
+
+def test_difference_is_no_surer_for_seeds_that_say_the_same_again():
+    random = np.random.default_rng(2)
+    ours, theirs = ({str(i): bool(random.random() < 0.7) for i in range(100)} for _ in range(2))
+    once, thrice = difference([ours], [theirs]), difference([ours] * 3, [theirs] * 3)
+    assert thrice == pytest.approx(once)
+
+
+def test_difference_refuses_other_pictures():
+    with pytest.raises(ValueError, match="different") as e:
+        difference([{"a": True, "b": True}], [{"a": True, "c": True}])
+    assert str(e.value) == "two runs tested different pictures: ['b', 'c']"
+
+
+def test_run_gives_wall_time_memory_and_output():
+    child = "import time; x = b'1' * 150_000_000; time.sleep(0.8)"
+    code = f"import os, subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); print(os.environ['WORD'])"
+    found = run([sys.executable, "-c", code], WORD="heard")
+    assert found.output == "heard\n"
+    assert found.seconds > 0.8
+    assert found.largest > 150_000_000  # that of a process below the one that was started
+    if Path("/proc/self/stat").exists():
+        assert found.together > found.largest * 0.9
+
+
+def test_a_command_that_fails_is_told_with_what_it_said():
+    with pytest.raises(CommandError) as e:
+        run([sys.executable, "-c", "raise SystemExit('no such luck')"])
+    assert str(e.value) == f"{sys.executable} -c raise SystemExit('no such luck') ended with status 1:\nno such luck\n"
+
+
+def outcome(whole, seconds, answers):
+    return Outcome(whole, seconds, int(500e6), int(600e6), answers)
+
+
+def test_the_table_of_the_frozen_phase_holds_the_ratios():
+    answers = {str(i): i % 5 > 0 for i in range(50)}
+    spent = {"convert": 1.0, "compile": 1.0, "extract": 1.0, "head": 2.0, "total": 8.0}
+    each = {
+        frozen.PLAIN: outcome(80.0, {"fit": 60.0, "total": 80.0}, answers),
+        frozen.FIRST: outcome(10.0, spent, answers),
+        frozen.CACHED: outcome(60.0, {"fit": 40.0}, answers),
+        frozen.CONVERTED: outcome(8.0, spent, answers),
+        frozen.BY_HAND: outcome(20.0, {"predict": 6.0, "fit": 4.0}, answers),
+        frozen.FILLED: outcome(5.0, {"head": 2.0}, answers),
+    }
+    runs = {side: {(0, 0): answers} for side in (frozen.TOPWORK, frozen.PLAIN, frozen.CACHED, frozen.BY_HAND)}
+    data = Dataset("", (Row("a", "0", "x"), Row("b", "1", "y")))
+    told = report.frozen_table(frozen.Comparison(frozen.Plan(), data, [each], runs), "python -m benchmarks")
+    assert "| **frozen phase**: `fit` of (a) / extraction + head | 20.0 (20.0–20.0) |" in told
+    assert "| frozen phase, compilation counted | 15.0 (15.0–15.0) |" in told
+    assert "| frozen phase, compilation and the trunk's conversion counted | 12.0 (12.0–12.0) |" in told
+    assert "| whole command: (a) / topwork, very first run | 8.0 (8.0–8.0) |" in told
+    assert "| whole command: (c) / topwork, store filled | 4.0 (4.0–4.0) |" in told
+    assert "| (c) by hand, `predict` once | 20.0 (20.0–20.0) | predict 6.0, fit 4.0 | 500 (500–500) | 600" in told
+    assert "| (a) plain | 1 | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
+
+
+def test_what_was_measured_on_is_stated():
+    told = measured_on("python -m benchmarks frozen")
+    assert told.startswith("Measured on 20")
+    assert "float" in told.split("topwork's trunk in ")[1].split(",")[0]
+    assert told.endswith(": `python -m benchmarks frozen`.")
+
+
+@pytest.mark.full
+def test_frozen_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "frozen", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert "–" not in [cell.strip() for line in told.splitlines() for cell in line.split("|")]
+    assert sum(line.startswith("| whole command") for line in told.splitlines()) == 9
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+def test_extraction_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "extraction", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert "| **share of the bound** 1 / (decoding + engine) | **0." in told or "| **1." in told
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,247 @@
+"""Recipes are read strictly, and written as they are read."""
+
+import tomllib
+from dataclasses import fields
+from math import nan
+from typing import Literal, get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from topwork.cut import Cut, Term
+from topwork.errors import CutError, RecipeError
+from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
+
+PHASE = {"cut": "mobilenet_v2@pool"}
+
+
+def refused(table):
+    with pytest.raises(RecipeError) as error:
+        Recipe.from_mapping(table)
+    return str(error.value)
+
+
+def test_a_recipe_is_a_cut_and_defaults():
+    recipe = Recipe.from_mapping({"phase": [PHASE]})
+    assert recipe == Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": Backbone("mobilenet_v2")})
+    assert (recipe.phases[0].epochs, recipe.phases[0].rate, recipe.phases[0].optimizer) == (25, 1e-3, "adam")
+    assert (recipe.phases[0].batch, recipe.phases[0].patience, recipe.phases[0].batch_norm) == (32, 10, "frozen")
+    assert (recipe.head.kind, recipe.head.dropout, recipe.data.split) == ("linear", 0.2, (0.8, 0.1, 0.1))
+
+
+def test_a_file_is_read(tmp_path):
+    (tmp_path / "two.toml").write_text(
+        """
+        [data]
+        split = [0.6, 0.2, 0.2]
+        draw = "stratified"
+        [backbones.resnet50]
+        size = 128
+        fit = "pad"
+        [head]
+        kind = "mlp"
+        units = [64, 32]
+        [[phase]]
+        cut = "resnet50@pool"
+        [[phase]]
+        cut = "resnet50@conv4_block6_out"
+        rate = 1
+        """
+    )
+    recipe = Recipe.load(tmp_path / "two.toml")
+    assert recipe.data == Data((0.6, 0.2, 0.2), "stratified")
+    assert recipe.backbones == {"resnet50": Backbone("resnet50", size=128, fit="pad")}
+    assert recipe.head == Head("mlp", units=(64, 32))
+    assert recipe.phases == (Phase("resnet50@pool"), Phase("resnet50@conv4_block6_out", rate=1.0))
+    assert isinstance(recipe.phases[1].rate, float)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(RecipeError) as error:
+        Recipe.load(tmp_path / "none.toml")
+    assert str(error.value) == f"cannot read the recipe '{tmp_path / 'none.toml'}': No such file or directory."
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"cut = ", "Invalid value (at end of document)"),
+        (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+)
+def test_a_file_that_is_no_toml(tmp_path, text, reason):
+    (tmp_path / "bad.toml").write_bytes(text)
+    with pytest.raises(RecipeError) as error:
+        Recipe.load(tmp_path / "bad.toml")
+    assert str(error.value) == f"the recipe '{tmp_path / 'bad.toml'}' is no TOML: {reason}."
+
+
+UNKNOWN = {
+    "unknown key 'dta' in recipe; did you mean 'data'? Known keys: data, backbones, head, training, phase.": {
+        "dta": {},
+        "phase": [PHASE],
+    },
+    "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed.": {
+        "data": {"sed": 1},
+        "phase": [PHASE],
+    },
+    "unknown key 'name' in data. Known keys: split, draw, seed.": {"data": {"name": "x"}, "phase": [PHASE]},
+    "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
+    "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
+    "unknown key 'learning_rate' in phase.1. Known keys: cut, epochs, rate, optimizer, momentum, batch, patience, "
+    "batch_norm.": {"phase": [{**PHASE, "learning_rate": 1e-3}]},
+    "unknown key 'mobilnet_v2' in backbones; did you mean 'mobilenet_v2'? Known keys: mobilenet_v2.": {
+        "backbones": {"mobilnet_v2": {"size": 96}},
+        "phase": [PHASE],
+    },
+}
+
+
+@pytest.mark.parametrize("message", UNKNOWN)
+def test_unknown_keys(message):
+    assert refused(UNKNOWN[message]) == message
+
+
+WRONG = {
+    'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".': {},
+    'phase.1 has no cut: expected one, as in cut = "mobilenet_v2@pool".': {"phase": [{"epochs": 3}]},
+    "phase = {'cut': 'mobilenet_v2@pool'}: expected one or more [[phase]].": {"phase": PHASE},
+    "phase.1 = 'mobilenet_v2@pool': expected a table.": {"phase": ["mobilenet_v2@pool"]},
+    "backbones = 'mobilenet_v2': expected a table for each backbone.": {
+        "backbones": "mobilenet_v2",
+        "phase": [PHASE],
+    },
+    "backbones.mobilenet_v2 = 224: expected a table.": {"backbones": {"mobilenet_v2": 224}, "phase": [PHASE]},
+    "head = 'linear': expected a table.": {"head": "linear", "phase": [PHASE]},
+    "phase.2.epochs = 2.5: expected a whole number.": {"phase": [PHASE, {**PHASE, "epochs": 2.5}]},
+    "phase.1.epochs = True: expected a whole number.": {"phase": [{**PHASE, "epochs": True}]},
+    "phase.1.rate = '1e-3': expected a number.": {"phase": [{**PHASE, "rate": "1e-3"}]},
+    "phase.1.cut = 3: expected a text.": {"phase": [{"cut": 3}]},
+    "head.batch_norm = 1: expected true or false.": {"head": {"batch_norm": 1}, "phase": [PHASE]},
+    "backbones.mobilenet_v2.size = '96': expected a whole number.": {
+        "backbones": {"mobilenet_v2": {"size": "96"}},
+        "phase": [PHASE],
+    },
+    "data.split = 0.8: expected a list of numbers.": {"data": {"split": 0.8}, "phase": [PHASE]},
+    "data.split = 'most': expected a number.": {"data": {"split": ["most"]}, "phase": [PHASE]},
+    "head.units = 256: expected a list of whole numbers.": {"head": {"units": 256}, "phase": [PHASE]},
+    "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?": {
+        "head": {"kind": "linaer"},
+        "phase": [PHASE],
+    },
+    "data.draw = 3: expected 'hash' or 'stratified' or 'last'.": {"data": {"draw": 3}, "phase": [PHASE]},
+    "phase.1.epochs = 0: expected at least 1.": {"phase": [{**PHASE, "epochs": 0}]},
+    "phase.1.rate = -0.1: expected at least 0.": {"phase": [{**PHASE, "rate": -0.1}]},
+    "phase.1.rate = nan: expected at least 0.": {"phase": [{**PHASE, "rate": nan}]},
+    "phase.1.batch = 0: expected at least 1.": {"phase": [{**PHASE, "batch": 0}]},
+    "phase.1.patience = -1: expected at least 0.": {"phase": [{**PHASE, "patience": -1}]},
+    "phase.1.momentum = 1.5: expected between 0 and 1.": {"phase": [{**PHASE, "momentum": 1.5}]},
+    "head.dropout = 2.0: expected between 0 and 1.": {"head": {"dropout": 2}, "phase": [PHASE]},
+    "head.units = 0: expected at least 1.": {"head": {"units": [8, 0]}, "phase": [PHASE]},
+    "training.seed = -1: expected between 0 and 4294967295.": {"training": {"seed": -1}, "phase": [PHASE]},
+    "backbones.mobilenet_v2.size = 0: expected at least 1.": {
+        "backbones": {"mobilenet_v2": {"size": 0}},
+        "phase": [PHASE],
+    },
+    "all phases of a run share one backbone and one end, and these do not: 'vgg16@pool', 'vgg19@pool'.": {
+        "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg19@pool"}]
+    },
+    "all phases of a run share one backbone and one end, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'.": {
+        "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@input..block4_pool"}]
+    },
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_values(message):
+    assert refused(WRONG[message]) == message
+
+
+def test_a_cut_that_cannot_be_read():
+    with pytest.raises(CutError) as error:
+        Recipe.from_mapping({"phase": [{"cut": "vgg16"}]})
+    assert str(error.value).startswith("cannot read 'vgg16' in the cut 'vgg16': expected BACKBONE@PLACE")
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
+PLACES = st.integers(0, 999) | NAMES
+COUNTS = st.integers(1, 10_000)
+SHARES = st.floats(0, 1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def drawn(kind, **values):
+    """Any valid value of a part: words from their choices, the rest as given."""
+    words = {f.name: st.sampled_from(get_args(f.type)) for f in fields(kind) if get_origin(f.type) is Literal}
+    return st.builds(kind, **words, **values)
+
+
+@st.composite
+def recipes(draw):
+    name, end = draw(NAMES), draw(PLACES)
+    term = st.builds(Term, st.just(name), PLACES, st.just(end)).map(lambda term: str(Cut((term,))))
+    phase = drawn(
+        Phase,
+        cut=term,
+        epochs=COUNTS,
+        rate=st.floats(0, 1e3),
+        optimizer=TEXTS,
+        momentum=SHARES,
+        batch=COUNTS,
+        patience=COUNTS,
+    )
+    backbone = drawn(Backbone, name=st.just(name), weights=TEXTS, size=st.none() | COUNTS, model=st.none() | TEXTS)
+    head = drawn(Head, dropout=SHARES, batch_norm=st.booleans(), units=st.lists(COUNTS).map(tuple), activation=TEXTS)
+    return Recipe(
+        phases=tuple(draw(st.lists(phase, min_size=1, max_size=3))),
+        data=draw(drawn(Data, split=st.tuples(SHARES, SHARES, SHARES), seed=st.integers(0, 2**32 - 1))),
+        backbones={name: draw(backbone)},
+        head=draw(head),
+        training=draw(drawn(Training, seed=st.integers(0, 2**32 - 1), hold_out=st.booleans())),
+    )
+
+
+@settings(deadline=None)
+@given(recipes())
+def test_toml_gives_the_recipe_back(recipe):
+    assert Recipe.from_mapping(tomllib.loads(recipe.dumps())) == recipe
+
+
+@settings(deadline=None, max_examples=25)
+@given(recipes(), st.integers(0, 2**32 - 1))
+def test_a_setting_changes_its_key_alone(recipe, seed):
+    changed = recipe.with_settings({"data.seed": seed})
+    assert changed.data.seed == seed
+    assert changed.with_settings({"data.seed": recipe.data.seed}) == recipe
+
+
+def settled(settings):
+    return Recipe.from_mapping({"phase": [PHASE, PHASE]}).with_settings(settings)
+
+
+def test_settings_name_tables_phases_and_backbones():
+    recipe = settled({"phase.2.rate": 1e-5, "head.kind": "mlp", "backbones.mobilenet_v2.size": 96})
+    assert [phase.rate for phase in recipe.phases] == [1e-3, 1e-5]
+    assert recipe.head.kind == "mlp"
+    assert recipe.backbones["mobilenet_v2"].size == 96
+
+
+SETTINGS = {
+    "cannot set 'phase.3.rate': the recipe has phases 1 to 2.": "phase.3.rate",
+    "cannot set 'phase.0.rate': the recipe has phases 1 to 2.": "phase.0.rate",
+    "cannot set 'phase.x.rate': the recipe has phases 1 to 2.": "phase.x.rate",
+    "cannot set 'rate': expected a key such as 'data.seed' or 'phase.1.rate'.": "rate",
+    "cannot set 'phase.1': expected a key such as 'data.seed' or 'phase.1.rate'.": "phase.1",
+    "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x",
+    "cannot set 'data.seed.x.y': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x.y",
+    "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed.": "data.sed",
+    "unknown key 'vgg16' in backbones. Known keys: mobilenet_v2.": "backbones.vgg16.size",
+}
+
+
+@pytest.mark.parametrize("message", SETTINGS)
+def test_settings_that_name_nothing(message):
+    with pytest.raises(RecipeError) as error:
+        settled({SETTINGS[message]: 1})
+    assert str(error.value) == message

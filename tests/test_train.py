@@ -1,0 +1,266 @@
+"""Training end to end on small generated pictures: law 7, phases, repeatability, what a run folder holds."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import topwork as tw
+from topwork.errors import CutError, DatasetError, RecipeError, RunError
+from topwork.folder import Folder
+
+from .conftest import make_folder
+
+NAME = "mobilenet_v2_035"
+SMALL = tw.Backbone(NAME, weights="random", size=32)
+
+
+def train(pictures, out, *cuts, epochs=3, rate=1e-3, **options):
+    phases = [tw.Phase(f"{NAME}@{cut}", epochs=epochs, rate=rate) for cut in cuts or ("pool",)]
+    return tw.train(pictures, phases=options.pop("phases", phases), backbones=[SMALL], out=out, **options)
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory):
+    return train(pictures, tmp_path_factory.mktemp("runs") / "a", "pool", "block_14_add", epochs=4)
+
+
+def test_it_learns(pictures, tmp_path):
+    run = train(pictures, tmp_path / "run", "pool", epochs=20)
+    assert run.results["accuracy"]["value"] > 0.8
+    assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
+
+
+def test_the_folder_holds_all_of_it(run, pictures):
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {
+        "recipe.toml",
+        "pictures.csv",
+        "environment.json",
+        "journal.jsonl",
+        "weights",
+        "results.json",
+        "predictions.csv",
+        "curves.png",
+        "confusion.png",
+    }
+    assert run.recipe.phases[1].cut == f"{NAME}@block_14_add"
+    assert Folder(run.path).environment["data"] == str(pictures)
+    with (run.path / "pictures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60
+    assert {row["split"] for row in rows} == {"train", "val", "test"}
+    assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_journal_has_a_line_an_epoch(run):
+    assert [(line["phase"], line["epoch"]) for line in run.journal] == [(p, e) for p in (1, 2) for e in range(5)]
+    for line in run.journal:
+        assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "cut"} <= set(line)
+        assert ("loss" in line) == (line["epoch"] > 0)
+
+
+def test_a_phase_begins_with_the_best_weights_so_far(run):
+    best = min(line["val_loss"] for line in run.journal if line["phase"] == 1)
+    begun = next(line["val_loss"] for line in run.journal if line["phase"] == 2)
+    assert begun == pytest.approx(best, rel=0.02)  # the same weights, on activations of another cut
+
+
+def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
+    phases = [tw.Phase(f"{NAME}@pool", epochs=6), tw.Phase(f"{NAME}@block_14_add", epochs=3, rate=3.0, optimizer="sgd")]
+    run = train(pictures, tmp_path / "run", phases=phases)
+    second = [line["val_loss"] for line in run.journal if line["phase"] == 2]
+    assert max(x for x in second[1:] if x is not None) > 2 * second[0], "the rate was not careless enough to test anything"
+    kept = run.evaluate("val")["loss"]["value"]
+    assert kept == pytest.approx(min(x for x in second if x is not None), rel=0.05)
+
+
+def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, tmp_path, capsys):
+    phases = [tw.Phase(f"{NAME}@pool", epochs=30, rate=1e30, optimizer="sgd")]
+    run = train(pictures, tmp_path / "run", phases=phases)
+    assert len(run.journal) < 31
+    assert "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept." in capsys.readouterr().err
+    assert np.isfinite(run.evaluate("val")["loss"]["value"])
+    json.loads((run.path / "journal.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
+
+
+def test_a_seed_repeats_a_run(pictures, tmp_path):
+    runs = [train(pictures, tmp_path / name, "pool", "block_14_add", epochs=2, seed=5) for name in "ab"]
+    first, second = (run.folder.weights() for run in runs)
+    assert first.keys() == second.keys()
+    for layer in first:
+        for a, b in zip(first[layer], second[layer], strict=True):
+            np.testing.assert_array_equal(a, b)
+    strip = [[{k: v for k, v in line.items() if k != "seconds"} for line in run.journal] for run in runs]
+    assert strip[0] == strip[1]
+
+
+def test_another_seed_is_another_run(pictures, tmp_path):
+    runs = [train(pictures, tmp_path / str(seed), epochs=1, seed=seed) for seed in (1, 2)]
+    assert runs[0].journal[1]["loss"] != runs[1].journal[1]["loss"]
+
+
+def test_patience_stops(pictures, tmp_path):
+    phases = [tw.Phase(f"{NAME}@pool", epochs=50, rate=0.3, patience=2)]
+    run = train(pictures, tmp_path / "run", phases=phases)
+    losses = [line["val_loss"] for line in run.journal]
+    assert len(losses) < 51
+    assert len(losses) - 1 - int(np.argmin(losses)) == 2
+
+
+def test_batch_norm_of_the_backbone_is_frozen_unless_asked(pictures, tmp_path):
+    def moved(run):
+        pretrained = tw.halves(f"{NAME}@block_14_add", backbone=SMALL)[1]
+        kept = run.folder.weights()
+        norms = [layer for layer in pretrained.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        assert norms
+        return [not np.array_equal(layer.get_weights()[2], kept[layer.name][2]) for layer in norms]
+
+    def phase(batch_norm):
+        return [tw.Phase(f"{NAME}@block_14_add", epochs=2, rate=1e-3, patience=0, batch_norm=batch_norm)]
+
+    frozen = train(pictures, tmp_path / "frozen", phases=phase("frozen"))
+    assert not any(moved(frozen))
+    trained = train(pictures, tmp_path / "train", phases=phase("train"))
+    if min(range(3), key=lambda i: trained.journal[i]["val_loss"]):
+        assert all(moved(trained))
+    head = frozen.folder.weights()["head_batch_norm"]
+    assert not np.allclose(head[2], 0) or frozen.journal[0]["val_loss"] <= min(line["val_loss"] for line in frozen.journal)
+
+
+def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys):
+    make_folder(tmp_path / "data" / "train", each=20)
+    make_folder(tmp_path / "data" / "test", each=4)
+    run = train(tmp_path / "data", tmp_path / "run", epochs=1)
+    counts = {part: len(run.data.part(part)) for part in ("train", "val", "test")}
+    assert counts["test"] == 12
+    assert counts["train"] + counts["val"] == 60
+    assert counts["val"] > 0
+    said = f"No validation part: {counts['val']} of 60 training pictures are held out for it."
+    assert said in capsys.readouterr().err
+    assert said in run.results["notes"]
+
+
+def test_holding_out_may_be_forbidden(tmp_path, capsys):
+    make_folder(tmp_path / "data" / "train", each=8)
+    make_folder(tmp_path / "data" / "test", each=4)
+    recipe = tw.Recipe.from_mapping(
+        {
+            "training": {"hold_out": False},
+            "backbones": {NAME: {"weights": "random", "size": 32}},
+            "phase": [{"cut": f"{NAME}@pool", "epochs": 2}],
+        }
+    )
+    run = tw.train(tmp_path / "data", recipe=recipe, out=tmp_path / "run")
+    assert "holding one out is forbidden: the last weights are kept" in capsys.readouterr().err
+    assert run.results["phases"][0]["epoch"] == 2
+    assert not any("val_loss" in line for line in run.journal)
+
+
+def test_your_own_callbacks_find_the_scores(pictures, tmp_path):
+    log = tmp_path / "log.csv"
+    seen = []
+    spy = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(dict(logs)))
+    train(pictures, tmp_path / "run", epochs=2, callbacks=[keras.callbacks.CSVLogger(log), spy])
+    assert {"loss", "val_loss", "val_accuracy", "train_loss", "train_accuracy"} <= set(seen[0])
+    with log.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_the_model_is_flat_and_plain(run):
+    model = run.model()
+    assert type(model) is keras.Model or type(model).__name__ == "Functional"
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert (model.inputs[0].dtype, model.inputs[0].shape) == ("uint8", (None, 32, 32, 3))
+    answers = model.predict(np.zeros((2, 32, 32, 3), "uint8"), verbose=0)
+    np.testing.assert_allclose(answers.sum(1), 1, rtol=1e-5)
+
+
+def test_the_model_says_what_the_results_say(run):
+    """The figures hold for the flat float32 model from the pictures on."""
+    from topwork.pictures import Fit, decode
+
+    with (run.path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    fit = Fit((32, 32))
+    pixels = np.stack([decode(run.data.root + "/" + row["path"], fit) for row in rows])
+    answers = run.model().predict(pixels, verbose=0)
+    assert answers.std(0).max() > 1e-3
+    written = np.array([[float(row[label]) for label in run.data.classes] for row in rows])
+    np.testing.assert_allclose(answers, written, atol=1e-4)
+
+
+def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
+    ended = train(pictures, tmp_path / "ended", "block_3_expand..block_6_expand", epochs=1, head="mlp")
+    assert not any(layer.name.startswith("block_7") for layer in ended.model().layers)
+    assert [layer.name for layer in ended.model().layers][-6:] == [
+        "head_avg_pool",
+        "head_dense_1",
+        "head_batch_norm",
+        "head_dropout",
+        "logits",
+        "probabilities",
+    ]
+    several = train(pictures, tmp_path / "several", 100, epochs=1)
+    assert several.results["accuracy"] is not None
+
+
+def test_everything_may_be_trained(pictures, tmp_path):
+    run = train(pictures, tmp_path / "run", "input", epochs=1)
+    assert run.results["as_stored"]["dtype"] == "uint8"
+    assert run.results["as_stored"]["largest_difference"] < 1e-5
+
+
+def test_phases_must_move_towards_the_input(pictures, tmp_path):
+    with pytest.raises(CutError) as error:
+        train(pictures, tmp_path / "run", "block_12_add", "pool")
+    assert str(error.value) == (
+        f"phase 2 ({NAME}@pool) freezes what phase 1 ({NAME}@block_12_add) may have trained: "
+        "cuts must move towards the input. Swap the two phases."
+    )
+
+
+def test_unknown_words_leave_no_folder(pictures, tmp_path):
+    with pytest.raises(CutError, match="no place 'block_99_add' in mobilenet_v2_035"):
+        train(pictures, tmp_path / "run", "block_99_add")
+    with pytest.raises(RecipeError) as error:
+        train(pictures, tmp_path / "run", phases=[tw.Phase(f"{NAME}@pool", optimizer="adamm")])
+    assert "no optimizer 'adamm'; did you mean 'adam'?" in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_never_overwritten(run, pictures):
+    before = {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()}
+    with pytest.raises(RunError) as error:
+        train(pictures, run.path)
+    assert str(error.value) == (
+        f"{str(run.path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+    )
+    assert {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
+
+
+def test_a_class_that_never_trains(tmp_path):
+    make_folder(tmp_path / "data" / "train", each=6)
+    make_folder(tmp_path / "data" / "test", each=6)
+    for path in (tmp_path / "data" / "train" / "red").iterdir():
+        path.unlink()
+    with pytest.raises(DatasetError, match="no training picture of 'red': a class must occur in the training part"):
+        train(tmp_path / "data", tmp_path / "run")
+
+
+def test_evaluate_other_pictures(run, tmp_path):
+    scores = run.evaluate(make_folder(tmp_path / "more", each=5))
+    assert (scores["part"], scores["pictures"]) == ("data", 15)
+    assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
+
+
+def test_evaluate_a_class_that_the_run_does_not_know(run, tmp_path):
+    make_folder(tmp_path / "more", each=3)
+    (tmp_path / "more" / "red").rename(tmp_path / "more" / "pink")
+    with pytest.raises(DatasetError) as error:
+        run.evaluate(tmp_path / "more")
+    assert str(error.value) == (
+        "the run knows no class 'pink': its classes are 'blue', 'green', 'red'. Rename the class, or leave it out."
+    )
