@@ -44,7 +44,7 @@ class Plan:
 
     def quick(self) -> "Plan":
         """The same in a minute: to see that it works, not to measure."""
-        return replace(self, pictures=64, repeats=1, size=96)
+        return replace(self, pictures=64, repeats=1, size=self.size or 96)
 
 
 @dataclass(frozen=True)

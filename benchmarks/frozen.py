@@ -54,7 +54,7 @@ class Plan:
 
     def quick(self) -> "Plan":
         """The same in a minute or two: to see that it works, not to measure."""
-        return replace(self, pictures=60, seeds=1, folds=2, plain_folds=1, repeats=1, size=96, epochs=2)
+        return replace(self, pictures=60, seeds=1, folds=2, plain_folds=1, repeats=1, size=self.size or 96, epochs=2)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def accuracy(runs: Sequence[Answers]) -> Rate:
     Seeds test the same pictures again: that brings no new pictures, and does not narrow the interval.
 
     >>> {key: round(value, 3) for key, value in accuracy([{"a": True, "b": True}, {"a": True, "b": False}]).items()}
-    {'value': 0.75, 'low': 0.199, 'high': 0.973}
+    {'value': 0.75, 'low': 0.198, 'high': 0.973}
     """
     right = [answer for run in runs for answer in run.values()]
     pictures = {picture for run in runs for picture in run}

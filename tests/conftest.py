@@ -1,7 +1,10 @@
 """What the tests share: a home of their own, small generated pictures, and the real material where it is at hand."""
 
 import os
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -46,12 +49,12 @@ def picture(colour: tuple[int, int, int], seed: int, side: int = 48) -> Image.Im
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 
-def make_folder(path: Path, each: int = 20, side: int = 48) -> Path:
-    """A folder of classes: blue, green and red pictures."""
+def make_folder(path: Path, each: int = 20, side: int = 48, first: int = 0) -> Path:
+    """A folder of classes: blue, green and red pictures; another *first*, other pictures."""
     for number, (name, colour) in enumerate(COLOURS.items()):
         (path / name).mkdir(parents=True)
         for i in range(each):
-            picture(colour, 1000 * number + i, side).save(path / name / f"{i:03}.png")
+            picture(colour, 1000 * number + first + i, side).save(path / name / f"{i:03}.png")
     return path
 
 
@@ -59,3 +62,32 @@ def make_folder(path: Path, each: int = 20, side: int = 48) -> Path:
 def pictures(tmp_path_factory):
     """60 pictures in three classes; read only."""
     return make_folder(tmp_path_factory.mktemp("pictures") / "colours")
+
+
+class Files(SimpleHTTPRequestHandler):
+    """Serves a folder without a word; breaks off in the middle of what is called ``short``."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if not self.path.endswith("short"):
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"0123456789")
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A folder and the address where this machine serves it; the network is allowed, and nothing is at hand."""
+    monkeypatch.delenv("TOPWORK_OFFLINE")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=folder)) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{http.server_port}/"
+        http.shutdown()

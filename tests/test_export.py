@@ -55,7 +55,9 @@ def gate(name, path):
     return check(expected, path, list(x))
 
 
-@pytest.mark.parametrize("name", ["convnext_tiny", "efficientnet_b0", *random.Random(SEED).sample(["resnet50", "vgg16"], 1)])
+@pytest.mark.parametrize(
+    "name", ["convnext_tiny", "efficientnet_b0", *random.Random(SEED).sample(["resnet50", "vgg16"], 1)]
+)
 def test_rewritten_layers_pass_the_gate(name, tmp_path):
     found = gate(name, tmp_path / "model.onnx")
     assert found["largest_difference"] <= BOUND
@@ -112,7 +114,9 @@ def test_a_file_is_never_overwritten(run, file):
     before = file.read_bytes()
     with pytest.raises(ExportError) as error:
         run.export(file)
-    assert str(error.value) == f"{str(file)!r} exists already and is not overwritten. Choose another name, or remove it."
+    assert (
+        str(error.value) == f"{str(file)!r} exists already and is not overwritten. Choose another name, or remove it."
+    )
     assert file.read_bytes() == before
 
 

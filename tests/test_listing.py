@@ -75,7 +75,7 @@ def test_rows_with_a_reason_are_left_out_again(tmp_path):
         ("path,label\n,x\n", "{path}, line 2: the path is empty."),
         (
             "path,label,split\na.png,x,tset\n",
-            "{path}, line 2: split 'tset', expected 'train', 'val' or 'test'; did you mean 'test'?.",
+            "{path}, line 2: split 'tset', expected 'train', 'val' or 'test'; did you mean 'test'?",
         ),
         (
             "path,label\na.png,x,y\n",

@@ -90,7 +90,7 @@ def test_the_id_names_rule_size_fit_and_filter():
     [
         (((0, 8),), "size = (0, 8): expected (height, width) in pixels, each a whole number above 0."),
         (((8, 8, 3),), "size = (8, 8, 3): expected (height, width) in pixels, each a whole number above 0."),
-        (((8, 8), "padd"), "fit = 'padd': expected 'squash' or 'crop' or 'pad'; did you mean 'pad'?."),
+        (((8, 8), "padd"), "fit = 'padd': expected 'squash' or 'crop' or 'pad'; did you mean 'pad'?"),
         (
             ((8, 8), "pad", "bicubic"),
             "resample = 'bicubic': expected 'bilinear' or 'nearest'.",

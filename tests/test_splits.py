@@ -260,5 +260,5 @@ def test_an_unknown_way_to_draw_is_refused():
     with pytest.raises(RecipeError) as error:
         draw(of(*rows(4)), how="stratify")
     assert (
-        str(error.value) == "draw = 'stratify': expected 'hash' or 'stratified' or 'last'; did you mean 'stratified'?."
+        str(error.value) == "draw = 'stratify': expected 'hash' or 'stratified' or 'last'; did you mean 'stratified'?"
     )

@@ -14,12 +14,13 @@ from topwork.folder import Folder
 from .conftest import make_folder
 
 NAME = "mobilenet_v2_035"
-SMALL = tw.Backbone(NAME, weights="random", size=32)
+SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
 
 
 def train(pictures, out, *cuts, epochs=3, rate=1e-3, **options):
     phases = [tw.Phase(f"{NAME}@{cut}", epochs=epochs, rate=rate) for cut in cuts or ("pool",)]
-    return tw.train(pictures, phases=options.pop("phases", phases), backbones=[SMALL], out=out, **options)
+    data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
+    return tw.train(data, phases=options.pop("phases", phases), backbones=[SMALL], out=out, **options)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def run(pictures, tmp_path_factory):
 
 
 def test_it_learns(pictures, tmp_path):
-    run = train(pictures, tmp_path / "run", "pool", epochs=20)
+    run = train(pictures, tmp_path / "run", "block_2_add..block_2_add", epochs=30, rate=0.03)
     assert run.results["accuracy"]["value"] > 0.8
     assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
 
@@ -72,7 +73,9 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
     phases = [tw.Phase(f"{NAME}@pool", epochs=6), tw.Phase(f"{NAME}@block_14_add", epochs=3, rate=3.0, optimizer="sgd")]
     run = train(pictures, tmp_path / "run", phases=phases)
     second = [line["val_loss"] for line in run.journal if line["phase"] == 2]
-    assert max(x for x in second[1:] if x is not None) > 2 * second[0], "the rate was not careless enough to test anything"
+    assert max(x for x in second[1:] if x is not None) > 2 * second[0], (
+        "the rate was not careless enough to test anything"
+    )
     kept = run.evaluate("val")["loss"]["value"]
     assert kept == pytest.approx(min(x for x in second if x is not None), rel=0.05)
 
@@ -81,7 +84,10 @@ def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, t
     phases = [tw.Phase(f"{NAME}@pool", epochs=30, rate=1e30, optimizer="sgd")]
     run = train(pictures, tmp_path / "run", phases=phases)
     assert len(run.journal) < 31
-    assert "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept." in capsys.readouterr().err
+    assert (
+        "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
+        in capsys.readouterr().err
+    )
     assert np.isfinite(run.evaluate("val")["loss"]["value"])
     json.loads((run.path / "journal.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
 
@@ -127,12 +133,14 @@ def test_batch_norm_of_the_backbone_is_frozen_unless_asked(pictures, tmp_path):
     if min(range(3), key=lambda i: trained.journal[i]["val_loss"]):
         assert all(moved(trained))
     head = frozen.folder.weights()["head_batch_norm"]
-    assert not np.allclose(head[2], 0) or frozen.journal[0]["val_loss"] <= min(line["val_loss"] for line in frozen.journal)
+    assert not np.allclose(head[2], 0) or frozen.journal[0]["val_loss"] <= min(
+        line["val_loss"] for line in frozen.journal
+    )
 
 
 def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys):
     make_folder(tmp_path / "data" / "train", each=20)
-    make_folder(tmp_path / "data" / "test", each=4)
+    make_folder(tmp_path / "data" / "test", each=4, first=500)
     run = train(tmp_path / "data", tmp_path / "run", epochs=1)
     counts = {part: len(run.data.part(part)) for part in ("train", "val", "test")}
     assert counts["test"] == 12
@@ -145,7 +153,7 @@ def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys
 
 def test_holding_out_may_be_forbidden(tmp_path, capsys):
     make_folder(tmp_path / "data" / "train", each=8)
-    make_folder(tmp_path / "data" / "test", each=4)
+    make_folder(tmp_path / "data" / "test", each=4, first=500)
     recipe = tw.Recipe.from_mapping(
         {
             "training": {"hold_out": False},
@@ -243,9 +251,10 @@ def test_a_run_is_never_overwritten(run, pictures):
 
 def test_a_class_that_never_trains(tmp_path):
     make_folder(tmp_path / "data" / "train", each=6)
-    make_folder(tmp_path / "data" / "test", each=6)
+    make_folder(tmp_path / "data" / "test", each=6, first=500)
     for path in (tmp_path / "data" / "train" / "red").iterdir():
         path.unlink()
+    (tmp_path / "data" / "train" / "red").rmdir()
     with pytest.raises(DatasetError, match="no training picture of 'red': a class must occur in the training part"):
         train(tmp_path / "data", tmp_path / "run")
 

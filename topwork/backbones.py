@@ -211,6 +211,7 @@ def source(entry: Record, side: int) -> tuple[str, str | None]:
 
 def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", Any]:
     """The network without its weights, and the call for their file that Keras would have made."""
+    import warnings
     from unittest.mock import patch
 
     import keras
@@ -218,11 +219,15 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
 
     builder = getattr(keras.applications, entry.builder)
     options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
-    with patch.object(file_utils, "get_file") as get_file, patch.object(keras.Model, "load_weights"):
-        try:
+    try:
+        with (
+            patch.object(file_utils, "get_file") as get_file,
+            patch.object(keras.Model, "load_weights"),
+            warnings.catch_warnings(action="ignore"),  # that a side has no file of its own
+        ):
             network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
-        except ValueError as error:
-            raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {_reason(error)}") from None
+    except ValueError as error:
+        raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {_reason(error)}") from None
     return network, get_file.call_args
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from topwork.part import Part
 from topwork.metrics import cross_entropy
+from topwork.part import Part
 from topwork.recipe import Phase
 from topwork.talk import Bar
 
@@ -49,11 +49,17 @@ class Keeper(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, parts: dict[str, Part], values: Callable[[], Any], note: Callable[[Line], None], about: Line, patience: int
+        self,
+        parts: dict[str, Part],
+        values: Callable[[], Any],
+        note: Callable[[Line], None],
+        about: Line,
+        patience: int,
     ) -> None:
         super().__init__()
         self._parts, self._values, self._note, self._about, self._patience = parts, values, note, about, patience
-        self.best_loss, self.best_epoch, self.best = np.inf, 0, None
+        self.best_loss, self.best_epoch = np.inf, 0
+        self.best: Any = None
         self.diverged, self.epochs = False, 0
         self._begun = time.perf_counter()
 

@@ -1,7 +1,7 @@
 """The process that draws: it imports matplotlib while the training is under way, then draws what it is told.
 
-Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m topwork.draw`` reads one
-JSON object a line: the name of a function of `topwork.plots` and its arguments.
+Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m topwork.draw`` reads
+one JSON list a line: the name of a function of `topwork.plots` and its arguments.
 """
 
 import json

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from topwork import lean, metrics
-from topwork.part import Part
 from topwork.cut import Cut
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
@@ -21,6 +20,7 @@ from topwork.errors import DatasetError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
 from topwork.network import Network, restore
+from topwork.part import Part
 from topwork.readers import read
 from topwork.talk import Watch, counted, duration, say
 

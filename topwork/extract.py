@@ -169,7 +169,7 @@ def activations(
         jobs: processors to use.
 
     Returns:
-        An array ``[rows, *shape]`` in the order of the dataset's rows (float16 or float32 as stored; uint8 at ``input``);
+        An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
         a list of arrays where several tensors are alive.
 
     Raises:

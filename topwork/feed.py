@@ -9,8 +9,8 @@ from topwork.part import Part
 class Feed(keras.utils.PyDataset):
     """Batches of activations and labels for all epochs of a phase, one after another.
 
-    One iterator for the whole phase: ``fit`` with ``steps_per_epoch`` keeps it, where a new one an epoch costs more than
-    the steps of a small head (docs/log.md, 2026-11-23).
+    One iterator for the whole phase: ``fit`` with ``steps_per_epoch`` keeps it. A new one an epoch costs more than the
+    steps of a small head (docs/log.md, 2026-11-23).
 
     Args:
         part: the training part.

@@ -92,8 +92,8 @@ def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, st
             if len(keys) >= due:
                 done += _commit(store, keys, arrays)
                 report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
-    done += _commit(store, keys, arrays)
-    report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
+    _commit(store, keys, arrays)
+    report(event="progress", done=len(todo), total=len(todo), seconds=time.perf_counter() - start)
 
 
 def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> int:

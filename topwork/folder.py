@@ -1,13 +1,13 @@
 """The run folder: what was asked for, what happened, what came out.
 
-    recipe.toml       the recipe as it was run, every default spelled out
-    pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
-    environment.json  versions, processor, DATA's absolute path
-    journal.jsonl     one line an epoch
-    weights/          the trained layers
-    sample.npz        where the pictures came as arrays, those that an export is checked on
-    results.json      scores and cost
-    curves.png, confusion.png
+recipe.toml       the recipe as it was run, every default spelled out
+pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
+environment.json  versions, processor, DATA's absolute path
+journal.jsonl     one line an epoch
+weights/          the trained layers
+sample.npz        where the pictures came as arrays, those that an export is checked on
+results.json      scores and cost
+curves.png, confusion.png
 """
 
 import csv
@@ -29,7 +29,18 @@ from topwork.readers import write_csv
 from topwork.recipe import Recipe
 from topwork.version import FORMAT, VERSION
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino", "numpy", "pillow", "scikit-learn", "onnx")
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "openvino",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "onnx",
+)
 
 
 class Folder:
@@ -48,7 +59,9 @@ class Folder:
             raise RunError(f"{str(path)!r} is no run folder: expected recipe.toml and environment.json in it.")
         found = self.environment["format"]
         if found > FORMAT:
-            raise RunError(f"the run {str(path)!r} has format {found}; this topwork reads up to {FORMAT}. Update topwork.")
+            raise RunError(
+                f"the run {str(path)!r} has format {found}; this topwork reads up to {FORMAT}. Update topwork."
+            )
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, data: Dataset) -> "Folder":
@@ -59,7 +72,9 @@ class Folder:
         """
         path = Path(path)
         if path.exists():
-            raise RunError(f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it.")
+            raise RunError(
+                f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -108,7 +123,9 @@ class Folder:
         with (self.path / "pictures.csv").open(newline="", encoding="utf-8") as file:
             found = list(csv.DictReader(file))
         rows = [
-            Row(r["path"], r["sha256"], r["label"], r["split"] or None, r["group"] or None) for r in found if not r["reason"]
+            Row(r["path"], r["sha256"], r["label"], r["split"] or None, r["group"] or None)
+            for r in found
+            if not r["reason"]
         ]
         left_out = [LeftOut(r["path"], r["reason"]) for r in found if r["reason"]]
         return Dataset(self.environment["data"], tuple(rows), tuple(left_out))
@@ -210,7 +227,9 @@ def _version(package: str) -> str | None:
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def _json(value: Any) -> str:

@@ -77,6 +77,6 @@ def _row(cells: dict[str, str], where: str) -> Row:
     word = cells.get("split", "").strip().lower()
     if word and word not in WORDS:
         raise DatasetError(
-            f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS)}."
+            f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
         )
     return Row(cells["path"], "", cells["label"], WORDS.get(word), cells.get("group") or None)

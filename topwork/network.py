@@ -82,13 +82,12 @@ class Network:
 
 
 def freeze(model: "keras.Model", batch_norm: str) -> None:
-    """Let a phase's model train, its backbone's batch-norm only if *batch_norm* is ``"train"``; the head's always does."""
+    """Let a phase's model train: its backbone's batch-norm if *batch_norm* is ``"train"``, the head's always."""
     import keras
 
     for layer in model.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = not is_norm or batch_norm == "train" or layer.name.startswith("head_")
-
 
 
 def graph_of(backbone: Backbone) -> Graph:
@@ -133,5 +132,3 @@ def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> l
         ...     print(place.name, place.shape, place.kilobytes, place.multiply_adds, place.trainable)
     """
     return graph_of(backbone or Backbone(name, weights="random")).prices(end)
-
-

@@ -33,7 +33,9 @@ class Part:
         keys = [key(row.digest) for row in rows]
         where = {label: i for i, label in enumerate(classes)}
         labels = np.array([where[row.label] for row in rows], np.int64)
-        size = sum(np.dtype(d).itemsize * int(np.prod(t.shape)) for t, d in zip(store.tensors, store.stored or ())) * len(rows)
+        size = sum(
+            np.dtype(d).itemsize * int(np.prod(t.shape)) for t, d in zip(store.tensors, store.stored or ())
+        ) * len(rows)
         return cls(store, keys, labels, tuple(store.read(keys)) if rows and size <= IN_MEMORY else None)
 
     def __len__(self) -> int:

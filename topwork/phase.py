@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 
-from topwork.part import Part
 from topwork.callbacks import Keeper, Shown
 from topwork.errors import RecipeError, nearest
 from topwork.feed import Feed
 from topwork.network import Network, freeze
+from topwork.part import Part
 from topwork.recipe import Phase, Recipe
 from topwork.talk import duration, say
 from topwork.trunk import Trunk
@@ -72,7 +72,9 @@ def optimizer(phase: Phase) -> keras.optimizers.Optimizer:
     try:
         return known[phase.optimizer.lower()](learning_rate=phase.rate, **options)
     except (TypeError, ValueError):
-        raise RecipeError(f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out.") from None
+        raise RecipeError(
+            f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out."
+        ) from None
 
 
 def _scored(parts: dict[str, Part]) -> dict[str, Part]:
@@ -82,12 +84,14 @@ def _scored(parts: dict[str, Part]) -> dict[str, Part]:
 
 
 def _steps(model: keras.Model, steps: int) -> int:
-    """Steps a call into the backend: all of an epoch's, up to 50, where a step is so small that the call itself counts."""
-    return min(steps, 50) if model.count_params() < 5_000_000 and len(model.layers) < 12 else 1
+    """Steps a call into the backend: several where a step is so small that the call counts; they must fill the epoch."""
+    small = model.count_params() < 5_000_000 and len(model.layers) < 12
+    return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1
 
 
 def _tell(keeper: Keeper, phase: Phase, number: int) -> None:
     scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
-    say(f"phase {number}, {phase.cut}: {scores} at epoch {keeper.best_epoch} of {keeper.epochs}, {duration(keeper.seconds)}")
+    epoch = f"epoch {keeper.best_epoch} of {keeper.epochs}"
+    say(f"phase {number}, {phase.cut}: {scores} at {epoch}, {duration(keeper.seconds)}")
     if keeper.diverged:
         say(f"phase {number} stopped: its loss was no finite number at rate {phase.rate}; the best weights are kept.")

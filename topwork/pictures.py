@@ -58,7 +58,7 @@ class Fit:
         for name, value, choices in (("fit", self.fit, FITS), ("resample", self.resample, tuple(RESAMPLES))):
             if value not in choices:
                 expected = " or ".join(map(repr, choices))
-                raise RecipeError(f"{name} = {value!r}: expected {expected}{nearest(str(value), choices)}.")
+                raise RecipeError(f"{name} = {value!r}: expected {expected}{nearest(str(value), choices) or '.'}")
 
     @property
     def id(self) -> str:

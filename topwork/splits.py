@@ -79,7 +79,7 @@ def check(shares: Sequence[float], how: str) -> None:
         )
     if how not in HOWS:
         expected = " or ".join(map(repr, HOWS))
-        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS)}.")
+        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS) or '.'}")
 
 
 def some(words: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork import lean, pretrained, runtimes, splits
-from topwork.part import Part
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
@@ -21,6 +20,7 @@ from topwork.export import checked
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder, fresh
 from topwork.network import Network, create
+from topwork.part import Part
 from topwork.readers import read, refuse_left_out
 from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
 from topwork.run import Run
@@ -73,12 +73,11 @@ def train(
     """
     chosen = recipe or _recipe(phases, backbones, head, seed)
     chosen = replace(chosen, backbones={name: runtimes.resolved(b) for name, b in chosen.backbones.items()})
+    wanted = _wanted(chosen)
     rows = data if isinstance(data, Dataset) else _read(data, chosen.data, strict)
     rows = _with_validation(rows, chosen.training)
     _check_rows(rows, strict)
-    wanted = _wanted(chosen, rows)
-    for one in wanted:
-        one.check()
+    wanted = [replace(one, rows=rows.rows) for one in wanted]
     folder = Folder.create(out or fresh(Path("runs"), Path(rows.root).name or "arrays"), chosen, rows)
     try:
         return _train(folder, chosen, rows, wanted, callbacks, strict, jobs)
@@ -87,9 +86,13 @@ def train(
         raise
 
 
-def _wanted(recipe: Recipe, data: Dataset) -> list[Wanted]:
+def _wanted(recipe: Recipe) -> list[Wanted]:
+    """The fills of the phases; their words are checked before a million pictures are read."""
     terms = [Cut.parse(phase.cut).only for phase in recipe.phases]
-    return [Wanted(term, recipe.backbones[term.backbone], data.rows) for term in terms]
+    wanted = [Wanted(term, recipe.backbones[term.backbone], ()) for term in terms]
+    for one in wanted:
+        one.check()
+    return wanted
 
 
 def _train(
@@ -179,13 +182,15 @@ def _with_validation(data: Dataset, training: Training) -> Dataset:
 def _check_rows(data: Dataset, strict: bool) -> None:
     train_rows = data.part("train")
     if not train_rows:
-        raise DatasetError("the training part is empty: give pictures the split 'train', or draw splits with a larger share.")
+        raise DatasetError(
+            "the training part is empty: give pictures the split 'train', or draw splits with a larger share."
+        )
     lacking = [label for label in data.classes if label not in {row.label for row in train_rows}]
     if lacking:
         names = ", ".join(map(repr, lacking))
         raise DatasetError(
             f"no training picture of {names}: a class must occur in the training part. "
-            "Give it more pictures, or draw splits with draw = \"stratified\"."
+            'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed).'
         )
     if strict:
         refuse_left_out(data)
@@ -194,14 +199,14 @@ def _check_rows(data: Dataset, strict: bool) -> None:
 def _less_failures(folder: Folder, data: Dataset, wanted: Wanted, strict: bool) -> Dataset:
     """The dataset less the pictures that could not be decoded, named and written to the run's pictures.csv."""
     bad = failures(wanted)
-    if bad:
-        data = data.without(bad)
-        folder.keep_data(data)
-        _check_rows(data, strict)
+    data = data.without(bad)
     for gone in data.left_out[:10]:
         say(f"left out: {gone.path}: {gone.reason}")
     if len(data.left_out) > 10:
-        say(f"left out: {len(data.left_out) - 10} more; pictures.csv in the run names them all.")
+        say(f"left out: {len(data.left_out) - 10} more; 'topwork read' names them all.")
+    if bad:
+        folder.keep_data(data)
+        _check_rows(data, strict)
     return data
 
 
@@ -213,5 +218,3 @@ def _check_order(trunks: Sequence[Trunk], recipe: Recipe) -> None:
                 f"phase {number + 1} ({after}) freezes what phase {number} ({before}) may have trained: "
                 "cuts must move towards the input. Swap the two phases."
             )
-
-

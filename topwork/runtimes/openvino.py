@@ -38,7 +38,8 @@ def convert(trunk: Any, path: Path) -> None:
     try:
         outputs = trunk(OpenVINOKerasTensor(pixels.output(0)), training=False)
     except (NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause = error.__context__ or error  # Keras wraps what a layer raises
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise BackboneError(f'OpenVINO cannot run {trunk.name!r} ({reason}); set runtime = "keras".') from error
     single = not isinstance(outputs, list | tuple)
     model = openvino.Model([o.output for o in ([outputs] if single else outputs)], [pixels], "trunk")

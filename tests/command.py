@@ -1,0 +1,59 @@
+"""The command line as a person uses it: in this process where that says the same, in one of its own where not."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from topwork.__main__ import run
+
+SMALL = ("--weights", "random", "--size", "32")
+"""Options of a backbone that needs no file and little time."""
+POOL = ("--cut", "mobilenet_v2_035@pool", *SMALL)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command came to."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on stdout."""
+        assert self.status == 0, self.err
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+def topwork(*words: object) -> Ran:
+    """Run a command in this process: importing TensorFlow takes 3 s each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run([str(word) for word in words])
+    return Ran(status, out.getvalue(), err.getvalue())
+
+
+def start(*words: object, **options: Any) -> subprocess.Popen[str]:
+    """Start a command as a process that leads a group, as a shell does."""
+    command = [sys.executable, "-m", "topwork", *map(str, words)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, **pipes, text=True, process_group=0, **options)
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
+    """What a process came to; that it shows a traceback is never right."""
+    out, err = process.communicate(timeout=seconds)
+    assert "Traceback" not in err, err
+    return Ran(process.returncode, out, err)
+
+
+def in_process(*words: object, **environment: str) -> Ran:
+    """Run a command in a process of its own."""
+    return ended(start(*words, env=os.environ | environment))

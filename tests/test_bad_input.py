@@ -1,0 +1,320 @@
+"""Bad input: one clear message, the right exit status, nothing lost, and never a traceback."""
+
+import csv
+import json
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from topwork.errors import DatasetError
+from topwork.readers import read
+from topwork.run import Run
+from topwork.tables import Tables
+
+from .command import POOL, SMALL, Ran, topwork
+from .conftest import make_folder
+
+NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Three classes of four pictures, to be spoilt."""
+    return make_folder(tmp_path / "data", each=4, side=30)
+
+
+def png(path: Path, width: int, height: int) -> None:
+    """A grey PNG whose header says any size; its pixels are not there."""
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    )
+    data = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(data))
+
+
+def refused(status: int, message: str, *words: object) -> None:
+    """That a command ends with one message on stderr and nothing on stdout."""
+    assert topwork(*words) == Ran(status, "", f"{message}\n")
+
+
+@pytest.mark.parametrize("command", [("read",), ("train", *POOL)])
+def test_no_pictures(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    message = f"DatasetError: no picture in '{tmp_path}/data': expected a folder for each class, with pictures in it."
+    refused(1, message, command[0], "data", *command[1:])
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_data(tmp_path):
+    message = f"no file or folder '{tmp_path}/data': expected a folder of pictures, or a CSV or TSV file."
+    refused(1, f"DatasetError: {message}", "read", tmp_path / "data")
+
+
+def test_one_class(folder):
+    shutil.rmtree(folder / "red")
+    shutil.rmtree(folder / "green")
+    refused(1, f"DatasetError: only one class in '{folder}', 'blue': expected two at least.", "train", folder, *POOL)
+
+
+def test_a_class_with_one_picture(folder, tmp_path):
+    for path in sorted((folder / "red").iterdir())[1:]:
+        path.unlink()
+    stratified = (*POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--out", tmp_path / "run")
+    message = (
+        "DatasetError: class 'red' has one picture: a stratified draw needs two of each class at least. "
+        'Add pictures, leave the class out, or set draw = "hash".'
+    )
+    refused(1, message, "train", folder, *stratified)
+    parts = {part_of_red(folder, seed): seed for seed in range(100)}
+    message = (
+        "DatasetError: no training picture of 'red': a class must occur in the training part. "
+        'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed).'
+    )
+    seeded = (*POOL, "--epochs", 1, "--out", tmp_path / "run")
+    refused(1, message, "train", folder, *seeded, "--set", f"data.seed={parts['test']}")
+    assert not (tmp_path / "run").exists()
+    assert topwork("train", folder, *seeded, "--set", f"data.seed={parts['train']}").status == 0
+
+
+def part_of_red(folder: Path, seed: int) -> str | None:
+    return next(row.split for row in read(folder, seed=seed).rows if row.label == "red")
+
+
+def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp_path):
+    (folder / "red" / "bad.jpg").write_text("no picture")
+    (folder / "red" / "empty.jpg").touch()
+    ran = topwork("train", folder, *POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--out", tmp_path / "run")
+    assert ran.status == 0
+    for line in (f"left out: red/bad.jpg: {NO_PICTURE}", "left out: red/empty.jpg: the file is empty"):
+        assert line in ran.err.splitlines()
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["left_out"] == 2
+    with (tmp_path / "run" / "pictures.csv").open(newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file) if row["reason"]}
+    assert reasons == {"red/bad.jpg": NO_PICTURE, "red/empty.jpg": "the file is empty"}
+    assert topwork("evaluate", tmp_path / "run", folder, "--json").json["left_out"] == reasons
+    ran = topwork("extract", folder, "mobilenet_v2_035@pool", *SMALL)
+    assert ran.out.startswith(
+        f"left out: red/empty.jpg: the file is empty\nleft out: red/bad.jpg: {NO_PICTURE}\n12 pictures at "
+    )
+
+
+@pytest.mark.parametrize("command", [("read",), ("train", *POOL)])
+def test_strict_makes_it_an_error(command, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (folder / "red" / "bad.jpg").write_text("no picture")
+    message = (
+        f"DatasetError: 1 picture cannot be used: 'red/bad.jpg' ({NO_PICTURE}). "
+        "Mend or remove them, or do without strict."
+    )
+    refused(1, message, command[0], "data", *command[1:], "--strict")
+    assert not Path("runs").exists()
+
+
+def test_no_picture_that_can_be_read(folder, tmp_path):
+    for path in folder.rglob("*.png"):
+        path.write_text(f"no picture {path}")
+    ran = topwork("train", folder, *POOL, "--out", tmp_path / "run")
+    assert ran.status == 1
+    assert ran.err.splitlines()[-12:] == [
+        *(f"left out: {path.relative_to(folder)}: {NO_PICTURE}" for path in sorted(folder.rglob("*.png"))[:10]),
+        "left out: 2 more; 'topwork read' names them all.",
+        "DatasetError: the training part is empty: give pictures the split 'train', "
+        "or draw splits with a larger share.",
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_picture_under_two_labels(folder):
+    shutil.copy(folder / "red" / "000.png", folder / "blue" / "x.png")
+    found = topwork("read", folder, "--json").json
+    assert found["left_out"] == {
+        "blue/x.png": "the same picture stands under 'blue' and 'red', as 'red/000.png'",
+        "red/000.png": "the same picture stands under 'blue' and 'red', as 'blue/x.png'",
+    }
+    lines = topwork("read", folder).out.splitlines()
+    assert "2 pictures left out:" in lines
+    assert "  blue/x.png: the same picture stands under 'blue' and 'red', as 'red/000.png'" in lines
+
+
+@pytest.mark.parametrize("name", ["Red", "red ", "re d"])
+def test_labels_that_look_alike(folder, name):
+    shutil.copytree(folder / "red", folder / name)
+    first, second = sorted((name, "red"))
+    message = (
+        f"DatasetError: labels {first!r} and {second!r} differ by case or blanks alone: "
+        "make them one, or give them names that differ in letters."
+    )
+    refused(1, message, "read", folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--cut", "resnet55@pool"),
+            "UnknownBackbone: no backbone 'resnet55'; did you mean 'resnet50'? 'topwork backbones' lists them all.",
+        ),
+        (
+            ("--cut", "mobilenet_v2_035@blok_9_add", *SMALL),
+            "CutError: no place 'blok_9_add' in mobilenet_v2_035; did you mean 'block_9_add'? "
+            "'topwork backbones mobilenet_v2_035' lists its places.",
+        ),
+        (
+            ("--cut", "mobilenet_v2_035", *SMALL),
+            "CutError: cannot read 'mobilenet_v2_035' in the cut 'mobilenet_v2_035': expected BACKBONE@PLACE or "
+            "BACKBONE@PLACE..END, as in 'mobilenet_v2@pool' or 'resnet50@conv4_block6_out'.",
+        ),
+        (
+            (*POOL, "--head", "liner"),
+            "RecipeError: head.kind = 'liner': expected 'linear' or 'mlp'; did you mean 'linear'?",
+        ),
+        (
+            (*POOL, "--set", "data.draw=hush"),
+            "RecipeError: data.draw = 'hush': expected 'hash' or 'stratified' or 'last'; did you mean 'hash'?",
+        ),
+        (
+            (*POOL, "--set", "data.split=[0.5, 0.6, 0.1]"),
+            "RecipeError: split = (0.5, 0.6, 0.1): expected the shares of train, val and test, none below 0, "
+            "with the sum 1, as in (0.8, 0.1, 0.1).",
+        ),
+        (
+            (*POOL, "--set", "data.splt=1"),
+            "RecipeError: unknown key 'splt' in data; did you mean 'split'? Known keys: split, draw, seed.",
+        ),
+        (
+            (*POOL, "--set", "seed"),
+            "UsageError: --set 'seed': expected KEY=VALUE, as in --set phase.1.rate=1e-4.",
+        ),
+        (
+            (*POOL, "--epochs", 1, "--epochs", 2),
+            "UsageError: 2 values of --epochs for 1 phases: expected one, or one for each --cut.",
+        ),
+        (
+            ("--recipe", "nowhere.toml"),
+            "RecipeError: cannot read the recipe 'nowhere.toml': No such file or directory.",
+        ),
+    ],
+)
+def test_unknown_words(pictures, tmp_path, words, message):
+    refused(2, message, "train", pictures, *words, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_words_are_looked_at_before_the_data(tmp_path):
+    assert topwork("train", tmp_path, "--cut", "resnet55@pool").status == 2
+
+
+def test_csv_files(folder):
+    table = folder / "table.csv"
+    table.write_text("path,label\nred/000.png,red\nred/9.png,red\nblue/9.png,blue\n")
+    missing = f"2 of the 3 files that '{table}' names are not there: 'red/9.png', 'blue/9.png'."
+    refused(1, f"DatasetError: {missing} Paths are relative to '{folder}'.", "read", table)
+    table.write_text("file,class\nred/000.png,red\n")
+    columns = f"'{table}' has the columns 'file', 'class': expected 'path' and 'label' at least, with commas between."
+    refused(1, f"DatasetError: {columns}", "train", table, *POOL)
+    table.write_text("path,label,split\nred/000.png,red,tset\n")
+    split = f"'{table}', line 2: split 'tset', expected 'train', 'val' or 'test'; did you mean 'test'?"
+    refused(1, f"DatasetError: {split}", "read", table)
+
+
+def test_pictures_of_no_or_one_pixel_and_bombs(folder):
+    Image.new("RGB", (1, 1)).save(folder / "red" / "one.png")
+    png(folder / "red" / "none.png", 0, 7)
+    png(folder / "red" / "bomb.png", 60_000, 60_000)
+    found = topwork("read", folder, "--json").json
+    assert found["left_out"] == {
+        "red/bomb.png": "3600000000 pixels; the limit is 178956970",
+        "red/none.png": "a side of 0 pixels",
+        "red/one.png": "a single pixel",
+    }
+    assert found["pictures"] == 12
+
+
+def test_the_folder_of_a_run_that_is_none(tmp_path):
+    message = f"RunError: '{tmp_path}' is no run folder: expected recipe.toml and environment.json in it."
+    refused(1, message, "evaluate", tmp_path)
+    refused(1, message, "export", tmp_path, tmp_path / "a.onnx")
+
+
+def test_a_file_that_cannot_be_written(folder, tmp_path):
+    message = f"MachineError: cannot use '{tmp_path}/none/a.csv': No such file or directory."
+    refused(3, message, "read", folder, "--csv", tmp_path / "none" / "a.csv")
+
+
+@pytest.fixture
+def filled(folder) -> Path:
+    """A store of its own: these pictures at pixels of an odd size."""
+    return Path(topwork("extract", folder, "vgg16@input", "--weights", "random", "--size", 33, "--json").json["folder"])
+
+
+def spoil(folder: Path, name: str, old: str, new: str) -> None:
+    tables = Tables(folder)
+    text = tables.run(lambda txn: tables.get(txn, name)) or ""
+    assert old in text
+    tables.run(lambda txn: tables.put(txn, name, text.replace(old, new)), write=True)
+    tables.close()
+
+
+def test_a_store_of_another_format(filled, folder):
+    spoil(filled, "header", '"format": 1', '"format": 2')
+    message = (
+        f"StoreError: the store {filled} has format 2; this topwork reads format 1. "
+        "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
+    )
+    words = ("extract", folder, "vgg16@input", "--weights", "random", "--size", 33)
+    refused(3, message, *words)
+    shutil.rmtree(filled)
+    assert topwork(*words).err == "trunk: 12 pictures to compute, 39.2 KB on disk\n"
+
+
+def test_a_damaged_store(filled, folder):
+    data = filled / "data.mdb"
+    data.write_bytes(np.random.default_rng(0).bytes(data.stat().st_size))
+    ran = topwork("extract", folder, "vgg16@input", "--weights", "random", "--size", 33)
+    assert (ran.status, ran.out) == (3, "")
+    start, end = (
+        f"StoreError: the store {filled} is damaged: ",
+        ". Remove the folder: only its activations are computed again.\n",
+    )
+    assert ran.err.startswith(start)
+    assert ran.err.endswith(end)
+
+
+@pytest.mark.parametrize("command", [("extract", "data", "vgg16@pool"), ("train", "data", "--cut", "vgg16@pool")])
+def test_no_weights_and_no_network(command, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = (
+        "WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5' are not in "
+        f"'{os.environ['KERAS_HOME']}/models', and TOPWORK_OFFLINE forbids to fetch it. Put the file there "
+        "(on a connected machine, Keras downloads it when the network is built), choose a backbone whose file "
+        "is at hand (topwork backbones), or try without: --weights random."
+    )
+    refused(3, message, *command)
+    assert list(Path("runs").glob("*")) == []
+
+
+def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(folder, tmp_path):
+    words = (folder, *POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--set", "data.split=[0.5, 0.25, 0.25]")
+    assert topwork("train", *words, "--out", tmp_path / "run").status == 0
+    run = Run(tmp_path / "run")
+    row = run.data.part("val")[0]
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError) as error:
+        run.evaluate("val")
+    assert str(error.value) == (
+        f"'{folder}/{row.path}' was there when the data was read, and cannot be opened now: No such file or directory. "
+        "Put it back, and run the same again: what is in the store stays."
+    )
+    (tmp_path / "elsewhere").rename(folder)
+    assert run.evaluate("val")["left_out"] == {}

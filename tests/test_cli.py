@@ -1,0 +1,250 @@
+"""Each command's happy path: results to stdout, talk to stderr, one JSON object where it is asked for."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from topwork.run import Run
+from topwork.version import VERSION
+
+from .command import POOL, SMALL, Ran, in_process, start, topwork
+from .conftest import make_folder
+
+COMMANDS = ("train", "read", "extract", "evaluate", "export", "predict", "backbones", "sample")
+STRATIFIED = ("--set", 'data.draw="stratified"')
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory) -> tuple[Path, Ran]:
+    """A run of three epochs, and what the command said."""
+    out = tmp_path_factory.mktemp("runs") / "colours"
+    return out, topwork("train", pictures, *POOL, "--epochs", 3, "--rate", 1e-2, *STRATIFIED, "--out", out)
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory) -> tuple[Path, Ran]:
+    """That run as a file, and what the command said."""
+    file = tmp_path_factory.mktemp("files") / "colours.onnx"
+    return file, topwork("export", trained[0], file, "--json")
+
+
+def test_version():
+    assert topwork("--version") == Ran(0, f"topwork {VERSION}\n", "")
+
+
+def test_topwork_alone_prints_help():
+    ran = in_process()
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Usage: ")
+    assert re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = topwork(*command, "--help")
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "..." not in ran.out.replace("]...", "").replace("}...", "")  # no sentence is cut off
+
+
+def test_help_loads_no_keras():
+    ran = in_process("train", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert "typer" in ran.err
+    assert not re.search(r"\b(keras|tensorflow|openvino|sklearn|matplotlib|lmdb)\b", ran.err)
+
+
+def test_train_prints_the_run_and_tells_the_rest(trained):
+    out, ran = trained
+    assert (ran.status, ran.out) == (0, f"{out}\n")
+    expected = [
+        r"trunk: 60 pictures to compute, 153.6 KB on disk",
+        r"phase 1, mobilenet_v2_035@pool: validation loss \d+\.\d{3} at epoch \d of 3, \d+(\.\d)? s",
+        r"trunk: 6 pictures to compute, 15.4 KB on disk",
+        r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\), \d+(\.\d)? s in all\.",
+    ]
+    lines = ran.err.splitlines()
+    assert len(lines) == len(expected), lines
+    for line, pattern in zip(lines, expected):
+        assert re.fullmatch(pattern, line), line
+
+
+def test_train_as_json_names_its_run_after_data_and_time(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.toml").write_text('[[phase]]\ncut = "mobilenet_v2_035@pool"\nrate = 1\n[data]\ndraw = "stratified"\n')
+    words = ("--recipe", "recipe.toml", *SMALL, "--epochs", 1, "--set", "phase.1.rate=0.01")
+    found = topwork("train", pictures, *words, "--json").json
+    assert re.fullmatch(r"runs/colours-\d{4}-\d\d-\d\d-\d{4}", found["run"])
+    assert found["accuracy"].keys() == {"value", "low", "high"}
+    assert (found["test"]["pictures"], found["left_out"]) == (6, 0)
+    run = Run(found.pop("run"))
+    assert found == run.results
+    assert (run.recipe.phases[0].epochs, run.recipe.phases[0].rate) == (1, 0.01)
+
+
+def test_a_run_folder_that_exists_is_left_as_it_is(trained, pictures):
+    out, _ = trained
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert topwork("train", pictures, *POOL, "--out", out) == Ran(
+        1,
+        "",
+        f"RunError: '{out}' exists already, and a run is never overwritten. Choose another --out, or remove it.\n",
+    )
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_read_tells_what_is_there(pictures, tmp_path):
+    ran = topwork("read", pictures, "--csv", tmp_path / "table.csv", "--preview", tmp_path / "grid.png")
+    assert (ran.status, ran.err) == (0, "")
+    assert re.search(r"^green( +\d+){3} +20$", ran.out, re.MULTILINE)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["blue"] * 20 + ["green"] * 20 + ["red"] * 20
+    assert topwork("read", tmp_path / "table.csv").status == 1  # its paths are relative to the pictures' folder
+    with Image.open(tmp_path / "grid.png") as image:
+        assert min(image.size) > 300
+
+
+def test_read_as_json(pictures):
+    found = topwork("read", pictures, "--json").json
+    assert found.keys() == {"pictures", "classes", "notes", "left_out"}
+    assert (found["pictures"], found["left_out"]) == (60, {})
+    assert {label: sum(parts.values()) for label, parts in found["classes"].items()} == dict.fromkeys(
+        ("blue", "green", "red"), 20
+    )
+
+
+def test_extract_runs_the_trunk_once(tmp_path):
+    words = ("extract", make_folder(tmp_path, each=4, side=36), "mobilenet_v2_035@block_9_add", *SMALL)
+    first = topwork(*words)
+    assert first.err == "trunk: 12 pictures to compute, 2.3 KB on disk\n"
+    assert re.fullmatch(
+        "12 pictures at mobilenet_v2_035@block_9_add: 2x2x24 float16 each, in /.*/mobilenet_v2_035-[0-9a-f]{16}\n",
+        first.out,
+    )
+    assert topwork(*words) == Ran(0, first.out, "")
+    found = topwork(*words, "--json").json
+    assert first.out.endswith(f" in {found.pop('folder')}\n")
+    assert found == {
+        "cut": "mobilenet_v2_035@block_9_add",
+        "pictures": 12,
+        "tensors": [{"shape": [2, 2, 24], "dtype": "float16"}],
+        "left_out": {},
+    }
+
+
+def test_evaluate_says_what_training_said(trained):
+    out, _ = trained
+    ran = topwork("evaluate", out)
+    assert (ran.status, ran.err) == (0, "")
+    found = topwork("evaluate", out, "--json").json
+    assert found["accuracy"] == Run(out).results["accuracy"]
+    assert f"\naccuracy         {found['accuracy']['value']:.3f}" in ran.out
+
+
+def test_evaluate_other_pictures(trained, pictures):
+    found = topwork("evaluate", trained[0], pictures, "--json").json
+    assert (found["part"], found["pictures"], found["sample"], found["left_out"]) == ("data", 60, None, {})
+
+
+def test_export_as_json(exported):
+    file, ran = exported
+    assert ran.err == ""
+    found = ran.json
+    assert (found["file"], found["labels"], found["size"]) == (str(file), ["blue", "green", "red"], [32, 32])
+    assert file.stat().st_size > 1_000_000
+
+
+def test_an_exported_file_is_never_overwritten(exported, trained):
+    file, _ = exported
+    before = file.read_bytes()
+    assert topwork("export", trained[0], file) == Ran(
+        1, "", f"ExportError: '{file}' exists already and is not overwritten. Choose another name, or remove it.\n"
+    )
+    assert file.read_bytes() == before
+
+
+def test_predict_a_line_each(exported, pictures):
+    file, _ = exported
+    ran = topwork("predict", file, pictures / "red", pictures / "blue" / "000.png")
+    assert (ran.status, ran.err) == (0, "")
+    lines = [line.split("\t") for line in ran.out.splitlines()]
+    assert [path for path, _, _ in lines] == [
+        *(str(pictures / "red" / f"{i:03}.png") for i in range(20)),
+        str(pictures / "blue" / "000.png"),
+    ]
+    assert {label for _, label, _ in lines} <= {"blue", "green", "red"}
+    assert all(re.fullmatch(r"[01]\.\d{3}", probability) for _, _, probability in lines)
+
+
+def test_predict_as_json_and_as_csv(exported, pictures, tmp_path):
+    file, _ = exported
+    ran = topwork("predict", file, pictures / "red", "--json")
+    guesses = [json.loads(line) for line in ran.out.splitlines()]
+    assert len(guesses) == 20
+    for guess in guesses:
+        assert list(guess) == ["path", "label", "probability", "probabilities"]
+        assert guess["probabilities"][guess["label"]] == guess["probability"] == max(guess["probabilities"].values())
+    assert topwork("predict", file, pictures / "red", "--csv", tmp_path / "a.csv") == Ran(0, "", "")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [float(row["probability"]) for row in rows] == [guess["probability"] for guess in guesses]
+    assert list(rows[0]) == ["path", "label", "probability", "blue", "green", "red", "error"]
+
+
+def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):
+    file, _ = exported
+    (tmp_path / "bad.png").write_text("no picture")
+    reason = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+    some = topwork("predict", file, tmp_path / "bad.png", pictures / "red" / "000.png")
+    assert (some.status, some.err) == (0, f"{tmp_path}/bad.png: {reason}\n")
+    assert some.out.startswith(f"{pictures}/red/000.png\t")
+    assert topwork("predict", file, tmp_path) == Ran(1, "", f"{tmp_path}/bad.png: {reason}\n")
+    found = json.loads(topwork("predict", file, tmp_path, "--json").out)
+    assert found == {
+        "path": f"{tmp_path}/bad.png", "label": "", "probability": 0.0, "probabilities": {}, "error": reason,
+    }  # fmt: skip
+
+
+def test_backbones(own_home):
+    ran = topwork("backbones")
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(len, ran.out.splitlines()[:-1])) <= 80
+    found = topwork("backbones", "--json").json
+    assert {"name": "vgg16", "size": 224, "at_hand": False, "licence": "CC-BY-4.0", "paper": "arXiv:1409.1556"} in found
+    assert len(found) == len(ran.out.splitlines()) - 4
+
+
+def test_the_price_list_of_a_backbone(own_home):
+    ran = topwork("backbones", "mobilenet_v2_035", "--size", 64)
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    found = topwork("backbones", "mobilenet_v2_035", "--size", 64, "--json").json
+    assert [place["name"] for place in (found[0], found[-1])] == ["input", "pool"]
+    for place in found:
+        assert re.search(f"^{place['name']} .* {place['kilobytes']:.1f} ", ran.out, re.MULTILINE)
+
+
+def test_sample_digits(tmp_path):
+    assert topwork("sample", "digits", tmp_path / "a") == Ran(0, f"{tmp_path}/a\n", "")
+    assert topwork("sample", "digits", tmp_path / "b", "--json").json == {"folder": f"{tmp_path}/b"}
+    assert len(list(tmp_path.rglob("*.png"))) == 2 * 1797
+
+
+def test_exit_statuses_of_processes(tmp_path):
+    assert in_process("--version") == Ran(0, f"topwork {VERSION}\n", "")
+    assert in_process("read", tmp_path).status == 1
+    assert in_process("train", tmp_path, "--cut", "resnet55@pool").status == in_process("trian").status == 2
+    assert in_process("backbones", "resnet50", "--size", "many").status == 2
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(own_home):
+    with start("backbones", stdin=subprocess.DEVNULL) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode in (0, 1)

@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+
+from topwork.dataset import Dataset, LeftOut, Row
+from topwork.errors import RunError
+from topwork.folder import Folder, fresh
+from topwork.recipe import Recipe
+
+RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
+DATA = Dataset(
+    "/d", (Row("a.png", "0" * 64, "x", "train", "g"), Row("b.png", "1" * 64, "y", "test")), (LeftOut("c", "why"),)
+)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    assert folder.recipe == RECIPE
+    assert folder.data() == DATA
+    values = {"a": [np.eye(2), np.zeros(3)], "b/c": [np.ones(1)]}
+    folder.keep_weights(values)
+    found = folder.weights()
+    assert found.keys() == values.keys()
+    assert all(np.array_equal(x, y) for name in values for x, y in zip(found[name], values[name], strict=True))
+    folder.note({"epoch": 0})
+    folder.note({"epoch": 1})
+    assert [line["epoch"] for line in folder.journal] == [0, 1]
+    folder.keep_results({"accuracy": None})
+    assert folder.results == {"accuracy": None}
+
+
+def test_an_existing_path_is_left_alone(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="exists already, and a run is never overwritten"):
+        Folder.create(tmp_path / "run", RECIPE, DATA)
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "mine.txt"]
+
+
+def test_what_is_no_run(tmp_path):
+    with pytest.raises(RunError) as error:
+        Folder(tmp_path)
+    assert str(error.value) == f"{str(tmp_path)!r} is no run folder: expected recipe.toml and environment.json in it."
+
+
+def test_a_newer_format(tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    about = folder.environment | {"format": 99}
+    (folder.path / "environment.json").write_text(json.dumps(about))
+    with pytest.raises(RunError) as error:
+        Folder(folder.path)
+    assert (
+        str(error.value) == f"the run {str(folder.path)!r} has format 99; this topwork reads up to 1. Update topwork."
+    )
+
+
+def test_a_run_that_has_not_finished(tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    with pytest.raises(RunError) as error:
+        _ = folder.results
+    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no results.json."
+    with pytest.raises(RunError) as error:
+        folder.weights()
+    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no weights."
+
+
+def test_a_fresh_name_is_free(tmp_path):
+    first = fresh(tmp_path, "flowers")
+    first.mkdir()
+    second = fresh(tmp_path, "flowers")
+    assert first.name.startswith("flowers-20")
+    assert not second.exists()

@@ -1,0 +1,160 @@
+"""What a stopped command leaves: what was committed stays, no process is left over, and the next run goes on."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .command import POOL, Ran, ended, in_process, start, topwork
+from .conftest import make_folder
+
+COUNT = 64
+CUT = ("mobilenet_v2_035@input", "--weights", "random", "--size", "600")
+"""Pixels of 600 x 600 take a megabyte: a commit is due after 29 pictures."""
+STOPPED = "Stopped. What was committed to the store stays; the next run goes on from there."
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory) -> Path:
+    """64 pictures that take a while to decode: large, small as files, equal but for what follows their end."""
+    folder = tmp_path_factory.mktemp("slow")
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (2600, 12))).convert("RGB").save(folder / "a.png", "PNG")
+    picture = (folder / "a.png").read_bytes()
+    (folder / "a.png").unlink()
+    for i in range(COUNT):
+        path = folder / "ab"[i % 2] / f"{i:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture + bytes([i]))
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, own_home, pictures) -> Path:
+    """A TOPWORK_HOME for this test, where the backbone's graph is known."""
+    graphs = tmp_path / "home" / "graphs"
+    return own_home
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """The ids of a process's children."""
+    stats = (path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/stat") if path.exists())
+    found = (re.fullmatch(r"(\d+) \(.*\) \S (\d+) .*", stat.strip(), re.DOTALL) for stat in stats)
+    return [int(match[1]) for match in found if match and int(match[2]) == process.pid]
+
+
+def gone(ids: list[int]) -> bool:
+    """Whether none of these processes runs any more."""
+    return not any(Path(f"/proc/{i}").exists() and "\nState:\tZ" not in Path(f"/proc/{i}/status").read_text() for i in ids)
+
+
+def stored(home: Path) -> int:
+    """Rows that are committed to the one store."""
+    import lmdb
+
+    for folder in home.glob("store/*"):
+        if (folder / "data.mdb").exists():
+            with lmdb.open(str(folder), max_dbs=4, readonly=True, lock=False) as env, env.begin() as txn:
+                found = txn.get(b"rows")
+                rows = env.open_db(b"rows", txn=txn, create=False) if found else None
+                return txn.stat(rows)["entries"] if rows else 0
+    return 0
+
+
+def extracting(slow: Path, home: Path, **options) -> tuple[subprocess.Popen, list[int]]:
+    """An extraction that has committed some pictures and not all, and its children."""
+    process = start("extract", slow, *CUT, **options)
+    wait_for(lambda: stored(home) or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
+    found = children(process)
+    assert found
+    return process, found
+
+
+def goes_on(slow: Path, home: Path) -> None:
+    """That the next run computes what is missing and no more."""
+    before = stored(home)
+    assert 0 < before < COUNT
+    ran = topwork("extract", slow, *CUT)
+    assert ran.status == 0
+    assert ran.err.startswith(f"trunk: {COUNT - before} pictures to compute, ")
+    assert stored(home) == COUNT
+    assert topwork("extract", slow, *CUT).err == ""
+
+
+@pytest.mark.parametrize("to_group", [True, False])
+def test_ctrl_c_while_extracting(slow, own_home, to_group):
+    process, workers = extracting(slow, own_home)
+    (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+    ran = ended(process, 10)
+    assert (ran.status, ran.out) == (130, "")
+    assert ran.err.splitlines()[-1] == STOPPED
+    assert gone(workers)
+    goes_on(slow, own_home)
+
+
+def test_kill_9_while_extracting(slow, own_home):
+    process, workers = extracting(slow, own_home)
+    process.kill()
+    process.wait()
+    wait_for(lambda: gone(workers), 5)
+    goes_on(slow, own_home)
+
+
+def test_kill_9_of_the_worker(slow, own_home):
+    process, workers = extracting(slow, own_home)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    ran = ended(process, 10)
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err.splitlines()[-1] == (
+        "MachineError: the extraction process ended with status -9 before it was done. "
+        "What it committed is safe: run the same command again to go on."
+    )
+    goes_on(slow, own_home)
+
+
+def test_a_full_disk_while_extracting(slow, own_home):
+    limit = 45_000_000
+    process = start("extract", slow, *CUT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    ran = ended(process)
+    assert (ran.status, ran.out) == (3, "")
+    assert re.fullmatch(
+        rf"StoreError: cannot write to the store {own_home}/store/pixels-\w+: File too large, \S+ .B free\. "
+        rf"The {stored(own_home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
+        r"larger disk; the next run goes on from there\.",
+        ran.err.splitlines()[-1],
+    )
+    goes_on(slow, own_home)
+
+
+def test_ctrl_c_while_training(pictures, tmp_path):
+    words = ("train", pictures, *POOL, "--set", "phase.1.patience=0")
+    process = start(*words, "--epochs", 100_000, "--out", tmp_path / "run")
+    journal = tmp_path / "run" / "journal.jsonl"
+    wait_for(lambda: (journal.exists() and journal.read_text().count("\n") > 3) or process.poll() is not None)
+    others = children(process)
+    assert others
+    os.killpg(process.pid, signal.SIGINT)
+    ran = ended(process, 10)
+    assert (ran.status, ran.out) == (130, "")
+    assert ran.err.splitlines()[-1] == STOPPED
+    assert gone(others)
+    ran = topwork(*words, "--epochs", 1, "--out", tmp_path / "next")
+    assert (ran.status, ran.out) == (0, f"{tmp_path}/next\n")
+    assert "to compute" not in ran.err

@@ -1,0 +1,167 @@
+"""Which file a backbone's weights come from: at hand, given, fetched; and what a run without a backbone takes."""
+
+import hashlib
+from unittest.mock import patch
+
+import keras
+import numpy as np
+import pytest
+from keras.src.applications import efficientnet, mobilenet_v2
+
+from topwork import backbones, untrained
+from topwork.errors import WeightsError
+from topwork.pretrained import default, identity, weights_file
+from topwork.recipe import Backbone
+from topwork.weights import folder, official, sha256
+
+SMALL = Backbone("mobilenet_v2_035", size=32)
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+
+def file_of(backbone):
+    """The name of the official file, which Keras can only have if it reads it from where it is put."""
+    return backbones.record(backbone.name).file_at(backbones.size(backbone))
+
+
+def put(backbone, path):
+    """A real weights file, with random weights, as Keras 2 wrote them."""
+    alike = Backbone(backbone.name, "random", backbone.size)
+    backbones.build(alike, untrained.weights_file(alike)).save(path)
+    return path.read_bytes()
+
+
+def features(backbone, path):
+    network = backbones.build(backbone, path)
+    found = np.asarray(network(backbones.scaled(PIXELS, backbones.scale(backbone)), training=False))
+    assert found.std(axis=0).max() > 0.1, "the outputs do not differ between pictures"
+    return found
+
+
+def test_a_file_is_fetched_once_and_found_without_network(server, monkeypatch):
+    served, address = server
+    written = put(SMALL, served / file_of(SMALL))
+    with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", address):
+        path = weights_file(SMALL)
+    assert (path, path.read_bytes()) == (official(file_of(SMALL)), written)
+    assert list(folder().iterdir()) == [path]
+    monkeypatch.setenv("TOPWORK_OFFLINE", "1")
+    assert weights_file(SMALL) == path
+    assert identity(SMALL) == sha256(path) == hashlib.sha256(written).hexdigest()
+    features(SMALL, path)
+
+
+def test_efficientnet_gives_the_same_features_found_or_fetched_and_as_keras(server, monkeypatch, tmp_path):
+    backbone = Backbone("efficientnet_b0", size=32)
+    served, address = server
+    written = put(backbone, served / file_of(backbone))
+    hashes = {"b0": ("", hashlib.md5(written).hexdigest())}
+    with patch.multiple(efficientnet, BASE_WEIGHTS_PATH=address, WEIGHTS_HASHES=hashes):
+        fetched = features(backbone, weights_file(backbone))
+        network = keras.applications.EfficientNetB0(include_top=False, input_shape=(32, 32, 3))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "another"))
+    monkeypatch.setenv("TOPWORK_OFFLINE", "1")
+    folder().mkdir(parents=True)
+    official(file_of(backbone)).write_bytes(written)
+    np.testing.assert_array_equal(features(backbone, weights_file(backbone)), fetched)
+    np.testing.assert_array_equal(np.asarray(network(PIXELS.astype("float32"), training=False)), fetched)
+
+
+def test_another_size_takes_the_file_of_224(monkeypatch):
+    path = official("mobilenet_2_5_224_tf_no_top.h5")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert weights_file(Backbone("mobilenet_025", size=100)) == path
+
+
+def test_nothing_at_hand_and_no_network():
+    with pytest.raises(WeightsError) as error:
+        weights_file(SMALL)
+    assert str(error.value).startswith(
+        "the ImageNet weights 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5' are not in "
+        f"'{folder()}', and TOPWORK_OFFLINE forbids to fetch it. "
+    )
+
+
+def test_a_file_of_your_own(tmp_path):
+    (tmp_path / "some.weights.h5").write_bytes(b"abc")
+    backbone = Backbone("vgg16", weights=str(tmp_path / "some.weights.h5"))
+    assert weights_file(backbone) == tmp_path / "some.weights.h5"
+    assert identity(backbone) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_file_of_your_own_that_is_not_there():
+    with pytest.raises(WeightsError) as error:
+        weights_file(Backbone("vgg16", weights="imagnet"))
+    assert str(error.value) == "no weights file 'imagnet': expected 'imagenet', 'random', or the path of a file."
+
+
+def test_a_network_of_your_own_brings_its_weights(tmp_path):
+    (tmp_path / "mine.keras").write_bytes(b"abc")
+    backbone = Backbone("mine", model=str(tmp_path / "mine.keras"))
+    assert weights_file(backbone) is None
+    assert identity(backbone) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_random_weights_are_named_by_what_they_depend_on():
+    about = f"random-0-32-tf-keras-{keras.__version__}"
+    assert identity(Backbone("mobilenet_v2_035", "random", 32)) == about
+    assert identity(Backbone("mobilenet_v2_035", "random", 32, scale="unit")) == about.replace("tf", "unit")
+
+
+def lay(name, size):
+    path = official(file_of(Backbone(name)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+
+
+def test_the_default_is_mobilenet_v2():
+    lay("mobilenet_v2", 1)
+    lay("vgg16", 5)
+    assert default() == (Backbone("mobilenet_v2"), "Backbone: mobilenet_v2 with ImageNet weights, the default.")
+
+
+def test_the_default_is_fetched(server):
+    served, address = server
+    (served / file_of(Backbone("mobilenet_v2"))).write_bytes(b"weights")
+    with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", address):
+        assert default()[0] == Backbone("mobilenet_v2")
+
+
+def test_else_the_largest_file_at_hand():
+    lay("mobilenet_025", 5)
+    lay("resnet50", 20)
+    lay("vgg16", 10)
+    official("mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # of another size than the default one
+    assert default() == (
+        Backbone("resnet50"),
+        "Backbone: resnet50, the largest ImageNet file at hand (that of mobilenet_v2 is not).",
+    )
+
+
+def test_else_random_weights_and_that_is_said():
+    assert default() == (
+        Backbone("mobilenet_v2_035", "random"),
+        "Backbone: mobilenet_v2_035 with RANDOM weights, since no ImageNet file is at hand and none can be fetched. "
+        f"Expect poor scores. Put an official file into {folder()} for real ones (topwork backbones).",
+    )
+
+
+def test_real_weights_tell_pictures_apart(real, monkeypatch, tmp_path):
+    """MobileNetV2 0.35 on ten photos: features that standardise, not the collapse of a wrong scale."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder().parent.mkdir(parents=True)
+    folder().symlink_to(real / "weights")
+    from topwork.pictures import Fit, decode
+
+    backbone = Backbone("mobilenet_v2_035")
+    photos = sorted((real / "flowers5").rglob("*.jpg"))[::50]
+    pixels = np.stack([decode(photo, Fit((224, 224))) for photo in photos])
+    network = backbones.build(backbone, weights_file(backbone))
+    pooled = np.asarray(network(backbones.scaled(pixels, "tf"), training=False)).mean((1, 2))
+    similar = np.corrcoef(pooled)[np.triu_indices(len(photos), 1)]
+    assert 0 < similar.mean() < 0.8

@@ -1,0 +1,73 @@
+"""Random weights keep signals alive, and are the same bits wherever they are made."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from topwork import backbones, untrained
+from topwork.recipe import Backbone
+
+ALIVE = ["mobilenet_v2", "efficientnet_b0", "convnext_tiny", "mobilenet_v3_small"]
+
+
+def pooled(network, backbone):
+    """Features of four pictures, averaged over the map."""
+    pixels = np.random.default_rng(1).integers(0, 200, (4, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype("uint8")
+    return np.asarray(network(backbones.scaled(pixels, backbones.scale(backbone)), training=False)).mean((1, 2))
+
+
+@pytest.mark.parametrize("name", ALIVE)
+def test_signals_stay_alive_and_pictures_differ(name):
+    backbone = Backbone(name, "random", 32)
+    found = pooled(backbones.build(backbone, untrained.weights_file(backbone)), backbone)
+    assert 0.3 < np.abs(found).max() < 1e3
+    assert found.std(axis=0).max() > 0.05 * np.abs(found).max()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small"])
+def test_initial_values_alone_let_them_die(name):
+    backbone = Backbone(name, size=32)
+    assert np.abs(pooled(backbones.build(backbone, None), backbone)).max() < 1e-3
+
+
+SMALL = Backbone("mobilenet_025", "random", 32)
+
+
+def weights_of(path):
+    return {variable.path: variable.numpy() for variable in backbones.build(SMALL, path).variables}
+
+
+def test_the_same_bits_wherever_they_are_made(own_home):
+    keras.utils.set_random_seed(1)
+    first = weights_of(untrained.weights_file(SMALL))
+    keras.utils.set_random_seed(2)
+    untrained.weights_file(SMALL).unlink()
+    second = weights_of(untrained.weights_file(SMALL))
+    assert first.keys() == second.keys()
+    assert all(first[path].tobytes() == second[path].tobytes() for path in first)
+
+
+def test_a_file_is_made_once_and_whole(own_home):
+    path = untrained.weights_file(SMALL)
+    made = path.stat()
+    assert untrained.weights_file(SMALL) == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.name == f"mobilenet_025-random-0-32-tf-keras-{keras.__version__}.weights.h5"
+
+
+def test_on_openvino_the_kernels_are_the_same_and_the_statistics_close(tmp_path):
+    code = "from topwork import untrained; from topwork.recipe import Backbone; "
+    code += f"print(untrained.weights_file({SMALL}))"
+    env = os.environ | {"KERAS_BACKEND": "openvino", "TOPWORK_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    here, there = weights_of(untrained.weights_file(SMALL)), weights_of(done.stdout.split()[-1])
+    for path, value in here.items():
+        if "moving" in path:
+            np.testing.assert_allclose(there[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
+        else:
+            np.testing.assert_array_equal(there[path], value, err_msg=path)
