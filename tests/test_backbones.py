@@ -44,7 +44,7 @@ def test_licences_are_named():
     assert record("mobilenet_v2").licence == "Apache-2.0"
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """Ends Keras' building early."""
 
 
@@ -133,18 +133,17 @@ def test_the_hash_is_the_one_that_keras_publishes():
     assert digest == WEIGHTS_HASHES["b0"][1]
 
 
-@pytest.mark.parametrize("weights", ["none", "a file"])
-def test_efficientnet_is_the_imagenet_build_whatever_the_weights(tmp_path, weights):
+def test_efficientnet_is_the_imagenet_build_whatever_the_weights(tmp_path):
     """Keras adds a layer for "imagenet" alone; without it the official weights see another scale."""
     with backbones.fresh_names(), patch.object(file_utils, "get_file"), patch.object(keras.Model, "load_weights"):
         expected = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
-    if weights == "a file":
-        expected.save_weights(tmp_path / "b0.weights.h5")
-    network = build(Backbone("efficientnet_b0", size=32), next(tmp_path.iterdir(), None))
-    assert [layer.name for layer in network.layers] == [layer.name for layer in expected.layers]
-    kinds = [type(layer).__name__ for layer in network.layers[:4]]
-    assert (len(network.layers), kinds) == (238, ["InputLayer", "Rescaling", "Normalization", "Rescaling"])
-    np.testing.assert_allclose(network.layers[3].scale, 1 / np.sqrt([0.229, 0.224, 0.225]), rtol=1e-6)
+    expected.save_weights(tmp_path / "b0.weights.h5")
+    for weights in (None, tmp_path / "b0.weights.h5"):
+        network = build(Backbone("efficientnet_b0", size=32), weights)
+        assert [layer.name for layer in network.layers] == [layer.name for layer in expected.layers]
+        kinds = [type(layer).__name__ for layer in network.layers[:4]]
+        assert (len(network.layers), kinds) == (238, ["InputLayer", "Rescaling", "Normalization", "Rescaling"])
+        np.testing.assert_allclose(network.layers[3].scale, 1 / np.sqrt([0.229, 0.224, 0.225]), rtol=1e-6)
 
 
 def test_automatic_names_are_those_of_a_first_build():

@@ -304,7 +304,8 @@ def test_no_weights_and_no_network(command, folder, tmp_path, monkeypatch):
     assert list(Path("runs").glob("*")) == []
 
 
-def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(folder, tmp_path):
+def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp_path):
+    folder = make_folder(tmp_path / "data", each=4, side=24)
     words = (folder, *POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--set", "data.split=[0.5, 0.25, 0.25]")
     assert topwork("train", *words, "--out", tmp_path / "run").status == 0
     run = Run(tmp_path / "run")

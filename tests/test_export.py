@@ -1,4 +1,4 @@
-"""Law 5: the exported file answers as the trained model does, from the picture's bytes on; one that does not is not written."""
+"""Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
 
 import json
 import random

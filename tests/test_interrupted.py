@@ -1,9 +1,9 @@
 """What a stopped command leaves: what was committed stays, no process is left over, and the next run goes on."""
 
+import io
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import time
@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .command import POOL, Ran, ended, in_process, start, topwork
-from .conftest import make_folder
+from .command import POOL, ended, start, topwork
 
 COUNT = 64
-CUT = ("mobilenet_v2_035@input", "--weights", "random", "--size", "600")
-"""Pixels of 600 x 600 take a megabyte: a commit is due after 29 pictures."""
+NAME = "mobilenet_v2_035"
+CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
+"""Pixels of 600 x 600 take a megabyte: a commit is due after 32 pictures."""
 STOPPED = "Stopped. What was committed to the store stays; the next run goes on from there."
 
 
@@ -27,20 +27,19 @@ STOPPED = "Stopped. What was committed to the store stays; the next run goes on 
 def slow(tmp_path_factory) -> Path:
     """64 pictures that take a while to decode: large, small as files, equal but for what follows their end."""
     folder = tmp_path_factory.mktemp("slow")
-    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (2600, 12))).convert("RGB").save(folder / "a.png", "PNG")
-    picture = (folder / "a.png").read_bytes()
-    (folder / "a.png").unlink()
+    file = io.BytesIO()
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (2000, 8))).convert("RGB").save(file, "PNG")
     for i in range(COUNT):
         path = folder / "ab"[i % 2] / f"{i:02}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(picture + bytes([i]))
+        path.write_bytes(file.getvalue() + bytes([i]))
     return folder
 
 
 @pytest.fixture
-def home(tmp_path, own_home, pictures) -> Path:
-    """A TOPWORK_HOME for this test, where the backbone's graph is known."""
-    graphs = tmp_path / "home" / "graphs"
+def home(own_home) -> Path:
+    """A TOPWORK_HOME for this test, where the backbone's graph is known, so that pixels need no Keras."""
+    assert topwork("backbones", NAME, "--size", "600").status == 0
     return own_home
 
 
@@ -76,9 +75,9 @@ def stored(home: Path) -> int:
     return 0
 
 
-def extracting(slow: Path, home: Path, **options) -> tuple[subprocess.Popen, list[int]]:
+def extracting(slow: Path, home: Path) -> tuple[subprocess.Popen, list[int]]:
     """An extraction that has committed some pictures and not all, and its children."""
-    process = start("extract", slow, *CUT, **options)
+    process = start("extract", slow, *CUT, "--jobs", 1)
     wait_for(lambda: stored(home) or process.poll() is not None)
     assert process.poll() is None, process.communicate()
     found = children(process)
@@ -98,26 +97,26 @@ def goes_on(slow: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("to_group", [True, False])
-def test_ctrl_c_while_extracting(slow, own_home, to_group):
-    process, workers = extracting(slow, own_home)
+def test_ctrl_c_while_extracting(slow, home, to_group):
+    process, workers = extracting(slow, home)
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
     ran = ended(process, 10)
     assert (ran.status, ran.out) == (130, "")
     assert ran.err.splitlines()[-1] == STOPPED
     assert gone(workers)
-    goes_on(slow, own_home)
+    goes_on(slow, home)
 
 
-def test_kill_9_while_extracting(slow, own_home):
-    process, workers = extracting(slow, own_home)
+def test_kill_9_while_extracting(slow, home):
+    process, workers = extracting(slow, home)
     process.kill()
     process.wait()
     wait_for(lambda: gone(workers), 5)
-    goes_on(slow, own_home)
+    goes_on(slow, home)
 
 
-def test_kill_9_of_the_worker(slow, own_home):
-    process, workers = extracting(slow, own_home)
+def test_kill_9_of_the_worker(slow, home):
+    process, workers = extracting(slow, home)
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     ran = ended(process, 10)
@@ -126,21 +125,21 @@ def test_kill_9_of_the_worker(slow, own_home):
         "MachineError: the extraction process ended with status -9 before it was done. "
         "What it committed is safe: run the same command again to go on."
     )
-    goes_on(slow, own_home)
+    goes_on(slow, home)
 
 
-def test_a_full_disk_while_extracting(slow, own_home):
+def test_a_full_disk_while_extracting(slow, home):
     limit = 45_000_000
     process = start("extract", slow, *CUT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     ran = ended(process)
     assert (ran.status, ran.out) == (3, "")
     assert re.fullmatch(
-        rf"StoreError: cannot write to the store {own_home}/store/pixels-\w+: File too large, \S+ .B free\. "
+        rf"StoreError: cannot write to the store {home}/store/pixels-\w+: File too large, \S+ .B free\. "
         rf"The {stored(own_home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
         r"larger disk; the next run goes on from there\.",
         ran.err.splitlines()[-1],
     )
-    goes_on(slow, own_home)
+    goes_on(slow, home)
 
 
 def test_ctrl_c_while_training(pictures, tmp_path):

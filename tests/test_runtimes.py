@@ -19,8 +19,8 @@ from topwork.runtimes.keras import Keras
 from topwork.runtimes.openvino import OpenVINO
 from topwork.runtimes.pixels import Pixels
 
-TRUNKS = {"resnet50": 35, "convnext_tiny": "pool", "mobilenet_v3_small": "expanded_conv_6_project"}
-"""A place in each: two tensors of a network in Keras' caffe scale, an end, and one behind several kinds of layers.
+TRUNKS = {"vgg16": "pool", "convnext_tiny": "pool", "mobilenet_v3_small": 59}
+"""A place in each: the end of a network in Keras' caffe scale, another end, and a number that leaves three tensors.
 
 Random networks multiply rounding from layer to layer: at the end of this MobileNet, Keras and OpenVINO are each 1.6e-5
 off what float64 gives.
@@ -106,12 +106,12 @@ def test_openvino_gives_what_keras_gives(trunks, converted, name):
     assert max(difference(a, b) for a, b in zip(found, expected)) <= 1e-5
 
 
-def test_a_cut_with_two_tensors_gives_two(converted):
-    found = streamed(OpenVINO(converted[0] / "resnet50" / "trunk.xml", "float32", 1), [pixels(3)])
-    assert [a.shape for a in found] == [(3, 8, 8, 256), (3, 8, 8, 64)]
+def test_a_cut_with_three_tensors_gives_three(converted):
+    found = streamed(OpenVINO(converted[0] / "mobilenet_v3_small" / "trunk.xml", "float32", 1), [pixels(3)])
+    assert [a.shape for a in found] == [(3, 2, 2, 40), (3, 2, 2, 240), (3, 1, 1, 64)]
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["vgg16", "mobilenet_v3_small"])
 def test_float32_gives_the_same_bits_whatever_the_batch_and_the_streams(converted, monkeypatch, name):
     rows, found = pixels(7), {}
     for batch in (1, 4, 8):
@@ -159,7 +159,7 @@ def test_openvino_decodes_ahead_but_not_everything(converted):
     assert len(taken) == 3
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["vgg16", "mobilenet_v3_small"])
 def test_keras_keeps_order_and_gives_what_keras_gives(trunks, name):
     rows = pixels(sum(SIZES))
     found, expected = streamed(Keras(trunks[name]), ragged(rows)), kept(trunks[name], rows)
@@ -176,10 +176,10 @@ def test_few_turns_of_the_data_are_left(converted):
     """Keras' OpenVINO backend turns the data round each convolution; `topwork.runtimes.layout` takes that out."""
     from openvino import Core
 
-    model = Core().read_model(converted[0] / "resnet50" / "trunk.xml")
+    model = Core().read_model(converted[0] / "vgg16" / "trunk.xml")
     kinds = [operation.get_type_name() for operation in model.get_ops()]
-    assert kinds.count("Convolution") > 8
-    assert kinds.count("Transpose") == 1 + 2, "one behind the pixels, one in front of each tensor"
+    assert kinds.count("Convolution") == 13
+    assert kinds.count("Transpose") < 4
 
 
 def test_an_operation_that_openvino_lacks(converted):

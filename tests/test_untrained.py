@@ -41,23 +41,19 @@ def weights_of(path):
     return {variable.path: variable.numpy() for variable in backbones.build(SMALL, path).variables}
 
 
-def test_the_same_bits_wherever_they_are_made(own_home):
+def test_a_file_is_made_once_and_whole_and_again_with_the_same_bits(own_home):
     keras.utils.set_random_seed(1)
-    first = weights_of(untrained.weights_file(SMALL))
-    keras.utils.set_random_seed(2)
-    untrained.weights_file(SMALL).unlink()
-    second = weights_of(untrained.weights_file(SMALL))
-    assert first.keys() == second.keys()
-    assert all(first[path].tobytes() == second[path].tobytes() for path in first)
-
-
-def test_a_file_is_made_once_and_whole(own_home):
     path = untrained.weights_file(SMALL)
-    made = path.stat()
+    made, first = path.stat(), weights_of(path)
     assert untrained.weights_file(SMALL) == path
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
     assert list(path.parent.iterdir()) == [path]
     assert path.name == f"mobilenet_025-random-0-32-tf-keras-{keras.__version__}.weights.h5"
+    keras.utils.set_random_seed(2)
+    path.unlink()
+    second = weights_of(untrained.weights_file(SMALL))
+    assert first.keys() == second.keys()
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
 def test_on_openvino_the_kernels_are_the_same_and_the_statistics_close(tmp_path):

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from topwork.version import VERSION as __version__
+from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from topwork.cut import Cut

@@ -193,14 +193,24 @@ def _write_predictions(path: Path, answers: Answers, classes: Sequence[str]) -> 
             table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])
 
 
+AGREE = 0.98
+"""Below this share of equal answers, what the trunk's precision changes is said aloud."""
+
+
 def tell(results: dict[str, Any]) -> None:
     """Say the outcome in a sentence or two."""
     rate = results["accuracy"]
     if rate is None:
         say("No test part: the accuracy on new pictures is unknown.")
         return
-    count = counted(results["test"]["pictures"], "picture")
-    say(
-        f"Test accuracy {rate['value']:.3f} on {count} (95 % interval {rate['low']:.3f} to {rate['high']:.3f}), "
-        f"{duration(results['cost']['total'])} in all."
-    )
+    count = results["test"]["pictures"]
+    interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
+    took = duration(results["cost"]["total"])
+    say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}), {took} in all.")
+    stored = results["as_stored"]
+    if stored["top1_agreement"] < AGREE:
+        say(
+            f"The top learned from {stored['precision']} activations and is shipped in float32: "
+            f"{stored['disagreements']} of {count:,} answers differ for that. "
+            "If it matters: --set backbones.NAME.precision=float32."
+        )

@@ -153,7 +153,7 @@ def _depthwise(conv: Any) -> Any:
 
 
 def _gelu(name: str) -> Any:
-    """Gelu as it is defined (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
+    """Gelu as defined (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
     import keras
 
     class Gelu(keras.layers.Layer):

@@ -69,12 +69,13 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
     """
     paths = {key(digest): path for path, digest in source.rows}
     while missing := store.missing(paths):  # a second time only where float32 takes over from float16
-        room(store.folder, disk_bytes(source.trunk.tensors, len(missing), "float16"))
+        needed = store.disk_bytes(len(missing))
+        room(store.folder, needed)
         ready = runtime()
         report(
             event="plan",
             pictures=len(missing),
-            bytes=source.trunk.row_bytes * len(missing),
+            bytes=needed,
             **_pace(source, ready, missing, paths),
         )
         _pass(source, store, ready, [(k, paths[k]) for k in missing], report, jobs)
@@ -83,7 +84,7 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
 def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str]], report: Report, jobs: int) -> None:
     keys: list[bytes] = []
     arrays: list[list[np.ndarray]] = []
-    start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // source.trunk.row_bytes))
+    start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
     waiting: deque[bytes] = deque()
     with ThreadPoolExecutor(jobs) as pool:
         for outputs in ready.stream(_batches(_decoded(source, store, todo, pool, jobs), waiting)):

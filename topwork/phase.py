@@ -84,7 +84,7 @@ def _scored(parts: dict[str, Part]) -> dict[str, Part]:
 
 
 def _steps(model: keras.Model, steps: int) -> int:
-    """Steps a call into the backend: several where a step is so small that the call counts; they must fill the epoch."""
+    """Steps a call into the backend: several where a step is so small that the call counts; they fill the epoch."""
     small = model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1
 

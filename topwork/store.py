@@ -151,6 +151,11 @@ class Store:
         with self._lock:
             self._tables.close()
 
+    def disk_bytes(self, rows: int) -> int:
+        """What *rows* more pictures take on disk, in bytes; before the first batch, as if they were float16."""
+        wide = self._float32 or "float32" in (self.stored or ())
+        return disk_bytes(self.tensors, rows, "float32" if wide else "float16")
+
     @property
     def stored(self) -> list[str] | None:
         """The dtype of each tensor on disk; ``None`` before the first row."""
@@ -300,7 +305,7 @@ class Store:
         self._told = told["stored"] is not None
 
 
-class _Overflow(Exception):  # noqa: N818 - not an error: a sign to go on in float32
+class _Overflow(Exception):
     """A float16 store was given, by this process or another, a value above 65504."""
 
 

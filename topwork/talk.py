@@ -104,7 +104,7 @@ def size(count: float) -> str:
     '1.3 MB'
     """
     for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.95:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"

@@ -11,7 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +81,6 @@ class Trunk:
     def converted(self) -> Path:
         """Where the trunk lies as OpenVINO IR, whether it is there or not."""
         return home() / "trunks" / f"{self.backbone.name}-{_digest(self._network)}" / "trunk.xml"
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one picture's activations as float16 (pixels: as uint8)."""
-        return sum(prod(t.shape) * (1 if t.dtype == "uint8" else 2) for t in self.tensors)
 
     @property
     def _network(self) -> dict[str, Any]:

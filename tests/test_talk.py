@@ -1,0 +1,66 @@
+"""What is said to people, and where."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from topwork.talk import Bar, Watch, duration, say, size
+
+DURATIONS = {0: "0.0 s", 0.44: "0.4 s", 9.94: "9.9 s", 9.96: "10 s", 59.4: "59 s", 59.6: "1 min 0 s", 75: "1 min 15 s"}
+DURATIONS |= {3599.4: "59 min 59 s", 3599.6: "1 h 0 min", 7300: "2 h 1 min"}
+
+
+@pytest.mark.parametrize("seconds", DURATIONS)
+def test_durations(seconds):
+    assert duration(seconds) == DURATIONS[seconds]
+
+
+SIZES = {
+    0: "0 B",
+    999: "999 B",
+    1000: "1.0 KB",
+    1_280_000: "1.3 MB",
+    999_999: "1.0 MB",
+    5e9: "5.0 GB",
+    2e15: "2000.0 TB",
+}
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_sizes(count):
+    assert size(count) == SIZES[count]
+
+
+@given(st.integers(0, 10**14))
+def test_a_size_is_near_and_short(count):
+    number, unit = size(count).split()
+    assert len(number) <= 5
+    assert abs(float(number) * 1000 ** ["B", "KB", "MB", "GB", "TB"].index(unit) - count) <= 0.05 * count
+
+
+def test_lines_go_to_stderr(capsys):
+    say("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_bars_are_silent_where_nobody_looks(capsys):
+    bar = Bar("trunk", "pictures")
+    bar.start()
+    bar.update(1, 2, "note")
+    bar.stop()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({}, "trunk: 1,500 pictures to compute, 3.8 MB on disk\n"),
+        ({"seconds": 75.0}, "trunk: 1,500 pictures to compute, about 1 min 15 s and 3.8 MB on disk\n"),
+    ],
+)
+def test_an_extraction_says_its_time_and_disk_first(capsys, about, said):
+    with Watch() as watch:
+        watch.report("plan", pictures=1500, bytes=3_840_000, **about)
+        watch.report("progress", done=750, total=1500, seconds=2.0)
+        watch.report("filled", number=0)
+    assert capsys.readouterr() == ("", said)
