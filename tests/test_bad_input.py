@@ -275,7 +275,7 @@ def test_a_store_of_another_format(filled, folder):
     words = ("extract", folder, "vgg16@input", "--weights", "random", "--size", 33)
     refused(3, message, *words)
     shutil.rmtree(filled)
-    assert topwork(*words).err == "trunk: 12 pictures to compute, 39.2 KB on disk\n"
+    assert topwork(*words).err.startswith("trunk: 12 pictures to compute, ")
 
 
 def test_a_damaged_store(filled, folder):

@@ -135,7 +135,7 @@ def test_a_full_disk_while_extracting(slow, home):
     assert (ran.status, ran.out) == (3, "")
     assert re.fullmatch(
         rf"StoreError: cannot write to the store {home}/store/pixels-\w+: File too large, \S+ .B free\. "
-        rf"The {stored(own_home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
+        rf"The {stored(home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
         r"larger disk; the next run goes on from there\.",
         ran.err.splitlines()[-1],
     )

@@ -25,7 +25,7 @@ def connect(self, address, really=socket.socket.connect):
 
 socket.socket.connect = socket.socket.connect_ex = connect
 socket.getaddrinfo = socket.gethostbyname = socket.create_connection = refuse
-note("began " + " ".join(sys.orig_argv[1:3]))
+note(f"began {sys.orig_argv[1:3]}")
 """
 COMMANDS = """
 import sys
@@ -70,14 +70,14 @@ def test_train_export_and_predict_ask_for_no_socket(commands, pictures, tmp_path
     )
     assert ran.status == 0, ran.err
     assert ran.out.startswith(f"{run}\n{file}\n{pictures}/red/000.png\t")
-    assert {"began -m topwork.worker", "began -m topwork.draw"} < set(notes)
+    assert {"began ['-m', 'topwork.worker']", "began ['-m', 'topwork.draw']"} < set(notes)
     assert [note for note in notes if not note.startswith("began ")] == []
 
 
 def test_weights_that_cannot_be_fetched(commands, pictures):
     ran, notes = commands(f"extract {pictures} vgg16@pool")
     assert (ran.status, ran.out) == (3, "")
-    assert any(note.startswith("asked ('storage.googleapis.com', 443") for note in notes)
+    assert any("storage.googleapis.com" in note for note in notes)
     models = Path(os.environ["KERAS_HOME"], "models")
     assert ran.err.splitlines()[-1] == (
         f"WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5' are not in '{models}', "

@@ -273,3 +273,31 @@ def test_evaluate_a_class_that_the_run_does_not_know(run, tmp_path):
     assert str(error.value) == (
         "the run knows no class 'pink': its classes are 'blue', 'green', 'red'. Rename the class, or leave it out."
     )
+
+
+def small_network():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 127.5, -1.0),
+            keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="low"),
+            keras.layers.Conv2D(12, 3, strides=2, activation="relu", name="high"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("form", ["model", "keras", "h5"])
+def test_a_network_of_your_own(pictures, tmp_path, form):
+    network = small_network()
+    path = tmp_path / f"mine.{form}"
+    if form != "model":
+        network.save(path)
+    mine = tw.Backbone("mine", model=network if form == "model" else str(path), size=32)
+    phases = [tw.Phase("mine@pool", epochs=2), tw.Phase("mine@low", epochs=20, rate=1e-2, patience=0)]
+    data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
+    run = tw.train(data, phases=phases, backbones=[mine], out=tmp_path / "run")
+    assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
+    assert {layer.name for layer in run.model().layers} >= {"low", "high", "logits"}
+    if form == "model":
+        run.export(tmp_path / "mine.onnx")

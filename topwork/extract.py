@@ -196,7 +196,7 @@ def activations(
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
     term = Cut.parse(cut).only
-    wanted = Wanted(term, runtimes.resolved(backbone or Backbone(term.backbone)), data.rows)
+    wanted = Wanted(term, runtimes.resolved(pretrained.on_disk(backbone or Backbone(term.backbone))), data.rows)
     wanted.check()
     with Watch() as watch, Extraction(data, [wanted], watch.report, jobs) as extraction:
         extraction.wait(0)

@@ -1,10 +1,15 @@
 """Which file a backbone's weights come from, and what identifies them in the keys of the store."""
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from topwork import backbones, untrained, weights
 from topwork.errors import WeightsError
 from topwork.recipe import Backbone
+from topwork.store import home
 
 
 def weights_file(backbone: Backbone) -> Path | None:
@@ -34,6 +39,31 @@ def identity(backbone: Backbone) -> str:
     if backbone.weights == "random":
         return untrained.identity(backbone)
     return weights.sha256(weights_file(backbone) or Path())
+
+
+def on_disk(backbone: Backbone) -> Backbone:
+    """The backbone with its files as absolute paths; your own ``keras.Model`` becomes one, named by its content."""
+    if backbone.weights not in ("imagenet", "random"):
+        backbone = replace(backbone, weights=str(Path(backbone.weights).absolute()))
+    if backbone.model is None:
+        return backbone
+    if isinstance(backbone.model, str | Path):
+        return replace(backbone, model=str(Path(backbone.model).absolute()))
+    side = backbone.model.inputs[0].shape[1]
+    return replace(backbone, model=str(_saved(backbone.model)), size=backbone.size or side)
+
+
+def _saved(model: Any) -> Path:
+    content = sha256(model.to_json().encode())
+    for values in model.get_weights():
+        content.update(values.tobytes())
+    path = home() / "models" / f"{content.hexdigest()}.keras"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as scratch:
+            model.save(Path(scratch, path.name))
+            Path(scratch, path.name).replace(path)
+    return path
 
 
 def _given(path: Path) -> Path:

@@ -47,7 +47,8 @@ class Backbone:
         size: side in pixels of the square that pictures are brought to; ``None``: the network's own.
         scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: and BGR.
         fit: how a picture comes to that square; resample: and with which filter.
-        model: path of your own network (``.keras`` or ``.h5``); ``None``: a network of ``keras.applications``.
+        model: path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
+            ``None``: a network of ``keras.applications``.
         runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
         precision: of the trunk; ``"auto"``: bfloat16 where the processor has it.
     """

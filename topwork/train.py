@@ -72,7 +72,8 @@ def train(
         >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
     """
     chosen = recipe or _recipe(phases, backbones, head, seed)
-    chosen = replace(chosen, backbones={name: runtimes.resolved(b) for name, b in chosen.backbones.items()})
+    found = {name: runtimes.resolved(pretrained.on_disk(b)) for name, b in chosen.backbones.items()}
+    chosen = replace(chosen, backbones=found)
     wanted = _wanted(chosen)
     rows = data if isinstance(data, Dataset) else _read(data, chosen.data, strict)
     rows = _with_validation(rows, chosen.training)
@@ -153,7 +154,7 @@ def _recipe(phases: Sequence[Phase] | None, backbones: Sequence[Backbone], head:
         say(why)
         phases, backbones = [Phase(f"{backbone.name}@pool")], [*backbones, backbone]
     wanted = {"kind": head} if isinstance(head, str) else asdict(head)
-    named = {backbone.name: backbone for backbone in backbones}
+    named = {backbone.name: pretrained.on_disk(backbone) for backbone in backbones}
     table = Recipe(tuple(phases), Data(), named, Head(), Training(seed)).as_mapping()
     return Recipe.from_mapping(table | {"head": wanted})
 

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -70,7 +71,13 @@ def missing(path: Path, why: str) -> WeightsError:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+    """The SHA-256 of a file's bytes, in hex; computed once a process, as long as size and time stay."""
+    about = path.stat()
+    return _sha256(path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, time: int) -> str:  # noqa: ARG001
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,0 +1,142 @@
+"""What the commands print, value by value."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from topwork import metrics, show
+from topwork.dataset import Dataset, LeftOut, Row
+from topwork.predict import Guess
+from topwork.readers import read
+
+DATA = Dataset(
+    "/d",
+    (
+        *(Row(f"{i}.png", f"{i:064x}", "cat", "train") for i in range(1200)),
+        Row("x.png", "f" * 64, "Ä pfel 日本", "test"),
+    ),
+    (LeftOut("red/a b.png", "the file is empty"),),
+    ("The val part is empty: add pictures or raise its share.",),
+)
+GUESSES = (
+    Guess("a.png", "cat", 0.75, {"cat": 0.75, "dog, small": 0.25}),
+    Guess("b.png", "", 0.0, {}, "the file is empty"),
+)
+
+
+def test_the_table_of_a_dataset(capsys):
+    show.table(DATA)
+    assert capsys.readouterr().out == (
+        "class        train  val  test    all\n"
+        "───────────  ─────  ───  ────  ─────\n"
+        "cat          1,200    0     0  1,200\n"
+        "Ä pfel 日本      0    0     1      1\n"
+        "all          1,200    0     1  1,201\n"
+        "\n"
+        "The val part is empty: add pictures or raise its share.\n"
+        "1 picture left out:\n"
+        "  red/a b.png: the file is empty\n"
+    )
+
+
+def test_a_dataset_as_json():
+    assert show.as_json(DATA) == {
+        "pictures": 1201,
+        "classes": {"cat": {"train": 1200, "val": 0, "test": 0}, "Ä pfel 日本": {"train": 0, "val": 0, "test": 1}},
+        "notes": ["The val part is empty: add pictures or raise its share."],
+        "left_out": {"red/a b.png": "the file is empty"},
+    }
+
+
+def test_names_are_never_broken_whatever_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    label = "a very long name of a class that no terminal of twenty columns can hold"
+    show.table(Dataset("/d", (Row("a.png", "0", label, "train"), Row("b.png", "1", "b", "train"))))
+    assert f"\n{label}  " in capsys.readouterr().out
+
+
+def test_the_preview_takes_the_classes_in_turn(pictures, tmp_path):
+    show.preview(read(pictures), tmp_path / "grid.png", count=6)
+    with Image.open(tmp_path / "grid.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    strongest = pixels[np.ptp(pixels, axis=1) > 60].argmax(1)
+    assert np.bincount(strongest, minlength=3).min() > 10_000  # red, green and blue pictures, two of each
+
+
+def test_scores(capsys):
+    labels, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.1, 0.9]])
+    found = metrics.measure(labels, probabilities, ("cat", "dog"))
+    show.scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A seeded sample of 2,000 pictures was measured."
+    assert lines[1] == "                 value   95 % interval"
+    assert lines[3] == "accuracy         0.750  0.301 to 0.954"  # Wilson
+    assert lines[-5:] == [
+        "class  precision  recall     F1  pictures",
+        "─────  ─────────  ──────  ─────  ────────",
+        "cat        1.000   0.500  0.667         2",
+        "dog        0.667   1.000  0.800         2",
+        "left out: a.png: a single pixel",
+    ]
+
+
+def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
+    found = metrics.measure(np.array([0, 0]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("cat", "dog"))
+    show.scores({**found, "sample": None, "left_out": {}})
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["dog", "-", "-"]
+
+
+def test_guesses_for_people(capsys):
+    assert show.guesses(GUESSES, ("cat", "dog, small"), None, False)
+    assert capsys.readouterr() == ("a.png\tcat\t0.750\n", "b.png: the file is empty\n")
+
+
+def test_guesses_as_json_are_a_line_each(capsys):
+    assert show.guesses(GUESSES, ("cat", "dog, small"), None, True)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25}},
+        {"path": "b.png", "label": "", "probability": 0.0, "probabilities": {}, "error": "the file is empty"},
+    ]
+
+
+def test_guesses_as_csv(tmp_path, capsys):
+    assert show.guesses(GUESSES, ("cat", "dog, small"), tmp_path / "a.csv", False)
+    assert (tmp_path / "a.csv").read_text().splitlines() == [
+        'path,label,probability,cat,"dog, small",error',
+        "a.png,cat,0.75,0.75,0.25,",
+        "b.png,,0.0,,,the file is empty",
+    ]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("path", [None, Path("a.csv")])
+def test_no_picture_that_could_be_read(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert not show.guesses(GUESSES[1:], ("cat",), path, False)
+
+
+def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
+    show.backbones(False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "name                 size  at hand  licence       paper"
+    assert "vgg16                 224  yes      CC-BY-4.0     arXiv:1409.1556" in lines
+    assert "vgg19                 224  no       CC-BY-4.0     arXiv:1409.1556" in lines
+    assert lines[-1] == f"At hand: its ImageNet file lies in {tmp_path}/models."
+
+
+def test_the_price_list(capsys):
+    show.places("vgg16", 32, False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["place", "shape", "KB", "madds", "above", "params", "above"]
+    assert lines[2].split() == ["input", "32x32x3", "3.0", "0.0", "313.2", "0.00", "14.71"]
+    assert lines[3].split() == ["block1_conv1", "32x32x64", "128.0", "1.8", "311.4", "0.00", "14.71"]
+    show.places("vgg16", 32, True)
+    found = json.loads(capsys.readouterr().out)
+    assert found[-1]["name"] == "pool"
+    assert found[-1]["parameters"] == 14_714_688  # as Keras documents
