@@ -43,8 +43,8 @@ def topwork(*words: object) -> Ran:
 def start(*words: object, **options: Any) -> subprocess.Popen[str]:
     """Start a command as a process that leads a group, as a shell does."""
     command = [sys.executable, "-m", "topwork", *map(str, words)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, **pipes, text=True, process_group=0, **options)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(command, text=True, process_group=0, **options)
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 60) -> Ran:

@@ -12,7 +12,7 @@ from keras.src.utils import file_utils
 from topwork import backbones
 from topwork.backbones import SCALES, TABLE, build, record, scale, scaled
 from topwork.errors import BackboneError, UnknownBackbone, WeightsError
-from topwork.halves import open_backbone
+from topwork.halves import open_backbone, open_model
 from topwork.pretrained import identity
 from topwork.recipe import Backbone
 
@@ -263,6 +263,14 @@ def test_a_layer_with_a_name_that_topwork_needs(tmp_path, name):
         f"cannot cut 'mine': its layer '{name}' has a name that topwork needs. "
         f"Rename it: model.get_layer('{name}').name = 'my_{name}'."
     )
+
+
+def test_such_a_name_in_a_model_that_is_cut_as_it_is():
+    with pytest.raises(BackboneError) as error:
+        open_model(own(keras.layers.Conv2D(3, 3, name="input")))
+    assert "its layer 'input' has a name that topwork needs." in str(error.value)
+    vector = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="pool"), keras.layers.Dense(2)])
+    assert len(open_model(vector).graph.nodes) == 3, "no average is added, so the name is free"
 
 
 def fit_error(path):

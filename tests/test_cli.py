@@ -70,7 +70,7 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\), \d+(\.\d)? s in all\.",
     ]
     lines = ran.err.splitlines()
-    assert len(lines) == len(expected), lines
+    assert len(lines) == 4 or lines[4].startswith("The top learned from bfloat16 activations"), lines
     for line, pattern in zip(lines, expected):
         assert re.fullmatch(pattern, line), line
 

@@ -14,7 +14,7 @@ from topwork import heads, pretrained, trunk
 from topwork.cut import Cut
 from topwork.errors import ExportError
 from topwork.export import BOUND, check, write_onnx
-from topwork.halves import open_backbone
+from topwork.halves import open_backbone, open_model
 from topwork.network import Network
 from topwork.recipe import Backbone, Head
 
@@ -38,8 +38,9 @@ def classifier(name):
 
 def calibrated(model, side):
     """Scale the logits so that answers differ between pictures."""
-    norm = model.get_layer("head_batch_norm")
-    probe = keras.Model(model.inputs, norm.input)
+    norm, opened = model.get_layer("head_batch_norm"), open_model(model)
+    read = opened.graph.nodes[opened.graph.index("head_batch_norm")].inputs
+    probe = keras.Model(opened.tensors[0][0], opened.at(read)[0])
     values = probe.predict(pixels(side, 8), verbose=0)
     gamma, beta, _, _ = norm.get_weights()
     norm.set_weights([gamma, beta, values.mean(0), values.var(0)])

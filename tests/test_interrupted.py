@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ COUNT = 64
 NAME = "mobilenet_v2_035"
 CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
 """Pixels of 600 x 600 take a megabyte: a commit is due after 32 pictures."""
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 STOPPED = "Stopped. What was committed to the store stays; the next run goes on from there."
 
 
@@ -59,7 +61,9 @@ def children(process: subprocess.Popen) -> list[int]:
 
 def gone(ids: list[int]) -> bool:
     """Whether none of these processes runs any more."""
-    return not any(Path(f"/proc/{i}").exists() and "\nState:\tZ" not in Path(f"/proc/{i}/status").read_text() for i in ids)
+    return not any(
+        Path(f"/proc/{i}").exists() and "\nState:\tZ" not in Path(f"/proc/{i}/status").read_text() for i in ids
+    )
 
 
 def stored(home: Path) -> int:
@@ -134,26 +138,42 @@ def test_a_full_disk_while_extracting(slow, home):
     ran = ended(process)
     assert (ran.status, ran.out) == (3, "")
     assert re.fullmatch(
-        rf"StoreError: cannot write to the store {home}/store/pixels-\w+: File too large, \S+ .B free\. "
-        rf"The {stored(home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
+        rf"StoreError: cannot write to the store {home}/store/pixels-\w+: "
+        rf"(File too large|Input/output error), \S+ .B free\. The {stored(home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
         r"larger disk; the next run goes on from there\.",
         ran.err.splitlines()[-1],
     )
     goes_on(slow, home)
 
 
-def test_ctrl_c_while_training(pictures, tmp_path):
+def test_ctrl_c_while_training_on_a_terminal(pictures, tmp_path):
     words = ("train", pictures, *POOL, "--set", "phase.1.patience=0")
-    process = start(*words, "--epochs", 100_000, "--out", tmp_path / "run")
+    master, terminal = os.openpty()
+    shown: list[bytes] = []
+    reader = Thread(target=lambda: shown.extend(iter(lambda: _read(master), b"")))
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
+    process = start(*words, "--epochs", 100_000, "--out", tmp_path / "run", stderr=terminal, env=environment)
+    os.close(terminal)
+    reader.start()
     journal = tmp_path / "run" / "journal.jsonl"
     wait_for(lambda: (journal.exists() and journal.read_text().count("\n") > 3) or process.poll() is not None)
     others = children(process)
     assert others
     os.killpg(process.pid, signal.SIGINT)
-    ran = ended(process, 10)
-    assert (ran.status, ran.out) == (130, "")
-    assert ran.err.splitlines()[-1] == STOPPED
+    assert process.communicate(timeout=10)[0] == ""
+    reader.join(10)
+    text = b"".join(shown).decode()
+    assert (process.returncode, text.splitlines()[-1].endswith(STOPPED)) == (130, True)
+    assert text.count(HIDE_CURSOR) == text.count(SHOW_CURSOR) > 0
+    assert "Traceback" not in text
     assert gone(others)
     ran = topwork(*words, "--epochs", 1, "--out", tmp_path / "next")
     assert (ran.status, ran.out) == (0, f"{tmp_path}/next\n")
     assert "to compute" not in ran.err
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 4096)
+    except OSError:  # the other end is closed
+        return b""

@@ -47,16 +47,23 @@ def test_a_number_and_a_name_are_one_store():
     assert trunk(number).converted == trunk("conv_pw_1_relu").converted
 
 
-OTHERS = [{"size": 64}, {"scale": "unit"}, {"fit": "crop"}, {"resample": "nearest"}, {"weights": "other"}]
-OTHERS += [{"runtime": "keras"}, {"precision": "bfloat16"}]
+OTHERS = [{"size": 64}, {"scale": "unit"}, {"fit": "crop"}, {"resample": "nearest"}]
+OTHERS += [{"runtime": "keras"}, {"precision": "bfloat16"}, {"weights": "random"}]
 
 
 @pytest.mark.parametrize("options", OTHERS, ids=str)
 def test_what_changes_the_activations_is_another_store(tmp_path, options):
-    if "weights" in options:
-        (tmp_path / "other.weights.h5").write_bytes(b"abc")
-        options = {"weights": str(tmp_path / "other.weights.h5")}
-    assert trunk("pool", **options).folder != trunk("pool").folder
+    file = tmp_path / "some.weights.h5"
+    file.write_bytes(b"abc")
+    before = trunk("pool", weights=str(file)).folder
+    assert trunk("pool", **{"weights": str(file), **options}).folder != before
+
+
+def test_weights_are_their_bytes_wherever_they_lie(tmp_path):
+    for name, written in {"one": b"abc", "two": b"abc", "three": b"abd"}.items():
+        (tmp_path / name).write_bytes(written)
+    one, two, three = (trunk("pool", weights=str(tmp_path / name)).folder for name in ("one", "two", "three"))
+    assert one == two != three
 
 
 @pytest.mark.parametrize("options", [{"fit": "crop"}, {"resample": "nearest"}, {"precision": "bfloat16"}], ids=str)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -103,24 +103,23 @@ class Keeper(keras.callbacks.Callback):
 
 
 class Shown(keras.callbacks.Callback):
-    """Shows the epochs of a phase as a bar."""
+    """Shows the epochs of a phase as a bar; a context manager, so that the bar goes whatever stops the training."""
 
     def __init__(self, number: int, phase: Phase) -> None:
         super().__init__()
         self._bar, self._total = Bar(f"phase {number}", "epochs"), phase.epochs
 
-    def on_train_begin(self, logs: Line | None = None) -> None:
-        """Show the bar."""
+    def __enter__(self) -> Self:
         self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
     def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
         """Move it."""
         loss = (logs or {}).get("val_loss")
         self._bar.update(epoch + 1, self._total, note="" if loss is None else f"validation loss {loss:.3f}")
-
-    def on_train_end(self, logs: Line | None = None) -> None:
-        """Take it away."""
-        self._bar.stop()
 
 
 def _json(line: Line) -> Line:

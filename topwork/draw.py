@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from topwork.errors import TopworkError
+from topwork.errors import TopworkError, of_machine
 
 
 class Pencil:
@@ -43,7 +43,10 @@ def main() -> None:
 
     for line in sys.stdin:
         plot, *arguments = json.loads(line)
-        getattr(plots, plot)(*arguments)
+        try:
+            getattr(plots, plot)(*arguments)
+        except OSError as error:
+            sys.exit(str(of_machine(error)))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def of_machine(error: OSError | MemoryError) -> MachineError:
     if isinstance(error, MemoryError):
         return MachineError("there is not enough memory. Close other programs, or use smaller pictures or batches.")
     what = f"cannot use {str(error.filename)!r}: " if error.filename else ""
-    return MachineError(f"{what}{error.strerror or error}.")
+    return MachineError(f"{what}{error.strerror or ' '.join(str(error).split())}.")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -50,8 +50,9 @@ def run_phase(
     keeper = Keeper(_scored(parts), network.values, note, {"phase": number, "cut": phase.cut}, phase.patience)
     keeper.set_model(model)
     keeper.begin()
-    shown = [keeper, *callbacks, Shown(number, phase)]
-    model.fit(feed, epochs=phase.epochs, steps_per_epoch=feed.steps, verbose=0, callbacks=shown, shuffle=False)
+    with Shown(number, phase) as shown:
+        every = [keeper, *callbacks, shown]
+        model.fit(feed, epochs=phase.epochs, steps_per_epoch=feed.steps, verbose=0, callbacks=every, shuffle=False)
     network.load(keeper.best)
     _tell(keeper, phase, number)
     return keeper

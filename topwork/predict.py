@@ -92,12 +92,13 @@ class Predictor:
         A picture that cannot be read gives a guess with its ``error`` and stops nothing.
 
         Args:
-            pictures: paths, bytes of picture files, or uint8 arrays ``[h, w]``, ``[h, w, 1 | 3 | 4]`` of any size.
+            pictures: paths, bytes of picture files, or uint8 arrays ``[h, w]``, ``[h, w, 1 | 3 | 4]`` of any size; or
+                many of one size in one array ``[n, h, w]``, ``[n, h, w, 1 | 3 | 4]``.
 
         Raises:
             UsageError: one picture instead of several.
         """
-        if isinstance(pictures, str | bytes | Path) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+        if _is_one(pictures):
             raise UsageError("expected several pictures, got one: put it in a list, as in predictor([picture]).")
         return self._guesses(pictures)
 
@@ -216,6 +217,12 @@ def _fit(about: dict[str, Any], path: str | Path) -> Fit:
             "pip install --upgrade topwork, or export the run again."
         )
     return fit
+
+
+def _is_one(pictures: Any) -> bool:
+    if not isinstance(pictures, np.ndarray):
+        return isinstance(pictures, str | bytes | Path)
+    return pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
 
 
 def _batches(pictures: Iterable[Picture]) -> Iterator[list[tuple[str, Picture]]]:

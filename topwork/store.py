@@ -82,8 +82,8 @@ def disk_bytes(tensors: Sequence[Tensor], rows: int, dtype: str = "float16") -> 
     return rows * (shared + 100)
 
 
-def room(folder: Path, needed: int) -> None:
-    """Check that the disk of *folder*, which need not exist yet, has *needed* bytes free.
+def room(folder: Path, needed: int, what: str = "the activations") -> None:
+    """Check that the disk of *folder*, which need not exist yet, has *needed* bytes free for *what*.
 
     Raises:
         StoreError: it has not.
@@ -91,7 +91,7 @@ def room(folder: Path, needed: int) -> None:
     there = free(folder)
     if needed > there:
         raise StoreError(
-            f"not enough disk for the activations: {size(needed)} needed, {size(there)} free at {folder}. "
+            f"not enough disk for {what}: {size(needed)} needed, {size(there)} free at {folder}. "
             "Free some space, or set TOPWORK_HOME to a folder on a larger disk."
         )
 

@@ -32,6 +32,8 @@ _TABLES = ("keys", "rows", "failures", "meta")
 _ENTRY = struct.Struct("=QI")
 _NUMBER = struct.Struct("=Q")
 _SMALLEST_MAP = 1 << 20
+_LOCKS = 1 << 16
+"""Room for LMDB's table of readers, which it maps without asking: on a full disk it would be killed by SIGBUS."""
 _NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: LMDB's word for a write that was cut short
 
 
@@ -163,6 +165,8 @@ class Tables:
             self.folder.mkdir(parents=True, exist_ok=True)
             data = self.folder / "data.mdb"
             present = data.stat().st_size if data.exists() else 0
+            if not present and free(self.folder) < _LOCKS:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._env = lmdb.open(str(self.folder), map_size=max(self._map_bytes, 2 * present), max_dbs=len(_TABLES))
         try:
             self._handles = self.run(self._prepare, write=True)

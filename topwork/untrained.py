@@ -15,7 +15,7 @@ import numpy as np
 from topwork import backbones
 from topwork.recipe import Backbone
 from topwork.replay import replay
-from topwork.store import home
+from topwork.store import home, room
 
 if TYPE_CHECKING:
     import keras
@@ -34,8 +34,9 @@ def weights_file(backbone: Backbone) -> Path:
     name = f"{backbone.name}-{identity(backbone)}.weights.h5"
     path = home() / "weights" / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         network = backbones.build(backbone, None)
+        room(path, 5 * network.count_params() + 1_000_000, "random weights")
+        path.parent.mkdir(parents=True, exist_ok=True)
         _draw(network)
         _settle(network, backbone)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:

@@ -24,7 +24,11 @@ from topwork.fill import Fill, fill, store_of
 from topwork.graph import Graph
 from topwork.recipe import Backbone
 from topwork.runtimes import Runtime
+from topwork.store import room
 from topwork.trunk import Trunk
+
+SPARE = 1_000_000
+"""Bytes allowed for what a converted trunk holds beside its weights: its graph as XML."""
 
 
 def main() -> int:
@@ -85,6 +89,7 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
         from topwork.halves import trunk as trunk_of
 
         start = time.perf_counter()
+        room(below.converted, 4 * sum(node.parameters for node in below.graph.nodes) + SPARE, "the converted trunk")
         convert(trunk_of(_open(below.backbone), below.frontier), below.converted)
         _say(event="converted", seconds=time.perf_counter() - start)
     start = time.perf_counter()

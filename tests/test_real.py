@@ -1,0 +1,81 @@
+"""Real pictures and weights, where ``TOPWORK_REAL`` names a folder of them."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import topwork as tw
+
+from .command import POOL, topwork
+
+NAME = "mobilenet_v2_035"
+
+
+@pytest.fixture
+def keras_home(real, tmp_path, monkeypatch) -> Path:
+    """A KERAS_HOME where the real weights lie."""
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras" / "models").symlink_to(real / "weights")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras"
+
+
+def test_flowers(real, keras_home, tmp_path):
+    run, file = tmp_path / "run", tmp_path / "flowers.onnx"
+    found = topwork("train", real / "flowers5", "--cut", f"{NAME}@pool", "--out", run, "--json").json
+    assert found["left_out"] == 0
+    assert sum(sum(parts.values()) for parts in found["pictures"].values()) == 500
+    assert found["accuracy"]["value"] > 0.6
+    ran = topwork("export", run, file)
+    assert (ran.status, ran.out) == (0, f"{file}\n")
+    test = {str(real / "flowers5" / row.path): row.label for row in tw.Run(run).data.part("test")}
+    guesses = [json.loads(line) for line in topwork("predict", file, *test, "--json").out.splitlines()]
+    right = np.mean([guess["label"] == test[guess["path"]] for guess in guesses])
+    assert right == found["accuracy"]["value"]
+
+
+def test_the_default_is_the_largest_file_at_hand(real, keras_home):
+    largest = max((real / "weights").iterdir(), key=lambda path: path.stat().st_size)
+    name = "mobilenet_v2_035" if "v2" in largest.name else "mobilenet_025"
+    ran = topwork("train", real / "nowhere")
+    assert ran.err.startswith(f"Backbone: {name}, the largest ImageNet file at hand (that of mobilenet_v2 is not).\n")
+
+
+def test_odd_pictures_are_named_when_they_are_read_and_when_they_train(real, tmp_path):
+    for i, path in enumerate(sorted((real / "odd").iterdir())):
+        (tmp_path / "data" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "ab"[i % 2] / path.name).symlink_to(path)
+    left_out = topwork("read", tmp_path / "data", "--json").json["left_out"]
+    assert (len(left_out), left_out["b/truncated_jpeg.jpg"]) == (7, "a JPEG file that is cut short")
+    words = (*POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--out", tmp_path / "run")
+    assert topwork("train", tmp_path / "data", *words, "--json").json["left_out"] == 7
+    assert {gone.path: gone.reason for gone in tw.Run(tmp_path / "run").data.left_out} == left_out
+
+
+@pytest.fixture(scope="module")
+def digits(real) -> tuple[np.ndarray, np.ndarray]:
+    """600 of MNIST's test part: uint8 ``[600, 28, 28]``, and their labels."""
+    pixels = gzip.decompress((real / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress((real / "mnist" / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    return np.frombuffer(pixels, np.uint8, 600 * 784, 16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, 600, 8)
+
+
+def test_arrays(digits, keras_home, tmp_path):
+    pixels, labels = digits
+    run = tw.train(
+        (pixels[:500], labels[:500]),
+        phases=[tw.Phase(f"{NAME}@pool", rate=3e-3)],
+        backbones=[tw.Backbone(NAME, size=64)],
+        out=tmp_path / "run",
+    )
+    assert run.results["accuracy"]["value"] > 0.6
+    others = run.evaluate((pixels[500:], labels[500:]))
+    assert (others["pictures"], others["left_out"]) == (100, {})
+    assert others["accuracy"]["value"] > 0.6
+    predictor = run.export(tmp_path / "digits.onnx")
+    guesses = list(predictor(pixels[500:]))
+    right = np.mean([guess.label == str(label) for guess, label in zip(guesses, labels[500:], strict=True)])
+    assert right == others["accuracy"]["value"]
