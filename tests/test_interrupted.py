@@ -17,6 +17,8 @@ from PIL import Image
 
 from .command import POOL, ended, start, topwork
 
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to see processes in")
+
 COUNT = 64
 NAME = "mobilenet_v2_035"
 CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
@@ -30,7 +32,7 @@ def slow(tmp_path_factory) -> Path:
     """64 pictures that take a while to decode: large, small as files, equal but for what follows their end."""
     folder = tmp_path_factory.mktemp("slow")
     file = io.BytesIO()
-    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (2000, 8))).convert("RGB").save(file, "PNG")
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (1600, 6))).convert("RGB").save(file, "PNG")
     for i in range(COUNT):
         path = folder / "ab"[i % 2] / f"{i:02}.png"
         path.parent.mkdir(exist_ok=True)
@@ -39,8 +41,12 @@ def slow(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def home(own_home) -> Path:
-    """A TOPWORK_HOME for this test, where the backbone's graph is known, so that pixels need no Keras."""
+def cold(home, own_home) -> Path:
+    """A TOPWORK_HOME for this test, where nothing is stored and the backbone's graph is known: pixels need no Keras."""
+    graphs = home / "topwork" / "graphs"
+    own_home.mkdir()
+    (own_home / "graphs").symlink_to(graphs)
+    graphs.mkdir(parents=True, exist_ok=True)
     assert topwork("backbones", NAME, "--size", "600").status == 0
     return own_home
 
@@ -54,16 +60,20 @@ def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
 
 def children(process: subprocess.Popen) -> list[int]:
     """The ids of a process's children."""
-    stats = (path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/stat") if path.exists())
-    found = (re.fullmatch(r"(\d+) \(.*\) \S (\d+) .*", stat.strip(), re.DOTALL) for stat in stats)
-    return [int(match[1]) for match in found if match and int(match[2]) == process.pid]
+    lists = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(child) for path in lists for child in path.read_text().split()]
 
 
 def gone(ids: list[int]) -> bool:
     """Whether none of these processes runs any more."""
-    return not any(
-        Path(f"/proc/{i}").exists() and "\nState:\tZ" not in Path(f"/proc/{i}/status").read_text() for i in ids
-    )
+    return not any(_runs(Path(f"/proc/{i}/status")) for i in ids)
+
+
+def _runs(status: Path) -> bool:
+    try:
+        return "\nState:\tZ" not in status.read_text()
+    except OSError:  # it is gone
+        return False
 
 
 def stored(home: Path) -> int:
@@ -79,48 +89,48 @@ def stored(home: Path) -> int:
     return 0
 
 
-def extracting(slow: Path, home: Path) -> tuple[subprocess.Popen, list[int]]:
+def extracting(slow: Path, cold: Path) -> tuple[subprocess.Popen, list[int]]:
     """An extraction that has committed some pictures and not all, and its children."""
     process = start("extract", slow, *CUT, "--jobs", 1)
-    wait_for(lambda: stored(home) or process.poll() is not None)
+    wait_for(lambda: stored(cold) or process.poll() is not None)
     assert process.poll() is None, process.communicate()
     found = children(process)
     assert found
     return process, found
 
 
-def goes_on(slow: Path, home: Path) -> None:
+def goes_on(slow: Path, cold: Path) -> None:
     """That the next run computes what is missing and no more."""
-    before = stored(home)
+    before = stored(cold)
     assert 0 < before < COUNT
     ran = topwork("extract", slow, *CUT)
     assert ran.status == 0
     assert ran.err.startswith(f"trunk: {COUNT - before} pictures to compute, ")
-    assert stored(home) == COUNT
+    assert stored(cold) == COUNT
     assert topwork("extract", slow, *CUT).err == ""
 
 
 @pytest.mark.parametrize("to_group", [True, False])
-def test_ctrl_c_while_extracting(slow, home, to_group):
-    process, workers = extracting(slow, home)
+def test_ctrl_c_while_extracting(slow, cold, to_group):
+    process, workers = extracting(slow, cold)
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
     ran = ended(process, 10)
     assert (ran.status, ran.out) == (130, "")
     assert ran.err.splitlines()[-1] == STOPPED
     assert gone(workers)
-    goes_on(slow, home)
+    goes_on(slow, cold)
 
 
-def test_kill_9_while_extracting(slow, home):
-    process, workers = extracting(slow, home)
+def test_kill_9_while_extracting(slow, cold):
+    process, workers = extracting(slow, cold)
     process.kill()
     process.wait()
     wait_for(lambda: gone(workers), 5)
-    goes_on(slow, home)
+    goes_on(slow, cold)
 
 
-def test_kill_9_of_the_worker(slow, home):
-    process, workers = extracting(slow, home)
+def test_kill_9_of_the_worker(slow, cold):
+    process, workers = extracting(slow, cold)
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     ran = ended(process, 10)
@@ -129,21 +139,21 @@ def test_kill_9_of_the_worker(slow, home):
         "MachineError: the extraction process ended with status -9 before it was done. "
         "What it committed is safe: run the same command again to go on."
     )
-    goes_on(slow, home)
+    goes_on(slow, cold)
 
 
-def test_a_full_disk_while_extracting(slow, home):
+def test_a_full_disk_while_extracting(slow, cold):
     limit = 45_000_000
     process = start("extract", slow, *CUT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     ran = ended(process)
     assert (ran.status, ran.out) == (3, "")
     assert re.fullmatch(
-        rf"StoreError: cannot write to the store {home}/store/pixels-\w+: "
-        rf"(File too large|Input/output error), \S+ .B free\. The {stored(home)} rows stored before are safe\. Free some space, or set TOPWORK_HOME to a folder on a "
-        r"larger disk; the next run goes on from there\.",
+        rf"StoreError: cannot write to the store {cold}/store/pixels-\w+: (File too large|Input/output error), "
+        rf"\S+ .B free\. The {stored(cold)} rows stored before are safe\. Free some space, or set TOPWORK_HOME "
+        r"to a folder on a larger disk; the next run goes on from there\.",
         ran.err.splitlines()[-1],
     )
-    goes_on(slow, home)
+    goes_on(slow, cold)
 
 
 def test_ctrl_c_while_training_on_a_terminal(pictures, tmp_path):

@@ -12,7 +12,7 @@ from keras.src.applications import efficientnet, mobilenet_v2
 
 from topwork import backbones, untrained
 from topwork.errors import WeightsError
-from topwork.pretrained import default, identity, weights_file
+from topwork.pretrained import default, identity, on_disk, weights_file
 from topwork.recipe import Backbone
 from topwork.weights import folder, official, sha256
 
@@ -104,6 +104,26 @@ def test_a_network_of_your_own_brings_its_weights(tmp_path):
     backbone = Backbone("mine", model=str(tmp_path / "mine.keras"))
     assert weights_file(backbone) is None
     assert identity(backbone) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_files_are_kept_as_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert on_disk(Backbone("vgg16", weights="some.h5")).weights == str(tmp_path / "some.h5")
+    assert on_disk(Backbone("mine", model="mine.keras")).model == str(tmp_path / "mine.keras")
+    assert on_disk(Backbone("vgg16", weights="random")) == Backbone("vgg16", weights="random")
+
+
+def test_a_model_in_memory_becomes_a_file_named_by_its_content():
+    def model(value):
+        layer = keras.layers.Conv2D(2, 1, kernel_initializer=keras.initializers.Constant(value), name="conv")
+        return keras.Sequential([keras.Input((16, 16, 3), name="start"), layer], name="mine")
+
+    one, same, other = (on_disk(Backbone("mine", model=model(value))) for value in (1, 1, 2))
+    assert one == same
+    assert one.model != other.model
+    assert one.size == 16
+    again = backbones.build(one, weights_file(one))
+    np.testing.assert_array_equal(again.get_weights()[0], np.ones((1, 1, 3, 2)))
 
 
 def test_random_weights_are_named_by_what_they_depend_on():

@@ -457,7 +457,7 @@ def test_home_is_where_the_user_says(monkeypatch):
 
 def test_room(tmp_path):
     room(tmp_path / "not" / "there", 1)
-    with pytest.raises(StoreError, match="^not enough disk for a plot: 2 TB needed, "):
+    with pytest.raises(StoreError, match=r"^not enough disk for a plot: 2 TB needed, "):
         room(tmp_path, 2 * 10**12, "a plot")
     with pytest.raises(StoreError) as e:
         room(tmp_path / "not" / "there", 10**14)

@@ -241,4 +241,3 @@ def _pixels(picture: Picture, fit: Fit) -> np.ndarray | str:
         return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit)
     except PictureError as error:
         return str(error)
-
