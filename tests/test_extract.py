@@ -182,10 +182,11 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
 def test_a_full_disk_is_said_before_the_start(data, own_home, monkeypatch):
     ask = wanted(data, "input")
     filled(data, ask)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=10))
     source = Fill(ask.trunk(), [(row.path, row.digest) for row in data.rows], data.root)
-    with Store(own_home / "other", ask.trunk().tensors, {"cut": "x"}) as store, pytest.raises(StoreError) as error:
-        fill(source, store, Pixels, lambda **event: None, 2)
+    with Store(own_home / "other", ask.trunk().tensors, {"cut": "x"}) as store:
+        monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=10))
+        with pytest.raises(StoreError) as error:
+            fill(source, store, Pixels, lambda **event: None, 2)
     assert str(error.value).startswith("not enough disk for the activations: ")
 
 
