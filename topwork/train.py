@@ -123,9 +123,9 @@ def _train(
             folder.keep_sample({row.path: data.pixels[int(row.path[2:-1])] for row in checked(data)})
         extraction.wait(len(wanted))
         results = conclude(folder, network, data, wanted[-1], exact, pencil)
-    spent = {**watch.seconds, "head": trained, "total": time.perf_counter() - start}
-    results["cost"] = {name: round(value, 3) for name, value in spent.items()}
-    folder.keep_results(results)
+        spent = {**watch.seconds, "head": trained, "total": time.perf_counter() - start}
+        results["cost"] = {name: round(value, 3) for name, value in spent.items()}
+        folder.keep_results(results)
     tell(results)
     return Run(folder.path)
 
