@@ -5,6 +5,7 @@ import pytest
 from topwork.arguments import recipe
 from topwork.errors import RecipeError, UsageError
 from topwork.recipe import Backbone, Head, Phase, Recipe
+from topwork.talk import counted
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 
@@ -43,7 +44,7 @@ def test_values_that_fit_no_cuts(cuts, epochs):
     with pytest.raises(UsageError) as error:
         made(cuts=cuts, epochs=epochs)
     assert str(error.value) == (
-        f"{len(epochs)} values of --epochs for {len(cuts)} phases: expected one, or one for each --cut."
+        f"{len(epochs)} values of --epochs for {counted(len(cuts), 'phase')}: expected one, or one for each --cut."
     )
 
 

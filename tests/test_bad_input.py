@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from topwork.errors import DatasetError
+from topwork.extract import activations
 from topwork.readers import read
+from topwork.recipe import Backbone
 from topwork.run import Run
 from topwork.tables import Tables
 
@@ -319,3 +321,23 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
     )
     (tmp_path / "elsewhere").rename(folder)
     assert run.evaluate("val")["left_out"] == {}
+
+
+def test_pictures_that_changed_since_they_were_read_are_not_stored_as_what_they_were(tmp_path):
+    folder = make_folder(tmp_path / "data", each=4, side=24)
+    data = read(folder)
+    row = data.rows[0]
+    Path(folder, row.path).write_bytes(Path(folder, data.rows[-1].path).read_bytes())
+    with pytest.raises(DatasetError) as error:
+        activations(data, POOL[1], backbone=Backbone("mobilenet_v2_035", "random", 32))
+    assert str(error.value) == (
+        f"'{folder}/{row.path}' changed after the data was read. Run the same again: what is in the store stays."
+    )
+
+
+def test_a_table_written_elsewhere_can_be_read_again(tmp_path):
+    folder = make_folder(tmp_path / "data", each=4, side=24)
+    (tmp_path / "lists").mkdir()
+    assert topwork("read", folder, "--csv", tmp_path / "lists" / "all.csv").status == 0
+    again = read(tmp_path / "lists" / "all.csv")
+    assert [row.digest for row in again.rows] == [row.digest for row in read(folder).rows]

@@ -37,7 +37,10 @@ def classifier(name):
 
 
 def calibrated(model, side):
-    """Scale the logits so that answers differ between pictures."""
+    """Draw the last layer, which starts at zero, and scale what it reads, so that answers differ between pictures."""
+    last = model.get_layer("logits")
+    kernel, bias = last.get_weights()
+    last.set_weights([np.random.default_rng(0).normal(0, len(kernel) ** -0.5, kernel.shape), bias])
     norm, opened = model.get_layer("head_batch_norm"), open_model(model)
     read = opened.graph.nodes[opened.graph.index("head_batch_norm")].inputs
     probe = keras.Model(opened.tensors[0][0], opened.at(read)[0])

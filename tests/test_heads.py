@@ -65,9 +65,18 @@ def test_no_two_layers_begin_alike():
     assert len(kernels) == 3
 
 
+def test_the_last_layer_starts_at_zero():
+    assert not np.any(build(Head("mlp"), (7,), 4, 0)(np.ones((2, 7), "float32")))
+
+
+def dropped(seed):
+    model = build(Head(batch_norm=False, dropout=0.5), (50,), 4, seed)
+    return np.asarray(keras.Model(model.input, model.layers[1].output)(np.ones((2, 50)), training=True))
+
+
 def test_dropout_repeats():
-    first, second = (np.asarray(build(Head(), (7,), 4, 3)(np.ones((2, 7)), training=True)) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(dropped(3), dropped(3))
+    assert (dropped(3) != dropped(4)).any()
 
 
 def test_an_unknown_activation():

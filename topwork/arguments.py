@@ -8,7 +8,7 @@ from topwork import pretrained
 from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.recipe import Backbone, Recipe
-from topwork.talk import say
+from topwork.talk import counted, say
 
 
 def recipe(
@@ -55,7 +55,7 @@ def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[d
     values = values * len(phases) if len(values) == 1 else values
     if len(values) != len(phases):
         raise UsageError(
-            f"{len(values)} values of --{key} for {len(phases)} phases: expected one, or one for each --cut."
+            f"{len(values)} values of --{key} for {counted(len(phases), 'phase')}: expected one, or one for each --cut."
         )
     return [{**phase, key: value} for phase, value in zip(phases, values)]
 

@@ -83,7 +83,7 @@ def train(
 @app.command()
 def read(
     data: DataPath,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table of pictures to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again.")] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
     strict: Strict = False,
     as_json: AsJson = False,
@@ -95,7 +95,7 @@ def read(
 
     found = read_data(data, strict=strict, decode=True)
     if csv:
-        write_csv(found, csv)
+        write_csv(found.seen_from(str(csv.resolve().parent)), csv)
     if preview:
         show.preview(found, preview)
     if as_json:

@@ -1,5 +1,6 @@
 """A dataset: rows of picture, label, split and group, with what was left out."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,6 +74,22 @@ class Dataset:
         """Pictures by class and part: ``{"cat": {"train": 8, "val": 1, "test": 1}, ...}``."""
         found = Counter((row.label, row.split) for row in self.rows)
         return {label: {part: found[label, part] for part in PARTS} for label in self.classes}
+
+    def seen_from(self, folder: str) -> "Dataset":
+        """The same dataset with paths relative to *folder*, an absolute path (arrays stay as they are).
+
+        >>> Dataset("/d", (Row("a.png", "00", "cat"),)).seen_from("/d/lists").rows[0].path
+        '../a.png'
+        """
+        if not self.root:
+            return self
+
+        def moved(path: str) -> str:
+            return os.path.relpath(os.path.join(self.root, path), folder)
+
+        rows = tuple(replace(row, path=moved(row.path)) for row in self.rows)
+        left_out = tuple(replace(gone, path=moved(gone.path)) for gone in self.left_out)
+        return replace(self, root=folder, rows=rows, left_out=left_out)
 
     def without(self, bad: dict[str, str]) -> "Dataset":
         """The same dataset less the rows whose digest is a key of *bad* (digest -> reason)."""

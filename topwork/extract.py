@@ -58,15 +58,18 @@ class Wanted:
         """The trunk; its backbone's graph must have been kept where it is not given."""
         return trunk.resolve(self.term, self.source, graph or trunk.known_graph(self.backbone))
 
-    def check(self) -> None:
+    def check(self, learn: bool = False) -> None:
         """Refuse an unknown backbone or place before anything begins; learn the backbone's graph first where it must.
+
+        Args:
+            learn: learn it in any case.
 
         Raises:
             UnknownBackbone, CutError: nothing of that name.
         """
         if not self.backbone.model:
             backbones.record(self.backbone.name)
-        easy = {self.term.place, self.term.end} <= {POOL, INPUT}
+        easy = {self.term.place, self.term.end} <= {POOL, INPUT} and not learn
         if trunk.kept_graph(self.backbone) is None and not easy:
             with Extraction(Dataset("", ()), [replace(self, rows=())], lambda event, **_: None) as extraction:
                 extraction.wait(0)

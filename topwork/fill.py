@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -33,23 +34,28 @@ class Fill:
     root: str
     pixels: np.ndarray | None = None
 
-    def load(self, path: str) -> np.ndarray:
+    def load(self, path: str, content: str) -> np.ndarray:
         """One picture as the trunk takes it: uint8 ``[side, side, 3]``.
 
         Raises:
             PictureError: it cannot be decoded.
-            DatasetError: it is gone; that says nothing of its content, so nothing is recorded.
+            DatasetError: it is gone, or another one by now; that says nothing of its content, so nothing is recorded.
         """
         if self.pixels is not None:
             return fit_array(self.pixels[int(path[2:-1])], self.trunk.fit)
         file = Path(self.root, path)
         try:
-            return decode(file.read_bytes(), self.trunk.fit)
+            data = file.read_bytes()
         except OSError as error:
             raise DatasetError(
                 f"{str(file)!r} was there when the data was read, and cannot be opened now: {error.strerror}. "
                 "Put it back, and run the same again: what is in the store stays."
             ) from None
+        if sha256(data).hexdigest() != content:
+            raise DatasetError(
+                f"{str(file)!r} changed after the data was read. Run the same again: what is in the store stays."
+            )
+        return decode(data, self.trunk.fit)
 
 
 def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:
@@ -67,8 +73,8 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
     Raises:
         StoreError: the disk cannot hold it.
     """
-    paths = {key(digest): path for path, digest in source.rows}
-    while missing := store.missing(paths):  # a second time only where float32 takes over from float16
+    rows = {key(content): (path, content) for path, content in source.rows}
+    while missing := store.missing(rows):  # a second time only where float32 takes over from float16
         needed = store.disk_bytes(len(missing))
         room(store.folder, needed)
         ready = runtime()
@@ -76,12 +82,12 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
             event="plan",
             pictures=len(missing),
             bytes=needed,
-            **_pace(source, ready, missing, paths),
+            **_pace(source, ready, [rows[k] for k in missing]),
         )
-        _pass(source, store, ready, [(k, paths[k]) for k in missing], report, jobs)
+        _pass(source, store, ready, [(k, *rows[k]) for k in missing], report, jobs)
 
 
-def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str]], report: Report, jobs: int) -> None:
+def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str, str]], report: Report, jobs: int) -> None:
     keys: list[bytes] = []
     arrays: list[list[np.ndarray]] = []
     start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
@@ -107,14 +113,14 @@ def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> 
 
 
 def _decoded(
-    source: Fill, store: Store, todo: list[tuple[bytes, str]], pool: ThreadPoolExecutor, jobs: int
+    source: Fill, store: Store, todo: list[tuple[bytes, str, str]], pool: ThreadPoolExecutor, jobs: int
 ) -> Iterator[tuple[bytes, np.ndarray]]:
     """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)
     while True:
-        for picture, path in islice(rest, 4 * jobs * BATCH - len(ahead)):
-            ahead.append((picture, pool.submit(source.load, path)))
+        for picture, path, content in islice(rest, 4 * jobs * BATCH - len(ahead)):
+            ahead.append((picture, pool.submit(source.load, path, content)))
         if not ahead:
             return
         picture, future = ahead.popleft()
@@ -130,7 +136,7 @@ def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes])
         yield np.stack([pixels for _, pixels in batch])
 
 
-def _pace(source: Fill, ready: Runtime, missing: list[bytes], paths: dict[bytes, str]) -> dict[str, float]:
+def _pace(source: Fill, ready: Runtime, missing: list[tuple[str, str]]) -> dict[str, float]:
     """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
     if len(missing) < 20 * COMMIT_ROWS:
         return {}
@@ -141,9 +147,9 @@ def _pace(source: Fill, ready: Runtime, missing: list[bytes], paths: dict[bytes,
     list(ready.stream(iter([blank] * 8)))
     trunk_seconds = (time.perf_counter() - start) / (8 * BATCH)
     start = time.perf_counter()
-    for picture in missing[:4]:
+    for path, content in missing[:4]:
         try:
-            source.load(paths[picture])
+            source.load(path, content)
         except PictureError:
             continue
     decode_seconds = (time.perf_counter() - start) / 4 / runtimes.jobs()

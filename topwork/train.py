@@ -92,7 +92,9 @@ def _wanted(recipe: Recipe) -> list[Wanted]:
     terms = [Cut.parse(phase.cut).only for phase in recipe.phases]
     wanted = [Wanted(term, recipe.backbones[term.backbone], ()) for term in terms]
     for one in wanted:
-        one.check()
+        one.check(len(wanted) > 1)
+    if len(wanted) > 1:
+        _check_order([one.trunk() for one in wanted], recipe)
     return wanted
 
 
@@ -109,10 +111,10 @@ def _train(
     exact = replace(wanted[-1], rows=sampled(data.part("test"), SAMPLE), exact=True)
     with Pencil() as pencil, Watch() as watch, Extraction(data, [*wanted, exact], watch.report, jobs) as extraction:
         lean.import_keras()
+        _check_optimizers(recipe)
         extraction.wait(0)
         data = _less_failures(folder, data, wanted[0], strict)
         trunks = [one.trunk() for one in wanted]
-        _check_order(trunks, recipe)
         network = create(recipe, trunks[-1], len(data.classes))
         trained = 0.0
         for number, below in enumerate(trunks, 1):
@@ -209,6 +211,13 @@ def _less_failures(folder: Folder, data: Dataset, wanted: Wanted, strict: bool) 
         folder.keep_data(data)
         _check_rows(data, strict)
     return data
+
+
+def _check_optimizers(recipe: Recipe) -> None:
+    from topwork.phase import optimizer
+
+    for phase in recipe.phases:
+        optimizer(phase)
 
 
 def _check_order(trunks: Sequence[Trunk], recipe: Recipe) -> None:

@@ -125,9 +125,10 @@ def keep_graph(backbone: Backbone, graph: Graph) -> None:
     """Keep a backbone's graph for `kept_graph`; it appears whole."""
     path = _graph_path(backbone)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        json.dump(graph.as_json(), file)
-    Path(file.name).replace(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+        made = Path(aside, path.name)
+        made.write_text(json.dumps(graph.as_json()))
+        made.replace(path)
 
 
 def _graph_path(backbone: Backbone) -> Path:
