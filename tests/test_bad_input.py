@@ -200,7 +200,7 @@ def test_labels_that_look_alike(folder, name):
         ),
         (
             (*POOL, "--epochs", 1, "--epochs", 2),
-            "UsageError: 2 values of --epochs for 1 phases: expected one, or one for each --cut.",
+            "UsageError: 2 values of --epochs for 1 phase: expected one, or one for each --cut.",
         ),
         (
             ("--recipe", "nowhere.toml"),
@@ -324,7 +324,7 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
 
 
 def test_pictures_that_changed_since_they_were_read_are_not_stored_as_what_they_were(tmp_path):
-    folder = make_folder(tmp_path / "data", each=4, side=24)
+    folder = make_folder(tmp_path / "data", each=4, side=24, first=700)
     data = read(folder)
     row = data.rows[0]
     Path(folder, row.path).write_bytes(Path(folder, data.rows[-1].path).read_bytes())

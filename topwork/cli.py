@@ -83,7 +83,9 @@ def train(
 @app.command()
 def read(
     data: DataPath,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again.")
+    ] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
     strict: Strict = False,
     as_json: AsJson = False,

@@ -87,7 +87,9 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
         _pass(source, store, ready, [(k, *rows[k]) for k in missing], report, jobs)
 
 
-def _pass(source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str, str]], report: Report, jobs: int) -> None:
+def _pass(
+    source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str, str]], report: Report, jobs: int
+) -> None:
     keys: list[bytes] = []
     arrays: list[list[np.ndarray]] = []
     start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
