@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The real pictures and weights, where they are at hand: tests that want them skip otherwise.
 export TOPWORK_REAL
 
-.PHONY: setup demo test test-full lint benchmark clean
+.PHONY: setup demo test test-full test-backends lint benchmark clean
 
 setup: $(VENV)/.ready
 
@@ -25,6 +25,17 @@ test: setup lint
 test-full: setup
 	$(BIN)/python -m pytest -n 2 -m full
 
+# Keras on JAX and on torch, each in an environment of its own, where TensorFlow is not installed.
+test-backends: $(VENV)-jax/.ready $(VENV)-torch/.ready
+	KERAS_BACKEND=jax $(VENV)-jax/bin/python -m pytest tests/test_backends.py
+	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest tests/test_backends.py
+
+$(VENV)-%/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-$*/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]" pytest
+	touch $@
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,4 +45,4 @@ benchmark: setup
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-jax $(VENV)-torch build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: everything at modest sizes; ``frozen`` and ``extraction`` one by one, at any."""
+"""``python -m benchmarks``: the main ones at modest sizes; each by its name, at any."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import extraction, frozen, report
+from benchmarks import deep, extraction, frozen, head, report, step
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -63,6 +63,46 @@ def extraction_command(
     """Extraction from JPEG files against the bound 1 / (decode time + engine time)."""
     plan = extraction.Plan(data, weights, backbone, size, pictures, repeats)
     _extraction(plan.quick() if quick else plan)
+
+
+@app.command("deep")
+def deep_command(
+    backbone: str = "inception_v3",
+    frozen: Annotated[int, typer.Option(help="How many layers are.")] = 249,
+    size: Size = None,
+    pictures: Pictures = 2000,
+    quick: Quick = False,
+) -> None:
+    """An epoch of fine-tuning, the store filled: the plain script against `topwork train`."""
+    plan = deep.Plan(backbone, frozen, size, pictures)
+    with _scratch() as scratch:
+        found = deep.measure(plan.quick() if quick else plan, scratch)
+        print(report.deep_table(found, _command()), flush=True)
+
+
+@app.command("step")
+def step_command(quick: Quick = False) -> None:
+    """A training step from the store against the same top on one batch in memory."""
+    plan = step.Plan()
+    with _scratch() as scratch:
+        found = step.measure(plan.quick() if quick else plan, scratch)
+        print(report.step_table(found, _command()), flush=True)
+
+
+@app.command("head")
+def head_command(
+    data: Data = None,
+    weights: Weights = "random",
+    backbone: str = "mobilenet_v2_035",
+    size: Size = None,
+    pictures: Pictures = 500,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+) -> None:
+    """What the initial values of the last layer, and the choice of the epoch, do to a head's accuracy."""
+    plan = head.Plan(data, weights, backbone, size, pictures, seeds, folds)
+    with _scratch() as scratch:
+        print(report.head_table(plan, head.measure(plan, scratch), _command()), flush=True)
 
 
 def _frozen(plan: frozen.Plan) -> None:

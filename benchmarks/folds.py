@@ -60,12 +60,16 @@ def deal(rows: Iterable[Row], count: int, seed: int) -> dict[str, int]:
     return {digest: place % count for place, digest in enumerate(digests)}
 
 
-def _laid_out(data: Dataset, seed: int, fold: int, folds: int, scratch: Path) -> Split:
+def parts(data: Dataset, seed: int, fold: int, folds: int) -> list[str]:
+    """The part of each row in one fold of one seed."""
     hands = deal(data.rows, folds, seed)
     held = deal([row for row in data.rows if hands[row.digest] != fold], VALIDATION, seed)
+    return ["test" if hands[r.digest] == fold else "train" if held[r.digest] else "val" for r in data.rows]
+
+
+def _laid_out(data: Dataset, seed: int, fold: int, folds: int, scratch: Path) -> Split:
     rows = []
-    for number, row in enumerate(data.rows):
-        part = "test" if hands[row.digest] == fold else "train" if held[row.digest] else "val"
+    for number, (row, part) in enumerate(zip(data.rows, parts(data, seed, fold, folds))):
         path = f"{part}/{row.label}/{number:06}{_suffix(row)}"
         rows.append(replace(row, path=path, split=part))
     folder = scratch / f"seed{seed}-fold{fold}"

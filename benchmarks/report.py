@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import extraction, frozen
+from benchmarks import deep, extraction, frozen, head, step
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
@@ -43,6 +43,46 @@ def extraction_table(found: extraction.Measured, command: str) -> str:
     ]
     about = f"{_about(plan, len(found.data.rows), len(found.data.classes))}; rounds: {plan.repeats}."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(("extraction", "median (min–max)"), rows)])
+
+
+def deep_table(found: deep.Measured, command: str) -> str:
+    """An epoch above an early cut."""
+    plan = found.plan
+    rows = [
+        ["plain script, float32, batch-norm of the opened layers trains", f"{found.plain:.1f}", ""],
+        ["topwork, its defaults", f"{found.topwork:.1f}", f"**{found.plain / found.topwork:.1f}**"],
+        ["topwork in float32", f"{found.topwork_float32:.1f}", f"{found.plain / found.topwork_float32:.1f}"],
+        [
+            f"plain script in {found.precision}, batch-norm frozen",
+            f"{found.plain_equal:.1f}",
+            f"{found.plain_equal / found.topwork:.1f} with topwork's defaults",
+        ],
+    ]
+    about = (
+        f"`{plan.backbone}@{plan.frozen}`, {plan.weights} weights, {found.pictures:,} training pictures; "
+        f"topwork chose {found.precision} for the part that trains."
+    )
+    head = ("an epoch, the store filled", "seconds", "plain / topwork")
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def step_table(found: Sequence[step.Step], command: str) -> str:
+    """Training steps against their bound."""
+    rows = [
+        [f"`{s.cut}`, {s.size} px", s.precision, f"{s.topwork:.2f}", f"{s.bound:.2f}", f"**{s.bound / s.topwork:.2f}**"]
+        for s in found
+    ]
+    head = ("a training step of 32", "precision", "topwork, ms", "one batch in memory, ms", "share of the bound")
+    return "\n\n".join([measured_on(command), table(head, rows)])
+
+
+def head_table(plan: head.Plan, found: Sequence[head.Accuracy], command: str) -> str:
+    """How a head begins and which epoch is kept."""
+    rows = [[one.initial, f"{one.best:.3f}", f"{one.last:.3f}", f"{one.epoch:.1f}"] for one in found]
+    runs = plan.seeds * plan.folds
+    about = f"`{plan.backbone}@pool`, {plan.weights} weights, linear head, 25 epochs; means of {runs} runs."
+    columns = ("the last layer starts at", "lowest validation loss", "last epoch", "epoch of the lowest")
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(columns, rows)])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,5 +1,6 @@
 """What the tests share: a home of their own, small generated pictures, and the real material where it is at hand."""
 
+import gc
 import os
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,17 @@ def own_home(tmp_path, monkeypatch):
     """A TOPWORK_HOME for this test alone."""
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def swept(request):
+    """After a test of the full suite, what Keras and TensorFlow keep of its networks is let go."""
+    yield
+    if request.node.get_closest_marker("full"):
+        import keras
+
+        keras.backend.clear_session()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from topwork.arguments import recipe
+from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError
 from topwork.recipe import Backbone, Head, Phase, Recipe
 from topwork.talk import counted
@@ -10,8 +10,8 @@ from topwork.talk import counted
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 
 
-def made(file=None, cuts=(), epochs=(), rates=(), head=None, weights=None, size=None, settings=()):
-    return recipe(file, list(cuts), list(epochs), list(rates), head, weights, size, list(settings))
+def made(file=None, cuts=(), epochs=(), rates=(), head=None, views=None, weights=None, size=None, settings=()):
+    return Words(file, list(cuts), list(epochs), list(rates), head, views, weights, size, list(settings)).recipe()
 
 
 @pytest.fixture

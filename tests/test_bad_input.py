@@ -59,7 +59,8 @@ def test_no_pictures(command, tmp_path, monkeypatch):
 
 
 def test_no_data(tmp_path):
-    message = f"no file or folder '{tmp_path}/data': expected a folder of pictures, or a CSV or TSV file."
+    expected = "a folder of pictures, or a file (.csv, .tsv, .parquet, .npz)"
+    message = f"no file or folder '{tmp_path}/data': expected {expected}."
     refused(1, f"DatasetError: {message}", "read", tmp_path / "data")
 
 

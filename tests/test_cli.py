@@ -13,16 +13,18 @@ from PIL import Image
 from topwork.run import Run
 from topwork.version import VERSION
 
+from . import colours as small
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
-COMMANDS = ("train", "read", "extract", "evaluate", "export", "predict", "backbones", "sample")
+COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
 
 @pytest.fixture(scope="module")
-def trained(pictures, tmp_path_factory) -> tuple[Path, Ran]:
-    """A run of three epochs, and what the command said."""
+def trained(tmp_path_factory) -> tuple[Path, Ran]:
+    """A run of three epochs on pictures that no other test stores, and what the command said."""
+    pictures = make_folder(tmp_path_factory.mktemp("own") / "colours", first=300)
     out = tmp_path_factory.mktemp("runs") / "colours"
     return out, topwork("train", pictures, *POOL, "--epochs", 3, "--rate", 1e-2, *STRATIFIED, "--out", out)
 
@@ -111,6 +113,17 @@ def test_read_tells_what_is_there(pictures, tmp_path):
         assert min(image.size) > 300
 
 
+def test_views_are_shown_in_a_preview_alone(pictures, tmp_path):
+    assert topwork("read", pictures, "--preview", tmp_path / "grid.png", "--views", "2").status == 0
+    with Image.open(tmp_path / "grid.png") as image:
+        assert image.height > image.width  # two columns, six rows
+    assert topwork("read", pictures, "--views", "4") == Ran(
+        2,
+        "",
+        "UsageError: --views 4 is shown in a preview alone: say where to write it, with --preview PNG.\n",
+    )
+
+
 def test_read_as_json(pictures):
     found = topwork("read", pictures, "--json").json
     assert found.keys() == {"pictures", "classes", "notes", "left_out"}
@@ -153,11 +166,29 @@ def test_evaluate_other_pictures(trained, pictures):
     assert (found["part"], found["pictures"], found["sample"], found["left_out"]) == ("data", 60, None, {})
 
 
+def test_compare_with_itself(trained):
+    out, _ = trained
+    ran = topwork("compare", out, out)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(f"first   {out}\nsecond  {out}\n\n")
+    assert ran.out.endswith(
+        "\nThe difference in accuracy is not significant (McNemar's exact test, p =\n"
+        "  1.000): on these 6 test pictures only a difference of 1.000 or more would\n"
+        "  have been.\n"
+        "The difference in loss is not significant.\n"
+        "The difference in AUC is not significant.\n"
+    )
+    found = topwork("compare", out, out, "--json").json
+    assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})
+    assert found["scores"]["first"]["accuracy"] == Run(out).results["accuracy"]["value"]
+
+
 def test_export_as_json(exported):
     file, ran = exported
     assert ran.err == ""
     found = ran.json
-    assert (found["file"], found["labels"], found["size"]) == (str(file), ["blue", "green", "red"], [32, 32])
+    assert (found["file"], found["labels"]) == (str(file), ["blue", "green", "red"])
+    assert [(one["name"], one["picture"], one["size"]) for one in found["inputs"]] == [("pixels", None, [32, 32])]
     assert file.stat().st_size > 1_000_000
 
 
@@ -209,6 +240,32 @@ def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):
     assert found == {
         "path": f"{tmp_path}/bad.png", "label": "", "probability": 0.0, "probabilities": {}, "error": reason,
     }  # fmt: skip
+
+
+def test_predict_rows_of_several_pictures(tmp_path):
+    file = small.export(tmp_path / "pairs.onnx", small.TWO)
+    paths = {name: small.picture(tmp_path / f"{name}.png", name) for name in ("red", "blue")}
+    rows = tmp_path / "rows.csv"
+    rows.write_text("note,side,front\na,red.png,blue.png\nb,missing.png,blue.png\nc,red.png,red.png\n")
+    reason = f"the picture 'side' ('{tmp_path}/missing.png'): cannot be opened: no such file or directory"
+    ran = topwork("predict", file, rows)
+    assert (ran.status, ran.err) == (0, f"{paths['blue']}: {reason}\n")
+    assert [line.split("\t")[:2] for line in ran.out.splitlines()] == [[paths["blue"], "blue"], [paths["red"], "red"]]
+    found = [json.loads(line) for line in topwork("predict", file, rows, "--json").out.splitlines()]
+    assert [(guess["path"], guess["label"]) for guess in found] == [
+        (paths["blue"], "blue"), (paths["blue"], ""), (paths["red"], "red"),
+    ]  # fmt: skip
+    assert topwork("predict", file, rows, "--csv", tmp_path / "a.csv") == Ran(0, "", "")
+    written = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [(row["path"], row["label"], row["error"]) for row in written] == [
+        (paths["blue"], "blue", ""), (paths["blue"], "", reason), (paths["red"], "red", ""),
+    ]  # fmt: skip
+    assert topwork("predict", file, paths["red"], paths["blue"]) == Ran(
+        2,
+        "",
+        f"UsageError: '{paths['red']}' is no CSV file: the model takes the pictures 'front' and 'side' of a row. "
+        "Give a CSV file with these columns.\n",
+    )
 
 
 def test_backbones(own_home):

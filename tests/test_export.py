@@ -1,7 +1,6 @@
 """Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
 
 import json
-import random
 from pathlib import Path
 
 import keras
@@ -10,68 +9,17 @@ import onnx
 import pytest
 
 import topwork as tw
-from topwork import heads, pretrained, trunk
-from topwork.cut import Cut
 from topwork.errors import ExportError
 from topwork.export import BOUND, check, write_onnx
-from topwork.halves import open_backbone, open_model
-from topwork.network import Network
-from topwork.recipe import Backbone, Head
+from topwork.pictures import Fit, decode
+from topwork.recipe import Backbone
+from topwork.shipped import Input
 
-from .test_halves import FAMILIES, SEED, pixels
+from .command import topwork
+from .conftest import COLOURS, picture
 
-LABELS = ["a", "b", "c"]
-
-
-def classifier(name):
-    """A flat model of that backbone with a seeded head, and its metadata."""
-    backbone = Backbone(name, weights="random", size=FAMILIES[name])
-    opened = open_backbone(backbone, pretrained.weights_file(backbone))
-    below = trunk.resolve(Cut.parse(f"{name}@pool").only, backbone, opened.graph)
-    head = heads.build(Head(), opened.graph.nodes[below.end].shapes[0], len(LABELS), 0)
-    network = Network(head, below)
-    network.opened = opened
-    side = FAMILIES[name]
-    about = {"format": 1, "labels": LABELS, "size": [side, side], "fit": "squash", "resample": "bilinear"}
-    return calibrated(network.flat(), side), about | {"rule": below.fit.id}
-
-
-def calibrated(model, side):
-    """Draw the last layer, which starts at zero, and scale what it reads, so that answers differ between pictures."""
-    last = model.get_layer("logits")
-    kernel, bias = last.get_weights()
-    last.set_weights([np.random.default_rng(0).normal(0, len(kernel) ** -0.5, kernel.shape), bias])
-    norm, opened = model.get_layer("head_batch_norm"), open_model(model)
-    read = opened.graph.nodes[opened.graph.index("head_batch_norm")].inputs
-    probe = keras.Model(opened.tensors[0][0], opened.at(read)[0])
-    values = probe.predict(pixels(side, 8), verbose=0)
-    gamma, beta, _, _ = norm.get_weights()
-    norm.set_weights([gamma, beta, values.mean(0), values.var(0)])
-    return model
-
-
-def gate(name, path):
-    model, about = classifier(name)
-    x = pixels(FAMILIES[name], 8)
-    expected = model.predict(x, verbose=0)
-    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
-    write_onnx(model, path, about)
-    return check(expected, path, list(x))
-
-
-@pytest.mark.parametrize(
-    "name", ["convnext_tiny", "efficientnet_b0", *random.Random(SEED).sample(["resnet50", "vgg16"], 1)]
-)
-def test_rewritten_layers_pass_the_gate(name, tmp_path):
-    found = gate(name, tmp_path / "model.onnx")
-    assert found["largest_difference"] <= BOUND
-    assert found["disagreements"] == 0
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_passes_the_gate(name, tmp_path):
-    assert gate(name, tmp_path / "model.onnx")["largest_difference"] <= BOUND
+EARLY = "mobilenet_v2_035@block_2_add..block_2_add"
+SUM = f"mobilenet_025@conv_pw_2_relu..conv_pw_2_relu + {EARLY}"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +49,7 @@ def test_the_file_is_as_the_design_describes_it(run, file):
     about = json.loads(entry.value)
     assert entry.key == "topwork"
     assert about["labels"] == ["blue", "green", "red"]
-    assert about["rule"] == "pillow-1/32x32/squash/bilinear"
+    assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
     assert about["cut"] == "mobilenet_v2_035@pool"
     assert about["backbones"]["mobilenet_v2_035"]["licence"] == "Apache-2.0"
     assert about["scores"]["accuracy"] == run.results["accuracy"]
@@ -143,12 +91,10 @@ def test_a_planted_fault_is_refused(run, tmp_path, fault):
     model = run.model()
     about = json.loads(onnx.load(exported(run, tmp_path)).metadata_props[0].value)
     if fault == "resize":
-        about |= {"resample": "nearest", "rule": about["rule"].replace("bilinear", "nearest")}
+        about["inputs"] = [Input("pixels", None, Fit((32, 32), resample="nearest")).as_json()]
     write_onnx(model if fault == "resize" else planted(model, fault), tmp_path / "faulty.onnx", about)
     rows = run.data.part("test")
     sources = [Path(run.data.root, row.path) for row in rows]
-    from topwork.pictures import Fit, decode
-
     expected = model.predict(np.stack([decode(s, Fit((32, 32))) for s in sources]), verbose=0)
     with pytest.raises(ExportError) as error:
         check(expected, tmp_path / "faulty.onnx", sources)
@@ -185,3 +131,56 @@ def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
         f"no picture of the run is where it was ({data}): the file is checked on real pictures before it is written. "
         "Put them back, and export again."
     )
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A CSV file of 48 rows: the colours of ``front`` and ``side`` together are the class."""
+    folder = tmp_path_factory.mktemp("pairs")
+    lines = ["front,side,label"]
+    for i in range(48):
+        front, side = ("blue", "red")[i // 2 % 2], ("blue", "red")[i % 2]
+        picture(COLOURS[front], 2 * i).save(folder / f"{i}-front.png")
+        picture(COLOURS[side], 2 * i + 1).save(folder / f"{i}-side.png")
+        lines.append(f"{i}-front.png,{i}-side.png,{front} {side}")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder / "pairs.csv"
+
+
+@pytest.mark.parametrize("first", ["[front]", ""], ids=["named", "unnamed"])
+def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
+    run = tw.train(
+        pairs,
+        phases=[tw.Phase(f"{EARLY}{first} + {EARLY}[side]", epochs=4, rate=1e-2)],
+        backbones=[Backbone("mobilenet_v2_035", "random", 32)],
+        out=tmp_path / "run",
+    )
+    predictor = run.export(tmp_path / "pairs.onnx")
+    fit = Fit((32, 32))
+    assert predictor.inputs == (Input("pixels_1", "front", fit), Input("pixels_2", "side", fit))
+    ran = topwork("predict", tmp_path / "pairs.onnx", pairs, "--json")
+    answered = [list(json.loads(line)["probabilities"].values()) for line in ran.out.splitlines()]
+    pixels = [
+        np.stack([decode(pairs.parent / f"{i}-{name}.png", fit) for i in range(48)]) for name in ("front", "side")
+    ]
+    expected = run.model().predict(pixels, verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between rows"
+    np.testing.assert_allclose(answered, expected, atol=BOUND)
+    assert np.abs(run.model().predict(pixels[::-1], verbose=0) - expected).max() > 100 * BOUND  # which is which matters
+
+
+def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path):
+    run = tw.train(
+        pictures,
+        phases=[tw.Phase(SUM, epochs=2, rate=1e-2)],
+        backbones=[Backbone("mobilenet_025", "random", 32), Backbone("mobilenet_v2_035", "random", 48)],
+        out=tmp_path / "run",
+    )
+    predictor = run.export(tmp_path / "sum.onnx")
+    assert predictor.inputs == (Input("pixels_1", None, Fit((32, 32))), Input("pixels_2", None, Fit((48, 48))))
+    ran = topwork("predict", tmp_path / "sum.onnx", pictures, "--json")
+    guesses = [json.loads(line) for line in ran.out.splitlines()]
+    pixels = [np.stack([decode(guess["path"], one.fit) for guess in guesses]) for one in predictor.inputs]
+    expected = run.model().predict(pixels, verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    np.testing.assert_allclose([list(guess["probabilities"].values()) for guess in guesses], expected, atol=BOUND)

@@ -157,8 +157,7 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
     filled(data, ask)
     below = ask.trunk()
     monkeypatch.setattr("topwork.fill.COMMIT_ROWS", 8)
-    rows = [(row.path, row.digest) for row in data.rows]
-    source = Fill(below, rows, data.root)
+    source = Fill(below, ask.of(data).shots, data.root)
 
     class Dying(Pixels):
         def stream(self, batches):
@@ -182,7 +181,7 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
 def test_a_full_disk_is_said_before_the_start(data, own_home, monkeypatch):
     ask = wanted(data, "input")
     filled(data, ask)
-    source = Fill(ask.trunk(), [(row.path, row.digest) for row in data.rows], data.root)
+    source = Fill(ask.trunk(), ask.of(data).shots, data.root)
     with Store(own_home / "other", ask.trunk().tensors, {"cut": "x"}) as store:
         monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=10))
         with pytest.raises(StoreError) as error:
@@ -202,8 +201,7 @@ def test_values_that_are_not_finite_are_left_out(data, own_home):
                 rows[0] = np.nan if number == 2 else 1
                 yield [rows]
 
-    rows = [(row.path, row.digest) for row in data.rows]
     with Store(own_home / "other", [Tensor((3,))], {"cut": "x"}) as store:
-        fill(Fill(below, rows, data.root), store, Broken, lambda **event: None, 2)
+        fill(Fill(below, ask.of(data).shots, data.root), store, Broken, lambda **event: None, 2)
         assert len(store) == 59
         assert len(store.failures(key(row.digest) for row in data.rows)) == 1

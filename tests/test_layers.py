@@ -13,17 +13,20 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk lean",
-    "cut graph dataset splits metrics recipe",
-    "tables store tree listing readers pictures weights folder part sample",
-    "backbones replay untrained pretrained halves heads network callbacks feed phase trunk"
+    "errors version talk backend lean",
+    "cut graph dataset splits folds metrics recipe",
+    "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
+    " trainable resumable",
+    "backbones replay untrained pretrained halves heads network callbacks feed live optimizers precision phase trunk"
     " runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
-    "fill extract worker evaluate plots draw export predict run train",
+    "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
+    " crossvalidate",
     "show arguments",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "openvino", "onnx", "onnxruntime", "lmdb", "PIL"}
+HEAVY |= {"pandas", "pyarrow"}
 
 
 def name_of(path):

@@ -104,3 +104,74 @@ def test_a_tsv_asks_for_tabs(tmp_path):
 def test_a_cell_without_end_is_refused(tmp_path):
     path = written(tmp_path, 'path,label\na.png,"' + "x" * 140_000)
     assert told(path) == f"{path!r}, line 2: field larger than field limit (131072)."
+
+
+def test_without_a_path_the_other_columns_hold_pictures(tmp_path):
+    data = read_listing(written(tmp_path, "Front,label, side,group,split\na.png,x,b.png,g,test\nb.png,y,a.png,,\n"))
+    assert data.columns == ("front", "side")
+    assert data.rows == (
+        Row("a.png", "", "x", "test", "g", (("b.png", ""),)),
+        Row("b.png", "", "y", None, None, (("a.png", ""),)),
+    )
+
+
+def test_one_picture_column_may_have_any_name(tmp_path):
+    data = read_listing(written(tmp_path, ",image,label\n0,a.png,x\n1,b.png,y\n"))
+    assert data.columns == ("image",)
+    assert data.rows == (Row("a.png", "", "x"), Row("b.png", "", "y"))
+
+
+def test_beside_a_path_a_column_that_names_pictures_holds_them(tmp_path):
+    text = "side,path,label,note,original\nb.png,a.png,x,fine,old.png\na.png,b.png,y,b,older.png\n"
+    data = read_listing(written(tmp_path, text))
+    assert data.columns == ("path", "side")
+    assert data.rows == (
+        Row("a.png", "", "x", further=(("b.png", ""),)),
+        Row("b.png", "", "y", further=(("a.png", ""),)),
+    )
+
+
+def test_rows_of_several_pictures_with_a_reason_are_left_out_again(tmp_path):
+    reason = "the picture 'side' ('b.png'): the file is empty"
+    data = read_listing(written(tmp_path, f"front,side,label,reason\na.png,b.png,x,\ngone.png,,,{reason}\n"))
+    assert data.left_out == (LeftOut("gone.png", reason),)
+    assert data.rows == (Row("a.png", "", "x", further=(("b.png", ""),)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "label,group\nx,g\n",
+            "{path} has the columns 'label', 'group': expected 'path' and 'label' at least, with commas between.",
+        ),
+        (
+            "front,side,label\na.png,b.png,x\nb.png, ,x\n",
+            "{path}, line 3: the picture 'side' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "path,side,label\na.png,b.png,x\nb.png,,x\n",
+            "{path}, line 3: the picture 'side' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "front,side,label\n,b.png,x\n",
+            "{path}, line 2: the picture 'front' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "path,side,label\na.png,b.png,x\nb.png,none.png,x\n",
+            "1 of the 4 files that {path} names are not there: 'none.png' (the picture 'side' is missing). "
+            "Paths are relative to {root}.",
+        ),
+        (
+            "front,age,label\na.png,34,x\nb.png,35,x\n",
+            "2 of the 4 files that {path} names are not there: '34' (the picture 'age' is missing), "
+            "'35' (the picture 'age' is missing). Paths are relative to {root}. "
+            "Without 'path', every column but label, split and group names pictures.",
+        ),
+        ("front,front,label\na.png,b.png,x\n", "{path} has the column 'front' 2 times: keep one."),
+        ("path,label,Label\na.png,x,y\n", "{path} has the column 'label' 2 times: keep one."),
+    ],
+)
+def test_a_wrong_listing_of_several_pictures_is_refused(tmp_path, text, message):
+    path = written(tmp_path, text)
+    assert told(path) == message.format(path=repr(path), root=repr(str(tmp_path)))

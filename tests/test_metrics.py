@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
 
 from topwork import metrics
 from topwork.errors import DatasetError
-from topwork.metrics import agreement, cross_entropy, measure, share, softmax
+from topwork.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share, softmax
 
 FIVE = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
 
@@ -98,6 +98,65 @@ def test_measuring_twice_gives_the_same_figures():
     assert measure(*guesses(), FIVE) == measure(*guesses(), FIVE)
 
 
+@given(classes=st.integers(2, 7), seed=st.integers(0, 99), ties=st.sampled_from([None, 1, 2]))
+@settings(deadline=None, max_examples=40)
+def test_auc_is_that_of_scikit_learn_with_ties_and_without(classes, seed, ties):
+    labels, probabilities = guesses(60, classes, seed)
+    labels[:classes] = range(classes)
+    if ties:
+        probabilities = probabilities.round(ties)
+        assert len(np.unique(probabilities[:, 1])) < 60
+    each = [roc_auc_score(labels == i, probabilities[:, i]) for i in range(classes)]
+    assert auc(labels, probabilities) == pytest.approx(each[1] if classes == 2 else np.mean(each), abs=1e-12)
+    once = np.ones((1, 60), np.float32)
+    assert drawn_auc(labels, probabilities, once) == pytest.approx(auc(labels, probabilities), abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_auc_in_a_draw_is_that_of_the_pictures_drawn(classes):
+    labels, probabilities = guesses(300, classes)  # more than one block
+    counts = redraw(300, draws=5)
+    again = [np.repeat(np.arange(300), row.astype(int)) for row in counts]
+    expected = [auc(labels[some], probabilities[some].round(2)) for some in again]
+    np.testing.assert_allclose(drawn_auc(labels, probabilities.round(2), counts), expected, rtol=1e-12)
+
+
+def test_auc_is_the_mean_over_the_classes_that_are_there():
+    labels, probabilities = guesses(50, 4)
+    few = labels < 2
+    each = [roc_auc_score(labels[few] == i, probabilities[few, i]) for i in (0, 1)]
+    assert auc(labels[few], probabilities[few]) == pytest.approx(np.mean(each))
+
+
+def test_auc_of_pictures_of_one_class_is_none():
+    labels, probabilities = np.array([1, 1]), np.array([[0.2, 0.8], [0.6, 0.4]])
+    assert auc(labels, probabilities) is None
+    assert np.isnan(drawn_auc(labels, probabilities, redraw(2, draws=3))).all()
+    assert measure(labels, probabilities, ["cat", "dog"])["auc"] is None
+
+
+def test_auc_of_a_training_that_ran_away_is_nan():
+    assert np.isnan(auc(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, 0.5]])))
+
+
+def test_bootstrap_of_auc_has_the_width_that_theory_gives():
+    """Hanley & McNeil 1982 with the exact terms of DeLong 1988: the variance of the placements."""
+    labels, probabilities = guesses(1500, 2)
+    scores, positive = probabilities[:, 1], labels == 1
+    beats = (scores[positive][:, None] > scores[~positive]).astype(float)
+    variance = beats.mean(1).var() / positive.sum() + beats.mean(0).var() / (~positive).sum()
+    found = measure(labels, probabilities, ["cat", "dog"])["auc"]
+    assert found["value"] == pytest.approx(beats.mean())
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.1)
+
+
+def test_redraw_draws_each_picture_once_on_average():
+    counts = redraw(40)
+    assert counts.shape == (1000, 40) and counts.dtype == np.float32
+    assert (counts.sum(1) == 40).all()
+    assert counts.var() == pytest.approx(1 - 1 / 40, rel=0.05)  # binomial of 40 tries at 1/40
+
+
 def test_a_class_that_is_absent_has_no_recall_and_is_left_out_of_macro():
     labels = np.array([0, 0, 1])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])
@@ -133,6 +192,7 @@ def test_intervals_name_their_methods():
         "precision": "wilson",
         "recall": "wilson",
         "loss": bootstrap,
+        "auc": bootstrap,
         "f1": bootstrap,
         "macro": bootstrap,
     }
@@ -144,7 +204,14 @@ def test_every_rate_lies_in_its_interval_and_all_of_it_is_json(n, classes, seed)
     found = measure(*guesses(n, classes, seed), list(map(str, range(classes))))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     single = [rates[key] for rates in found["classes"].values() for key in ("precision", "recall", "f1")]
-    rates = [found["accuracy"], found["loss"], *found["macro"].values(), *found["top_k"].values(), *single]
+    rates = [
+        found["accuracy"],
+        found["loss"],
+        found["auc"],
+        *found["macro"].values(),
+        *found["top_k"].values(),
+        *single,
+    ]
     assert all(rate["low"] <= rate["value"] <= rate["high"] for rate in rates if rate)
 
 
@@ -223,6 +290,15 @@ def test_cross_entropy_refuses_what_cannot_be():
         "cannot measure labels [3] against logits [3]: expected [n] and [n, classes]."
     )
     assert told(lambda: cross_entropy(np.zeros(0, int), np.zeros((0, 2)))) == (
+        "cannot measure 0 pictures: at least one was expected; is the part empty?"
+    )
+
+
+def test_auc_refuses_what_cannot_be():
+    assert told(lambda: auc(np.zeros(3, int), np.zeros((2, 2)))) == (
+        "cannot measure labels [3] against scores [2, 2]: expected [n] and [n, classes]."
+    )
+    assert told(lambda: auc(np.zeros(0, int), np.zeros((0, 2)))) == (
         "cannot measure 0 pictures: at least one was expected; is the part empty?"
     )
 

@@ -1,69 +1,25 @@
 import io
-import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from topwork import predict
-from topwork.errors import DatasetError, ExportError, UsageError
+from topwork.errors import DatasetError, UsageError
 from topwork.pictures import Fit, decode
-from topwork.predict import Guess, Predictor, expand
-from topwork.version import VERSION
+from topwork.predict import Guess, Predictor
+from topwork.shipped import Input
 
-LABELS = ["red", "green", "blue"]
-COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
-ABOUT = {
-    "format": 1,
-    "labels": LABELS,
-    "size": [12, 16],
-    "fit": "squash",
-    "resample": "bilinear",
-    "rule": "pillow-1/12x16/squash/bilinear",
-    "cut": "x@pool",
-    "scores": {"accuracy": 1.0},
-}
-
-
-def export(path: Path, metadata: str | dict | None) -> Path:
-    """Write a network that answers by the mean colour: Cast, ReduceMean, MatMul, Softmax."""
-    weights = np.eye(3, dtype=np.float32) / 50
-    nodes = [
-        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats", "axes"], ["colour"], keepdims=0),
-        helper.make_node("MatMul", ["colour", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "colours",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", 12, 16, 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array([1, 2]), "axes")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    if metadata is not None:
-        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
-        helper.set_model_props(model, {"topwork": text})
-    onnx.save(model, path)
-    return path
+from .colours import ABOUT, COLOURS, LABELS, SIZES, TWO, about, export, picture
 
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory) -> Predictor:
     return Predictor(export(tmp_path_factory.mktemp("model") / "colours.onnx", ABOUT))
-
-
-def picture(path: Path, label: str, size: tuple[int, int] = (40, 30)) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, COLOURS[label]).save(path)
-    return str(path)
 
 
 def photo(seed: int, size: tuple[int, int] = (90, 70)) -> bytes:
@@ -176,14 +132,14 @@ def test_probabilities_refuses_pixels_of_another_kind(predictor):
 
 def test_it_knows_what_the_file_says(predictor):
     assert predictor.labels == ("red", "green", "blue")
-    assert predictor.fit == Fit((12, 16))
+    assert predictor.inputs == (Input("pixels", None, Fit((12, 16))),)
+    assert predictor.columns == ()
     assert predictor.about == ABOUT
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 def test_pictures_are_fitted_as_the_file_says(tmp_path, fit):
-    about = ABOUT | {"fit": fit, "rule": f"pillow-1/12x16/{fit}/bilinear"}
-    answers = Predictor(export(tmp_path / "m.onnx", about))
+    answers = Predictor(export(tmp_path / "m.onnx", about(Input("pixels", None, Fit((12, 16), fit)))))
     wide = np.zeros((30, 120, 3), np.uint8)
     wide[:, 45:75] = COLOURS["red"]
     pixels = predict.fit_array(wide, Fit((12, 16), fit))
@@ -192,104 +148,133 @@ def test_pictures_are_fitted_as_the_file_says(tmp_path, fit):
     assert expected != answers.probabilities(predict.fit_array(wide, Fit((12, 16)))[None])[0].tolist()
 
 
-def refused(path: Path) -> str:
-    with pytest.raises(ExportError) as e:
-        Predictor(path)
-    return str(e.value)
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Predictor:
+    """Of the pictures ``front`` (size 12x16) and ``side`` (8x8)."""
+    return Predictor(export(tmp_path_factory.mktemp("model") / "pairs.onnx", TWO))
 
 
-def test_a_file_that_is_missing(tmp_path):
-    path = tmp_path / "m.onnx"
-    assert refused(path) == f"no file '{path}': expected an ONNX file that 'topwork export' wrote."
+def expected_of(*pixels: np.ndarray) -> np.ndarray:
+    """What the small network answers: 3/4 of the first input's mean colour and 1/4 of the second's."""
+    logits = (3 * pixels[0].mean((1, 2)) + pixels[1].mean((1, 2))) / 4 / 50
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
-def test_a_folder_instead_of_a_file(tmp_path):
-    assert refused(tmp_path) == f"'{tmp_path}' is a folder: expected an ONNX file that 'topwork export' wrote."
+def test_a_row_of_two_pictures(pairs, tmp_path):
+    assert pairs.columns == ("front", "side")
+    red, blue = picture(tmp_path / "red.png", "red"), picture(tmp_path / "blue.png", "blue")
+    rows = [{"front": red, "side": blue}, {"side": red, "front": blue}, {"front": blue, "side": blue, "top": red}]
+    guesses = list(pairs(rows))
+    assert [(guess.path, guess.label) for guess in guesses] == [(red, "red"), (blue, "blue"), (blue, "blue")]
+    assert guesses[0].probability < guesses[2].probability
 
 
-def test_a_run_instead_of_a_file(tmp_path):
-    (tmp_path / "recipe.toml").touch()
-    assert refused(tmp_path) == f"'{tmp_path}' is a run folder; export it first: topwork export {tmp_path} model.onnx"
+def test_two_pictures_are_each_brought_to_their_own_size(pairs):
+    files = [(photo(seed), photo(seed + 50)) for seed in range(5)]
+    pixels = [np.stack([decode(f, Fit(size)) for f in some]) for some, size in zip(zip(*files), SIZES)]
+    answered = [list(g.probabilities.values()) for g in pairs([{"front": a, "side": b} for a, b in files])]
+    np.testing.assert_allclose(answered, expected_of(*pixels), atol=1e-6)
+    np.testing.assert_allclose(pairs.probabilities(*pixels), expected_of(*pixels), atol=1e-6)
+
+
+def test_one_picture_in_two_sizes_is_a_picture(tmp_path):
+    both = [Input("pixels_1", None, Fit(SIZES[0])), Input("pixels_2", None, Fit(SIZES[1]))]
+    predictor = Predictor(export(tmp_path / "m.onnx", about(*both)))
+    assert predictor.columns == ()
+    files = [photo(seed) for seed in range(3)]
+    pixels = [np.stack([decode(file, one.fit) for file in files]) for one in both]
+    guesses = list(predictor([*files, b""]))
+    assert guesses[3] == Guess("pictures[3]", "", 0.0, {}, "the file is empty")
+    answered = [list(guess.probabilities.values()) for guess in guesses[:3]]
+    np.testing.assert_allclose(answered, expected_of(*pixels), atol=1e-6)
+
+
+def test_a_model_of_one_named_picture_takes_it_with_its_name_or_without(tmp_path):
+    predictor = Predictor(export(tmp_path / "m.onnx", about(Input("pixels", "side", Fit(SIZES[0])))))
+    red, blue = picture(tmp_path / "red.png", "red"), picture(tmp_path / "blue.png", "blue")
+    assert [guess.label for guess in predictor([{"front": blue, "side": red}, red])] == ["red", "red"]
+
+
+def test_order_of_rows_holds_over_many_batches(pairs):
+    order = np.random.default_rng(1).integers(3, size=(3 * predict.BATCH + 2, 2))
+    rows = (
+        {name: np.full((4, 4, 3), COLOURS[LABELS[i]], np.uint8) for name, i in zip(pairs.columns, row)} for row in order
+    )
+    guesses = list(pairs(rows))
+    assert [guess.label for guess in guesses] == [LABELS[front] for front, _ in order]
+    assert [guess.path for guess in guesses] == [f"pictures[{i}]" for i in range(len(order))]
+    alike = np.array([guess.probability for guess in guesses]) > 0.98
+    np.testing.assert_array_equal(alike, order[:, 0] == order[:, 1])
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "No graph was found in the protobuf"), (b"not a model", "Protobuf parsing failed")]
+    ("row", "message"),
+    [
+        (
+            {"front": "1.png", "top": "2.png"},
+            "pictures[1] holds 'front' and 'top', and the model takes 'front' and 'side' of a row: "
+            "expected {'front': ..., 'side': ...}.",
+        ),
+        (
+            {},
+            "pictures[1] holds nothing, and the model takes 'front' and 'side' of a row: "
+            "expected {'front': ..., 'side': ...}.",
+        ),
+        (
+            "1.png",
+            "pictures[1] is one picture, and the model takes 'front' and 'side' of a row: "
+            "expected {'front': ..., 'side': ...}.",
+        ),
+    ],
 )
-def test_a_file_that_is_not_onnx(tmp_path, capfd, content, reason):
-    path = tmp_path / "m.onnx"
-    path.write_bytes(content)
-    assert refused(path) == (
-        f"onnxruntime cannot load '{path}' ({reason}): expected an ONNX file that 'topwork export' wrote."
-    )
-    assert capfd.readouterr() == ("", "")
+def test_a_row_that_lacks_one_of_its_pictures(pairs, row, message):
+    good = dict.fromkeys(("front", "side"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(UsageError) as e:
+        list(pairs([good, row]))
+    assert str(e.value) == message
 
 
-def test_a_file_that_is_cut_short(tmp_path, capfd):
-    path = export(tmp_path / "m.onnx", ABOUT)
-    path.write_bytes(path.read_bytes()[:-40])
-    assert refused(path).startswith(f"onnxruntime cannot load '{path}' (")
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_file_of_somebody_else(tmp_path):
-    path = export(tmp_path / "m.onnx", None)
-    assert refused(path) == (
-        f"'{path}' is an ONNX model, but without labels and resize rule (no metadata key 'topwork'): "
-        "expected an ONNX file that 'topwork export' wrote."
+def test_a_mapping_for_a_model_of_one_picture(predictor):
+    with pytest.raises(UsageError) as e:
+        list(predictor([{"front": "1.png"}]))
+    assert str(e.value) == (
+        "pictures[0] holds 'front', and the model takes one picture of a row: expected that picture alone."
     )
 
 
-@pytest.mark.parametrize("metadata", ["{", "[]", "{}", '{"format": 1}', '{"format": "one"}'])
-def test_a_file_whose_metadata_are_damaged(tmp_path, metadata):
-    path = export(tmp_path / "m.onnx", metadata)
-    assert refused(path) == f"the metadata of '{path}' are damaged: export the run again."
+def test_one_row_instead_of_several_is_told(pairs):
+    with pytest.raises(UsageError) as e:
+        pairs({"front": "1.png", "side": "2.png"})
+    assert str(e.value) == "expected several rows, got one: put it in a list, as in predictor([row])."
 
 
-def test_a_file_of_a_newer_format(tmp_path):
-    path = export(tmp_path / "m.onnx", {"format": 2, "classes": []})
-    assert refused(path) == (
-        f"'{path}' has format 2, and topwork {VERSION} reads up to 1: pip install --upgrade topwork."
-    )
+def test_a_picture_of_a_row_that_cannot_be_read_is_named_with_its_column(pairs, tmp_path):
+    good, bad = picture(tmp_path / "red.png", "red"), tmp_path / "bad.png"
+    bad.write_text("no picture")
+    rows = [{"front": good, "side": bad}, {"front": good, "side": good}, {"front": b"", "side": good}]
+    guesses = list(pairs(rows))
+    reason = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+    assert guesses[0] == Guess(good, "", 0.0, {}, f"the picture 'side' ('{bad}'): {reason}")
+    assert (guesses[1].label, guesses[1].error) == ("red", None)
+    assert guesses[2] == Guess("pictures[2]", "", 0.0, {}, "the picture 'front': the file is empty")
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [{"rule": "pillow-2/12x16/squash/bilinear"}, {"size": [12, 17]}, {"fit": "stretch"}, {"resample": "cubic"}],
-)
-def test_a_file_with_a_rule_of_resizing_that_is_not_ours(tmp_path, changed):
-    about = ABOUT | changed
-    path = export(tmp_path / "m.onnx", about)
-    assert refused(path) == (
-        f"'{path}' resizes pictures by the rule '{about['rule']}', which topwork {VERSION} does not know: "
-        "pip install --upgrade topwork, or export the run again."
-    )
-
-
-def test_expand_finds_the_pictures_of_folders_sorted_and_leaves_files_as_they_are(tmp_path):
-    for name in ("b/2.PNG", "b/1.jpg", "a.webp", ".hidden.jpg", ".cache/x.jpg", "b/.hidden/y.png"):
-        picture(tmp_path / name, "red")
-    (tmp_path / "notes.txt").touch()
-    found = expand([tmp_path / "notes.txt", tmp_path, "missing.jpg"])
-    inside = [str(tmp_path / name) for name in ("a.webp", "b/1.jpg", "b/2.PNG")]
-    assert found == [str(tmp_path / "notes.txt"), *inside, "missing.jpg"]
-
-
-def test_expand_of_folders_without_pictures(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+def test_probabilities_refuses_arrays_that_do_not_go_together(pairs):
+    one, other = np.zeros((2, 12, 16, 3), np.uint8), np.zeros((3, 8, 8, 3), np.uint8)
     with pytest.raises(DatasetError) as e:
-        expand([tmp_path / "a", tmp_path / "b"])
-    assert str(e.value) == f"no picture in '{tmp_path}/a', '{tmp_path}/b', nor anywhere below."
-    assert expand([tmp_path / "a", "b.jpg"]) == ["b.jpg"]
-    assert expand([]) == []
+        pairs.probabilities(one)
+    assert str(e.value) == "1 of 2 arrays: expected one for each input of the model."
+    with pytest.raises(DatasetError) as e:
+        pairs.probabilities(one, other)
+    assert str(e.value) == "arrays of 2 and 3 rows: expected as many in each."
 
 
 def test_predicting_loads_nothing_of_training(tmp_path):
     model = export(tmp_path / "m.onnx", ABOUT)
     path = picture(tmp_path / "red.png", "red")
     code = (
-        "import sys; from topwork.predict import Predictor, expand; "
-        "print([guess.label for guess in Predictor(sys.argv[1])(expand([sys.argv[2]]))]); "
+        "import sys; from topwork.asked import asked; from topwork.predict import Predictor; "
+        "print([guess.label for guess in Predictor(sys.argv[1])(asked([sys.argv[2]], ()))]); "
         "heavy = ('keras', 'tensorflow', 'sklearn', 'scipy', 'matplotlib', 'openvino', 'onnx', 'joblib', 'lmdb'); "
         "print([name for name in heavy if name in sys.modules])"
     )

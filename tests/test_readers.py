@@ -12,8 +12,9 @@ from PIL import Image
 
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, RecipeError
+from topwork.listing import recall
 from topwork.pictures import digest
-from topwork.readers import COLUMNS, read, walk, write_csv
+from topwork.readers import read, walk, write_csv
 
 REAL = os.environ.get("TOPWORK_REAL")
 real = pytest.mark.skipif(not REAL, reason="TOPWORK_REAL is not set: the real pictures are not at hand")
@@ -169,11 +170,18 @@ def test_nothing_that_can_be_read_is_refused(tmp_path):
 
 def test_what_is_not_there_is_refused(tmp_path):
     path = str(tmp_path.resolve() / "none")
-    assert told(path) == f"no file or folder {path!r}: expected a folder of pictures, or a CSV or TSV file."
+    assert (
+        told(path)
+        == f"no file or folder {path!r}: expected a folder of pictures, or a file (.csv, .tsv, .parquet, .npz)."
+    )
     made(tmp_path, one=1)
     path = str(tmp_path.resolve() / "one.png")
-    assert told(path) == f"cannot read {path!r}: expected a folder, or a file whose name ends in .csv or .tsv."
-    assert told({"a": 1}) == "cannot read dict: expected a folder, a CSV or TSV file, or arrays (X, y)."
+    assert told(path) == (
+        f"cannot read {path!r}: expected a folder, or a file whose name ends in one of .csv, .tsv, .parquet, .npz."
+    )
+    assert told({"a": 1}) == (
+        "cannot read dict: expected a folder, a file, arrays (X, y), a pandas DataFrame or a tf.data.Dataset."
+    )
 
 
 def test_a_wrong_draw_is_told_before_anything_is_read():
@@ -211,7 +219,7 @@ def test_the_table_holds_what_is_known_of_each_picture(tmp_path):
     rows = (Row("a/1.png", "0" * 64, "a", "train", "g"), Row("b/1.png", "1" * 64, "b", "test"))
     write_csv(Dataset("/d", rows, (LeftOut("b/2.png", "the file is empty"),)), tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text().splitlines() == [
-        ",".join(COLUMNS),
+        "path,sha256,label,split,group,reason",
         f"a/1.png,{'0' * 64},a,train,g,",
         f"b/1.png,{'1' * 64},b,test,,",
         "b/2.png,,,,,the file is empty",
@@ -341,3 +349,69 @@ def test_odd_pictures_are_left_out_by_name(tmp_path):
         "same/copy.png": "the same picture stands under 'odd' and 'same', as 'odd/hopper.png'",
     }
     assert len(data.rows) == 32
+
+
+def pairs(root, count=20):
+    """A listing of two pictures a row, and the pictures."""
+    made(root, **{f"{side}__{i:02d}": 2 * i + k for i in range(count) for k, side in enumerate(("front", "side"))})
+    lines = [f"front/{i:02d}.png,side/{i:02d}.png,{'ab'[i % 2]}\n" for i in range(count)]
+    Path(root, "pairs.csv").write_text("front,side,label\n" + "".join(lines))
+    return Path(root, "pairs.csv")
+
+
+def test_rows_of_several_pictures_are_read_with_all_digests(tmp_path):
+    data = read(pairs(tmp_path), draw="stratified")
+    assert (data.columns, len(data.rows), len(data.part("test"))) == (("front", "side"), 20, 2)
+    for row in data.rows:
+        assert [seen for _, seen in row.pictures] == [digest(tmp_path / path) for path, _ in row.pictures]
+
+
+@pytest.mark.parametrize("name", ["pictures.csv", "pictures.tsv"])
+def test_a_written_listing_of_several_pictures_is_read_again_as_it_was(tmp_path, name):
+    path = pairs(tmp_path)
+    (tmp_path / "side" / "03.png").write_bytes(b"")
+    data = read(path, draw="stratified")
+    write_csv(data, tmp_path / name)
+    again = read(tmp_path / name)
+    assert again == replace(data, notes=again.notes)
+    assert recall(str(tmp_path / name), data.root) == replace(data, notes=())
+    (tmp_path / "lists").mkdir()
+    write_csv(data.seen_from(str(tmp_path / "lists")), tmp_path / "lists" / name)
+    assert read(tmp_path / "lists" / name).seen_from(str(tmp_path)) == replace(data, notes=again.notes)
+
+
+def test_a_written_listing_keeps_further_pictures_beside_the_path(tmp_path):
+    path = pairs(tmp_path)
+    path.write_text(path.read_text().replace("front,", "path,", 1))
+    data = read(path)
+    assert data.columns == ("path", "side")
+    write_csv(data, tmp_path / "again.csv")
+    assert read(tmp_path / "again.csv").rows == data.rows
+
+
+def test_the_picture_of_several_that_cannot_be_used_is_named(tmp_path):
+    path = pairs(tmp_path)
+    (tmp_path / "side" / "03.png").write_bytes(b"")
+    (tmp_path / "front" / "05.png").write_bytes(picture(9)[:90])
+    assert read(path, decode=True).left_out == (
+        LeftOut("front/03.png", "the picture 'side' ('side/03.png'): the file is empty"),
+        LeftOut("front/05.png", "the picture 'front' ('front/05.png'): a PNG file that is cut short"),
+    )
+    assert told(path, strict=True) == (
+        "1 picture cannot be used: 'front/03.png' (the picture 'side' ('side/03.png'): the file is empty). "
+        "Mend or remove them, or do without strict."
+    )
+
+
+def test_the_same_pictures_under_two_labels_clash_and_one_of_them_alone_does_not(tmp_path):
+    made(tmp_path, **{f"p{i}": i for i in range(5)})
+    lines = ["p0,p1,a", "p0,p1,b", "p1,p0,a", "p0,p2,b", "p3,p4,a"]
+    text = "".join(
+        line.replace(",p", ".png,p").replace(",a", ".png,a").replace(",b", ".png,b") + "\n" for line in lines
+    )
+    (tmp_path / "list.csv").write_text("front,side,label\n" + text)
+    data = read(tmp_path / "list.csv")
+    reason = "the same pictures stand under 'a' and 'b', as 'p0.png'"
+    assert data.left_out == (LeftOut("p0.png", reason), LeftOut("p0.png", reason))
+    assert [row.path for row in data.rows] == ["p1.png", "p0.png", "p3.png"]
+    assert data.rows[0].split == data.rows[1].split

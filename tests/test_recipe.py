@@ -78,7 +78,7 @@ def test_a_file_that_is_no_toml(tmp_path, text, reason):
 
 
 UNKNOWN = {
-    "unknown key 'dta' in recipe; did you mean 'data'? Known keys: data, backbones, head, training, phase.": {
+    "unknown key 'dta' in recipe; did you mean 'data'? Known keys: data, views, head, training, backbones, phase.": {
         "dta": {},
         "phase": [PHASE],
     },
@@ -90,7 +90,7 @@ UNKNOWN = {
     "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
     "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
     "unknown key 'learning_rate' in phase.1. Known keys: cut, epochs, rate, optimizer, momentum, batch, patience, "
-    "batch_norm.": {"phase": [{**PHASE, "learning_rate": 1e-3}]},
+    "batch_norm, schedule, warmup, clip_norm, weight_decay, precision.": {"phase": [{**PHASE, "learning_rate": 1e-3}]},
     "unknown key 'mobilnet_v2' in backbones; did you mean 'mobilenet_v2'? Known keys: mobilenet_v2.": {
         "backbones": {"mobilnet_v2": {"size": 96}},
         "phase": [PHASE],
@@ -144,10 +144,10 @@ WRONG = {
         "backbones": {"mobilenet_v2": {"size": 0}},
         "phase": [PHASE],
     },
-    "all phases of a run share one backbone and one end, and these do not: 'vgg16@pool', 'vgg19@pool'.": {
+    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg19@pool'.": {
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg19@pool"}]
     },
-    "all phases of a run share one backbone and one end, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'.": {
+    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'.": {  # noqa: E501
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@input..block4_pool"}]
     },
 }

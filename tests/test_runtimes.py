@@ -217,7 +217,7 @@ def test_a_runtime_that_is_chosen_stays():
 def test_auto_is_openvino_on_a_processor(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     chosen = resolved(Backbone("vgg16"))
-    assert (chosen.runtime, chosen.precision) == ("openvino", "bfloat16" if runtimes._bfloat16() else "float32")
+    assert (chosen.runtime, chosen.precision) == ("openvino", "bfloat16" if runtimes.has_bfloat16() else "float32")
     assert resolved(Backbone("vgg16", precision="float32")).precision == "float32"
     assert resolved(chosen) == chosen
 

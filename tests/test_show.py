@@ -66,6 +66,17 @@ def test_the_preview_takes_the_classes_in_turn(pictures, tmp_path):
     assert np.bincount(strongest, minlength=3).min() > 10_000  # red, green and blue pictures, two of each
 
 
+def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
+    show.preview(read(pictures), tmp_path / "grid.png", views=3)
+    with Image.open(tmp_path / "grid.png") as image:
+        assert image.size == (3 * 204, 6 * 240)  # as plots.grid draws 3 columns and 6 rows
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    drawn = [pixels[70:190, 204 * i + 40 : 204 * i + 160] for i in range(3)]
+    strongest = {int(np.bincount(part.reshape(-1, 3).argmax(1)).argmax()) for part in drawn}
+    assert len(strongest) == 1, "one picture's views have its colour"
+    assert all(np.abs(drawn[0] - other).mean() > 5 for other in drawn[1:])
+
+
 def test_scores(capsys):
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.1, 0.9]])
     found = metrics.measure(labels, probabilities, ("cat", "dog"))
@@ -74,6 +85,7 @@ def test_scores(capsys):
     assert lines[0] == "A seeded sample of 2,000 pictures was measured."
     assert lines[1] == "                 value   95 % interval"
     assert lines[3] == "accuracy         0.750  0.301 to 0.954"  # Wilson
+    assert lines[5] == "AUC              0.750  0.000 to 1.000"  # 3 of 4 pairs are in order; few pictures tell little
     assert lines[-5:] == [
         "class  precision  recall     F1  pictures",
         "─────  ─────────  ──────  ─────  ────────",
@@ -86,7 +98,52 @@ def test_scores(capsys):
 def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
     found = metrics.measure(np.array([0, 0]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("cat", "dog"))
     show.scores({**found, "sample": None, "left_out": {}})
-    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["dog", "-", "-"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split()[:3] == ["dog", "-", "-"]
+    assert lines[4].split() == ["AUC", "-"]
+
+
+COMPARISON = {
+    "first": "runs/flowers",
+    "second": "runs/deeper",
+    "pictures": 1500,
+    "scores": {
+        "first": {"accuracy": 0.8533, "loss": 0.431, "auc": None},
+        "second": {"accuracy": 0.8733, "loss": 0.398, "auc": None},
+    },
+    "differences": {
+        "accuracy": {"value": 0.02, "low": -0.0353, "high": 0.0753},
+        "loss": {"value": -0.033, "low": -0.06, "high": -0.004},
+        "auc": None,
+    },
+    "counts": {"both": 1201, "only_first": 79, "only_second": 109, "neither": 111},
+    "text": ["Of this a very long sentence is made, which goes on and on until it is wider than 80 columns.", "Short."],
+}
+
+
+def test_a_comparison(capsys):
+    show.comparison(COMPARISON)
+    assert capsys.readouterr().out == (
+        "first   runs/flowers\n"
+        "second  runs/deeper\n"
+        "\n"
+        "1,500 test pictures in common\n"
+        "\n"
+        "          first  second  second - first     95 % interval\n"
+        "────────  ─────  ──────  ──────────────  ────────────────\n"
+        "accuracy  0.853   0.873          +0.020  -0.035 to +0.075\n"
+        "loss      0.431   0.398          -0.033  -0.060 to -0.004\n"
+        "AUC           -       -               -\n"
+        "\n"
+        "test pictures  second right  second wrong\n"
+        "─────────────  ────────────  ────────────\n"
+        "first right           1,201            79\n"
+        "first wrong             109           111\n"
+        "\n"
+        "Of this a very long sentence is made, which goes on and on until it is wider\n"
+        "  than 80 columns.\n"
+        "Short.\n"
+    )
 
 
 def test_guesses_for_people(capsys):
@@ -140,3 +197,10 @@ def test_the_price_list(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found[-1]["name"] == "pool"
     assert found[-1]["parameters"] == 14_714_688  # as Keras documents
+
+
+def test_a_preview_of_arrays_shows_them(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 700  # 768 colours, and text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError
-from topwork.splits import HOWS, draw
+from topwork.splits import HOWS, draw, units_of
 
 
 def row(name, label="a", split=None, group=None):
@@ -262,3 +262,50 @@ def test_an_unknown_way_to_draw_is_refused():
     assert (
         str(error.value) == "draw = 'stratify': expected 'hash' or 'stratified' or 'last'; did you mean 'stratified'?"
     )
+
+
+def pair(front, side, label="a", split=None, group=None):
+    """A row of two pictures, by the numbers of their contents."""
+    digests = [sha256(str(number).encode()).hexdigest() for number in (front, side)]
+    return Row(f"f{front}", digests[0], label, split, group, ((f"s{side}", digests[1]),))
+
+
+pairs = st.lists(st.tuples(st.integers(0, 40), st.integers(20, 60), labels, groups), max_size=30).map(
+    lambda drawn: tuple(pair(front, side, label, None, group) for front, side, label, group in drawn)
+)
+
+
+@given(given_rows=pairs, how=st.sampled_from(HOWS), seed=st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_rows_that_share_any_picture_or_a_group_share_a_part(given_rows, how, seed):
+    drawn = draws(given_rows, (0.5, 0.25, 0.25), how, seed)
+    ties = [
+        (tie, row.split)
+        for row in (drawn.rows if drawn else ())
+        for tie in (*(digest for _, digest in row.pictures), row.group)
+        if tie
+    ]
+    assert len(set(ties)) == len({tie for tie, _ in ties})
+
+
+@given(given_rows=pairs, seed=st.integers(0, 3))
+@settings(max_examples=50, deadline=None)
+def test_the_order_of_rows_changes_no_hash_draw(given_rows, seed):
+    forth, back = draw(of(*given_rows), seed=seed), draw(of(*given_rows[::-1]), seed=seed)
+    assert forth.rows == back.rows[::-1]
+
+
+def test_a_chain_of_shared_pictures_is_one_unit():
+    assert units_of((pair(1, 2), pair(3, 4), pair(5, 2), pair(3, 6), pair(5, 6), pair(7, 8))) == [[0, 1, 2, 3, 4], [5]]
+
+
+def test_rows_of_several_pictures_are_drawn_by_all_of_them():
+    same_front = [draw(of(pair(0, side))).rows[0].split for side in range(100, 200)]
+    assert set(same_front) == set(PARTS)
+    assert draw(of(*(pair(i, 1000 + i) for i in range(10)))).rows[0].split == draw(of(pair(0, 1000))).rows[0].split
+
+
+def test_a_shared_picture_in_two_given_parts_goes_to_the_stronger():
+    drawn = draw(of(pair(1, 2, split="train"), pair(3, 2, split="test")))
+    assert [row.split for row in drawn.rows] == ["test", "test"]
+    assert drawn.notes[0] == "Moved, as equal pictures and groups share a part: 'f1' from train to test."

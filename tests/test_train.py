@@ -41,6 +41,7 @@ def test_the_folder_holds_all_of_it(run, pictures):
         "pictures.csv",
         "environment.json",
         "journal.jsonl",
+        "checkpoints",
         "weights",
         "results.json",
         "predictions.csv",

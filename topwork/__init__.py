@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
+    from topwork.compare import compare
+    from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
     from topwork.dataset import Dataset, Row
     from topwork.errors import TopworkError
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
     from topwork.readers import read
-    from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
+    from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training, Views
     from topwork.run import Run
     from topwork.train import train
 
 _WHERE = {
+    "compare": ("compare",),
+    "crossvalidate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
     "dataset": ("Dataset", "Row"),
     "errors": ("TopworkError",),
@@ -35,14 +39,26 @@ _WHERE = {
     "network": ("cuts",),
     "predict": ("Guess", "Predictor"),
     "readers": ("read",),
-    "recipe": ("Backbone", "Data", "Head", "Phase", "Recipe", "Training"),
+    "recipe": ("Backbone", "Data", "Head", "Phase", "Recipe", "Training", "Views"),
     "run": ("Run",),
     "train": ("train",),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Backbone", "Cut", "Data", "Dataset", "Guess", "Head", "Phase", "Predictor", "Recipe", "Row", "Run"]
-__all__ += ["TopworkError", "Training", "__version__", "activations", "cuts", "halves", "read", "train"]
+__all__ = ["Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Phase", "Predictor", "Recipe", "Row", "Run"]
+__all__ += [
+    "TopworkError",
+    "Training",
+    "Views",
+    "__version__",
+    "activations",
+    "compare",
+    "cross_validate",
+    "cuts",
+    "halves",
+    "read",
+]
+__all__ += ["train"]
 
 
 class _Package(ModuleType):

@@ -1,42 +1,64 @@
 """From the words of ``topwork train`` to a recipe."""
 
 import tomllib
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import pretrained
+from topwork import inherit, pretrained
 from topwork.cut import Cut
 from topwork.errors import UsageError
+from topwork.folder import Folder
 from topwork.recipe import Backbone, Recipe
 from topwork.talk import counted, say
 
 
-def recipe(
-    file: Path | None,
-    cuts: list[str],
-    epochs: list[int],
-    rates: list[float],
-    head: str | None,
-    weights: str | None,
-    size: int | None,
-    settings: list[str],
-) -> Recipe:
-    """The recipe of a file or of defaults, with what the command line changes.
+@dataclass(frozen=True)
+class Words:
+    """What the command line says of a recipe; `None` and empty lists: nothing."""
 
-    Raises:
-        UsageError: words that do not go together.
-        RecipeError, CutError: values that are wrong.
-    """
-    table = Recipe.load(file).as_mapping() if file else {"phase": []}
-    if cuts:
-        phases = [{"cut": cut} for cut in cuts]
-        table["phase"] = _spread(_spread(phases, "epochs", epochs), "rate", rates)
-    elif epochs or rates or not file:
-        table["phase"] = _spread(_spread(table["phase"] or [_default(table, weights)], "epochs", epochs), "rate", rates)
-    if head:
-        table["head"] = {**table.get("head", {}), "kind": head}
-    _backbone(table, weights, size)
-    return Recipe.from_mapping(table).with_settings(dict(map(_setting, settings)))
+    file: Path | None
+    cuts: list[str]
+    epochs: list[int]
+    rates: list[float]
+    head: str | None
+    views: int | None
+    weights: str | None
+    size: int | None
+    settings: list[str]
+
+    def recipe(self, parent: Path | None = None) -> Recipe:
+        """The recipe of a file, of a parent run or of defaults, with what the command line changes.
+
+        Raises:
+            UsageError: words that do not go together.
+            RecipeError, CutError: values that are wrong.
+        """
+        table = self._start(parent)
+        phases = [{"cut": cut} for cut in self.cuts] or table["phase"] or [_default(table, self.weights)]
+        table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
+        if self.head:
+            kind = "file" if self.head.endswith(".keras") else "kind"
+            table["head"] = {**table.get("head", {}), kind: self.head}
+        if self.views:
+            table["views"] = {**table.get("views", {}), "count": self.views}
+        _backbone(table, self.weights, self.size)
+        return Recipe.from_mapping(table).with_settings(dict(map(_setting, self.settings)))
+
+    def refuse_any(self, option: str, *others: object) -> None:
+        """Refuse all other words beside an option that brings its own recipe.
+
+        Raises:
+            UsageError: there are some.
+        """
+        own = [getattr(self, field.name) for field in fields(self)]
+        if any(value not in (None, []) for value in (*own, *others)):
+            raise UsageError(f"{option} goes on with the recipe and the data of that run: leave the other words away.")
+
+    def _start(self, parent: Path | None) -> dict[str, Any]:
+        if self.file:
+            return Recipe.load(self.file).as_mapping()
+        return inherit.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
 
 
 def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:

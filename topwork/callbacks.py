@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from topwork.metrics import cross_entropy
+from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
 from topwork.recipe import Phase
 from topwork.talk import Bar
@@ -20,21 +20,27 @@ SCORING_BATCH = 128
 def logits(model: keras.Model, part: Part) -> np.ndarray:
     """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
-    The last batch is filled up, so that one shape alone is traced.
+    The last batch is filled up, so that one shape alone is traced. A single logit z becomes the two (0, z).
     """
     size = min(SCORING_BATCH, max(1, len(part)))
     found = []
     for rows in part.batches(size):
         inputs = part.take(np.resize(rows, size))
         outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
-        found.append(np.asarray(outputs)[: len(rows)])
-    return np.concatenate(found)
+        found.append(np.asarray(outputs, np.float32)[: len(rows)])
+    joined = np.concatenate(found)
+    return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined
 
 
-def score(model: keras.Model, part: Part) -> tuple[float, float]:
-    """Unweighted cross-entropy and accuracy of *part* in inference mode."""
+def score(model: keras.Model, part: Part) -> dict[str, float]:
+    """Unweighted cross-entropy, accuracy and (where it is defined) ROC AUC of *part* in inference mode."""
     outputs = logits(model, part)
-    return cross_entropy(part.labels, outputs), float((outputs.argmax(1) == part.labels).mean())
+    found = {
+        "loss": cross_entropy(part.labels, outputs),
+        "accuracy": float((outputs.argmax(1) == part.labels).mean()),
+        "auc": auc(part.labels, outputs),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 class Keeper(keras.callbacks.Callback):
@@ -73,6 +79,17 @@ class Keeper(keras.callbacks.Callback):
         """Since the phase began."""
         return time.perf_counter() - self._begun
 
+    @property
+    def about(self) -> Line:
+        """What `restore` needs beside the best weights, as JSON; it says the phase, too."""
+        known = {"epoch": self.epochs, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+        return {**self._about, **known, "diverged": self.diverged}
+
+    def restore(self, about: Line, best: Any) -> None:
+        """Be where `about` was noted."""
+        self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
+        self.diverged, self.best = about["diverged"], best
+
     def begin(self) -> None:
         """Score the incoming weights as epoch 0."""
         self._close(0, time.perf_counter(), {})
@@ -87,19 +104,56 @@ class Keeper(keras.callbacks.Callback):
         line = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
         if logs is not None:
             logs.update({k: v for k, v in line.items() if k.startswith(("val_", "train_"))})
-        waited = epoch + 1 - self.best_epoch if self._patience and "val_loss" in line else 0
-        if self.diverged or (waited and waited >= self._patience):
+        if self.is_over:
             self.model.stop_training = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the phase stops early: its loss is no number, or waiting for a better one was in vain."""
+        waited = self.epochs - self.best_epoch if self._patience and self.has_validation else 0
+        return self.diverged or 0 < self._patience <= waited
 
     def _close(self, epoch: int, start: float, line: Line) -> Line:
         for name, part in self._parts.items():
-            line[f"{name}_loss"], line[f"{name}_accuracy"] = score(self.model, part)
+            line |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
         self.diverged = not all(np.isfinite(value) for value in line.values())
         self._note({**self._about, "epoch": epoch, **_json(line), "seconds": round(time.perf_counter() - start, 4)})
         loss = line.get("val_loss", -float(epoch))
         if self.best is None or (loss < self.best_loss and not self.diverged):
             self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
         return line
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Keras' own, after half the patience a tenth of the rate; it can go on where a killed run was."""
+
+    def __init__(self, phase: Phase, keeper: Keeper) -> None:
+        monitor = "val_loss" if keeper.has_validation else "train_loss"
+        super().__init__(monitor, factor=0.1, patience=max(1, phase.patience // 2), min_delta=0.0)
+        self.waits: Line = {}
+
+    def on_train_begin(self, logs: Line | None = None) -> None:
+        """Keras begins afresh here."""
+        super().on_train_begin(logs)
+        for name, value in self.waits.items():
+            setattr(self, name, value)
+
+    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+        """Keras' rule, then note where it stands."""
+        super().on_epoch_end(epoch, logs)
+        self.waits = {name: getattr(self, name) for name in ("best", "wait", "cooldown_counter")}
+
+
+class Saver(keras.callbacks.Callback):
+    """Comes last in an epoch: calls *save* with whether it is the phase's last."""
+
+    def __init__(self, save: Callable[[bool], None], epochs: int) -> None:
+        super().__init__()
+        self._save, self._epochs = save, epochs
+
+    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+        """Save."""
+        self._save(bool(self.model.stop_training) or epoch + 1 == self._epochs)
 
 
 class Shown(keras.callbacks.Callback):

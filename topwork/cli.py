@@ -18,7 +18,9 @@ app = typer.Typer(
     help="Transfer learning: cut a pretrained network anywhere; below the cut runs once per picture, above is trained.",
 )
 
-DataPath = Annotated[str, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV/TSV file.")]
+DataPath = Annotated[
+    str, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a file: .csv, .tsv, .parquet, .npz.")
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that it may.")]
@@ -46,7 +48,9 @@ def _options(
 
 @app.command()
 def train(
-    data: DataPath,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe (TOML).")] = None,
     cut: Annotated[
         list[str] | None, typer.Option(metavar="CUT", help="As in mobilenet_v2@pool; one for each phase.")
@@ -57,23 +61,44 @@ def train(
     rate: Annotated[
         list[float] | None, typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all.")
     ] = None,
-    head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear" or "mlp".')] = None,
+    head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
+    views: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Views of each training picture, itself counted.")
+    ] = None,
     weights: Weights = None,
     size: Size = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of a recipe, as in data.seed=1.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder to make; else one in runs/.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, metavar="K", help="Cross-validate: a run for each of K folds.")
+    ] = None,
+    from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    other_versions: Annotated[
+        bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
+    ] = False,
     strict: Strict = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier on a folder of pictures, and test it."""
-    from topwork import arguments
+    from topwork.arguments import Words
+    from topwork.crossvalidate import Folds, cross_validate
+    from topwork.run import Run
     from topwork.train import train as run_training
 
-    chosen = arguments.recipe(recipe, cut or [], epochs or [], rate or [], head, weights, size, set_ or [])
-    run = run_training(data, recipe=chosen, out=out, strict=strict, jobs=jobs)
+    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
+    if resume:
+        words.refuse_any("--resume", data, out, from_, folds)
+        run: Run | Folds = Run(resume).resume(other_versions=other_versions, jobs=jobs)
+    elif folds:
+        chosen = words.recipe(from_)
+        run = cross_validate(_given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
+    else:
+        chosen = words.recipe(from_)
+        run = run_training(_given(data), recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
     if as_json:
         _print_json({"run": str(run.path), **run.results})
     else:
@@ -87,6 +112,9 @@ def read(
         Path | None, typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again.")
     ] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
+    views: Annotated[
+        int, typer.Option(min=1, max=32, metavar="N", help="In the preview, N views of each picture, itself counted.")
+    ] = 1,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -95,11 +123,13 @@ def read(
     from topwork.readers import read as read_data
     from topwork.readers import write_csv
 
+    if views > 1 and not preview:
+        raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
     found = read_data(data, strict=strict, decode=True)
     if csv:
         write_csv(found.seen_from(str(csv.resolve().parent)), csv)
     if preview:
-        show.preview(found, preview)
+        show.preview(found, preview, views)
     if as_json:
         _print_json(show.as_json(found))
     else:
@@ -153,6 +183,26 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    first: RunPath,
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder to compare it with.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether one run is better than another.
+
+    Both are judged on the test pictures that they share, by paired tests.
+    """
+    from topwork import show
+    from topwork.compare import compare as compared
+
+    found = compared(first, second)
+    if as_json:
+        _print_json(found)
+    else:
+        show.comparison(found)
+
+
+@app.command()
 def export(
     run: RunPath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
@@ -174,16 +224,23 @@ def export(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file that 'topwork export' wrote.")],
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE|FOLDER", help="Of a folder, all pictures below.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE|FOLDER",
+            help="Of a folder, all pictures below. A model of several pictures a row takes CSV files of them.",
+        ),
+    ],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is on pictures."""
     from topwork import show
-    from topwork.predict import Predictor, expand
+    from topwork.asked import asked
+    from topwork.predict import Predictor
 
     predictor = Predictor(model)
-    guesses = predictor(expand(pictures))
+    guesses = predictor(asked(pictures, predictor.columns))
     if not show.guesses(guesses, predictor.labels, csv, as_json):
         raise typer.Exit(1)
 
@@ -222,6 +279,12 @@ def sample(
         _print_json({"folder": str(written)})
     else:
         print(written)
+
+
+def _given(data: str | None) -> str:
+    if data is None:
+        raise UsageError("expected DATA, a folder of pictures or a file, or --resume RUN.")
+    return data
 
 
 def _print_json(value: Any) -> None:

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture with its label.
+    """One picture, or several, with a label.
 
     ``path`` is relative to the dataset's root (for arrays ``"X[17]"``); ``digest`` is the SHA-256
     of the file's bytes in hex (for arrays of bytes, shape and dtype); ``split`` is ``"train"``,
-    ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part.
+    ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part;
+    ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns.
     """
 
     path: str
@@ -27,11 +29,28 @@ class Row:
     label: str
     split: str | None = None
     group: str | None = None
+    further: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pictures(self) -> tuple[tuple[str, str], ...]:
+        """Path and digest of each of its pictures, in the order of the dataset's columns.
+
+        >>> Row("front.png", "00", "cat", further=(("side.png", "01"),)).pictures
+        (('front.png', '00'), ('side.png', '01'))
+        """
+        return ((self.path, self.digest), *self.further)
+
+    @property
+    def content(self) -> str:
+        """What its pictures are, in their order: of one its digest, of several the SHA-256 of all digests, in hex."""
+        if not self.further:
+            return self.digest
+        return sha256(" ".join(digest for _, digest in self.pictures).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A picture that is not used, and why."""
+    """A row that is not used, by the path of its first picture, and why."""
 
     path: str
     reason: str
@@ -44,10 +63,11 @@ class Dataset:
     Args:
         root: absolute path that row paths are relative to (``""`` for arrays).
         rows: the rows that are used.
-        left_out: the pictures that are not, each with its reason.
+        left_out: the rows that are not, each with its reason.
         notes: what splitting moved or found empty, one sentence each.
         pixels: for arrays, uint8 ``[n, height, width, channels]`` or ``[n, height, width]``;
             ``Row.path`` then is ``"X[i]"``. ``None`` for files.
+        columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -60,6 +80,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     pixels: "np.ndarray | None" = None
+    columns: tuple[str, ...] = ("path",)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -87,12 +108,27 @@ class Dataset:
         def moved(path: str) -> str:
             return os.path.relpath(os.path.join(self.root, path), folder)
 
-        rows = tuple(replace(row, path=moved(row.path)) for row in self.rows)
+        rows = tuple(
+            replace(row, path=moved(row.path), further=tuple((moved(path), digest) for path, digest in row.further))
+            for row in self.rows
+        )
         left_out = tuple(replace(gone, path=moved(gone.path)) for gone in self.left_out)
         return replace(self, root=folder, rows=rows, left_out=left_out)
 
     def without(self, bad: dict[str, str]) -> "Dataset":
-        """The same dataset less the rows whose digest is a key of *bad* (digest -> reason)."""
-        gone = tuple(LeftOut(row.path, bad[row.digest]) for row in self.rows if row.digest in bad)
-        kept = tuple(row for row in self.rows if row.digest not in bad)
+        """The same dataset less the rows of which a picture's digest is a key of *bad* (digest -> reason)."""
+        first = [next((n for n, (_, digest) in enumerate(row.pictures) if digest in bad), None) for row in self.rows]
+        kept = tuple(row for row, n in zip(self.rows, first) if n is None)
+        gone = tuple(self.gone(row, n, bad[row.pictures[n][1]]) for row, n in zip(self.rows, first) if n is not None)
         return replace(self, rows=kept, left_out=self.left_out + gone)
+
+    def gone(self, row: Row, number: int, reason: str) -> LeftOut:
+        """*row*, left out as its picture *number* (from 0) cannot be used; of several pictures, that one is named.
+
+        >>> data = Dataset("/d", (Row("f.png", "00", "cat", further=(("s.png", "01"),)),), columns=("front", "side"))
+        >>> data.gone(data.rows[0], 1, "the file is empty").reason
+        "the picture 'side' ('s.png'): the file is empty"
+        """
+        path, _ = row.pictures[number]
+        where = f"the picture {self.columns[number]!r} ({path!r}): " if row.further else ""
+        return LeftOut(row.path, where + reason)

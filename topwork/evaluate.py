@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from topwork import lean, metrics
-from topwork.cut import Cut
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
+from topwork.gather import gathered, stored
 from topwork.network import Network, restore
-from topwork.part import Part
+from topwork.plan import Step, steps
 from topwork.readers import read
 from topwork.talk import Watch, counted, duration, say
+from topwork.trunk import Trunk
 
 SAMPLE = 2000
 """Pictures that an evaluation takes at most; a seeded sample where there are more."""
@@ -58,21 +59,24 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     rows = own.part(str(what)) if inside else data.rows
     if not rows:
         raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
-    wanted = _exact(folder, sampled(rows, SAMPLE))
+    taken = sampled(rows, SAMPLE)
+    wanted = steps(folder.recipe)[-1].of(data).exact(taken)
     _refuse_gone(data, wanted)
-    with Watch() as watch, Extraction(data, [wanted], watch.report) as extraction:
+    with Watch() as watch, Extraction(data, wanted, watch.report) as extraction:
         lean.import_keras()
         network = restore(folder)
-        extraction.wait(0)
-    measured = replace(data, rows=wanted.rows, left_out=() if inside else data.left_out).without(failures(wanted))
+        extraction.wait_all(range(len(wanted)))
+    measured = replace(data, rows=taken, left_out=() if inside else data.left_out)
+    for one in wanted:
+        measured = measured.without(failures(one))
     if not measured.rows:
         first = measured.left_out[0]
         raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
-    answers = _answers(network, wanted, own.classes)
+    answers = _answers(network, network.trunks, wanted, measured.rows, own.classes)
     return {
         "part": what if inside else "data",
         **metrics.measure(answers.labels, answers.probabilities, own.classes),
-        "sample": _sample(wanted, rows),
+        "sample": _sample(taken, rows),
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
     }
 
@@ -84,7 +88,7 @@ def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
 
 
 def conclude(
-    folder: Folder, network: Network, data: Dataset, stored: Wanted, shipped: Wanted, pencil: Pencil
+    folder: Folder, network: Network, data: Dataset, last: Step, shipped: Sequence[Wanted], pencil: Pencil
 ) -> dict[str, Any]:
     """Measure the test part; write predictions and plots.
 
@@ -92,7 +96,7 @@ def conclude(
         folder: the run.
         network: with its final weights.
         data: the run's dataset.
-        stored: the fill of the last phase; shipped: the exact one of the test part.
+        last: the last phase; shipped: the exact fills of the test part.
         pencil: what draws.
 
     Returns:
@@ -104,32 +108,28 @@ def conclude(
     results |= {"notes": list(data.notes), "phases": _best(journal)}
     if not data.part("test"):
         return results
-    answers = _answers(network, shipped, data.classes)
+    bad = {content for one in shipped for content in failures(one)}
+    rows = [row for row in shipped[0].rows if not any(content in bad for _, content in row.pictures)]
+    answers = _answers(network, last.trunks(), shipped, rows, data.classes)
     scores = metrics.measure(answers.labels, answers.probabilities, data.classes)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
     pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
-    as_stored = _answers(network, replace(stored, rows=answers.rows), data.classes)
+    as_stored = _answers(network, [one.trunk() for one in last.wanted], last.wanted, rows, data.classes)
     return results | {
         "accuracy": scores["accuracy"],
         "test": scores,
-        "sample": _sample(shipped, data.part("test")),
-        "as_stored": _compared(answers, as_stored, stored),
+        "sample": _sample(shipped[0].rows, data.part("test")),
+        "as_stored": _compared(answers, as_stored, last.wanted),
     }
 
 
-def _refuse_gone(data: Dataset, wanted: Wanted) -> None:
+def _refuse_gone(data: Dataset, wanted: Sequence[Wanted]) -> None:
     """Arrays are not kept in the run: only what the store holds of them can be measured again."""
-    if not data.root and data.pixels is None and wanted.missing():
+    if not data.root and data.pixels is None and any(one.missing() for one in wanted):
         raise DatasetError(
             "the run was trained on arrays, and these are not kept: give them, as in run.evaluate((X, y)), "
             "or evaluate the test part."
         )
-
-
-def _exact(folder: Folder, rows: Sequence[Row]) -> Wanted:
-    recipe = folder.recipe
-    term = Cut.parse(recipe.phases[-1].cut).only
-    return Wanted(term, recipe.backbones[term.backbone], tuple(rows), exact=True)
 
 
 def _other(what: Any, classes: Sequence[str]) -> Dataset:
@@ -143,30 +143,29 @@ def _other(what: Any, classes: Sequence[str]) -> Dataset:
     return data
 
 
-def _answers(network: Network, wanted: Wanted, classes: Sequence[str]) -> Answers:
+def _answers(
+    network: Network, below: Sequence[Trunk], wanted: Sequence[Wanted], rows: Sequence[Row], classes: Sequence[str]
+) -> Answers:
     from topwork.callbacks import logits
 
-    bad = failures(wanted)
-    rows = tuple(row for row in wanted.rows if row.digest not in bad)
-    with wanted.store() as store:
-        part = Part.of(store, rows, classes)
-        found = logits(network.above(wanted.trunk()), part)
-    return Answers(rows, part.labels, metrics.softmax(found))
+    with gathered(wanted, classes) as part:
+        found = part(rows)
+        outputs = logits(network.above(below), found)
+    return Answers(tuple(rows), found.labels, metrics.softmax(outputs))
 
 
-def _sample(taken: Wanted, rows: Sequence[Row]) -> int | None:
-    return len(taken.rows) if len(taken.rows) < len(rows) else None
+def _sample(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:
+    return len(taken) if len(taken) < len(rows) else None
 
 
-def _compared(shipped: Answers, stored: Answers, wanted: Wanted) -> dict[str, Any]:
+def _compared(shipped: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> dict[str, Any]:
     """What bfloat16 trunks and float16 activations change against the shipped model."""
-    with wanted.store() as store:
-        dtypes = store.stored
+    dtypes = [dtype for some in stored(wanted) for dtype in some or ()]
     return {
-        "precision": wanted.backbone.precision,
-        "dtype": dtypes and dtypes[0],
-        "accuracy": float((stored.probabilities.argmax(1) == stored.labels).mean()),
-        **metrics.agreement(shipped.probabilities, stored.probabilities),
+        "precision": wanted[0].backbone.precision,
+        "dtype": dtypes[0] if dtypes else None,
+        "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
+        **metrics.agreement(shipped.probabilities, as_stored.probabilities),
     }
 
 

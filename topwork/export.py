@@ -3,24 +3,28 @@
 import json
 import tempfile
 import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
+from importlib.util import find_spec
+from io import StringIO
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import backbones, lean
+from topwork import backbones, backend, lean
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
 from topwork.evaluate import sampled
 from topwork.folder import Folder
 from topwork.halves import rebuild
 from topwork.metrics import agreement
-from topwork.network import restore
-from topwork.pictures import decode, fit_array
-from topwork.predict import KEY, Predictor
-from topwork.trunk import Trunk
+from topwork.network import Network, restore
+from topwork.predict import Predictor, fitted
+from topwork.recipe import Backbone
+from topwork.shipped import KEY, Input
 from topwork.version import FORMAT, VERSION
 
 if TYPE_CHECKING:
@@ -41,20 +45,21 @@ def export(folder: Folder, path: Path) -> Predictor:
         The file, opened.
 
     Raises:
-        ExportError: something stands at *path*, or the file answers otherwise than the model.
-        MissingExtra: tf2onnx is not installed.
+        ExportError: something stands at *path*, Keras cannot write the model, or the file answers otherwise.
+        MissingExtra: what Keras exports through is not installed.
     """
     if path.exists():
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     lean.import_keras()
     network = restore(folder)
     model = network.flat()
-    pixels, sources = _pictures(folder, network.trunk)
+    inputs = _inputs(network, folder.data().columns[0])
+    pixels, sources = _pictures(folder, inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
         made = Path(scratch, "model.onnx")
-        write_onnx(model, made, _about(folder, network.trunk))
-        check(model.predict(pixels, verbose=0), made, sources)
+        write_onnx(model, made, _about(folder, inputs))
+        check(model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0), made, sources)
         made.replace(path)
     return Predictor(path)
 
@@ -70,7 +75,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, An
     Args:
         expected: the model's probabilities, float ``[pictures, classes]``.
         file: what was exported.
-        pictures: paths or arrays, as `Predictor` takes them.
+        pictures: rows of paths or arrays, as `Predictor` takes them.
 
     Returns:
         `topwork.metrics.agreement`.
@@ -94,27 +99,51 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     """Write a flat model as ONNX with one metadata key; its layers that ONNX lacks are rewritten exactly.
 
     Args:
-        model: input ``pixels``, one output.
+        model: inputs ``pixels``, or ``pixels_1`` and so on; one output.
         path: where to.
         about: the metadata, as JSON.
     """
-    try:
-        import onnx
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"'topwork export' needs {error.name}. Install it with: pip install \"topwork[tensorflow]\"."
-        ) from None
+    import onnx
+
+    _check_exporter()
     plain = rebuild(model, _rewritten)
-    plain(np.zeros((1, *plain.inputs[0].shape[1:]), "uint8"))  # Keras exports only what was called once
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
-        plain.export(path, format="onnx", verbose=False)
+    blank = [np.zeros((1, *tensor.shape[1:]), "uint8") for tensor in plain.inputs]
+    plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
+    _export(plain, path)
     file = onnx.load(path)
     _name_output(file.graph, "probabilities")
     entry = file.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(about, ensure_ascii=False)
     onnx.save(file, path)
+
+
+def _check_exporter() -> None:
+    """That the package is there through which Keras exports on its backend; torch brings its own."""
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(backend.name())
+    if needed and not find_spec(needed):
+        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
+        raise MissingExtra(
+            f"'topwork export' on {backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
+        )
+
+
+def _export(model: "keras.Model", path: Path) -> None:
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints the graph that it cannot write
+            warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
+            model.export(path, format="onnx", verbose=False)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # each backend's exporter has errors of its own
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ExportError(
+            f"Keras cannot write the model as ONNX on {backend.name()} ({reason}).{_elsewhere()}"
+        ) from error
+
+
+def _elsewhere() -> str:
+    told = f" Or export with KERAS_BACKEND={backend.DEFAULT}: any backend reads the run."
+    return "" if backend.name() == backend.DEFAULT else told
 
 
 def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
@@ -173,38 +202,47 @@ def _name_output(graph: Any, name: str) -> None:
     graph.output[0].name = name
 
 
-def _pictures(folder: Folder, below: Trunk) -> tuple[np.ndarray, list[Any]]:
-    """Real pictures of the run: decoded as the model takes them, and as they lie."""
+def _inputs(network: Network, first: str) -> list[Input]:
+    """What the file takes: where any term of the cut names a picture, the others take the *first*."""
+    wanted = network.inputs
+    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+    unnamed = first if any(picture for picture, _ in wanted) else None
+    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+
+
+def _pictures(folder: Folder, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
+    """Real pictures of the run: an array for each input, decoded as it takes them; and rows of them as they lie."""
     data, kept = folder.data(), folder.sample()
     pixels, sources = [], []
     for row in checked(data):
+        files = [kept.get(path, Path(data.root, path)) for path, _ in row.pictures]
+        named = dict(zip(data.columns, files))
+        wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
         try:
-            source = kept.get(row.path, Path(data.root, row.path))
-            pixels.append(fit_array(source, below.fit) if isinstance(source, np.ndarray) else decode(source, below.fit))
-            sources.append(source)
+            pixels.append([fitted(picture, entry.fit) for picture, entry in zip(wanted, inputs)])
         except PictureError:
             continue
+        sources.append(named if inputs[0].picture else files[0])
     if not sources:
         raise DatasetError(
             f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
             "before it is written. Put them back, and export again."
         )
-    return np.stack(pixels), sources
+    return [np.stack(some) for some in zip(*pixels)], sources
 
 
-def _about(folder: Folder, below: Trunk) -> dict[str, Any]:
-    backbone = below.backbone
-    record = None if backbone.model else backbones.record(backbone.name)
-    scores = folder.results if (folder.path / "results.json").exists() else {}
+def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
+    scores = folder.results if folder.is_finished else {}
     return {
         "format": FORMAT,
         "labels": list(folder.data().classes),
-        "size": list(below.fit.size),
-        "fit": below.fit.fit,
-        "resample": below.fit.resample,
-        "rule": below.fit.id,
+        "inputs": [one.as_json() for one in inputs],
         "cut": folder.recipe.phases[-1].cut,
-        "backbones": {backbone.name: asdict(backbone) | {"licence": record.licence if record else "your own"}},
+        "backbones": {name: asdict(one) | {"licence": _licence(one)} for name, one in folder.recipe.backbones.items()},
         "scores": {"accuracy": scores.get("accuracy")},
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }
+
+
+def _licence(backbone: Backbone) -> str:
+    return "your own" if backbone.model else backbones.record(backbone.name).licence

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,39 +20,79 @@ import numpy as np
 from topwork import backbones, errors, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
-from topwork.errors import DatasetError
-from topwork.fill import Fill, Report, fill, store_of
+from topwork.errors import CutError, DatasetError, nearest
+from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
 from topwork.readers import read
-from topwork.recipe import Backbone
+from topwork.recipe import NO_VIEWS, Backbone, Views
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, key
 from topwork.talk import Watch, counted
 from topwork.trunk import Trunk
+from topwork.views import key as view_key
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One fill as it is asked for: the term of a cut, its backbone (runtime decided), the rows, and whether exact."""
+    """One fill as it is asked for.
+
+    Args:
+        term: of a cut.
+        backbone: its options, runtime decided.
+        rows: whose picture is wanted: that of the term's column, the *column*-th of the dataset.
+        exact: float32 throughout.
+        views: of training rows; others have the picture alone.
+    """
 
     term: Term
     backbone: Backbone
     rows: tuple[Row, ...]
     exact: bool = False
+    views: Views = NO_VIEWS
+    column: int = 0
+
+    def of(self, data: Dataset) -> "Wanted":
+        """The same for all rows of a dataset, which has the column that the term names.
+
+        Raises:
+            CutError: it has none of that name.
+        """
+        name = self.term.picture
+        if name is not None and name not in data.columns:
+            known = ", ".join(map(repr, data.columns))
+            raise CutError(
+                f"'{self.term}' names the picture {name!r}: the data's pictures are {known}"
+                f"{nearest(name, data.columns) or '.'}"
+            )
+        return replace(self, rows=data.rows, column=data.columns.index(name) if name is not None else 0)
+
+    @property
+    def shots(self) -> list[Shot]:
+        """Every view of every row's picture."""
+        return [shot for row in self.rows for shot in self.shots_of(row)]
+
+    def shots_of(self, row: Row) -> list[Shot]:
+        """The views of one row's picture."""
+        path, content = row.pictures[self.column]
+        return [Shot(path, content, view) for view in range(self.views.count if row.split == "train" else 1)]
+
+    def key(self, shot: Shot) -> bytes:
+        """What a shot's activations are stored under."""
+        return key(shot.content, view_key(self.views, shot.view))
 
     @property
     def source(self) -> Backbone:
         """The backbone to run: exact activations are float32 throughout."""
         return replace(self.backbone, precision="float32") if self.exact else self.backbone
 
-    def missing(self) -> list[Row]:
-        """The rows whose activations the store lacks; all of them where the backbone's graph is not known yet."""
+    def missing(self) -> list[Shot]:
+        """What the store lacks; everything where the backbone's graph is not known yet."""
         graph = trunk.kept_graph(self.backbone)
         if graph is None:
-            return list(self.rows)
+            return self.shots
+        keys = {self.key(shot): shot for shot in self.shots}
         with self.store(graph) as store:
-            lacking = set(store.missing(key(row.digest) for row in self.rows))
-        return [row for row in self.rows if key(row.digest) in lacking]
+            return [keys[k] for k in store.missing(keys)]
 
     def trunk(self, graph: Graph | None = None) -> Trunk:
         """The trunk; its backbone's graph must have been kept where it is not given."""
@@ -78,7 +118,11 @@ class Wanted:
 
     def store(self, graph: Graph | None = None) -> Store:
         """The store that the fill goes to."""
-        return store_of(self.trunk(graph), len(self.rows), self.exact)
+        return store_of(self.trunk(graph), len(self.shots), self.exact)
+
+    def folder(self) -> Path:
+        """Where that store lies."""
+        return folder_of(self.trunk(), self.exact)
 
 
 class Extraction:
@@ -96,7 +140,7 @@ class Extraction:
 
     def __enter__(self) -> Self:
         beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
-        fills = [_asked(i, w, rows) for i, w, rows in beside if rows or trunk.kept_graph(w.backbone) is None]
+        fills = [_asked(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
         if fills:
             self._asked = {fill["number"] for fill in fills}
             self._start(fills)
@@ -125,6 +169,11 @@ class Extraction:
             if event["event"] == "filled":
                 self._asked.discard(event["number"])
             self._report(**event)
+
+    def wait_all(self, numbers: Iterable[int]) -> None:
+        """Come back when each of these fills is whole."""
+        for number in numbers:
+            self.wait(number)
 
     def _start(self, fills: list[dict[str, Any]]) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
@@ -186,20 +235,20 @@ def activations(
     wanted = extract(rows, cut, backbone, jobs)
     bad = failures(wanted)
     if bad:
-        row = next(row for row in rows.rows if row.digest in bad)
+        path, content = next(shot[:2] for shot in wanted.shots if shot.content in bad)
         raise DatasetError(
-            f"no activations of {counted(len(bad), 'picture')}; the first is {row.path}: {bad[row.digest]}. "
+            f"no activations of {counted(len(bad), 'picture')}; the first is {path}: {bad[content]}. "
             "Leave them out: topwork.read(..., decode=True) does."
         )
     with wanted.store() as store:
-        found = store.read([key(row.digest) for row in rows.rows])
+        found = store.read([wanted.key(wanted.shots_of(row)[0]) for row in wanted.rows])
     return found[0] if len(found) == 1 else found
 
 
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
     term = Cut.parse(cut).only
-    wanted = Wanted(term, runtimes.resolved(pretrained.on_disk(backbone or Backbone(term.backbone))), data.rows)
+    wanted = Wanted(term, runtimes.resolved(pretrained.on_disk(backbone or Backbone(term.backbone))), ()).of(data)
     wanted.check()
     with Watch() as watch, Extraction(data, [wanted], watch.report, jobs) as extraction:
         extraction.wait(0)
@@ -207,18 +256,20 @@ def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int
 
 
 def failures(wanted: Wanted) -> dict[str, str]:
-    """Digest -> reason for the rows of a fill that have no activations."""
+    """Digest -> reason for the pictures of a fill that have no activations."""
+    contents = {wanted.key(shot): shot.content for shot in wanted.shots}
     with wanted.store() as store:
-        return {k.hex(): reason for k, reason in store.failures(key(row.digest) for row in wanted.rows).items()}
+        return {contents[k]: reason for k, reason in store.failures(contents).items()}
 
 
-def _asked(number: int, wanted: Wanted, rows: list[Row]) -> dict[str, Any]:
+def _asked(number: int, wanted: Wanted, shots: list[Shot]) -> dict[str, Any]:
     return {
         "number": number,
         "term": str(wanted.term),
         "backbone": asdict(wanted.backbone),
         "exact": wanted.exact,
-        "rows": [(row.path, row.digest) for row in rows],
+        "shots": shots,
+        "views": asdict(wanted.views),
     }
 
 
@@ -233,7 +284,7 @@ def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
     opened = open_backbone(wanted.backbone, pretrained.weights_file(wanted.backbone))
     trunk.keep_graph(wanted.backbone, opened.graph)
     below = wanted.trunk()
-    rows = [(row.path, row.digest) for row in wanted.rows]
     with wanted.store() as store:
         runtime = Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
-        fill(Fill(below, rows, data.root, data.pixels), store, lambda: runtime, report, jobs)
+        source = Fill(below, wanted.shots, data.root, data.pixels, wanted.views)
+        fill(source, store, lambda: runtime, report, jobs)

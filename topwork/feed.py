@@ -1,42 +1,101 @@
-"""What Keras' ``fit`` reads: each epoch every training row once, in an order drawn from seed, phase and epoch alone."""
+"""What Keras' ``fit`` reads: each epoch every training row once, in an order and of views that are drawn from what the
+run fixes alone: seed, phase and epoch, and for the view the picture's content.
+"""
 
 import keras
 import numpy as np
 
 from topwork.part import Part
+from topwork.recipe import Training
 
 
 class Feed(keras.utils.PyDataset):
-    """Batches of activations and labels for all epochs of a phase, one after another.
+    """Batches of activations and labels for the epochs of a phase, one after another.
 
     One iterator for the whole phase: ``fit`` with ``steps_per_epoch`` keeps it. A new one an epoch costs more than the
     steps of a small head (docs/log.md, 2026-11-23).
 
     Args:
         part: the training part.
+        classes: how many there are.
         batch: rows a step; an epoch's last step may have fewer.
-        epochs: how many epochs there are.
-        seed: the run's seed and the phase's number; with the epoch they fix the order.
+        epochs: the first epoch, from 0, and the one after the last.
+        number: the phase's; with the seed and the epoch it fixes the order.
+        training: what all phases share.
     """
 
-    def __init__(self, part: Part, batch: int, epochs: int, seed: tuple[int, int]) -> None:
+    def __init__(
+        self, part: Part, classes: int, batch: int, epochs: tuple[int, int], number: int, training: Training
+    ) -> None:
         super().__init__()
-        self._part, self._batch, self._epochs, self._seed = part, batch, epochs, seed
-        self._epoch, self._order = -1, np.empty(0, np.int64)
-        self.steps = -(-len(part) // batch)
+        self._part, self._batch, self._training = part, batch, training
+        self._first, self._end = epochs
+        self._seed = training.seed, number
+        self._epoch, self._order, self._views = -1, np.empty(0, np.int64), np.empty(0, np.int64)
+        self._classes = classes
+        self._weights = _weights(part.labels) if training.class_weight == "balanced" else None
+        self.steps = len(part) // batch if training.drop_last and len(part) >= batch else -(-len(part) // batch)
 
     def __len__(self) -> int:
-        return self._epochs * self.steps
+        return (self._end - self._first) * self.steps
 
     def __getitem__(self, step: int) -> tuple:
-        """The batch of one step: activations (one array, or a tuple of them) and labels."""
+        """The batch of one step: activations (one array, or a tuple of them), targets, and weights if any."""
         epoch, place = divmod(step, self.steps)
-        rows = self.order(epoch)[place * self._batch : (place + 1) * self._batch]
-        arrays = self._part.take(rows)
-        return arrays[0] if len(arrays) == 1 else tuple(arrays), self._part.labels[rows]
+        self._turn(self._first + epoch)
+        where = slice(place * self._batch, (place + 1) * self._batch)
+        rows = self._order[where]
+        arrays = self._part.take(rows, self._views[where])
+        inputs = arrays[0] if len(arrays) == 1 else tuple(arrays)
+        weights = () if self._weights is None else (self._weights[rows],)
+        return inputs, targets(self._part.labels[rows], self._classes, self._training.loss), *weights
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the rows in an epoch (from 0)."""
+        draw = np.random.default_rng((*self._seed, epoch))
+        if self._training.sampling == "balanced":
+            return _balanced(self._part.labels, draw)
+        return draw.permutation(len(self._part))
+
+    def views(self, epoch: int) -> np.ndarray:
+        """For each row the view that an epoch shows."""
+        if self._part.views == 1:
+            return np.zeros(len(self._part), np.int64)
+        contents = np.array([int(content[:16], 16) for content in self._part.contents], np.uint64)
+        salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
+        return (_mixed(contents ^ salt) % np.uint64(self._part.views)).astype(np.int64)
+
+    def _turn(self, epoch: int) -> None:
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng((*self._seed, epoch)).permutation(len(self._part))
-        return self._order
+            self._epoch, self._order = epoch, self.order(epoch)
+            self._views = self.views(epoch)[self._order]
+
+
+def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:
+    """What the loss compares with: one-hot float32 ``[rows, classes]``, or of two classes 0 or 1 ``[rows, 1]``."""
+    if loss == "binary":
+        return labels[:, None].astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def _weights(labels: np.ndarray) -> np.ndarray:
+    """Weights of the rows, 1 on average, so that every class weighs the same."""
+    counts = np.bincount(labels)
+    return (len(labels) / ((counts > 0).sum() * counts[labels])).astype(np.float32)
+
+
+def _balanced(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """As many rows as there are, classes in turn, each class's rows used up before one comes again."""
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    each = -(-len(labels) // len(classes))
+    shuffled = [
+        np.concatenate([draw.permutation(rows) for _ in range(-(-each // len(rows)))])[:each] for rows in classes
+    ]
+    return draw.permutation(np.stack(shuffled, 1).ravel()[: len(labels)])
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser (Steele, Lea and Flood 2014): every bit of the input moves every bit of the output."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

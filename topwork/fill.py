@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from topwork import runtimes
+from topwork import runtimes, views
 from topwork.errors import DatasetError, PictureError
 from topwork.pictures import decode, fit_array
+from topwork.recipe import NO_VIEWS, Views
 from topwork.runtimes import BATCH, Runtime
 from topwork.store import Store, disk_bytes, key, room
 from topwork.trunk import Trunk
@@ -25,22 +27,40 @@ COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
 """A commit is due after so many rows or bytes: what a kill can lose."""
 
 
+class Shot(NamedTuple):
+    """One view of one picture: its path, the SHA-256 of its content, and the view's number."""
+
+    path: str
+    content: str
+    view: int = 0
+
+
 @dataclass(frozen=True)
 class Fill:
-    """What one trunk is to give: for which pictures, ``(path, digest)`` each, and where these lie."""
+    """What one trunk is to give: for which views of which pictures, where these lie, and how views are drawn."""
 
     trunk: Trunk
-    rows: Sequence[tuple[str, str]]
+    shots: Sequence[Shot]
     root: str
     pixels: np.ndarray | None = None
+    views: Views = NO_VIEWS
 
-    def load(self, path: str, content: str) -> np.ndarray:
-        """One picture as the trunk takes it: uint8 ``[side, side, 3]``.
+    def key(self, shot: Shot) -> bytes:
+        """What a shot's activations are stored under."""
+        return key(shot.content, views.key(self.views, shot.view))
+
+    def load(self, shot: Shot) -> np.ndarray:
+        """One view of a picture as the trunk takes it: uint8 ``[side, side, 3]``.
 
         Raises:
-            PictureError: it cannot be decoded.
+            PictureError: the picture cannot be decoded.
             DatasetError: it is gone, or another one by now; that says nothing of its content, so nothing is recorded.
         """
+        found, fit = self._picture(shot.path, shot.content), self.trunk.fit
+        return views.view(found, self.views, shot.view, shot.content, fit.resample) if shot.view else found
+
+    def _picture(self, path: str, content: str) -> np.ndarray:
+        """View 0."""
         if self.pixels is not None:
             return fit_array(self.pixels[int(path[2:-1])], self.trunk.fit)
         file = Path(self.root, path)
@@ -60,11 +80,16 @@ class Fill:
 
 def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:
     """The store of a trunk's activations; *exact*: the one that keeps float32 whatever the values."""
-    folder = below.folder.with_name(below.folder.name + "-float32") if exact else below.folder
+    folder = folder_of(below, exact)
     estimate = disk_bytes(below.tensors, pictures, "float32" if exact else "float16")
     return Store(
         folder, below.tensors, below.description, dtype="float32" if exact else "auto", estimate_bytes=estimate
     )
+
+
+def folder_of(below: Trunk, exact: bool = False) -> Path:
+    """Where that store lies."""
+    return below.folder.with_name(below.folder.name + "-float32") if exact else below.folder
 
 
 def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
@@ -73,8 +98,8 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
     Raises:
         StoreError: the disk cannot hold it.
     """
-    rows = {key(content): (path, content) for path, content in source.rows}
-    while missing := store.missing(rows):  # a second time only where float32 takes over from float16
+    shots = {source.key(shot): shot for shot in source.shots}
+    while missing := store.missing(shots):  # a second time only where float32 takes over from float16
         needed = store.disk_bytes(len(missing))
         room(store.folder, needed)
         ready = runtime()
@@ -82,13 +107,13 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
             event="plan",
             pictures=len(missing),
             bytes=needed,
-            **_pace(source, ready, [rows[k] for k in missing]),
+            **_pace(source, ready, [shots[k] for k in missing]),
         )
-        _pass(source, store, ready, [(k, *rows[k]) for k in missing], report, jobs)
+        _pass(source, store, ready, [(k, shots[k]) for k in missing], report, jobs)
 
 
 def _pass(
-    source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, str, str]], report: Report, jobs: int
+    source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, Shot]], report: Report, jobs: int
 ) -> None:
     keys: list[bytes] = []
     arrays: list[list[np.ndarray]] = []
@@ -115,14 +140,14 @@ def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> 
 
 
 def _decoded(
-    source: Fill, store: Store, todo: list[tuple[bytes, str, str]], pool: ThreadPoolExecutor, jobs: int
+    source: Fill, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
 ) -> Iterator[tuple[bytes, np.ndarray]]:
     """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)
     while True:
-        for picture, path, content in islice(rest, 4 * jobs * BATCH - len(ahead)):
-            ahead.append((picture, pool.submit(source.load, path, content)))
+        for picture, shot in islice(rest, 4 * jobs * BATCH - len(ahead)):
+            ahead.append((picture, pool.submit(source.load, shot)))
         if not ahead:
             return
         picture, future = ahead.popleft()
@@ -138,7 +163,7 @@ def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes])
         yield np.stack([pixels for _, pixels in batch])
 
 
-def _pace(source: Fill, ready: Runtime, missing: list[tuple[str, str]]) -> dict[str, float]:
+def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
     """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
     if len(missing) < 20 * COMMIT_ROWS:
         return {}
@@ -149,9 +174,9 @@ def _pace(source: Fill, ready: Runtime, missing: list[tuple[str, str]]) -> dict[
     list(ready.stream(iter([blank] * 8)))
     trunk_seconds = (time.perf_counter() - start) / (8 * BATCH)
     start = time.perf_counter()
-    for path, content in missing[:4]:
+    for shot in missing[:4]:
         try:
-            source.load(path, content)
+            source.load(shot)
         except PictureError:
             continue
     decode_seconds = (time.perf_counter() - start) / 4 / runtimes.jobs()

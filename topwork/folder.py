@@ -4,27 +4,31 @@ recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
 environment.json  versions, processor, DATA's absolute path
 journal.jsonl     one line an epoch
+checkpoints/      what an interrupted run goes on from
+head.keras        where the head is your own
 weights/          the trained layers
 sample.npz        where the pictures came as arrays, those that an export is checked on
 results.json      scores and cost
 curves.png, confusion.png
 """
 
-import csv
 import json
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from topwork.dataset import Dataset, LeftOut, Row
+from topwork import backend
+from topwork.dataset import Dataset
 from topwork.errors import RunError
+from topwork.listing import recall
 from topwork.readers import write_csv
 from topwork.recipe import Recipe
 from topwork.version import FORMAT, VERSION
@@ -41,6 +45,9 @@ PACKAGES = (
     "scikit-learn",
     "onnx",
 )
+
+
+HEAD = "head.keras"
 
 
 class Folder:
@@ -64,8 +71,14 @@ class Folder:
             )
 
     @classmethod
-    def create(cls, path: str | Path, recipe: Recipe, data: Dataset) -> "Folder":
+    def create(cls, path: str | Path, recipe: Recipe, data: Dataset, parent: "Folder | None" = None) -> "Folder":
         """Make a run folder; it appears whole, and never over one that exists.
+
+        Args:
+            path: where.
+            recipe: to be run.
+            data: its pictures.
+            parent: the run that it starts from.
 
         Raises:
             RunError: something stands at *path*.
@@ -78,9 +91,12 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
+            if recipe.head.file:
+                shutil.copy(recipe.head.file, aside / HEAD)
+                recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
             (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
             write_csv(data, aside / "pictures.csv")
-            (aside / "environment.json").write_text(_json(_environment(data)))
+            (aside / "environment.json").write_text(_json(_environment(data, parent)))
             aside.chmod(0o755)
             os.rename(aside, path)
         except OSError as error:
@@ -92,8 +108,10 @@ class Folder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run."""
-        return Recipe.load(self.path / "recipe.toml")
+        """The recipe as it was run; a head of its own lies in the folder."""
+        found = Recipe.load(self.path / "recipe.toml")
+        file = found.head.file and str(self.path / found.head.file)
+        return replace(found, head=replace(found.head, file=file))
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -120,15 +138,26 @@ class Folder:
 
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
-        with (self.path / "pictures.csv").open(newline="", encoding="utf-8") as file:
-            found = list(csv.DictReader(file))
-        rows = [
-            Row(r["path"], r["sha256"], r["label"], r["split"] or None, r["group"] or None)
-            for r in found
-            if not r["reason"]
-        ]
-        left_out = [LeftOut(r["path"], r["reason"]) for r in found if r["reason"]]
-        return Dataset(self.environment["data"], tuple(rows), tuple(left_out))
+        return recall(str(self.path / "pictures.csv"), self.environment["data"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of it was done."""
+        return (self.path / "results.json").exists()
+
+    @property
+    def parent(self) -> "Folder | None":
+        """The run that this one started from."""
+        path = self.environment.get("parent")
+        return Folder(path) if path else None
+
+    def cut_journal(self, phase: int, epoch: int) -> None:
+        """Take away the lines after an epoch: a run that is resumed writes them again."""
+        path = self.path / "journal.jsonl"
+        if path.exists():
+            whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            kept = [line for line in whole if (at := json.loads(line))["phase"] < phase or _is_at(at, phase, epoch)]
+            self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept)))
 
     def note(self, line: dict[str, Any]) -> None:
         """Add one line to the journal."""
@@ -183,6 +212,10 @@ class Folder:
         aside.replace(self.path / name)
 
 
+def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:
+    return line["phase"] == phase and line["epoch"] <= epoch
+
+
 def fresh(parent: Path, name: str) -> Path:
     """A path for a new run: ``runs/flowers-2026-11-23-1405``, with a number behind where that is taken."""
     from datetime import datetime
@@ -204,16 +237,23 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _environment(data: Dataset) -> dict[str, Any]:
+def versions() -> dict[str, str]:
+    """The packages that a run depends on, as they are installed."""
+    return {name: found for name in PACKAGES if (found := _version(name))}
+
+
+def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "topwork": VERSION,
         "data": data.root,
+        "columns": list(data.columns),
+        "parent": str(parent.path.resolve()) if parent else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "processor": processor(),
+        "backend": backend.name(),
+        "packages": versions(),
     }
 
 
@@ -224,7 +264,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next(

@@ -5,7 +5,7 @@ A network is *opened* once: flattened, uint8 pixels and their scale put in front
 that share the network's layers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from topwork.errors import BackboneError
 from topwork.graph import Frontier, Graph, Node
 from topwork.graph import Tensor as Where
 from topwork.recipe import Backbone
-from topwork.replay import Call, flat_layers, functional, replay
+from topwork.replay import Call, flat_layers, functional, plain, replay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,17 +79,30 @@ def top(opened: Opened, frontier: Frontier, end: int) -> "keras.Model":
     import keras
 
     inputs = [keras.Input(t.shape[1:], dtype=t.dtype) for t in opened.at(frontier.tensors)]
-    return keras.Model(_single(inputs), above(opened, frontier, end, inputs), name="top")
+    known = dict(zip(frontier.tensors, inputs))
+    return keras.Model(_single(inputs), above(opened, known, [end])[0], name="top")
 
 
-def above(opened: Opened, frontier: Frontier, end: int, inputs: Sequence["KerasTensor"]) -> "KerasTensor":
-    """Run the part above a frontier on *inputs*, symbolic tensors in the frontier's order; gives the end's tensor."""
+def above(
+    opened: Opened, known: Mapping[Where, "KerasTensor"], ends: Sequence[int], call: Call = plain
+) -> list["KerasTensor"]:
+    """Run the part above *known* tensors; gives those of *ends*.
+
+    Args:
+        opened: the network.
+        known: symbolic tensors to put in the place of the network's own.
+        ends: nodes.
+        call: see `topwork.replay.replay`.
+    """
     import keras
 
-    goal = opened.tensors[end][0]
-    whole = keras.Model(opened.tensors[0][0], goal)
-    known = {id(t): new for t, new in zip(opened.at(frontier.tensors), inputs)}
-    return replay(whole, known)[id(goal)] if id(goal) not in known else known[id(goal)]
+    goals = [opened.tensors[end][0] for end in ends]
+    found = {id(old): new for old, new in zip(opened.at(known), known.values())}
+    if known.get((0, 0)) is opened.tensors[0][0] and call is plain:
+        return goals  # it stands there already
+    if any(id(goal) not in found for goal in goals):
+        found = replay(keras.Model(opened.tensors[0][0], goals), found, call)
+    return [found[id(goal)] for goal in goals]
 
 
 def halves(
@@ -133,9 +146,10 @@ def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
     """The same model, flat, with *call* in place of each operation's own call; untouched layers are shared."""
     import keras
 
-    start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name=model.inputs[0].name)
-    output = replay(model, {id(model.inputs[0]): start}, call)[id(model.outputs[0])]
-    return keras.Model(start, output, name=model.name)
+    starts = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]
+    known = {id(tensor): start for tensor, start in zip(model.inputs, starts)}
+    output = replay(model, known, call)[id(model.outputs[0])]
+    return keras.Model(_single(starts), output, name=model.name)
 
 
 def _check(model: "keras.Model", name: str, ours: set[str]) -> None:

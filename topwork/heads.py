@@ -5,52 +5,58 @@ more features than pictures, random values would leave logits that no training p
 1,280 features they cost 2.7 points of accuracy (docs/log.md, 2026-11-23).
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork.errors import RecipeError, nearest
+from topwork.errors import BackboneError, RecipeError, nearest
 from topwork.recipe import Head
 
 if TYPE_CHECKING:
     import keras
 
+Shape = tuple[int, ...]
 
-def build(head: Head, shape: tuple[int, ...], classes: int, seed: int) -> "keras.Model":
-    """Build a head: the backbone's end in (float ``[batch, *shape]``, map or vector), logits ``[batch, classes]`` out.
+
+def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.Model":
+    """Build a head: what the backbones end in, logits ``[batch, outputs]`` out.
 
     Args:
         head: which layers; its pooling applies to maps alone.
-        shape: of one picture at the backbone's end.
-        classes: how many logits.
+        ends: the shape of one picture at the end of each term of the cut, a map or a vector; the head has an input for
+            each, float32.
+        outputs: how many logits: one a class, or a single one for two classes.
         seed: of the initial values below the last layer, and of Dropout.
 
     Raises:
-        RecipeError: Keras has no such activation.
+        RecipeError: Keras has no such activation or initializer.
+        BackboneError: a head of your own that does not fit.
     """
     import keras
 
-    start = keras.Input(shape, name="end")
-    x = start
-    for layer in _layers(head, shape, classes, seed):
+    if head.file:
+        return _own(Path(head.file), ends, outputs)
+    starts = [keras.Input(shape, name=name) for shape, name in zip(ends, _numbered("end", len(ends)))]
+    names = _numbered(f"head_{head.pooling}_pool", len(ends))
+    pooled = [_pooling(head.pooling, n)(x) if len(x.shape) == 4 else x for x, n in zip(starts, names)]
+    x = keras.layers.Concatenate(name="head_join")(pooled) if len(pooled) > 1 else pooled[0]
+    for layer in _layers(head, outputs, seed):
         x = layer(x)
-    return keras.Model(start, x, name="head")
+    return keras.Model(starts if len(starts) > 1 else starts[0], x, name="head")
 
 
-def _layers(head: Head, shape: tuple[int, ...], classes: int, seed: int) -> list[Any]:
-    from keras import initializers, layers
+def _layers(head: Head, outputs: int, seed: int) -> list[Any]:
+    from keras import layers
 
-    def dense(units: int, number: int) -> Any:
-        values = initializers.GlorotUniform(seed + number)
-        name, activation = f"head_dense_{number}", _activation(head.activation)
-        return layers.Dense(units, activation=activation, kernel_initializer=values, name=name)
-
-    found = [_pooling(head.pooling)] if len(shape) == 3 else []
+    found = []
     for number, units in enumerate(head.units if head.kind == "mlp" else (), 1):
-        found.append(dense(units, number))
+        values, name = _initializer(head.initializer, seed + number), f"head_dense_{number}"
+        found.append(layers.Dense(units, _activation(head.activation), kernel_initializer=values, name=name))
     if head.batch_norm:
         found.append(layers.BatchNormalization(name="head_batch_norm"))
     if head.dropout:
         found.append(layers.Dropout(head.dropout, seed=seed, name="head_dropout"))
-    return [*found, layers.Dense(classes, kernel_initializer="zeros", name="logits")]
+    return [*found, layers.Dense(outputs, kernel_initializer="zeros", name="logits")]
 
 
 def _activation(name: str) -> str:
@@ -63,9 +69,67 @@ def _activation(name: str) -> str:
     return name
 
 
-def _pooling(kind: str) -> Any:
+def _initializer(name: str, seed: int) -> Any:
+    from keras import initializers
+
+    drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
+    known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
+    if name not in known:
+        raise RecipeError(f"no initializer {name!r}{nearest(name, known) or '.'} Keras has: {', '.join(known)}.")
+    kind = type(initializers.get(name))
+    return kind(seed=seed)
+
+
+def _pooling(kind: str, name: str) -> Any:
     from keras import layers
 
     if kind == "flatten":
-        return layers.Flatten(name="head_flatten")
-    return (layers.GlobalMaxPooling2D if kind == "max" else layers.GlobalAveragePooling2D)(name=f"head_{kind}_pool")
+        return layers.Flatten(name=name.removesuffix("_pool"))
+    return (layers.GlobalMaxPooling2D if kind == "max" else layers.GlobalAveragePooling2D)(name=name)
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{number}" for number in range(1, count + 1)]
+
+
+def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
+    """A head of one's own, checked against what it joins.
+
+    Raises:
+        BackboneError: other shapes, or a softmax at its end.
+    """
+    import keras
+
+    model = keras.saving.load_model(path, compile=False)
+    given, takes = [(None, *shape) for shape in ends], [tuple(tensor.shape) for tensor in model.inputs]
+    if not _fits(takes, given):
+        raise BackboneError(f"the head {str(path)!r} takes {takes}, and the backbones end in {given}.")
+    if tuple(model.outputs[0].shape) != (None, outputs):
+        raise BackboneError(
+            f"the head {str(path)!r} gives {tuple(model.outputs[0].shape)}: expected one tensor {(None, outputs)}, "
+            "a logit for each class."
+        )
+    if _is_softmax(model.layers[-1]):
+        raise BackboneError(
+            f"the head {str(path)!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
+        )
+    for layer in model.layers:  # names must differ from the backbone's
+        layer.name = f"head_{layer.name}"
+    return model
+
+
+def _fits(takes: list[tuple], given: list[tuple]) -> bool:
+    same = len(takes) == len(given)
+    return same and all(
+        len(a) == len(b) and all(x is None or x == y for x, y in zip(a, b)) for a, b in zip(takes, given)
+    )
+
+
+def _is_softmax(layer: Any) -> bool:
+    import keras
+
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation in (
+        keras.activations.softmax,
+        keras.activations.sigmoid,
+    )

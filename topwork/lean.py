@@ -6,12 +6,16 @@ the import of Keras at 2.4 s instead of 3.4 with TensorFlow and at 0.45 s instea
 2026-11-23).
 """
 
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+
+from topwork import backend
+from topwork.errors import MissingExtra
 
 _HIDDEN = ("sklearn", "matplotlib", "pandas")
 
@@ -20,21 +24,39 @@ own_process = False
 
 
 def import_keras() -> None:
-    """Import Keras, in a process of our own without the rest; what was hidden can be imported as ever afterwards."""
+    """Import Keras, in a process of our own without the rest; what was hidden can be imported as ever afterwards.
+
+    Raises:
+        MissingExtra: its backend is not installed.
+    """
     if "keras" in sys.modules:
         return
+    wanted = backend.name()
+    try:
+        _import_keras(wanted)
+    except ModuleNotFoundError as error:
+        if error.name != wanted:
+            raise
+        raise MissingExtra(
+            f"Keras is to run on {wanted}, which is not installed. Install it with: "
+            f'pip install "topwork[{wanted}]", or choose another backend: KERAS_BACKEND=tensorflow, jax or torch.'
+        ) from None
+
+
+def _import_keras(wanted: str) -> None:
     if not own_process:
         import keras
 
         return
     hidden = [name for name in _HIDDEN if name not in sys.modules]
     stubs: dict[str, ModuleType | None] = dict.fromkeys(hidden)
-    if "scipy.signal" not in sys.modules and _backend() == "openvino":
+    if "scipy.signal" not in sys.modules and wanted == "openvino":
         stubs["scipy.signal"] = ModuleType("scipy.signal")
     sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
     try:
         with _muted():
             import keras  # noqa: F401
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each fold of a cross-validation traces anew
     finally:
         for name in stubs:
             sys.modules.pop(name, None)
@@ -56,7 +78,3 @@ def _muted() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def _backend() -> str:
-    return os.environ.get("KERAS_BACKEND", "tensorflow")

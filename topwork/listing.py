@@ -1,40 +1,106 @@
-"""A listing: pictures that a CSV or TSV file names, one a line, below a header.
+"""A listing: pictures that a table names, one row a line, below a header.
 
     path,label,split,group
     daisy/1.jpg,daisy,train,plant 7
 
 ``split`` and ``group`` stand where wanted. What `topwork.readers.write_csv` writes is a listing too: its ``sha256`` is
 not looked at, and a line with a ``reason`` is left out again.
+
+A row may have several pictures, a column each, which cuts call by its name (``x@pool[side]``):
+
+    front,side,label
+    1-front.jpg,1-side.jpg,daisy
+
+Without ``path``, every column but label, split, group, sha256 and reason holds pictures. Beside ``path``, those columns
+do in which any cell names a picture file that is there; all others are skipped. Each row then needs all its pictures.
+Names of columns are read in small letters; columns without a name are skipped.
 """
 
 import csv
 import io
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, nearest
 from topwork.splits import some
-from topwork.tree import WORDS
+from topwork.tree import WORDS, is_picture
+
+ABOUT = ("sha256", "label", "split", "group", "reason")
+"""The columns that say something of a row, and name no picture."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and what stands below it, as text.
+
+    Args:
+        name: what errors call it: a file's path in quotes, or ``"the DataFrame"``.
+        root: the absolute folder that its paths are relative to.
+        header: the names of the columns, in small letters.
+        lines: where each line stands, as in ``"line 3"``, and column -> cell.
+        mark: what errors add on how a header is written.
+    """
+
+    name: str
+    root: str
+    header: Sequence[str]
+    lines: Sequence[tuple[str, dict[str, str]]]
+    mark: str = ""
+
+    @property
+    def used(self) -> list[tuple[str, dict[str, str]]]:
+        """The lines without a reason to leave them out."""
+        return [(where, cells) for where, cells in self.lines if not cells.get("reason")]
+
+    @property
+    def gone(self) -> list[dict[str, str]]:
+        """The cells of all others."""
+        return [cells for _, cells in self.lines if cells.get("reason")]
+
+    @property
+    def has(self) -> str:
+        """Its columns, as errors name them."""
+        return f"the columns {', '.join(map(repr, self.header))}" if self.header else "no header"
 
 
 def read_listing(path: str) -> Dataset:
-    """The pictures that the file *path* names, in its order; digests are still empty.
+    """The pictures that the CSV or TSV file *path* names, in its order; digests are still empty.
 
     Raises:
         DatasetError: columns, labels or files that are missing, a part that is none, or a file that is no table.
     """
-    root = Path(path).parent
-    lines = _lines(path)
-    left_out = tuple(LeftOut(cells["path"], cells["reason"]) for _, cells in lines if cells.get("reason"))
-    rows = tuple(_row(cells, f"{path!r}, line {line}") for line, cells in lines if not cells.get("reason"))
-    missing = [repr(row.path) for row in rows if not Path(root, row.path).is_file()]
-    if missing:
-        raise DatasetError(
-            f"{len(missing)} of the {len(rows)} files that {path!r} names are not there: {some(missing)}. "
-            f"Paths are relative to {str(root)!r}."
-        )
-    return Dataset(str(root), rows, left_out)
+    return read_table(load(path, _refuse_header))
+
+
+def read_table(table: Table) -> Dataset:
+    """The pictures that a table names, in its order; digests are still empty.
+
+    Raises:
+        DatasetError: columns, labels or files that are missing, or a part that is none.
+    """
+    _refuse_header(table)
+    columns = _columns(table)
+    refuse_repeated(table, columns)
+    left_out = tuple(LeftOut(cells.get(columns[0], ""), cells["reason"]) for cells in table.gone)
+    rows = tuple(_row(cells, columns, f"{table.name}, {where}") for where, cells in table.used)
+    _refuse_missing(table, columns, rows)
+    return Dataset(table.root, rows, left_out, columns=columns)
+
+
+def recall(path: str, root: str) -> Dataset:
+    """What `topwork.readers.write_csv` wrote, with its digests; no picture is looked at.
+
+    Args:
+        path: the file.
+        root: the folder that its paths are relative to (``""`` for arrays).
+    """
+    table = load(path, _refuse_header)
+    columns = tuple(name for name in table.header if name not in ABOUT)
+    rows = tuple(_recalled(cells, columns) for _, cells in table.used)
+    return Dataset(root, rows, tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
 
 
 def delimiter(path: str | os.PathLike[str]) -> str:
@@ -42,41 +108,113 @@ def delimiter(path: str | os.PathLike[str]) -> str:
     return "\t" if Path(path).suffix.lower() == ".tsv" else ","
 
 
-def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
-    """The lines below the header: line number, and column -> cell."""
+def load(path: str, check: Callable[[Table], None]) -> Table:
+    """A CSV or TSV file as text.
+
+    Args:
+        path: the file.
+        check: raises where its header is not what is expected; a wrong one explains lines that do not fit it.
+
+    Raises:
+        DatasetError: it is no table in UTF-8.
+    """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
         table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(path))
         header = [name.strip().lower() for name in next(table, [])]
-        lines = [(table.line_num, cells) for cells in table if cells]
+        lines = [(f"line {table.line_num}", cells) for cells in table if cells]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path!r} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
     except csv.Error as error:
         raise DatasetError(f"{path!r}, line {table.line_num}: {error}.") from None
-    _refuse_header(header, path)
-    wide = next(((line, len(cells)) for line, cells in lines if len(cells) > len(header)), None)
+    mark = f", with {'tabs' if delimiter(path) == chr(9) else 'commas'} between"
+    found = Table(
+        repr(path), str(Path(path).parent), header, [(at, dict(zip(header, cells))) for at, cells in lines], mark
+    )
+    check(found)
+    wide = next(((where, len(cells)) for where, cells in lines if len(cells) > len(header)), None)
     if wide:
         raise DatasetError(
-            f"{path!r}, line {wide[0]}: {wide[1]} cells below {len(header)} columns. "
+            f"{path!r}, {wide[0]}: {wide[1]} cells below {len(header)} columns. "
             "Put a cell that holds a comma or a tab into quotes."
         )
-    return [(line, dict(zip(header, cells))) for line, cells in lines]
+    return found
 
 
-def _refuse_header(header: list[str], path: str) -> None:
-    if not {"path", "label"} <= set(header):
-        found = f"the columns {', '.join(map(repr, header))}" if header else "no header"
-        mark = "tabs" if delimiter(path) == "\t" else "commas"
-        raise DatasetError(f"{path!r} has {found}: expected 'path' and 'label' at least, with {mark} between.")
+def _refuse_header(table: Table) -> None:
+    pictures = [name for name in table.header if name and name not in ABOUT]
+    if "label" not in table.header or not pictures:
+        raise DatasetError(f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}.")
 
 
-def _row(cells: dict[str, str], where: str) -> Row:
-    empty = next((column for column in ("path", "label") if not cells.get(column, "").strip()), None)
+def _columns(table: Table) -> tuple[str, ...]:
+    """The columns that hold pictures."""
+    others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path")]
+    if "path" not in table.header:
+        return tuple(others)
+    return "path", *(
+        name for name in others if any(_names_picture(table.root, cells.get(name, "")) for _, cells in table.used)
+    )
+
+
+def _names_picture(root: str, cell: str) -> bool:
+    return is_picture(cell) and _is_there(root, cell)
+
+
+def _is_there(root: str, path: str) -> bool:
+    return os.path.isfile(os.path.join(root, path))
+
+
+def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
+    """Refuse a table that has one of *columns*, or of those that say something of a row, twice.
+
+    Raises:
+        DatasetError: names it.
+    """
+    twice = next((name for name in (*columns, *ABOUT) if table.header.count(name) > 1), None)
+    if twice:
+        raise DatasetError(f"{table.name} has the column {twice!r} {table.header.count(twice)} times: keep one.")
+
+
+def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> None:
+    """Refuse a row without one of its pictures; *where* it stands is said.
+
+    Raises:
+        DatasetError: names the column.
+    """
+    empty = next((column for column in columns if not cells.get(column, "").strip()), None)
+    if empty and len(columns) > 1:
+        raise DatasetError(f"{where}: the picture {empty!r} is missing. Give the row one, or leave it out.")
     if empty:
         raise DatasetError(f"{where}: the {empty} is empty.")
+
+
+def _row(cells: dict[str, str], columns: tuple[str, ...], where: str) -> Row:
+    refuse_empty(cells, columns, where)
+    refuse_empty(cells, ("label",), where)
     word = cells.get("split", "").strip().lower()
     if word and word not in WORDS:
         raise DatasetError(
             f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
         )
-    return Row(cells["path"], "", cells["label"], WORDS.get(word), cells.get("group") or None)
+    further = tuple((cells[column], "") for column in columns[1:])
+    return Row(cells[columns[0]], "", cells["label"], WORDS.get(word), cells.get("group") or None, further)
+
+
+def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    pairs = [(column, path) for row in rows for column, (path, _) in zip(columns, row.pictures)]
+    absent = [(column, path) for column, path in pairs if not _is_there(table.root, path)]
+    if not absent:
+        return
+    several = len(columns) > 1
+    names = [f"{path!r} (the picture {column!r} is missing)" if several else repr(path) for column, path in absent]
+    why = "" if "path" in columns else " Without 'path', every column but label, split and group names pictures."
+    raise DatasetError(
+        f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(names)}. "
+        f"Paths are relative to {table.root!r}.{why}"
+    )
+
+
+def _recalled(cells: dict[str, str], columns: tuple[str, ...]) -> Row:
+    (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
+    return Row(path, digest, cells["label"], cells["split"] or None, cells["group"] or None, tuple(further))

@@ -1,5 +1,7 @@
-"""What a run trains: the backbone above its cuts, and the head, as one set of layers that all phases share."""
+"""What a run trains: the backbones above its cuts, and the head, as one set of layers that all phases share."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -7,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import heads, lean, pretrained
-from topwork.cut import POOL, Cut, Place
+from topwork.cut import POOL, Cut, Place, Term
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
-from topwork.recipe import Backbone, Recipe
-from topwork.replay import replay
+from topwork.pictures import Fit
+from topwork.recipe import Backbone, Recipe, Views
+from topwork.replay import plain, replay
 from topwork.trunk import Trunk, keep_graph, kept_graph, resolve
 
 if TYPE_CHECKING:
@@ -21,46 +24,124 @@ if TYPE_CHECKING:
 Values = dict[str, list[np.ndarray]]
 """A network's weights: each layer's arrays by the layer's name."""
 
+Input = tuple[str | None, Fit]
+"""What one input of the whole model takes: a picture of the row, brought to a size."""
+
 
 @dataclass
+class Branch:
+    """One backbone on one picture of a row: terms of a cut that name the same of both share its layers.
+
+    Args:
+        backbone: its options.
+        picture: the column; ``None``: the first.
+        prefix: of its layers' names, which must differ between the branches of a run.
+        terms: which terms of the cut, by position.
+    """
+
+    backbone: Backbone
+    picture: str | None
+    prefix: str
+    terms: list[int]
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The backbone with its pretrained weights; built when first asked for."""
+        opened = open_backbone(self.backbone, pretrained.weights_file(self.backbone))
+        for operation in opened.operations if self.prefix else ():
+            operation.name = self.prefix + operation.name
+        return opened
+
+
 class Network:
     """The layers of one run.
 
     Args:
         head: from `topwork.heads.build`.
-        trunk: below the earliest cut of any phase; nothing there ever trains.
+        terms: of the run's cuts, whose places may differ from phase to phase.
+        trunks: below the earliest cut of any phase, one a term; nothing there ever trains.
     """
 
-    head: "keras.Model"
-    trunk: Trunk
+    def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
+        self.head, self.trunks = head, tuple(trunks)
+        self.branches = _branches(terms, trunks)
 
-    @cached_property
-    def opened(self) -> Opened:
-        """The backbone with its pretrained weights; built when first asked for."""
-        backbone = self.trunk.backbone
-        return open_backbone(backbone, pretrained.weights_file(backbone))
+    @property
+    def inputs(self) -> list[Input]:
+        """What the whole model takes: one input for each picture of a row, size and rule."""
+        return list(dict.fromkeys(self._input(branch) for branch in self.branches))
 
-    def above(self, below: Trunk) -> "keras.Model":
-        """The model that one phase trains: activations of *below* in, logits out."""
+    def above(self, below: Sequence[Trunk]) -> "keras.Model":
+        """The model that one phase trains: activations of *below*, a trunk a term, in; logits out."""
         import keras
 
-        inputs = [keras.Input(tensor.shape, dtype=tensor.dtype) for tensor in below.tensors]
-        at_end = below.frontier.tensors == ((below.end, 0),)
-        end = inputs[0] if at_end else above(self.opened, below.frontier, below.end, inputs)
-        return keras.Model(inputs if len(inputs) > 1 else inputs[0], self._ended(end), name="top")
+        inputs = [[keras.Input(tensor.shape, dtype=tensor.dtype) for tensor in one.tensors] for one in below]
+        ends: dict[int, Any] = {}
+        for branch in self.branches:
+            known = {t: x for i in branch.terms for t, x in zip(below[i].frontier.tensors, inputs[i])}
+            goals = [(below[i].end, 0) for i in branch.terms]
+            if all(goal in known for goal in goals):
+                ends |= zip(branch.terms, map(known.__getitem__, goals))
+            else:
+                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals]))
+        return keras.Model(_single([x for some in inputs for x in some]), self._ended(ends), name="top")
+
+    def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
+        """The same with the trunks inside: pixels in, one input a term, augmented afresh in every training step."""
+        import keras
+
+        from topwork.live import layers as augmentation
+
+        inputs = [keras.Input((*one.fit.size, 3), dtype="uint8") for one in below]
+        some = augmentation(views, seed, below[0].fit.resample)
+        augmented: dict[Input, Any] = {}
+        ends: dict[int, Any] = {}
+        for branch in self.branches:
+            start, place = inputs[branch.terms[0]], self._input(branch)
+            if place not in augmented:
+                augmented[place] = _through(some, start)
+            under = self._layers(branch, below, frozen=True)
+            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations know no mode
+
+            def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen) -> Any:
+                return plain(operation, args, {**kwargs, "training": False} if id(operation) in frozen else kwargs)
+
+            goals = [below[i].end for i in branch.terms]
+            ends |= zip(branch.terms, above(branch.opened, {(0, 0): augmented[place]}, goals, call))
+        return keras.Model(_single(inputs), self._ended(ends), name="top")
 
     def flat(self) -> "keras.Model":
-        """One flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out."""
+        """One flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
+
+        It has an input for each of `inputs`.
+        """
         import keras
 
-        pixels = self.opened.tensors[0][0]
-        logits = self._ended(self.opened.tensors[self.trunk.end][0])
-        return keras.Model(pixels, keras.layers.Softmax(name="probabilities")(logits), name="classifier")
+        pixels = self._pixels()
+        ends: dict[int, Any] = {}
+        for branch in self.branches:
+            goals = [self.trunks[i].end for i in branch.terms]
+            ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
+        probabilities = keras.layers.Softmax(name="probabilities")(_both(self._ended(ends)))
+        return keras.Model(_single(list(pixels.values())), probabilities, name="classifier")
+
+    def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
+        """Let train what is above *below*, the backbones' batch-norm only if *batch_norm* is ``"train"``."""
+        import keras
+
+        for branch in self.branches:
+            if "opened" not in vars(branch):
+                continue  # a head alone was trained so far
+            above_it = {id(layer) for layer in self._layers(branch, below)}
+            for layer in branch.opened.operations:
+                is_norm = isinstance(layer, keras.layers.BatchNormalization)
+                if isinstance(layer, keras.Layer):
+                    layer.trainable = id(layer) in above_it and (not is_norm or batch_norm == "train")
 
     def trained(self) -> list[Any]:
         """The layers that may differ from the pretrained ones: those above the earliest cut, and the head's."""
-        head = [layer for layer in self.head.layers if layer.weights]
-        return head if self.trunk.frontier.tensors == ((self.trunk.end, 0),) else self._backbone_layers() + head
+        found = [layer for branch in self.branches for layer in self._layers(branch, self.trunks)]
+        return found + [layer for layer in self.head.layers if layer.weights]
 
     def values(self) -> Values:
         """A copy of the weights of `trained`."""
@@ -71,23 +152,65 @@ class Network:
         for layer in self.trained():
             layer.set_weights(values[layer.name])
 
-    def _ended(self, end: Any) -> Any:
-        return replay(self.head, {id(self.head.inputs[0]): end})[id(self.head.outputs[0])]
+    def _pixels(self) -> dict[Input, Any]:
+        """The whole model's inputs; a single backbone keeps its own, and is not built again."""
+        import keras
 
-    def _backbone_layers(self) -> list[Any]:
-        below = self.trunk.frontier.below
-        needed = self.opened.graph.ancestors[self.trunk.end] & ~below
-        nodes = enumerate(zip(self.opened.graph.nodes, self.opened.operations))
-        return [layer for i, (node, layer) in nodes if needed >> i & 1 and node.parameters]
+        wanted = self.inputs
+        if len(self.branches) == 1:
+            return {wanted[0]: self.branches[0].opened.tensors[0][0]}
+        names = ["pixels"] if len(wanted) == 1 else [f"pixels_{number}" for number in range(1, len(wanted) + 1)]
+        return {key: keras.Input((*key[1].size, 3), dtype="uint8", name=n) for key, n in zip(wanted, names)}
+
+    def _input(self, branch: Branch) -> Input:
+        return branch.picture, self.trunks[branch.terms[0]].fit
+
+    def _ended(self, ends: dict[int, Any]) -> Any:
+        starts = {id(start): ends[i] for i, start in enumerate(self.head.inputs)}
+        return replay(self.head, starts)[id(self.head.outputs[0])]
+
+    def _layers(self, branch: Branch, below: Sequence[Trunk], frozen: bool = False) -> list[Any]:
+        """The layers with weights of a branch above *below*, or if *frozen* all operations below it."""
+        own = [below[i] for i in branch.terms]
+        if not frozen and all(one.frontier.tensors == ((one.end, 0),) for one in own):
+            return []
+        under = needed = 0
+        for one in own:
+            under, needed = under | one.frontier.below, needed | one.graph.ancestors[one.end]
+        wanted = under if frozen else needed & ~under
+        nodes = enumerate(zip(branch.opened.graph.nodes, branch.opened.operations))
+        return [layer for i, (node, layer) in nodes if wanted >> i & 1 and (frozen or node.parameters)]
 
 
-def freeze(model: "keras.Model", batch_norm: str) -> None:
-    """Let a phase's model train: its backbone's batch-norm if *batch_norm* is ``"train"``, the head's always."""
-    import keras
+def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
+    found: dict[tuple[str, str | None], Branch] = {}
+    names = {(term.backbone, term.picture) for term in terms}
+    for i, (term, one) in enumerate(zip(terms, trunks)):
+        words = [word for word in (term.backbone, term.picture) if word]
+        prefix = re.sub(r"\W", "_", "_".join(words)) + "_" if len(names) > 1 else ""
+        key = term.backbone, term.picture
+        found.setdefault(key, Branch(one.backbone, term.picture, prefix, [])).terms.append(i)
+    return list(found.values())
 
-    for layer in model.layers:
-        is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = not is_norm or batch_norm == "train" or layer.name.startswith("head_")
+
+def _through(some: Sequence[Any], x: Any) -> Any:
+    for layer in some:
+        x = layer(x)
+    return x
+
+
+def _both(logits: Any) -> Any:
+    """Two logits where there is one: softmax over (0, z) is the sigmoid of z."""
+    from keras import layers
+
+    if logits.shape[-1] > 1:
+        return logits
+    zero = layers.Rescaling(0.0, name="head_zero")(logits)
+    return layers.Concatenate(name="head_logits")([zero, logits])
+
+
+def _single(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else items
 
 
 def graph_of(backbone: Backbone) -> Graph:
@@ -100,13 +223,15 @@ def graph_of(backbone: Backbone) -> Graph:
     return graph
 
 
-def create(recipe: Recipe, below: Trunk, classes: int) -> Network:
+def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
     import keras
 
     keras.utils.set_random_seed(recipe.training.seed)
-    shape = below.graph.nodes[below.end].shapes[0]
-    return Network(heads.build(recipe.head, shape, classes, recipe.training.seed), below)
+    ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
+    outputs = 1 if recipe.training.loss == "binary" else classes
+    head = heads.build(recipe.head, ends, outputs, recipe.training.seed)
+    return Network(head, Cut.parse(recipe.phases[-1].cut).terms, trunks)
 
 
 def restore(folder: Folder) -> Network:
@@ -116,9 +241,9 @@ def restore(folder: Folder) -> Network:
         RunError: the run has not finished.
     """
     values, recipe = folder.weights(), folder.recipe
-    term = Cut.parse(recipe.phases[-1].cut).only
-    backbone = recipe.backbones[term.backbone]
-    network = create(recipe, resolve(term, backbone, graph_of(backbone)), len(folder.data().classes))
+    used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
+    trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
+    network = create(recipe, trunks, len(folder.data().classes))
     network.load(values)
     return network
 

@@ -1,15 +1,40 @@
-"""Activations as a training phase reads them: rows of the store in any order, with their labels."""
+"""Activations as a training phase reads them: rows in any order, any of their views, with their labels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from topwork.dataset import Row
-from topwork.store import Store, key
+from topwork.store import Store
 
 IN_MEMORY = 1_000_000_000
-"""Up to so many bytes, a part's activations are read once and kept; above, each batch is read from the store."""
+"""Up to so many bytes, the activations of one store are read once and kept; above, each batch is read from it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one term of a cut gives of a part: the store, and the key of each row's views, ``[views, rows]``."""
+
+    store: Store
+    keys: Sequence[bytes]
+    kept: tuple[np.ndarray, ...] | None = None
+
+    @classmethod
+    def of(cls, store: Store, keys: Sequence[bytes]) -> "Source":
+        """Read into memory where there is little enough."""
+        dtypes = zip(store.tensors, store.stored or ())
+        size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
+        return cls(store, keys, tuple(store.read(keys)) if keys and size <= IN_MEMORY else None)
+
+    def take(self, places: np.ndarray) -> list[np.ndarray]:
+        """One array a tensor: float32 ``[len(places), *shape]`` (pixels: uint8)."""
+        found = [a[places] for a in self.kept] if self.kept else self.store.read([self.keys[i] for i in places])
+        return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
+
+    def only(self, places: np.ndarray) -> "Source":
+        """Some of it."""
+        kept = tuple(a[places] for a in self.kept) if self.kept else None
+        return replace(self, keys=[self.keys[i] for i in places], kept=kept)
 
 
 @dataclass(frozen=True)
@@ -17,40 +42,30 @@ class Part:
     """The activations and labels of one part of a dataset.
 
     Args:
-        store: where the activations are.
-        keys: one a row.
+        sources: one a term of the cut.
         labels: int ``[rows]``, positions in the classes.
+        contents: SHA-256 of each row's content, in hex.
+        views: how many views of each row there are.
     """
 
-    store: Store
-    keys: Sequence[bytes]
+    sources: tuple[Source, ...]
     labels: np.ndarray
-    kept: tuple[np.ndarray, ...] | None = None
-
-    @classmethod
-    def of(cls, store: Store, rows: Sequence[Row], classes: Sequence[str]) -> "Part":
-        """Rows of a dataset; they are read into memory where they are few enough."""
-        keys = [key(row.digest) for row in rows]
-        where = {label: i for i, label in enumerate(classes)}
-        labels = np.array([where[row.label] for row in rows], np.int64)
-        size = sum(
-            np.dtype(d).itemsize * int(np.prod(t.shape)) for t, d in zip(store.tensors, store.stored or ())
-        ) * len(rows)
-        return cls(store, keys, labels, tuple(store.read(keys)) if rows and size <= IN_MEMORY else None)
+    contents: Sequence[str]
+    views: int = 1
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.labels)
 
-    def take(self, rows: np.ndarray) -> list[np.ndarray]:
-        """The activations of some rows, one array a tensor: float32 ``[len(rows), *shape]`` (pixels: uint8)."""
-        found = [a[rows] for a in self.kept] if self.kept else self.store.read([self.keys[i] for i in rows])
-        return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
+    def take(self, rows: np.ndarray, views: np.ndarray | int = 0) -> list[np.ndarray]:
+        """The activations of some rows, of one view each: an array a tensor, term by term."""
+        places = views * len(self) + rows
+        return [array for source in self.sources for array in source.take(places)]
 
     def sample(self, count: int, seed: int) -> "Part":
-        """A seeded sample of at most *count* rows."""
+        """A seeded sample of at most *count* rows, of which the first view alone is kept."""
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
-        kept = tuple(a[rows] for a in self.kept) if self.kept else None
-        return Part(self.store, [self.keys[i] for i in rows], self.labels[rows], kept)
+        sources = tuple(source.only(rows) for source in self.sources)
+        return Part(sources, self.labels[rows], [self.contents[i] for i in rows])
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """All row numbers in order, *size* at a time."""

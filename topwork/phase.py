@@ -1,14 +1,19 @@
 """One phase: the part above a cut trains on activations, and ends with its best weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import numpy as np
 
-from topwork.callbacks import Keeper, Shown
-from topwork.errors import RecipeError, nearest
+from topwork import backend, precision
+from topwork.callbacks import Keeper, Plateau, Saver, Shown
+from topwork.checkpoints import Checkpoints, State
+from topwork.errors import RunError
 from topwork.feed import Feed
-from topwork.network import Network, freeze
+from topwork.network import Network
+from topwork.optimizers import optimizer
 from topwork.part import Part
 from topwork.recipe import Phase, Recipe
 from topwork.talk import duration, say
@@ -18,64 +23,132 @@ SAMPLE = 1000
 """Training pictures scored in inference mode after each epoch, at most; no more than the validation part has."""
 
 
+@dataclass(frozen=True)
+class Journey:
+    """What the phases of one run share.
+
+    Args:
+        recipe: the run's.
+        network: its layers.
+        classes: how many there are.
+        note: takes each line of the journal.
+        checkpoints: where the run's state is kept.
+        callbacks: the user's own.
+        about: what every checkpoint says beside its own.
+    """
+
+    recipe: Recipe
+    network: Network
+    classes: int
+    note: Callable[[dict[str, Any]], None]
+    checkpoints: Checkpoints
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
 def run_phase(
-    network: Network,
-    below: Trunk,
-    parts: dict[str, Part],
-    recipe: Recipe,
-    number: int,
-    note: Callable[[dict[str, Any]], None],
-    callbacks: Sequence[keras.callbacks.Callback],
+    journey: Journey, number: int, below: Sequence[Trunk], parts: dict[str, Part], state: State | None = None
 ) -> Keeper:
     """Train one phase; the network then holds the weights of its best epoch, of epoch 0 if none was better.
 
     Args:
-        network: the run's layers.
-        below: the trunk of this phase's cut.
-        parts: ``"train"`` and ``"val"`` (which may be empty) of the activations at that cut.
-        recipe: the run's recipe; number: which of its phases, from 1.
-        note: takes each line of the journal.
-        callbacks: the user's own.
+        journey: the run.
+        number: which of its phases, from 1.
+        below: the trunks of this phase's cut, one a term.
+        parts: ``"train"`` and ``"val"`` (which may be empty) of the activations there.
+        state: of this phase, to go on from.
     """
-    phase = recipe.phases[number - 1]
-    model = network.above(below)
-    freeze(model, phase.batch_norm)
-    feed = Feed(parts["train"], phase.batch, phase.epochs, (recipe.training.seed, number))
-    model.compile(
-        optimizer=optimizer(phase),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=_steps(model, feed.steps),
-        jit_compile=False,
-    )
-    keeper = Keeper(_scored(parts), network.values, note, {"phase": number, "cut": phase.cut}, phase.patience)
-    keeper.set_model(model)
-    keeper.begin()
-    with Shown(number, phase) as shown:
-        every = [keeper, *callbacks, shown]
-        model.fit(feed, epochs=phase.epochs, steps_per_epoch=feed.steps, verbose=0, callbacks=every, shuffle=False)
-    network.load(keeper.best)
+    recipe, phase = journey.recipe, journey.recipe.phases[number - 1]
+    begun = state.about["epoch"] if state else 0
+    feed = Feed(parts["train"], journey.classes, phase.batch, (begun, phase.epochs), number, recipe.training)
+    model = _model(journey, number, below)
+    chosen = state.about["precision"] if state else precision.choose(model, phase, below, parts["train"], feed)
+    with precision.applied(model, chosen):
+        model.compile(
+            optimizer=optimizer(phase, feed.steps),
+            loss=_loss(recipe),
+            steps_per_execution=steps_a_call(model, feed.steps),
+            jit_compile=backend.compiles(),
+        )
+        about = {"phase": number, "cut": phase.cut, "precision": chosen}
+        keeper = Keeper(_scored(parts), journey.network.values, journey.note, about, phase.patience)
+        keeper.set_model(model)
+        plateau = [Plateau(phase, keeper)] if phase.schedule == "plateau" else []
+        if state:
+            _restore(model, keeper, plateau, state)
+        else:
+            keeper.begin()
+        if not (state.about["over"] if state else keeper.is_over):
+            _fit(journey, model, feed, keeper, plateau, phase, number)
+    journey.network.load(keeper.best)
     _tell(keeper, phase, number)
     return keeper
 
 
-def optimizer(phase: Phase) -> keras.optimizers.Optimizer:
-    """Keras' optimizer of that name, with the phase's rate and momentum.
+def _model(journey: Journey, number: int, below: Sequence[Trunk]) -> keras.Model:
+    views, network = journey.recipe.views, journey.network
+    live = views.mode == "live" and views.count > 1
+    model = network.live(below, views, journey.recipe.training.seed) if live else network.above(below)
+    network.freeze(below, journey.recipe.phases[number - 1].batch_norm)
+    return model
 
-    Raises:
-        RecipeError: Keras has none of that name, or it knows no momentum.
-    """
-    known = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
-    if phase.optimizer.lower() not in known or phase.optimizer.lower() == "optimizer":
-        names = sorted(known.keys() - {"optimizer", "lossscaleoptimizer"})
-        hint = nearest(phase.optimizer.lower(), names) or "."
-        raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.")
-    options = {"momentum": phase.momentum} if phase.momentum else {}
-    try:
-        return known[phase.optimizer.lower()](learning_rate=phase.rate, **options)
-    except (TypeError, ValueError):
-        raise RecipeError(
-            f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out."
-        ) from None
+
+def _fit(
+    journey: Journey,
+    model: keras.Model,
+    feed: Feed,
+    keeper: Keeper,
+    plateau: list[Plateau],
+    phase: Phase,
+    number: int,
+) -> None:
+    def save(last: bool) -> None:
+        if last or journey.checkpoints.due:
+            state = _state(model, keeper, plateau, last)
+            journey.checkpoints.write(replace(state, about={**journey.about, **state.about}))
+
+    with Shown(number, phase) as shown:
+        every = [keeper, *plateau, *journey.callbacks, shown, Saver(save, phase.epochs)]
+        model.fit(
+            feed,
+            initial_epoch=keeper.epochs,
+            epochs=phase.epochs,
+            steps_per_epoch=feed.steps,
+            verbose=0,
+            callbacks=every,
+            shuffle=False,
+        )
+
+
+def _state(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], last: bool) -> State:
+    arrays = {f"model/{i}": np.asarray(v) for i, v in enumerate(model.variables)}
+    arrays |= {f"optimizer/{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+    arrays |= {f"best/{layer}/{i}": a for layer, some in keeper.best.items() for i, a in enumerate(some)}
+    waits = [one.waits for one in plateau]
+    return State({**keeper.about, "waits": waits, "over": last}, arrays)
+
+
+def _restore(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], state: State) -> None:
+    model.optimizer.build(model.trainable_variables)
+    for name, variables in (("model/", model.variables), ("optimizer/", model.optimizer.variables)):
+        kept = list(state.part(name).values())
+        if [array.shape for array in kept] != [tuple(variable.shape) for variable in variables]:
+            raise RunError("the checkpoint does not fit the network: its recipe, head or backbone was changed.")
+        for variable, array in zip(variables, kept):
+            variable.assign(array)
+    best: dict[str, list[np.ndarray]] = {}
+    for key, array in state.part("best/").items():
+        best.setdefault(key.rsplit("/", 1)[0], []).append(array)
+    keeper.restore(state.about, best)
+    for one, waits in zip(plateau, state.about["waits"]):
+        one.waits = waits
+
+
+def _loss(recipe: Recipe) -> keras.losses.Loss:
+    smoothing = recipe.training.label_smoothing
+    if recipe.training.loss == "binary":
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
 
 
 def _scored(parts: dict[str, Part]) -> dict[str, Part]:
@@ -84,9 +157,9 @@ def _scored(parts: dict[str, Part]) -> dict[str, Part]:
     return scored | {"val": parts["val"]} if len(parts["val"]) else scored
 
 
-def _steps(model: keras.Model, steps: int) -> int:
-    """Steps a call into the backend: several where a step is so small that the call counts; they fill the epoch."""
-    small = model.count_params() < 5_000_000 and len(model.layers) < 12
+def steps_a_call(model: keras.Model, steps: int) -> int:
+    """Steps a call into TensorFlow: several where a step is so small that the call counts; they fill the epoch."""
+    small = backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1
 
 

@@ -50,10 +50,11 @@ def on_disk(backbone: Backbone) -> Backbone:
     if isinstance(backbone.model, str | Path):
         return replace(backbone, model=str(Path(backbone.model).absolute()))
     side = backbone.model.inputs[0].shape[1]
-    return replace(backbone, model=str(_saved(backbone.model)), size=backbone.size or side)
+    return replace(backbone, model=str(saved(backbone.model)), size=backbone.size or side)
 
 
-def _saved(model: Any) -> Path:
+def saved(model: Any) -> Path:
+    """A model of your own as a file below topwork's home, named by its content."""
     content = sha256(model.to_json().encode())
     for values in model.get_weights():
         content.update(values.tobytes())

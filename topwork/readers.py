@@ -1,8 +1,15 @@
-"""Readers: a folder, a CSV or TSV file, or arrays become a dataset, and what cannot be used is left out by name.
+"""Readers: whatever holds pictures and labels becomes a dataset, and what cannot be used is left out by name.
 
-A folder holds one folder for each class, with pictures in it or anywhere below; or it holds ``train/``, ``val/`` and
-``test/``, which hold such folders. A listing has a header with the columns ``path`` and ``label`` and, where wanted,
-``split`` and ``group``; its paths are relative to its own folder.
+folder                 one folder for each class, with pictures in it or anywhere below; or ``train/``, ``val/`` and
+                       ``test/``, which hold such folders (`topwork.tree`)
+folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not (`topwork.idx`)
+.csv, .tsv             a header with ``path`` and ``label`` and, where wanted, ``split`` and ``group``; or several
+                       columns of pictures and ``label``; relative to the file's folder (`topwork.listing`)
+.parquet               the same columns; needs pyarrow (`topwork.frames`)
+.npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (`topwork.arrays`)
+pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
+(X, y)                 uint8 pictures and their labels
+tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one or in batches; read through once
 """
 
 import csv
@@ -14,23 +21,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from topwork import pictures, splits
+from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, PictureError
-from topwork.listing import delimiter, read_listing
+from topwork.frames import read_frame, read_parquet
+from topwork.idx import holds_idx, read_idx
+from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.splits import some
 from topwork.tree import is_picture, read_folder, visible
 
 T = TypeVar("T")
-Data = str | os.PathLike[str] | tuple[Any, Any]
 
-COLUMNS = ("path", "sha256", "label", "split", "group", "reason")
+FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
+"""The files that can be read, by the ends of their names."""
 
 
 def read(
-    data: Data,
+    data: Any,
     *,
     split: Sequence[float] = (0.8, 0.1, 0.1),
     draw: str = "hash",
@@ -41,8 +49,8 @@ def read(
     """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
 
     Args:
-        data: a folder, a CSV or TSV file, or arrays ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``,
-            *y* whole numbers or strings ``[n]``.
+        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as this module's head lists them; or arrays
+            ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``, *y* whole numbers or strings ``[n]``.
         split: shares of train, val and test, for rows whose part is not given; see `topwork.splits.draw`.
         draw: ``"hash"``, ``"stratified"`` or ``"last"``.
         seed: of the draw.
@@ -50,13 +58,15 @@ def read(
         decode: decode every picture, so that the broken ones are found now; else only empty files and HEIC are.
 
     Returns:
-        The dataset. The rows of a folder are sorted by path, those of listings and arrays keep their order.
+        The dataset. The rows of a folder are sorted by path, those of tables and arrays keep their order.
 
     Raises:
-        DatasetError: nothing to read, one class alone, labels that look alike, a listing that is wrong.
+        DatasetError: nothing to read, one class alone, labels that look alike, a table or an array that is wrong.
+        MissingExtra: a Parquet file, and pyarrow is not installed.
         RecipeError: *split* or *draw* are none.
 
     Example:
+        >>> import numpy as np
         >>> pixels = np.arange(400, dtype=np.uint8).reshape(100, 2, 2)
         >>> data = read((pixels, ["cat", "dog"] * 50), draw="stratified")
         >>> data.classes, len(data.part("test"))
@@ -97,86 +107,72 @@ def walk(folder: str | os.PathLike[str]) -> list[str]:
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     """Write rows, then the pictures left out, as a listing that `read` takes again.
 
-    The columns are path (relative to ``dataset.root``), sha256, label, split, group, and the reason where a picture is
-    left out; between them stand commas, or tabs where *path* ends in ``.tsv``.
+    The columns are path (relative to ``dataset.root``; or those of several pictures), sha256 (of several pictures
+    all, with blanks between), label, split, group, and the reason where a row is left out; between them stand
+    commas, or tabs where *path* ends in ``.tsv``.
 
     Raises:
         OSError: the file cannot be written.
     """
     with Path(path).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter=delimiter(path))
-        table.writerow(COLUMNS)
-        table.writerows((row.path, row.digest, row.label, row.split, row.group, None) for row in dataset.rows)
-        table.writerows((out.path, None, None, None, None, out.reason) for out in dataset.left_out)
+        table.writerow((*dataset.columns, *ABOUT))
+        table.writerows(_line(row) for row in dataset.rows)
+        blanks = [None] * (len(dataset.columns) + len(ABOUT) - 2)
+        table.writerows((out.path, *blanks, out.reason) for out in dataset.left_out)
 
 
-def _found(data: Data) -> Dataset:
+def _line(row: Row) -> tuple[str | None, ...]:
+    paths, digests = zip(*row.pictures)
+    return *paths, " ".join(digests), row.label, row.split, row.group, None
+
+
+def _found(data: Any) -> Dataset:
     """The rows as they are listed; digests of files are still empty."""
+    if _is(data, "pandas", "DataFrame"):
+        return read_frame(data)
+    if _is(data, "tensorflow", "DatasetV2"):
+        return read_stream(data)
     if isinstance(data, tuple | list) and len(data) == 2:
-        return _arrays(*data)
+        return joined([Block(*data)])
     if not isinstance(data, str | os.PathLike):
         raise DatasetError(
-            f"cannot read {type(data).__name__}: expected a folder, a CSV or TSV file, or arrays (X, y)."
+            f"cannot read {type(data).__name__}: expected a folder, a file, arrays (X, y), a pandas DataFrame "
+            "or a tf.data.Dataset."
         )
-    path = Path(data).resolve()
-    if path.is_dir():
-        return read_folder(str(path))
-    if not path.is_file():
-        raise DatasetError(f"no file or folder {str(path)!r}: expected a folder of pictures, or a CSV or TSV file.")
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        raise DatasetError(f"cannot read {str(path)!r}: expected a folder, or a file whose name ends in .csv or .tsv.")
-    return read_listing(str(path))
+    path = str(Path(data).resolve())
+    if os.path.isdir(path):
+        return read_idx(path) if holds_idx(path) else read_folder(path)
+    ends = ", ".join(FILES)
+    if not os.path.isfile(path):
+        raise DatasetError(f"no file or folder {path!r}: expected a folder of pictures, or a file ({ends}).")
+    reader = FILES.get(Path(path).suffix.lower())
+    if not reader:
+        raise DatasetError(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {ends}.")
+    return reader(path)
 
 
-def _arrays(x: Any, y: Any) -> Dataset:
-    pixels, labels = _array(x, "X"), _array(y, "y")
-    _refuse_pixels(pixels)
-    if labels.shape == (len(pixels), 1):
-        labels = labels[:, 0]
-    if labels.shape != (len(pixels),):
-        given, expected = list(labels.shape), [len(pixels)]
-        raise DatasetError(f"y has the shape {given}: expected {expected}, a label for each picture of X.")
-    names = [str(label) for label in labels.tolist()]
-    if not all(isinstance(label, int | str) for label in labels.tolist()):
-        raise DatasetError(f"y is {labels.dtype}: expected whole numbers or strings.")
-    empty = next((i for i, name in enumerate(names) if not name.strip()), None)
-    if empty is not None:
-        raise DatasetError(f"y[{empty}] is empty: expected a label.")
-    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), name) for i, name in enumerate(names))
-    return Dataset("", tuple(rows), pixels=pixels)
-
-
-def _array(values: Any, name: str) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise DatasetError(f"{name} is no array: expected items that all have one shape.") from None
-
-
-def _refuse_pixels(pixels: np.ndarray) -> None:
-    if pixels.dtype != np.uint8:
-        unit = "(X * 255).round().astype('uint8') if they go from 0 to 1"
-        way = unit if pixels.dtype.kind == "f" else "X.astype('uint8') if they fit"
-        raise DatasetError(f"X is {pixels.dtype}: expected uint8, values from 0 to 255. Convert them: {way}.")
-    if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,), (4,)) or np.prod(pixels.shape[1:3]) < 2:
-        raise DatasetError(
-            f"X has the shape {list(pixels.shape)}: expected [n, height, width] or [n, height, width, channels], "
-            "with 1, 3 or 4 channels and 2 pixels at least."
-        )
+def _is(data: Any, package: str, name: str) -> bool:
+    """Whether the type of *data* is, or is made of, one of a package that need not be installed."""
+    return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
 
 
 def _digested(dataset: Dataset, decode: bool) -> Dataset:
     """The rows with their digests, less those whose files cannot be read."""
 
     def look(row: Row) -> Row | LeftOut:
-        path = Path(dataset.root, row.path)
+        digests: list[str] = []
         try:
-            looked = replace(row, digest=pictures.digest(path))
-            if decode:
-                pictures.decode(path, _SMALL)
+            for name, _ in row.pictures:
+                path = Path(dataset.root, name)
+                found = pictures.digest(path)
+                if decode:
+                    pictures.decode(path, _SMALL)
+                digests.append(found)
         except PictureError as error:
-            return LeftOut(row.path, str(error))
-        return looked
+            return dataset.gone(row, len(digests), str(error))
+        further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
+        return replace(row, digest=digests[0], further=further)
 
     return _sorted_out(dataset, _each(look, dataset.rows))
 
@@ -194,21 +190,25 @@ def _each(function: Callable[[Row], T], rows: Sequence[Row], block: int = 16) ->
 
 
 def _consistent(dataset: Dataset) -> Dataset:
-    """The dataset less the pictures that stand under two labels."""
+    """The dataset less the pictures that stand under two labels (of several pictures a row, all of them together)."""
+    contents = [row.content for row in dataset.rows]
     first: dict[str, Row] = {}
-    torn = {row.digest for row in dataset.rows if first.setdefault(row.digest, row).label != row.label}
+    torn = {
+        content for content, row in zip(contents, dataset.rows) if first.setdefault(content, row).label != row.label
+    }
     rows_of: dict[str, list[Row]] = defaultdict(list)
-    for row in dataset.rows:
-        if row.digest in torn:
-            rows_of[row.digest].append(row)
-    clash = [_clash(row, rows_of[row.digest]) if row.digest in torn else row for row in dataset.rows]
+    for content, row in zip(contents, dataset.rows):
+        if content in torn:
+            rows_of[content].append(row)
+    clash = [_clash(row, rows_of[key]) if key in torn else row for key, row in zip(contents, dataset.rows)]
     return _sorted_out(dataset, clash)
 
 
 def _clash(row: Row, equals: list[Row]) -> LeftOut:
     labels = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
     other = next(equal.path for equal in equals if equal.label != row.label)
-    return LeftOut(row.path, f"the same picture stands under {labels}, as {other!r}")
+    same = "pictures stand" if row.further else "picture stands"
+    return LeftOut(row.path, f"the same {same} under {labels}, as {other!r}")
 
 
 def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:

@@ -25,7 +25,14 @@ Pooling = Literal["avg", "max", "flatten"]
 BatchNorm = Literal["frozen", "train"]
 Runtime = Literal["auto", "openvino", "keras"]
 Precision = Literal["auto", "float32", "bfloat16"]
+TopPrecision = Literal["auto", "float32", "bfloat16", "float16"]
+Loss = Literal["categorical", "binary"]
+Balance = Literal["none", "balanced"]
+Schedule = Literal["constant", "cosine", "plateau"]
 Kind = Literal["linear", "mlp"]
+Mode = Literal["stored", "live"]
+Flip = Literal["none", "horizontal", "vertical", "both"]
+Fill = Literal["nearest", "reflect", "constant"]
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,45 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Views:
+    """Augmentation: how many views of each training picture there are, and what they vary.
+
+    Args:
+        count: views of a picture, the picture itself (view 0) counted; 1: no augmentation.
+        mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is in the model, and every
+            epoch draws afresh.
+        rotation, shear: up to so many degrees either way.
+        shift: up to such a share of the side, in each direction; zoom: the sides seen are longer or shorter by up to
+            such a share.
+        flip: mirrored half of the time, left to right, top to bottom, or both.
+        brightness: up to such a share of white added or taken; contrast: up to such a share more or less.
+        fill: what appears beyond the border: its nearest pixel, its mirror image, or black.
+    """
+
+    count: int = 1
+    mode: Mode = "stored"
+    rotation: float = 10.0
+    shift: float = 0.1
+    shear: float = 0.0
+    zoom: float = 0.1
+    flip: Flip = "horizontal"
+    brightness: float = 0.0
+    contrast: float = 0.0
+    fill: Fill = "nearest"
+
+
+NO_VIEWS = Views()
+"""The picture itself, alone."""
+
+
+@dataclass(frozen=True)
 class Head:
     """The new layers that end in the classes.
 
     ``"linear"``: BatchNorm, Dropout, Dense, Softmax; ``"mlp"``: before that, for each of *units*, a Dense with
-    *activation*. *pooling* applies where the backbone ends in a map.
+    *activation*. *pooling* applies where the backbone ends in a map. Several ends are pooled and joined first.
+    *file*: a ``.keras`` file with your own layers in place of all that (in Python: the ``keras.Model``); it takes what
+    the backbones end in, and ends in logits.
     """
 
     kind: Kind = "linear"
@@ -78,14 +119,31 @@ class Head:
     batch_norm: bool = True
     units: tuple[int, ...] = (256,)
     activation: str = "relu"
+    initializer: str = "glorot_uniform"
+    file: str | None = None
 
 
 @dataclass(frozen=True)
 class Training:
-    """What all phases share: the seed of values and order; whether to hold out validation if none is."""
+    """What all phases share.
+
+    Args:
+        seed: of initial values and order.
+        hold_out: whether to hold out validation where the data have none.
+        loss: cross-entropy over all classes, or for two classes over one logit.
+        label_smoothing: the share of each label that is spread over all classes.
+        class_weight: ``"balanced"``: each class weighs as much as the others, however many pictures it has.
+        sampling: ``"balanced"``: an epoch shows each class as often as the others, as many pictures as before in all.
+        drop_last: leave out an epoch's last batch where it is short.
+    """
 
     seed: int = 0
     hold_out: bool = True
+    loss: Loss = "categorical"
+    label_smoothing: float = 0.0
+    class_weight: Balance = "none"
+    sampling: Balance = "none"
+    drop_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,9 +155,16 @@ class Phase:
         epochs: passes over the training part at most.
         rate: learning rate.
         optimizer: the name of a Keras optimizer; momentum: for those that have one.
+        schedule: how the rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step; ``"plateau"``: a
+            tenth of it after half the patience without a better validation loss.
+        warmup: epochs in which the rate rises from 0.
+        clip_norm: the largest norm of all gradients together; 0: any.
+        weight_decay: the optimizer's own; 0: none.
         batch: rows a step.
         patience: epochs without a better validation loss before the phase stops; 0: never.
         batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
+        precision: of the part that trains; ``"auto"``: mixed bfloat16 where the processor has it and a short
+            measurement says that it is faster (on a GPU mixed float16).
     """
 
     cut: str
@@ -110,6 +175,11 @@ class Phase:
     batch: int = 32
     patience: int = 10
     batch_norm: BatchNorm = "frozen"
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    clip_norm: float = 0.0
+    weight_decay: float = 0.0
+    precision: TopPrecision = "auto"
 
 
 @dataclass(frozen=True)
@@ -124,6 +194,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     data: Data = Data()
     backbones: Mapping[str, Backbone] = field(default_factory=dict)
+    views: Views = Views()
     head: Head = Head()
     training: Training = Training()
 
@@ -144,7 +215,7 @@ class Recipe:
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
         """Read what TOML gives; unknown keys and wrong values are errors that name them."""
-        _refuse_unknown(table, ("data", "backbones", "head", "training", "phase"), "recipe")
+        _refuse_unknown(table, (*_PARTS, "backbones", "phase"), "recipe")
         named = _expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
         rows = _expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
         backbones = {name: _read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
@@ -159,7 +230,8 @@ class Recipe:
             name: {k: v for k, v in row.items() if k != "name" and v is not None}
             for name, row in table["backbones"].items()
         }
-        return {key: table[key] for key in _PARTS} | {"backbones": backbones, "phase": list(table["phases"])}
+        parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS}
+        return parts | {"backbones": backbones, "phase": list(table["phases"])}
 
     def dumps(self) -> str:
         """The recipe as TOML."""
@@ -188,10 +260,10 @@ class Recipe:
             )
         self._check_ranges()
         terms = [term for phase in self.phases for term in Cut.parse(phase.cut).terms]
-        first = {str(replace(term, place=0)) for term in terms}
-        if len(first) > 1 and all("+" not in phase.cut for phase in self.phases):
+        ends = {tuple(replace(term, place=0) for term in Cut.parse(phase.cut).terms) for phase in self.phases}
+        if len(ends) > 1:
             raise RecipeError(
-                "all phases of a run share one backbone and one end, and these do not: "
+                "all phases of a run share the same backbones and ends, and these do not: "
                 + ", ".join(repr(phase.cut) for phase in self.phases)
                 + "."
             )
@@ -200,7 +272,7 @@ class Recipe:
         return replace(self, backbones=names)
 
     def _check_ranges(self) -> None:
-        parts = {"data": self.data, "head": self.head, "training": self.training}
+        parts = {name: getattr(self, name) for name in _PARTS}
         parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
         parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
         for where, part in parts.items():
@@ -208,9 +280,9 @@ class Recipe:
                 _check_range(getattr(part, key, None), low, high, f"{where}.{key}")
 
 
-_PARTS = {"data": Data, "head": Head, "training": Training}
+_PARTS = {"data": Data, "views": Views, "head": Head, "training": Training}
 
-_RANGES: dict[str, tuple[int, float]] = {
+_RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "size": (1, inf),
     "dropout": (0, 1),
@@ -220,11 +292,22 @@ _RANGES: dict[str, tuple[int, float]] = {
     "momentum": (0, 1),
     "batch": (1, inf),
     "patience": (0, inf),
+    "warmup": (0, inf),
+    "clip_norm": (0, inf),
+    "weight_decay": (0, inf),
+    "label_smoothing": (0, 1),
+    "count": (1, 100),
+    "rotation": (0, 180),
+    "shift": (0, 1),
+    "shear": (0, 45),
+    "zoom": (0, 0.9),
+    "brightness": (0, 1),
+    "contrast": (0, 1),
 }
 """The least and the greatest value of each key that has them, wherever it stands."""
 
 
-def _check_range(value: Any, low: int, high: float, where: str) -> None:
+def _check_range(value: Any, low: float, high: float, where: str) -> None:
     for single in value if isinstance(value, tuple) else (value,):
         if single is not None and not low <= single <= high:
             expected = f"at least {low}" if high == inf else f"between {low} and {high}"

@@ -1,8 +1,10 @@
 """A run: the folder of one training, and what can be done with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from topwork.course import resume
 from topwork.dataset import Dataset
 from topwork.evaluate import evaluate
 from topwork.export import export
@@ -61,8 +63,39 @@ class Run:
         """The run's pictures with their splits (for arrays: without pixels)."""
         return self.folder.data()
 
+    def resume(
+        self,
+        data: "str | Path | tuple | Dataset | None" = None,
+        *,
+        callbacks: "Sequence[keras.callbacks.Callback]" = (),
+        other_versions: bool = False,
+        jobs: int | None = None,
+    ) -> "Run":
+        """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
+
+        That holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run is left
+        as it is.
+
+        Args:
+            data: for a run on arrays, these once more; they are checked by digest.
+            callbacks: your own once more; their state is not covered.
+            other_versions: go on although packages have other versions than when the run began; bits may differ.
+            jobs: processors to use.
+
+        Returns:
+            The run itself, finished.
+
+        Raises:
+            RunError: versions, pictures, weights or activations are not those of its beginning.
+        """
+        resume(self.folder, data, callbacks, other_versions, jobs)
+        return self
+
     def model(self) -> "keras.Model":
-        """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out."""
+        """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out.
+
+        A run on several pictures a row, or on backbones of several sizes, has an input for each.
+        """
         return restore(self.folder).flat()
 
     def evaluate(self, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:

@@ -5,13 +5,22 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, TextIO
 
 from topwork.backbones import TABLE
-from topwork.dataset import PARTS, Dataset
+from topwork.dataset import PARTS, Dataset, Row
 from topwork.extract import Wanted, failures
 from topwork.predict import Guess
 from topwork.talk import counted, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from topwork.pictures import Fit
+
+ROWS_OF_VIEWS = 6
+"""How many pictures a preview shows with their views."""
 
 
 def table(data: Dataset) -> None:
@@ -32,18 +41,47 @@ def as_json(data: Dataset) -> dict[str, Any]:
     return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
 
 
-def preview(data: Dataset, path: Path, count: int = 24) -> None:
-    """A grid of the first pictures of each class in turn, with their labels and parts."""
+def preview(data: Dataset, path: Path, views: int = 1, count: int = 24) -> None:
+    """A grid of the first *count* pictures of each class in turn, with their labels and parts."""
+    from topwork import plots
+    from topwork.pictures import Fit
+
+    if views > 1:
+        return _preview_views(data, path, views)
+    rows = _in_turn(data, data.rows)[:count]
+    pictures = [_picture(data, row, Fit((160, 160), "pad")) for row in rows]
+    plots.grid(pictures, [f"{row.label} ({row.split})" for row in rows], path)
+
+
+def _picture(data: Dataset, row: Row, fit: "Fit") -> "np.ndarray":
+    from topwork.pictures import decode, fit_array
+
+    if data.pixels is None:
+        return decode(Path(data.root, row.path), fit)
+    return fit_array(data.pixels[int(row.path[2:-1])], fit)
+
+
+def _preview_views(data: Dataset, path: Path, views: int) -> None:
+    """A row for each of a few training pictures: its views, squashed as a network takes them."""
+    from topwork import plots
+    from topwork.pictures import Fit
+    from topwork.recipe import Views
+    from topwork.views import view
+
+    pictures, titles = [], []
+    for row in _in_turn(data, data.part("train") or data.rows)[:ROWS_OF_VIEWS]:
+        pixels = _picture(data, row, Fit((160, 160)))
+        pictures += [view(pixels, Views(), number, row.digest) for number in range(views)]
+        titles += [f"{row.label} ({row.split})\nview 0: the picture", *(f"view {n}" for n in range(1, views))]
+    plots.grid(pictures, titles, path, columns=views)
+
+
+def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
+    """The first of each class, then the second of each, and so on."""
     from itertools import zip_longest
 
-    from topwork import plots
-    from topwork.pictures import Fit, decode
-
-    by_class = [[row for row in data.rows if row.label == label] for label in data.classes]
-    rows = [row for turn in zip_longest(*by_class) for row in turn if row][:count]
-    fit = Fit((160, 160), "pad")
-    pictures = [decode(Path(data.root, row.path), fit) for row in rows]
-    plots.grid(pictures, [f"{row.label} ({row.split})" for row in rows], path)
+    by_class = [[row for row in rows if row.label == label] for label in data.classes]
+    return [row for turn in zip_longest(*by_class) for row in turn if row]
 
 
 def filled(data: Dataset, wanted: Wanted, json_wanted: bool) -> None:
@@ -67,7 +105,7 @@ def scores(found: dict[str, Any]) -> None:
     """The scores of an evaluation."""
     if found["sample"]:
         print(f"A seeded sample of {found['sample']:,} pictures was measured.")
-    rates = {"accuracy": found["accuracy"], "loss": found["loss"]}
+    rates = {"accuracy": found["accuracy"], "loss": found["loss"], "AUC": found["auc"]}
     rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
     rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
     _table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
@@ -79,6 +117,26 @@ def scores(found: dict[str, Any]) -> None:
     _table(["class", "precision", "recall", "F1", "pictures"], rows)
     for path, reason in found["left_out"].items():
         print(f"left out: {path}: {reason}")
+
+
+def comparison(found: dict[str, Any]) -> None:
+    """Two runs beside each other: their scores, where only one is right, and what that proves."""
+    print(f"first   {found['first']}\nsecond  {found['second']}\n")
+    print(f"{counted(found['pictures'], 'test picture')} in common\n")
+    rows = [_compared(name, found, key) for name, key in (("accuracy", "accuracy"), ("loss", "loss"), ("AUC", "auc"))]
+    _table(["", "first", "second", "second - first", "95 % interval"], rows)
+    counts = {name: f"{count:,}" for name, count in found["counts"].items()}
+    print()
+    _table(
+        ["test pictures", "second right", "second wrong"],
+        [
+            ("first right", counts["both"], counts["only_first"]),
+            ("first wrong", counts["only_second"], counts["neither"]),
+        ],
+    )
+    print()
+    for sentence in found["text"]:
+        print(fill(sentence, 79, subsequent_indent="  "))
 
 
 def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
@@ -154,6 +212,14 @@ def _rate(rate: Any) -> tuple[str, str]:
     if rate is None or rate.get("value") is None:
         return "-", ""
     return f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}"
+
+
+def _compared(name: str, found: dict[str, Any], key: str) -> tuple[str, ...]:
+    rate = found["differences"][key]
+    if rate is None:
+        return name, "-", "-", "-", ""
+    value, low, high = (f"{rate[end] + 0.0:+.3f}" for end in ("value", "low", "high"))
+    return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, f"{low} to {high}"
 
 
 def _json(value: Any) -> None:

@@ -1,7 +1,8 @@
 """Splits: which rows train, which validate, which test.
 
-Rows that must not be torn apart form a *unit*: those of equal content, those of one group, and groups that share a
-content. A unit stands in one part as a whole, so that no picture of the test part was seen in training.
+Rows that must not be torn apart form a *unit*: those that have a picture in common (by content), those of one group,
+and all that these tie together. A unit stands in one part as a whole, so that no picture of the test part was seen in
+training.
 """
 
 from collections import Counter, defaultdict
@@ -26,8 +27,8 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str =
     """Give every row a part. A row that has one keeps it, and those that belong to it join it there.
 
     - ``"hash"`` places a unit by the SHA-256 of seed and group (without one: content), whatever its class. What is
-      placed never moves when other pictures come, unless one of these joins its group with another. The shares are
-      right within the scatter of such a draw.
+      placed never moves when other rows come, unless one of these ties it to another group, or a row of several
+      pictures to another. The shares are right within the scatter of such a draw.
     - ``"stratified"`` gives each class its shares to the next whole picture; pictures may move when others come.
     - ``"last"`` takes the rows as they stand: the first are train, the last test.
 
@@ -52,16 +53,20 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str =
         {'train': 8, 'val': 1, 'test': 1}
     """
     check(shares, how)
-    rows, units = dataset.rows, _units(dataset.rows)
+    rows, units = dataset.rows, units_of(dataset.rows)
     given = [unit for unit in units if any(rows[i].split for i in unit)]
     free = [unit for unit in units if not any(rows[i].split for i in unit)]
     parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
-    parts += _stratified(rows, free, shares, seed) if how == "stratified" else _placed(rows, free, shares, how, seed)
+    if how == "stratified":
+        _refuse_singles(rows)
+        parts += stratified(rows, free, shares, seed)
+    else:
+        parts += _placed(rows, free, shares, how, seed)
     split = {i: part for unit, part in zip(given + free, parts) for i in unit}
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
     joined = [unit for unit in units if len(unit) > 1]
     alone = _alone(rows, joined, shares, how, seed)
-    notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + _lacking(drawn)
+    notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + gaps(drawn)
     return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes))
 
 
@@ -92,8 +97,12 @@ def some(words: Sequence[str]) -> str:
     return ", ".join(words[:SHOWN]) + more
 
 
-def _units(rows: Rows) -> list[Unit]:
-    """Rows joined by content and by group, in the order of their first rows (union-find with path halving)."""
+def units_of(rows: Rows) -> list[Unit]:
+    """The rows that belong together, in the order of their first ones (union-find with path halving).
+
+    >>> units_of((Row("a.png", "00", "cat"), Row("b.png", "01", "cat"), Row("copy.png", "00", "cat")))
+    [[0, 2], [1]]
+    """
     above: dict[tuple[str, str], tuple[str, str]] = {}
 
     def top(key: tuple[str, str]) -> tuple[str, str]:
@@ -102,8 +111,9 @@ def _units(rows: Rows) -> list[Unit]:
         return key
 
     for row in rows:
-        if row.group:
-            above[top(("content", row.digest))] = top(("group", row.group))
+        ties = [("content", digest) for _, digest in row.further]
+        for tie in [*ties, ("group", row.group)] if row.group else ties:
+            above[top(("content", row.digest))] = top(tie)
     units: dict[tuple[str, str], Unit] = defaultdict(list)
     for i, row in enumerate(rows):
         units[top(("content", row.digest))].append(i)
@@ -119,7 +129,7 @@ def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, se
 
 def _name(rows: Rows, unit: Unit) -> str:
     """What a unit is drawn by: its first group in sorted order, so that joining moves no more than the others."""
-    return min((group for i in unit if (group := rows[i].group)), default=rows[unit[0]].digest)
+    return min((group for i in unit if (group := rows[i].group)), default=min(rows[i].content for i in unit))
 
 
 def _hashed(name: str, seed: int) -> float:
@@ -128,9 +138,8 @@ def _hashed(name: str, seed: int) -> float:
     return int.from_bytes(head) / 2**48
 
 
-def _stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
-    """Largest units first, each into the part that lacks most of its classes; single rows then fill up exactly."""
-    _refuse_singles(rows)
+def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
+    """The part of each unit: the largest first, each where its classes lack most; single rows then fill up exactly."""
     lacking = _quotas(Counter(rows[i].label for unit in units for i in unit), shares)
     placed = [""] * len(units)
     for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _hashed(_name(rows, units[u]), seed))):
@@ -193,8 +202,8 @@ def _empty(rows: Rows, shares: Sequence[float], how: str) -> list[str]:
     return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
 
 
-def _lacking(rows: Rows) -> list[str]:
-    """Classes that a part which is there lacks."""
+def gaps(rows: Rows) -> list[str]:
+    """Classes that a part which is there lacks, one sentence a part."""
     labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
     everything = sorted({row.label for row in rows})
     return [

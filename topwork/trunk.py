@@ -6,16 +6,18 @@ know every place, shape and key without building a network, or even importing Ke
 
 import hashlib
 import json
-import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from topwork import backbones, pretrained
+from topwork import backbones, backend, pretrained
 from topwork.cut import Term
+from topwork.errors import CutError
 from topwork.graph import Frontier, Graph
 from topwork.pictures import Fit
 from topwork.recipe import Backbone
@@ -91,11 +93,7 @@ class Trunk:
 
     @property
     def _runtime(self) -> str:
-        return (
-            "openvino"
-            if self.backbone.runtime == "openvino"
-            else f"keras-{os.environ.get('KERAS_BACKEND', 'tensorflow')}"
-        )
+        return "openvino" if self.backbone.runtime == "openvino" else f"keras-{backend.name()}"
 
 
 def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
@@ -106,6 +104,22 @@ def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
     """
     frontier = graph.resolve(term.place, term.end)
     return Trunk(backbone, pretrained.identity(backbone), graph, frontier, graph.end(term.end))
+
+
+def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
+    """Refuse terms that share layers, one backbone on one picture, and do not freeze the same of them.
+
+    Raises:
+        CutError: names the two.
+    """
+    for (a, one), (b, other) in combinations(zip(terms, trunks), 2):
+        if (a.backbone, a.picture) == (b.backbone, b.picture):
+            shared = one.graph.ancestors[one.end] & other.graph.ancestors[other.end]
+            if (one.frontier.below ^ other.frontier.below) & shared:
+                raise CutError(
+                    f"'{a}' and '{b}' share layers of {a.backbone}, and one freezes what the other trains. "
+                    "Freeze both up to the same place, or up to their ends."
+                )
 
 
 def kept_graph(backbone: Backbone) -> Graph | None:

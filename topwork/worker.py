@@ -20,9 +20,9 @@ from topwork import lean, pretrained, trunk
 from topwork.cut import Cut
 from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
-from topwork.fill import Fill, fill, store_of
+from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
-from topwork.recipe import Backbone
+from topwork.recipe import Backbone, Views
 from topwork.runtimes import Runtime
 from topwork.store import room
 from topwork.trunk import Trunk
@@ -63,10 +63,11 @@ def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:
     backbone = Backbone(**wanted["backbone"])
     ask = Wanted(Cut.parse(wanted["term"]).only, backbone, (), wanted["exact"])
     below = ask.trunk(_graph(backbone))
-    if wanted["rows"]:
+    if wanted["shots"]:
         pixels = np.load(job["pixels"], mmap_mode="r") if job["pixels"] else None
-        source = Fill(below, wanted["rows"], job["root"], pixels)
-        with store_of(below, len(wanted["rows"]), ask.exact) as store:
+        shots = [Shot(*shot) for shot in wanted["shots"]]
+        source = Fill(below, shots, job["root"], pixels, Views(**wanted["views"]))
+        with store_of(below, len(shots), ask.exact) as store:
             fill(source, store, lambda: _runtime(below, job["jobs"]), _say, job["jobs"])
     _say(event="filled", number=wanted["number"])
 

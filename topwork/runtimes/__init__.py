@@ -34,13 +34,13 @@ def resolved(backbone: Backbone) -> Backbone:
     """The backbone with ``"auto"`` decided: the runtime for this machine, bfloat16 where the processor has it."""
     runtime = backbone.runtime
     if runtime == "auto":
-        runtime = "openvino" if find_spec("openvino") and not _gpu() else "keras"
+        runtime = "openvino" if find_spec("openvino") and not has_gpu() else "keras"
     if runtime == "openvino" and not find_spec("openvino"):
         raise MissingExtra(
             "the runtime 'openvino' needs the package openvino. Install it with: pip install openvino, "
             'or set runtime = "keras".'
         )
-    fast = backbone.precision == "auto" and runtime == "openvino" and _bfloat16()
+    fast = backbone.precision == "auto" and runtime == "openvino" and has_bfloat16()
     precision = backbone.precision if backbone.precision != "auto" else "bfloat16" if fast else "float32"
     return replace(backbone, runtime=runtime, precision=precision)
 
@@ -55,10 +55,12 @@ def jobs() -> int:
     return max(1, min(usable, quota // period))
 
 
-def _bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16."""
     info = Path("/proc/cpuinfo")
     return info.exists() and any(word in info.read_text() for word in ("avx512_bf16", "amx_bf16"))
 
 
-def _gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether there is a GPU that this process may use."""
     return Path("/dev/nvidia0").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")

@@ -1,0 +1,91 @@
+"""A phase above an early cut, the store filled: an epoch of the plain script against one of ``topwork train``.
+
+An epoch is the second of two on either side: the first one traces. Validation is in it on both sides, on topwork's the
+scores of a training sample as well.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.draw import draw
+from benchmarks.folds import Split, splits
+from benchmarks.frozen import weights
+from benchmarks.process import run
+from topwork import backbones
+from topwork.readers import read
+from topwork.talk import say
+
+HERE = Path(__file__).parent
+EPOCHS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare.
+
+    Args:
+        backbone: its name; frozen: how many of its layers are.
+        size: side of the pictures in pixels, by default the backbone's own.
+        pictures: how many are drawn.
+        data: a folder in their place; weights: ``"imagenet"`` or ``"random"``.
+    """
+
+    backbone: str = "inception_v3"
+    frozen: int = 249
+    size: int | None = None
+    pictures: int = 2000
+    data: Path | None = None
+    weights: str = "random"
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, size=self.size or 96)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of an epoch: by side, topwork's also the precision that it chose."""
+
+    plan: Plan
+    pictures: int
+    plain: float
+    plain_equal: float
+    topwork: float
+    topwork_float32: float
+    precision: str
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    size = plan.size or backbones.record(plan.backbone).size
+    file = weights(plan, size)
+    split = splits(data, 1, 5, scratch / "splits")[0]
+    ours = _topwork(plan, split, file, size, scratch, "auto")
+    wide = _topwork(plan, split, file, size, scratch, "float32")
+    policy = {"float32": "float32"}.get(ours[1], f"mixed_{ours[1]}")
+    equal = _plain(plan, split, file, size, "--precision", policy, "--freeze-batch-norm")
+    plain = _plain(plan, split, file, size)
+    return Measured(plan, len(split.data.part("train")), plain, equal, ours[0], wide[0], ours[1])
+
+
+def _plain(plan: Plan, split: Split, file: str, size: int, *options: str) -> float:
+    entry = backbones.record(plan.backbone)
+    words = ["--weights", file, "--builder", entry.builder, "--module", entry.module, "--size", str(size)]
+    words += ["--frozen", str(plan.frozen), "--epochs", str(EPOCHS), *options]
+    done = run([sys.executable, str(HERE / "plain_deep.py"), str(split.folder), *words])
+    seconds = json.loads(done.output.splitlines()[-1])["epochs"][-1]
+    say(f"plain {' '.join(options)}: {seconds:.1f} s an epoch")
+    return seconds
+
+
+def _topwork(plan: Plan, split: Split, file: str, size: int, scratch: Path, precision: str) -> tuple[float, str]:
+    out = scratch / f"run-{precision}"
+    words = ["--cut", f"{plan.backbone}@{plan.frozen}", "--weights", file, "--size", str(size), "--rate", "1e-5"]
+    words += ["--epochs", str(EPOCHS), "--set", f"phase.1.precision={precision}", "--out", str(out)]
+    run([sys.executable, "-m", "topwork", "train", str(split.csv), *words], TOPWORK_HOME=str(scratch / "home"))
+    last = json.loads((out / "journal.jsonl").read_text().splitlines()[-1])
+    say(f"topwork, {last['precision']}: {last['seconds']:.1f} s an epoch")
+    return last["seconds"], last["precision"]

@@ -1,0 +1,82 @@
+"""What a head's initial values and the choice of its epoch do to its accuracy, over the folds of several seeds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.draw import draw
+from benchmarks.folds import parts
+from topwork import heads
+from topwork.extract import activations
+from topwork.metrics import cross_entropy
+from topwork.readers import read
+from topwork.recipe import Backbone, Head
+
+EPOCHS = 25
+INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train: as `benchmarks.frozen.Plan` has it."""
+
+    data: Path | None = None
+    weights: str = "random"
+    backbone: str = "mobilenet_v2_035"
+    size: int | None = None
+    pictures: int = 500
+    seeds: int = 3
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Mean test accuracies with the weights of the epoch of the lowest validation loss and of the last; that epoch."""
+
+    initial: str
+    best: float
+    last: float
+    epoch: float
+
+
+def measure(plan: Plan, scratch: Path) -> list[Accuracy]:
+    """Train every head; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    backbone = Backbone(plan.backbone, plan.weights, plan.size)
+    x = np.asarray(activations(data, f"{plan.backbone}@pool", backbone=backbone), np.float32)
+    y = np.array([data.classes.index(row.label) for row in data.rows])
+    found = []
+    for initial, name in INITIAL.items():
+        runs = [
+            _run(initial, seed, x, y, np.array(parts(data, seed, fold, plan.folds)))
+            for seed in range(plan.seeds)
+            for fold in range(plan.folds)
+        ]
+        found.append(Accuracy(name, *np.mean(runs, axis=0).tolist()))
+    return found
+
+
+def _run(initial: str, seed: int, x: np.ndarray, y: np.ndarray, part: np.ndarray) -> tuple[float, float, int]:
+    """Test accuracy at the epoch of the lowest validation loss and at the last, and that epoch."""
+    import keras
+
+    model = heads.build(Head(), [x.shape[1:]], int(y.max()) + 1, seed)
+    last = model.get_layer("logits")
+    last.kernel.assign(keras.initializers.get({"class_name": initial, "config": {}})(last.kernel.shape))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    lines: list[tuple[float, float]] = []
+
+    class Scores(keras.callbacks.Callback):
+        """Validation loss and test accuracy of each epoch."""
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            val, test = (model.predict_on_batch(x[part == name]) for name in ("val", "test"))
+            lines.append((cross_entropy(y[part == "val"], val), (test.argmax(1) == y[part == "test"]).mean()))
+
+    keras.utils.set_random_seed(seed)
+    train = part == "train"
+    model.fit(x[train], y[train], batch_size=32, epochs=EPOCHS, verbose=0, callbacks=[Scores()])
+    best = int(np.argmin([loss for loss, _ in lines]))
+    return lines[best][1], lines[-1][1], best + 1

@@ -1,0 +1,112 @@
+"""A training step of topwork, its data read from the store, against the same top stepped on one batch in memory."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.draw import draw
+from topwork.network import restore
+from topwork.plan import steps
+from topwork.readers import read
+from topwork.recipe import Backbone, Phase
+from topwork.run import Run
+from topwork.talk import say
+from topwork.train import train
+
+CUTS = (("mobilenet_v2_035@pool", 224), ("inception_v3@mixed8", 299), ("inception_v3@64", 84))
+EPOCHS, BATCH = 4, 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which cuts, as (cut, size), on how many drawn pictures."""
+
+    cuts: tuple[tuple[str, int], ...] = CUTS
+    pictures: int = 640
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, cuts=(("mobilenet_v2_035@pool", 96),), pictures=80)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Milliseconds a step: topwork's, from the store, and the bound."""
+
+    cut: str
+    size: int
+    precision: str
+    topwork: float
+    bound: float
+
+
+def measure(plan: Plan, scratch: Path) -> list[Step]:
+    """Measure each cut; everything that is written goes below *scratch*."""
+    data = read(draw(scratch / "drawn", plan.pictures))
+    return [_step(data, cut, size, scratch / f"run-{number}") for number, (cut, size) in enumerate(plan.cuts)]
+
+
+def _step(data: Any, cut: str, size: int, out: Path) -> Step:
+    clock = _clock()
+    backbone = Backbone(cut.partition("@")[0], "random", size)
+    phase = Phase(cut, epochs=EPOCHS, rate=1e-5, patience=0, batch=BATCH)
+    run = train(data, phases=[phase], backbones=[backbone], out=out, callbacks=[clock])
+    bound = _bound(run)
+    found = Step(cut, size, run.journal[-1]["precision"], min(clock.milliseconds[1:]), bound)
+    say(f"{cut} at {size} px: {found.topwork:.2f} ms a step, {found.bound:.2f} on one batch in memory")
+    return found
+
+
+def _clock() -> Any:
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        """Milliseconds a step of each epoch, its scores apart."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.milliseconds: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._start = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self._last, self._steps = time.perf_counter(), batch + 1
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.milliseconds.append(1000 * (self._last - self._start) / self._steps)
+
+    return Clock()
+
+
+def _bound(run: Run) -> float:
+    """The best of a few rounds of the compiled step, on one batch that the backend holds."""
+    import keras
+    import tensorflow as tf
+
+    from topwork import precision
+    from topwork.optimizers import optimizer
+    from topwork.phase import steps_a_call
+
+    network, step = restore(run.folder), steps(run.recipe)[0]
+    below = step.trunks()
+    model = network.above(below)
+    network.freeze(below, step.phase.batch_norm)
+    inputs = [np.random.default_rng(0).random((BATCH, *tensor.shape), np.float32) for tensor in below[0].tensors]
+    targets = np.eye(len(run.data.classes), dtype=np.float32)[np.arange(BATCH) % len(run.data.classes)]
+    count = -(-len(run.data.part("train")) // BATCH)
+    with precision.applied(model, run.journal[-1]["precision"]):
+        model.compile(
+            optimizer(step.phase, count),
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+            steps_per_execution=steps_a_call(model, count),
+            jit_compile=False,
+        )
+        batch = tf.data.Dataset.from_tensors((inputs[0] if len(inputs) == 1 else tuple(inputs), targets))
+        data = batch.cache().repeat(count * 6)
+        clock = _clock()
+        model.fit(data, epochs=6, steps_per_epoch=count, verbose=0, callbacks=[clock])
+    return min(clock.milliseconds[1:])

@@ -1,0 +1,278 @@
+"""Paired tests of two runs: hand-made answers, and two runs that were trained."""
+
+import csv
+import doctest
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+import topwork as tw
+from topwork import metrics, show
+from topwork.compare import ALPHA, compare, mcnemar, smallest
+from topwork.dataset import Dataset, Row
+from topwork.errors import DatasetError, RunError
+from topwork.folder import Folder
+from topwork.recipe import Recipe
+
+from .conftest import make_folder
+
+RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
+CLASSES = ("cat", "dog", "owl")
+NAME = "mobilenet_v2_035"
+PAIR = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def rows(some, split="test", classes=CLASSES, root=""):
+    return tuple(Row(f"{root}{i}.png", f"{i:064x}", classes[i % len(classes)], split) for i in some)
+
+
+def write(path, tested, trained=(), seed=0, skill=1.5, classes=CLASSES):
+    """A finished run of these rows; the higher its *skill*, the more of its answers are right."""
+    folder = Folder.create(path, RECIPE, Dataset("/d", (*tested, *trained)))
+    folder.keep_results({"accuracy": {"value": 0.5, "low": 0.0, "high": 1.0}})
+    logits = np.random.default_rng(seed).normal(size=(len(tested), len(classes)))
+    logits[np.arange(len(tested)), [classes.index(row.label) for row in tested]] += skill
+    with (path / "predictions.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "predicted", *classes])
+        for row, found in zip(tested, metrics.softmax(logits), strict=True):
+            table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])
+    return path
+
+
+@pytest.fixture
+def where(tmp_path, monkeypatch):
+    """An empty working directory, so that messages are short."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def alike(where):
+    write(where / "a", rows(range(90)), seed=1)
+    write(where / "b", rows(range(90)), seed=2)
+    return "a", "b"
+
+
+@pytest.fixture
+def apart(where):
+    write(where / "a", rows(range(200)), seed=1, skill=0.5)
+    write(where / "b", rows(range(200)), seed=2, skill=4)
+    return "a", "b"
+
+
+def told(call, kind=DatasetError):
+    with pytest.raises(kind) as e:
+        call()
+    return str(e.value)
+
+
+def test_the_examples_run():
+    assert doctest.testmod(sys.modules["topwork.compare"]).failed == 0
+
+
+@given(a=st.integers(0, 60), b=st.integers(0, 60))
+@settings(deadline=None, max_examples=40)
+def test_mcnemar_is_the_binomial_test_of_scipy(a, b):
+    assert mcnemar(a, b) == pytest.approx(binomtest(a, a + b).pvalue if a + b else 1.0)
+    assert mcnemar(a, b) == mcnemar(b, a)
+
+
+def test_mcnemar_of_many_pictures_is_a_number():
+    assert mcnemar(5000, 5000) == 1.0
+    assert 0 <= mcnemar(0, 5000) < 1e-300
+
+
+@given(a=st.integers(0, 40), b=st.integers(0, 40), more=st.integers(0, 40))
+@settings(deadline=None, max_examples=60)
+def test_a_difference_is_significant_from_the_smallest_on(a, b, more):
+    n = a + b + more + 6
+    assert (mcnemar(a, b) < ALPHA) == (abs(a - b) / n >= smallest(a + b, n))
+
+
+def test_the_better_run_is_told(apart):
+    found = compare(*apart)
+    assert found["better"] == {"accuracy": "second", "loss": "second", "auc": "second"}
+    by = found["differences"]["accuracy"]["value"]
+    assert found["text"] == [
+        f"The second run is more accurate, by {by:.3f} (McNemar's exact test, p < 0.001).",
+        "The second run has the lower loss.",
+        "The second run has the higher AUC.",
+    ]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_no_difference_is_told_with_what_could_have_been_seen(alike):
+    found = compare(*alike)
+    counts, least = found["counts"], found["significant_from"]
+    assert least == smallest(counts["only_first"] + counts["only_second"], 90)
+    assert found["better"]["accuracy"] is None
+    assert found["text"][0] == (
+        f"The difference in accuracy is not significant (McNemar's exact test, p = {found['p']:.3f}): "
+        f"on these 90 test pictures only a difference of {least:.3f} or more would have been."
+    )
+    assert found["intervals"] == {
+        "level": "95 %",
+        "p": "mcnemar",
+        "differences": "paired bootstrap, 2,000 draws, seed 0",
+    }
+
+
+def test_what_is_said_is_what_the_answers_say(alike):
+    found = compare(*alike)
+    tables = []
+    for name in alike:
+        with open(f"{name}/predictions.csv", newline="") as file:
+            tables.append(list(csv.DictReader(file)))
+    right = [np.array([line["label"] == line["predicted"] for line in table]) for table in tables]
+    assert found["scores"]["first"]["accuracy"] == right[0].mean()
+    assert found["differences"]["accuracy"]["value"] == pytest.approx(right[1].mean() - right[0].mean())
+    assert found["counts"] == {
+        "both": (right[0] & right[1]).sum(),
+        "only_first": (right[0] & ~right[1]).sum(),
+        "only_second": (~right[0] & right[1]).sum(),
+        "neither": (~right[0] & ~right[1]).sum(),
+    }
+    losses = [np.array([-np.log(float(line[line["label"]])) for line in table]) for table in tables]
+    assert found["differences"]["loss"]["value"] == pytest.approx((losses[1] - losses[0]).mean())
+
+
+def test_the_paired_interval_has_the_width_that_theory_gives(apart):
+    found = compare(*apart)
+    pair = found["counts"]
+    n, b, c = found["pictures"], pair["only_first"], pair["only_second"]
+    width = 2 * 1.96 * np.sqrt((b + c) / n - ((c - b) / n) ** 2) / np.sqrt(n)
+    rate = found["differences"]["accuracy"]
+    assert rate["high"] - rate["low"] == pytest.approx(width, rel=0.1)
+
+
+@given(seed=st.integers(0, 99), n=st.integers(1, 40))
+@PAIR
+def test_a_run_compared_with_itself_does_not_differ(tmp_path_factory, seed, n):
+    path = write(tmp_path_factory.mktemp("runs") / "a", rows(range(n)), seed=seed)
+    found = compare(path, path)
+    assert found["p"] == 1.0
+    nothing = {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert found["differences"] == {"accuracy": nothing, "loss": nothing, "auc": nothing if n > 1 else None}
+    assert set(found["better"].values()) == {None}
+
+
+@given(seed=st.integers(0, 99), n=st.integers(2, 40), skill=st.sampled_from([0, 1.5, 5]))
+@PAIR
+def test_swapping_the_runs_flips_the_signs(tmp_path_factory, seed, n, skill):
+    folder = tmp_path_factory.mktemp("runs")
+    a, b = write(folder / "a", rows(range(n)), seed=seed), write(folder / "b", rows(range(n)), seed=100, skill=skill)
+    one, two = compare(a, b), compare(b, a)
+    assert one["p"] == two["p"]
+    turned = {None: None, "first": "second", "second": "first"}
+    for name, rate in one["differences"].items():
+        other = two["differences"][name]
+        assert (rate["value"], rate["low"], rate["high"]) == pytest.approx(
+            (-other["value"], -other["high"], -other["low"]), abs=1e-12
+        )
+        assert two["better"][name] == turned[one["better"][name]]
+
+
+def test_rows_are_matched_by_content_wherever_the_pictures_lie(alike, where):
+    write(where / "moved", rows(reversed(range(90)), root="elsewhere/"), seed=3)
+    assert compare("a", "moved")["pictures"] == 90
+
+
+def test_where_test_parts_differ_the_common_pictures_are_used_and_leaks_left_out(where):
+    write(where / "a", rows(range(60)), rows(range(60, 80), "train"), seed=1)
+    write(where / "b", rows(range(30, 80)), rows(range(10), "train") + rows(range(10, 14), "val"), seed=2)
+    found = compare("a", "b")
+    assert found["pictures"] == 30
+    assert found["not_compared"] == {
+        "first": {"trained": 10, "elsewhere": 20, "repeated": 0},
+        "second": {"trained": 20, "elsewhere": 0, "repeated": 0},
+    }
+    assert found["text"][:2] == [
+        "Of the first run's test pictures 30 are not compared: "
+        "10 that the second run was trained on (a leak), 20 that the second run was not tested on.",
+        "Of the second run's test pictures 20 are not compared: 20 that the first run was trained on (a leak).",
+    ]
+
+
+def test_equal_pictures_count_once(where):
+    twice = (*rows(range(9)), Row("again.png", f"{0:064x}", "cat", "test"))
+    write(where / "a", twice)
+    write(where / "b", rows(range(9)), seed=2)
+    found = compare("a", "b")
+    assert found["pictures"] == 9
+    assert found["text"][0] == ("Of the first run's test pictures 1 are not compared: 1 that are the same as another.")
+
+
+def test_five_pictures_prove_nothing(where):
+    write(where / "a", rows(range(5)), skill=-9)
+    write(where / "b", rows(range(5)), skill=9)
+    found = compare("a", "b")
+    assert (found["counts"]["only_second"], found["p"], found["significant_from"]) == (5, 0.0625, None)
+    assert found["text"][0] == (
+        "The difference in accuracy is not significant (McNemar's exact test, p = 0.062): "
+        "on these 5 test pictures no difference could have been."
+    )
+
+
+def test_other_classes(where):
+    write(where / "a", rows(range(9)))
+    write(where / "b", rows(range(9), classes=("cat", "dog")), classes=("cat", "dog"))
+    expected = (
+        "the runs have different classes: 'a' has 'owl', 'b' has not. Only runs of the same classes can be compared."
+    )
+    assert told(lambda: compare("a", "b")) == told(lambda: compare("b", "a")) == expected
+
+
+def test_other_labels(where):
+    write(where / "a", rows(range(9)))
+    write(where / "b", (Row("x.png", f"{0:064x}", "dog", "test"), *rows(range(1, 9))))
+    assert told(lambda: compare("a", "b")) == (
+        "the runs disagree on what a test picture is: '0.png' is 'cat' in 'a', and 'x.png', the same picture, "
+        "is 'dog' in 'b'. Train one of them again."
+    )
+
+
+def test_no_picture_in_common(where):
+    write(where / "a", rows(range(9)))
+    write(where / "b", rows(range(9, 18)), rows(range(9), "train"))
+    assert told(lambda: compare("a", "b")) == (
+        "the runs 'a' and 'b' have no test picture in common: a paired test needs the same. "
+        "Train both on the same data, with the same split, draw and seed."
+    )
+
+
+def test_a_run_that_has_not_finished_or_is_none(alike, where):
+    (where / "b" / "results.json").unlink()
+    unfinished = told(lambda: compare("a", "b"), RunError)
+    assert unfinished == "the run 'b' has not finished: it has no results.json."
+    assert told(lambda: compare("none", "a"), RunError) == (
+        "'none' is no run folder: expected recipe.toml and environment.json in it."
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two runs on the same split of pictures of their own: one that learned, and one whose rate is next to nothing."""
+    out = tmp_path_factory.mktemp("runs")
+    data = tw.read(make_folder(out / "colours", first=500), split=(0.4, 0.1, 0.5), draw="stratified")
+    small = tw.Backbone(NAME, weights="random", size=32, precision="float32")
+    cuts = {"idle": ("pool", 1e-4), "able": ("block_2_add..block_2_add", 0.03)}
+    phases = {name: tw.Phase(f"{NAME}@{cut}", epochs=12, rate=rate) for name, (cut, rate) in cuts.items()}
+    return [tw.train(data, phases=[phase], backbones=[small], out=out / name) for name, phase in phases.items()]
+
+
+def test_runs_that_were_trained(trained, capsys):
+    idle, able = trained
+    found = tw.compare(idle, able.path)
+    assert found["pictures"] == 30
+    assert found["better"]["loss"] == "second"
+    for name, run in zip(("first", "second"), trained, strict=True):
+        for score in ("accuracy", "loss", "auc"):
+            assert found["scores"][name][score] == pytest.approx(run.results["test"][score]["value"], abs=1e-5)
+    show.comparison(found)
+    assert max(map(len, capsys.readouterr().out.splitlines()[3:])) < 80

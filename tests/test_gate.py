@@ -1,0 +1,93 @@
+"""Law 5, family by family: every network passes the parity gate, with the layers that ONNX lacks rewritten."""
+
+import random
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from topwork import heads, pretrained, trunk
+from topwork.cut import Cut
+from topwork.export import BOUND, check, write_onnx
+from topwork.halves import open_backbone, open_model
+from topwork.network import Network
+from topwork.pictures import Fit
+from topwork.recipe import Backbone, Head
+from topwork.shipped import Input
+
+from .test_halves import FAMILIES, SEED, pixels
+
+LABELS = ["a", "b", "c"]
+
+
+def classifier(name):
+    """A flat model of that backbone with a seeded head, and its metadata."""
+    backbone = Backbone(name, weights="random", size=FAMILIES[name])
+    opened = open_backbone(backbone, pretrained.weights_file(backbone))
+    term = Cut.parse(f"{name}@pool").only
+    below = trunk.resolve(term, backbone, opened.graph)
+    head = heads.build(Head(), [opened.graph.nodes[below.end].shapes[0]], len(LABELS), 0)
+    network = Network(head, [term], [below])
+    network.branches[0].opened = opened
+    about = {"format": 1, "labels": LABELS, "inputs": [Input("pixels", None, below.fit).as_json()]}
+    return calibrated(network.flat(), FAMILIES[name]), about
+
+
+def calibrated(model, side):
+    """Draw the last layer, which starts at zero, and scale what it reads, so that answers differ between pictures."""
+    last = model.get_layer("logits")
+    kernel, bias = last.get_weights()
+    last.set_weights([np.random.default_rng(0).normal(0, len(kernel) ** -0.5, kernel.shape), bias])
+    norm, opened = model.get_layer("head_batch_norm"), open_model(model)
+    read = opened.graph.nodes[opened.graph.index("head_batch_norm")].inputs
+    probe = keras.Model(opened.tensors[0][0], opened.at(read)[0])
+    values = probe.predict(pixels(side, 8), verbose=0)
+    gamma, beta, _, _ = norm.get_weights()
+    norm.set_weights([gamma, beta, values.mean(0), values.var(0)])
+    return model
+
+
+def gate(name, path):
+    model, about = classifier(name)
+    x = pixels(FAMILIES[name], 8)
+    expected = model.predict(x, verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    write_onnx(model, path, about)
+    return check(expected, path, list(x))
+
+
+def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
+    """Trap (h) in one small network: Normalization, a convolution with as many groups as channels, gelu."""
+    draw, layers = np.random.default_rng(0), keras.layers
+    start = keras.Input((16, 16, 3), dtype="uint8", name="pixels")
+    x = layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[3000.0, 4000.0, 5000.0])(
+        layers.Rescaling(1.0)(start)
+    )
+    x = layers.Activation("gelu")(layers.Conv2D(8, 3)(x))
+    x = layers.Conv2D(8, 3, groups=8, padding="same", bias_initializer="normal")(x)
+    x = layers.Dense(3, name="logits")(layers.GlobalMaxPooling2D()(x))
+    model = keras.Model(start, layers.Softmax(name="probabilities")(x))
+    pictures = draw.integers(0, 256, (8, 16, 16, 3)).astype("uint8")
+    expected = model.predict(pictures, verbose=0)
+    assert expected.std(0).max() > 1e-2
+    inputs = [Input("pixels", None, Fit((16, 16))).as_json()]
+    write_onnx(model, tmp_path / "model.onnx", {"format": 1, "labels": LABELS, "inputs": inputs})
+    assert check(expected, tmp_path / "model.onnx", list(pictures))["largest_difference"] <= 1e-6
+    kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert "Erf" in kinds
+
+
+@pytest.mark.parametrize(
+    "name", random.Random(SEED).sample(["efficientnet_b0", "mobilenet_v2", "resnet50", "vgg16"], 1)
+)
+def test_one_family_passes_the_gate(name, tmp_path):
+    found = gate(name, tmp_path / "model.onnx")
+    assert found["largest_difference"] <= BOUND
+    assert found["disagreements"] == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_passes_the_gate(name, tmp_path):
+    assert gate(name, tmp_path / "model.onnx")["largest_difference"] <= BOUND

@@ -1,0 +1,221 @@
+"""Resuming in one process: what is checked before a run goes on, and what is refused."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import topwork as tw
+from topwork.errors import RunError
+
+from .command import topwork
+from .conftest import COLOURS, make_folder, picture
+
+NAME = "mobilenet_v2_035"
+SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
+PHASE = tw.Phase(f"{NAME}@block_2_add..block_2_add", epochs=10, rate=0.01, patience=0)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C at the end of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epoch:
+            raise KeyboardInterrupt
+
+
+def train(data, out, **options):
+    return tw.train(data, phases=[PHASE], backbones=[SMALL], out=out, **options)
+
+
+def interrupted(data, out, epoch=8):
+    with pytest.raises(KeyboardInterrupt):
+        train(data, out, callbacks=[Stop(epoch)])
+    assert not tw.Run(out).folder.is_finished
+    return out
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """30 pictures that no other test has stored."""
+    return make_folder(tmp_path_factory.mktemp("resumable") / "colours", each=10, first=40_000)
+
+
+@pytest.fixture(scope="module")
+def data(pictures):
+    return tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    return train(data, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory):
+    return interrupted(data, tmp_path_factory.mktemp("runs") / "stopped")
+
+
+@pytest.fixture
+def copy(stopped, tmp_path):
+    """The interrupted run, for one test."""
+    return tw.Run(shutil.copytree(stopped, tmp_path / "copy"))
+
+
+def refused(run, *data, **options):
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    with pytest.raises(RunError) as error:
+        run.resume(*data, **options)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+    return str(error.value)
+
+
+def same(run, whole):
+    had, have = whole.folder.weights(), run.folder.weights()
+    assert had.keys() == have.keys()
+    for name, arrays in had.items():
+        for a, b in zip(arrays, have[name], strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
+    lines = [[{k: v for k, v in line.items() if k != "seconds"} for line in one.journal] for one in (run, whole)]
+    assert lines[0] == lines[1]
+
+
+def checkpoints(run):
+    return sorted((run.path / "checkpoints").iterdir())
+
+
+def test_an_interrupted_run_ends_as_the_whole_one(copy, whole):
+    assert len(copy.journal) == 9 and whole.journal[-1]["epoch"] == 10
+    assert copy.resume() is copy
+    same(copy, whole)
+
+
+def test_a_damaged_checkpoint(copy, whole, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        copy.resume(callbacks=[Stop(9)])  # the first checkpoint of a process is due at once: now there are two
+    _, newest = checkpoints(copy)
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    copy.resume()
+    assert (
+        f"the checkpoint {newest} is damaged (File is not a zip file); the one before it is used."
+        in capsys.readouterr().err.splitlines()
+    )
+    same(copy, whole)
+
+
+def test_no_checkpoint_left(copy, whole):
+    shutil.rmtree(copy.path / "checkpoints")
+    copy.resume()
+    same(copy, whole)
+
+
+def test_a_phase_that_your_own_callback_ended_is_over(data, tmp_path):
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 2
+
+    run = train(data, tmp_path / "run", callbacks=[Enough()])
+    before, weights = run.journal, run.folder.weights()
+    (run.path / "results.json").unlink()  # killed while it was measured
+    run.resume()
+    assert run.journal == before and len(before) == 4
+    for name, arrays in run.folder.weights().items():
+        for a, b in zip(arrays, weights[name], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_is_left_as_it_is(whole):
+    before = {path: path.stat().st_mtime_ns for path in whole.path.rglob("*")}
+    ran = topwork("train", "--resume", whole.path)
+    assert (ran.status, ran.out, ran.err) == (
+        0,
+        f"{whole.path}\n",
+        f"{whole.path} has finished: nothing is left to do.\n",
+    )
+    assert {path: path.stat().st_mtime_ns for path in whole.path.rglob("*")} == before
+
+
+def test_a_folder_that_is_no_run(pictures):
+    ran = topwork("train", "--resume", pictures)
+    assert (ran.status, ran.out, ran.err) == (
+        1,
+        "",
+        f"RunError: {str(pictures)!r} is no run folder: expected recipe.toml and environment.json in it.\n",
+    )
+
+
+def change(run, **values):
+    path = run.path / "environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_newer_format(copy):
+    change(copy, format=9)
+    with pytest.raises(RunError) as error:
+        tw.Run(copy.path)
+    assert str(error.value) == f"the run {str(copy.path)!r} has format 9; this topwork reads up to 1. Update topwork."
+
+
+def test_other_versions(copy, whole, capsys):
+    packages = copy.folder.environment["packages"]
+    change(copy, python="3.10.1", packages=packages | {"numpy": "1.0"})
+    told = (
+        f"versions changed since {str(copy.path)!r} began: python 3.10.1 then, {whole.folder.environment['python']} "
+        f"now, numpy 1.0 then, {packages['numpy']} now. Its weights may differ in some bits"
+    )
+    assert refused(copy) == (f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
+    capsys.readouterr()
+    copy.resume(other_versions=True)
+    assert capsys.readouterr().err.splitlines()[0] == f"{told}."
+    same(copy, whole)
+
+
+def test_pictures_that_changed_or_went_away(data, tmp_path):
+    mine = shutil.copytree(data.root, tmp_path / "data")
+    run = tw.Run(interrupted(mine, tmp_path / "run", epoch=1))
+    first, second = (row.path for row in run.data.rows[:2])
+    (mine / first).write_bytes((mine / second).read_bytes())
+    told = f"pictures of {str(run.path)!r} changed or went away since it began:"
+    mend = "Put them back as they were, or start a new run."
+    assert refused(run) == f"{told} {first!r}. {mend}"
+    (mine / second).unlink()
+    assert refused(run) == f"{told} {first!r}, {second!r}. {mend}"
+
+
+def test_data_beside_a_run_on_files(copy, pictures):
+    assert refused(copy, pictures) == (
+        f"{str(copy.path)!r} has its pictures in {str(pictures)!r}: it is resumed without data."
+    )
+
+
+def test_a_checkpoint_of_another_network(copy):
+    path = copy.path / "recipe.toml"
+    path.write_text(path.read_text().replace('kind = "linear"', 'kind = "mlp"'))
+    with pytest.raises(RunError) as error:
+        copy.resume()
+    assert str(error.value) == ("the checkpoint does not fit the network: its recipe, head or backbone was changed.")
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    labels = [list(COLOURS)[i % 3] for i in range(30)]
+    return np.stack([np.asarray(picture(COLOURS[name], 45_000 + i, 24)) for i, name in enumerate(labels)]), labels
+
+
+def test_arrays_are_given_once_more(arrays, tmp_path):
+    run = tw.Run(interrupted(arrays, tmp_path / "run", epoch=2))
+    assert refused(run) == (
+        f"{str(run.path)!r} was trained on arrays, which are not kept: give them once more, "
+        "as in topwork.Run(...).resume((X, y))."
+    )
+    others = arrays[0].copy()
+    others[4] //= 2
+    assert refused(run, (others, arrays[1])) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
+    run.resume(arrays)
+    assert [line["epoch"] for line in run.journal] == list(range(11))

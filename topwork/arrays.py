@@ -1,0 +1,184 @@
+"""Arrays: pictures that lie in memory, in a ``.npz`` file, or in a ``tf.data.Dataset``, as one array and its labels.
+
+A ``.npz`` file holds ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
+as Keras' ``mnist.npz`` does, which give the parts; what has no part gets one drawn. Capital letters or small ones.
+
+A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read through once, and
+what it holds stays in memory as uint8. Not covered: one that never ends and does not say so.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from topwork import pictures
+from topwork.dataset import Dataset, Row
+from topwork.errors import DatasetError
+from topwork.splits import some
+from topwork.tree import WORDS
+
+INFINITE = -1
+"""What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pictures and labels of one part (or of none), and what errors call them."""
+
+    x: Any
+    y: Any
+    names: tuple[str, str] = ("X", "y")
+    split: str | None = None
+
+
+def joined(blocks: Sequence[Block]) -> Dataset:
+    """One dataset of all blocks, in their order. A part that is alone is none: all parts are drawn from it.
+
+    Raises:
+        DatasetError: pictures or labels of another shape or type than the dataset's, see `topwork.read`.
+    """
+    notes: tuple[str, ...] = ()
+    if len(blocks) == 1 and blocks[0].split:
+        notes = (f"There is {blocks[0].names[0]} alone: all parts are drawn from it.",)
+        blocks = [replace(blocks[0], split=None)]
+    arrays = [_pixels(block) for block in blocks]
+    labels = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
+    for block, pixels in zip(blocks, arrays):
+        if pixels.shape[1:] != arrays[0].shape[1:]:
+            given, expected = list(pixels.shape[1:]), list(arrays[0].shape[1:])
+            raise DatasetError(
+                f"{block.names[0]} holds pictures of {given}: expected {expected}, as in {blocks[0].names[0]}."
+            )
+    pixels = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), *label) for i, label in enumerate(labels))
+    return Dataset("", tuple(rows), notes=notes, pixels=pixels)
+
+
+def read_npz(path: str) -> Dataset:
+    """The pictures of a ``.npz`` file.
+
+    Raises:
+        DatasetError: it is none, or its arrays are missing, damaged or not what a dataset is made of.
+    """
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f"{path!r} is no .npz file: expected what numpy.savez writes.")
+    pairs: list[tuple[str, str, str | None]] = [("x", "y", None), *((f"x_{w}", f"y_{w}", p) for w, p in WORDS.items())]
+    with np.load(path) as file:
+        names = {name.lower(): name for name in file.files}
+        found = [pair for pair in pairs if names.keys() & set(pair[:2])]
+        lacking = next((name for pair in found for name in pair[:2] if name not in names), None)
+        if lacking or not found:
+            raise DatasetError(
+                f"{path!r} holds the arrays {some([repr(name) for name in file.files])}"
+                f"{f', and no {lacking!r}' if lacking else ''}: "
+                "expected X and y, or x_train, y_train, x_test and y_test."
+            )
+        return joined([_loaded(file, (names[x], names[y]), part, path) for x, y, part in found])
+
+
+def read_stream(data: Any) -> Dataset:
+    """The pictures of a ``tf.data.Dataset``, which is read through once.
+
+    Raises:
+        DatasetError: it never ends, is empty, or gives something else than pictures of one size and their labels.
+    """
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or [type(part).__name__ for part in spec] != ["TensorSpec"] * 2:
+        raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
+    if int(data.cardinality()) == INFINITE:
+        raise DatasetError("the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).")
+    blocks = list(_blocks(data))
+    if not blocks:
+        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
+    labels = np.concatenate([labels for _, labels in blocks])
+    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
+        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
+    return joined([Block(np.concatenate([pixels for pixels, _ in blocks]), labels)])
+
+
+def _blocks(data: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of pictures of one size, in uint8, and their labels; a single picture is a batch of one."""
+    size: list[int] | None = None
+    for picture, label in data.as_numpy_iterator():
+        pixels, labels = (
+            np.asarray(value) if np.ndim(picture) == 4 else np.asarray(value)[None] for value in (picture, label)
+        )
+        size = size or list(pixels.shape[1:])
+        if list(pixels.shape[1:]) != size:
+            raise DatasetError(
+                f"the tf.data.Dataset gives pictures of {size} and of {list(pixels.shape[1:])}: expected one size. "
+                "Resize them, or give the files themselves."
+            )
+        yield _bytes(pixels), labels
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    """The same values as uint8."""
+    if pixels.dtype.kind not in "fiu":
+        return pixels
+    with np.errstate(invalid="ignore"):
+        small = pixels.astype(np.uint8)
+    if not np.array_equal(small, pixels):
+        raise DatasetError(
+            f"the tf.data.Dataset gives pictures of {pixels.dtype} that hold {pixels[small != pixels][0]:g}: "
+            "expected whole numbers from 0 to 255. Round them (times 255 first, if they go from 0 to 1): "
+            "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y))."
+        )
+    return small
+
+
+def _loaded(file: Any, names: tuple[str, str], part: str | None, path: str) -> Block:
+    arrays: list[np.ndarray] = []
+    for name in names:
+        try:
+            arrays.append(file[name])
+        except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
+            raise DatasetError(
+                f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
+                "Expected a plain array of numbers or strings."
+            ) from None
+    return Block(arrays[0], arrays[1], names, part)
+
+
+def _pixels(block: Block) -> np.ndarray:
+    name = block.names[0]
+    pixels = _array(block.x, name)
+    if pixels.dtype != np.uint8:
+        unit = f"({name} * 255).round().astype('uint8') if they go from 0 to 1"
+        way = unit if pixels.dtype.kind == "f" else f"{name}.astype('uint8') if they fit"
+        raise DatasetError(f"{name} is {pixels.dtype}: expected uint8, values from 0 to 255. Convert them: {way}.")
+    if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,), (4,)) or np.prod(pixels.shape[1:3]) < 2:
+        raise DatasetError(
+            f"{name} has the shape {list(pixels.shape)}: expected [n, height, width] or [n, height, width, channels], "
+            "with 1, 3 or 4 channels and 2 pixels at least."
+        )
+    return pixels
+
+
+def _labels(block: Block, count: int) -> list[str]:
+    x, y = block.names
+    labels = _array(block.y, y)
+    if labels.shape == (count, 1):
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise DatasetError(
+            f"{y} has the shape {list(labels.shape)}: expected [{count}], a label for each picture of {x}."
+        )
+    if not all(isinstance(label, int | str) for label in labels.tolist()):
+        raise DatasetError(f"{y} is {labels.dtype}: expected whole numbers or strings.")
+    names = [str(label) for label in labels.tolist()]
+    empty = next((i for i, name in enumerate(names) if not name.strip()), None)
+    if empty is not None:
+        raise DatasetError(f"{y}[{empty}] is empty: expected a label.")
+    return names
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DatasetError(f"{name} is no array: expected items that all have one shape.") from None

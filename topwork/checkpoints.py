@@ -1,0 +1,93 @@
+"""Checkpoints: what a killed run goes on from, bit for bit (law 4).
+
+Each is one file, ``checkpoints/000007.npz``: arrays by name, and under ``about`` a JSON object. It is written aside,
+synced, and renamed; the one before it stays until then, and is used where the newest turns out to be damaged (every
+member of an npz has a CRC-32).
+"""
+
+import json
+import os
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.talk import say
+
+SHARE = 0.05
+"""Of a run's time, what writing checkpoints may cost."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint holds: a JSON object, and arrays by name."""
+
+    about: dict[str, Any]
+    arrays: Arrays
+
+    def part(self, prefix: str) -> Arrays:
+        """The arrays whose names begin with a prefix, without it, in the order in which they were given."""
+        return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they lie; made where it is not there.
+    """
+
+    folder: Path
+    _cost: float = 0.0
+    _last: float = field(default_factory=time.perf_counter)
+
+    @property
+    def due(self) -> bool:
+        """Whether so much time has gone by that another one keeps the cost below `SHARE`; the first is always due."""
+        return (time.perf_counter() - self._last) * SHARE >= self._cost
+
+    def write(self, state: State) -> None:
+        """Write one; the last two are kept."""
+        start = time.perf_counter()
+        self.folder.mkdir(exist_ok=True)
+        found = self._found()
+        path = self.folder / f"{_number(found[-1]) + 1 if found else 1:06}.npz"
+        aside = path.with_suffix(".part")
+        with aside.open("wb") as file:
+            np.savez(file, about=np.array(json.dumps(state.about)), **state.arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        for old in found[:-1]:
+            old.unlink()
+        self._last = time.perf_counter()
+        self._cost = self._last - start
+
+    def read(self) -> State | None:
+        """The newest that is whole, or ``None``; a damaged one is named and removed."""
+        for path in reversed(self._found()):
+            try:
+                return _read(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                say(f"the checkpoint {path} is damaged ({error}); the one before it is used.")
+                path.unlink()
+        return None
+
+    def _found(self) -> list[Path]:
+        return sorted(self.folder.glob("*.npz")) if self.folder.is_dir() else []
+
+
+def _number(path: Path) -> int:
+    return int(path.stem)
+
+
+def _read(path: Path) -> State:
+    with path.open("rb") as opened, np.load(opened) as file:
+        arrays = {name: file[name] for name in file.files}
+    return State(json.loads(str(arrays.pop("about"))), arrays)

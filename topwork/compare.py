@@ -1,0 +1,257 @@
+"""Two runs on the same test pictures: is one better, or is what sets them apart within what chance does?
+
+Both answered the same pictures, so the tests are paired: what is hard for both runs cancels out, and smaller
+differences show than the two runs' own intervals would let one see. Nothing is computed again: the answers stand in
+the runs' ``predictions.csv``. Training again with another seed is another source of chance, which no test of two runs
+knows of.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topwork import metrics
+from topwork.dataset import Row
+from topwork.errors import DatasetError
+from topwork.exam import Answer, Exam, Key
+from topwork.folder import Folder
+from topwork.metrics import SEED, Rate
+from topwork.splits import some
+
+if TYPE_CHECKING:
+    from topwork.run import Run
+
+DRAWS = 2000
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One run's answers in the order of the compared pictures: bool ``[n]``, float ``[n, classes]``."""
+
+    right: np.ndarray
+    probabilities: np.ndarray
+
+
+def compare(first: "str | Path | Run", second: "str | Path | Run") -> dict[str, Any]:
+    """Compare two finished runs on the test pictures that they share, matched by content; equal ones count once.
+
+    A picture that either run was trained on is left out. Accuracy is judged by `mcnemar`, loss and AUC by whether the
+    interval of the difference holds 0; each at 5 %, by itself.
+
+    Args:
+        first: a run or its folder.
+        second: the same.
+
+    Returns:
+        ``first`` and ``second`` (the folders), ``pictures`` (how many are compared), ``scores`` of each run,
+        ``differences`` (the second less the first: rates with the 95 % interval of a paired bootstrap; ``auc`` is
+        ``None`` where `topwork.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a difference
+        is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``, ``neither``
+        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``trained`` on by the
+        other, ``elsewhere``: not among the other's answers, ``repeated``), ``intervals`` (the method) and ``text``.
+
+    Raises:
+        RunError: no run, one that has not finished, or answers that do not fit its pictures.
+        DatasetError: no test part, other classes, other labels, or no test picture in common.
+
+    Example:
+        >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP
+        >>> found["differences"]["accuracy"], found["p"]  # doctest: +SKIP
+        ({'value': 0.02, 'low': -0.01, 'high': 0.05}, 0.27)
+    """
+    a, b = (Exam.of(Folder(run if isinstance(run, str | Path) else run.path)) for run in (first, second))
+    labels, sheets = _paired(a, b)
+    counts = _counts(sheets)
+    p = mcnemar(counts["only_first"], counts["only_second"])
+    scores, differences = _measured(labels, sheets)
+    found = {
+        "first": a.path,
+        "second": b.path,
+        "pictures": len(labels),
+        "scores": scores,
+        "differences": differences,
+        "better": _better(differences, p),
+        "p": p,
+        "counts": counts,
+        "significant_from": smallest(counts["only_first"] + counts["only_second"], len(labels)),
+        "not_compared": {"first": _not_compared(a, b), "second": _not_compared(b, a)},
+        "intervals": {
+            "level": "95 %",
+            "p": "mcnemar",
+            "differences": f"paired bootstrap, {DRAWS:,} draws, seed {SEED}",
+        },
+    }
+    return found | {"text": _text(found)}
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test: the two-sided p of this split of the pictures on which only one of two runs is right.
+
+    Were the runs equally good, each such picture would fall to either by the toss of a coin: twice the smaller tail
+    of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers see
+    Dietterich 1998, Neural Computation 10:1895-1923).
+
+    >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
+    (0.03125, 0.6476058959960938, 1.0)
+    """
+    n = only_first + only_second
+    tail = next(islice(_tails(n), min(only_first, only_second), None))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def smallest(apart: int, pictures: int) -> float | None:
+    """The smallest difference of accuracy that `mcnemar` would call significant; ``None``: no difference could be.
+
+    Args:
+        apart: on how many pictures only one run is right; fewer than 6 can prove nothing, so 6 are taken then.
+        pictures: how many are compared.
+
+    Example:
+        >>> smallest(19, 150), smallest(0, 150), smallest(0, 5)
+        (0.07333333333333333, 0.04, None)
+    """
+    apart = max(apart, 6)
+    proved = takewhile(lambda tail: 2 * tail / 2**apart < ALPHA, _tails(apart))
+    fewer = sum(1 for _ in proved) - 1
+    return None if apart > pictures else (apart - 2 * fewer) / pictures
+
+
+def _tails(n: int) -> Iterator[int]:
+    """How many of all 2**n outcomes of n tosses have at most k heads, for k = 0 to n: exact, whatever n."""
+    ways = total = 1
+    for k in range(n + 1):
+        yield total
+        ways = ways * (n - k) // (k + 1)
+        total += ways
+
+
+def _paired(a: Exam, b: Exam) -> tuple[np.ndarray, tuple[Sheet, Sheet]]:
+    """Labels ``[n]`` and both runs' answers on the pictures that they share, in an order that no run decides."""
+    _refuse_classes(a, b)
+    first, second = a.by_key(), b.by_key()
+    common = first.keys() & second.keys()
+    keys = sorted(key for key in common if not a.knows(key) and not b.knows(key))
+    if not keys:
+        raise DatasetError(
+            f"the runs {a.path!r} and {b.path!r} have no test picture in common: a paired test needs the same. "
+            "Train both on the same data, with the same split, draw and seed."
+        )
+    for key in keys:
+        _refuse_label(a, b, first[key].row, second[key].row)
+    labels = np.array([a.classes.index(first[key].row.label) for key in keys])
+    return labels, (_sheet([first[key] for key in keys]), _sheet([second[key] for key in keys]))
+
+
+def _refuse_classes(a: Exam, b: Exam) -> None:
+    for one, other in ((a, b), (b, a)):
+        strange = [repr(label) for label in one.classes if label not in other.classes]
+        if strange:
+            raise DatasetError(
+                f"the runs have different classes: {one.path!r} has {some(strange)}, {other.path!r} has not. "
+                "Only runs of the same classes can be compared."
+            )
+
+
+def _refuse_label(a: Exam, b: Exam, one: Row, other: Row) -> None:
+    if one.label != other.label:
+        raise DatasetError(
+            f"the runs disagree on what a test picture is: {one.path!r} is {one.label!r} in {a.path!r}, and "
+            f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
+        )
+
+
+def _sheet(answers: Sequence[Answer]) -> Sheet:
+    return Sheet(np.array([a.right for a in answers]), np.array([a.probabilities for a in answers]))
+
+
+def _counts(sheets: tuple[Sheet, Sheet]) -> dict[str, int]:
+    a, b = (sheet.right for sheet in sheets)
+    split = {"both": a & b, "only_first": a & ~b, "only_second": ~a & b, "neither": ~a & ~b}
+    return {name: int(these.sum()) for name, these in split.items()}
+
+
+def _measured(labels: np.ndarray, sheets: tuple[Sheet, Sheet]) -> tuple[dict[str, Any], dict[str, Rate | None]]:
+    """Both runs' scores, and the differences with the paired bootstrap's intervals."""
+    drawn = metrics.redraw(len(labels), DRAWS)
+    (a, of_a), (b, of_b) = (_scores(labels, sheet, drawn) for sheet in sheets)
+    differences = {
+        name: None if a[name] is None else metrics.between(b[name] - a[name], of_b[name] - of_a[name]) for name in a
+    }
+    return {"first": a, "second": b}, differences
+
+
+def _scores(labels: np.ndarray, sheet: Sheet, drawn: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Each score on the pictures as they are, and ``[draws]`` on each draw of them."""
+    losses, n = metrics.losses(labels, sheet.probabilities), len(labels)
+    auc = metrics.auc(labels, sheet.probabilities)
+    values = {"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc}
+    draws = {"accuracy": drawn @ sheet.right.astype(float) / n, "loss": drawn @ losses / n}
+    return values, draws | {"auc": metrics.drawn_auc(labels, sheet.probabilities, drawn)}
+
+
+def _better(differences: dict[str, Rate | None], p: float) -> dict[str, str | None]:
+    """The run that is better in each score, where the difference is significant."""
+    found: dict[str, str | None] = dict.fromkeys(differences)
+    for name, rate in differences.items():
+        if rate and (p < ALPHA if name == "accuracy" else rate["low"] > 0 or rate["high"] < 0):
+            found[name] = "second" if (rate["value"] > 0) != (name == "loss") else "first"
+    return found
+
+
+def _not_compared(own: Exam, other: Exam) -> dict[str, int]:
+    """Why rows of *own*'s test part are not compared."""
+    others, seen = other.by_key(), set[Key]()
+    found = {"trained": 0, "elsewhere": 0, "repeated": 0}
+    for key in (answer.key for answer in own.answers):
+        if other.knows(key):
+            found["trained"] += 1
+        elif key not in others:
+            found["elsewhere"] += 1
+        elif key in seen:
+            found["repeated"] += 1
+        seen.add(key)
+    return found
+
+
+def _text(found: dict[str, Any]) -> list[str]:
+    """The outcome in sentences."""
+    gone = found["not_compared"]
+    left_out = [_left_out(gone["first"], "first", "second"), _left_out(gone["second"], "second", "first")]
+    return [*filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
+
+
+def _left_out(gone: dict[str, int], own: str, other: str) -> str:
+    if not any(gone.values()):
+        return ""
+    reasons = {
+        "trained": f"the {other} run was trained on (a leak)",
+        "elsewhere": f"the {other} run was not tested on",
+        "repeated": "are the same as another",
+    }
+    each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
+    return f"Of the {own} run's test pictures {sum(gone.values()):,} are not compared: {each}."
+
+
+def _on_accuracy(found: dict[str, Any]) -> str:
+    better, p, n = found["better"]["accuracy"], found["p"], found["pictures"]
+    said = "McNemar's exact test, " + ("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    if better:
+        return f"The {better} run is more accurate, by {abs(found['differences']['accuracy']['value']):.3f} ({said})."
+    least = found["significant_from"]
+    seen = f"only a difference of {least:.3f} or more would have been" if least else "no difference could have been"
+    return f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
+
+
+def _on_the_rest(found: dict[str, Any]) -> list[str]:
+    words = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
+    return [
+        f"The {better} run {won}." if better else f"The difference in {name} is not significant."
+        for key, (won, name) in words.items()
+        if found["differences"][key]
+        for better in [found["better"][key]]
+    ]

@@ -1,0 +1,149 @@
+"""The course of a run: fill the store, train phase by phase, measure.
+
+The trunk runs once per picture in a process beside, while this one imports Keras. Then each phase is one ``fit`` of
+what is above its cut, on activations from the store; no phase ends worse than it began (law 7). A run that was killed
+goes on from its last checkpoint, to the same bits (law 4).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from topwork import inherit, lean
+from topwork.checkpoints import Checkpoints, State
+from topwork.dataset import Dataset
+from topwork.draw import Pencil
+from topwork.errors import RunError
+from topwork.evaluate import SAMPLE, conclude, sampled, tell
+from topwork.export import checked
+from topwork.extract import Extraction, failures
+from topwork.folder import Folder
+from topwork.gather import gathered, stored
+from topwork.network import Network, create
+from topwork.plan import Step, steps
+from topwork.recipe import Recipe
+from topwork.resumable import check_unchanged
+from topwork.talk import Watch, say
+from topwork.trainable import check
+
+if TYPE_CHECKING:
+    import keras
+
+
+def resume(
+    folder: Folder, data: Any, callbacks: "Sequence[keras.callbacks.Callback]", other_versions: bool, jobs: int | None
+) -> None:
+    """Go on with a run that was interrupted; see `topwork.run.Run.resume`."""
+    if folder.is_finished:
+        say(f"{folder.path} has finished: nothing is left to do.")
+        return
+    recipe = folder.recipe
+    state = Checkpoints(folder.path / "checkpoints").read()
+    rows = check_unchanged(folder, data, other_versions)
+    planned = [step.of(rows) for step in steps(recipe)]
+    folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
+    Course(folder, recipe, rows, planned, callbacks, False, jobs).run(state)
+
+
+@dataclass
+class Course:
+    """One run under way."""
+
+    folder: Folder
+    recipe: Recipe
+    data: Dataset
+    steps: list[Step]
+    callbacks: "Sequence[keras.callbacks.Callback]"
+    strict: bool
+    jobs: int | None
+
+    def run(self, state: State | None = None) -> None:
+        """Fill, train phase by phase, measure; from *state* on, if any."""
+        try:
+            self._run(state)
+        except KeyboardInterrupt:
+            say(f"To go on with this run: topwork train --resume {self.folder.path}")
+            raise
+
+    def _run(self, state: State | None) -> None:
+        start = time.perf_counter()
+        first = len(self.steps[0].wanted)
+        exact = self.steps[-1].exact(sampled(self.data.part("test"), SAMPLE))
+        fills = [*(one for step in self.steps for one in step.wanted), *exact]
+        with Pencil() as pencil, Watch() as watch, Extraction(self.data, fills, watch.report, self.jobs) as extraction:
+            lean.import_keras()
+            self._check_optimizers()
+            extraction.wait_all(range(first))
+            self._leave_out_failures()
+            network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
+            if self.folder.parent:
+                inherit.load(network, self.folder.parent, self.data.classes)
+            head = self._phases(network, extraction, state)
+            self.folder.keep_weights(network.values())
+            self._keep_sample()
+            extraction.wait_all(range(len(fills)))
+            results = conclude(self.folder, network, self.data, self.steps[-1], exact, pencil)
+            spent = {**watch.seconds, "head": head, "total": time.perf_counter() - start}
+            results["cost"] = {name: round(value, 3) for name, value in spent.items()}
+            self.folder.keep_results(results)
+        tell(results)
+
+    def _phases(self, network: Network, extraction: Extraction, state: State | None) -> float:
+        """Train phase by phase; gives the seconds."""
+        from topwork.phase import Journey, run_phase
+
+        checkpoints = Checkpoints(self.folder.path / "checkpoints")
+        journey = Journey(self.recipe, network, len(self.data.classes), self.folder.note, checkpoints, self.callbacks)
+        seconds, done = 0.0, 0
+        for number, step in enumerate(self.steps, 1):
+            wanted = step.of(self.data).wanted
+            extraction.wait_all(range(done, done + len(wanted)))
+            done += len(wanted)
+            if state and number < state.about["phase"]:
+                continue
+            known = {"weights": [one.trunk().weights for one in wanted], "stored": stored(wanted)}
+            own = state if state and number == state.about["phase"] else None
+            if own:
+                _check_known(own.about, known, step)
+            with gathered(wanted, self.data.classes) as part:
+                parts = {name: part(self.data.part(name)) for name in ("train", "val")}
+                keeper = run_phase(replace(journey, about=known), number, step.trunks(), parts, own)
+            seconds += keeper.seconds
+        return seconds
+
+    def _leave_out_failures(self) -> None:
+        """Less the pictures that could not be decoded, which are named and written to the run's pictures.csv."""
+        bad: dict[str, str] = {}
+        for one in self.steps[0].wanted:
+            bad |= failures(one)
+        self.data = self.data.without(bad)
+        for gone in self.data.left_out[:10]:
+            say(f"left out: {gone.path}: {gone.reason}")
+        if len(self.data.left_out) > 10:
+            say(f"left out: {len(self.data.left_out) - 10} more; 'topwork read' names them all.")
+        if bad:
+            self.folder.keep_data(self.data)
+            check(self.data, self.strict)
+
+    def _check_optimizers(self) -> None:
+        from topwork.optimizers import optimizer
+
+        for phase in self.recipe.phases:
+            optimizer(phase, 1)
+
+    def _keep_sample(self) -> None:
+        if self.data.pixels is not None:
+            rows = checked(self.data)
+            self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
+
+
+def _check_known(about: dict[str, Any], known: dict[str, Any], step: Step) -> None:
+    """That weights and activations are those that the checkpoint was made with."""
+    for name, what in (("weights", "the weights of the backbone"), ("stored", "the dtype of the stored activations")):
+        for term, before, now in zip(step.terms, about[name], known[name]):
+            if before != now:
+                raise RunError(
+                    f"{what} of '{term}' changed since the run began ({before} then, {now} now): it cannot go on. "
+                    "Put back what was there, or start a new run."
+                )

@@ -1,0 +1,97 @@
+"""What a finished run said of its test part: its ``predictions.csv`` beside its ``pictures.csv``."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from topwork.dataset import Row
+from topwork.errors import DatasetError, RunError
+from topwork.folder import Folder
+
+Key = tuple[str, ...]
+"""The digests of a row's pictures."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run said of one row."""
+
+    row: Row
+    right: bool
+    probabilities: tuple[float, ...]
+
+    @property
+    def key(self) -> Key:
+        """What is the same in another run, wherever the pictures lie there."""
+        return tuple(digest for _, digest in self.row.pictures)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What a run said of its test part, and the digests of the pictures that it was trained on."""
+
+    path: str
+    classes: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    trained: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: Folder) -> "Exam":
+        """What a finished run said.
+
+        Raises:
+            RunError: it has not finished, or its answers do not fit its pictures.
+            DatasetError: it has no test part.
+        """
+        path = str(folder.path)
+        if folder.results["accuracy"] is None:
+            raise DatasetError(
+                f"the run {path!r} has no test part: runs are compared on test pictures. "
+                "Train it with some, as in --set data.split=[0.8,0.1,0.1]."
+            )
+        data = folder.data()
+        classes, given = answers(folder.path / "predictions.csv", data.part("test"))
+        trained = frozenset(digest for row in data.part("train") for _, digest in row.pictures)
+        return cls(path, classes, given, trained)
+
+    def by_key(self) -> dict[Key, Answer]:
+        """The answers by content; of equal pictures the first, for the others say the same again."""
+        return {answer.key: answer for answer in reversed(self.answers)}
+
+    def knows(self, key: Key) -> bool:
+        """Whether it was trained on one of these pictures."""
+        return not self.trained.isdisjoint(key)
+
+
+def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:
+    """Classes and answers of a ``predictions.csv``, whose order counts where rows begin with the same picture.
+
+    Raises:
+        RunError: a line that does not fit the rows.
+    """
+    by_path: dict[str, list[Row]] = defaultdict(list)
+    for row in reversed(rows):
+        by_path[row.path].append(row)
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.reader(file)
+        classes = tuple(next(table, [])[3:])
+        try:
+            return classes, tuple(_answer(cells, by_path, classes) for cells in table)
+        except (ValueError, IndexError):
+            raise RunError(
+                f"{str(path)!r}, line {table.line_num}: expected a row of the test part in pictures.csv with its "
+                f"label, the label predicted and {len(classes)} probabilities. Was one of the two files changed?"
+            ) from None
+
+
+def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: tuple[str, ...]) -> Answer:
+    path, label, predicted, *numbers = cells
+    row, probabilities = by_path[path].pop(), tuple(map(float, numbers))
+    fits = row.label == label and {label, predicted} <= set(classes) and len(numbers) == len(classes)
+    if not fits or not np.isfinite(probabilities).all():
+        raise ValueError
+    return Answer(row, predicted == label, probabilities)

@@ -1,0 +1,79 @@
+"""The plan of a run: for each phase the terms of its cut, what they freeze, and what they want from the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from topwork import trunk
+from topwork.cut import INPUT, Cut, Term
+from topwork.dataset import Dataset, Row
+from topwork.errors import CutError
+from topwork.extract import Wanted
+from topwork.recipe import NO_VIEWS, Phase, Recipe
+from topwork.trunk import Trunk, check_freezes
+
+
+@dataclass(frozen=True)
+class Step:
+    """One phase as planned.
+
+    Args:
+        phase: of the recipe.
+        terms: of its cut.
+        wanted: what its training reads, one fill a term.
+    """
+
+    phase: Phase
+    terms: tuple[Term, ...]
+    wanted: tuple[Wanted, ...]
+
+    def trunks(self) -> list[Trunk]:
+        """What is frozen, one trunk a term; the backbones' graphs must be known by now."""
+        return [trunk.resolve(t, w.backbone, trunk.known_graph(w.backbone)) for t, w in zip(self.terms, self.wanted)]
+
+    def of(self, data: Dataset) -> "Step":
+        """The same for the rows of a dataset."""
+        return replace(self, wanted=tuple(one.of(data) for one in self.wanted))
+
+    def exact(self, rows: Sequence[Row]) -> list[Wanted]:
+        """The fills in float32, and of no view but the first, that the shipped model is measured with."""
+        pairs = zip(self.terms, self.wanted)
+        return [replace(w, term=t, rows=tuple(rows), exact=True, views=NO_VIEWS) for t, w in pairs]
+
+
+def steps(recipe: Recipe) -> list[Step]:
+    """The phases, their words checked before a million pictures are read.
+
+    Raises:
+        UnknownBackbone, CutError: nothing of that name, freezes that conflict, or cuts that move away from the input.
+    """
+    found = [_step(phase, recipe) for phase in recipe.phases]
+    together = len(found) > 1 or len(found[0].terms) > 1
+    for step in found:
+        for term, one in zip(step.terms, step.wanted):
+            replace(one, term=term).check(together)
+    if together:
+        for step in found:
+            check_freezes(step.terms, step.trunks())
+        _check_order(found)
+    return found
+
+
+def _step(phase: Phase, recipe: Recipe) -> Step:
+    terms, views = Cut.parse(phase.cut).terms, recipe.views
+    live = views.mode == "live" and views.count > 1
+    wanted = []
+    for term in terms:
+        read, shown = (replace(term, place=INPUT), NO_VIEWS) if live else (term, views)
+        wanted.append(Wanted(read, recipe.backbones[term.backbone], (), views=shown))
+    return Step(phase, terms, tuple(wanted))
+
+
+def _check_order(found: Sequence[Step]) -> None:
+    for number in range(1, len(found)):
+        for before, after in zip(found[number - 1].trunks(), found[number].trunks()):
+            if after.frontier.below & ~before.frontier.below:
+                raise CutError(
+                    f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
+                    f"({found[number - 1].phase.cut}) may have trained: "
+                    "cuts must move towards the input. Swap the two phases."
+                )

@@ -1,0 +1,95 @@
+"""The precision of the part that trains: float32, or Keras' mixed policies where they are faster here.
+
+A short measurement says so, once a machine and top; it is kept under ``TOPWORK_HOME`` and never made again.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from topwork import backend
+from topwork.feed import Feed
+from topwork.folder import processor
+from topwork.part import Part
+from topwork.recipe import Phase
+from topwork.runtimes import has_bfloat16, has_gpu, jobs
+from topwork.store import home
+from topwork.talk import say
+from topwork.trunk import Trunk
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+WORTH = 2e12
+"""Multiply-adds of all steps of a phase from which a measurement pays: about a minute in float32 on two cores."""
+
+
+@contextmanager
+def applied(model: keras.Model, precision: str) -> Iterator[None]:
+    """A model's layers compute in *precision* meanwhile; weights stay float32, and so do the logits."""
+    layers = [layer for layer in model.layers if layer.name != "logits" and not _is_input(layer)]
+    before = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = POLICIES[precision]
+        yield
+    finally:
+        for layer, policy in zip(layers, before):
+            layer.dtype_policy = policy
+
+
+def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part, feed: Feed) -> str:
+    """What a phase trains in: as it says, or what was measured to be faster."""
+    if phase.precision != "auto":
+        return phase.precision
+    other = "float16" if has_gpu() else "bfloat16" if has_bfloat16() else None
+    if other is None or not _is_worth(phase, below, len(part)):
+        return "float32"
+    path = home() / "precision" / f"{_digest(model, phase)}.json"
+    if not path.exists():
+        seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(seconds))
+        told = ", ".join(f"{1000 * value:.0f} ms in {name}" for name, value in seconds.items())
+        say(f"a training step takes {told}; measured once.")
+    found = json.loads(path.read_text())
+    return min(found, key=found.__getitem__)
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
+    work = 0
+    for one in below:
+        above = one.graph.ancestors[one.end] & ~one.frontier.below
+        work += sum(node.multiply_adds for i, node in enumerate(one.graph.nodes) if above >> i & 1)
+    return 3 * work * pictures * phase.epochs >= WORTH
+
+
+def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
+    """Seconds a training step, the best of three; the model's variables are left as they were."""
+    before = [np.array(variable) for variable in model.variables]
+    batch, found = feed[0], []
+    with applied(model, precision):
+        model.compile(optimizer="sgd", loss=keras.losses.MeanSquaredError(), jit_compile=backend.compiles())
+        for _ in range(4):
+            start = time.perf_counter()
+            model.train_on_batch(batch[0], batch[1])
+            found.append(time.perf_counter() - start)
+    for variable, value in zip(model.variables, before):
+        variable.assign(value)
+    return min(found[1:])
+
+
+def _digest(model: keras.Model, phase: Phase) -> str:
+    """What a measurement holds for: this machine, and the shape of what trains."""
+    layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
+    about = [processor(), jobs(), keras.version(), backend.name(), phase.batch, layers]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""Whether a run can go on as if it had never stopped: the same versions, the same pictures."""
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from topwork import backend
+from topwork.dataset import Dataset
+from topwork.errors import PictureError, RunError
+from topwork.folder import Folder, versions
+from topwork.pictures import digest
+from topwork.readers import read
+from topwork.splits import some
+from topwork.talk import say
+
+
+def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
+    """The run's dataset, found as it was.
+
+    Args:
+        folder: the run.
+        data: for arrays these once more, else ``None``.
+        other_versions: only say it where packages are others.
+
+    Raises:
+        RunError: a version or a picture changed, each named; or arrays are wanted and were not given.
+    """
+    _check_versions(folder, other_versions)
+    if not backend.repeats():
+        say(f"law 4 holds on TensorFlow alone: with {backend.name()} the weights may differ in some bits.")
+    rows = folder.data()
+    if not rows.root:
+        return _with_arrays(folder, rows, data)
+    if data is not None:
+        raise RunError(f"{str(folder.path)!r} has its pictures in {rows.root!r}: it is resumed without data.")
+    changed = [repr(path) for row in rows.rows for path, content in row.pictures if _digest(rows, path) != content]
+    if changed:
+        raise RunError(
+            f"pictures of {str(folder.path)!r} changed or went away since it began: {some(changed)}. "
+            "Put them back as they were, or start a new run."
+        )
+    return rows
+
+
+def _digest(rows: Dataset, path: str) -> str | None:
+    try:
+        return digest(Path(rows.root, path))
+    except PictureError:
+        return None
+
+
+def _with_arrays(folder: Folder, rows: Dataset, data: Any) -> Dataset:
+    if data is None:
+        raise RunError(
+            f"{str(folder.path)!r} was trained on arrays, which are not kept: give them once more, "
+            "as in topwork.Run(...).resume((X, y))."
+        )
+    given = data if isinstance(data, Dataset) else read(data)
+    content = {row.path: row.digest for row in given.rows}
+    changed = [row.path for row in rows.rows if content.get(row.path) != row.digest]
+    if changed:
+        raise RunError(f"the arrays are not those of {str(folder.path)!r}: others at {some(changed)}.")
+    return replace(rows, pixels=given.pixels)
+
+
+def _check_versions(folder: Folder, other_versions: bool) -> None:
+    environment = folder.environment
+    then = {"python": environment["python"], "backend": environment["backend"], **environment["packages"]}
+    now = {"python": platform.python_version(), "backend": backend.name(), **versions()}
+    others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    changed = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in others]
+    if not changed:
+        return
+    told = f"versions changed since {str(folder.path)!r} began: {some(changed)}. Its weights may differ in some bits"
+    if not other_versions:
+        raise RunError(f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
+    say(f"{told}.")

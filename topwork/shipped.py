@@ -1,0 +1,124 @@
+"""An exported file: what it says of itself, and what it takes.
+
+It is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and so
+on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. Its metadata
+key ``topwork`` holds JSON:
+
+    format      1
+    labels      the classes, in the order of the output's columns
+    inputs      for each input of the model
+        name        as above
+        picture     which picture of a row it takes: a column's name, or null where a row is one picture
+        size        [height, width]
+        fit         "squash" | "crop" | "pad", and
+        resample    "bilinear" | "nearest": how pictures come to that size
+        rule        the id of all that, with the version of the rule (`topwork.pictures.Fit.id`)
+
+and what it was made of: cut, backbones with their licences, scores, versions.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from topwork.errors import ExportError, RecipeError
+from topwork.pictures import Fit
+from topwork.runtimes import jobs
+from topwork.version import FORMAT, VERSION
+
+KEY = "topwork"
+"""The metadata key of an exported file."""
+_EXPECTED = "expected an ONNX file that 'topwork export' wrote."
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the model: its name, which picture of a row it takes (``None``: the only one), and how."""
+
+    name: str
+    picture: str | None
+    fit: Fit
+
+    def as_json(self) -> dict[str, Any]:
+        """Its entry in the metadata."""
+        fit = self.fit
+        how = {"size": list(fit.size), "fit": fit.fit, "resample": fit.resample, "rule": fit.id}
+        return {"name": self.name, "picture": self.picture, **how}
+
+
+def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
+    """Open an exported file.
+
+    Returns:
+        An `onnxruntime.InferenceSession`, the file's metadata, and what it takes.
+
+    Raises:
+        ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
+    """
+    _refuse(path)
+    session = _session(path)
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise ExportError(
+            f"{str(path)!r} is an ONNX model, but without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
+        )
+    try:
+        about = json.loads(text)
+        _refuse_newer(about["format"], path)
+        inputs = tuple(_input(entry, path) for entry in about["inputs"])
+        is_whole = bool(about["labels"]) and _fits(inputs, {one.name for one in session.get_inputs()})
+    except (ValueError, TypeError, KeyError):
+        is_whole = False
+    if not is_whole:
+        raise ExportError(f"the metadata of {str(path)!r} are damaged: export the run again.")
+    return session, about, inputs
+
+
+def _refuse(path: Path) -> None:
+    if (path / "recipe.toml").exists():
+        raise ExportError(f"{str(path)!r} is a run folder; export it first: topwork export {path} model.onnx")
+    if path.is_dir():
+        raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
+    if not path.exists():
+        raise ExportError(f"no file {str(path)!r}: {_EXPECTED}")
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = jobs()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no class below Exception
+        reason = str(error).split("failed:")[-1].strip().rstrip(".")
+        raise ExportError(f"onnxruntime cannot load {str(path)!r} ({reason}): {_EXPECTED}") from None
+
+
+def _refuse_newer(found: int, path: Path) -> None:
+    if found > FORMAT:
+        raise ExportError(
+            f"{str(path)!r} has format {found}, and topwork {VERSION} reads up to {FORMAT}: "
+            "pip install --upgrade topwork."
+        )
+
+
+def _input(entry: dict[str, Any], path: Path) -> Input:
+    try:
+        fit = Fit(tuple(entry["size"]), entry["fit"], entry["resample"])
+    except RecipeError:
+        fit = None
+    if fit is None or fit.id != entry["rule"]:
+        raise ExportError(
+            f"{str(path)!r} resizes pictures by the rule {entry['rule']!r}, which topwork {VERSION} does not know: "
+            "pip install --upgrade topwork, or export the run again."
+        )
+    return Input(entry["name"], entry["picture"], fit)
+
+
+def _fits(inputs: Sequence[Input], names: set[str]) -> bool:
+    """Whether they are all of the model's, and either all take a named picture of a row or none does."""
+    return {one.name for one in inputs} == names and len({one.picture is None for one in inputs}) == 1

@@ -1,0 +1,66 @@
+"""What a dataset must have before anything trains on it, and what is done where it lacks that."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from topwork import splits
+from topwork.dataset import Dataset
+from topwork.errors import DatasetError
+from topwork.readers import refuse_left_out
+from topwork.recipe import Training
+from topwork.talk import say
+
+HELD_OUT = 0.1
+"""Share of the training part that becomes validation where there is none."""
+
+
+def with_validation(data: Dataset, training: Training) -> Dataset:
+    """The dataset, 10 % of its training part moved to validation where it has none (never the test part)."""
+    if data.part("val") or not data.part("train"):
+        return data
+    if not training.hold_out:
+        say("No validation part, and holding one out is forbidden: the last weights are kept, not the best.")
+        return data
+    rows = tuple(replace(row, split=None) for row in data.part("train"))
+    drawn = splits.draw(replace(data, rows=rows), (1 - HELD_OUT, HELD_OUT, 0.0), "stratified", training.seed)
+    moved = {row.path for row in drawn.part("val")}
+    note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
+    say(note)
+    kept = tuple(replace(row, split="val") if row.path in moved else row for row in data.rows)
+    return replace(data, rows=kept, notes=(*data.notes, note))
+
+
+def as_before(data: Dataset, parts: Mapping[str, str]) -> Dataset:
+    """The dataset with the pictures that a parent run knew in the parts (by content) that they had there.
+
+    Otherwise the new run would be tested on pictures that the old one was trained on.
+    """
+    moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
+    if not moved:
+        return data
+    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in the parent run."
+    say(note)
+    rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)
+    return replace(data, rows=rows, notes=(*data.notes, note))
+
+
+def check(data: Dataset, strict: bool) -> None:
+    """That there is a training part, with every class in it.
+
+    Raises:
+        DatasetError: there is not; or, if *strict*, a picture was left out.
+    """
+    train_rows = data.part("train")
+    if not train_rows:
+        raise DatasetError(
+            "the training part is empty: give pictures the split 'train', or draw splits with a larger share."
+        )
+    lacking = [label for label in data.classes if label not in {row.label for row in train_rows}]
+    if lacking:
+        names = ", ".join(map(repr, lacking))
+        raise DatasetError(
+            f"no training picture of {names}: a class must occur in the training part. "
+            'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed).'
+        )
+    if strict:
+        refuse_left_out(data)
