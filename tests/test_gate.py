@@ -19,11 +19,14 @@ from topwork.shipped import Input
 from .test_halves import FAMILIES, SEED, pixels
 
 LABELS = ["a", "b", "c"]
+SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.items()}
+"""Larger than law 1 needs: where the last maps have one pixel, random networks amplify rounding until Keras' own
+``predict`` and call differ by 1e-3."""
 
 
 def classifier(name):
     """A flat model of that backbone with a seeded head, and its metadata."""
-    backbone = Backbone(name, weights="random", size=FAMILIES[name])
+    backbone = Backbone(name, weights="random", size=SIDES[name])
     opened = open_backbone(backbone, pretrained.weights_file(backbone))
     term = Cut.parse(f"{name}@pool").only
     below = trunk.resolve(term, backbone, opened.graph)
@@ -31,7 +34,7 @@ def classifier(name):
     network = Network(head, [term], [below])
     network.branches[0].opened = opened
     about = {"format": 1, "labels": LABELS, "inputs": [Input("pixels", None, below.fit).as_json()]}
-    return calibrated(network.flat(), FAMILIES[name]), about
+    return calibrated(network.flat(), SIDES[name]), about
 
 
 def calibrated(model, side):
@@ -50,7 +53,7 @@ def calibrated(model, side):
 
 def gate(name, path):
     model, about = classifier(name)
-    x = pixels(FAMILIES[name], 8)
+    x = pixels(SIDES[name], 8)
     expected = model.predict(x, verbose=0)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     write_onnx(model, path, about)
