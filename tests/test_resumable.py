@@ -219,3 +219,9 @@ def test_arrays_are_given_once_more(arrays, tmp_path):
     assert refused(run, (others, arrays[1])) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
     run.resume(arrays)
     assert [line["epoch"] for line in run.journal] == list(range(11))
+
+
+def test_a_run_that_another_process_trains_is_left_alone(copy):
+    with copy.folder.held():
+        told = refused(copy)
+    assert told == f"another process is training the run {str(copy.path)!r}. Wait for it, or stop it first."

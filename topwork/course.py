@@ -39,11 +39,9 @@ def resume(
         say(f"{folder.path} has finished: nothing is left to do.")
         return
     recipe = folder.recipe
-    state = Checkpoints(folder.path / "checkpoints").read()
     rows = check_unchanged(folder, data, other_versions)
     planned = [step.of(rows) for step in steps(recipe)]
-    folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
-    Course(folder, recipe, rows, planned, callbacks, False, jobs).run(state)
+    Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
 
 
 @dataclass
@@ -58,13 +56,20 @@ class Course:
     strict: bool
     jobs: int | None
 
-    def run(self, state: State | None = None) -> None:
-        """Fill, train phase by phase, measure; from *state* on, if any."""
+    def run(self, resumed: bool = False) -> None:
+        """Fill, train phase by phase, measure; if *resumed*, from the last checkpoint on."""
         try:
-            self._run(state)
+            with self.folder.held():
+                self._run(self._state() if resumed else None)
         except KeyboardInterrupt:
             say(f"To go on with this run: topwork train --resume {self.folder.path}")
             raise
+
+    def _state(self) -> State | None:
+        """The last checkpoint; the journal is cut back to it."""
+        state = Checkpoints(self.folder.path / "checkpoints").read()
+        self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
+        return state
 
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()

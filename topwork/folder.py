@@ -12,12 +12,14 @@ results.json      scores and cost
 curves.png, confusion.png
 """
 
+import fcntl
 import json
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -158,6 +160,22 @@ class Folder:
             whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             kept = [line for line in whole if (at := json.loads(line))["phase"] < phase or _is_at(at, phase, epoch)]
             self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept)))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run while it is written: two processes would mix their journals and weights.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        with (self.path / "environment.json").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it ends with the process, however that ends
+            except OSError:
+                raise RunError(
+                    f"another process is training the run {str(self.path)!r}. Wait for it, or stop it first."
+                ) from None
+            yield
 
     def note(self, line: dict[str, Any]) -> None:
         """Add one line to the journal."""
