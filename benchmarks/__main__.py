@@ -100,7 +100,7 @@ def head_command(
     folds: Annotated[int, typer.Option(min=2)] = 5,
 ) -> None:
     """What the initial values of the last layer, and the choice of the epoch, do to a head's accuracy."""
-    plan = head.Plan(data, weights, backbone, size, pictures, seeds, folds)
+    plan = frozen.Plan(data, weights, backbone, size, pictures, seeds, folds)
     with _scratch() as scratch:
         print(report.head_table(plan, head.measure(plan, scratch), _command()), flush=True)
 

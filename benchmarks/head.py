@@ -8,27 +8,14 @@ import numpy as np
 
 from benchmarks.draw import draw
 from benchmarks.folds import parts
+from benchmarks.frozen import Plan
 from topwork import heads
 from topwork.extract import activations
 from topwork.metrics import cross_entropy
 from topwork.readers import read
 from topwork.recipe import Backbone, Head
 
-EPOCHS = 25
 INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to train: as `benchmarks.frozen.Plan` has it."""
-
-    data: Path | None = None
-    weights: str = "random"
-    backbone: str = "mobilenet_v2_035"
-    size: int | None = None
-    pictures: int = 500
-    seeds: int = 3
-    folds: int = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ def measure(plan: Plan, scratch: Path) -> list[Accuracy]:
     found = []
     for initial, name in INITIAL.items():
         runs = [
-            _run(initial, seed, x, y, np.array(parts(data, seed, fold, plan.folds)))
+            _run(initial, seed, plan.epochs, x, y, np.array(parts(data, seed, fold, plan.folds)))
             for seed in range(plan.seeds)
             for fold in range(plan.folds)
         ]
@@ -58,7 +45,9 @@ def measure(plan: Plan, scratch: Path) -> list[Accuracy]:
     return found
 
 
-def _run(initial: str, seed: int, x: np.ndarray, y: np.ndarray, part: np.ndarray) -> tuple[float, float, int]:
+def _run(
+    initial: str, seed: int, epochs: int, x: np.ndarray, y: np.ndarray, part: np.ndarray
+) -> tuple[float, float, int]:
     """Test accuracy at the epoch of the lowest validation loss and at the last, and that epoch."""
     import keras
 
@@ -77,6 +66,6 @@ def _run(initial: str, seed: int, x: np.ndarray, y: np.ndarray, part: np.ndarray
 
     keras.utils.set_random_seed(seed)
     train = part == "train"
-    model.fit(x[train], y[train], batch_size=32, epochs=EPOCHS, verbose=0, callbacks=[Scores()])
+    model.fit(x[train], y[train], batch_size=32, epochs=epochs, verbose=0, callbacks=[Scores()])
     best = int(np.argmin([loss for loss, _ in lines]))
     return lines[best][1], lines[-1][1], best + 1

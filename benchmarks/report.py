@@ -76,11 +76,11 @@ def step_table(found: Sequence[step.Step], command: str) -> str:
     return "\n\n".join([measured_on(command), table(head, rows)])
 
 
-def head_table(plan: head.Plan, found: Sequence[head.Accuracy], command: str) -> str:
+def head_table(plan: frozen.Plan, found: Sequence[head.Accuracy], command: str) -> str:
     """How a head begins and which epoch is kept."""
     rows = [[one.initial, f"{one.best:.3f}", f"{one.last:.3f}", f"{one.epoch:.1f}"] for one in found]
     runs = plan.seeds * plan.folds
-    about = f"`{plan.backbone}@pool`, {plan.weights} weights, linear head, 25 epochs; means of {runs} runs."
+    about = f"`{plan.backbone}@pool`, {plan.weights} weights, linear head, {plan.epochs} epochs; means of {runs} runs."
     columns = ("the last layer starts at", "lowest validation loss", "last epoch", "epoch of the lowest")
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(columns, rows)])
 

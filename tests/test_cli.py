@@ -305,3 +305,20 @@ def test_a_reader_that_has_seen_enough_is_no_error(own_home):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode in (0, 1)
+
+
+RESUMED = "--resume goes on with the recipe and the data of that run: leave the other words away."
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume", "run", "--strict"), RESUMED),
+        (("data", "--resume", "run"), RESUMED),
+        (("--resume", "run", "--folds", 3), RESUMED),
+        (("data", "--other-versions"), "--other-versions goes with --resume RUN alone."),
+        ((*POOL,), "expected DATA, a folder of pictures or a file, or --resume RUN."),
+    ],
+)
+def test_words_of_train_that_do_not_go_together(words, message):
+    assert topwork("train", *words) == Ran(2, "", f"UsageError: {message}\n")

@@ -100,7 +100,8 @@ def killed_and_resumed(pictures, recipe, whole, out: Path, kills: int, seed: int
     draw, done, lines = random.Random(seed), 0, len(whole.journal)
     process = start("train", pictures, "--recipe", recipe, "--out", out)
     for _ in range(kills):
-        done += kill(process, out, draw.randrange(lines + 1), draw.choice([0, draw.uniform(0, 3)]))
+        after = draw.randrange(lines)  # before the first line it imports and extracts; after the last it measures
+        done += kill(process, out, after, draw.uniform(0, 0.3 if after else 3))
         words = ("train", "--resume", out) if out.exists() else ("train", pictures, "--recipe", recipe, "--out", out)
         process = start(*words)
     ran = ended(process, 300)

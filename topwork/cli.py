@@ -91,8 +91,10 @@ def train(
 
     words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
     if resume:
-        words.refuse_any("--resume", data, out, from_, folds)
+        words.refuse_any("--resume", data, out, from_, folds, strict or None)
         run: Run | Folds = Run(resume).resume(other_versions=other_versions, jobs=jobs)
+    elif other_versions:
+        raise UsageError("--other-versions goes with --resume RUN alone.")
     elif folds:
         chosen = words.recipe(from_)
         run = cross_validate(_given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)

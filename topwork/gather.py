@@ -22,18 +22,18 @@ def gathered(wanted: Sequence[Wanted], classes: Sequence[str]) -> Iterator[Calla
     where = {label: i for i, label in enumerate(classes)}
     with ExitStack() as stack:
         opened: dict[Path, Store] = {}
-        for one in wanted:
-            folder = one.folder()
+        folders = [one.folder() for one in wanted]
+        for one, folder in zip(wanted, folders):
             if folder not in opened:
                 opened[folder] = stack.enter_context(one.store())
 
         def part(rows: Sequence[Row]) -> Part:
             views = len(wanted[0].shots_of(rows[0])) if rows else 1
             sources = []
-            for one in wanted:
+            for one, folder in zip(wanted, folders):
                 shots = [one.shots_of(row) for row in rows]
                 keys = [one.key(some[view]) for view in range(views) for some in shots]
-                sources.append(Source.of(opened[one.folder()], keys))
+                sources.append(Source.of(opened[folder], keys))
             labels = np.array([where[row.label] for row in rows], np.int64)
             return Part(tuple(sources), labels, [row.content for row in rows], views)
 

@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -125,7 +125,13 @@ def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
 def kept_graph(backbone: Backbone) -> Graph | None:
     """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
     path = _graph_path(backbone)
-    return Graph.from_json(json.loads(path.read_text())) if path.exists() else None
+    return _read_graph(path) if path.exists() else None
+
+
+@lru_cache(maxsize=16)
+def _read_graph(path: Path) -> Graph:
+    """A file that stands there never changes: its name holds all that the graph depends on."""
+    return Graph.from_json(json.loads(path.read_text()))
 
 
 def known_graph(backbone: Backbone) -> Graph:
