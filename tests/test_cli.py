@@ -164,6 +164,18 @@ def test_evaluate_says_what_training_said(trained):
 def test_evaluate_other_pictures(trained, pictures):
     found = topwork("evaluate", trained[0], pictures, "--json").json
     assert (found["part"], found["pictures"], found["sample"], found["left_out"]) == ("data", 60, None, {})
+    assert found["trained_on"] == 0
+
+
+def test_evaluate_says_when_pictures_were_trained_on(trained):
+    run = Run(trained[0])
+    ran = topwork("evaluate", trained[0], run.data.root, "--json")
+    count = len(run.data.part("train"))
+    assert ran.json["trained_on"] == count > 0
+    assert ran.err.endswith(
+        f"The run was trained on {count} of these 60 pictures: what it says of them flatters it. "
+        "'topwork evaluate RUN' alone measures its test part.\n"
+    )
 
 
 def test_compare_with_itself(trained):

@@ -48,7 +48,8 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
 
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
-        ``None``) and ``left_out`` (path and reason of each).
+        ``None``), ``trained_on`` (how many of those measured the run was trained on) and ``left_out`` (path and reason
+        of each).
 
     Raises:
         DatasetError: the part is empty, or the data has a class that the run does not know.
@@ -73,12 +74,25 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         first = measured.left_out[0]
         raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
     answers = _answers(network, network.trunks, wanted, measured.rows, own.classes)
+    seen = _trained_on(own, measured)
+    if seen and not inside:
+        say(
+            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}: "
+            "what it says of them flatters it. 'topwork evaluate RUN' alone measures its test part."
+        )
     return {
         "part": what if inside else "data",
         **metrics.measure(answers.labels, answers.probabilities, own.classes),
         "sample": _sample(taken, rows),
+        "trained_on": seen,
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
     }
+
+
+def _trained_on(own: Dataset, measured: Dataset) -> int:
+    """How many rows show a picture of the run's training part."""
+    known = {content for row in own.part("train") for _, content in row.pictures}
+    return sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
 
 
 def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
