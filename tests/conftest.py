@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TOPWORK_OFFLINE"] = "1"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 
 @pytest.fixture(scope="session", autouse=True)

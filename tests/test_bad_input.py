@@ -176,7 +176,7 @@ def test_labels_that_look_alike(folder, name):
         (
             ("--cut", "mobilenet_v2_035", *SMALL),
             "CutError: cannot read 'mobilenet_v2_035' in the cut 'mobilenet_v2_035': expected BACKBONE@PLACE or "
-            "BACKBONE@PLACE..END, as in 'mobilenet_v2@pool' or 'resnet50@conv4_block6_out'.",
+            "BACKBONE@PLACE..END, as in 'mobilenet_v2_035@pool' or 'resnet50@conv4_block6_out'.",
         ),
         (
             (*POOL, "--head", "liner"),

@@ -114,7 +114,7 @@ def test_no_difference_is_told_with_what_could_have_been_seen(alike):
     assert found["better"]["accuracy"] is None
     assert found["text"][0] == (
         f"The difference in accuracy is not significant (McNemar's exact test, p = {found['p']:.3f}): "
-        f"on these 90 test pictures only a difference of {least:.3f} or more would have been."
+        f"on these 90 test pictures less than {least:.3f} cannot be told from chance."
     )
     assert found["intervals"] == {
         "level": "95 %",
@@ -215,7 +215,7 @@ def test_five_pictures_prove_nothing(where):
     assert (found["counts"]["only_second"], found["p"], found["significant_from"]) == (5, 0.0625, None)
     assert found["text"][0] == (
         "The difference in accuracy is not significant (McNemar's exact test, p = 0.062): "
-        "on these 5 test pictures no difference could have been."
+        "on these 5 test pictures no difference could be told from chance."
     )
 
 
@@ -249,9 +249,11 @@ def test_no_picture_in_common(where):
 def test_a_run_that_has_not_finished_or_is_none(alike, where):
     (where / "b" / "results.json").unlink()
     unfinished = told(lambda: compare("a", "b"), RunError)
-    assert unfinished == "the run 'b' has not finished: it has no results.json."
+    assert unfinished == (
+        "the run 'b' has not finished: it has no results.json. Go on with it: topwork train --resume b"
+    )
     assert told(lambda: compare("none", "a"), RunError) == (
-        "'none' is no run folder: expected recipe.toml and environment.json in it."
+        "there is no folder 'none': expected a run, as 'topwork train' makes it."
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -43,6 +44,32 @@ def test_a_run_for_each_fold(ran):
     assert sorted(path.name for path in out.iterdir()) == ["fold-1", "fold-2", "fold-3", "results.json"]
     assert all(tw.Run(out / f"fold-{number}").folder.is_finished for number in (1, 2, 3))
     assert said.json == {"run": str(out), **json.loads((out / "results.json").read_text())}
+
+
+def test_an_interrupted_one_goes_on(ran, tmp_path):
+    """Fold 2 is set back to its beginning, as a kill between two folds leaves it, and so is what all came to."""
+    out = tmp_path / "folds"
+    shutil.copytree(ran[0], out)
+    (out / "results.json").unlink()
+    for name in ("results.json", "journal.jsonl", "checkpoints", "weights"):
+        path = out / "fold-2" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(RunError) as error:
+        _ = tw.Folds(out).results
+    assert str(error.value) == (
+        f"the cross-validation {str(out)!r} has not finished. Go on with it: topwork train --resume {out}"
+    )
+    again = topwork("train", "--resume", out, "--json")
+    assert again.json == {"run": str(out), **json.loads((ran[0] / "results.json").read_text())}
+    assert f"{out / 'fold-2'} goes on from the beginning." in again.err
+    assert again.err.count("has finished: nothing is left to do.") == 2
+    assert len(tw.Folds(out).runs) == 3
+
+
+def test_what_is_no_cross_validation(tmp_path):
+    with pytest.raises(RunError) as error:
+        tw.Folds(tmp_path)
+    assert str(error.value) == f"{str(tmp_path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it."
 
 
 def test_every_picture_is_tested_once(tested, pictures):

@@ -44,6 +44,22 @@ def test_what_is_no_run(tmp_path):
     assert str(error.value) == f"{str(tmp_path)!r} is no run folder: expected recipe.toml and environment.json in it."
 
 
+def test_no_folder_at_all():
+    with pytest.raises(RunError) as error:
+        Folder("nowhere")
+    assert str(error.value) == "there is no folder 'nowhere': expected a run, as 'topwork train' makes it."
+
+
+def test_a_cross_validation_is_no_run(tmp_path):
+    (tmp_path / "fold-1").mkdir()
+    with pytest.raises(RunError) as error:
+        Folder(tmp_path)
+    assert str(error.value) == (
+        f"{str(tmp_path)!r} is a cross-validation, not one run: expected one of its folds, as in "
+        f"'{tmp_path}/fold-1'. What all came to stands in results.json there."
+    )
+
+
 def test_a_newer_format(tmp_path):
     folder = Folder.create(tmp_path / "run", RECIPE, DATA)
     about = folder.environment | {"format": 99}
@@ -57,12 +73,13 @@ def test_a_newer_format(tmp_path):
 
 def test_a_run_that_has_not_finished(tmp_path):
     folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    go_on = f"Go on with it: topwork train --resume {folder.path}"
     with pytest.raises(RunError) as error:
         _ = folder.results
-    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no results.json."
+    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no results.json. {go_on}"
     with pytest.raises(RunError) as error:
         folder.weights()
-    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no weights."
+    assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no weights. {go_on}"
 
 
 def test_a_fresh_name_is_free(tmp_path):

@@ -104,6 +104,12 @@ def test_label_smoothing_is_keras_own(loss, targets, logits):
     assert value(0.2) == pytest.approx(0.9 * right + 0.1 * wrong, rel=1e-5)
 
 
+def test_a_rate_that_makes_nothing_better_is_named(pictures, tmp_path, capsys):
+    train(read(pictures), tmp_path / "run", {"cut": END, "epochs": 2, "rate": 1e-30})
+    said = capsys.readouterr().err.splitlines()
+    assert "phase 1 made nothing better in 2 epochs: try a smaller rate than 1e-30." in said
+
+
 def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
     bad = {"cut": DEEP, "rate": 1e30, "epochs": 9, "optimizer": "sgd"}
     run = train(read(pictures), tmp_path / "run", {"cut": END}, bad)

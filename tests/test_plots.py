@@ -82,7 +82,7 @@ def test_curves_hold_what_the_journal_holds():
     np.testing.assert_allclose(loss["validation"][1:], [[0, 2.0], [1, 1.9], [2, 1.8]])
     np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][2:], [[1, 1.5], [2, 1.5]])
     np.testing.assert_allclose(accuracy["validation"][1:, 1], [0, 0.1, 0.2])
-    assert set(accuracy) == {"validation", "training", "best: 0.200\n(phase 1, epoch 2)"}
+    assert set(accuracy) == {"validation", "training sample", "kept: 0.200\n(phase 1, epoch 2)"}
 
 
 def test_a_phase_goes_on_where_the_last_one_ended_with_a_gap_a_border_and_its_cut():
@@ -99,14 +99,14 @@ def test_the_best_epoch_has_the_lowest_validation_loss_and_is_marked_in_both_pan
     rows = journal(2, 2)
     rows[1]["val_loss"] = 0.3
     figure = plots._curves(rows)
-    np.testing.assert_allclose(lines(figure, 0)["best: 0.300\n(phase 1, epoch 1)"], [[1, 0.3]])
-    np.testing.assert_allclose(lines(figure, 1)["best: 0.100\n(phase 1, epoch 1)"], [[1, 0.1]])
+    np.testing.assert_allclose(lines(figure, 0)["kept: 0.300\n(phase 1, epoch 1)"], [[1, 0.3]])
+    np.testing.assert_allclose(lines(figure, 1)["kept: 0.100\n(phase 1, epoch 1)"], [[1, 0.1]])
 
 
 def test_curves_without_validation_have_no_best(tmp_path):
     rows = [{key: value for key, value in row.items() if not key.startswith("val")} for row in journal(3)]
     plots.curves(rows, tmp_path / "c.png")
-    assert set(lines(plots._curves(rows), 1)) == {"training"}
+    assert set(lines(plots._curves(rows), 1)) == {"training sample"}
 
 
 def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
@@ -114,7 +114,7 @@ def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
     rows[2] |= {"val_loss": float("nan"), "train_loss": float("inf")}
     rows[3]["val_loss"] = None
     plots.curves(rows, tmp_path / "c.png")
-    assert "best: 1.900\n(phase 1, epoch 1)" in lines(plots._curves(rows), 0)
+    assert "kept: 1.900\n(phase 1, epoch 1)" in lines(plots._curves(rows), 0)
 
 
 @pytest.mark.parametrize("classes", [2, 5, 30, 31, 120])

@@ -158,8 +158,17 @@ def test_else_the_largest_file_at_hand():
     official("mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # of another size than the default one
     assert default() == (
         Backbone("resnet50"),
-        "Backbone: resnet50, the largest ImageNet file at hand (that of mobilenet_v2 is not).",
+        "Backbone: resnet50, the largest network whose ImageNet file is at hand (that of mobilenet_v2 is not).",
     )
+
+
+def test_a_narrower_mobilenet_v2_comes_before_larger_files():
+    lay("resnet50", 20)
+    lay("mobilenet_v2_035", 5)
+    lay("mobilenet_v2_050", 6)
+    name = "mobilenet_v2_050"
+    why = "the widest MobileNetV2 whose ImageNet file is at hand (that of mobilenet_v2 is not)"
+    assert default() == (Backbone(name), f"Backbone: {name}, {why}.")
 
 
 def test_else_random_weights_and_that_is_said():

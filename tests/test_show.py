@@ -148,14 +148,17 @@ def test_a_comparison(capsys):
 
 def test_guesses_for_people(capsys):
     assert show.guesses(GUESSES, ("cat", "dog, small"), None, False)
-    assert capsys.readouterr() == ("a.png\tcat\t0.750\n", "b.png: the file is empty\n")
+    assert capsys.readouterr() == (
+        "a.png\tcat\t0.750\n",
+        "b.png: the file is empty\n1 of 2 pictures could not be read.\n",
+    )
 
 
 def test_guesses_as_json_are_a_line_each(capsys):
     assert show.guesses(GUESSES, ("cat", "dog, small"), None, True)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25}},
-        {"path": "b.png", "label": "", "probability": 0.0, "probabilities": {}, "error": "the file is empty"},
+        {"path": "b.png", "label": None, "probability": None, "probabilities": {}, "error": "the file is empty"},
     ]
 
 
@@ -164,9 +167,9 @@ def test_guesses_as_csv(tmp_path, capsys):
     assert (tmp_path / "a.csv").read_text().splitlines() == [
         'path,label,probability,cat,"dog, small",error',
         "a.png,cat,0.75,0.75,0.25,",
-        "b.png,,0.0,,,the file is empty",
+        "b.png,,,,,the file is empty",
     ]
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "b.png: the file is empty\n1 of 2 pictures could not be read.\n")
 
 
 @pytest.mark.parametrize("path", [None, Path("a.csv")])

@@ -37,7 +37,8 @@ def run(words: list[str] | None = None) -> int:
     except SystemExit as done:
         status = int(done.code or 0)
         if status == 130:
-            say("Stopped. What was committed to the store stays; the next run goes on from there.")
+            kept = " What was committed to the store stays; the next run goes on from there."
+            say("Stopped." + (kept if (words or sys.argv[1:])[0] in ("train", "extract") else ""))
         return status
     return 0
 

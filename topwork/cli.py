@@ -75,7 +75,9 @@ def train(
         int | None, typer.Option(min=2, metavar="K", help="Cross-validate: a run for each of K folds.")
     ] = None,
     from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run or --folds.")
+    ] = None,
     other_versions: Annotated[
         bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
     ] = False,
@@ -85,14 +87,15 @@ def train(
 ) -> None:
     """Train a classifier on a folder of pictures, and test it."""
     from topwork.arguments import Words
-    from topwork.crossvalidate import Folds, cross_validate
+    from topwork.crossvalidate import Folds, cross_validate, is_folds
     from topwork.run import Run
     from topwork.train import train as run_training
 
     words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
-        run: Run | Folds = Run(resume).resume(other_versions=other_versions, jobs=jobs)
+        kind = Folds if is_folds(resume) else Run
+        run: Run | Folds = kind(resume).resume(other_versions=other_versions, jobs=jobs)
     elif other_versions:
         raise UsageError("--other-versions goes with --resume RUN alone.")
     elif folds:

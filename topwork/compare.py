@@ -243,7 +243,7 @@ def _on_accuracy(found: dict[str, Any]) -> str:
     if better:
         return f"The {better} run is more accurate, by {abs(found['differences']['accuracy']['value']):.3f} ({said})."
     least = found["significant_from"]
-    seen = f"only a difference of {least:.3f} or more would have been" if least else "no difference could have been"
+    seen = f"less than {least:.3f} cannot be told from chance" if least else "no difference could be told from chance"
     return f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
 
 

@@ -62,13 +62,17 @@ class Course:
             with self.folder.held():
                 self._run(self._state() if resumed else None)
         except KeyboardInterrupt:
-            say(f"To go on with this run: topwork train --resume {self.folder.path}")
+            folds = self.folder.path.parent
+            whole = folds if (folds / "fold-1").is_dir() else self.folder.path
+            say(f"To go on: topwork train --resume {whole}")
             raise
 
     def _state(self) -> State | None:
         """The last checkpoint; the journal is cut back to it."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
         self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
+        where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
+        say(f"{self.folder.path} goes on from {where}.")
         return state
 
     def _run(self, state: State | None) -> None:

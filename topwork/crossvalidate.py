@@ -1,46 +1,115 @@
 """K-fold cross-validation: one fill of the store, a run for each fold, every picture tested once.
 
-The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of its own, and ``results.json``.
+The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of its own, and ``results.json``. All of
+them are made before the first is trained, so that what was killed can go on.
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from topwork import metrics
+from topwork.course import Course
 from topwork.dataset import Dataset
-from topwork.errors import RunError, UsageError
+from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam
-from topwork.folder import fresh
+from topwork.folder import Folder, fresh
 from topwork.folds import folds
 from topwork.readers import read
+from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.talk import counted, say
-from topwork.train import train
+from topwork.train import chosen, prepared
+
+if TYPE_CHECKING:
+    import keras
 
 
-@dataclass(frozen=True)
 class Folds:
-    """The runs of a cross-validation, and what they came to together.
+    """Open the folder of a cross-validation.
 
     Args:
-        path: their folder.
-        runs: one a fold.
-        results: ``accuracy``, ``test`` (as `topwork.metrics.measure` gives it, over all pictures, each of them
-            tested by the run that was not trained on it), and ``folds``, the accuracy of each.
+        path: the folder.
+
+    Raises:
+        RunError: it is none.
+
+    Example:
+        >>> found = Folds("runs/flowers-folds")  # doctest: +SKIP
+        >>> found.results["folds"]  # doctest: +SKIP
+        [0.82, 0.84, 0.79, 0.85, 0.83]
     """
 
-    path: Path
-    runs: tuple[Run, ...]
-    results: dict[str, Any]
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not is_folds(self.path):
+            raise RunError(f"{str(path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it.")
+
+    def __repr__(self) -> str:
+        return f"Folds({str(self.path)!r})"
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """One a fold."""
+        count = sum(1 for _ in self.path.glob("fold-*"))
+        return tuple(Run(self.path / f"fold-{number}") for number in range(1, count + 1))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What they came to together.
+
+        ``accuracy``, ``test`` (as `topwork.metrics.measure` gives it, over all pictures, each of them tested by the run
+        that was not trained on it), and ``folds``, the accuracy of each.
+
+        Raises:
+            RunError: it has not finished.
+        """
+        file = self.path / "results.json"
+        if not file.exists():
+            raise RunError(
+                f"the cross-validation {str(self.path)!r} has not finished. "
+                f"Go on with it: topwork train --resume {self.path}"
+            )
+        return json.loads(file.read_text())
+
+    def resume(self, data: Any = None, **options: Any) -> "Folds":
+        """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
+        for number, run in enumerate(self.runs, 1):
+            say(f"fold {number} of {len(self.runs)}")
+            run.resume(data, **options)
+        return self._concluded()
+
+    def _concluded(self) -> "Folds":
+        results = together(self.runs)
+        aside = self.path / "results.json.part"
+        aside.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        aside.replace(self.path / "results.json")
+        _tell(results)
+        return self
+
+
+def is_folds(path: Path) -> bool:
+    """Whether a folder is that of a cross-validation."""
+    return (path / "fold-1").is_dir()
 
 
 def cross_validate(
-    data: "str | Path | tuple | Dataset", count: int, *, seed: int = 0, out: str | Path | None = None, **options: Any
+    data: "str | Path | tuple | Dataset",
+    count: int,
+    *,
+    seed: int = 0,
+    out: str | Path | None = None,
+    recipe: Recipe | None = None,
+    parent: Any = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    strict: bool = False,
+    jobs: int | None = None,
+    **words: Any,
 ) -> Folds:
     """Train and test on each of several folds.
 
@@ -49,7 +118,9 @@ def cross_validate(
         count: of folds, 2 or more.
         seed: of the dealing.
         out: the folder to make; by default below ``runs``, named after data and time.
-        options: as of `topwork.train`.
+        recipe, callbacks, strict, jobs: as of `topwork.train`.
+        parent: not for folds.
+        words: phases, backbones, head and views, as of `topwork.train`.
 
     Raises:
         UsageError: a parent, whose test part the run of every fold would keep.
@@ -62,24 +133,41 @@ def cross_validate(
         >>> found.results["accuracy"]  # doctest: +SKIP
         {'value': 0.83, 'low': 0.79, 'high': 0.86}
     """
-    if options.get("parent") is not None:
+    if parent is not None:
         raise UsageError(
             "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
         )
+    recipe = recipe or chosen(**words)
     rows = data if isinstance(data, Dataset) else read(data)
     path = Path(out) if out else fresh(Path("runs"), f"{Path(rows.root).name or 'arrays'}-folds")
+    courses = _prepared(path, folds(rows, count, seed), recipe, callbacks, strict, jobs)
+    try:
+        for number, course in enumerate(courses, 1):
+            say(f"fold {number} of {count}")
+            course.run()
+    except TopworkError:
+        if not courses[0].folder.journal:
+            shutil.rmtree(path)
+        raise
+    return Folds(path)._concluded()
+
+
+def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
+    """A course a fold, in a folder that appears whole."""
     if path.exists():
         raise RunError(
             f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
         )
-    runs = []
-    for number, fold in enumerate(folds(rows, count, seed), 1):
-        say(f"fold {number} of {count}")
-        runs.append(train(fold, out=path / f"fold-{number}", **options))
-    results = together(runs)
-    (path / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    _tell(results)
-    return Folds(path, tuple(runs), results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+        aside = Path(scratch, path.name)
+        recipe, *rest = how
+        courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
+        aside.rename(path)
+    for course in courses:
+        course.folder = Folder(path / course.folder.path.name)
+        course.recipe = course.folder.recipe
+    return courses
 
 
 def together(runs: Sequence[Run]) -> dict[str, Any]:

@@ -79,9 +79,10 @@ def _term(part: str, whole: str) -> Term:
     match = _TERM.fullmatch(part)
     places = match["places"].split("..") if match else []
     if not match or len(places) > 2 or not all(places):
+        name = part if re.fullmatch(r"\w+", part) else "mobilenet_v2"
         raise CutError(
             f"cannot read {part!r} in the cut {whole!r}: expected BACKBONE@PLACE or BACKBONE@PLACE..END, "
-            "as in 'mobilenet_v2@pool' or 'resnet50@conv4_block6_out'."
+            f"as in '{name}@pool' or 'resnet50@conv4_block6_out'."
         )
     place, end = map(_place, places if len(places) == 2 else (places[0], POOL))
     return Term(match["backbone"], place, end, match["picture"])

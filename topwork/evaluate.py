@@ -119,7 +119,7 @@ def conclude(
     journal = folder.journal
     pencil.draw("curves", folder.path / "curves.png", journal)
     results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
-    results |= {"notes": list(data.notes), "phases": _best(journal)}
+    results |= {"notes": [*data.notes, *_untrained(folder)], "phases": _best(journal)}
     if not data.part("test"):
         return results
     bad = {content for one in shipped for content in failures(one)}
@@ -135,6 +135,11 @@ def conclude(
         "sample": _sample(shipped[0].rows, data.part("test")),
         "as_stored": _compared(answers, as_stored, last.wanted),
     }
+
+
+def _untrained(folder: Folder) -> list[str]:
+    names = [repr(name) for name, backbone in folder.recipe.backbones.items() if backbone.weights == "random"]
+    return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
 
 
 def _refuse_gone(data: Dataset, wanted: Sequence[Wanted]) -> None:
@@ -176,6 +181,7 @@ def _compared(shipped: Answers, as_stored: Answers, wanted: Sequence[Wanted]) ->
     """What bfloat16 trunks and float16 activations change against the shipped model."""
     dtypes = [dtype for some in stored(wanted) for dtype in some or ()]
     return {
+        "backbone": wanted[0].backbone.name,
         "precision": wanted[0].backbone.precision,
         "dtype": dtypes[0] if dtypes else None,
         "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
@@ -219,11 +225,11 @@ def tell(results: dict[str, Any]) -> None:
     count = results["test"]["pictures"]
     interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
     took = duration(results["cost"]["total"])
-    say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}), {took} in all.")
+    say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
     stored = results["as_stored"]
     if stored["top1_agreement"] < AGREE:
         say(
-            f"The top learned from {stored['precision']} activations and is shipped in float32: "
-            f"{stored['disagreements']} of {count:,} answers differ for that. "
-            "If it matters: --set backbones.NAME.precision=float32."
+            f"For speed the frozen part ran in {stored['precision']} while training; the finished model, tested here, "
+            f"runs in float32. {stored['disagreements']} of {count:,} answers differ between the two. To train on "
+            f"float32, slower: --set backbones.{stored['backbone']}.precision=float32"
         )

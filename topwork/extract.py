@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -287,4 +288,4 @@ def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
     with wanted.store() as store:
         runtime = Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
         source = Fill(below, wanted.shots, data.root, data.pixels, wanted.views)
-        fill(source, store, lambda: runtime, report, jobs)
+        fill(source, store, lambda: runtime, partial(report, exact=wanted.exact), jobs)

@@ -64,6 +64,13 @@ class Folder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if not self.path.exists():
+            raise RunError(f"there is no folder {str(path)!r}: expected a run, as 'topwork train' makes it.")
+        if (self.path / "fold-1").is_dir():
+            raise RunError(
+                f"{str(path)!r} is a cross-validation, not one run: expected one of its folds, as in "
+                f"{str(self.path / 'fold-1')!r}. What all came to stands in results.json there."
+            )
         if not (self.path / "recipe.toml").is_file() or not (self.path / "environment.json").is_file():
             raise RunError(f"{str(path)!r} is no run folder: expected recipe.toml and environment.json in it.")
         found = self.environment["format"]
@@ -135,7 +142,7 @@ class Folder:
         """
         path = self.path / "results.json"
         if not path.exists():
-            raise RunError(f"the run {str(self.path)!r} has not finished: it has no results.json.")
+            raise self._unfinished("results.json")
         return json.loads(path.read_text())
 
     def data(self) -> Dataset:
@@ -217,12 +224,18 @@ class Folder:
         """The trained layers' arrays, as `keep_weights` got them."""
         path = self.path / "weights" / "top.npz"
         if not path.exists():
-            raise RunError(f"the run {str(self.path)!r} has not finished: it has no weights.")
+            raise self._unfinished("weights")
         found: dict[str, list[np.ndarray]] = {}
         with np.load(path) as file:
             for name in file.files:
                 found.setdefault(name.rsplit("/", 1)[0], []).append(file[name])
         return found
+
+    def _unfinished(self, what: str) -> RunError:
+        return RunError(
+            f"the run {str(self.path)!r} has not finished: it has no {what}. "
+            f"Go on with it: topwork train --resume {self.path}"
+        )
 
     def _whole(self, name: str, write: Any) -> None:
         aside = self.path / f"{name}.part"

@@ -16,7 +16,7 @@ from topwork.network import Network
 from topwork.optimizers import optimizer
 from topwork.part import Part
 from topwork.recipe import Phase, Recipe
-from topwork.talk import duration, say
+from topwork.talk import counted, duration, say
 from topwork.trunk import Trunk
 
 SAMPLE = 1000
@@ -165,7 +165,10 @@ def steps_a_call(model: keras.Model, steps: int) -> int:
 
 def _tell(keeper: Keeper, phase: Phase, number: int) -> None:
     scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
-    epoch = f"epoch {keeper.best_epoch} of {keeper.epochs}"
-    say(f"phase {number}, {phase.cut}: {scores} at {epoch}, {duration(keeper.seconds)}")
+    kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it began with"
+    say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
+    if not keeper.best_epoch and not keeper.diverged:
+        tried = counted(keeper.epochs, "epoch")
+        say(f"phase {number} made nothing better in {tried}: try a smaller rate than {phase.rate:g}.")
     if keeper.diverged:
         say(f"phase {number} stopped: its loss was no finite number at rate {phase.rate}; the best weights are kept.")

@@ -154,7 +154,7 @@ def _lines(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
     size = 4 if len(journal) <= 40 else 0
     for name, label, color, style in (
         (f"val_{key}", "validation", VAL, "o-"),
-        (f"train_{key}", "training", TRAIN, "o-"),
+        (f"train_{key}", "training sample", TRAIN, "o-"),
         (key, "training, as the\noptimizer saw it", TRAIN, "x:"),
     ):
         xs, ys = _series(journal, places, name)
@@ -191,7 +191,7 @@ def _mark_best(axes: "Axes", journal: Journal, places: list[int], name: str) -> 
         return
     best = int(np.nanargmin(losses))
     row = journal[best]
-    label = f"best: {row[name]:.3f}\n(phase {row['phase']}, epoch {row['epoch']})"
+    label = f"kept: {row[name]:.3f}\n(phase {row['phase']}, epoch {row['epoch']})"
     axes.plot(places[best], row[name], "*", color=VAL, markersize=14, markeredgecolor="white", zorder=5, label=label)
 
 

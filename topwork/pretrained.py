@@ -85,8 +85,8 @@ def _model(backbone: Backbone) -> Path:
 def default() -> tuple[Backbone, str]:
     """The backbone of a run that names none, and one sentence that says which and why.
 
-    ``mobilenet_v2`` where its ImageNet file is at hand or one attempt fetches it; else the largest ImageNet file at
-    hand; else random weights.
+    ``mobilenet_v2`` where its ImageNet file is at hand or one attempt fetches it; else the widest of its kind at hand;
+    else the largest ImageNet file at hand; else random weights.
     """
     wanted = Backbone("mobilenet_v2")
     try:
@@ -95,10 +95,11 @@ def default() -> tuple[Backbone, str]:
     except WeightsError:
         pass
     official = [(weights.official(entry.file_at(entry.size)), name) for name, entry in backbones.TABLE.items()]
-    at_hand = [(path.stat().st_size, name) for path, name in official if path.is_file()]
+    at_hand = [(wanted.name in name, path.stat().st_size, name) for path, name in official if path.is_file()]
     if at_hand:
-        name = max(at_hand)[1]
-        return Backbone(name), f"Backbone: {name}, the largest ImageNet file at hand (that of mobilenet_v2 is not)."
+        kin, _, name = max(at_hand)
+        why = "the widest MobileNetV2" if kin else "the largest network"
+        return Backbone(name), f"Backbone: {name}, {why} whose ImageNet file is at hand (that of mobilenet_v2 is not)."
     return Backbone("mobilenet_v2_035", "random"), (
         "Backbone: mobilenet_v2_035 with RANDOM weights, since no ImageNet file is at hand and none can be fetched. "
         f"Expect poor scores. Put an official file into {weights.folder()} for real ones (topwork backbones)."

@@ -227,22 +227,26 @@ def _json(value: Any) -> None:
 
 
 def _each(found: Iterable[Guess], show: Callable[[Guess], object]) -> bool:
-    answered = False
+    answered = unread = 0
     for guess in found:
         show(guess)
-        answered |= guess.error is None
-    return answered
+        if guess.error:
+            say(f"{guess.path}: {guess.error}")
+            unread += 1
+        answered += not guess.error
+    if unread and answered:
+        say(f"{unread:,} of {counted(answered + unread, 'picture')} could not be read.")
+    return answered > 0
 
 
 def _guess(guess: Guess) -> None:
-    if guess.error:
-        say(f"{guess.path}: {guess.error}")
-    else:
+    if not guess.error:
         print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)
 
 
 def _guess_as_json(guess: Guess) -> None:
-    _json({key: value for key, value in asdict(guess).items() if value is not None})
+    found = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
+    _json({key: value for key, value in found.items() if key != "error" or value})
 
 
 def _to_csv(file: TextIO, labels: Sequence[str]) -> Callable[[Guess], object]:
@@ -251,6 +255,6 @@ def _to_csv(file: TextIO, labels: Sequence[str]) -> Callable[[Guess], object]:
 
     def show(guess: Guess) -> None:
         found = [guess.probabilities.get(label, "") for label in labels]
-        table.writerow([guess.path, guess.label, guess.probability, *found, guess.error])
+        table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *found, guess.error])
 
     return show

@@ -1,11 +1,15 @@
 """What topwork says while it works: lines and bars to stderr, bars only on a terminal."""
 
 import sys
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Any, Self
 
 
 def say(text: str) -> None:
-    """One line to stderr."""
+    """One line to stderr, on a terminal broken between words."""
+    if sys.stderr.isatty():
+        text = fill(text, max(40, get_terminal_size().columns), break_long_words=False, break_on_hyphens=False)
     print(text, file=sys.stderr, flush=True)
 
 
@@ -61,7 +65,9 @@ class Watch:
             self._add(event, about)
         if event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
-            say(f"trunk: {counted(about['pictures'], 'picture')} to compute, {expected}{size(about['bytes'])} on disk")
+            exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
+            pictures = counted(about["pictures"], "picture")
+            say(f"trunk: {pictures} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
         elif event == "progress":
             self._bar.update(about["done"], about["total"], f"{about['done'] / about['seconds']:.0f} pictures/s")

@@ -66,7 +66,26 @@ def train(
     """
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
     if recipe is None:
-        recipe = inherit.recipe(origin) if origin and not phases else _recipe(phases, backbones, head, views, seed)
+        recipe = inherit.recipe(origin) if origin and not phases else chosen(phases, backbones, head, views, seed)
+    course = prepared(data, recipe, origin, out, callbacks, strict, jobs)
+    try:
+        course.run()
+    except TopworkError:
+        course.folder.abandon()
+        raise
+    return Run(course.folder.path)
+
+
+def prepared(
+    data: Any,
+    recipe: Recipe,
+    origin: Folder | None,
+    out: str | Path | None,
+    callbacks: "Sequence[keras.callbacks.Callback]",
+    strict: bool,
+    jobs: int | None,
+) -> Course:
+    """A new run: every word checked, its folder made, nothing computed yet; see `train`."""
     found = {name: runtimes.resolved(pretrained.on_disk(b)) for name, b in recipe.backbones.items()}
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)
@@ -79,12 +98,7 @@ def train(
     _check_head(recipe, rows)
     planned = [step.of(rows) for step in planned]
     folder = Folder.create(out or fresh(Path("runs"), Path(rows.root).name or "arrays"), recipe, rows, origin)
-    try:
-        Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs).run()
-    except TopworkError:
-        folder.abandon()
-        raise
-    return Run(folder.path)
+    return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
 
 
 def _check_head(recipe: Recipe, data: Dataset) -> None:
@@ -97,9 +111,14 @@ def _check_head(recipe: Recipe, data: Dataset) -> None:
         )
 
 
-def _recipe(
-    phases: Sequence[Phase] | None, backbones: Sequence[Backbone], head: Any, views: Views | int, seed: int
+def chosen(
+    phases: Sequence[Phase] | None = None,
+    backbones: Sequence[Backbone] = (),
+    head: Any = "linear",
+    views: Views | int = 1,
+    seed: int = 0,
 ) -> Recipe:
+    """The recipe that the words of `train` make."""
     if phases is None:
         backbone, why = pretrained.default()
         say(why)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from topwork import lean
 from topwork.errors import WeightsError
 
 TIMEOUT = 5.0
@@ -44,6 +45,7 @@ def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     """
     if offline():
         raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
+    lean.import_keras()
     from keras.src.utils import file_utils
 
     url, digest = source()

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -68,7 +69,8 @@ def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:
         shots = [Shot(*shot) for shot in wanted["shots"]]
         source = Fill(below, shots, job["root"], pixels, Views(**wanted["views"]))
         with store_of(below, len(shots), ask.exact) as store:
-            fill(source, store, lambda: _runtime(below, job["jobs"]), _say, job["jobs"])
+            report = partial(_say, exact=ask.exact)
+            fill(source, store, lambda: _runtime(below, job["jobs"]), report, job["jobs"])
     _say(event="filled", number=wanted["number"])
 
 

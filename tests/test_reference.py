@@ -1,0 +1,29 @@
+"""docs/reference.md says what is so."""
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+from topwork.recipe import Backbone, Head, Recipe
+
+TEXT = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
+BLOCK = re.search(r"```toml\n(.*?)```", TEXT, re.DOTALL)[1]
+
+
+def test_every_key_stands_there_with_its_default():
+    default = Recipe.from_mapping({"phase": [{"cut": "mobilenet_v2@pool"}]})
+    assert tomllib.loads(BLOCK) == tomllib.loads(default.dumps())
+
+
+def test_keys_without_a_default_are_named():
+    without = [f.name for kind in (Backbone, Head) for f in fields(kind) if f.default is None]
+    assert without == ["size", "model", "file"]
+    comments = " ".join(re.findall(r"#(.*)", BLOCK))
+    assert all(re.search(rf"\b{name}\b", comments) for name in without)
+
+
+def test_every_variable_is_named():
+    sources = "".join(path.read_text() for path in (Path(__file__).parents[1] / "topwork").rglob("*.py"))
+    used = set(re.findall(r'environ(?:\.get\(|\[)"((?:TOPWORK|KERAS)_\w+)"', sources))
+    assert used == set(re.findall(r"^\| `(\w+?)(?:=1)?` \|", TEXT, re.MULTILINE)) | {"KERAS_HOME"}
