@@ -17,8 +17,8 @@ LEVELS = (
     "cut graph dataset splits folds metrics recipe",
     "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
     " trainable resumable",
-    "backbones replay untrained pretrained halves heads network callbacks feed live optimizers precision phase trunk"
-    " runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
+    "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
+    " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
     " crossvalidate",
     "show arguments",

@@ -10,7 +10,7 @@ import pytest
 import topwork as tw
 from topwork import phase
 from topwork.errors import RecipeError
-from topwork.part import Part
+from topwork.feed import Feed
 from topwork.pictures import Fit, decode
 from topwork.recipe import Backbone, Recipe, Views
 
@@ -163,14 +163,14 @@ class Shows(keras.callbacks.Callback):
 
 
 def test_stored_views_are_all_used_and_an_epoch_mixes_them(pictures, tmp_path, monkeypatch):
-    taken, take = [], Part.take
+    taken, order_of = [], Feed.order_of
 
-    def noted(self, rows, views=0):
-        if self.views > 1:
-            taken.append(np.asarray(views))
-        return take(self, rows, views)
+    def noted(self, epoch):
+        rows, places = order_of(self, epoch)
+        taken.append((places - rows) // len(self.part))
+        return rows, places
 
-    monkeypatch.setattr(Part, "take", noted)
+    monkeypatch.setattr(Feed, "order_of", noted)
     run = train(read(pictures), tmp_path / "run", {"cut": END, "patience": 0, "batch": 9}, views={"count": 3})
     assert len(run.journal) == 4
     epochs = np.concatenate(taken)[: 3 * 27].reshape(3, 27)

@@ -28,47 +28,49 @@ class Feed(keras.utils.PyDataset):
         self, part: Part, classes: int, batch: int, epochs: tuple[int, int], number: int, training: Training
     ) -> None:
         super().__init__()
-        self._part, self._batch, self._training = part, batch, training
-        self._first, self._end = epochs
+        self.part, self.classes, self.batch, self.epochs, self.training = part, classes, batch, epochs, training
+        self.weights = _weights(part.labels) if training.class_weight == "balanced" else None
         self._seed = training.seed, number
-        self._epoch, self._order, self._views = -1, np.empty(0, np.int64), np.empty(0, np.int64)
-        self._classes = classes
-        self._weights = _weights(part.labels) if training.class_weight == "balanced" else None
+        self._turned: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0, np.int64), np.empty(0, np.int64))
         self.steps = len(part) // batch if training.drop_last and len(part) >= batch else -(-len(part) // batch)
 
     def __len__(self) -> int:
-        return (self._end - self._first) * self.steps
+        return (self.epochs[1] - self.epochs[0]) * self.steps
 
     def __getitem__(self, step: int) -> tuple:
         """The batch of one step: activations (one array, or a tuple of them), targets, and weights if any."""
-        epoch, place = divmod(step, self.steps)
-        self._turn(self._first + epoch)
-        where = slice(place * self._batch, (place + 1) * self._batch)
-        rows = self._order[where]
-        arrays = self._part.take(rows, self._views[where])
+        epoch, number = divmod(step, self.steps)
+        where = slice(number * self.batch, (number + 1) * self.batch)
+        rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
+        arrays = self.part.take(places)
         inputs = arrays[0] if len(arrays) == 1 else tuple(arrays)
-        weights = () if self._weights is None else (self._weights[rows],)
-        return inputs, targets(self._part.labels[rows], self._classes, self._training.loss), *weights
+        weights = () if self.weights is None else (self.weights[rows],)
+        return inputs, targets(self.part.labels[rows], self.classes, self.training.loss), *weights
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the rows in an epoch (from 0)."""
         draw = np.random.default_rng((*self._seed, epoch))
-        if self._training.sampling == "balanced":
-            return _balanced(self._part.labels, draw)
-        return draw.permutation(len(self._part))
+        if self.training.sampling == "balanced":
+            return _balanced(self.part.labels, draw)
+        return draw.permutation(len(self.part))
 
     def views(self, epoch: int) -> np.ndarray:
         """For each row the view that an epoch shows."""
-        if self._part.views == 1:
-            return np.zeros(len(self._part), np.int64)
-        contents = np.array([int(content[:16], 16) for content in self._part.contents], np.uint64)
+        if self.part.views == 1:
+            return np.zeros(len(self.part), np.int64)
+        contents = np.array([int(content[:16], 16) for content in self.part.contents], np.uint64)
         salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
-        return (_mixed(contents ^ salt) % np.uint64(self._part.views)).astype(np.int64)
+        return (_mixed(contents ^ salt) % np.uint64(self.part.views)).astype(np.int64)
 
-    def _turn(self, epoch: int) -> None:
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.order(epoch)
-            self._views = self.views(epoch)[self._order]
+    def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of an epoch's steps in their order, and where the views that they show lie in the part."""
+        rows = self.order(epoch)[: self.steps * self.batch]
+        return rows, self.views(epoch)[rows] * len(self.part) + rows
+
+    def _turn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        if epoch != self._turned[0]:
+            self._turned = epoch, *self.order_of(epoch)
+        return self._turned[1:]
 
 
 def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 
 from topwork.store import Store
 
-IN_MEMORY = 1_000_000_000
-"""Up to so many bytes, the activations of one store are read once and kept; above, each batch is read from it."""
+IN_MEMORY = 500_000_000
+"""Up to so many bytes, the activations of one store are read once and kept, on TensorFlow twice; above, each batch is
+read from it."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,8 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: np.ndarray, views: np.ndarray | int = 0) -> list[np.ndarray]:
-        """The activations of some rows, of one view each: an array a tensor, term by term."""
-        places = views * len(self) + rows
+    def take(self, places: np.ndarray) -> list[np.ndarray]:
+        """The activations at some places (of view v of row r: v times the rows, plus r): an array a tensor and term."""
         return [array for source in self.sources for array in source.take(places)]
 
     def sample(self, count: int, seed: int) -> "Part":

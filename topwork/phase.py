@@ -16,6 +16,7 @@ from topwork.network import Network
 from topwork.optimizers import optimizer
 from topwork.part import Part
 from topwork.recipe import Phase, Recipe
+from topwork.stream import streamed
 from topwork.talk import counted, duration, say
 from topwork.trunk import Trunk
 
@@ -110,7 +111,7 @@ def _fit(
     with Shown(number, phase) as shown:
         every = [keeper, *plateau, *journey.callbacks, shown, Saver(save, phase.epochs)]
         model.fit(
-            feed,
+            streamed(feed),
             initial_epoch=keeper.epochs,
             epochs=phase.epochs,
             steps_per_epoch=feed.steps,
