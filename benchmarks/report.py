@@ -68,10 +68,10 @@ def deep_table(found: deep.Measured, command: str) -> str:
 
 def step_table(found: Sequence[step.Step], command: str) -> str:
     """Training steps against their bound."""
-    rows = [
-        [f"`{s.cut}`, {s.size} px", s.precision, f"{s.topwork:.2f}", f"{s.bound:.2f}", f"**{s.bound / s.topwork:.2f}**"]
-        for s in found
-    ]
+    rows = []
+    for one in found:
+        times = [f"{Spread.of(side):.2f}" for side in (one.topwork, one.bound)]
+        rows.append([f"`{one.cut}`, {one.size} px", one.precision, *times, f"**{Spread.of(one.shares):.2f}**"])
     head = ("a training step of 32", "precision", "topwork, ms", "one batch in memory, ms", "share of the bound")
     return "\n\n".join([measured_on(command), table(head, rows)])
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -16,48 +17,57 @@ from topwork.run import Run
 from topwork.talk import say
 from topwork.train import train
 
-CUTS = (("mobilenet_v2_035@pool", 224), ("inception_v3@mixed8", 299), ("inception_v3@64", 84))
-EPOCHS, BATCH = 4, 32
+CUTS = (("mobilenet_v2_035@pool", 224, 25), ("inception_v3@mixed8", 299, 4), ("inception_v3@64", 84, 4))
+BATCH = 32
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which cuts, as (cut, size), on how many drawn pictures."""
+    """Which cuts, as (cut, size, epochs), on how many drawn pictures, in how many rounds."""
 
-    cuts: tuple[tuple[str, int], ...] = CUTS
-    pictures: int = 640
+    cuts: tuple[tuple[str, int, int], ...] = CUTS
+    pictures: int = 800  # 640 of them train: 20 whole batches
+    repeats: int = 3
 
     def quick(self) -> "Plan":
         """Tiny: to see that it works, not to measure."""
-        return replace(self, cuts=(("mobilenet_v2_035@pool", 96),), pictures=80)
+        return replace(self, cuts=(("mobilenet_v2_035@pool", 96, 3),), pictures=80, repeats=1)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Milliseconds a step: topwork's, from the store, and the bound."""
+    """Milliseconds a step, one a round: topwork's, from the store, and the bound."""
 
     cut: str
     size: int
     precision: str
-    topwork: float
-    bound: float
+    topwork: list[float]
+    bound: list[float]
+
+    @property
+    def shares(self) -> list[float]:
+        """The bound over topwork's, round by round."""
+        return [bound / topwork for topwork, bound in zip(self.topwork, self.bound)]
 
 
 def measure(plan: Plan, scratch: Path) -> list[Step]:
     """Measure each cut; everything that is written goes below *scratch*."""
-    data = read(draw(scratch / "drawn", plan.pictures))
-    return [_step(data, cut, size, scratch / f"run-{number}") for number, (cut, size) in enumerate(plan.cuts)]
+    data = read(draw(scratch / "drawn", plan.pictures), draw="stratified")
+    return [_step(data, *cut, plan.repeats, scratch) for cut in plan.cuts]
 
 
-def _step(data: Any, cut: str, size: int, out: Path) -> Step:
-    clock = _clock()
+def _step(data: Any, cut: str, size: int, epochs: int, repeats: int, scratch: Path) -> Step:
+    phase = Phase(cut, epochs=epochs, rate=1e-5, patience=0, batch=BATCH)
     backbone = Backbone(cut.partition("@")[0], "random", size)
-    phase = Phase(cut, epochs=EPOCHS, rate=1e-5, patience=0, batch=BATCH)
-    run = train(data, phases=[phase], backbones=[backbone], out=out, callbacks=[clock])
-    bound = _bound(run)
-    found = Step(cut, size, run.journal[-1]["precision"], min(clock.milliseconds[1:]), bound)
-    say(f"{cut} at {size} px: {found.topwork:.2f} ms a step, {found.bound:.2f} on one batch in memory")
-    return found
+    found = Step(cut, size, "", [], [])
+    for number in range(repeats):
+        clock = _clock()
+        out = scratch / f"{backbone.name}-{size}-{number}"
+        run = train(data, phases=[phase], backbones=[backbone], out=out, callbacks=[clock])
+        found.topwork.append(median(clock.milliseconds[1:]))
+        found.bound.append(_bound(run, epochs))
+        say(f"{cut} at {size} px: {found.topwork[-1]:.2f} ms a step, {found.bound[-1]:.2f} on one batch in memory")
+    return replace(found, precision=run.journal[-1]["precision"])
 
 
 def _clock() -> Any:
@@ -82,8 +92,8 @@ def _clock() -> Any:
     return Clock()
 
 
-def _bound(run: Run) -> float:
-    """The best of a few rounds of the compiled step, on one batch that the backend holds."""
+def _bound(run: Run, epochs: int) -> float:
+    """The compiled step, on one batch that the backend holds."""
     import keras
     import tensorflow as tf
 
@@ -106,7 +116,7 @@ def _bound(run: Run) -> float:
             jit_compile=False,
         )
         batch = tf.data.Dataset.from_tensors((inputs[0] if len(inputs) == 1 else tuple(inputs), targets))
-        data = batch.cache().repeat(count * 6)
+        data = batch.cache().repeat(count * epochs)
         clock = _clock()
-        model.fit(data, epochs=6, steps_per_epoch=count, verbose=0, callbacks=[clock])
-    return min(clock.milliseconds[1:])
+        model.fit(data, epochs=epochs, steps_per_epoch=count, verbose=0, callbacks=[clock])
+    return median(clock.milliseconds[1:])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from topwork import stream
 from topwork.feed import Feed
 from topwork.part import Part, Source
 from topwork.recipe import Training
@@ -28,17 +29,19 @@ def leaves(batch):
     return [np.asarray(leaf) for leaf in tf.nest.flatten(batch)]
 
 
+@pytest.mark.parametrize("chunk", [0, 1000, 10**9])
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize(
     "training",
     [{}, {"loss": "binary"}, {"class_weight": "balanced"}, {"sampling": "balanced", "seed": 5}, {"drop_last": True}],
     ids=str,
 )
-def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training):
+def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, chunk, monkeypatch):
+    monkeypatch.setattr(stream, "CHUNK", chunk)
     feed = fed(views=views, **training)
-    stream = streamed(feed)
-    assert isinstance(stream, tf.data.Dataset)
-    found = list(stream)
+    batches = streamed(feed)
+    assert isinstance(batches, tf.data.Dataset)
+    found = list(batches)
     assert len(found) == len(feed) == 2 * feed.steps
     for step, batch in enumerate(found):
         expected = leaves(feed[step])

@@ -12,6 +12,9 @@ import numpy as np
 from topwork import backend
 from topwork.feed import Feed
 
+CHUNK = 16_000_000
+"""Bytes gathered at once, about: many small batches, or one large."""
+
 
 def streamed(feed: Feed) -> Any:
     """What Keras' ``fit`` reads: a ``tf.data.Dataset`` with the batches of *feed*, bit for bit, or *feed* itself."""
@@ -19,24 +22,42 @@ def streamed(feed: Feed) -> Any:
         return feed
     import tensorflow as tf
 
-    kept = [tf.constant(array) for source in feed.part.sources for array in source.kept or ()]
+    arrays = [array for source in feed.part.sources for array in source.kept or ()]
+    kept = [tf.constant(array) for array in arrays]
     labels = tf.constant(feed.part.labels)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
+    wide = sum(4 * array[0].size for array in arrays)
+    rows_at_once = feed.batch * max(1, CHUNK // (wide * feed.batch))
 
     def orders() -> Iterator[np.ndarray]:
         for epoch in range(*feed.epochs):
-            yield np.stack(feed.order_of(epoch))
+            order = np.stack(feed.order_of(epoch))
+            for start in range(0, order.shape[1], rows_at_once):
+                yield order[:, start : start + rows_at_once]
 
-    def batches(order: Any) -> Any:
-        return tf.data.Dataset.from_tensor_slices((order[0], order[1])).batch(feed.batch)
-
-    def gathered(rows: Any, places: Any) -> tuple:
-        arrays = [_wide(tf.gather(array, places)) for array in kept]
+    def gathered(order: Any) -> tuple:
+        rows, places = order[0], order[1]
+        inputs = [_wide(tf.gather(array, places)) for array in kept]
         targets = _targets(tf.gather(labels, rows), feed.classes, feed.training.loss)
-        return arrays[0] if len(arrays) == 1 else tuple(arrays), targets, *(tf.gather(w, rows) for w in weights)
+        return inputs[0] if len(inputs) == 1 else tuple(inputs), targets, *(tf.gather(w, rows) for w in weights)
+
+    def batches(*chunk: Any) -> Any:
+        starts = tf.data.Dataset.range(0, tf.shape(chunk[1], tf.int64)[0], feed.batch)
+        return starts.map(lambda i: tf.nest.map_structure(lambda array: array[i : i + feed.batch], chunk))
 
     found = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((2, None), tf.int64))
-    return found.prefetch(1).flat_map(batches).map(gathered).prefetch(2)
+    return found.map(gathered).prefetch(1).flat_map(batches).with_options(_lean())
+
+
+def _lean() -> Any:
+    """One thread: the others belong to the step."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    return options
 
 
 def _wide(array: Any) -> Any:
