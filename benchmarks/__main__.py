@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import deep, extraction, frozen, head, report, step
+from benchmarks import crossval, deep, extraction, frozen, fusion, head, memory, report, step, views
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -87,6 +87,53 @@ def step_command(quick: Quick = False) -> None:
     with _scratch() as scratch:
         found = step.measure(plan.quick() if quick else plan, scratch)
         print(report.step_table(found, _command()), flush=True)
+
+
+@app.command("views")
+def views_command(
+    data: Data = None,
+    weights: Weights = "random",
+    size: Size = None,
+    pictures: Pictures = 500,
+    seeds: Annotated[int, typer.Option(min=1)] = 1,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    quick: Quick = False,
+) -> None:
+    """Stored views and live ones against the same augmentation as Keras layers."""
+    plan = views.Plan(data, weights, size=size, pictures=pictures, seeds=seeds, folds=folds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.views_table(plan, views.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("crossval")
+def crossval_command(
+    data: Data = None, weights: Weights = "random", size: Size = None, pictures: Pictures = 2000, quick: Quick = False
+) -> None:
+    """Five folds with one command against the plain script five times."""
+    plan = crossval.Plan(data, weights, size=size, pictures=pictures)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.crossval_table(plan, crossval.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("fusion")
+def fusion_command(
+    data: Data = None, weights: Weights = "random", size: Size = None, pictures: Pictures = 500, quick: Quick = False
+) -> None:
+    """Two backbones under one head against each alone."""
+    plan = fusion.Plan(data, weights, size=size, pictures=pictures)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.fusion_table(plan, fusion.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("memory")
+def memory_command(quick: Quick = False) -> None:
+    """Peak memory for 5,000 and for 20,000 pictures."""
+    plan = memory.Plan().quick() if quick else memory.Plan()
+    with _scratch() as scratch:
+        print(report.memory_table(plan, memory.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("head")

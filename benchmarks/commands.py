@@ -57,10 +57,18 @@ def script(name: str, task: Task, split: Split, *options: str) -> Outcome:
     return _outcome(done, whole, seconds, told["right"])
 
 
-def topwork(task: Task, split: Split, home: Path, out: Path) -> Outcome:
+def topwork(task: Task, split: Split, home: Path, out: Path, *options: str) -> Outcome:
     """Run ``topwork train``, its store and trunks in *home*, its run folder at *out*."""
     words = ["--cut", f"{task.backbone}@pool", "--weights", task.weights, "--size", str(task.size)]
-    words += ["--epochs", str(task.epochs), "--set", "phase.1.patience=0", "--set", f"training.seed={split.seed}"]
+    words += [
+        "--epochs",
+        str(task.epochs),
+        "--set",
+        "phase.1.patience=0",
+        "--set",
+        f"training.seed={split.seed}",
+        *options,
+    ]
     command = [sys.executable, "-m", "topwork", "train", str(split.csv), *words, "--out", str(out), "--json"]
     done = run(command, TOPWORK_HOME=str(home))
     told = json.loads(done.output)

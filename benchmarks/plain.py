@@ -28,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--augment", action="store_true", help="new views of the training pictures in every epoch")
     parser.add_argument("--cache", action="store_true", help="keep the decoded pictures in memory")
     return parser.parse_args()
 
@@ -53,7 +54,8 @@ def build(options: argparse.Namespace, classes: int) -> keras.Model:
         network.load_weights(options.weights)
     network.trainable = False
     inputs = keras.Input(size)
-    x = getattr(keras.applications, options.module).preprocess_input(inputs)
+    x = augmentation()(inputs) if options.augment else inputs
+    x = getattr(keras.applications, options.module).preprocess_input(x)
     x = network(x, training=False)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.BatchNormalization()(x)
@@ -61,6 +63,18 @@ def build(options: argparse.Namespace, classes: int) -> keras.Model:
     model = keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def augmentation() -> keras.Sequential:
+    """The ranges of topwork's default views."""
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomZoom(0.1, fill_mode="nearest"),
+            keras.layers.RandomRotation(10 / 360, fill_mode="nearest"),
+            keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest"),
+        ]
+    )
 
 
 def main() -> None:

@@ -28,12 +28,14 @@ class Finished:
         largest: bytes, the peak resident memory of the largest process of its tree (``ru_maxrss`` from ``wait4``).
         together: bytes, the largest sum over the processes of its tree, sampled; shared pages count for each.
             ``None`` where ``/proc`` does not tell.
+        anonymous: bytes, the same without pages of files, which the system takes back when it needs them.
         output: stdout.
     """
 
     seconds: float
     largest: int
     together: int | None
+    anonymous: int | None
     output: str
 
 
@@ -56,7 +58,8 @@ def run(command: Sequence[str], **environment: str) -> Finished:
         if process.returncode:
             end = err.read()[-3000:]
             raise CommandError(f"{' '.join(command)} ended with status {process.returncode}:\n{end}")
-        return Finished(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), together.peak, out.read())
+        largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return Finished(seconds, largest, together.peak, together.anonymous, out.read())
 
 
 def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name-defined]
@@ -78,6 +81,7 @@ class _Together(Thread):
         super().__init__(daemon=True)
         self._pid, self._left = pid, Event()
         self.peak: int | None = None
+        self.anonymous: int | None = None
 
     def __enter__(self) -> "_Together":
         self.start()
@@ -90,17 +94,21 @@ class _Together(Thread):
     def run(self) -> None:
         """Look again and again."""
         while not self._left.wait(INTERVAL) and Path("/proc/self/stat").exists():
-            self.peak = max(self.peak or 0, _resident(self._pid)) or None
+            resident, files = _resident(self._pid)
+            self.peak = max(self.peak or 0, resident) or None
+            self.anonymous = max(self.anonymous or 0, resident - files) or None
 
 
-def _resident(root: int) -> int:
-    """Bytes of a process and all below it."""
-    above, pages, tree = {}, {}, {root}
+def _resident(root: int) -> tuple[int, int]:
+    """Bytes of a process and all below it, and how many of them are pages of files."""
+    above, pages, files, tree = {}, {}, {}, {root}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):  # gone meanwhile
                 words = (entry / "stat").read_text().rpartition(")")[2].split()
                 above[int(entry.name)], pages[int(entry.name)] = int(words[1]), int(words[21])
+                files[int(entry.name)] = int((entry / "statm").read_text().split()[2])
     while found := {pid for pid, parent in above.items() if parent in tree} - tree:
         tree |= found
-    return sum(pages.get(pid, 0) for pid in tree) * os.sysconf("SC_PAGE_SIZE")
+    size = os.sysconf("SC_PAGE_SIZE")
+    return sum(pages.get(pid, 0) for pid in tree) * size, sum(files.get(pid, 0) for pid in tree) * size

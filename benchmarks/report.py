@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import deep, extraction, frozen, head, step
+from benchmarks import crossval, deep, extraction, frozen, fusion, head, memory, step, views
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
+from benchmarks.process import Finished
 from benchmarks.stats import Spread, accuracy, difference
 
 Round = dict[str, Outcome]
@@ -73,7 +74,101 @@ def step_table(found: Sequence[step.Step], command: str) -> str:
         times = [f"{Spread.of(side):.2f}" for side in (one.topwork, one.bound)]
         rows.append([f"`{one.cut}`, {one.size} px", one.precision, *times, f"**{Spread.of(one.shares):.2f}**"])
     head = ("a training step of 32", "precision", "topwork, ms", "one batch in memory, ms", "share of the bound")
-    return "\n\n".join([measured_on(command), table(head, rows)])
+    epochs = table(("an epoch", "ms", "of which steps", "scoring"), map(_epoch, found))
+    return "\n\n".join([measured_on(command), table(head, rows), epochs])
+
+
+def _epoch(one: step.Step) -> list[str]:
+    """Where the time of an epoch goes; checkpoints come after it, and take 5 % at most."""
+    steps = [one.steps * each for each in one.topwork]
+    rest = [whole - part for whole, part in zip(one.epoch, steps)]
+    times = [f"{Spread.of(values):.0f}" for values in (one.epoch, steps, rest)]
+    return [f"`{one.cut}`, {one.size} px, {one.steps} steps", *times]
+
+
+def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
+    """Augmentation, stored and live."""
+    plain = found[views.PLAIN]
+    rows = []
+    for side, outcomes in found.items():
+        spent = [_phase(outcome.seconds) for outcome in outcomes]
+        ratios = Spread.of(_phase(a.seconds) / b for a, b in zip(plain, spent))
+        rate = accuracy([outcome.answers for outcome in outcomes])
+        gain = difference([o.answers for o in outcomes], [o.answers for o in plain])
+        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if side != views.PLAIN else ""
+        value = f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})"
+        rows.append([side, f"{Spread.of(spent):.1f}", f"{ratios:.1f}" if against else "", value, against])
+    about = f"`{plan.backbone}@pool`, {plan.weights} weights, {plan.epochs} epochs, runs: {plan.seeds * plan.folds}."
+    head = (
+        "a phase: `fit`, or extraction and head",
+        "seconds, median (min–max)",
+        "plain / it",
+        "test accuracy (95 %, Wilson)",
+        "it less plain (95 %, paired bootstrap)",
+    )
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def _phase(seconds: dict[str, float]) -> float:
+    """``fit`` of a script, extraction and head of topwork."""
+    return seconds.get("fit", 0.0) + seconds.get("extract", 0.0) + seconds.get("head", 0.0)
+
+
+def crossval_table(plan: crossval.Plan, found: crossval.Measured, command: str) -> str:
+    """All folds together."""
+    ours = found.spent["extract"] + found.spent["head"]
+    compiled = ours + found.spent["compile"]
+    rows = [
+        [f"plain script, {plan.folds} times: `fit`", f"{found.fit:.1f}", ""],
+        [
+            f"topwork --folds {plan.folds}: extraction and {plan.folds} heads",
+            f"{ours:.1f}",
+            f"**{found.fit / ours:.1f}**",
+        ],
+        ["the same with compilation", f"{compiled:.1f}", f"{found.fit / compiled:.1f}"],
+        [f"plain script, {plan.folds} times: whole commands from cold", f"{found.plain:.1f}", ""],
+        [
+            f"topwork --folds {plan.folds}: the command from cold",
+            f"{found.whole:.1f}",
+            f"{found.plain / found.whole:.1f}",
+        ],
+    ]
+    about = f"`{plan.backbone}@pool`, {plan.weights} weights, {plan.epochs} epochs a fold."
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(("", "seconds", "plain / topwork"), rows)])
+
+
+def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str:
+    """Two backbones under one head."""
+    both = found.answers[plan.sum]
+    rows = []
+    for cut, runs in found.answers.items():
+        rate, gain = accuracy(runs), difference(both, runs)
+        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if cut != plan.sum else ""
+        rows.append(
+            [f"`{cut}`", str(len(runs)), f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})", against]
+        )
+    about = f"{plan.weights} weights; seconds that a trunk ran for the sums: {found.extracted:.1f}."
+    head = ("cut", "runs", "test accuracy (95 %, Wilson)", "the sum less it (95 %, paired bootstrap)")
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def memory_table(plan: memory.Plan, found: dict[int, Finished], command: str) -> str:
+    """Peaks of memory, and how they grow."""
+    few, many = found.values()
+    rows = []
+    for name in ("largest", "together", "anonymous"):
+        a, b = (getattr(one, name) or NOTHING for one in (few, many))
+        rows.append([_PEAKS[name], f"{a / 1e6:.0f}", f"{b / 1e6:.0f}", f"{100 * (b / a - 1):+.0f} %"])
+    head = ("peak MB", *(f"{count:,} pictures" for count in found), "growth")
+    about = f"`topwork train` at `{plan.backbone}@pool`, {plan.weights} weights, from cold, {plan.epochs} epochs."
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+_PEAKS = {
+    "largest": "largest process, all its pages",
+    "together": "all processes, all their pages",
+    "anonymous": "all processes, without pages of files (the store's among them)",
+}
 
 
 def head_table(plan: frozen.Plan, found: Sequence[head.Accuracy], command: str) -> str:

@@ -36,13 +36,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """Milliseconds a step, one a round: topwork's, from the store, and the bound."""
+    """Milliseconds a step, one a round: topwork's, from the store, and the bound; and of a whole epoch.
+
+    Args:
+        cut, size, precision: of what was trained.
+        topwork, bound: a step; steps: how many an epoch has.
+        epoch: with the scores of the validation part and of a training sample.
+    """
 
     cut: str
     size: int
     precision: str
     topwork: list[float]
     bound: list[float]
+    steps: int
+    epoch: list[float]
 
     @property
     def shares(self) -> list[float]:
@@ -59,12 +67,13 @@ def measure(plan: Plan, scratch: Path) -> list[Step]:
 def _step(data: Any, cut: str, size: int, epochs: int, repeats: int, scratch: Path) -> Step:
     phase = Phase(cut, epochs=epochs, rate=1e-5, patience=0, batch=BATCH)
     backbone = Backbone(cut.partition("@")[0], "random", size)
-    found = Step(cut, size, "", [], [])
+    found = Step(cut, size, "", [], [], -(-len(data.part("train")) // BATCH), [])
     for number in range(repeats):
         clock = _clock()
         out = scratch / f"{backbone.name}-{size}-{number}"
         run = train(data, phases=[phase], backbones=[backbone], out=out, callbacks=[clock])
         found.topwork.append(median(clock.milliseconds[1:]))
+        found.epoch.append(1000 * median(line["seconds"] for line in run.journal[2:]))
         found.bound.append(_bound(run, epochs))
         say(f"{cut} at {size} px: {found.topwork[-1]:.2f} ms a step, {found.bound[-1]:.2f} on one batch in memory")
     return replace(found, precision=run.journal[-1]["precision"])

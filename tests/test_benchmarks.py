@@ -200,3 +200,14 @@ def test_extraction_end_to_end(tmp_path):
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
     assert "| **share of the bound** 1 / (decoding + engine) | **0." in told or "| **1." in told
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "rows"), [("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3)])
+def test_tables_of_training_in_depth(name, rows, tmp_path):
+    command = [sys.executable, "-m", "benchmarks", name, "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    lines = [line for line in told.splitlines() if line.startswith("| ")]
+    assert len(lines) == rows + 2
+    assert not {"–", "nan"} & {cell.strip() for line in lines for cell in line.split("|")}
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,68 @@
+"""K-fold cross-validation: ``topwork train --folds K`` from cold against the plain script, once a fold."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.commands import Task, script
+from benchmarks.draw import draw
+from benchmarks.folds import splits
+from benchmarks.frozen import weights
+from benchmarks.process import run
+from topwork import backbones
+from topwork.readers import read
+from topwork.talk import say
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, as in `benchmarks.frozen.Plan`."""
+
+    data: Path | None = None
+    weights: str = "random"
+    backbone: str = "mobilenet_v2_035"
+    size: int | None = None
+    pictures: int = 2000
+    folds: int = 5
+    epochs: int = 25
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, folds=2, size=self.size or 96, epochs=2)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds: of the scripts' ``fit`` and whole, all folds together, and of topwork by what it did.
+
+    Args:
+        fit, plain: of the scripts.
+        spent: convert, compile, extract and head of topwork, all folds together; whole: from cold.
+    """
+
+    fit: float
+    plain: float
+    spent: dict[str, float]
+    whole: float
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*."""
+    folder = plan.data or draw(scratch / "drawn", plan.pictures)
+    data = read(folder, decode=True)
+    size = plan.size or backbones.record(plan.backbone).size
+    task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
+    out = scratch / "folds"
+    words = ["--cut", f"{plan.backbone}@pool", "--weights", task.weights, "--size", str(size), "--folds"]
+    words += [str(plan.folds), "--epochs", str(plan.epochs), "--set", "phase.1.patience=0", "--out", str(out)]
+    done = run([sys.executable, "-m", "topwork", "train", str(folder), *words], TOPWORK_HOME=str(scratch / "home"))
+    spent = dict.fromkeys(("convert", "compile", "extract", "head"), 0.0)
+    for number in range(1, plan.folds + 1):
+        cost = json.loads((out / f"fold-{number}" / "results.json").read_text())["cost"]
+        spent = {name: value + cost.get(name, 0.0) for name, value in spent.items()}
+    say(f"topwork: {done.seconds:.1f} s, {spent}")
+    outcomes = [script("plain.py", task, split) for split in splits(data, 1, plan.folds, scratch / "splits")]
+    fit, plain = sum(o.seconds["fit"] for o in outcomes), sum(o.whole for o in outcomes)
+    say(f"plain: {plain:.1f} s, fit {fit:.1f}")
+    return Measured(fit, plain, spent, done.seconds)

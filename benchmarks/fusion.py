@@ -1,0 +1,68 @@
+"""Two backbones under one head against each alone, on the same folds; once each is stored, their sum costs no pass."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from benchmarks.draw import draw
+from benchmarks.folds import splits
+from benchmarks.stats import Answers
+from topwork.readers import read
+from topwork.recipe import Backbone, Phase
+from topwork.talk import say
+from topwork.train import train
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare: the backbones alone and together."""
+
+    data: Path | None = None
+    weights: str = "random"
+    backbones: tuple[str, ...] = ("mobilenet_025", "mobilenet_v2_035")
+    size: int | None = None
+    pictures: int = 500
+    seeds: int = 3
+    folds: int = 5
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, seeds=1, folds=2, size=self.size or 96)
+
+    @property
+    def sum(self) -> str:
+        """The cut of all together."""
+        return " + ".join(self.singles)
+
+    @property
+    def singles(self) -> list[str]:
+        """The cut of each."""
+        return [f"{name}@pool" for name in self.backbones]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """By cut the answers of each run, and the seconds that the trunks ran for the sum (0: everything was stored)."""
+
+    answers: dict[str, list[Answers]]
+    extracted: float
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    answers: dict[str, list[Answers]] = {}
+    extracted = 0.0
+    for split in splits(data, plan.seeds, plan.folds, scratch / "splits"):
+        for cut in (*plan.singles, plan.sum):
+            used = [Backbone(n, plan.weights, plan.size) for n in plan.backbones if f"{n}@pool" in cut.split(" + ")]
+            out = scratch / "runs" / f"{split.name} {cut}"
+            run = train(split.csv, phases=[Phase(cut)], backbones=used, seed=split.seed, out=out)
+            with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
+                found = {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
+            answers.setdefault(cut, []).append(found)
+            extracted += run.results["cost"].get("extract", 0.0) if cut == plan.sum else 0.0
+    for cut, runs in answers.items():
+        say(f"{cut}: {mean(mean(run.values()) for run in runs):.3f}")
+    return Measured(answers, extracted)

@@ -1,0 +1,40 @@
+"""The memory that ``topwork train`` takes at ``@pool``, for few and for many pictures."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.draw import draw
+from benchmarks.frozen import weights
+from benchmarks.process import Finished, run
+from topwork import backbones
+from topwork.talk import say
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many pictures, and what is trained on them."""
+
+    counts: tuple[int, int] = (5000, 20_000)
+    weights: str = "random"
+    backbone: str = "mobilenet_v2_035"
+    size: int | None = None
+    epochs: int = 5
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, counts=(60, 120), size=self.size or 96, epochs=1)
+
+
+def measure(plan: Plan, scratch: Path) -> dict[int, Finished]:
+    """What a run took for each count of pictures; everything that is written goes below *scratch*."""
+    size = plan.size or backbones.record(plan.backbone).size
+    file, found = weights(plan, size), {}
+    for count in plan.counts:
+        folder = draw(scratch / f"drawn-{count}", count)
+        words = ["--cut", f"{plan.backbone}@pool", "--weights", file, "--size", str(size)]
+        words += ["--epochs", str(plan.epochs), "--out", str(scratch / f"run-{count}")]
+        home = scratch / f"home-{count}"
+        found[count] = run([sys.executable, "-m", "topwork", "train", str(folder), *words], TOPWORK_HOME=str(home))
+        say(f"{count:,} pictures: {found[count].seconds:.0f} s")
+    return found

@@ -1,0 +1,74 @@
+"""Augmentation: stored views and live ones against the plain script with the same augmentation as Keras layers.
+
+Times and accuracies come from the same commands: each fold of each seed through every side. Conversion of the trunk is
+apart, as topwork keeps it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.commands import Outcome, Task, script, topwork
+from benchmarks.draw import draw
+from benchmarks.folds import Split, splits
+from benchmarks.frozen import weights
+from topwork import backbones
+from topwork.readers import read
+from topwork.talk import say
+
+PLAIN, NONE = "plain script, augmentation as Keras layers", "topwork, no augmentation"
+STORED, LIVE = "topwork, {} stored views", "topwork, live views"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, as in `benchmarks.frozen.Plan`; *views* of each training picture."""
+
+    data: Path | None = None
+    weights: str = "random"
+    backbone: str = "mobilenet_v2_035"
+    size: int | None = None
+    pictures: int = 500
+    seeds: int = 1
+    folds: int = 5
+    views: int = 4
+    epochs: int = 25
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, folds=2, size=self.size or 96, epochs=2)
+
+
+Measured = dict[str, list[Outcome]]
+"""By side, an outcome a fold of a seed."""
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    size = plan.size or backbones.record(plan.backbone).size
+    task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
+    found: Measured = {}
+    for split in splits(data, plan.seeds, plan.folds, scratch / "splits"):
+        for side, command in _sides(plan, task, split, scratch / split.name).items():
+            outcome = command()
+            found.setdefault(side, []).append(outcome)
+            right = sum(outcome.answers.values()) / len(outcome.answers)
+            say(f"{split.name}: {side}: {outcome.whole:.1f} s, test accuracy {right:.3f}")
+    return found
+
+
+def _sides(plan: Plan, task: Task, split: Split, scratch: Path) -> dict[str, Callable[[], Outcome]]:
+    """What each side runs; topwork's have a home each, so that none finds what another stored."""
+    scratch.mkdir()
+
+    def ours(name: str, *options: str) -> Callable[[], Outcome]:
+        return lambda: topwork(task, split, scratch / f"home-{name}", scratch / name, *options)
+
+    views = ("--views", str(plan.views))
+    return {
+        PLAIN: lambda: script("plain.py", task, split, "--augment"),
+        STORED.format(plan.views): ours("stored", *views),
+        NONE: ours("none"),
+        LIVE: ours("live", *views, "--set", "views.mode=live"),
+    }
