@@ -8,15 +8,14 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
 
-from topwork.backbones import TABLE
 from topwork.dataset import PARTS, Dataset, Row
-from topwork.extract import Wanted, failures
 from topwork.predict import Guess
 from topwork.talk import counted, say
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from topwork.extract import Wanted
     from topwork.pictures import Fit
 
 ROWS_OF_VIEWS = 6
@@ -84,8 +83,10 @@ def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
     return [row for turn in zip_longest(*by_class) for row in turn if row]
 
 
-def filled(data: Dataset, wanted: Wanted, json_wanted: bool) -> None:
+def filled(data: Dataset, wanted: "Wanted", json_wanted: bool) -> None:
     """What an extraction of *data* left in the store."""
+    from topwork.extract import failures
+
     data = data.without(failures(wanted))
     with wanted.store() as store:
         tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(store.tensors, store.stored or ())]
@@ -150,6 +151,7 @@ def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, js
 def backbones(json_wanted: bool) -> None:
     """The table of backbones, and which have their ImageNet file at hand."""
     from topwork import weights
+    from topwork.backbones import TABLE
 
     rows = [(r.name, r.size, bool(weights.at_hand([r.file])), r.licence, r.paper) for r in TABLE.values()]
     if json_wanted:
