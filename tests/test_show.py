@@ -207,3 +207,17 @@ def test_a_preview_of_arrays_shows_them(tmp_path):
     show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as grid:
         assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 700  # 768 colours, and text
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_preview_shows_every_picture_of_a_row(tmp_path, monkeypatch, views):
+    drawn = []
+    monkeypatch.setattr("topwork.plots.grid", lambda pictures, titles, *_, **__: drawn.append((pictures, titles)))
+    for name, level in (("a", 0), ("b", 60), ("c", 120), ("d", 180)):
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{name}.png")
+    (tmp_path / "rows.csv").write_text("front,side,label,split\na.png,b.png,cat,train\nc.png,d.png,dog,train\n")
+    show.preview(read(str(tmp_path / "rows.csv")), tmp_path / "grid.png", views=views)
+    ((pictures, titles),) = drawn
+    assert [int(picture[20, 20, 0]) for picture in pictures[::views]] == [0, 60, 120, 180]
+    first = [f"{label} (train)\n{column}" for label in ("cat", "dog") for column in ("front", "side")]
+    assert titles[::views] == first

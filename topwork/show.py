@@ -41,23 +41,30 @@ def as_json(data: Dataset) -> dict[str, Any]:
 
 
 def preview(data: Dataset, path: Path, views: int = 1, count: int = 24) -> None:
-    """A grid of the first *count* pictures of each class in turn, with their labels and parts."""
+    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts."""
     from topwork import plots
     from topwork.pictures import Fit
 
     if views > 1:
         return _preview_views(data, path, views)
-    rows = _in_turn(data, data.rows)[:count]
-    pictures = [_picture(data, row, Fit((160, 160), "pad")) for row in rows]
-    plots.grid(pictures, [f"{row.label} ({row.split})" for row in rows], path)
+    rows = _in_turn(data, data.rows)[: count // len(data.columns)]
+    shown = [(row, column) for row in rows for column in range(len(data.columns))]
+    pictures = [_picture(data, row, Fit((160, 160), "pad"), column) for row, column in shown]
+    titles = [f"{row.label} ({row.split})" + _column_name(data, column) for row, column in shown]
+    plots.grid(pictures, titles, path)
 
 
-def _picture(data: Dataset, row: Row, fit: "Fit") -> "np.ndarray":
+def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
     from topwork.pictures import decode, fit_array
 
+    file = row.pictures[column][0]
     if data.pixels is None:
-        return decode(Path(data.root, row.path), fit)
-    return fit_array(data.pixels[int(row.path[2:-1])], fit)
+        return decode(Path(data.root, file), fit)
+    return fit_array(data.pixels[int(file[2:-1])], fit)
+
+
+def _column_name(data: Dataset, column: int) -> str:
+    return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
 
 
 def _preview_views(data: Dataset, path: Path, views: int) -> None:
@@ -68,10 +75,12 @@ def _preview_views(data: Dataset, path: Path, views: int) -> None:
     from topwork.views import view
 
     pictures, titles = [], []
-    for row in _in_turn(data, data.part("train") or data.rows)[:ROWS_OF_VIEWS]:
-        pixels = _picture(data, row, Fit((160, 160)))
-        pictures += [view(pixels, Views(), number, row.digest) for number in range(views)]
-        titles += [f"{row.label} ({row.split})\nview 0: the picture", *(f"view {n}" for n in range(1, views))]
+    rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
+    for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
+        pixels = _picture(data, row, Fit((160, 160)), column)
+        pictures += [view(pixels, Views(), number, row.pictures[column][1]) for number in range(views)]
+        what = _column_name(data, column) or "\nview 0: the picture"
+        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views))]
     plots.grid(pictures, titles, path, columns=views)
 
 
