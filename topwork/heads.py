@@ -2,7 +2,7 @@
 
 The last layer starts at zero, as when Vision Transformers are fine-tuned (Dosovitskiy et al. 2021, section 3.2). With
 more features than pictures, random values would leave logits that no training picture ever corrects: on 360 photos and
-1,280 features they cost 2.7 points of accuracy (docs/log.md, 2026-11-23).
+1,280 features they cost 3.5 points of accuracy (docs/log.md, 2026-11-23).
 """
 
 from collections.abc import Sequence
