@@ -10,6 +10,7 @@ from topwork import stream
 from topwork.feed import Feed
 from topwork.part import Part, Source
 from topwork.recipe import Training
+from topwork.store import Store, Tensor
 from topwork.stream import streamed
 
 
@@ -49,6 +50,24 @@ def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, chunk, m
         for one, other in zip(leaves(batch), expected):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_memory_is_shared_where_it_may_be(shift):
+    raw = np.zeros(1000, np.float16)
+    start = -raw.ctypes.data % 64 // 2 + shift
+    array = raw[start : start + 600].reshape(100, 6)
+    tensor = stream._tensor(array)
+    array[3] = 7
+    assert float(tensor[3, 0]) == (0.0 if shift else 7.0)
+    assert tf.gather(tensor, [3, 4]).shape == (2, 6)
+
+
+def test_what_the_store_gives_is_shared(tmp_path):
+    with Store(tmp_path / "s", [Tensor((3,)), Tensor((5,))], {"cut": "x"}) as store:
+        keys = [bytes([i]).ljust(32) for i in range(7)]
+        store.write(keys, [np.ones((7, 3), np.float32), np.ones((7, 5), np.float32)])
+        assert [array.ctypes.data % 64 for array in store.read(keys)] == [0, 0]
 
 
 def test_one_tensor_is_no_tuple():

@@ -7,9 +7,8 @@ import numpy as np
 
 from topwork.store import Store
 
-IN_MEMORY = 500_000_000
-"""Up to so many bytes, the activations of one store are read once and kept, on TensorFlow twice; above, each batch is
-read from it."""
+IN_MEMORY = 1_000_000_000
+"""Up to so many bytes, the activations of one store are read once and kept; above, each batch is read from it."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 FLOAT16_LARGEST = 65504.0
 FLOAT16_SAFE = (1e-3, 3e4)
+ALIGNED = 64
+"""What is read starts at a multiple of so many bytes, so that others may use it without a copy."""
 NOT_FINITE = "its activations are not finite"
 
 
@@ -80,6 +82,13 @@ def disk_bytes(tensors: Sequence[Tensor], rows: int, dtype: str = "float16") -> 
     whole = -(-(row + 16) // page) * page + 32
     shared = page // ((page - 16) // (row + 18)) if row + 16 <= page // 2 - 10 else whole
     return rows * (shared + 100)
+
+
+def _empty(rows: int, width: int) -> np.ndarray:
+    """Room for uint8 ``[rows, width]``."""
+    raw = np.empty(rows * width + ALIGNED, np.uint8)
+    start = -raw.ctypes.data % ALIGNED
+    return raw[start : start + rows * width].reshape(rows, width)
 
 
 def room(folder: Path, needed: int, what: str = "the activations") -> None:
@@ -246,7 +255,7 @@ class Store:
         dtype = self._tables.get(txn, "dtype") or "float32"
         widths = [tensor.width(dtype) for tensor in self.tensors]
         ends = list(accumulate(widths))
-        whole = [np.empty((len(keys), width), np.uint8) for width in widths]
+        whole = [_empty(len(keys), width) for width in widths]
         for slot, row in self._tables.rows(txn, keys, sum(widths)):
             for array, start, end in zip(whole, [0, *ends], ends):
                 array[slot] = np.frombuffer(row, np.uint8)[start:end]

@@ -11,8 +11,9 @@ import numpy as np
 
 from topwork import backend
 from topwork.feed import Feed
+from topwork.store import ALIGNED
 
-CHUNK = 16_000_000
+CHUNK = 4_000_000
 """Bytes gathered at once, about: many small batches, or one large."""
 
 
@@ -23,7 +24,7 @@ def streamed(feed: Feed) -> Any:
     import tensorflow as tf
 
     arrays = [array for source in feed.part.sources for array in source.kept or ()]
-    kept = [tf.constant(array) for array in arrays]
+    kept = list(map(_tensor, arrays))
     labels = tf.constant(feed.part.labels)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
     wide = sum(4 * array[0].size for array in arrays)
@@ -49,12 +50,21 @@ def streamed(feed: Feed) -> Any:
     return found.map(gathered).prefetch(1).flat_map(batches).with_options(_lean())
 
 
+def _tensor(array: np.ndarray) -> Any:
+    """The same memory as a tensor, or a copy where TensorFlow's kernels could not read it: they want 64-byte steps."""
+    import tensorflow as tf
+
+    aligned = array.ctypes.data % ALIGNED == 0 and array.flags.c_contiguous
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if aligned else tf.constant(array)
+
+
 def _lean() -> Any:
-    """One thread: the others belong to the step."""
+    """One thread: the others belong to the step. No rewriting: it would copy the activations that are captured."""
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     return options

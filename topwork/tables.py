@@ -33,6 +33,7 @@ _ENTRY = struct.Struct("=QI")
 _NUMBER = struct.Struct("=Q")
 _SMALLEST_MAP = 1 << 20
 _LOCKS = 1 << 16
+_AT_ONCE = 1024
 """Room for LMDB's table of readers, which it maps without asking: on a full disk it would be killed by SIGBUS."""
 _NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: LMDB's word for a write that was cut short
 
@@ -129,13 +130,16 @@ class Tables:
             StoreError: a key has no row, or its row is damaged.
         """
         places = sorted(enumerate(self._places(txn, keys)), key=itemgetter(1))
-        found = txn.cursor(self._handles["rows"]).getmulti([_NUMBER.pack(number) for _, (number, _) in places])
-        if len(found) != len(keys):
-            raise self.damaged(f"{len(keys) - len(found)} rows are gone")
-        for (slot, (_, checksum)), (_, row) in zip(places, found):
-            if len(row) != width or zlib.crc32(row) != checksum:
-                raise self.damaged(f"the row of {keys[slot].hex()} does not match its checksum")
-            yield slot, row
+        cursor = txn.cursor(self._handles["rows"])
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            found = cursor.getmulti([_NUMBER.pack(number) for _, (number, _) in some])
+            if len(found) != len(some):
+                raise self.damaged(f"{len(some) - len(found)} rows are gone")
+            for (slot, (_, checksum)), (_, row) in zip(some, found):
+                if len(row) != width or zlib.crc32(row) != checksum:
+                    raise self.damaged(f"the row of {keys[slot].hex()} does not match its checksum")
+                yield slot, row
 
     def damaged(self, detail: str) -> StoreError:
         """The error for tables that cannot be trusted."""

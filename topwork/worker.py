@@ -66,7 +66,7 @@ def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:
     below = ask.trunk(_graph(backbone))
     if wanted["shots"]:
         pixels = np.load(job["pixels"], mmap_mode="r") if job["pixels"] else None
-        shots = [Shot(*shot) for shot in wanted["shots"]]
+        shots = [Shot(*shot) for shot in wanted.pop("shots")]  # of a million pictures they count
         source = Fill(below, shots, job["root"], pixels, Views(**wanted["views"]))
         with store_of(below, len(shots), ask.exact) as store:
             report = partial(_say, exact=ask.exact)
