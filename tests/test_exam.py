@@ -56,7 +56,10 @@ def test_a_run_that_has_not_finished(folder):
     (folder.path / "results.json").unlink()
     with pytest.raises(RunError) as e:
         Exam.of(folder)
-    assert str(e.value) == f"the run '{folder.path}' has not finished: it has no results.json."
+    assert str(e.value) == (
+        f"the run '{folder.path}' has not finished: it has no results.json. "
+        f"Go on with it: topwork train --resume {folder.path}"
+    )
 
 
 def test_a_run_without_a_test_part(folder):
