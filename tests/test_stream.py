@@ -1,7 +1,8 @@
-"""The same batches, gathered inside TensorFlow."""
+"""The same batches, looked up by the step itself."""
 
 from hashlib import sha256
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +12,7 @@ from topwork.feed import Feed
 from topwork.part import Part, Source
 from topwork.recipe import Training
 from topwork.store import Store, Tensor
-from topwork.stream import streamed
+from topwork.stream import look_up, orders, streamed
 
 
 def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):
@@ -30,19 +31,18 @@ def leaves(batch):
     return [np.asarray(leaf) for leaf in tf.nest.flatten(batch)]
 
 
-@pytest.mark.parametrize("chunk", [0, 1000, 10**9])
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize(
     "training",
     [{}, {"loss": "binary"}, {"class_weight": "balanced"}, {"sampling": "balanced", "seed": 5}, {"drop_last": True}],
     ids=str,
 )
-def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, chunk, monkeypatch):
-    monkeypatch.setattr(stream, "CHUNK", chunk)
+def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, at_once, monkeypatch):
+    monkeypatch.setattr(stream, "AT_ONCE", at_once)
     feed = fed(views=views, **training)
-    batches = streamed(feed)
-    assert isinstance(batches, tf.data.Dataset)
-    found = list(batches)
+    look = tf.function(look_up(feed))
+    found = [look(order) for order in orders(feed)]
     assert len(found) == len(feed) == 2 * feed.steps
     for step, batch in enumerate(found):
         expected = leaves(feed[step])
@@ -50,6 +50,30 @@ def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, chunk, m
         for one, other in zip(leaves(batch), expected):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_fit_gives_the_same_weights_either_way(loss):
+    feed = fed(rows=21, epochs=(0, 3), loss=loss, class_weight="balanced")
+    found = []
+    for way in (streamed, lambda model, feed: feed):
+        keras.utils.set_random_seed(3)
+        model = small(feed)
+        data = way(model, feed)
+        model.fit(data, epochs=3, steps_per_epoch=feed.steps, shuffle=False, verbose=0)
+        found.append([np.array(v) for v in (*model.variables, *model.optimizer.variables)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def small(feed):
+    inputs = [keras.Input(array.shape[1:]) for array in feed.part.take(np.array([0]))]
+    joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in inputs])
+    outputs = keras.layers.Dense(1 if feed.training.loss == "binary" else 2)(keras.layers.Dropout(0.5)(joined))
+    model = keras.Model(inputs, outputs)
+    losses = {"binary": keras.losses.BinaryCrossentropy, "categorical": keras.losses.CategoricalCrossentropy}
+    model.compile("adam", losses[feed.training.loss](from_logits=True), steps_per_execution=2)
+    return model
 
 
 @pytest.mark.parametrize("shift", [0, 1])
@@ -73,16 +97,16 @@ def test_what_the_store_gives_is_shared(tmp_path):
 def test_one_tensor_is_no_tuple():
     feed = fed()
     alone = Feed(Part(feed.part.sources[1:], feed.part.labels, feed.part.contents), 2, 4, (0, 1), 1, Training())
-    inputs, _ = next(iter(streamed(alone)))
+    inputs, _ = look_up(alone)(next(iter(orders(alone))))
     assert inputs.shape == (4, 4, 4, 3) and inputs.dtype == tf.uint8
 
 
 def test_what_is_not_in_memory_is_read_by_the_feed():
     feed = fed(kept=False)
-    assert streamed(feed) is feed
+    assert streamed(None, feed) is feed
 
 
 def test_another_backend_reads_the_feed(monkeypatch):
     monkeypatch.setattr("topwork.backend.name", lambda: "jax")
     feed = fed()
-    assert streamed(feed) is feed
+    assert streamed(None, feed) is feed

@@ -2,6 +2,8 @@
 run fixes alone: seed, phase and epoch, and for the view the picture's content.
 """
 
+from functools import cached_property
+
 import keras
 import numpy as np
 
@@ -58,9 +60,12 @@ class Feed(keras.utils.PyDataset):
         """For each row the view that an epoch shows."""
         if self.part.views == 1:
             return np.zeros(len(self.part), np.int64)
-        contents = np.array([int(content[:16], 16) for content in self.part.contents], np.uint64)
         salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
-        return (_mixed(contents ^ salt) % np.uint64(self.part.views)).astype(np.int64)
+        return (_mixed(self._contents ^ salt) % np.uint64(self.part.views)).astype(np.int64)
+
+    @cached_property
+    def _contents(self) -> np.ndarray:
+        return np.array([int(content[:16], 16) for content in self.part.contents], np.uint64)
 
     def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch's steps in their order, and where the views that they show lie in the part."""

@@ -111,7 +111,7 @@ def _fit(
     with Shown(number, phase) as shown:
         every = [keeper, *plateau, *journey.callbacks, shown, Saver(save, phase.epochs)]
         model.fit(
-            streamed(feed),
+            streamed(model, feed),
             initial_epoch=keeper.epochs,
             epochs=phase.epochs,
             steps_per_epoch=feed.steps,

@@ -1,53 +1,88 @@
-"""The batches of a feed, gathered inside TensorFlow where they lie in memory.
+"""Where a phase's activations lie in memory, TensorFlow's step looks its rows up itself.
 
-Python then gives one order an epoch instead of one batch a step: at a pooled end, where a step takes 0.4 ms, a batch
-made in Python took as long again (docs/log.md, 2026-11-24).
+Python then gives the orders of many epochs at once instead of a batch a step, and no thread hands batches over: at a
+pooled end, where a step takes 0.3 ms, that took as long again (docs/log.md, 2026-11-24).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from topwork import backend
 from topwork.feed import Feed
 from topwork.store import ALIGNED
 
-CHUNK = 4_000_000
-"""Bytes gathered at once, about: many small batches, or one large."""
+AT_ONCE = 1000
+"""Steps whose orders Python gives at once: TensorFlow asks it slowly."""
 
 
-def streamed(feed: Feed) -> Any:
-    """What Keras' ``fit`` reads: a ``tf.data.Dataset`` with the batches of *feed*, bit for bit, or *feed* itself."""
+def streamed(model: keras.Model, feed: Feed) -> Any:
+    """What Keras' ``fit`` reads: *feed* itself; or the numbers of its rows, after teaching the model's step to look
+    them up.
+
+    Args:
+        model: compiled. Its ``train_step`` takes such numbers from then on.
+    """
     if backend.name() != "tensorflow" or any(source.kept is None for source in feed.part.sources):
         return feed
+    step, rows_at = model.train_step, look_up(feed)
+    model.train_step = lambda order: step(rows_at(order))
+    _build(model, feed)
+    return orders(feed)
+
+
+def orders(feed: Feed) -> Any:
+    """A ``tf.data.Dataset`` of the steps' rows and places: int64 ``[2, batch]``, a short step filled up with -1."""
     import tensorflow as tf
 
-    arrays = [array for source in feed.part.sources for array in source.kept or ()]
-    kept = list(map(_tensor, arrays))
+    spec = tf.TensorSpec((None, 2, feed.batch), tf.int64)
+    found = tf.data.Dataset.from_generator(lambda: _epochs(feed), output_signature=spec)
+    return found.prefetch(1).unbatch().with_options(_lean())
+
+
+def look_up(feed: Feed) -> Callable[[Any], tuple]:
+    """From rows and places to the batch that the feed would give for them, bit for bit."""
+    import tensorflow as tf
+
+    kept = [_tensor(array) for source in feed.part.sources for array in source.kept or ()]
     labels = tf.constant(feed.part.labels)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
-    wide = sum(4 * array[0].size for array in arrays)
-    rows_at_once = feed.batch * max(1, CHUNK // (wide * feed.batch))
+    is_short = feed.steps * feed.batch > len(feed.part)
 
-    def orders() -> Iterator[np.ndarray]:
-        for epoch in range(*feed.epochs):
-            order = np.stack(feed.order_of(epoch))
-            for start in range(0, order.shape[1], rows_at_once):
-                yield order[:, start : start + rows_at_once]
-
-    def gathered(order: Any) -> tuple:
+    def rows_at(order: Any) -> tuple:
+        if is_short:
+            order = order[:, : tf.math.count_nonzero(order[0] >= 0)]
         rows, places = order[0], order[1]
-        inputs = [_wide(tf.gather(array, places)) for array in kept]
+        inputs = tuple(_wide(tf.gather(array, places)) for array in kept)
         targets = _targets(tf.gather(labels, rows), feed.classes, feed.training.loss)
-        return inputs[0] if len(inputs) == 1 else tuple(inputs), targets, *(tf.gather(w, rows) for w in weights)
+        return inputs[0] if len(inputs) == 1 else inputs, targets, *(tf.gather(w, rows) for w in weights)
 
-    def batches(*chunk: Any) -> Any:
-        starts = tf.data.Dataset.range(0, tf.shape(chunk[1], tf.int64)[0], feed.batch)
-        return starts.map(lambda i: tf.nest.map_structure(lambda array: array[i : i + feed.batch], chunk))
+    return rows_at
 
-    found = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((2, None), tf.int64))
-    return found.map(gathered).prefetch(1).flat_map(batches).with_options(_lean())
+
+def _epochs(feed: Feed) -> Iterator[np.ndarray]:
+    """The steps of some epochs at once, ``[steps, 2, rows]``; a short last one of an epoch is filled up with -1."""
+    first, last = feed.epochs
+    several = max(1, AT_ONCE // feed.steps)
+    for start in range(first, last, several):
+        epochs = range(start, min(start + several, last))
+        yield np.concatenate([_steps(np.stack(feed.order_of(epoch)), feed) for epoch in epochs])
+
+
+def _steps(order: np.ndarray, feed: Feed) -> np.ndarray:
+    lacking = feed.steps * feed.batch - order.shape[1]
+    filled = np.pad(order, ((0, 0), (0, lacking)), constant_values=-1)
+    return filled.reshape(2, feed.steps, feed.batch).swapaxes(0, 1)
+
+
+def _build(model: keras.Model, feed: Feed) -> None:
+    """What ``fit`` would build from its first batch, which is numbers here."""
+    some = np.zeros((1, feed.classes if feed.training.loss == "categorical" else 1), np.float32)
+    model.compute_loss(y=some, y_pred=some)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def _tensor(array: np.ndarray) -> Any:
@@ -59,12 +94,11 @@ def _tensor(array: np.ndarray) -> Any:
 
 
 def _lean() -> Any:
-    """One thread: the others belong to the step. No rewriting: it would copy the activations that are captured."""
+    """One thread: the others belong to the step."""
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
-    options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     return options
