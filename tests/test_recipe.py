@@ -144,6 +144,19 @@ WRONG = {
         "backbones": {"mobilenet_v2": {"size": 0}},
         "phase": [PHASE],
     },
+    **{
+        f"views.{key} = {value!r}: expected between {least}.": {"views": {key: value}, "phase": [PHASE]}
+        for key, value, least in (
+            ("count", 0, "1 and 100"),
+            ("count", 101, "1 and 100"),
+            ("rotation", 181.0, "0 and 180"),
+            ("shift", 1.5, "0 and 1"),
+            ("shear", -1.0, "0 and 45"),
+            ("zoom", 0.95, "0 and 0.9"),
+            ("brightness", 2.0, "0 and 1"),
+            ("contrast", nan, "0 and 1"),
+        )
+    },
     "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg19@pool'.": {
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg19@pool"}]
     },

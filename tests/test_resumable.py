@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
 import topwork as tw
+from topwork import untrained
 from topwork.errors import RunError
+from topwork.weights import sha256
 
 from .command import topwork
 from .conftest import COLOURS, make_folder, picture
@@ -186,6 +189,50 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
     assert refused(run) == f"{told} {first!r}. {mend}"
     (mine / second).unlink()
     assert refused(run) == f"{told} {first!r}, {second!r}. {mend}"
+
+
+@pytest.fixture
+def weighted(data, tmp_path):
+    """An interrupted run on a weights file, that file, and the folder of its store."""
+    weights = tmp_path / "network.weights.h5"
+    shutil.copy(untrained.weights_file(SMALL), weights)
+    backbone = replace(SMALL, weights=str(weights), size=40)
+    with pytest.raises(KeyboardInterrupt):
+        tw.train(data, phases=[PHASE], backbones=[backbone], out=tmp_path / "run", callbacks=[Stop(3)])
+    return tw.Run(tmp_path / "run"), weights
+
+
+def refused_late(run):
+    """What is found only when the phase is reached: the checkpoint is kept."""
+    with pytest.raises(RunError) as error:
+        run.resume()
+    assert any((run.path / "checkpoints").iterdir())
+    return str(error.value)
+
+
+def test_weights_that_changed(weighted):
+    run, weights = weighted
+    before = sha256(weights)
+    shutil.copy(untrained.weights_file(replace(SMALL, size=64)), weights)
+    assert refused_late(run) == (
+        f"the weights of the backbone of '{NAME}@block_2_add..block_2_add' changed since the run began "
+        f"({before} then, {sha256(weights)} now): it cannot go on. Put back what was there, or start a new run."
+    )
+
+
+def test_a_store_that_went_away_is_filled_again(weighted, own_home):
+    run, _ = weighted
+    run.resume()
+    assert [line["epoch"] for line in run.journal] == list(range(11))
+
+
+def test_a_store_that_holds_another_dtype(weighted, monkeypatch):
+    run, _ = weighted
+    monkeypatch.setattr("topwork.course.stored", lambda wanted: [["float32"]])
+    assert refused_late(run) == (
+        f"the dtype of the stored activations of '{NAME}@block_2_add..block_2_add' changed since the run began "
+        "(['float16'] then, ['float32'] now): it cannot go on. Put back what was there, or start a new run."
+    )
 
 
 def test_data_beside_a_run_on_files(copy, pictures):
