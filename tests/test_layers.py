@@ -13,7 +13,7 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk backend lean",
+    "errors version talk printing backend lean",
     "cut graph dataset splits folds metrics recipe",
     "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
     " trainable resumable",
@@ -22,6 +22,8 @@ LEVELS = (
     "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
     " crossvalidate",
     "show arguments",
+    "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
+    " commands.export commands.predict commands.backbones commands.sample",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

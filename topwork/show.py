@@ -1,7 +1,6 @@
 """What the commands print: tables for people, JSON where it is asked for."""
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.predict import Guess
+from topwork.printing import print_json, print_table
 from topwork.talk import counted, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def table(data: Dataset) -> None:
     """Classes by part, what was left out, what splitting noted."""
     lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
     lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
-    _table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
+    print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
     print("", *data.notes, sep="\n")
     if data.left_out:
         print(f"{counted(len(data.left_out), 'picture')} left out:")
@@ -103,7 +103,7 @@ def filled(data: Dataset, wanted: "Wanted", json_wanted: bool) -> None:
     left_out = {gone.path: gone.reason for gone in data.left_out}
     if json_wanted:
         about = {"cut": str(wanted.term), "pictures": len(data.rows), "tensors": tensors}
-        _json({**about, "left_out": left_out, "folder": where})
+        print_json({**about, "left_out": left_out, "folder": where})
         return
     for path, reason in left_out.items():
         print(f"left out: {path}: {reason}")
@@ -118,13 +118,13 @@ def scores(found: dict[str, Any]) -> None:
     rates = {"accuracy": found["accuracy"], "loss": found["loss"], "AUC": found["auc"]}
     rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
     rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
-    _table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
+    print_table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
     print()
     rows = [
         (label, *(_rate(each[name])[0] for name in ("precision", "recall", "f1")), str(each["support"]))
         for label, each in found["classes"].items()
     ]
-    _table(["class", "precision", "recall", "F1", "pictures"], rows)
+    print_table(["class", "precision", "recall", "F1", "pictures"], rows)
     for path, reason in found["left_out"].items():
         print(f"left out: {path}: {reason}")
 
@@ -134,10 +134,10 @@ def comparison(found: dict[str, Any]) -> None:
     print(f"first   {found['first']}\nsecond  {found['second']}\n")
     print(f"{counted(found['pictures'], 'test picture')} in common\n")
     rows = [_compared(name, found, key) for name, key in (("accuracy", "accuracy"), ("loss", "loss"), ("AUC", "auc"))]
-    _table(["", "first", "second", "second - first", "95 % interval"], rows)
+    print_table(["", "first", "second", "second - first", "95 % interval"], rows)
     counts = {name: f"{count:,}" for name, count in found["counts"].items()}
     print()
-    _table(
+    print_table(
         ["test pictures", "second right", "second wrong"],
         [
             ("first right", counts["both"], counts["only_first"]),
@@ -165,9 +165,9 @@ def backbones(json_wanted: bool) -> None:
     rows = [(r.name, r.size, bool(weights.at_hand([r.file])), r.licence, r.paper) for r in TABLE.values()]
     if json_wanted:
         keys = ("name", "size", "at_hand", "licence", "paper")
-        _json([dict(zip(keys, row)) for row in rows])
+        print_json([dict(zip(keys, row)) for row in rows])
         return
-    _table(
+    print_table(
         ["name", "size", "at hand", "licence", "paper"],
         [(name, str(side), "yes" if there else "no", licence, paper) for name, side, there, licence, paper in rows],
     )
@@ -183,7 +183,7 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
     table_of.record(name)
     prices = cuts(name, backbone=Backbone(name, "random", side))
     if json_wanted:
-        _json([asdict(price) for price in prices])
+        print_json([asdict(price) for price in prices])
         return
     rows = [
         (
@@ -195,28 +195,12 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
         )
         for price in prices
     ]
-    _table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
+    print_table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
     print(
         "\nKB: what the store keeps of one picture, in float16."
         "\nmadds: million multiply-adds for one picture, below the place and above it."
         "\nparams: million parameters, below the place (frozen) and above it (trained)."
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need, words to the left, numbers to the right; no cell is ever broken."""
-    columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
-    for line in zip(*columns):
-        print("  ".join(line).rstrip())
-
-
-def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
-    from rich.cells import cell_len
-
-    width = max(map(cell_len, (head, *cells)))
-    words = place == 0 or any(cell[:1].isalpha() for cell in cells)
-    lines = [head, "─" * width, *cells]
-    return [cell + pad if words else pad + cell for cell in lines for pad in [" " * (width - cell_len(cell))]]
 
 
 def _rate(rate: Any) -> tuple[str, str]:
@@ -231,10 +215,6 @@ def _compared(name: str, found: dict[str, Any], key: str) -> tuple[str, ...]:
         return name, "-", "-", "-", ""
     value, low, high = (f"{rate[end] + 0.0:+.3f}" for end in ("value", "low", "high"))
     return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, f"{low} to {high}"
-
-
-def _json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def _each(found: Iterable[Guess], show: Callable[[Guess], object]) -> bool:
@@ -257,7 +237,7 @@ def _guess(guess: Guess) -> None:
 
 def _guess_as_json(guess: Guess) -> None:
     found = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
-    _json({key: value for key, value in found.items() if key != "error" or value})
+    print_json({key: value for key, value in found.items() if key != "error" or value})
 
 
 def _to_csv(file: TextIO, labels: Sequence[str]) -> Callable[[Guess], object]:

@@ -1,0 +1,27 @@
+"""``topwork export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson, RunPath
+from topwork.printing import print_json
+
+
+def export(
+    run: RunPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's model as one ONNX file.
+
+    It is checked against the model on real pictures first.
+    """
+    from topwork.run import Run
+
+    predictor = Run(run).export(file)
+    if as_json:
+        print_json({"file": str(file), **predictor.about})
+    else:
+        print(file)

@@ -1,0 +1,30 @@
+"""``topwork extract``."""
+
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson, DataPath, Jobs, Size, Weights
+
+
+def extract(
+    data: DataPath,
+    cut: Annotated[str, typer.Argument(metavar="CUT", help="As in mobilenet_v2@pool.")],
+    weights: Weights = None,
+    size: Size = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the trunk once per picture, and keep what it gives.
+
+    Time (where it is long) and disk are said first.
+    """
+    from topwork import show
+    from topwork.cut import Cut
+    from topwork.extract import extract as fill
+    from topwork.readers import read as read_data
+    from topwork.recipe import Backbone
+
+    backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
+    found = read_data(data)
+    show.filled(found, fill(found, cut, backbone, jobs), as_json)

@@ -1,0 +1,31 @@
+"""``topwork predict``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file that 'topwork export' wrote.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE|FOLDER",
+            help="Of a folder, all pictures below. A model of several pictures a row takes CSV files of them.",
+        ),
+    ],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is on pictures."""
+    from topwork import show
+    from topwork.asked import asked
+    from topwork.predict import Predictor
+
+    predictor = Predictor(model)
+    guesses = predictor(asked(pictures, predictor.columns))
+    if not show.guesses(guesses, predictor.labels, csv, as_json):
+        raise typer.Exit(1)

@@ -1,0 +1,27 @@
+"""``topwork sample``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.errors import UsageError
+from topwork.printing import print_json
+
+
+def sample(
+    what: Annotated[str, typer.Argument(metavar="digits", help="scikit-learn's 1,797 handwritten digits.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a small real dataset to try."""
+    from topwork.sample import digits
+
+    if what != "digits":
+        raise UsageError(f"no sample {what!r}: there is one, 'digits'.")
+    written = digits(folder)
+    if as_json:
+        print_json({"folder": str(written)})
+    else:
+        print(written)

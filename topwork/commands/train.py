@@ -1,0 +1,79 @@
+"""``topwork train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson, Jobs, Size, Strict, Weights
+from topwork.errors import UsageError
+from topwork.printing import print_json
+
+
+def train(
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe (TOML).")] = None,
+    cut: Annotated[
+        list[str] | None, typer.Option(metavar="CUT", help="As in mobilenet_v2@pool; one for each phase.")
+    ] = None,
+    epochs: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")
+    ] = None,
+    rate: Annotated[
+        list[float] | None, typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
+    views: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Views of each training picture, itself counted.")
+    ] = None,
+    weights: Weights = None,
+    size: Size = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of a recipe, as in data.seed=1.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder to make; else one in runs/.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, metavar="K", help="Cross-validate: a run for each of K folds.")
+    ] = None,
+    from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run or --folds.")
+    ] = None,
+    other_versions: Annotated[
+        bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
+    ] = False,
+    strict: Strict = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier on a folder of pictures, and test it."""
+    from topwork.arguments import Words
+    from topwork.crossvalidate import Folds, cross_validate, is_folds
+    from topwork.run import Run
+    from topwork.train import train as run_training
+
+    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
+    if resume:
+        words.refuse_any("--resume", data, out, from_, folds, strict or None)
+        kind = Folds if is_folds(resume) else Run
+        run: Run | Folds = kind(resume).resume(other_versions=other_versions, jobs=jobs)
+    elif other_versions:
+        raise UsageError("--other-versions goes with --resume RUN alone.")
+    elif folds:
+        chosen = words.recipe(from_)
+        run = cross_validate(_given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
+    else:
+        chosen = words.recipe(from_)
+        run = run_training(_given(data), recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
+    if as_json:
+        print_json({"run": str(run.path), **run.results})
+    else:
+        print(run.path)
+
+
+def _given(data: str | None) -> str:
+    if data is None:
+        raise UsageError("expected DATA, a folder of pictures or a file, or --resume RUN.")
+    return data

@@ -1,0 +1,26 @@
+"""What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.talk`)."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need, words to the left, numbers to the right; no cell is ever broken."""
+    columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
+    for line in zip(*columns):
+        print("  ".join(line).rstrip())
+
+
+def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
+    from rich.cells import cell_len
+
+    width = max(map(cell_len, (head, *cells)))
+    words = place == 0 or any(cell[:1].isalpha() for cell in cells)
+    lines = [head, "─" * width, *cells]
+    return [cell + pad if words else pad + cell for cell in lines for pad in [" " * (width - cell_len(cell))]]
+
+
+def print_json(value: Any) -> None:
+    """Print one object on a line of its own."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
