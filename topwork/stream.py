@@ -47,17 +47,16 @@ def look_up(feed: Feed) -> Callable[[Any], tuple]:
     import tensorflow as tf
 
     kept = [_tensor(array) for source in feed.part.sources for array in source.kept or ()]
-    labels = tf.constant(feed.part.labels)
+    answers = _targets(feed.part.labels, feed.classes, feed.training.loss)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
     is_short = feed.steps * feed.batch > len(feed.part)
 
     def rows_at(order: Any) -> tuple:
         if is_short:
             order = order[:, : tf.math.count_nonzero(order[0] >= 0)]
-        rows, places = order[0], order[1]
+        rows, places = tf.unstack(order)
         inputs = tuple(_wide(tf.gather(array, places)) for array in kept)
-        targets = _targets(tf.gather(labels, rows), feed.classes, feed.training.loss)
-        return inputs[0] if len(inputs) == 1 else inputs, targets, *(tf.gather(w, rows) for w in weights)
+        return inputs[0] if len(inputs) == 1 else inputs, *(tf.gather(table, rows) for table in (answers, *weights))
 
     return rows_at
 
