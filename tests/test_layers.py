@@ -28,7 +28,7 @@ LEVELS = (
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "openvino", "onnx", "onnxruntime", "lmdb", "PIL"}
-HEAVY |= {"pandas", "pyarrow"}
+HEAVY |= {"pandas", "pyarrow", "pydantic"}
 
 
 def name_of(path):
