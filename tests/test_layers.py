@@ -17,7 +17,7 @@ LEVELS = (
     "cut graph dataset splits folds metrics recipe hashes",
     "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
     " trainable resumable",
-    "backbones official replay untrained pretrained halves heads network callbacks feed stream live optimizers"
+    "backbones official replay untrained pretrained lock halves heads network callbacks feed stream live optimizers"
     " precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
     " crossvalidate",
