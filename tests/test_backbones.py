@@ -13,6 +13,7 @@ from topwork import backbones
 from topwork.backbones import SCALES, TABLE, build, record, scale, scaled
 from topwork.errors import BackboneError, UnknownBackbone, WeightsError
 from topwork.halves import open_backbone, open_model
+from topwork.hashes import PUBLISHED
 from topwork.pretrained import identity
 from topwork.recipe import Backbone
 
@@ -92,30 +93,35 @@ def test_a_backbone_scales_as_its_network_or_as_it_is_told():
 
 
 def asked_for(entry, side):
-    """The file that Keras asks for when it builds the network with ImageNet weights."""
+    """The file that Keras asks for when it builds the network with ImageNet weights, and the hash that it expects."""
     options = {"alpha": entry.alpha} if entry.alpha is not None else {}
     builder = getattr(keras.applications, entry.builder)
     with patch.object(file_utils, "get_file") as get_file, patch.object(keras.Model, "load_weights"):
         builder(include_top=False, weights="imagenet", input_shape=(side, side, 3), **options)
-    return get_file.call_args.args[0]
+    return get_file.call_args.args[0], get_file.call_args.kwargs.get("file_hash")
+
+
+def known(entry, side):
+    """The same from topwork's tables."""
+    return entry.file_at(side), PUBLISHED.get(entry.file_at(side))
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_075", "mobilenet_v3_small"])
-def test_files_are_those_that_keras_asks_for(name):
-    assert record(name).file_at(record(name).size) == asked_for(record(name), record(name).size)
+def test_files_and_hashes_are_those_of_keras(name):
+    assert known(record(name), record(name).size) == asked_for(record(name), record(name).size)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", [*NAMES, *WIDTHS])
-def test_all_files_are_those_that_keras_asks_for(name):
-    assert record(name).file_at(record(name).size) == asked_for(record(name), record(name).size)
+def test_all_files_and_hashes_are_those_of_keras(name):
+    assert known(record(name), record(name).size) == asked_for(record(name), record(name).size)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_025", "mobilenet_v2_035"])
 @pytest.mark.parametrize("side", [96, 100, 160])
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
 def test_sizes_without_a_file_take_that_of_224_as_in_keras(name, side):
-    assert record(name).file_at(side) == asked_for(record(name), side)
+    assert known(record(name), side) == asked_for(record(name), side)
 
 
 def test_the_address_is_that_of_the_size():

@@ -18,6 +18,8 @@ from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
+COMMANDS += ("weights",)
+VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
 
@@ -47,7 +49,7 @@ def test_topwork_alone_prints_help():
     assert re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), *VERBS])
 def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     ran = topwork(*command, "--help")

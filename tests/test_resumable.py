@@ -214,9 +214,10 @@ def test_weights_that_changed(weighted):
     run, weights = weighted
     before = sha256(weights)
     shutil.copy(untrained.weights_file(replace(SMALL, size=64)), weights)
-    assert refused_late(run) == (
-        f"the weights of the backbone of '{NAME}@block_2_add..block_2_add' changed since the run began "
-        f"({before} then, {sha256(weights)} now): it cannot go on. Put back what was there, or start a new run."
+    assert refused(run) == (
+        f"the run {str(run.path)!r} stands on the weights {str(weights)!r} with SHA-256 {before[:12]}, and "
+        f"{str(weights)!r} has {sha256(weights)[:12]} now. Put back the file that it was trained with, "
+        "or train a new run."
     )
 
 

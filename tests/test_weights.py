@@ -11,7 +11,7 @@ from topwork.errors import WeightsError
 from topwork.weights import at_hand, fetch, folder, missing, official, offline, sha256
 
 ADVICE = (
-    "Put the file there (on a connected machine, Keras downloads it when the network is built), "
+    "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
     "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
 )
 

@@ -13,6 +13,7 @@ from topwork.commands.predict import predict
 from topwork.commands.read import read
 from topwork.commands.sample import sample
 from topwork.commands.train import train
+from topwork.commands.weights import weights
 from topwork.version import VERSION
 
 app = typer.Typer(
@@ -41,3 +42,5 @@ def _options(
 
 for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
     app.command()(command)
+
+app.add_typer(weights)

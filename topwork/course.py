@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, lean
+from topwork import inherit, lean, lock
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
@@ -40,6 +40,7 @@ def resume(
         return
     recipe = folder.recipe
     rows = check_unchanged(folder, data, other_versions)
+    lock.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
     Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
 
@@ -84,6 +85,7 @@ class Course:
             lean.import_keras()
             self._check_optimizers()
             extraction.wait_all(range(first))
+            lock.settle(self.folder)
             self._leave_out_failures()
             network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
             if self.folder.parent:
@@ -111,10 +113,10 @@ class Course:
             done += len(wanted)
             if state and number < state.about["phase"]:
                 continue
-            known = {"weights": [one.trunk().weights for one in wanted], "stored": stored(wanted)}
+            known = {"stored": stored(wanted)}
             own = state if state and number == state.about["phase"] else None
             if own:
-                _check_known(own.about, known, step)
+                _check_stored(own.about["stored"], known["stored"], step)
             with gathered(wanted, self.data.classes) as part:
                 parts = {name: part(self.data.part(name)) for name in ("train", "val")}
                 keeper = run_phase(replace(journey, about=known), number, step.trunks(), parts, own)
@@ -147,12 +149,11 @@ class Course:
             self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
 
 
-def _check_known(about: dict[str, Any], known: dict[str, Any], step: Step) -> None:
-    """That weights and activations are those that the checkpoint was made with."""
-    for name, what in (("weights", "the weights of the backbone"), ("stored", "the dtype of the stored activations")):
-        for term, before, now in zip(step.terms, about[name], known[name]):
-            if before != now:
-                raise RunError(
-                    f"{what} of '{term}' changed since the run began ({before} then, {now} now): it cannot go on. "
-                    "Put back what was there, or start a new run."
-                )
+def _check_stored(before: Sequence[Any], now: Sequence[Any], step: Step) -> None:
+    """That the activations are stored as they were when the checkpoint was made."""
+    for term, had, has in zip(step.terms, before, now):
+        if had != has:
+            raise RunError(
+                f"the dtype of the stored activations of '{term}' changed since the run began ({had} then, {has} now): "
+                "it cannot go on. Put back what was there, or start a new run."
+            )

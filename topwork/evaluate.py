@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, metrics
+from topwork import lean, lock, metrics
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
@@ -53,7 +53,9 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
 
     Raises:
         DatasetError: the part is empty, or the data has a class that the run does not know.
+        RunError: the run's pretrained weights are others by now.
     """
+    lock.check(folder)
     own = folder.data()
     inside = isinstance(what, str) and what in PARTS
     data = own if inside else _other(what, own.classes)

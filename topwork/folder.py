@@ -3,6 +3,7 @@
 recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
 environment.json  versions, processor, DATA's absolute path
+pretrained.json   which files of pretrained weights the run stands on (`topwork.lock`)
 journal.jsonl     one line an epoch
 checkpoints/      what an interrupted run goes on from
 head.keras        where the head is your own
@@ -50,6 +51,10 @@ PACKAGES = (
 
 
 HEAD = "head.keras"
+LOCK = "pretrained.json"
+
+Lock = dict[str, dict[str, Any] | None]
+"""What identifies the pretrained weights of each backbone; ``None`` where that is not known yet (`topwork.lock`)."""
 
 
 class Folder:
@@ -80,7 +85,9 @@ class Folder:
             )
 
     @classmethod
-    def create(cls, path: str | Path, recipe: Recipe, data: Dataset, parent: "Folder | None" = None) -> "Folder":
+    def create(
+        cls, path: str | Path, recipe: Recipe, data: Dataset, parent: "Folder | None" = None, lock: Lock | None = None
+    ) -> "Folder":
         """Make a run folder; it appears whole, and never over one that exists.
 
         Args:
@@ -88,6 +95,7 @@ class Folder:
             recipe: to be run.
             data: its pictures.
             parent: the run that it starts from.
+            lock: the pretrained weights of its backbones.
 
         Raises:
             RunError: something stands at *path*.
@@ -106,6 +114,8 @@ class Folder:
             (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
             write_csv(data, aside / "pictures.csv")
             (aside / "environment.json").write_text(_json(_environment(data, parent)))
+            if lock is not None:
+                (aside / LOCK).write_text(_json(lock))
             aside.chmod(0o755)
             os.rename(aside, path)
         except OSError as error:
@@ -126,6 +136,12 @@ class Folder:
     def environment(self) -> dict[str, Any]:
         """Versions, processor, and where the data lay."""
         return json.loads((self.path / "environment.json").read_text())
+
+    @property
+    def lock(self) -> Lock:
+        """Which pretrained weights it stands on; empty in runs of before there was a lock."""
+        path = self.path / LOCK
+        return json.loads(path.read_text()) if path.exists() else {}
 
     @property
     def journal(self) -> list[dict[str, Any]]:
@@ -192,6 +208,10 @@ class Folder:
     def keep_data(self, data: Dataset) -> None:
         """Write the pictures again, once it is known which were left out."""
         self._whole("pictures.csv", lambda path: write_csv(data, path))
+
+    def keep_lock(self, lock: Lock) -> None:
+        """Write the lock again, once all of it is known."""
+        self._whole(LOCK, lambda path: path.write_text(_json(lock)))
 
     def keep_results(self, results: dict[str, Any]) -> None:
         """Write the results; they appear whole."""

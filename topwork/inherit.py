@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from topwork import lock
 from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.network import Network
@@ -24,7 +25,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
     """That what the parent trained is above the new run's cuts, in the same network.
 
     Raises:
-        RunError: the parent has not finished, or ends otherwise.
+        RunError: the parent has not finished, ends otherwise, or its pretrained weights are others by now.
         CutError: a cut freezes what the parent trained.
     """
     had = parent.recipe
@@ -35,6 +36,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
             f"cannot start from {str(parent.path)!r}: its backbones, ends, head and loss must be those of the new run. "
             "Leave them as they are there, or train without --from."
         )
+    lock.check(parent)
     before = steps(had)[-1]
     for old, new, term in zip(before.trunks(), planned[-1].trunks(), planned[-1].terms):
         if new.frontier.below & ~old.frontier.below:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import heads, lean, pretrained
+from topwork import heads, lean, lock, pretrained
 from topwork.cut import POOL, Cut, Place, Term
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
@@ -238,9 +238,10 @@ def restore(folder: Folder) -> Network:
     """The layers of a finished run with their trained weights.
 
     Raises:
-        RunError: the run has not finished.
+        RunError: the run has not finished, or its pretrained weights are others by now.
     """
     values, recipe = folder.weights(), folder.recipe
+    lock.check(folder)
     used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
     trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
     network = create(recipe, trunks, len(folder.data().classes))

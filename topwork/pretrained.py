@@ -32,6 +32,17 @@ def weights_file(backbone: Backbone) -> Path | None:
     return path if path.is_file() else weights.fetch(path, lambda: backbones.source(entry, side))
 
 
+def path(backbone: Backbone) -> Path | None:
+    """Where the file of a backbone's weights lies or belongs; ``None`` for random ones, which are drawn."""
+    if backbone.model:
+        return Path(backbone.model)
+    if backbone.weights == "random":
+        return None
+    if backbone.weights != "imagenet":
+        return Path(backbone.weights)
+    return weights.official(backbones.record(backbone.name).file_at(backbones.size(backbone)))
+
+
 def identity(backbone: Backbone) -> str:
     """What stands for a backbone's weights in the keys of the store; needs no Keras where the file is at hand."""
     if backbone.model:

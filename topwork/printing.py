@@ -1,15 +1,20 @@
 """What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.talk`)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as they need, words to the left, numbers to the right; no cell is ever broken."""
+    print(*table_lines(heads, rows), sep="\n")
+
+
+def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """What `print_table` prints: the heads, a rule, and a line for each of the rows."""
     columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
     for line in zip(*columns):
-        print("  ".join(line).rstrip())
+        yield "  ".join(line).rstrip()
 
 
 def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, pretrained, runtimes
+from topwork import inherit, lock, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, TopworkError
@@ -97,7 +97,8 @@ def prepared(
     check(rows, strict)
     _check_head(recipe, rows)
     planned = [step.of(rows) for step in planned]
-    folder = Folder.create(out or fresh(Path("runs"), Path(rows.root).name or "arrays"), recipe, rows, origin)
+    path = out or fresh(Path("runs"), Path(rows.root).name or "arrays")
+    folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
 
 

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from topwork import lean
 from topwork.errors import WeightsError
+from topwork.talk import say
 
 TIMEOUT = 5.0
 """Seconds that one attempt to reach the network may take before it counts as none."""
@@ -48,13 +50,15 @@ def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     lean.import_keras()
     from keras.src.utils import file_utils
 
-    url, digest = source()
+    url, published = source()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
+    talk = sys.stderr if sys.stderr.isatty() else StringIO()  # Keras' bar is for a terminal
+    say(f"Fetching {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent) as scratch, redirect_stdout(sys.stderr):
-            file_utils.get_file(path.name, url, cache_dir=scratch, cache_subdir="", file_hash=digest)
+        with TemporaryDirectory(dir=path.parent) as scratch, redirect_stdout(talk):
+            file_utils.get_file(path.name, url, cache_dir=scratch, cache_subdir="", file_hash=published)
             return Path(scratch, path.name).replace(path)
     except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -64,24 +68,31 @@ def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
 
 
 def missing(path: Path, why: str) -> WeightsError:
-    """The error for an official file that is not at hand."""
+    """The error for an official file that is not at hand, or not as Keras publishes it."""
+    place = repr(str(path.parent))
+    state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
     return WeightsError(
-        f"the ImageNet weights {path.name!r} are not in {str(path.parent)!r}, {why}. "
-        "Put the file there (on a connected machine, Keras downloads it when the network is built), "
+        f"the ImageNet weights {path.name!r} {state}, {why}. "
+        "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
         "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
     )
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex; computed once a process, as long as size and time stay."""
+    """The SHA-256 of a file's bytes, in hex."""
+    return digest(path, "sha256")
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """The hash of a file's bytes, in hex; computed once a process, as long as size and time stay."""
     about = path.stat()
-    return _sha256(path, about.st_size, about.st_mtime_ns)
+    return _digest(path, algorithm, about.st_size, about.st_mtime_ns)
 
 
 @cache
-def _sha256(path: Path, size: int, time: int) -> str:  # noqa: ARG001
+def _digest(path: Path, algorithm: str, size: int, time: int) -> str:  # noqa: ARG001
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def at_hand(files: Iterable[str]) -> list[Path]:

@@ -1,0 +1,133 @@
+"""``topwork weights``: what is listed, fetched, verified; what is refused, and with which status."""
+
+import hashlib
+import re
+from unittest.mock import patch
+
+import pytest
+from keras.src.applications import mobilenet
+
+from topwork.backbones import TABLE
+from topwork.hashes import PUBLISHED
+from topwork.weights import folder
+
+from .command import Ran, in_process, topwork
+from .test_official import MOBILENET, VGG16
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """Where Keras looks for files: nothing is there."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder().mkdir(parents=True)
+    return folder()
+
+
+@pytest.fixture
+def two(models, monkeypatch):
+    """One file as it should be, and one of which nobody can tell."""
+    (models / VGG16).write_bytes(b"x" * 1500)
+    (models / MOBILENET).write_bytes(b"whatever")
+    monkeypatch.setitem(PUBLISHED, VGG16, hashlib.md5(b"x" * 1500).hexdigest())
+
+
+def test_ls(two, models):
+    ran = topwork("weights", "ls")
+    assert (ran.status, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert max(len(line) for line in lines if str(models) not in line) <= 80
+    assert lines[-2] == f"2 of 48 are at hand, in {models}."
+    sha, md5 = (hashlib.new(name, b"x" * 1500).hexdigest()[:12] for name in ("sha256", "md5"))
+    at = lines.index(f"  {VGG16}")
+    assert re.sub(" +", " ", lines[at - 1]) == f"vgg16 yes 1.5 KB {sha} MD5 {md5}"
+    assert re.sub(" +", " ", lines[at + 1]) == "vgg19 no - - MD5 253f8cb51578"
+    mine = hashlib.sha256(b"whatever").hexdigest()[:12]
+    assert re.sub(" +", " ", lines[lines.index(f"  {MOBILENET}") - 1]) == f"mobilenet_025 yes 8 B {mine} no hash"
+
+
+def test_ls_says_which_file_is_wrong(models):
+    (models / VGG16).write_bytes(b"x")
+    assert re.search(r"^vgg16 +WRONG ", topwork("weights", "ls").out, re.MULTILINE)
+
+
+def test_ls_as_json(two, models):
+    found = topwork("weights", "ls", "--json").json
+    assert found["folder"] == str(models)
+    assert [one["backbone"] for one in found["files"]] == list(TABLE)
+    by_name = {one["backbone"]: one for one in found["files"]}
+    assert by_name["mobilenet_025"] == {
+        "backbone": "mobilenet_025", "file": MOBILENET, "at_hand": True, "bytes": 8,
+        "sha256": hashlib.sha256(b"whatever").hexdigest(), "published": None, "state": "no published hash",
+    }  # fmt: skip
+    assert {one["state"] for one in found["files"]} == {"ok", "missing", "no published hash"}
+
+
+def test_verify(two):
+    ran = topwork("weights", "verify")
+    assert ran == Ran(
+        0,
+        f"{VGG16}\n  ok: MD5 {hashlib.md5(b'x' * 1500).hexdigest()[:12]}, as Keras publishes it\n"
+        f"{MOBILENET}\n  no published hash (its SHA-256 begins with 85738f8f9a7f)\n",
+        "",
+    )
+
+
+def test_verify_names_a_wrong_file_in_a_folder(tmp_path):
+    (tmp_path / VGG16).write_bytes(b"x")
+    told = (
+        f"1 file of 1 differs from what Keras publishes. To fetch again: topwork weights fetch vgg16 --to {tmp_path}\n"
+    )
+    assert topwork("weights", "verify", tmp_path) == Ran(
+        1, f"{VGG16}\n  WRONG: expected MD5 6d6bbae143d8, found 9dd4e461268c\n", told
+    )
+    ran = topwork("weights", "verify", tmp_path, "--json")
+    assert (ran.status, ran.err) == (1, told)
+    assert '"state": "wrong"' in ran.out and '"md5": "6d6bbae143d832006294945121d1f1fc"' in ran.out
+
+
+def test_verify_where_nothing_is(models):
+    message = (
+        f"WeightsError: no official file lies in '{models}': expected a folder as 'topwork weights fetch' fills it. "
+        "'topwork weights ls' lists the files' names.\n"
+    )
+    assert topwork("weights", "verify") == Ran(3, "", message)
+
+
+def test_fetch_once_into_a_folder_to_carry(server, tmp_path):
+    served, address = server
+    (served / MOBILENET).write_bytes(b"weights")
+    (tmp_path / "keras" / "models").rmdir()
+    carried = tmp_path / "carried"
+    words = ("weights", "fetch", "mobilenet_025", "--to", carried)
+    with patch.object(mobilenet, "BASE_WEIGHT_PATH", address):
+        assert topwork(*words) == Ran(0, f"{carried / MOBILENET}\n", f"Fetching {address}{MOBILENET}\n")
+    there = f"{MOBILENET} is there already (Keras publishes no hash of it).\n"
+    assert topwork(*words) == Ran(0, f"{carried / MOBILENET}\n", there)
+    found = topwork(*words, "--json").json
+    assert (found["folder"], [one["fetched"] for one in found["files"]]) == (str(carried), [False])
+    carried.rename(folder())
+    assert topwork("weights", "fetch", "mobilenet_025") == Ran(0, f"{folder() / MOBILENET}\n", there)
+
+
+def test_fetch_without_network(models):
+    assert topwork("weights", "fetch", "vgg16") == Ran(
+        3,
+        "",
+        f"WeightsError: the ImageNet weights '{VGG16}' are not in '{models}', and TOPWORK_OFFLINE forbids to fetch it. "
+        "Put the file there (on a connected machine, 'topwork weights fetch' brings it), choose a backbone whose file "
+        "is at hand (topwork backbones), or try without: --weights random.\n",
+    )
+    assert list(models.iterdir()) == []
+
+
+def test_fetch_of_what_is_none(models):
+    assert topwork("weights", "fetch", "vgg16", "vgg61") == Ran(
+        2, "", "UnknownBackbone: no backbone 'vgg61'; did you mean 'vgg16'? 'topwork backbones' lists them all.\n"
+    )
+
+
+@pytest.mark.parametrize("verb", ["ls", "verify"])
+def test_no_keras_is_loaded(verb, two):
+    ran = in_process("weights", verb, PYTHONPROFILEIMPORTTIME="1")
+    assert "topwork.official" in ran.err
+    assert not re.search(r"\b(keras|tensorflow|openvino|sklearn|matplotlib|lmdb)\b", ran.err)

@@ -1,0 +1,151 @@
+"""A run stands on certain weights: they are named when it is made, and others are refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+from keras.src.applications import mobilenet_v2
+
+import topwork as tw
+from topwork import backbones, lock, untrained
+from topwork.dataset import Dataset
+from topwork.errors import RunError
+from topwork.folder import Folder
+from topwork.recipe import Recipe
+from topwork.train import chosen, prepared
+from topwork.weights import official, sha256
+
+from .conftest import make_folder
+
+NAME = "mobilenet_v2_035"
+FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+ONLINE = tw.Backbone(NAME, size=32, runtime="keras")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run whose weights had to be fetched, its lock when its folder was made, and the models folder."""
+    folder = tmp_path_factory.mktemp("lock")
+    random = replace(ONLINE, weights="random")
+    backbones.build(random, untrained.weights_file(random)).save(folder / FILE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KERAS_HOME", str(folder / "keras"))
+        patched.setenv("TOPWORK_OFFLINE", "0")
+        patched.setenv("no_proxy", "*")
+        recipe = chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE])
+        with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
+            course = prepared(make_folder(folder / "colours", each=10), recipe, None, folder / "run", (), False, None)
+            before = course.folder.lock
+            course.run()
+    return tw.Run(folder / "run"), before, folder / "keras"
+
+
+@pytest.fixture
+def run(made, tmp_path, monkeypatch):
+    """A copy of it, for one test, with its file at hand."""
+    monkeypatch.setenv("KERAS_HOME", str(shutil.copytree(made[2], tmp_path / "keras")))
+    return tw.Run(shutil.copytree(made[0].path, tmp_path / "run"))
+
+
+@pytest.fixture
+def told(run):
+    """Puts another file in place of the run's, and gives the message that this must lead to."""
+    before = sha256(official(FILE))
+    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), official(FILE))
+    return (
+        f"the run {str(run.path)!r} stands on the weights {FILE!r} with SHA-256 {before[:12]}, and "
+        f"{str(official(FILE))!r} has {sha256(official(FILE))[:12]} now. "
+        "Put back the file that it was trained with, or train a new run."
+    )
+
+
+def test_a_file_is_locked_once_it_is_fetched(made, run):
+    _, before, _ = made
+    assert before == {NAME: None}
+    about = {"file": FILE, "bytes": official(FILE).stat().st_size, "sha256": sha256(official(FILE))}
+    assert json.loads((run.path / "pretrained.json").read_text()) == {NAME: about}
+
+
+def test_what_can_be_done_with_a_run_whose_file_is_there(run, tmp_path):
+    assert run.model().output_shape == (None, 3)
+    assert run.evaluate()["accuracy"] == run.results["accuracy"]
+    run.export(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("verb", ["model", "evaluate", "export", "start_from"])
+def test_nothing_is_done_on_another_file(run, told, verb, tmp_path):
+    def start_from():
+        tw.train(run.data, parent=run, out=tmp_path / "next")
+
+    verbs = {"start_from": start_from, "export": lambda: run.export(tmp_path / "a.onnx")}
+    with pytest.raises(RunError) as error:
+        verbs.get(verb, getattr(run, verb, None))()
+    assert str(error.value) == told
+    assert not (tmp_path / "a.onnx").exists() and not (tmp_path / "next").exists()
+
+
+def test_the_file_is_put_back(run, told, made):
+    shutil.copy(made[2] / "models" / FILE, official(FILE))
+    assert run.model().output_shape == (None, 3)
+
+
+def test_a_run_of_before_there_was_a_lock_still_opens(run):
+    (run.path / "pretrained.json").unlink()
+    assert run.folder.lock == {}
+    assert run.model().output_shape == (None, 3)
+
+
+def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
+    backbone = replace(ONLINE, weights="random")
+    path = run.path / "recipe.toml"
+    path.write_text(path.read_text().replace('weights = "imagenet"', 'weights = "random"'))
+    assert lock.known(run.recipe) == {NAME: {"random": untrained.identity(backbone)}}
+    run.folder.keep_lock({NAME: {"random": "random-0-32-tf-keras-3.14.0"}})
+    with pytest.raises(RunError) as error:
+        lock.check(run.folder)
+    assert str(error.value) == (
+        f"the run {str(run.path)!r} stands on random weights of {NAME} drawn as 'random-0-32-tf-keras-3.14.0', and "
+        f"here they are drawn as {untrained.identity(backbone)!r}. "
+        "Use the versions and the recipe that it was trained with, or train a new run."
+    )
+
+
+def test_files_of_your_own_are_locked_by_their_paths(tmp_path):
+    for name in ("mine.keras", "b0.h5"):
+        (tmp_path / name).write_bytes(b"abc")
+    mine, b0 = str(tmp_path / "mine.keras"), str(tmp_path / "b0.h5")
+    named = {"mine": {"model": mine, "size": 32}, "efficientnet_b0": {"weights": b0}}
+    recipe = Recipe.from_mapping({"backbones": named, "phase": [{"cut": "mine@pool + efficientnet_b0@pool"}]})
+    about = {"bytes": 3, "sha256": sha256(tmp_path / "b0.h5")}
+    assert lock.known(recipe) == {"mine": {"file": mine, **about}, "efficientnet_b0": {"file": b0, **about}}
+
+
+def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeypatch):
+    file = "efficientnetb0_notop.h5"
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    official(file).parent.mkdir()
+    official(file).write_bytes(b"abc")
+    recipe = Recipe.from_mapping({"phase": [{"cut": "efficientnet_b0@pool"}]})
+    folder = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lock.known(recipe))
+    lock.check(folder)
+    official(file).write_bytes(b"abcd")
+    with pytest.raises(RunError) as error:
+        lock.check(folder)
+    assert str(error.value) == (
+        f"the run '{tmp_path}/run' stands on the weights '{file}' with SHA-256 ba7816bf8f01, and "
+        f"'{official(file)}' has 88d4266fd4e6 now. Put back the file that it was trained with "
+        "('topwork weights verify' knows the one that Keras publishes), or train a new run."
+    )
+
+
+def test_a_lock_needs_no_keras(tmp_path):
+    recipe = '{"phase": [{"cut": "vgg16@pool + mobilenet_v2@pool"}], "backbones": {"vgg16": {"weights": "random"}}}'
+    code = f"import sys; from topwork import lock, recipe; print(lock.known(recipe.Recipe.from_mapping({recipe})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit('keras' in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert "'mobilenet_v2': None" in done.stdout and "'vgg16': {'random': 'random-0-224-caffe-keras-" in done.stdout

@@ -1,0 +1,136 @@
+"""``topwork weights``: ``ls``, ``fetch`` and ``verify``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.errors import WeightsError
+from topwork.printing import print_json, table_lines
+from topwork.talk import counted, say, size
+
+if TYPE_CHECKING:
+    from topwork.official import Official
+
+weights = typer.Typer(name="weights", no_args_is_help=True, help="List, fetch and verify official ImageNet files.")
+
+
+SHORT = 12
+"""Digits that are shown of a hash."""
+
+
+@weights.command()
+def ls(as_json: AsJson = False) -> None:
+    """List the official file of each backbone, and which are at hand.
+
+    Each is the file for the backbone's default size. Hashes are shortened; --json has them whole.
+    """
+    from topwork.official import wanted
+    from topwork.weights import folder
+
+    found = wanted(folder())
+    if as_json:
+        print_json({"folder": str(folder()), "files": [one.as_json() for one in found]})
+        return
+    head, rule, *lines = table_lines(
+        ["backbone, file", "at hand", "size", "SHA-256", "published"], list(map(_row, found))
+    )
+    print(head, rule, sep="\n")
+    for line, one in zip(lines, found):
+        print(line, f"  {one.path.name}", sep="\n")
+    print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand, in {folder()}.")
+    print("published: the hash that Keras expects of the file, where it names one. WRONG: the file's is another.")
+
+
+@weights.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Backbones, as 'topwork backbones' lists them.")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; by default where Keras looks for them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download the official files of some backbones.
+
+    Each comes whole, its hash checked, or not at all. A file that is there and right is not fetched again. A FOLDER can
+    be carried to another machine and copied to $KERAS_HOME/models there (by default ~/.keras/models).
+    """
+    from topwork.official import fetch as bring
+    from topwork.official import wanted
+    from topwork.weights import folder
+
+    asked = wanted(to or folder(), names)
+    fetched = []
+    for one in asked:
+        fetched.append(bring(one))
+        if not fetched[-1]:
+            say(f"{one.path.name} is there already{'' if one.published else ' (Keras publishes no hash of it)'}.")
+        if not as_json:
+            print(one.path)
+    if as_json:
+        files = [one.as_json() | {"fetched": new} for one, new in zip(asked, fetched)]
+        print_json({"folder": str(to or folder()), "files": files})
+
+
+@weights.command()
+def verify(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Where they lie; by default where Keras looks for them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the files at hand against the hashes that Keras publishes.
+
+    It needs no network. The exit status is 1 where a file is another one.
+    """
+    from topwork.official import at_hand
+    from topwork.weights import folder as default
+
+    place = folder or default()
+    found = at_hand(place)
+    if not found:
+        raise WeightsError(
+            f"no official file lies in {str(place)!r}: expected a folder as 'topwork weights fetch' fills it. "
+            "'topwork weights ls' lists the files' names."
+        )
+    if as_json:
+        print_json({"folder": str(place), "files": [one.as_json() for one in found]})
+    else:
+        for one in found:
+            print(one.path.name, f"  {_verdict(one)}", sep="\n")
+    _refuse_wrong(found, f" --to {folder}" if folder else "")
+
+
+def _row(one: "Official") -> tuple[str, ...]:
+    about = one.as_json()
+    there = (
+        ("WRONG" if one.state == "wrong" else "yes", size(about["bytes"]), about["sha256"][:SHORT])
+        if one.is_there
+        else ("no", "-", "-")
+    )
+    return one.backbone, *there, _short(one.published) if one.published else "no hash"
+
+
+def _short(digest: str) -> str:
+    return f"{'SHA-256' if len(digest) == 64 else 'MD5'} {digest[:SHORT]}"
+
+
+def _verdict(one: "Official") -> str:
+    """What the hash says of a file that is there."""
+    if one.published is None or one.found is None:
+        return f"no published hash (its SHA-256 begins with {one.as_json()['sha256'][:SHORT]})"
+    if one.found == one.published:
+        return f"ok: {_short(one.published)}, as Keras publishes it"
+    return f"WRONG: expected {_short(one.published)}, found {one.found[:SHORT]}"
+
+
+def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
+    wrong = [one.backbone for one in found if one.state == "wrong"]
+    if wrong:
+        say(
+            f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what Keras "
+            f"publishes. To fetch again: topwork weights fetch {' '.join(wrong)}{to}"
+        )
+        raise typer.Exit(1)

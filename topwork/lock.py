@@ -1,0 +1,72 @@
+"""The lock: which pretrained weights a run stands on, kept as ``pretrained.json`` in its folder.
+
+What a run trained fits these weights alone (``weights/`` holds the trained ones). Of each backbone the lock has the
+file, its bytes and its SHA-256; of random weights what they are drawn from; of a file that has yet to be fetched
+nothing, until it is there.
+"""
+
+from typing import Any
+
+from topwork import hashes, pretrained, weights
+from topwork.errors import RunError
+from topwork.folder import Folder, Lock
+from topwork.recipe import Backbone, Recipe
+
+
+def known(recipe: Recipe) -> Lock:
+    """The lock of a recipe's backbones, as far as their files are at hand; fetches nothing, needs no Keras.
+
+    Returns:
+        Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
+    """
+    return {name: _entry(backbone) for name, backbone in recipe.backbones.items()}
+
+
+def settle(folder: Folder) -> None:
+    """Lock what was fetched since the run folder was made, and check the rest.
+
+    Raises:
+        RunError: as of `check`.
+    """
+    check(folder)
+    if None in folder.lock.values():
+        folder.keep_lock(known(folder.recipe))
+
+
+def check(folder: Folder) -> None:
+    """That the weights at hand are those of the run; a run of before there was a lock passes.
+
+    Raises:
+        RunError: others lie there; names the run, the file, and both hashes.
+        WeightsError: the file is not at hand and cannot be fetched.
+    """
+    backbones = folder.recipe.backbones
+    for name, then in folder.lock.items():
+        now = pretrained.identity(backbones[name])
+        if then and now not in (then.get("sha256"), then.get("random")):
+            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbones[name], then, now)}")
+
+
+def _entry(backbone: Backbone) -> dict[str, Any] | None:
+    path = pretrained.path(backbone)
+    if path is None:
+        return {"random": pretrained.identity(backbone)}
+    if not path.is_file():
+        return None
+    is_official = backbone.model is None and backbone.weights == "imagenet"
+    file = path.name if is_official else str(path)
+    return {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path)}
+
+
+def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
+    """What the run stands on, what is at hand in its place, and the way out."""
+    if "random" in then:
+        return (
+            f"random weights of {backbone.name} drawn as {then['random']!r}, and here they are drawn as {now!r}. "
+            "Use the versions and the recipe that it was trained with, or train a new run."
+        )
+    told = " ('topwork weights verify' knows the one that Keras publishes)" if then["file"] in hashes.PUBLISHED else ""
+    return (
+        f"the weights {then['file']!r} with SHA-256 {then['sha256'][:12]}, and {str(pretrained.path(backbone))!r} "
+        f"has {now[:12]} now. Put back the file that it was trained with{told}, or train a new run."
+    )
