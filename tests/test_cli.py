@@ -17,7 +17,7 @@ from . import colours as small
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
-COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
+COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "recipes", "sample")
 COMMANDS += ("weights",)
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 STRATIFIED = ("--set", 'data.draw="stratified"')
@@ -301,6 +301,18 @@ def test_the_price_list_of_a_backbone(own_home):
     assert [place["name"] for place in (found[0], found[-1])] == ["input", "pool"]
     for place in found:
         assert re.search(f"^{place['name']} .* {place['kilobytes']:.1f} ", ran.out, re.MULTILINE)
+
+
+def test_the_layers_of_a_backbone(own_home):
+    ran = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32)
+    assert (ran.status, ran.err) == (0, "")
+    found = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32, "--json").json
+    assert len(found) == len(ran.out.splitlines()) - 6 == 154  # as Keras has it
+    assert topwork("backbones", "--layers") == Ran(
+        2,
+        "",
+        "UsageError: --layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.\n",
+    )
 
 
 def test_sample_digits(tmp_path):

@@ -48,8 +48,10 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
 def _layers(head: Head, outputs: int, seed: int) -> list[Any]:
     from keras import layers
 
-    found = []
+    found: list[Any] = []
     for number, units in enumerate(head.units if head.kind == "mlp" else (), 1):
+        if head.batch_norm and head.batch_norm_at == "every":
+            found.append(layers.BatchNormalization(name=f"head_batch_norm_{number}"))
         values, name = _initializer(head.initializer, seed + number), f"head_dense_{number}"
         found.append(layers.Dense(units, _activation(head.activation), kernel_initializer=values, name=name))
     if head.batch_norm:
@@ -65,7 +67,8 @@ def _activation(name: str) -> str:
     known = sorted(vars(activations).keys() - {"get", "serialize", "deserialize"})
     known = [word for word in known if callable(getattr(activations, word)) and not word.startswith("_")]
     if name not in known:
-        raise RecipeError(f"no activation {name!r}{nearest(name, known) or '.'} Keras has: {', '.join(known)}.")
+        hint = nearest(name, known) or "."
+        raise RecipeError(f"no activation {name!r}{hint} Keras has: {', '.join(known)}.", "head.activation")
     return name
 
 
@@ -75,7 +78,8 @@ def _initializer(name: str, seed: int) -> Any:
     drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
     known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
     if name not in known:
-        raise RecipeError(f"no initializer {name!r}{nearest(name, known) or '.'} Keras has: {', '.join(known)}.")
+        hint = nearest(name, known) or "."
+        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.initializer")
     kind = type(initializers.get(name))
     return kind(seed=seed)
 
