@@ -48,8 +48,10 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
 def _layers(head: Head, outputs: int, seed: int) -> list[Any]:
     from keras import layers
 
-    found = []
+    found: list[Any] = []
     for number, units in enumerate(head.units if head.kind == "mlp" else (), 1):
+        if head.batch_norm and head.batch_norm_at == "every":
+            found.append(layers.BatchNormalization(name=f"head_batch_norm_{number}"))
         values, name = _initializer(head.initializer, seed + number), f"head_dense_{number}"
         found.append(layers.Dense(units, _activation(head.activation), kernel_initializer=values, name=name))
     if head.batch_norm:

@@ -30,6 +30,7 @@ Loss = Literal["categorical", "binary"]
 Balance = Literal["none", "balanced"]
 Schedule = Literal["constant", "cosine", "plateau"]
 Kind = Literal["linear", "mlp"]
+Where = Literal["last", "every"]
 Mode = Literal["stored", "live"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
 Fill = Literal["nearest", "reflect", "constant"]
@@ -108,7 +109,8 @@ class Head:
     """The new layers that end in the classes.
 
     ``"linear"``: BatchNorm, Dropout, Dense, Softmax; ``"mlp"``: before that, for each of *units*, a Dense with
-    *activation*. *pooling* applies where the backbone ends in a map. Several ends are pooled and joined first.
+    *activation*. BatchNorm stands before the last Dense, or before every one (*batch_norm_at*). *pooling* applies where
+    the backbone ends in a map. Several ends are pooled and joined first.
     *file*: a ``.keras`` file with your own layers in place of all that (in Python: the ``keras.Model``); it takes what
     the backbones end in, and ends in logits.
     """
@@ -117,6 +119,7 @@ class Head:
     pooling: Pooling = "avg"
     dropout: float = 0.2
     batch_norm: bool = True
+    batch_norm_at: Where = "last"
     units: tuple[int, ...] = (256,)
     activation: str = "relu"
     initializer: str = "glorot_uniform"
@@ -130,6 +133,7 @@ class Training:
     Args:
         seed: of initial values and order.
         hold_out: whether to hold out validation where the data have none.
+        hold_out_share: of the training part; hold_out_draw: which of it, as in `Data`.
         loss: cross-entropy over all classes, or for two classes over one logit.
         label_smoothing: the share of each label that is spread over all classes.
         class_weight: ``"balanced"``: each class weighs as much as the others, however many pictures it has.
@@ -139,6 +143,8 @@ class Training:
 
     seed: int = 0
     hold_out: bool = True
+    hold_out_share: float = 0.1
+    hold_out_draw: Draw = "stratified"
     loss: Loss = "categorical"
     label_smoothing: float = 0.0
     class_weight: Balance = "none"
@@ -183,6 +189,25 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class About:
+    """What a recipe is, for those who choose one; a run does not depend on it.
+
+    Args:
+        title: one line.
+        article: the address or the title of the article whose system it is.
+        does: what that is.
+        beyond: what it does that the article does not.
+        expect: the time and the score to expect, or what bounds them.
+    """
+
+    title: str = ""
+    article: str = ""
+    does: str = ""
+    beyond: str = ""
+    expect: str = ""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that repeats a run.
 
@@ -197,6 +222,7 @@ class Recipe:
     views: Views = Views()
     head: Head = Head()
     training: Training = Training()
+    about: About = About()
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -224,14 +250,15 @@ class Recipe:
         return cls(phases=phases, backbones=backbones, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
-        """What `from_mapping` reads: every value spelled out, ``None`` left away, as TOML has none."""
+        """What `from_mapping` reads: every value spelled out, ``None`` left away, as TOML has none, and empty words."""
         table = asdict(self)
         backbones = {
             name: {k: v for k, v in row.items() if k != "name" and v is not None}
             for name, row in table["backbones"].items()
         }
         parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS}
-        return parts | {"backbones": backbones, "phase": list(table["phases"])}
+        about = {key: text for key, text in parts.pop("about").items() if text}
+        return ({"about": about} if about else {}) | parts | {"backbones": backbones, "phase": list(table["phases"])}
 
     def dumps(self) -> str:
         """The recipe as TOML."""
@@ -280,12 +307,13 @@ class Recipe:
                 _check_range(getattr(part, key, None), low, high, f"{where}.{key}")
 
 
-_PARTS = {"data": Data, "views": Views, "head": Head, "training": Training}
+_PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
 
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "size": (1, inf),
     "dropout": (0, 1),
+    "hold_out_share": (0, 1),
     "units": (1, inf),
     "epochs": (1, inf),
     "rate": (0, inf),

@@ -10,19 +10,16 @@ from topwork.readers import refuse_left_out
 from topwork.recipe import Training
 from topwork.talk import say
 
-HELD_OUT = 0.1
-"""Share of the training part that becomes validation where there is none."""
-
-
 def with_validation(data: Dataset, training: Training) -> Dataset:
-    """The dataset, 10 % of its training part moved to validation where it has none (never the test part)."""
+    """The dataset, some of its training part moved to validation where it has none (never the test part)."""
     if data.part("val") or not data.part("train"):
         return data
     if not training.hold_out:
         say("No validation part, and holding one out is forbidden: the last weights are kept, not the best.")
         return data
     rows = tuple(replace(row, split=None) for row in data.part("train"))
-    drawn = splits.draw(replace(data, rows=rows), (1 - HELD_OUT, HELD_OUT, 0.0), "stratified", training.seed)
+    share, how = training.hold_out_share, training.hold_out_draw
+    drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
     note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
     say(note)
