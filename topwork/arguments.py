@@ -1,14 +1,17 @@
 """From the words of ``topwork train`` to a recipe."""
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import inherit, pretrained
+from topwork import book, inherit, pretrained
 from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.folder import Folder
+from topwork.lines import located
 from topwork.recipe import Backbone, Recipe
 from topwork.talk import counted, say
 
@@ -17,7 +20,7 @@ from topwork.talk import counted, say
 class Words:
     """What the command line says of a recipe; `None` and empty lists: nothing."""
 
-    file: Path | None
+    file: str | Path | None
     cuts: list[str]
     epochs: list[int]
     rates: list[float]
@@ -35,15 +38,18 @@ class Words:
             RecipeError, CutError: values that are wrong.
         """
         table = self._start(parent)
-        phases = [{"cut": cut} for cut in self.cuts] or table["phase"] or [_default(table, self.weights)]
+        if self.cuts:
+            table |= {"phase": [{"cut": cut} for cut in self.cuts], "backbones": self._named(table)}
+        phases = table["phase"] or [_default(table, self.weights)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
         if self.head:
             kind = "file" if self.head.endswith(".keras") else "kind"
             table["head"] = {**table.get("head", {}), kind: self.head}
         if self.views:
             table["views"] = {**table.get("views", {}), "count": self.views}
-        _backbone(table, self.weights, self.size)
-        return Recipe.from_mapping(table).with_settings(dict(map(_setting, self.settings)))
+        settings = dict(map(_setting, self.settings))
+        chosen = Recipe.from_mapping(table).with_settings(settings)
+        return chosen.with_settings(self._options(chosen) | settings)
 
     def refuse_any(self, option: str, *others: object) -> None:
         """Refuse all other words beside an option that brings its own recipe.
@@ -55,10 +61,38 @@ class Words:
         if any(value not in (None, []) for value in (*own, *others)):
             raise UsageError(f"{option} goes on with the recipe and the data of that run: leave the other words away.")
 
+    @contextmanager
+    def located(self, recipe: Recipe) -> Iterator[None]:
+        """While *recipe* runs, name the line of its file where a word stands that turns out to be wrong."""
+        try:
+            yield
+        except UsageError as error:
+            if not self.file or not error.key:
+                raise
+            path = book.file(self.file)
+            written, used = (_at(one.as_mapping(), error.key) for one in (Recipe.load(path), recipe))
+            raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
+
     def _start(self, parent: Path | None) -> dict[str, Any]:
         if self.file:
-            return Recipe.load(self.file).as_mapping()
+            return Recipe.load(book.file(self.file)).as_mapping()
         return inherit.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
+
+    def _named(self, table: dict[str, Any]) -> dict[str, Any]:
+        """The options of those backbones that the cuts name."""
+        names = {term.backbone for cut in self.cuts for term in Cut.parse(cut).terms}
+        return {name: row for name, row in table.get("backbones", {}).items() if name in names}
+
+    def _options(self, recipe: Recipe) -> dict[str, Any]:
+        """The settings that --weights and --size stand for."""
+        given = {key: value for key, value in (("weights", self.weights), ("size", self.size)) if value is not None}
+        if given and len(recipe.backbones) > 1:
+            count = len(recipe.backbones)
+            raise UsageError(
+                f"--weights and --size are for one backbone, and the cuts name {count}: use a recipe, "
+                "or --set backbones.NAME.weights=random."
+            )
+        return {f"backbones.{name}.{key}": value for name in recipe.backbones for key, value in given.items()}
 
 
 def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:
@@ -82,13 +116,14 @@ def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[d
     return [{**phase, key: value} for phase, value in zip(phases, values)]
 
 
-def _backbone(table: dict[str, Any], weights: str | None, size: int | None) -> None:
-    given = {key: value for key, value in (("weights", weights), ("size", size)) if value is not None}
-    names = {term.backbone for phase in table["phase"] for term in Cut.parse(phase["cut"]).terms}
-    if given and len(names) > 1:
-        raise UsageError(f"--weights and --size are for one backbone, and the cuts name {len(names)}: use a recipe.")
-    kept = table.get("backbones", {})  # a --cut may have replaced the phases that named others
-    table["backbones"] = {name: {**kept.get(name, {}), **given} for name in names}
+def _at(table: Any, key: str) -> Any:
+    """The value of a key, as ``phase.2.rate``; `None` where there is none."""
+    for word in key.split("."):
+        if isinstance(table, list):
+            table = table[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(table) else None
+        else:
+            table = table.get(word) if isinstance(table, dict) else None
+    return table
 
 
 def _setting(text: str) -> tuple[str, Any]:

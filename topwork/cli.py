@@ -11,6 +11,7 @@ from topwork.commands.export import export
 from topwork.commands.extract import extract
 from topwork.commands.predict import predict
 from topwork.commands.read import read
+from topwork.commands.recipes import recipes
 from topwork.commands.sample import sample
 from topwork.commands.train import train
 from topwork.version import VERSION
@@ -39,5 +40,5 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, recipes, sample):
     app.command()(command)

@@ -14,7 +14,7 @@ from topwork import inherit, lean
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
-from topwork.errors import RunError
+from topwork.errors import RunError, at
 from topwork.evaluate import SAMPLE, conclude, sampled, tell
 from topwork.export import checked
 from topwork.extract import Extraction, failures
@@ -138,8 +138,9 @@ class Course:
     def _check_optimizers(self) -> None:
         from topwork.optimizers import optimizer
 
-        for phase in self.recipe.phases:
-            optimizer(phase, 1)
+        for number, phase in enumerate(self.recipe.phases, 1):
+            with at(f"phase.{number}"):
+                optimizer(phase, 1)
 
     def _keep_sample(self) -> None:
         if self.data.pixels is not None:

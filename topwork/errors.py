@@ -18,7 +18,8 @@
 A message says what happened to which value, what was expected, and how to mend it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -37,9 +38,18 @@ class PictureError(DatasetError):
 
 
 class UsageError(TopworkError):
-    """A word that topwork does not know, or words that do not go together."""
+    """A word that topwork does not know, or words that do not go together.
+
+    Args:
+        message: what happened.
+        key: which key of a recipe the word stands at, as in ``"phase.2.rate"``, where it is known.
+    """
 
     exit_status = 2
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class UnknownBackbone(UsageError):
@@ -94,6 +104,24 @@ def of_machine(error: OSError | MemoryError) -> MachineError:
         return MachineError("there is not enough memory. Close other programs, or use smaller pictures or batches.")
     what = f"cannot use {str(error.filename)!r}: " if error.filename else ""
     return MachineError(f"{what}{error.strerror or ' '.join(str(error).split())}.")
+
+
+@contextmanager
+def at(key: str) -> Iterator[None]:
+    """Let errors say at which key of a recipe a word stands; what they know of it already goes behind.
+
+    >>> try:
+    ...     with at("phase.2"):
+    ...         raise RecipeError("no optimizer 'adm'.", "optimizer")
+    ... except RecipeError as error:
+    ...     print(error.key)
+    phase.2.optimizer
+    """
+    try:
+        yield
+    except UsageError as error:
+        error.key = f"{key}.{error.key}" if error.key else key
+        raise
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

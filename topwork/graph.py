@@ -146,6 +146,10 @@ class Graph:
         places = needed & ~self._scaling
         return [i for i in range(last + 1) if places >> i & 1 and self._single(i, last)]
 
+    def alive(self, index: int) -> int:
+        """How many tensors must be kept where all that a node depends on is frozen, its own output counted."""
+        return len({node for node, _ in self._frontier(self.ancestors[index], self.pool).tensors} | {index})
+
     def prices(self, end: Place = POOL) -> list[Price]:
         """The price list: one row for each place with one tensor, from the input to the end."""
         needed = self.ancestors[self.end(end)]

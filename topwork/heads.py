@@ -67,7 +67,8 @@ def _activation(name: str) -> str:
     known = sorted(vars(activations).keys() - {"get", "serialize", "deserialize"})
     known = [word for word in known if callable(getattr(activations, word)) and not word.startswith("_")]
     if name not in known:
-        raise RecipeError(f"no activation {name!r}{nearest(name, known) or '.'} Keras has: {', '.join(known)}.")
+        hint = nearest(name, known) or "."
+        raise RecipeError(f"no activation {name!r}{hint} Keras has: {', '.join(known)}.", "head.activation")
     return name
 
 
@@ -77,7 +78,8 @@ def _initializer(name: str, seed: int) -> Any:
     drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
     known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
     if name not in known:
-        raise RecipeError(f"no initializer {name!r}{nearest(name, known) or '.'} Keras has: {', '.join(known)}.")
+        hint = nearest(name, known) or "."
+        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.initializer")
     kind = type(initializers.get(name))
     return kind(seed=seed)
 

@@ -23,12 +23,13 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     if phase.optimizer.lower() not in known or phase.optimizer.lower() == "optimizer":
         names = sorted(known.keys() - {"optimizer", "lossscaleoptimizer"})
         hint = nearest(phase.optimizer.lower(), names) or "."
-        raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.")
+        raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.", "optimizer")
     kind = known[phase.optimizer.lower()]
     options: dict[str, Any] = {"momentum": phase.momentum} if phase.momentum else {}
     if phase.momentum and "momentum" not in inspect.signature(kind).parameters:
         raise RecipeError(
-            f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out."
+            f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out.",
+            "momentum",
         )
     options |= {"global_clipnorm": phase.clip_norm} if phase.clip_norm else {}
     options |= {"weight_decay": phase.weight_decay} if phase.weight_decay else {}
@@ -38,7 +39,9 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
 def _rate(phase: Phase, steps: int) -> Any:
     """A number, or Keras' `CosineDecay`; with a floor of 1 it is a warm-up alone."""
     if phase.schedule == "plateau" and phase.warmup:
-        raise RecipeError("schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.")
+        raise RecipeError(
+            "schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.", "warmup"
+        )
     if phase.schedule != "cosine" and not phase.warmup:
         return phase.rate
     rising = round(phase.warmup * steps)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from topwork import trunk
 from topwork.cut import INPUT, Cut, Term
 from topwork.dataset import Dataset, Row
-from topwork.errors import CutError
+from topwork.errors import CutError, at
 from topwork.extract import Wanted
 from topwork.recipe import NO_VIEWS, Phase, Recipe
 from topwork.trunk import Trunk, check_freezes
@@ -48,12 +48,14 @@ def steps(recipe: Recipe) -> list[Step]:
     """
     found = [_step(phase, recipe) for phase in recipe.phases]
     together = len(found) > 1 or len(found[0].terms) > 1
-    for step in found:
-        for term, one in zip(step.terms, step.wanted):
-            replace(one, term=term).check(together)
+    for number, step in enumerate(found, 1):
+        with at(f"phase.{number}.cut"):
+            for term, one in zip(step.terms, step.wanted):
+                replace(one, term=term).check(together)
     if together:
-        for step in found:
-            check_freezes(step.terms, step.trunks())
+        for number, step in enumerate(found, 1):
+            with at(f"phase.{number}.cut"):
+                check_freezes(step.terms, step.trunks())
         _check_order(found)
     return found
 
@@ -75,5 +77,6 @@ def _check_order(found: Sequence[Step]) -> None:
                 raise CutError(
                     f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
                     f"({found[number - 1].phase.cut}) may have trained: "
-                    "cuts must move towards the input. Swap the two phases."
+                    "cuts must move towards the input. Swap the two phases.",
+                    f"phase.{number + 1}.cut",
                 )

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from topwork.cut import Cut
-from topwork.errors import RecipeError, nearest
+from topwork.errors import RecipeError, UsageError, at, nearest
+from topwork.lines import located
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
@@ -229,14 +230,17 @@ class Recipe:
         """Read a TOML file.
 
         Raises:
-            RecipeError: the file is missing or no TOML, or holds an unknown key or a wrong value.
+            RecipeError: the file is missing or no TOML, or holds an unknown key or a wrong value, whose line is named.
         """
         try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+            text = Path(path).read_text(encoding="utf-8")
+            return cls.from_mapping(tomllib.loads(text))
         except OSError as error:
             raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe {str(path)!r} is no TOML: {error}.") from None
+        except UsageError as error:
+            raise located(error, Path(path), text) from None
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
@@ -267,11 +271,17 @@ class Recipe:
         return tomli_w.dumps(self.as_mapping())
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1)."""
+        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1).
+
+        Options of backbones that no cut names any more go, unless they are set here.
+        """
         table = self.as_mapping()
         for key, value in settings.items():
             _set(table, key, value)
-        return Recipe.from_mapping(table)
+        named = Recipe.from_mapping(table | {"backbones": {}}).backbones
+        kept = {*named, *(key.split(".")[1] for key in settings if key.startswith("backbones."))}
+        backbones = {name: row for name, row in table["backbones"].items() if name in kept}
+        return Recipe.from_mapping(table | {"backbones": backbones})
 
     def checked(self) -> "Recipe":
         """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
@@ -286,13 +296,16 @@ class Recipe:
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
             )
         self._check_ranges()
-        terms = [term for phase in self.phases for term in Cut.parse(phase.cut).terms]
-        ends = {tuple(replace(term, place=0) for term in Cut.parse(phase.cut).terms) for phase in self.phases}
-        if len(ends) > 1:
+        cuts = [_cut(phase, f"phase.{number}.cut") for number, phase in enumerate(self.phases, 1)]
+        terms = [term for cut in cuts for term in cut.terms]
+        ends = [tuple(replace(term, place=0) for term in cut.terms) for cut in cuts]
+        other = next((number for number, end in enumerate(ends, 1) if end != ends[0]), None)
+        if other:
             raise RecipeError(
                 "all phases of a run share the same backbones and ends, and these do not: "
                 + ", ".join(repr(phase.cut) for phase in self.phases)
-                + "."
+                + ".",
+                f"phase.{other}.cut",
             )
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
         _refuse_unknown(self.backbones, names, "backbones")
@@ -335,16 +348,21 @@ _RANGES: dict[str, tuple[float, float]] = {
 """The least and the greatest value of each key that has them, wherever it stands."""
 
 
+def _cut(phase: Phase, where: str) -> Cut:
+    with at(where):
+        return Cut.parse(phase.cut)
+
+
 def _check_range(value: Any, low: float, high: float, where: str) -> None:
     for single in value if isinstance(value, tuple) else (value,):
         if single is not None and not low <= single <= high:
             expected = f"at least {low}" if high == inf else f"between {low} and {high}"
-            raise RecipeError(f"{where} = {single!r}: expected {expected}.")
+            raise RecipeError(f"{where} = {single!r}: expected {expected}.", where)
 
 
 def _expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) -> Any:
     if not isinstance(value, kind):
-        raise RecipeError(f"{where} = {value!r}: expected {words}.")
+        raise RecipeError(f"{where} = {value!r}: expected {words}.", where)
     return value
 
 
@@ -353,7 +371,7 @@ def _read(kind: type, table: Any, where: str, **given: Any) -> Any:
     _refuse_unknown(_expect(Mapping, table, where, "a table"), types, where)
     values = {key: _value(types[key], value, f"{where}.{key}") for key, value in table.items()}
     if kind is Phase and "cut" not in values:
-        raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".')
+        raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".', where)
     return kind(**given, **values)
 
 
@@ -362,7 +380,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if choices:
         if value not in choices:
             words = " or ".join(repr(choice) for choice in choices)
-            raise RecipeError(f"{where} = {value!r}: expected {words}{nearest(str(value), choices) or '.'}")
+            raise RecipeError(f"{where} = {value!r}: expected {words}{nearest(str(value), choices) or '.'}", where)
         return value
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
@@ -373,7 +391,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             value, (int, float) if single is float else single
         ):
             return float(value) if single is float else value
-    raise RecipeError(f"{where} = {value!r}: expected {_WORDS[kinds[0]]}.")
+    raise RecipeError(f"{where} = {value!r}: expected {_WORDS[kinds[0]]}.", where)
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -383,8 +401,9 @@ _LISTS = {int: "a list of whole numbers", float: "a list of numbers"}
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     for key in table:
         if key not in known:
-            names = ", ".join(known)
-            raise RecipeError(f"unknown key {key!r} in {where}{nearest(key, known) or '.'} Known keys: {names}.")
+            hint, names = nearest(key, known) or ".", ", ".join(known)
+            stands = key if where == "recipe" else f"{where}.{key}"
+            raise RecipeError(f"unknown key {key!r} in {where}{hint} Known keys: {names}.", stands)
 
 
 def _set(table: dict[str, Any], key: str, value: Any) -> None:

@@ -205,6 +205,44 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
     )
 
 
+def layers(name: str, side: int | None, json_wanted: bool) -> None:
+    """The layers of one backbone by their numbers, and what is alive at each."""
+    from topwork import backbones as table_of
+    from topwork.network import graph_of
+    from topwork.numbered import numbered
+    from topwork.recipe import Backbone
+
+    table_of.record(name)
+    found = numbered(graph_of(Backbone(name, "random", side)))
+    if json_wanted:
+        print_json([asdict(layer) | {"is_cut": layer.is_cut} for layer in found])
+        return
+    rows = [
+        (
+            str(layer.number),
+            layer.name,
+            _short(layer.type),
+            "x".join(map(str, layer.shape)),
+            str(layer.parameters),
+            "yes" if layer.is_cut else str(layer.alive),
+            str(layer.alive_before),
+        )
+        for layer in found
+    ]
+    print_table(["no.", "layer", "type", "shape", "params", "cut", "@no."], rows)
+    print(
+        "\ncut: whether the layer's name is a cut; else how many tensors are alive there."
+        f"\n@no.: how many tensors the number as a cut keeps: {name}@100 freezes"
+        "\nlayers[:100], all layers before that number."
+    )
+
+
+def _short(kind: str) -> str:
+    for word, short in (("Normalization", "Norm"), ("Average", "Avg"), ("Pooling", "Pool")):
+        kind = kind.replace(word, short)
+    return kind
+
+
 def _rate(rate: Any) -> tuple[str, str]:
     if rate is None or rate.get("value") is None:
         return "-", ""

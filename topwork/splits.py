@@ -80,11 +80,12 @@ def check(shares: Sequence[float], how: str) -> None:
         given = ", ".join(f"{share:g}" for share in shares)
         raise RecipeError(
             f"split = ({given}): expected the shares of train, val and test, none below 0, with the sum 1, "
-            "as in (0.8, 0.1, 0.1)."
+            "as in (0.8, 0.1, 0.1).",
+            "split",
         )
     if how not in HOWS:
         expected = " or ".join(map(repr, HOWS))
-        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS) or '.'}")
+        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS) or '.'}", "draw")
 
 
 def some(words: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from topwork import inherit, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
-from topwork.errors import RecipeError, TopworkError
+from topwork.errors import RecipeError, TopworkError, at
 from topwork.folder import Folder, fresh
 from topwork.plan import steps
 from topwork.readers import read
@@ -104,10 +104,11 @@ def prepared(
 def _check_head(recipe: Recipe, data: Dataset) -> None:
     file = recipe.head.file
     if file and not Path(file).is_file():
-        raise RecipeError(f"no file {file!r}: head.file is the path of a .keras file.")
+        raise RecipeError(f"no file {file!r}: head.file is the path of a .keras file.", "head.file")
     if recipe.training.loss == "binary" and len(data.classes) != 2:
         raise RecipeError(
-            f"training.loss = 'binary' is for two classes, and the data has {len(data.classes)}: use 'categorical'."
+            f"training.loss = 'binary' is for two classes, and the data has {len(data.classes)}: use 'categorical'.",
+            "training.loss",
         )
 
 
@@ -139,4 +140,5 @@ def _head(head: Any) -> dict[str, Any]:
 
 def _read(data: Any, options: Data, strict: bool) -> Dataset:
     split = (options.split[0], options.split[1], options.split[2])
-    return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
+    with at("data"):
+        return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)

@@ -10,6 +10,7 @@ from topwork.readers import refuse_left_out
 from topwork.recipe import Training
 from topwork.talk import say
 
+
 def with_validation(data: Dataset, training: Training) -> Dataset:
     """The dataset, some of its training part moved to validation where it has none (never the test part)."""
     if data.part("val") or not data.part("train"):

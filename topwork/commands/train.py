@@ -14,7 +14,9 @@ def train(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing.")
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe (TOML).")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="A name from 'topwork recipes', or a TOML file.")
+    ] = None,
     cut: Annotated[
         list[str] | None, typer.Option(metavar="CUT", help="As in mobilenet_v2@pool; one for each phase.")
     ] = None,
@@ -61,12 +63,13 @@ def train(
         run: Run | Folds = kind(resume).resume(other_versions=other_versions, jobs=jobs)
     elif other_versions:
         raise UsageError("--other-versions goes with --resume RUN alone.")
-    elif folds:
-        chosen = words.recipe(from_)
-        run = cross_validate(_given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
     else:
-        chosen = words.recipe(from_)
-        run = run_training(_given(data), recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
+        chosen, given = words.recipe(from_), _given(data)
+        with words.located(chosen):
+            if folds:
+                run = cross_validate(given, folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
+            else:
+                run = run_training(given, recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:

@@ -1,0 +1,50 @@
+"""The recipes that topwork brings: the systems of five articles, one TOML file each, by name."""
+
+from pathlib import Path
+
+from topwork.errors import UsageError, nearest
+from topwork.recipe import Recipe
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+def names() -> tuple[str, ...]:
+    """The names of the recipes, sorted.
+
+    >>> "inception_v3_two_phase" in names()
+    True
+    """
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def file(word: str | Path) -> Path:
+    """The file of a recipe.
+
+    Args:
+        word: a path, or a name from `names`; a file that is there comes first.
+
+    Raises:
+        UsageError: no recipe has that name.
+    """
+    path = Path(word)
+    if path.is_file() or path.name != str(word) or path.suffix == ".toml":
+        return path
+    if str(word) not in names():
+        raise UsageError(
+            f"no recipe {str(word)!r}{nearest(str(word), names()) or '.'} 'topwork recipes' lists them all; "
+            "a file of your own ends in .toml."
+        )
+    return FOLDER / f"{word}.toml"
+
+
+def recipe(name: str) -> Recipe:
+    """One of the recipes.
+
+    Raises:
+        UsageError: no recipe has that name.
+
+    Example:
+        >>> [phase.cut for phase in recipe("inception_v3_two_phase").phases]
+        ['inception_v3@pool', 'inception_v3@249']
+    """
+    return Recipe.load(file(name))

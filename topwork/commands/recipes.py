@@ -1,0 +1,47 @@
+"""``topwork recipes``."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.printing import print_json
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Print this one, to be saved and edited.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recipes, or print one.
+
+    Each is the system of an article, as one command: topwork train DATA --recipe NAME.
+    """
+    from topwork import book
+
+    if name is None:
+        _list(as_json)
+    elif as_json:
+        print_json({"name": name, **book.recipe(name).as_mapping()})
+    else:
+        print(book.file(name).read_text(encoding="utf-8"), end="")
+
+
+def _list(json_wanted: bool) -> None:
+    """The recipes, those of one article together."""
+    from topwork import book
+
+    about = {name: book.recipe(name).about for name in book.names()}
+    if json_wanted:
+        print_json([{"name": name, **asdict(one)} for name, one in about.items()])
+        return
+    width = max(map(len, about))
+    for article in dict.fromkeys(one.article for one in about.values()):
+        print(article)
+        for name, one in about.items():
+            if one.article == article:
+                print(f"  {name:{width}}  {one.title}")
+        print()
+    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it.")
