@@ -2,6 +2,7 @@
 
 import pytest
 
+from topwork import book
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError
 from topwork.recipe import Backbone, Head, Phase, Recipe
@@ -78,7 +79,37 @@ def test_weights_and_size_are_those_of_the_backbone(file):
 def test_weights_for_two_backbones():
     with pytest.raises(UsageError) as error:
         made(cuts=["vgg16@pool + vgg19@pool"], weights="random")
-    assert str(error.value) == "--weights and --size are for one backbone, and the cuts name 2: use a recipe."
+    assert str(error.value) == (
+        "--weights and --size are for one backbone, and the cuts name 2: use a recipe, "
+        "or --set backbones.NAME.weights=random."
+    )
+
+
+SWAP = ["phase.1.cut=vgg16@pool", "phase.2.cut=vgg16@block5_conv1"]
+
+
+def test_weights_and_size_are_those_of_the_network_swapped_in(file):
+    changed = made(file, weights="random", size=64, settings=[*SWAP, "backbones.vgg16.fit=pad"])
+    assert changed.backbones == {"vgg16": Backbone("vgg16", weights="random", size=64, fit="pad")}
+    assert [(phase.cut, phase.epochs) for phase in changed.phases] == [("vgg16@pool", 3), ("vgg16@block5_conv1", 4)]
+    assert changed.head == Head("mlp")
+
+
+def test_a_setting_is_stronger_than_a_word(file):
+    changed = made(file, weights="random", settings=["backbones.resnet50.weights=imagenet"])
+    assert changed.backbones["resnet50"].weights == "imagenet"
+
+
+def test_a_recipe_by_name():
+    assert made("inception_v3_two_phase") == book.recipe("inception_v3_two_phase")
+    changed = made("inception_v3_two_phase", cuts=["inception_v3@mixed7"], size=150)
+    assert changed.phases == (Phase("inception_v3@mixed7"),)
+    assert (changed.backbones["inception_v3"].size, changed.head.units) == (150, (1024,))
+
+
+def test_a_name_of_no_recipe():
+    with pytest.raises(UsageError, match=r"^no recipe 'two_phase'"):
+        made("two_phase")
 
 
 def test_a_head_is_named(file):

@@ -301,6 +301,18 @@ def test_the_price_list_of_a_backbone(own_home):
         assert re.search(f"^{place['name']} .* {place['kilobytes']:.1f} ", ran.out, re.MULTILINE)
 
 
+def test_the_layers_of_a_backbone(own_home):
+    ran = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32)
+    assert (ran.status, ran.err) == (0, "")
+    found = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32, "--json").json
+    assert len(found) == len(ran.out.splitlines()) - 6 == 154  # as Keras has it
+    assert topwork("backbones", "--layers") == Ran(
+        2,
+        "",
+        "UsageError: --layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.\n",
+    )
+
+
 def test_sample_digits(tmp_path):
     assert topwork("sample", "digits", tmp_path / "a") == Ran(0, f"{tmp_path}/a\n", "")
     assert topwork("sample", "digits", tmp_path / "b", "--json").json == {"folder": f"{tmp_path}/b"}

@@ -27,6 +27,17 @@ def test_an_mlp_has_its_layers_first():
     assert [(layer.units, layer.activation.__name__) for layer in layers[1:3]] == [(6, "tanh"), (5, "tanh")]
 
 
+def test_batch_norm_before_every_dense_layer():
+    head = Head("mlp", units=(6, 5), dropout=0.0, batch_norm_at="every")
+    dense = ["head_batch_norm_1", "head_dense_1", "head_batch_norm_2", "head_dense_2"]
+    assert names(head) == [*dense, "head_batch_norm", "logits"]
+    assert names(Head("mlp", units=(6,), dropout=0.0, batch_norm=False, batch_norm_at="every")) == [
+        "head_dense_1",
+        "logits",
+    ]
+    assert names(Head(batch_norm_at="every")) == names(Head())
+
+
 def test_a_head_ends_in_logits():
     model = build(Head(), [(7,)], 4, 0)
     assert (model.input_shape, model.output_shape) == ((None, 7), (None, 4))

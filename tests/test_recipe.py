@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topwork.cut import Cut, Term
-from topwork.errors import CutError, RecipeError
-from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training
+from topwork.errors import CutError, RecipeError, UsageError
+from topwork.recipe import About, Backbone, Data, Head, Phase, Recipe, Training
 
 PHASE = {"cut": "mobilenet_v2@pool"}
 
@@ -64,6 +64,47 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[data]\nsed = 1", 2, "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed."),
+        ("\n[dta]", 3, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
+         "training, backbones, phase."),
+        ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
+        ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
+        ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),
+        ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run share the same backbones and ends, and these do "
+         "not: 'vgg16@pool', 'vgg19@pool'."),
+        ("[[phase]]\ncut = 'vgg16'", 2, "cannot read 'vgg16' in the cut 'vgg16': expected BACKBONE@PLACE or "
+         "BACKBONE@PLACE..END, as in 'vgg16@pool' or 'resnet50@conv4_block6_out'."),
+        ("[backbones]\nvgg19.size = 3", 2, "unknown key 'vgg19' in backbones; did you mean 'vgg16'? "
+         "Known keys: vgg16."),
+        ("[backbones.vgg16]\nsize = 0", 2, "backbones.vgg16.size = 0: expected at least 1."),
+        ("[about]\ntitle = 3", 2, "about.title = 3: expected a text."),
+    ],
+)  # fmt: skip
+def test_a_wrong_word_of_a_file_is_told_with_its_line(tmp_path, text, line, message):
+    (tmp_path / "bad.toml").write_text(f"[[phase]]\ncut = 'vgg16@pool'\n{text}\n")
+    with pytest.raises(UsageError) as error:
+        Recipe.load(tmp_path / "bad.toml")
+    file = str(tmp_path / "bad.toml")
+    assert str(error.value) == f"{file!r}, line {line + 2}: {message}"
+
+
+def test_a_recipe_without_a_phase_has_no_line_to_tell(tmp_path):
+    (tmp_path / "none.toml").write_text("[data]\nseed = 1\n")
+    with pytest.raises(RecipeError, match=r"^the recipe has no phase: "):
+        Recipe.load(tmp_path / "none.toml")
+
+
+def test_a_recipe_may_say_what_it_is():
+    about = {"title": "Mine", "does": "What I want."}
+    recipe = Recipe.from_mapping({"about": about, "phase": [PHASE]})
+    assert recipe.about == About("Mine", does="What I want.")
+    assert recipe.as_mapping()["about"] == about
+    assert "about" not in Recipe.from_mapping({"phase": [PHASE]}).as_mapping()
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         (b"cut = ", "Invalid value (at end of document)"),
@@ -78,7 +119,8 @@ def test_a_file_that_is_no_toml(tmp_path, text, reason):
 
 
 UNKNOWN = {
-    "unknown key 'dta' in recipe; did you mean 'data'? Known keys: data, views, head, training, backbones, phase.": {
+    "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, training, backbones, "
+    "phase.": {
         "dta": {},
         "phase": [PHASE],
     },
@@ -212,6 +254,7 @@ def recipes(draw):
         backbones={name: draw(backbone)},
         head=draw(head),
         training=draw(drawn(Training, seed=st.integers(0, 2**32 - 1), hold_out=st.booleans())),
+        about=draw(st.builds(About, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)),
     )
 
 
@@ -258,3 +301,44 @@ def test_settings_that_name_nothing(message):
     with pytest.raises(RecipeError) as error:
         settled({SETTINGS[message]: 1})
     assert str(error.value) == message
+
+
+SWAPPED = {"phase.1.cut": "vgg16@pool", "phase.2.cut": "vgg16@block5_conv1"}
+
+
+def test_a_network_is_swapped_and_all_else_of_a_phase_stays():
+    first = {**PHASE, "epochs": 3, "optimizer": "rmsprop"}
+    second = {**PHASE, "cut": "mobilenet_v2@block_12_add", "rate": 1e-5, "batch_norm": "train"}
+    options = {"mobilenet_v2": {"size": 96}}
+    recipe = Recipe.from_mapping({"phase": [first, second], "backbones": options, "head": {"kind": "mlp"}})
+    changed = recipe.with_settings(SWAPPED)
+    assert changed.backbones == {"vgg16": Backbone("vgg16")}
+    assert changed.phases == (
+        Phase("vgg16@pool", epochs=3, optimizer="rmsprop"),
+        Phase("vgg16@block5_conv1", rate=1e-5, batch_norm="train"),
+    )
+    assert changed.head == recipe.head
+
+
+def test_options_of_the_network_swapped_in_are_kept():
+    recipe = Recipe.from_mapping({"phase": [PHASE, PHASE]})
+    changed = recipe.with_settings({"backbones.vgg16.size": 64, **SWAPPED})
+    assert changed.backbones == {"vgg16": Backbone("vgg16", size=64)}
+
+
+def test_options_of_a_network_that_no_cut_names_are_refused_even_so():
+    recipe = Recipe.from_mapping({"phase": [PHASE, PHASE]})
+    with pytest.raises(RecipeError) as error:
+        recipe.with_settings({"backbones.mobilenet_v2.size": 64, **SWAPPED})
+    assert str(error.value) == "unknown key 'mobilenet_v2' in backbones. Known keys: vgg16."
+
+
+def test_half_a_swap_is_refused():
+    with pytest.raises(RecipeError, match=r"^all phases of a run share the same backbones and ends"):
+        settled({"phase.1.cut": "vgg16@pool"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("phase.1.cut", 3), ("backbones.mobilenet_v2", 3)])
+def test_settings_of_another_kind_are_refused(key, value):
+    with pytest.raises(RecipeError, match=rf"^{key} = 3: expected a t"):
+        settled({key: value})

@@ -205,6 +205,28 @@ def test_the_price_list(capsys):
     assert found[-1]["parameters"] == 14_714_688  # as Keras documents
 
 
+def test_the_numbered_layers(capsys):
+    show.layers("mobilenet_v2_035", 32, False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["no.", "layer", "type", "shape", "params", "cut", "@no."]
+    assert lines[2].split() == ["0", "input", "InputLayer", "32x32x3", "0", "yes", "1"]
+    assert lines[3].split() == ["1", "Conv1", "Conv2D", "16x16x16", "432", "yes", "1"]
+    assert lines[4].split() == ["2", "bn_Conv1", "BatchNorm", "16x16x16", "64", "yes", "1"]
+    assert "block_2_expand " in lines[20] and lines[20].split()[-2:] == ["2", "1"]
+    assert max(map(len, lines)) <= 80
+    show.layers("mobilenet_v2_035", 32, True)
+    assert json.loads(capsys.readouterr().out)[2] == {
+        "number": 2,
+        "name": "bn_Conv1",
+        "type": "BatchNormalization",
+        "shape": [16, 16, 16],
+        "parameters": 64,
+        "alive": 1,
+        "alive_before": 1,
+        "is_cut": True,
+    }
+
+
 def test_a_preview_of_arrays_shows_them(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png")

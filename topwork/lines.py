@@ -82,7 +82,8 @@ class _Scan:
     def header(self) -> list[str]:
         """The rest of ``[table]`` or ``[[table]]``; gives the path of what follows it."""
         another = self.take("[")
-        line, path, words = self.tokens[self.at].line, [], self.words()
+        path: list[str] = []
+        line, words = self.tokens[self.at].line, self.words()
         while not self.take("\n"):
             self.at += 1
         for number, word in enumerate(words, 1):

@@ -1,0 +1,48 @@
+"""The recipes by name."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from topwork import book
+from topwork.errors import UsageError
+
+
+def test_a_name_is_a_file():
+    assert book.file("xception_mnist").read_text().startswith("[about]\n")
+    assert set(book.names()) == {path.stem for path in book.FOLDER.iterdir()}
+
+
+def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert book.file("xception_mnist").parent == book.FOLDER
+    Path("xception_mnist").touch()
+    assert book.file("xception_mnist") == Path("xception_mnist")
+
+
+def test_what_looks_like_a_path_is_one():
+    assert [book.file(word) for word in ("mine.toml", "a/xception_mnist")] == [
+        Path("mine.toml"),
+        Path("a/xception_mnist"),
+    ]
+
+
+def test_an_unknown_name():
+    with pytest.raises(UsageError) as error:
+        book.file("inception_v3_mist")
+    assert str(error.value) == (
+        "no recipe 'inception_v3_mist'; did you mean 'inception_v3_mnist'? 'topwork recipes' lists them all; "
+        "a file of your own ends in .toml."
+    )
+
+
+def test_the_package_holds_them():
+    root = Path(book.__file__).parents[1]
+    about = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    held = {path.stem for pattern in about["topwork"] for path in (root / "topwork").glob(pattern)}
+    assert held == set(book.names())
+
+
+def test_one_by_its_name():
+    assert book.recipe("xception_mnist").phases[0].cut == "xception@36"

@@ -1,0 +1,123 @@
+"""Where each key of a TOML file stands, against what `tomllib` reads from it."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from topwork.errors import CutError, RecipeError
+from topwork.lines import lines, located
+
+TEXT = '''# [data] in a comment
+[data] # seed = 9
+split = [0.8,
+         0.1, # seed = 8
+         0.1]
+draw = "a # [head] seed = 7"
+seed = 1
+
+[about]
+does = """\\
+  [views]
+  count = 3 \\"""
+  [[phase]]"""
+title = \'\'\'
+kind = "mlp"
+\'\'\'
+
+[backbones.vgg16]
+size = 224
+"odd key" . "x.y" = 'a = "b'
+[backbones]
+resnet50 = { weights = "random", size = 32 }
+inline.dotted.size = 1.5
+
+[[phase]]
+cut = "vgg16@pool"
+[phase.sub]
+deep = 07:32:00
+[[phase]]
+
+cut = """"quoted""""
+batch = { of = [ { a = 1 }, { a = 2,
+  b = [1, 2] } ], c = [] }
+[[phase.more]]
+x = 1
+[[phase.more]]
+x = 2
+'''
+
+EXPECTED = {
+    "data": 2,
+    "data.split": 3,
+    "data.split.2": 4,
+    "data.draw": 6,
+    "data.seed": 7,
+    "about": 9,
+    "about.does": 10,
+    "about.title": 14,
+    "backbones": 18,
+    "backbones.vgg16": 18,
+    "backbones.vgg16.size": 19,
+    "backbones.vgg16.odd key.x.y": 20,
+    "backbones.resnet50": 22,
+    "backbones.resnet50.weights": 22,
+    "backbones.resnet50.size": 22,
+    "backbones.inline": 23,
+    "backbones.inline.dotted.size": 23,
+    "phase": 25,
+    "phase.1": 25,
+    "phase.1.cut": 26,
+    "phase.1.sub": 27,
+    "phase.1.sub.deep": 28,
+    "phase.2": 29,
+    "phase.2.cut": 31,
+    "phase.2.batch.of.1.a": 32,
+    "phase.2.batch.of.2": 32,
+    "phase.2.batch.of.2.b": 33,
+    "phase.2.batch.of.2.b.2": 33,
+    "phase.2.batch.c": 33,
+    "phase.2.more.1.x": 35,
+    "phase.2.more.2": 36,
+    "phase.2.more.2.x": 37,
+}
+
+
+def keys(value, path=()):
+    """Every key of what tomllib gives, entries of lists counted from 1."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
+    for word, one in inside:
+        yield ".".join(map(str, (*path, word)))
+        yield from keys(one, (*path, word))
+
+
+def test_every_key_has_its_line():
+    found = lines(TEXT)
+    assert {key: found.get(key) for key in EXPECTED} == EXPECTED
+
+
+def test_there_are_no_others():
+    assert lines(TEXT).keys() == set(keys(tomllib.loads(TEXT)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "# a = 1", 'a = "\\""', "a = '''x'''''\nb = 1", "[a]", "a=1\r\n[b]\r\nc=2\r\n"]
+)
+def test_texts_at_the_edge(text):
+    assert lines(text).keys() == set(keys(tomllib.loads(text)))
+
+
+def test_windows_ends_of_lines_count_once():
+    assert lines("a=1\r\n[b]\r\nc=2\r\n") == {"a": 1, "b": 2, "b.c": 3}
+
+
+@pytest.mark.parametrize(("key", "line"), [("phase.2.cut", 31), ("phase.1.rate", 25), ("backbones.vgg16.scale", 18)])
+def test_an_error_is_told_with_the_line_of_its_key_or_its_table(key, line):
+    told = located(RecipeError("wrong.", key), Path("a.toml"), TEXT)
+    assert (type(told), str(told)) == (RecipeError, f"'a.toml', line {line}: wrong.")
+
+
+@pytest.mark.parametrize("key", ["", "head.kind"])
+def test_an_error_without_a_line_stays_as_it_is(key):
+    error = CutError("wrong.", key)
+    assert located(error, Path("a.toml"), TEXT) is error

@@ -1,0 +1,308 @@
+"""The articles' recipes: each says what its article says, names cuts that exist, and runs end to end."""
+
+import csv
+import gzip
+import re
+import struct
+
+import numpy as np
+import pytest
+
+import topwork as tw
+from topwork import book
+from topwork.cut import Cut
+from topwork.network import graph_of
+from topwork.recipe import Backbone, Recipe
+
+from .command import topwork
+from .conftest import make_folder
+
+SMALLEST = {"inception_v3": 75, "xception": 71, "resnet50": 32, "efficientnet_b0": 32}
+
+BASIC = {
+    "head.kind": "mlp",
+    "head.units": [1024],
+    "head.activation": "relu",
+    "head.batch_norm": False,
+    "head.dropout": 0.0,
+    "phase.1.optimizer": "rmsprop",
+    "phase.1.rate": 1e-3,
+}
+TUNED = BASIC | {
+    "phase.2.optimizer": "sgd",
+    "phase.2.rate": 1e-4,
+    "phase.2.momentum": 0.9,
+    "phase.2.batch_norm": "train",
+}
+LAST_LAYER = {"head.kind": "linear", "head.batch_norm": False, "head.dropout": 0.0, "phase.1.cut": "inception_v3@pool"}
+FLOWERS = {
+    "views.rotation": 40.0,
+    "views.shift": 0.4,
+    "views.shear": 0.2,
+    "views.zoom": 0.3,
+    "views.flip": "horizontal",
+    "views.fill": "nearest",
+    "head.units": [2048, 1024],
+    "head.activation": "relu",
+    "head.initializer": "he_normal",
+    "head.batch_norm": True,
+    "head.batch_norm_at": "every",
+    "head.dropout": 0.0,
+    "data.seed": 42,
+    "training.seed": 42,
+    "backbones.resnet50.size": 224,
+    "backbones.resnet50.scale": "own",
+    "phase.1.optimizer": "adam",
+    "phase.1.epochs": 30,
+    "phase.1.batch": 32,
+    "phase.1.patience": 0,
+}
+
+
+def mnist(name, layers):
+    return {
+        f"backbones.{name}.size": 84,
+        f"backbones.{name}.scale": "unit",
+        f"backbones.{name}.resample": "nearest",
+        "head.kind": "mlp",
+        "head.units": [1024],
+        "head.activation": "relu",
+        "head.batch_norm": False,
+        "head.dropout": 0.5,
+        "training.hold_out_share": 0.2,
+        "training.hold_out_draw": "last",
+        "data.draw": "last",
+        "phase.1.cut": f"{name}@{layers}",
+        "phase.1.optimizer": "adam",
+        "phase.1.rate": 1e-3,
+        "phase.1.epochs": 5,
+        "phase.1.batch": 64,
+        "phase.1.patience": 0,
+        "phase.1.batch_norm": "train",
+    }
+
+
+SAYS = {
+    "inception_v3_two_phase": TUNED | {"phase.1.cut": "inception_v3@pool", "phase.2.cut": "inception_v3@249"},
+    "inception_v3_partial": TUNED
+    | {
+        "backbones.inception_v3.size": 224,
+        "phase.1.cut": "inception_v3@mixed7..mixed7",
+        "phase.2.cut": "inception_v3@mixed5..mixed7",
+    },
+    "fusion_single_input": BASIC | {"phase.1.cut": "inception_v3@pool + resnet50@pool"},
+    "fusion_multi_input": BASIC | {"phase.1.cut": "inception_v3@pool[front] + resnet50@pool[side]"},
+    "efficientnet_b0_house": {
+        "data.split": [0.763, 0.135, 0.102],
+        "backbones.efficientnet_b0.size": 224,
+        "head.kind": "linear",
+        "head.batch_norm": True,
+        "head.dropout": 0.5,
+        "training.drop_last": True,
+        "phase.1.cut": "efficientnet_b0@pool",
+        "phase.1.optimizer": "adam",
+        "phase.1.rate": 1e-3,
+        "phase.1.epochs": 25,
+        "phase.1.patience": 10,
+    },
+    "inception_v3_retrain": LAST_LAYER,
+    "inception_v3_retrain_all": LAST_LAYER | {"phase.2.cut": "inception_v3@input", "phase.2.batch_norm": "train"},
+    "resnet50_flowers": FLOWERS
+    | {"head.pooling": "flatten", "phase.1.cut": "resnet50@conv5_block3_out..conv5_block3_out"},
+    "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool"},
+    "inception_v3_mnist": mnist("inception_v3", 64),
+    "xception_mnist": mnist("xception", 36),
+}
+
+
+def value(table, key):
+    for word in key.split("."):
+        table = table[int(word) - 1] if isinstance(table, list) else table[word]
+    return list(table) if isinstance(table, tuple) else table
+
+
+def test_every_recipe_is_tested():
+    assert set(SAYS) == set(book.names())
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_it_says_what_its_article_says(name):
+    table = book.recipe(name).as_mapping()
+    assert {key: value(table, key) for key in SAYS[name]} == SAYS[name]
+    assert all(row["weights"] == "imagenet" for row in table["backbones"].values())
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_it_tells_what_it_is_and_fits_80_columns(name):
+    about = book.recipe(name).about
+    assert all((about.title, about.article, about.does, about.beyond, about.expect))
+    text = book.file(name).read_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "  " not in about.does + about.beyond + about.expect
+
+
+def test_the_address_of_the_licensed_article_is_cited():
+    assert book.recipe("xception_mnist").about.article == "https://blog.csdn.net/hgnuxc_1993/article/details/116020911"
+    assert "CC BY-SA" in book.recipe("inception_v3_mnist").about.does
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_its_cuts_exist(name):
+    recipe = book.recipe(name)
+    for term in (term for phase in recipe.phases for term in Cut.parse(phase.cut).terms):
+        graph = graph_of(Backbone(term.backbone, "random", SMALLEST[term.backbone]))
+        assert len(graph.resolve(term.place, term.end).tensors) == 1
+
+
+def test_451_houses_are_344_and_61_and_46():
+    split = book.recipe("efficientnet_b0_house").data.split
+    pixels = np.arange(451 * 12, dtype=np.uint32).view(np.uint8).reshape(451, 4, 4, 3)
+    data = tw.read((pixels, ["old"] * 200 + ["modern"] * 251), split=split, draw="stratified")
+    assert [len(data.part(part)) for part in ("train", "val", "test")] == [344, 61, 46]
+
+
+def test_the_flattened_head_has_208_million_parameters():
+    from topwork import heads
+
+    built = {
+        name: heads.build(book.recipe(name).head, [shape], 5, 0)
+        for name, shape in (("resnet50_flowers", (7, 7, 2048)), ("resnet50_flowers_pooled", (2048,)))
+    }
+    assert [layer.name for layer in built["resnet50_flowers"].layers[1:]] == [
+        "head_flatten",
+        "head_batch_norm_1",
+        "head_dense_1",
+        "head_batch_norm_2",
+        "head_dense_2",
+        "head_batch_norm",
+        "logits",
+    ]
+    assert [round(model.count_params() / 1e6) for model in built.values()] == [208, 6]
+
+
+def digits(folder):
+    """28 x 28 grey digits, of a kind, as MNIST's packed files: 50 to train on, 10 to test."""
+    draw = np.random.default_rng(0)
+    for word, count in (("train", 50), ("t10k", 10)):
+        labels = np.arange(count, dtype=np.uint8) % 2
+        pixels = draw.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        pixels[labels == 1, 8:20, 12:16] = 250
+        for kind, values in (("images-idx3", pixels), ("labels-idx1", labels)):
+            head = struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+            (folder / f"{word}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + values.tobytes()))
+    return folder
+
+
+def pairs(folder):
+    """Rows of two pictures: front and side of one colour."""
+    pictures = make_folder(folder / "pictures", each=8)
+    with (folder / "rows.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["front", "side", "label"])
+        for label in ("blue", "green", "red"):
+            for i in range(0, 8, 2):
+                table.writerow([pictures / label / f"{i:03}.png", pictures / label / f"{i + 1:03}.png", label])
+    return folder / "rows.csv"
+
+
+def words(recipe: Recipe):
+    """What makes a recipe small: the smallest sizes, random weights, one epoch."""
+    yield from ("data.split=[0.5, 0.25, 0.25]", 'data.draw="stratified"')
+    for name in recipe.backbones:
+        yield from (f"backbones.{name}.size={SMALLEST[name]}", f"backbones.{name}.weights=random")
+    for number in range(1, len(recipe.phases) + 1):
+        yield f"phase.{number}.epochs=1"
+    if recipe.views.count > 1:
+        yield "views.count=2"
+
+
+QUICKEST = ("efficientnet_b0_house", "resnet50_flowers_pooled")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICKEST else pytest.mark.full) for name in SAYS]
+)
+def test_it_runs_end_to_end(name, tmp_path):
+    of = {"fusion_multi_input": pairs, "inception_v3_mnist": digits, "xception_mnist": digits}
+    data = of.get(name, lambda folder: make_folder(folder / "data", each=8))(tmp_path)
+    settings = [word for text in words(book.recipe(name)) for word in ("--set", text)]
+    ran = topwork("train", data, "--recipe", name, *settings, "--out", tmp_path / "run")
+    assert ran.status == 0, ran.err
+    run = tw.Run(tmp_path / "run")
+    assert [line["epoch"] for line in run.journal] == [0, 1] * len(run.recipe.phases)
+    assert run.recipe.about == book.recipe(name).about
+    if name.endswith("_mnist"):
+        parts = [row.split for row in run.data.rows]
+        assert parts == ["train"] * 40 + ["val"] * 10 + ["test"] * 10, "the last fifth validates, the test part stays"
+    exported = topwork("export", run.path, tmp_path / "model.onnx", "--json").json
+    assert exported["labels"] == list(run.data.classes)
+
+
+NAME = "mobilenet_v2_035"
+SWAPPED = (
+    *("--set", f"phase.1.cut={NAME}@block_14_add", "--set", f"phase.2.cut={NAME}@block_13_project_BN"),
+    *("--weights", "random", "--size", 32, "--epochs", 2, "--set", 'data.draw="stratified"'),
+)
+
+
+def test_a_run_s_own_recipe_repeats_it(pictures, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    ran = topwork("train", pictures, "--recipe", "inception_v3_two_phase", *SWAPPED, "--out", first)
+    assert ran.status == 0, ran.err
+    assert topwork("train", pictures, "--recipe", first / "recipe.toml", "--out", second).status == 0
+    one, other = tw.Run(first), tw.Run(second)
+    assert one.recipe == other.recipe
+    assert (one.recipe.phases[1].optimizer, one.recipe.head.units) == ("sgd", (1024,))
+    journals = [[{k: v for k, v in line.items() if k != "seconds"} for line in run.journal] for run in (one, other)]
+    assert len(journals[0]) == 6
+    assert journals[0] == journals[1]
+    weights = [run.folder.weights() for run in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(np.array_equal(a, b) for key in weights[0] for a, b in zip(weights[0][key], weights[1][key]))
+    assert any(np.ptp(array) > 0 for array in weights[0]["logits"]), "it learned something"
+
+
+def test_a_word_that_proves_wrong_later_is_told_with_its_line(pictures, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f'[backbones.{NAME}]\nweights = "random"\nsize = 32\n[data]\ndraw = "stratified"\n'
+        f'[head]\nkind = "mlp"\nactivation = "rleu"\n[[phase]]\ncut = "{NAME}@pool"\nepochs = 1\noptimizer = "adm"\n'
+    )
+    words = ("train", pictures, "--recipe", file, "--out", tmp_path / "run")
+    told = f"RecipeError: '{file}', line 12: no optimizer 'adm'; did you mean 'adam'? Keras has: "
+    assert topwork(*words).err.startswith(told)
+    assert topwork(*words, "--set", "phase.1.optimizer=sdg").err.startswith("RecipeError: no optimizer 'sdg'; ")
+    told = f"RecipeError: '{file}', line 8: no activation 'rleu'; did you mean 'relu'? Keras has: "
+    assert told in topwork(*words, "--set", "phase.1.optimizer=adam").err
+    assert not (tmp_path / "run").exists()
+    cut = topwork(*words, "--set", "data.split=[0.5, 0.5, 0.5]")
+    assert cut.err.startswith("RecipeError: split = (0.5, 0.5, 0.5): ")
+    file.write_text(file.read_text().replace("@pool", "@block_11_expand_BN"))
+    assert f"CutError: '{file}', line 10: cannot cut {NAME} at 'block_11_expand_BN'" in topwork(*words).err
+    file.write_text(file.read_text().replace(NAME, "mobilenet_v2_036"))
+    told = f"UnknownBackbone: '{file}', line 10: no backbone 'mobilenet_v2_036'; did you mean 'mobilenet_v2_035'?"
+    assert topwork(*words).err.startswith(told)
+
+
+def test_the_list(monkeypatch):
+    from rich.cells import cell_len
+
+    ran = topwork("recipes")
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(cell_len, ran.out.splitlines())) <= 80
+    assert sorted(re.findall(r"^  (\w+) ", ran.out, re.MULTILINE)) == sorted(SAYS)
+    found = topwork("recipes", "--json").json
+    assert [one["name"] for one in found] == sorted(SAYS)
+    assert all(list(one) == ["name", "title", "article", "does", "beyond", "expect"] for one in found)
+    assert all(f"  {one['title']}\n" in ran.out and f"{one['article']}\n" in ran.out for one in found)
+
+
+def test_one_is_printed_as_it_can_be_saved(tmp_path):
+    ran = topwork("recipes", "xception_mnist")
+    assert (ran.status, ran.err) == (0, "")
+    (tmp_path / "mine.toml").write_text(ran.out)
+    assert Recipe.load(tmp_path / "mine.toml") == book.recipe("xception_mnist")
+    found = topwork("recipes", "xception_mnist", "--json").json
+    assert found.pop("name") == "xception_mnist"
+    assert Recipe.from_mapping(found) == book.recipe("xception_mnist")
+    assert topwork("recipes", "xception").status == 2

@@ -1,0 +1,33 @@
+"""What is done where a dataset lacks a validation part."""
+
+from hashlib import sha256
+
+from topwork.dataset import Dataset, Row
+from topwork.recipe import Training
+from topwork.trainable import with_validation
+
+
+def rows(count, split="train"):
+    names = [f"{split}{i}" for i in range(count)]
+    return tuple(Row(name, sha256(name.encode()).hexdigest(), "ab"[i % 2], split) for i, name in enumerate(names))
+
+
+DATA = Dataset("/d", (*rows(50), *rows(10, "test")))
+
+
+def test_a_tenth_of_each_class_is_held_out():
+    held = with_validation(DATA, Training())
+    counts = held.counts()
+    assert sorted(counts[label]["val"] for label in "ab") == [2, 3]
+    assert all(counts[label]["test"] == 5 for label in "ab")
+    assert held.notes == ("No validation part: 5 of 50 training pictures are held out for it.",)
+
+
+def test_the_last_fifth_is_held_out():
+    held = with_validation(DATA, Training(hold_out_share=0.2, hold_out_draw="last"))
+    assert [row.split for row in held.rows] == ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+
+
+def test_a_part_that_is_there_stays():
+    given = Dataset("/d", (*rows(8), *rows(4, "val"), *rows(4, "test")))
+    assert with_validation(given, Training(hold_out_share=0.2)) is given
