@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import crossval, deep, extraction, frozen, fusion, head, memory, report, step, views
+from benchmarks import articles, choices, crossval, deep, extraction, frozen, fusion, head, memory, report, step, views
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -134,6 +134,55 @@ def memory_command(quick: Quick = False) -> None:
     plan = memory.Plan().quick() if quick else memory.Plan()
     with _scratch() as scratch:
         print(report.memory_table(plan, memory.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("choices")
+def choices_command(
+    data: Data = None,
+    mnist: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, taken as well.")
+    ] = None,
+    weights: Weights = "random",
+    size: Size = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of each phase; else the recipe's.")] = None,
+    quick: Quick = False,
+) -> None:
+    """What single choices of the articles cost: pixel scale, batch-norm of opened layers, no test part."""
+    plan = choices.Plan(data, mnist, weights, size, seeds=seeds, folds=folds, epochs=epochs)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.choices_table(plan, choices.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("articles")
+def articles_command(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; else all.")] = None,
+    data: Data = None,
+    mnist: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files; else other digits."),
+    ] = None,
+    weights: Weights = "random",
+    pictures: Annotated[
+        int | None, typer.Option(min=50, help="How many are drawn; else what each article needs.")
+    ] = None,
+    size: Size = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of a phase at most; else the article's.")] = None,
+    swap: Annotated[
+        str | None, typer.Option(metavar="NETWORK[@PLACE]", help="In place of the article's, open above the place.")
+    ] = None,
+    quick: Quick = False,
+) -> None:
+    """The articles' scripts against their recipes, and each recipe against its own bound."""
+    unknown = [name for name in names or () if name not in articles.ARTICLES]
+    if unknown:
+        raise typer.BadParameter(f"no script beside {unknown[0]!r}: expected {', '.join(articles.ARTICLES)}.")
+    plan = articles.Plan(tuple(names or ()), data, mnist, weights, pictures, size, epochs, swap)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.articles_table(articles.measure(plan, scratch), plan, _command()), flush=True)
 
 
 @app.command("head")

@@ -24,13 +24,14 @@ CLASSES = {
 SIZES = ((500, 375), (375, 500), (500, 333), (480, 360))
 
 
-def draw(folder: Path, count: int, seed: int = 0) -> Path:
+def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -> Path:
     """Write *count* pictures, classes in turn, as ``folder/<class>/<number>.jpg``; gives *folder*."""
-    for name in CLASSES:
+    names = list(CLASSES)[:classes]
+    for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
 
     def one(number: int) -> None:
-        name = list(CLASSES)[number % len(CLASSES)]
+        name = names[number % classes]
         picture = photo(name, np.random.default_rng((seed, number)))
         picture.save(folder / name / f"{number:05}.jpg", quality=90)
 

@@ -1,7 +1,7 @@
 """The parts that both sides train and test on: drawn once, laid out as folders for Keras and as a CSV for topwork."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,11 @@ class Split:
 
 def splits(data: Dataset, seeds: int, folds: int, scratch: Path) -> list[Split]:
     """Every fold of every seed, laid out below *scratch*: first the first fold of each seed, then the second."""
-    return [_laid_out(data, seed, fold, folds, scratch) for fold in range(folds) for seed in range(seeds)]
+    every = [(seed, fold) for fold in range(folds) for seed in range(seeds)]
+    return [
+        lay_out(data, parts(data, seed, fold, folds), scratch / f"seed{seed}-fold{fold}", seed, fold)
+        for seed, fold in every
+    ]
 
 
 def deal(rows: Iterable[Row], count: int, seed: int) -> dict[str, int]:
@@ -67,12 +71,12 @@ def parts(data: Dataset, seed: int, fold: int, folds: int) -> list[str]:
     return ["test" if hands[r.digest] == fold else "train" if held[r.digest] else "val" for r in data.rows]
 
 
-def _laid_out(data: Dataset, seed: int, fold: int, folds: int, scratch: Path) -> Split:
+def lay_out(data: Dataset, given: Sequence[str], folder: Path, seed: int = 0, fold: int = 0) -> Split:
+    """Lay out the rows of a dataset, each in the part that is given for it, below a new folder."""
     rows = []
-    for number, (row, part) in enumerate(zip(data.rows, parts(data, seed, fold, folds))):
+    for number, (row, part) in enumerate(zip(data.rows, given, strict=True)):
         path = f"{part}/{row.label}/{number:06}{_suffix(row)}"
         rows.append(replace(row, path=path, split=part))
-    folder = scratch / f"seed{seed}-fold{fold}"
     split = Split(seed, fold, folder, Dataset(str(folder), tuple(rows)))
     _materialise(split, [Path(data.root, row.path).resolve() for row in data.rows])
     return split

@@ -86,14 +86,19 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
 
 
 def weights(plan: Plan, size: int) -> str:
+    """The weights of a plan's backbone, see `weights_of`."""
+    return weights_of(plan.backbone, size, plan.weights)
+
+
+def weights_of(name: str, size: int | None, chosen: str) -> str:
     """``"imagenet"``, or the file of topwork's random weights, so that both sides load the same bits.
 
     They are made in a process of their own: this one stays small, as it is part of what its children's memory counts.
     """
-    if plan.weights != "random":
-        return plan.weights
+    if chosen != "random":
+        return chosen
     with ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        return str(beside.submit(weights_file, Backbone(plan.backbone, "random", size)).result())
+        return str(beside.submit(weights_file, Backbone(name, "random", size)).result())
 
 
 def _warm_up(task: Task, split: Split, scratch: Path) -> None:

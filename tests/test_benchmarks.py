@@ -1,5 +1,6 @@
 """The benchmarks' own parts: folds, drawn pictures, statistics, processes, tables; whole runs behind ``full``."""
 
+import doctest
 import math
 import shutil
 import sys
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import frozen, report
+from benchmarks import articles, choices, digits, frozen, report, swap
 from benchmarks.commands import Outcome
 from benchmarks.draw import CLASSES, draw
 from benchmarks.folds import deal, splits
 from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
+from topwork import book
 from topwork.dataset import Dataset, Row
 from topwork.readers import read
 
@@ -178,6 +180,67 @@ def test_the_table_of_the_frozen_phase_holds_the_ratios():
     assert "| (a) plain | 1 | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
 
 
+def test_the_examples_run():
+    assert doctest.testmod(swap).failed == doctest.testmod(digits, extraglobs={"np": np}).failed == 0
+
+
+def test_both_sides_get_the_recipes_own_sizes_epochs_and_batches():
+    recipe = articles.recipe_of("inception_v3_two_phase", articles.Plan(weights="imagenet"))
+    assert [(phase.epochs, phase.batch, phase.patience) for phase in recipe.phases] == [(10, 32, 0), (10, 32, 0)]
+    assert recipe.backbones["inception_v3"].size == 299
+    short = articles.recipe_of("fusion_single_input", articles.Plan(weights="imagenet", epochs=3, size=96))
+    assert [phase.epochs for phase in short.phases] == [3]
+    assert {backbone.size for backbone in short.backbones.values()} == {96}
+    assert articles.ARTICLES.keys() <= set(book.names())
+
+
+def test_a_network_in_place_of_a_recipes_own_is_opened_where_it_is_said():
+    swapped = swap.swapped(book.recipe("inception_v3_mnist"), "mobilenet_025", "conv_pw_1_relu")
+    assert [phase.cut for phase in swapped.phases] == ["mobilenet_025@conv_pw_1_relu"]
+    with pytest.raises(ValueError, match="opens layers") as e:
+        swap.swapped(book.recipe("inception_v3_mnist"), "mobilenet_025", "")
+    assert str(e.value) == (
+        "'inception_v3@64' opens layers: say above which of the other network, as in mobilenet_025@PLACE."
+    )
+
+
+def test_mnists_own_parts_are_kept_and_the_last_fifth_validates(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 28, 28), np.uint8)
+    labels = np.arange(70, dtype=np.uint8) % 10
+    for word, rows in (("train", slice(0, 60)), ("t10k", slice(60, 70))):
+        for kind, array, axes in (("images", pixels[rows], 3), ("labels", labels[rows], 1)):
+            head = bytes((0, 0, 8, axes)) + b"".join(side.to_bytes(4, "big") for side in array.shape)
+            (tmp_path / f"{word}-{kind}-idx{axes}-ubyte").write_bytes(head + array.tobytes())
+    found = np.load(digits.write(tmp_path / "all.npz", 70, tmp_path))
+    assert [len(found[f"x_{part}"]) for part in ("train", "val", "test")] == [48, 12, 10]
+    np.testing.assert_array_equal(found["x_val"], pixels[48:60])
+    np.testing.assert_array_equal(found["y_test"], labels[60:])
+    few = np.load(digits.write(tmp_path / "few.npz", 35, tmp_path))
+    assert [len(few[f"x_{part}"]) for part in ("train", "val", "test")] == [24, 6, 5]
+
+
+def test_the_tables_of_the_articles_hold_ratios_and_shares_of_the_bound():
+    answers = {str(i): i % 5 > 0 for i in range(50)}
+    plain = articles.Side(outcome(100.0, {"fit": 90.0}, answers | {"more": True}), [900.0, 1200.0])
+    spent = {"convert": 1.0, "compile": 2.0, "extract": 5.0, "head": 4.0}
+    ours = articles.Side(outcome(20.0, spent, answers), [1.0, 500.0])
+    name = "inception_v3_two_phase"
+    one = articles.Measured(name, book.recipe(name), plain, ours, [0.9, 450.0], ["float32", "bfloat16"])
+    told = report.articles_table([one], articles.Plan(), "python -m benchmarks articles")
+    assert f"| `{name}` | 10 + 10 | 90.0 | 9.0 | **10.0** | 7.5 | 100.0 | 20.0 | 5.0 |" in told
+    assert f"| `{name}` | 50 | 0.800 (0.670–0.888) | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
+    assert f"| `{name}`: `inception_v3@pool` | float32 | 900.00 | 1.00 | 0.90 | 900.00 | 1000.00 | **0.90** |" in told
+    assert f"| `{name}`: `inception_v3@249` | bfloat16 | 1200.00 | 500.00 | 450.00 | 2.40 | 2.67 | **0.90** |" in told
+
+
+def test_the_table_of_choices_holds_each_against_the_first():
+    right, wrong = {str(i): True for i in range(50)}, {str(i): i >= 25 for i in range(50)}
+    found = {"pixels": {"own": choices.Found([right], [0.9]), "unit": choices.Found([wrong], [0.7])}}
+    told = report.choices_table(choices.Plan(), found, "python -m benchmarks choices")
+    assert "| pixels | own | 1 | 1.000 (0.929–1.000) |  | 0.900 |" in told
+    assert "| pixels | unit | 1 | 0.500 (0.366–0.634) | -0.500 (-0.640 to -0.360) | 0.700 |" in told
+
+
 def test_what_was_measured_on_is_stated():
     told = measured_on("python -m benchmarks frozen")
     assert told.startswith("Measured on 20")
@@ -200,6 +263,31 @@ def test_extraction_end_to_end(tmp_path):
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
     assert "| **share of the bound** 1 / (decoding + engine) | **0." in told or "| **1." in told
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("names", "phases"),
+    [
+        (("efficientnet_b0_house", "xception_mnist"), 2),
+        (("inception_v3_two_phase", "inception_v3_partial"), 4),
+        (("fusion_single_input", "inception_v3_retrain_all"), 3),
+        (("resnet50_flowers_pooled", "inception_v3_mnist"), 2),
+    ],
+)
+def test_articles_end_to_end(names, phases, tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "articles", *names, "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert sum(line.startswith("| `") for line in told.splitlines()) == 2 * len(names) + phases
+    assert not {"–", "nan"} & {cell.strip("* ") for line in told.splitlines() for cell in line.split("|")}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+def test_choices_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "choices", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert sum(line.startswith(("| pixels", "| batch-norm")) for line in told.splitlines()) == 10
 
 
 @pytest.mark.full

@@ -14,7 +14,7 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean",
-    "cut lines graph numbered dataset splits folds metrics recipe hashes",
+    "cut lines graph numbered dataset splits folds metrics recipe gap gallery hashes",
     "book tables store tree listing arrays idx frames readers pictures views weights folder exam part sample"
     " checkpoints trainable resumable",
     "backbones official replay untrained pretrained lock halves heads network callbacks feed stream live"

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from topwork import pictures
 from topwork.errors import PictureError, RecipeError
-from topwork.pictures import FITS, RESAMPLES, Fit, decode, digest, digest_array, fit_array
+from topwork.pictures import FITS, RESAMPLES, Fit, decode, digest, digest_array, fit_array, thumbnail
 
 REAL = os.environ.get("TOPWORK_REAL")
 real = pytest.mark.skipif(not REAL, reason="TOPWORK_REAL is not set: the real pictures are not at hand")
@@ -359,6 +359,19 @@ def test_many_threads_get_what_one_gets():
         together = list(pool.map(lambda task: decode(*task), work))
     assert all(np.array_equal(a, b) for a, b in zip(alone, together))
     assert len({pixels.tobytes() for pixels in alone}) > 50
+
+
+def test_a_thumbnail_is_whole_upright_and_never_enlarged():
+    wide = io.BytesIO()
+    image = Image.new("RGB", (400, 100), "red")
+    image.paste((0, 0, 255), (0, 0, 200, 100))
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned right by a quarter
+    image.save(wide, "JPEG", exif=exif, quality=95)
+    small = thumbnail(wide.getvalue(), 80)
+    assert small.shape == (80, 20, 3)
+    assert small[5, 10].argmax() == 2 and small[75, 10].argmax() == 0
+    assert thumbnail(wide.getvalue(), 1000).shape == (400, 100, 3)
 
 
 @given(

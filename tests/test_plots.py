@@ -67,7 +67,12 @@ def coloured(path) -> float:
 def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(plots, extraglobs={"np": np}).failed == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["confusion.png", "curves.png", "grid.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "confusion.png",
+        "curves.png",
+        "grid.png",
+        "predictions.png",
+    ]
 
 
 @pytest.mark.parametrize("lengths", [(1,), (60,), (25, 10, 1)])
@@ -83,6 +88,21 @@ def test_curves_hold_what_the_journal_holds():
     np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][2:], [[1, 1.5], [2, 1.5]])
     np.testing.assert_allclose(accuracy["validation"][1:, 1], [0, 0.1, 0.2])
     assert set(accuracy) == {"validation", "training sample", "kept: 0.200\n(phase 1, epoch 2)"}
+
+
+def test_auc_has_a_panel_where_it_is_asked_for_and_was_measured():
+    rows = [row | {"train_auc": 0.9, "val_auc": 0.1 * row["epoch"]} for row in journal(2)]
+    figure = plots._curves(rows, auc=True)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy", "AUC"]
+    np.testing.assert_allclose(lines(figure, 2)["validation"][1:, 1], [0, 0.1, 0.2])
+    np.testing.assert_allclose(lines(figure, 2)["kept: 0.200\n(phase 1, epoch 2)"], [[2, 0.2]])
+    for others in (plots._curves(rows), plots._curves(journal(2), auc=True)):
+        assert [axes.get_ylabel() for axes in others.axes] == ["loss", "accuracy"]
+
+
+def test_auc_that_one_class_alone_leaves_undefined_is_no_point():
+    rows = [row | {"train_auc": 0.9} for row in journal(2)]
+    assert set(lines(plots._curves(rows, auc=True), 2)) == {"training sample"}
 
 
 def test_a_phase_goes_on_where_the_last_one_ended_with_a_gap_a_border_and_its_cut():
@@ -174,6 +194,62 @@ def test_grid_shows_each_picture_below_its_title_in_reading_order(tmp_path):
         "green",
         "blue",
     ]
+
+
+def tile(path, label="cat", predicted="cat") -> dict:
+    return {"pictures": [str(path)], "label": label, "predicted": predicted, "probability": 0.875}
+
+
+def save(path, colour, size=(40, 40)):
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_predictions_have_true_label_predicted_label_and_probability_wrong_ones_in_red(tmp_path):
+    right, wrong = save(tmp_path / "a.png", "green"), save(tmp_path / "b.png", "blue")
+    figure = plots._predictions({"heading": "1 of 2.", "tiles": [tile(right), tile(wrong, predicted="dog")]}, 6)
+    assert [axes.get_title() for axes in figure.axes] == ["cat\n→ cat (0.88)", "cat\n→ dog (0.88)"]
+    assert [text.get_text() for text in figure.texts] == ["1 of 2."]
+    colours = [
+        {axes.title.get_color(), *(spine.get_edgecolor() for spine in axes.spines.values())} for axes in figure.axes
+    ]
+    assert plots.WRONG in colours[1] and plots.WRONG not in colours[0]
+    assert figure.axes[1].spines["left"].get_linewidth() > 2 > figure.axes[0].spines["left"].get_linewidth()
+
+
+def test_a_small_picture_keeps_its_square_pixels(tmp_path):
+    random = np.random.default_rng(0).integers(0, 2, (28, 28), np.uint8) * 255
+    Image.fromarray(random).save(tmp_path / "digit.png")
+    plots.predictions({"heading": "", "tiles": [tile(tmp_path / "digit.png")]}, tmp_path / "p.png")
+    pixels = read(tmp_path / "p.png")[-170:-30, 20:180]  # within the digit
+    assert ((pixels < 10) | (pixels > 245)).all(-1).mean() > 0.99
+    large = plots._predictions({"heading": "", "tiles": [tile(save(tmp_path / "l.png", "red", (300, 150)))]}, 6)
+    assert large.axes[0].images[0].get_array().shape == (100, 200, 3)
+
+
+def test_a_row_of_several_pictures_is_one_tile(tmp_path):
+    front, side = save(tmp_path / "f.png", (255, 0, 0), (60, 40)), save(tmp_path / "s.png", (0, 0, 255), (30, 20))
+    two = tile(front) | {"pictures": [str(front), str(side)]}
+    shown = plots._predictions({"heading": "", "tiles": [two]}, 6).axes[0].images[0].get_array()
+    assert shown.shape == (40, 60 + 2 + 30, 3)
+    assert (shown[10, 10].tolist(), shown[10, -10].tolist(), shown[30, -10].tolist()) == (
+        [255, 0, 0],
+        [0, 0, 255],
+        [255] * 3,
+    )
+
+
+def test_a_picture_that_is_gone_meanwhile_is_drawn_grey(tmp_path):
+    shown = plots._predictions({"heading": "", "tiles": [tile(tmp_path / "gone.png")]}, 6).axes[0].images[0].get_array()
+    assert np.unique(shown).tolist() == [200]
+
+
+def test_predictions_of_any_labels_and_number_fit_their_picture(tmp_path):
+    file = save(tmp_path / "a.png", "green")
+    for count in (1, 5, 24):
+        tiles = [tile(file, ODD[i % len(ODD)], ODD[-i % len(ODD)]) for i in range(count)]
+        plots.predictions({"heading": "12 of 24 test pictures right. " * 3, "tiles": tiles}, tmp_path / f"{count}.png")
+        assert coloured(tmp_path / f"{count}.png") > 0.1
 
 
 def test_plots_load_no_pyplot_and_importing_them_no_matplotlib(tmp_path):

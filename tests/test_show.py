@@ -80,24 +80,27 @@ def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
 def test_scores(capsys):
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.1, 0.9]])
     found = metrics.measure(labels, probabilities, ("cat", "dog"))
-    show.scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}})
+    show.scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}, "notes": ["Said " * 30]})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "A seeded sample of 2,000 pictures was measured."
     assert lines[1] == "                 value   95 % interval"
     assert lines[3] == "accuracy         0.750  0.301 to 0.954"  # Wilson
     assert lines[5] == "AUC              0.750  0.000 to 1.000"  # 3 of 4 pairs are in order; few pictures tell little
-    assert lines[-5:] == [
+    assert lines[-8:] == [
         "class  precision  recall     F1  pictures",
         "─────  ─────────  ──────  ─────  ────────",
         "cat        1.000   0.500  0.667         2",
         "dog        0.667   1.000  0.800         2",
         "left out: a.png: a single pixel",
+        "",
+        " ".join(["Said"] * 16),
+        " ".join(["Said"] * 14),
     ]
 
 
 def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
     found = metrics.measure(np.array([0, 0]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("cat", "dog"))
-    show.scores({**found, "sample": None, "left_out": {}})
+    show.scores({**found, "sample": None, "left_out": {}, "notes": []})
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split()[:3] == ["dog", "-", "-"]
     assert lines[4].split() == ["AUC", "-"]

@@ -47,6 +47,7 @@ def test_the_folder_holds_all_of_it(run, pictures):
         "predictions.csv",
         "curves.png",
         "confusion.png",
+        "predictions.png",
     }
     assert run.recipe.phases[1].cut == f"{NAME}@block_14_add"
     assert Folder(run.path).environment["data"] == str(pictures)

@@ -1,7 +1,7 @@
 """The process that draws: it imports matplotlib while the training is under way, then draws what it is told.
 
 Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m topwork.draw`` reads
-one JSON list a line: the name of a function of `topwork.plots` and its arguments.
+one JSON list a line: the name of a function of `topwork.plots`, its arguments, and those that it takes by name.
 """
 
 import json
@@ -28,10 +28,10 @@ class Pencil:
         if not kind and self._process.returncode:
             raise TopworkError(f"a plot could not be drawn: the drawing process ended with {self._process.returncode}.")
 
-    def draw(self, plot: str, path: Path, *arguments: Any) -> None:
-        """Ask for ``topwork.plots.<plot>(*arguments, path)``; it is there when the context ends."""
+    def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
+        """Ask for ``topwork.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps([plot, *arguments, str(path.absolute())]) + "\n")
+        self._process.stdin.write(json.dumps([plot, [*arguments, str(path.absolute())], options]) + "\n")
         self._process.stdin.flush()
 
 
@@ -42,9 +42,9 @@ def main() -> None:
     from topwork import plots
 
     for line in sys.stdin:
-        plot, *arguments = json.loads(line)
+        plot, arguments, options = json.loads(line)
         try:
-            getattr(plots, plot)(*arguments)
+            getattr(plots, plot)(*arguments, **options)
         except OSError as error:
             sys.exit(str(of_machine(error)))
 

@@ -18,6 +18,8 @@ from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
+from topwork.gallery import gallery
+from topwork.gap import gap
 from topwork.gather import gathered, stored
 from topwork.network import Network, restore
 from topwork.plan import Step, steps
@@ -48,8 +50,9 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
 
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
-        ``None``), ``trained_on`` (how many of those measured the run was trained on) and ``left_out`` (path and reason
-        of each).
+        ``None``), ``trained_on`` (how many of those measured the run was trained on), ``left_out`` (path and reason
+        of each) and, of the run's own pictures, ``notes``: why its validation loss lies below its training loss, where
+        it does.
 
     Raises:
         DatasetError: the part is empty, or the data has a class that the run does not know.
@@ -88,6 +91,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         "sample": _sample(taken, rows),
         "trained_on": seen,
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
+        "notes": _explained(folder, own) if inside else [],
     }
 
 
@@ -119,9 +123,9 @@ def conclude(
         The run's results but for its cost.
     """
     journal = folder.journal
-    pencil.draw("curves", folder.path / "curves.png", journal)
+    pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
-    results |= {"notes": [*data.notes, *_untrained(folder)], "phases": _best(journal)}
+    results |= {"notes": [*data.notes, *_untrained(folder), *_explained(folder, data)], "phases": _best(journal)}
     if not data.part("test"):
         return results
     bad = {content for one in shipped for content in failures(one)}
@@ -130,6 +134,9 @@ def conclude(
     scores = metrics.measure(answers.labels, answers.probabilities, data.classes)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
     pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
+    if data.root or data.pixels is not None:
+        shown = gallery(data, rows, answers.labels, answers.probabilities)
+        pencil.draw("predictions", folder.path / "predictions.png", shown)
     as_stored = _answers(network, [one.trunk() for one in last.wanted], last.wanted, rows, data.classes)
     return results | {
         "accuracy": scores["accuracy"],
@@ -142,6 +149,12 @@ def conclude(
 def _untrained(folder: Folder) -> list[str]:
     names = [repr(name) for name, backbone in folder.recipe.backbones.items() if backbone.weights == "random"]
     return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
+
+
+def _explained(folder: Folder, data: Dataset) -> list[str]:
+    """Why validation went better than training, where it did."""
+    found = gap(folder.journal, folder.recipe, len(data.part("val")))
+    return [found] if found else []
 
 
 def _refuse_gone(data: Dataset, wanted: Sequence[Wanted]) -> None:

@@ -10,7 +10,7 @@ head.keras        where the head is your own
 weights/          the trained layers
 sample.npz        where the pictures came as arrays, those that an export is checked on
 results.json      scores and cost
-curves.png, confusion.png
+curves.png, confusion.png, predictions.png
 """
 
 import fcntl

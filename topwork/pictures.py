@@ -17,6 +17,7 @@ import hashlib
 import re
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -89,19 +90,35 @@ def decode(source: str | Path | bytes, fit: Fit) -> np.ndarray:
         >>> decode(file.getvalue(), Fit((2, 2)))[0].tolist()
         [[7, 7, 7], [7, 7, 7]]
     """
-    data = source if isinstance(source, bytes) else _bytes(source)
-    _refuse(data)
-    _silence_pillow()
-    try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            _refuse_small(*image.size)
-            _draft(image, fit)
-            image.load()
-            return _fitted(_upright(image), fit)
-    except PictureError:
-        raise
-    except Exception as error:  # hostile bytes make Pillow raise nearly anything
-        raise PictureError(_reason(error, data)) from None
+    return _decoded(source, fit, lambda image: _fitted(image, fit))
+
+
+def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
+    """Read a picture to look at: whole, in its proportions, no side longer than *side*; a smaller one as it is.
+
+    Args:
+        source: a path, or the bytes of a file.
+        side: in pixels.
+
+    Returns:
+        uint8 ``[height, width, 3]``, RGB.
+
+    Raises:
+        PictureError: as of `decode`.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (40, 20), 7).save(file, "PNG")
+        >>> thumbnail(file.getvalue(), 10).shape, thumbnail(file.getvalue(), 100).shape
+        ((5, 10, 3), (20, 40, 3))
+    """
+
+    def shrunk(image: Image.Image) -> np.ndarray:
+        image.thumbnail((side, side), Image.Resampling.BILINEAR)
+        return np.array(image)
+
+    return _decoded(source, Fit((side, side)), shrunk)
 
 
 def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
@@ -241,6 +258,22 @@ def _turn(image: Image.Image) -> int:
         return value if value in _TURNS else 1
     except Exception:  # damaged EXIF is no reason to leave out a sound picture
         return 1
+
+
+def _decoded(source: str | Path | bytes, fit: Fit, finish: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    data = source if isinstance(source, bytes) else _bytes(source)
+    _refuse(data)
+    _silence_pillow()
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            _refuse_small(*image.size)
+            _draft(image, fit)
+            image.load()
+            return finish(_upright(image))
+    except PictureError:
+        raise
+    except Exception as error:  # hostile bytes make Pillow raise nearly anything
+        raise PictureError(_reason(error, data)) from None
 
 
 def _upright(image: Image.Image) -> Image.Image:

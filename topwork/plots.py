@@ -1,15 +1,20 @@
-"""Three pictures as PNG: learning curves, a confusion matrix, a grid of pictures with titles.
+"""What a run shows as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
 
 Each is drawn on a figure of its own, never through pyplot, so that nothing global changes and threads do not meet.
 Labels may hold any text; characters that no font at hand can draw are written as their code (``\\u82b1``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from topwork.errors import PictureError
+from topwork.gallery import content
+from topwork.pictures import thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,11 +35,16 @@ FONTS = (
 )
 """matplotlib's own font, then those of wide coverage that Linux and macOS come with, for what it lacks."""
 TRAIN, VAL = "#c05621", "#2b6cb0"
+WRONG, FRAME = "#c00000", "#bbbbbb"
+THUMBNAIL = 200
+"""Pixels of a picture's longer side; it is drawn about as large."""
+CRISP = 100
+"""Pictures of fewer pixels a side are drawn with square pixels."""
 NUMBERED = 30
 """Up to this many classes, each cell of the confusion matrix has its number, and each row its label."""
 
 
-def curves(journal: Journal, path: str | Path) -> None:
+def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases; the best epoch has the lowest validation loss.
 
     Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
@@ -42,14 +52,16 @@ def curves(journal: Journal, path: str | Path) -> None:
 
     Args:
         journal: one dict an epoch, in order: ``phase`` (from 1), ``epoch`` (0: the incoming weights), ``cut``, and,
-            where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``.
+            where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``,
+            ``train_auc``, ``val_auc``.
         path: the PNG to write.
+        auc: draw the area under the ROC curve as well, where the journal has it.
 
     Example:
         >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
         >>> curves([row | {"epoch": 0}, row | {"epoch": 1, "val_loss": 0.6}], "curves.png")
     """
-    _save(_curves(journal), path)
+    _save(_curves(journal, auc), path)
 
 
 def confusion(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path) -> None:
@@ -81,6 +93,22 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     _save(_grid(pictures, titles, columns), path)
 
 
+def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> None:
+    """Draw pictures with their true label and, below it, the label predicted with its probability; wrong ones in red.
+
+    Args:
+        found: ``heading`` and ``tiles``, as `topwork.gallery.gallery` gives them. A picture that can no longer be read
+            is drawn grey.
+        path: the PNG to write.
+        columns: tiles in a row.
+
+    Example:
+        >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
+        >>> predictions({"heading": "0 of 1 test picture right.", "tiles": [tile]}, "predictions.png")
+    """
+    _save(_predictions(found, columns), path)
+
+
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -94,20 +122,22 @@ def _save(figure: "Figure", path: str | Path) -> None:
     figure.savefig(path, format="png")
 
 
-def _curves(journal: Journal) -> "Figure":
-    figure = _figure(9, 7)
-    panels = figure.subplots(2, 1, sharex=True)
+def _curves(journal: Journal, auc: bool = False) -> "Figure":
+    measured = auc and any(row.get(name) is not None for row in journal for name in ("train_auc", "val_auc"))
+    keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
+    figure = _figure(9, 1 + 3 * len(keys))
+    panels = figure.subplots(len(keys), 1, sharex=True)
     places = _places(journal)
-    for axes, key in zip(panels, ("loss", "accuracy")):
+    for axes, (key, label) in zip(panels, keys.items()):
         _lines(axes, journal, places, key)
         _mark_phases(axes, journal, places)
         _mark_best(axes, journal, places, f"val_{key}")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
-        axes.set_ylabel(key)
+        axes.set_ylabel(label)
     cuts = {row["phase"]: f"phase {row['phase']}: {_shown(row['cut'], 90)}" for row in journal}
     panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
-    panels[1].set_xlabel("epoch")
-    panels[1].xaxis.get_major_locator().set_params(integer=True)
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
@@ -130,13 +160,64 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -
     rows = -(-len(pictures) // columns)
     figure = _figure(1.7 * columns, 2 * rows)
     figure.set_layout_engine("none")
-    for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
-        left, top = i % columns, rows - i // columns
-        axes = figure.add_axes(((left + 0.03) / columns, (top - 0.98) / rows, 0.94 / columns, 0.78 / rows), anchor="N")
+    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        axes = _tile(figure, place % columns, 2 * (rows - place // columns))
         axes.imshow(picture)
         axes.set_axis_off()
         axes.set_title("\n".join(_shown(line, 24) for line in title.splitlines()), pad=3, **_text(8))
     return figure
+
+
+def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
+    tiles = [(tile, _beside([_thumbnail(source) for source in tile["pictures"]])) for tile in found["tiles"]]
+    rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
+    heights = [0.5 + max(min(1.56, 1.6 * len(p) / p.shape[1]) for _, p in row) for row in rows]
+    width = max(1.7 * len(rows[0]), 3.4)
+    heading = fill(found["heading"], int(14 * width))
+    top = sum(heights) + 0.05
+    figure = _figure(width, top + 0.15 + 0.16 * (heading.count("\n") + 1))
+    figure.set_layout_engine("none")
+    figure.text(0.5, 1 - 0.1 / figure.get_figheight(), heading, ha="center", va="top", **_text(9))
+    for row, height in zip(rows, heights):
+        for column, (tile, picture) in enumerate(row):
+            _answer(_tile(figure, column, top), tile, picture)
+        top -= height
+    return figure
+
+
+def _tile(figure: "Figure", column: int, top: float) -> "Axes":
+    """Axes for one picture below its title: 1.6 by 1.56 inches, its row's top edge *top* inches above the bottom."""
+    width, height = figure.get_size_inches()
+    return figure.add_axes(
+        ((1.7 * column + 0.05) / width, (top - 1.96) / height, 1.6 / width, 1.56 / height), anchor="N"
+    )
+
+
+def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
+    """One picture, framed and titled."""
+    wrong = tile["predicted"] != tile["label"]
+    axes.imshow(picture, interpolation="nearest" if max(picture.shape) < CRISP else None)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color=WRONG if wrong else FRAME, linewidth=3 if wrong else 0.8)
+    title = f"{_shown(tile['label'], 24)}\n→ {_shown(tile['predicted'], 16)} ({tile['probability']:.2f})"
+    axes.set_title(title, pad=4, color=WRONG if wrong else "black", **_text(8))
+
+
+def _thumbnail(source: str) -> np.ndarray:
+    try:
+        return thumbnail(content(source), THUMBNAIL)
+    except PictureError:
+        return np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8)
+
+
+def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of any sizes side by side, a white gap between."""
+    height = max(len(picture) for picture in pictures)
+    gap = np.full((height, -(-height // 32), 3), 255, np.uint8)
+    whole = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in pictures]
+    return np.hstack([part for picture in whole for part in (gap, picture)][1:])
 
 
 def _places(journal: Journal) -> list[int]:
@@ -191,6 +272,8 @@ def _mark_best(axes: "Axes", journal: Journal, places: list[int], name: str) -> 
         return
     best = int(np.nanargmin(losses))
     row = journal[best]
+    if row.get(name) is None:
+        return
     label = f"kept: {row[name]:.3f}\n(phase {row['phase']}, epoch {row['epoch']})"
     axes.plot(places[best], row[name], "*", color=VAL, markersize=14, markeredgecolor="white", zorder=5, label=label)
 

@@ -127,6 +127,8 @@ def scores(found: dict[str, Any]) -> None:
     print_table(["class", "precision", "recall", "F1", "pictures"], rows)
     for path, reason in found["left_out"].items():
         print(f"left out: {path}: {reason}")
+    for note in found["notes"]:
+        print(f"\n{fill(note, 79)}")
 
 
 def comparison(found: dict[str, Any]) -> None:

@@ -1,0 +1,114 @@
+"""What single choices of the articles cost: pixel scale, batch-norm of opened layers, no test part; on the same folds.
+
+The networks are those whose weights are at hand. Every run is one of ``topwork train``'s; one thing differs.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks import digits
+from benchmarks.draw import draw
+from benchmarks.folds import splits
+from benchmarks.stats import Answers
+from benchmarks.swap import swapped
+from topwork import book
+from topwork.readers import read
+from topwork.recipe import Recipe
+from topwork.run import Run
+from topwork.talk import say
+from topwork.train import train
+
+NETWORKS = {"mobilenet_v2_035": "block_12_add", "mobilenet_025": "conv_pw_9_relu"}
+"""By name the place above which a second phase opens it."""
+DIGITS = "mobilenet_025@conv_pw_1_relu"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare: as in `benchmarks.frozen.Plan`; mnist: a folder of idx files, whose digits are taken as well."""
+
+    data: Path | None = None
+    mnist: Path | None = None
+    weights: str = "random"
+    size: int | None = None
+    pictures: int = 500
+    seeds: int = 3
+    folds: int = 5
+    epochs: int | None = None
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, seeds=1, folds=2, size=self.size or 64, epochs=1)
+
+
+@dataclass
+class Found:
+    """The runs of one way to choose: their answers, and the highest validation accuracy of any epoch of each."""
+
+    answers: list[Answers] = field(default_factory=list)
+    highest: list[float] = field(default_factory=list)
+
+    def add(self, run: Run) -> None:
+        """Take a run in."""
+        with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            self.answers.append({row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)})
+        self.highest.append(max(line["val_accuracy"] for line in run.journal))
+
+
+Measured = dict[str, dict[str, Found]]
+"""By question and answer; the first answer of each is what the others are held against."""
+
+
+def measure(plan: Plan, scratch: Path) -> Measured:
+    """Measure; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    asked = [(split.csv, split.seed) for split in splits(data, plan.seeds, plan.folds, scratch / "splits")]
+    questions = dict(_of_pictures())
+    found = {name: _runs(ways, asked, plan, scratch / "runs" / name) for name, ways in questions.items()}
+    if plan.mnist:
+        file = digits.write(scratch / "digits.npz", 10_000, plan.mnist)
+        ways, seeds = _of_digits(), [(file, seed) for seed in range(plan.seeds)]
+        found["digits"] = _runs(ways, seeds, plan, scratch / "runs" / "digits")
+    return found
+
+
+def _of_pictures() -> Iterator[tuple[str, dict[str, Recipe]]]:
+    for name, place in NETWORKS.items():
+        pooled = Recipe.from_mapping({"phase": [{"cut": f"{name}@pool"}]})
+        scales = {scale: {f"backbones.{name}.scale": scale} for scale in ("own", "unit", "bgr_unit")}
+        yield f"pixels, {name}", {scale: pooled.with_settings(one) for scale, one in scales.items()}
+        two = swapped(book.recipe("inception_v3_two_phase"), name, place)
+        two = two.with_settings({f"backbones.{name}.size": 224})
+        norms = {norm: {"phase.2.batch_norm": norm} for norm in ("frozen", "train")}
+        yield f"batch-norm, {name}@{place}", {norm: two.with_settings(one) for norm, one in norms.items()}
+
+
+def _of_digits() -> dict[str, Recipe]:
+    name, _, place = DIGITS.partition("@")
+    recipe = swapped(book.recipe("inception_v3_mnist"), name, place)
+    ways = [(scale, norm) for norm in ("train", "frozen") for scale in ("unit", "own")]
+    return {
+        f"{scale}, {norm}": recipe.with_settings({f"backbones.{name}.scale": scale, "phase.1.batch_norm": norm})
+        for scale, norm in ways
+    }
+
+
+def _runs(ways: dict[str, Recipe], asked: list[tuple[Path, int]], plan: Plan, scratch: Path) -> dict[str, Found]:
+    found: dict[str, Found] = {way: Found() for way in ways}
+    for number, (data, seed) in enumerate(asked):
+        for way, recipe in ways.items():
+            found[way].add(train(data, recipe=_planned(recipe, plan, seed), out=scratch / f"{way} {number}"))
+    for way, runs in found.items():
+        right = [sum(answers.values()) / len(answers) for answers in runs.answers]
+        say(f"{scratch.name}: {way}: {sum(right) / len(right):.3f}")
+    return found
+
+
+def _planned(recipe: Recipe, plan: Plan, seed: int) -> Recipe:
+    settings: dict[str, object] = {"training.seed": seed}
+    settings |= {f"backbones.{name}.weights": plan.weights for name in recipe.backbones}
+    settings |= {f"backbones.{name}.size": plan.size for name in recipe.backbones if plan.size}
+    settings |= {f"phase.{n}.epochs": plan.epochs for n in range(1, len(recipe.phases) + 1) if plan.epochs}
+    return recipe.with_settings(settings)

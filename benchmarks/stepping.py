@@ -1,0 +1,109 @@
+"""Milliseconds of a training step: of a run while it trains, and of what it trains alone, on one batch in memory.
+
+``python -m benchmarks.stepping DATA RUN OUT EPOCHS`` trains again as RUN was, for EPOCHS in each phase, and prints one
+line of JSON: for each phase its cut, its precision, and the two.
+"""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from topwork.network import restore
+from topwork.plan import steps
+from topwork.recipe import Recipe
+from topwork.run import Run
+from topwork.train import train
+
+
+def clock() -> Any:
+    """A Keras callback: ``phases`` has for each ``fit`` the milliseconds of a step in each epoch, scores apart."""
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.phases: list[list[float]] = []
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.phases.append([])
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._start = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self._last, self._steps = time.perf_counter(), batch + 1
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.phases[-1].append(1000 * (self._last - self._start) / self._steps)
+
+    return Clock()
+
+
+def bound(run: Run, number: int, epochs: int) -> float:
+    """The compiled step of one phase (from 0) on one batch that the backend holds, after *epochs* - 1 to warm up."""
+    import keras
+    import tensorflow as tf
+
+    from topwork import precision
+    from topwork.optimizers import optimizer
+    from topwork.phase import steps_a_call
+
+    network, step = restore(run.folder), steps(run.recipe)[number]
+    below, phase = step.trunks(), step.phase
+    model = network.above(below)
+    network.freeze(below, phase.batch_norm)
+    inputs = [_drawn(tensor, phase.batch) for one in below for tensor in one.tensors]
+    classes, rows = len(run.data.classes), len(run.data.part("train"))
+    targets = np.eye(classes, dtype=np.float32)[np.arange(phase.batch) % classes]
+    count = max(1, rows // phase.batch if run.recipe.training.drop_last else -(-rows // phase.batch))
+    with precision.applied(model, _last_line(run, number)["precision"]):
+        model.compile(
+            optimizer(phase, count),
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+            steps_per_execution=steps_a_call(model, count),
+            jit_compile=False,
+        )
+        batch = tf.data.Dataset.from_tensors((inputs[0] if len(inputs) == 1 else tuple(inputs), targets))
+        timer = clock()
+        model.fit(
+            batch.cache().repeat(count * epochs), epochs=epochs, steps_per_epoch=count, verbose=0, callbacks=[timer]
+        )
+    return median(timer.phases[0][1:] or timer.phases[0])
+
+
+def _drawn(tensor: Any, batch: int) -> np.ndarray:
+    draw, shape = np.random.default_rng(0), (batch, *tensor.shape)
+    return draw.integers(0, 256, shape, np.uint8) if tensor.dtype == "uint8" else draw.random(shape, np.float32)
+
+
+def _last_line(run: Run, number: int) -> dict[str, Any]:
+    return [line for line in run.journal if line["phase"] == number + 1][-1]
+
+
+def main() -> None:
+    """Train again, and say what a step took."""
+    data, before, out, epochs = sys.argv[1], *map(Path, sys.argv[2:4]), int(sys.argv[4])
+    recipe = Recipe.load(before / "recipe.toml")
+    short = tuple(replace(phase, epochs=epochs, patience=0) for phase in recipe.phases)
+    timer = clock()
+    run = train(data, recipe=replace(recipe, phases=short), out=out, callbacks=[timer])
+    found = [
+        {
+            "cut": phase.cut,
+            "precision": _last_line(run, number)["precision"],
+            "topwork": median(timer.phases[number][1:] or timer.phases[number]),
+            "bound": bound(run, number, epochs),
+        }
+        for number, phase in enumerate(short)
+    ]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

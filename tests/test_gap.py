@@ -1,0 +1,62 @@
+"""Why a validation loss lies below the training loss, in one sentence."""
+
+import doctest
+
+from topwork import gap as module
+from topwork.gap import gap
+from topwork.recipe import Head, Phase, Recipe, Training, Views
+
+PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
+
+
+def line(epoch, loss, train_loss, val_loss, phase=1):
+    found = {"phase": phase, "epoch": epoch, "train_loss": train_loss, "val_loss": val_loss}
+    return found | ({} if loss is None else {"loss": loss})
+
+
+def test_the_example_runs():
+    assert doctest.testmod(module).failed == 0
+
+
+def test_a_validation_loss_above_the_training_loss_needs_no_word():
+    assert gap([line(1, 0.3, 0.2, 0.4)], PLAIN, 61) is None
+    assert gap([line(1, 0.3, 0.2, 0.3)], PLAIN, 61) is None
+
+
+def test_an_easy_validation_part():
+    assert gap([line(2, 0.5, 0.51, 0.3)], PLAIN, 61) == (
+        "In phase 1, epoch 2, the validation loss (0.300) lies below the training loss that the optimizer saw (0.500), "
+        "for the validation pictures (61) happen to be easier: in inference mode, as validation is, the training "
+        "pictures come to 0.510."
+    )
+
+
+def test_both_reasons_at_once_are_told_apart():
+    assert gap([line(2, 0.5, 0.4, 0.25)], PLAIN, 1) == (
+        "In phase 1, epoch 2, the validation loss (0.250) lies below the training loss that the optimizer saw (0.500): "
+        "in inference mode, as validation is, the training pictures come to 0.400, so that 0.100 of the difference is "
+        "training mode (weights that move within the epoch), and 0.150 that the validation pictures (1) "
+        "happen to be easier."
+    )
+
+
+def test_what_happens_in_training_alone_is_named():
+    recipe = Recipe(
+        (Phase("vgg16@pool"),),
+        views=Views(4),
+        head=Head(dropout=0.5),
+        training=Training(label_smoothing=0.1, class_weight="balanced", sampling="balanced"),
+    )
+    named = "(dropout, augmented views, label smoothing, class weights, balanced sampling, weights that move within"
+    assert named in gap([line(1, 0.5, 0.2, 0.3)], recipe, 61)
+
+
+def test_the_epoch_is_that_of_the_lowest_validation_loss_that_trained():
+    rows = [line(0, None, 0.1, 0.05), line(1, 0.9, 0.8, 0.7), line(2, 0.5, 0.2, 0.3), line(1, 0.4, 0.2, 0.35, phase=2)]
+    assert gap(rows, PLAIN, 61).startswith("In phase 1, epoch 2, the validation loss (0.300)")
+
+
+def test_what_was_not_measured_is_passed_over():
+    without = {"phase": 1, "epoch": 1, "loss": 0.5, "train_loss": 0.4}
+    assert gap([without, line(2, 0.5, None, 0.1), line(3, None, 0.2, 0.1)], PLAIN, 0) is None
+    assert gap([], PLAIN, 0) is None
