@@ -108,8 +108,8 @@ def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
     with pytest.raises(RunError) as error:
         lock.check(run.folder)
     assert str(error.value) == (
-        f"the run {str(run.path)!r} stands on random weights of {NAME} drawn as 'random-0-32-tf-keras-3.14.0', and "
-        f"here they are drawn as {untrained.identity(backbone)!r}. "
+        f"the run {str(run.path)!r} stands on the weights 'random-0-32-tf-keras-3.14.0' of {NAME}, and "
+        f"here they are {untrained.identity(backbone)!r}. "
         "Use the versions and the recipe that it was trained with, or train a new run."
     )
 

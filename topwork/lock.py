@@ -40,11 +40,11 @@ def check(folder: Folder) -> None:
         RunError: others lie there; names the run, the file, and both hashes.
         WeightsError: the file is not at hand and cannot be fetched.
     """
-    backbones = folder.recipe.backbones
-    for name, then in folder.lock.items():
-        now = pretrained.identity(backbones[name])
+    lock = folder.lock
+    for name, backbone in folder.recipe.backbones.items() if lock else ():
+        then, now = lock.get(name), pretrained.identity(backbone)
         if then and now not in (then.get("sha256"), then.get("random")):
-            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbones[name], then, now)}")
+            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:
@@ -60,13 +60,14 @@ def _entry(backbone: Backbone) -> dict[str, Any] | None:
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
     """What the run stands on, what is at hand in its place, and the way out."""
-    if "random" in then:
+    path = pretrained.path(backbone)
+    if path is None or "random" in then:
         return (
-            f"random weights of {backbone.name} drawn as {then['random']!r}, and here they are drawn as {now!r}. "
+            f"the weights {then.get('random', then.get('file'))!r} of {backbone.name}, and here they are {now!r}. "
             "Use the versions and the recipe that it was trained with, or train a new run."
         )
     told = " ('topwork weights verify' knows the one that Keras publishes)" if then["file"] in hashes.PUBLISHED else ""
     return (
-        f"the weights {then['file']!r} with SHA-256 {then['sha256'][:12]}, and {str(pretrained.path(backbone))!r} "
+        f"the weights {then['file']!r} with SHA-256 {then['sha256'][:12]}, and {str(path)!r} "
         f"has {now[:12]} now. Put back the file that it was trained with{told}, or train a new run."
     )

@@ -41,7 +41,8 @@ def ls(as_json: AsJson = False) -> None:
     for line, one in zip(lines, found):
         print(line, f"  {one.path.name}", sep="\n")
     print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand, in {folder()}.")
-    print("published: the hash that Keras expects of the file, where it names one. WRONG: the file's is another.")
+    print("published: the hash that Keras expects of the file, where it names one.")
+    print("WRONG: the file has another.")
 
 
 @weights.command()
