@@ -161,14 +161,18 @@ def test_451_houses_are_344_and_61_and_46():
     assert [len(data.part(part)) for part in ("train", "val", "test")] == [344, 61, 46]
 
 
-def test_the_flattened_head_has_208_million_parameters():
+def parameters(features, units, classes):
+    """Of batch-norm and Dense in turn: four values a feature, a kernel and a bias."""
+    widths = [features, *units, classes]
+    return sum(4 * a + a * b + b for a, b in zip(widths, widths[1:]))
+
+
+def test_the_flattened_head_has_208_million_parameters_and_the_pooled_one_6():
     from topwork import heads
 
-    built = {
-        name: heads.build(book.recipe(name).head, [shape], 5, 0)
-        for name, shape in (("resnet50_flowers", (7, 7, 2048)), ("resnet50_flowers_pooled", (2048,)))
-    }
-    assert [layer.name for layer in built["resnet50_flowers"].layers[1:]] == [
+    flat, pooled = (book.recipe(name).head for name in ("resnet50_flowers", "resnet50_flowers_pooled"))
+    small = heads.build(flat, [(2, 2, 8)], 5, 0)
+    assert [layer.name for layer in small.layers[1:]] == [
         "head_flatten",
         "head_batch_norm_1",
         "head_dense_1",
@@ -177,7 +181,9 @@ def test_the_flattened_head_has_208_million_parameters():
         "head_batch_norm",
         "logits",
     ]
-    assert [round(model.count_params() / 1e6) for model in built.values()] == [208, 6]
+    assert small.count_params() == parameters(32, flat.units, 5)
+    assert round(parameters(7 * 7 * 2048, flat.units, 5) / 1e6) == 208
+    assert round(parameters(2048, pooled.units, 5) / 1e6) == 6
 
 
 def digits(folder):
