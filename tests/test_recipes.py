@@ -4,6 +4,7 @@ import csv
 import gzip
 import re
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def test_451_houses_are_344_and_61_and_46():
 def parameters(features, units, classes):
     """Of batch-norm and Dense in turn: four values a feature, a kernel and a bias."""
     widths = [features, *units, classes]
-    return sum(4 * a + a * b + b for a, b in zip(widths, widths[1:]))
+    return sum(4 * a + a * b + b for a, b in pairwise(widths))
 
 
 def test_the_flattened_head_has_208_million_parameters_and_the_pooled_one_6():
