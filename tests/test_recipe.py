@@ -67,7 +67,7 @@ def test_a_file_that_is_not_there(tmp_path):
     ("text", "line", "message"),
     [
         ("[data]\nsed = 1", 2, "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed."),
-        ("\n[dta]", 3, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
+        ("\n[dta]", 2, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
          "training, backbones, phase."),
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
