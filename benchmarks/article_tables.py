@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks import articles, choices
 from benchmarks.machine import measured_on
-from benchmarks.report import over, phase, table
+from benchmarks.report import phase, quotient, table
 from benchmarks.stats import accuracy, difference
 
 
@@ -56,7 +56,7 @@ def _recipe_times(one: articles.Measured) -> list[str]:
     fit, spent = plain.seconds["fit"], phase(ours.seconds)
     counted = spent + sum(ours.seconds.get(name, 0.0) for name in ("convert", "compile"))
     epochs = " + ".join(str(phase.epochs) for phase in one.recipe.phases)
-    ratios = [f"{over(a, b):.1f}" for a, b in ((fit, spent), (fit, counted), (plain.whole, ours.whole))]
+    ratios = [f"{quotient(a, b):.1f}" for a, b in ((fit, spent), (fit, counted), (plain.whole, ours.whole))]
     times = [f"{value:.1f}" for value in (fit, spent, plain.whole, ours.whole)]
     return [f"`{one.name}`", epochs, *times[:2], f"**{ratios[0]}**", ratios[1], *times[2:], ratios[2]]
 
@@ -74,7 +74,7 @@ def _recipe_steps(one: articles.Measured) -> Iterable[list[str]]:
     rows = zip(one.recipe.phases, one.precisions, one.plain.steps, one.topwork.steps, one.bounds, strict=True)
     for one_phase, precision, plain, ours, bound in rows:
         times = [f"{value:.2f}" for value in (plain, ours, bound)]
-        ratios = [f"{over(plain, ours):.2f}", f"{over(plain, bound):.2f}", f"**{over(bound, ours):.2f}**"]
+        ratios = [f"{quotient(plain, ours):.2f}", f"{quotient(plain, bound):.2f}", f"**{quotient(bound, ours):.2f}**"]
         yield [f"`{one.name}`: `{one_phase.cut}`", precision, *times, *ratios]
 
 

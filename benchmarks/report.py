@@ -209,7 +209,7 @@ def _times(rounds: list[Round]) -> Iterable[list[str]]:
 
 def _ratios(rounds: list[Round]) -> Iterable[list[str]]:
     def row(name: str, over: Measure, under: Measure) -> list[str]:
-        return [name, f"{Spread.of(over(over(each), under(each)) for each in rounds):.1f}"]
+        return [name, f"{Spread.of(quotient(over(each), under(each)) for each in rounds):.1f}"]
 
     yield row("**frozen phase**: `fit` of (a) / extraction + head", _fit, _spent("extract", "head"))
     yield row("frozen phase, compilation counted", _fit, _spent("extract", "head", "compile"))
@@ -244,7 +244,7 @@ def _together(side: str) -> Measure:
     return lambda each: each[side].together or NOTHING
 
 
-def over(a: float, b: float) -> float:
+def quotient(a: float, b: float) -> float:
     return a / b if b else NOTHING
 
 
