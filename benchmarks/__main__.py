@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import articles, choices, crossval, deep, extraction, frozen, fusion, head, memory, report, step, views
+from benchmarks import (
+    article_tables,
+    articles,
+    choices,
+    crossval,
+    deep,
+    extraction,
+    frozen,
+    fusion,
+    head,
+    memory,
+    report,
+    step,
+    views,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -153,7 +167,7 @@ def choices_command(
     plan = choices.Plan(data, mnist, weights, size, seeds=seeds, folds=folds, epochs=epochs)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
-        print(report.choices_table(plan, choices.measure(plan, scratch), _command()), flush=True)
+        print(article_tables.choices_table(plan, choices.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("articles")
@@ -182,7 +196,7 @@ def articles_command(
     plan = articles.Plan(tuple(names or ()), data, mnist, weights, pictures, size, epochs, swap)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
-        print(report.articles_table(articles.measure(plan, scratch), plan, _command()), flush=True)
+        print(article_tables.articles_table(articles.measure(plan, scratch), plan, _command()), flush=True)
 
 
 @app.command("head")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import articles, choices, crossval, deep, extraction, frozen, fusion, head, memory, step, views
+from benchmarks import crossval, deep, extraction, frozen, fusion, head, memory, step, views
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
@@ -91,8 +91,8 @@ def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
     plain = found[views.PLAIN]
     rows = []
     for side, outcomes in found.items():
-        spent = [_phase(outcome.seconds) for outcome in outcomes]
-        ratios = Spread.of(_phase(a.seconds) / b for a, b in zip(plain, spent))
+        spent = [phase(outcome.seconds) for outcome in outcomes]
+        ratios = Spread.of(phase(a.seconds) / b for a, b in zip(plain, spent))
         rate = accuracy([outcome.answers for outcome in outcomes])
         gain = difference([o.answers for o in outcomes], [o.answers for o in plain])
         against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if side != views.PLAIN else ""
@@ -109,7 +109,7 @@ def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
 
 
-def _phase(seconds: dict[str, float]) -> float:
+def phase(seconds: dict[str, float]) -> float:
     """``fit`` of a script, extraction and head of topwork."""
     return seconds.get("fit", 0.0) + seconds.get("extract", 0.0) + seconds.get("head", 0.0)
 
@@ -149,99 +149,6 @@ def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str
         )
     about = f"{plan.weights} weights; seconds that a trunk ran for the sums: {found.extracted:.1f}."
     head = ("cut", "runs", "test accuracy (95 %, Wilson)", "the sum less it (95 %, paired bootstrap)")
-    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
-
-
-def articles_table(found: Sequence[articles.Measured], plan: articles.Plan, command: str) -> str:
-    """The articles' scripts against their recipes: whole runs, accuracies, and the steps of each phase."""
-    pictures = f"pictures of `{plan.data.name}`" if plan.data else "drawn pictures"
-    digits = "MNIST's digits" if plan.mnist else "scikit-learn's digits"
-    about = f"{plan.weights} weights; {pictures}, {digits}; one run of each; early stopping off on both sides."
-    tables = [
-        table(_RUNS, map(_recipe_times, found)),
-        table(_SCORES, map(_recipe_scores, found)),
-        table(_STEPS, [row for one in found for row in _recipe_steps(one)]),
-    ]
-    return "\n\n".join([f"{measured_on(command)}\n{about}", *tables])
-
-
-_RUNS = (
-    "recipe",
-    "train, epochs",
-    "script: `fit`, s",
-    "topwork: extraction + training, s",
-    "ratio",
-    "conversion and compilation counted",
-    "script, whole command, s",
-    "topwork, whole command, s",
-    "ratio",
-)
-_SCORES = (
-    "recipe",
-    "test pictures",
-    "script (95 %, Wilson)",
-    "topwork",
-    "topwork less script (95 %, paired bootstrap)",
-)
-_STEPS = (
-    "phase",
-    "precision",
-    "script, ms a step",
-    "topwork, activations stored",
-    "above the cut alone, one batch in memory",
-    "script / topwork",
-    "its bound",
-    "share of the bound",
-)
-
-
-def _recipe_times(one: articles.Measured) -> list[str]:
-    plain, ours = one.plain.outcome, one.topwork.outcome
-    fit, spent = plain.seconds["fit"], _phase(ours.seconds)
-    counted = spent + sum(ours.seconds.get(name, 0.0) for name in ("convert", "compile"))
-    epochs = " + ".join(str(phase.epochs) for phase in one.recipe.phases)
-    ratios = [f"{_over(a, b):.1f}" for a, b in ((fit, spent), (fit, counted), (plain.whole, ours.whole))]
-    times = [f"{value:.1f}" for value in (fit, spent, plain.whole, ours.whole)]
-    return [f"`{one.name}`", epochs, *times[:2], f"**{ratios[0]}**", ratios[1], *times[2:], ratios[2]]
-
-
-def _recipe_scores(one: articles.Measured) -> list[str]:
-    ours = one.topwork.outcome.answers
-    plain = {picture: one.plain.outcome.answers[picture] for picture in ours}  # of many topwork tests a sample
-    gain = difference([ours], [plain])
-    values = [f"{r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in (accuracy([plain]), accuracy([ours]))]
-    against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-    return [f"`{one.name}`", str(len(ours)), *values, against]
-
-
-def _recipe_steps(one: articles.Measured) -> Iterable[list[str]]:
-    rows = zip(one.recipe.phases, one.precisions, one.plain.steps, one.topwork.steps, one.bounds, strict=True)
-    for phase, precision, plain, ours, bound in rows:
-        times = [f"{value:.2f}" for value in (plain, ours, bound)]
-        ratios = [f"{_over(plain, ours):.2f}", f"{_over(plain, bound):.2f}", f"**{_over(bound, ours):.2f}**"]
-        yield [f"`{one.name}`: `{phase.cut}`", precision, *times, *ratios]
-
-
-def choices_table(plan: choices.Plan, found: choices.Measured, command: str) -> str:
-    """Choices of the articles, each against the first way."""
-    rows = []
-    for question, ways in found.items():
-        first = next(iter(ways.values())).answers
-        for way, runs in ways.items():
-            rate, gain = accuracy(runs.answers), difference(runs.answers, first)
-            against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-            value = f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})"
-            highest = f"{sum(runs.highest) / len(runs.highest):.3f}"
-            rows.append([question, way, str(len(first)), value, "" if runs.answers is first else against, highest])
-    about = f"{plan.weights} weights; the last column is the mean over the runs of the best epoch's."
-    head = (
-        "choice",
-        "way",
-        "runs",
-        "test accuracy (95 %, Wilson)",
-        "it less the first (95 %, paired bootstrap)",
-        "highest validation accuracy",
-    )
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
 
 
@@ -302,7 +209,7 @@ def _times(rounds: list[Round]) -> Iterable[list[str]]:
 
 def _ratios(rounds: list[Round]) -> Iterable[list[str]]:
     def row(name: str, over: Measure, under: Measure) -> list[str]:
-        return [name, f"{Spread.of(_over(over(each), under(each)) for each in rounds):.1f}"]
+        return [name, f"{Spread.of(quotient(over(each), under(each)) for each in rounds):.1f}"]
 
     yield row("**frozen phase**: `fit` of (a) / extraction + head", _fit, _spent("extract", "head"))
     yield row("frozen phase, compilation counted", _fit, _spent("extract", "head", "compile"))
@@ -337,7 +244,7 @@ def _together(side: str) -> Measure:
     return lambda each: each[side].together or NOTHING
 
 
-def _over(a: float, b: float) -> float:
+def quotient(a: float, b: float) -> float:
     return a / b if b else NOTHING
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import articles, choices, digits, frozen, report, swap
+from benchmarks import article_tables, articles, choices, digits, frozen, report, swap
 from benchmarks.commands import Outcome
 from benchmarks.draw import CLASSES, draw
 from benchmarks.folds import deal, splits
@@ -226,7 +226,7 @@ def test_the_tables_of_the_articles_hold_ratios_and_shares_of_the_bound():
     ours = articles.Side(outcome(20.0, spent, answers), [1.0, 500.0])
     name = "inception_v3_two_phase"
     one = articles.Measured(name, book.recipe(name), plain, ours, [0.9, 450.0], ["float32", "bfloat16"])
-    told = report.articles_table([one], articles.Plan(), "python -m benchmarks articles")
+    told = article_tables.articles_table([one], articles.Plan(), "python -m benchmarks articles")
     assert f"| `{name}` | 10 + 10 | 90.0 | 9.0 | **10.0** | 7.5 | 100.0 | 20.0 | 5.0 |" in told
     assert f"| `{name}` | 50 | 0.800 (0.670–0.888) | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
     assert f"| `{name}`: `inception_v3@pool` | float32 | 900.00 | 1.00 | 0.90 | 900.00 | 1000.00 | **0.90** |" in told
@@ -236,7 +236,7 @@ def test_the_tables_of_the_articles_hold_ratios_and_shares_of_the_bound():
 def test_the_table_of_choices_holds_each_against_the_first():
     right, wrong = {str(i): True for i in range(50)}, {str(i): i >= 25 for i in range(50)}
     found = {"pixels": {"own": choices.Found([right], [0.9]), "unit": choices.Found([wrong], [0.7])}}
-    told = report.choices_table(choices.Plan(), found, "python -m benchmarks choices")
+    told = article_tables.choices_table(choices.Plan(), found, "python -m benchmarks choices")
     assert "| pixels | own | 1 | 1.000 (0.929–1.000) |  | 0.900 |" in told
     assert "| pixels | unit | 1 | 0.500 (0.366–0.634) | -0.500 (-0.640 to -0.360) | 0.700 |" in told
 

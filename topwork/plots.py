@@ -178,14 +178,15 @@ def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
     figure = _figure(width, top + 0.15 + 0.16 * (heading.count("\n") + 1))
     figure.set_layout_engine("none")
     figure.text(0.5, 1 - 0.1 / figure.get_figheight(), heading, ha="center", va="top", **_text(9))
+    start = (width / 1.7 - len(rows[0])) / 2
     for row, height in zip(rows, heights):
         for column, (tile, picture) in enumerate(row):
-            _answer(_tile(figure, column, top), tile, picture)
+            _answer(_tile(figure, start + column, top), tile, picture)
         top -= height
     return figure
 
 
-def _tile(figure: "Figure", column: int, top: float) -> "Axes":
+def _tile(figure: "Figure", column: float, top: float) -> "Axes":
     """Axes for one picture below its title: 1.6 by 1.56 inches, its row's top edge *top* inches above the bottom."""
     width, height = figure.get_size_inches()
     return figure.add_axes(
