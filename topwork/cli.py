@@ -6,12 +6,14 @@ import typer
 
 from topwork.commands.backbones import backbones
 from topwork.commands.compare import compare
+from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
 from topwork.commands.export import export
 from topwork.commands.extract import extract
 from topwork.commands.predict import predict
 from topwork.commands.read import read
 from topwork.commands.sample import sample
+from topwork.commands.store import store
 from topwork.commands.train import train
 from topwork.version import VERSION
 
@@ -39,5 +41,6 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample, doctor):
     app.command()(command)
+app.add_typer(store, name="store")
