@@ -11,15 +11,18 @@ import pytest
 from PIL import Image
 
 from topwork.run import Run
+from topwork.talk import size
 from topwork.version import VERSION
 
 from . import colours as small
+from . import shelf
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "recipes", "sample")
-COMMANDS += ("weights",)
+COMMANDS += ("doctor", "weights", "store")
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
+VERBS += (("store", "ls"), ("store", "verify"), ("store", "prune"))
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
 
@@ -350,3 +353,95 @@ RESUMED = "--resume goes on with the recipe and the data of that run: leave the 
 )
 def test_words_of_train_that_do_not_go_together(words, message):
     assert topwork("train", *words) == Ran(2, "", f"UsageError: {message}\n")
+
+
+def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
+    out = tmp_path / "run"
+    assert topwork("train", pictures, *POOL, "--epochs", 1, *STRATIFIED, "--out", out).status == 0
+    assert topwork("extract", pictures, "mobilenet_v2_035@block_9_add", *SMALL).status == 0
+    listed = topwork("store", "ls")
+    assert (listed.status, listed.err) == (0, "")
+    assert max(map(len, listed.out.splitlines()[:-2])) <= 80
+    assert re.search(
+        r"^mobilenet_v2_035@block_9_add +32  random  .* 60 +[\d.]+ KB  today +none$", listed.out, re.MULTILINE
+    )
+    assert re.search(r"^mobilenet_v2_035@pool +32  random  .* 60 +[\d.]+ KB  today +1$", listed.out, re.MULTILINE)
+    found = topwork("store", "ls", "--json").json
+    assert found["bytes"] == sum(item["bytes"] for item in found["items"])
+    going = [item for item in found["items"] if item["goes"]]
+    assert {(item["kind"], item["name"]) for item in going} == {
+        (kind, "mobilenet_v2_035@block_9_add") for kind in ("activations", "trunk")
+    }
+    assert {run for item in found["items"] for run in item["runs"]} == {str(out)}
+    assert topwork("store", "verify") == Ran(
+        0, f"{len(found['items'])} of {len(found['items'])} things are whole.\n", ""
+    )
+    pruned = topwork("store", "prune")
+    assert (pruned.status, pruned.err) == (0, "")
+    assert pruned.out.endswith(f"\n{size(found['prunable'])} freed.\n")
+    assert topwork("store", "prune", "--json").json == {"bytes": 0, "gone": [], "stayed": []}
+    assert topwork("evaluate", out).err == ""  # no pass of the trunk
+    assert topwork("extract", pictures, "mobilenet_v2_035@block_9_add", *SMALL).err.startswith("trunk: 60 pictures")
+
+
+def test_store_verify_names_what_is_damaged(own_home):
+    folder = shelf.fill("conv")
+    (folder / "data.mdb").write_bytes(b"nothing" * 1000)
+    problem = (
+        f"the store {folder} is damaged: {folder}: MDB_INVALID: File is not an LMDB file. "
+        "Remove the folder: only its activations are computed again."
+    )
+    told = f"activations mobilenet_025@conv: {problem}\n1 of 2 things is whole.\n"
+    assert topwork("store", "verify") == Ran(1, told, "")
+    ran = topwork("store", "verify", "mobilenet_025@conv", "--json")
+    assert (ran.status, ran.err) == (1, "")
+    assert json.loads(ran.out) == {"checked": 1, "damaged": [{"path": str(folder), "problem": problem}]}
+
+
+def test_store_prune_says_what_stays(own_home):
+    folder = shelf.fill("conv")
+    with shelf.wanted("conv").store():
+        ran = topwork("store", "prune")
+    assert ran == Ran(
+        0,
+        "Nothing to drop: all that is there is needed, or in use.\n",
+        "activations mobilenet_025@conv stays: a process uses it at the moment.\n"
+        "graph mobilenet_025 stays: it was used within a day.\n",
+    )
+    ran = topwork("store", "prune", "--json")
+    assert [gone["path"] for gone in ran.json["gone"]] == [str(folder)]
+    assert [stayed["why"] for stayed in ran.json["stayed"]] == ["recent"]
+
+
+def test_an_empty_store(own_home):
+    assert topwork("store", "ls") == Ran(0, f"0 B in all, below {own_home}.\n", "")
+    assert topwork("store", "verify") == Ran(0, "0 of 0 things are whole.\n", "")
+
+
+def test_long_names_give_way(own_home, monkeypatch):
+    monkeypatch.setattr(
+        "topwork.contents._name", lambda backbone, tensors: "inception_resnet_v2@{" + "a_layer, " * 9 + "b}"
+    )
+    shelf.fill("conv")
+    lines = topwork("store", "ls").out.splitlines()
+    assert len(lines[2]) <= 80
+    assert re.match(r"inception_resnet_.*….*a_layer, b\}  ", lines[2])
+
+
+def test_doctor(own_home):
+    ran = topwork("doctor")
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    found = topwork("doctor", "--json").json
+    assert f"\nbackend     {found['backend']}\n" in ran.out
+    assert (found["topwork"], found["offline"], found["usable"]) == (VERSION, True, True)
+
+
+def test_doctor_where_topwork_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file"))
+    ran = topwork("doctor")
+    assert ran.status == 1
+    assert f"Problem: topwork's home {tmp_path}/file cannot be used: " in " ".join(ran.out.split())
+    found = json.loads(topwork("doctor", "--json").out)
+    assert (found["usable"], found["problems"][0]["fatal"]) == (False, True)

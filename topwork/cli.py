@@ -6,6 +6,7 @@ import typer
 
 from topwork.commands.backbones import backbones
 from topwork.commands.compare import compare
+from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
 from topwork.commands.export import export
 from topwork.commands.extract import extract
@@ -13,6 +14,7 @@ from topwork.commands.predict import predict
 from topwork.commands.read import read
 from topwork.commands.recipes import recipes
 from topwork.commands.sample import sample
+from topwork.commands.store import store
 from topwork.commands.train import train
 from topwork.commands.weights import weights
 from topwork.version import VERSION
@@ -41,7 +43,7 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, recipes, sample):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, recipes, sample, doctor):
     app.command()(command)
-
-app.add_typer(weights)
+for verbs in (weights, store):
+    app.add_typer(verbs)

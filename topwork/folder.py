@@ -28,10 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backend
+from topwork import backend, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.listing import recall
+from topwork.machine import processor
 from topwork.readers import write_csv
 from topwork.recipe import Recipe
 from topwork.version import FORMAT, VERSION
@@ -117,6 +118,7 @@ class Folder:
             if lock is not None:
                 (aside / LOCK).write_text(_json(lock))
             aside.chmod(0o755)
+            registry.remember(path)
             os.rename(aside, path)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -239,6 +241,7 @@ class Folder:
         """Remove the folder of a run that was stopped before its first epoch: there is nothing in it to keep."""
         if not (self.path / "journal.jsonl").exists():
             shutil.rmtree(self.path)
+            registry.forget(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
         """The trained layers' arrays, as `keep_weights` got them."""
@@ -313,15 +316,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 def _json(value: Any) -> str:
