@@ -11,7 +11,7 @@ from topwork.errors import UsageError
 
 def test_a_name_is_a_file():
     assert book.file("xception_mnist").read_text().startswith("[about]\n")
-    assert set(book.names()) == {path.stem for path in book.FOLDER.iterdir()}
+    assert set(book.names()) == {path.stem for path in book.FOLDER.glob("*.toml")}
 
 
 def test_a_file_comes_before_a_name(tmp_path, monkeypatch):

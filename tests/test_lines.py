@@ -4,6 +4,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from topwork.errors import CutError, RecipeError
 from topwork.lines import lines, located
@@ -39,8 +42,8 @@ deep = 07:32:00
 [[phase]]
 
 cut = """"quoted""""
-batch = { of = [ { a = 1 }, { a = 2,
-  b = [1, 2] } ], c = [] }
+batch = { of = [ { a = 1 },
+  { a = 2, b = [1, 2] } ], c = [] }
 [[phase.more]]
 x = 1
 [[phase.more]]
@@ -73,7 +76,7 @@ EXPECTED = {
     "phase.2": 29,
     "phase.2.cut": 31,
     "phase.2.batch.of.1.a": 32,
-    "phase.2.batch.of.2": 32,
+    "phase.2.batch.of.2": 33,
     "phase.2.batch.of.2.b": 33,
     "phase.2.batch.of.2.b.2": 33,
     "phase.2.batch.c": 33,
@@ -98,6 +101,20 @@ def test_every_key_has_its_line():
 
 def test_there_are_no_others():
     assert lines(TEXT).keys() == set(keys(tomllib.loads(TEXT)))
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
+VALUES = st.recursive(
+    st.integers(0, 9) | st.floats(0, 1) | st.booleans() | WORDS | st.dates(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(WORDS, inside, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(WORDS, VALUES, max_size=4), st.booleans())
+def test_whatever_is_written_is_found_again(table, multiline):
+    assert lines(tomli_w.dumps(table, multiline_strings=multiline)).keys() == set(keys(table))
 
 
 @pytest.mark.parametrize(
