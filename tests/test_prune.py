@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from topwork import registry, trunk
 from topwork.contents import contents
@@ -151,12 +150,9 @@ def test_a_home_that_is_not_there_is_fine(own_home):
     assert not own_home.exists()
 
 
-@pytest.mark.parametrize("folds", [2])
-def test_every_fold_is_noted_where_it_stays(own_home, tmp_path, folds, monkeypatch):
-    from topwork import crossvalidate, train
+def test_every_fold_is_noted_where_it_stays(own_home, tmp_path):
+    from topwork.crossvalidate import _prepared
 
-    monkeypatch.setattr(train, "steps", lambda recipe: [])
-    rows = tuple(Row(f"{n}.png", f"{n:064x}", "xy"[n % 2], part) for n in range(40) for part in ["train"])
-    dealt = [Dataset("/d", rows)] * folds
-    crossvalidate._prepared(tmp_path / "cv", dealt, shelf.recipe("pool"), (), False, None)
+    rows = tuple(Row(f"{n}.png", f"{n:064x}", "xy"[n % 2], "train") for n in range(40))
+    _prepared(tmp_path / "cv", [Dataset("/d", rows)] * 2, shelf.recipe("pool"), (), False, None)
     assert registry.runs() == [tmp_path / "cv" / f"fold-{n}" for n in (1, 2)]

@@ -20,8 +20,10 @@ from topwork.home import home, standing
 from topwork.talk import size
 from topwork.version import VERSION
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow")
-PACKAGES += ("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx")
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow"),
+    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx"),
+)
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
 """What brings each backend."""
 

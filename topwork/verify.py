@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _check_store(folder: Path, progress: Progress) -> None:
     if not (folder / "data.mdb").exists():
         return  # a fill that was killed before its first step, or one that is about to begin
     with closing(Tables(folder)) as tables:
-        texts = [tables.run(lambda txn, name=name: tables.get(txn, name)) for name in ("header", "dtype", "overflow")]
+        texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
         header, dtype, overflow = texts
         width = _width(tables, header, dtype)
         _check_rows(tables, width, progress)
@@ -119,7 +120,7 @@ def _check_rows(tables: Tables, width: int, progress: Progress) -> None:
     bad: list[int] = []
     while read < len(checksums):
         wanted = checksums[read : read + slice_]
-        bad += tables.run(lambda txn, start=read, wanted=wanted: _bad(tables, txn, start, wanted, width))
+        bad += tables.run(partial(_bad, tables, read, wanted, width))
         read += len(wanted)
         progress(read, len(checksums))
     if bad:
@@ -127,7 +128,7 @@ def _check_rows(tables: Tables, width: int, progress: Progress) -> None:
         raise tables.damaged(f"{first}, are gone or do not match their checksum")
 
 
-def _bad(tables: Tables, txn: lmdb.Transaction, start: int, wanted: np.ndarray, width: int) -> list[int]:
+def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:
     """The numbers of a slice's rows that are not what they were."""
     found = tables.numbered(txn, start, len(wanted))
     checksums = {number: zlib.crc32(row) for number, row in found if len(row) == width}
@@ -138,7 +139,7 @@ def _checksums(tables: Tables) -> np.ndarray:
     """The checksum of each row by its number, uint32 ``[rows]``."""
     count = tables.run(tables.count)
     checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""
-    while entries := tables.run(lambda txn, after=after: tables.entries(txn, after, SLICE_ROWS)):
+    while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
         for _, number, checksum in entries:
             if number < count:  # others were stored meanwhile
                 checksums[number], seen[number] = checksum, True
