@@ -14,13 +14,13 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean",
-    "cut graph dataset splits folds metrics recipe",
+    "cut graph dataset splits folds metrics recipe join",
     "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
-    " trainable resumable",
-    "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
-    " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
-    "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
-    " crossvalidate",
+    " trainable resumable members",
+    "backbones replay untrained pretrained halves heads network joined callbacks feed stream live optimizers precision"
+    " phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
+    "fill extract gather plan worker finished evaluate compare plots draw export shipped predict asked inherit"
+    " joining course run train crossvalidate",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.sample",

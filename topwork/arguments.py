@@ -34,7 +34,9 @@ class Words:
             UsageError: words that do not go together.
             RecipeError, CutError: values that are wrong.
         """
-        table = self._start(parent)
+        table, settings = self._start(parent), dict(map(_setting, self.settings))
+        if "join" in table or any(key.split(".")[0] == "join" for key in settings):
+            return self._join(table, settings)
         phases = [{"cut": cut} for cut in self.cuts] or table["phase"] or [_default(table, self.weights)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
         if self.head:
@@ -43,7 +45,7 @@ class Words:
         if self.views:
             table["views"] = {**table.get("views", {}), "count": self.views}
         _backbone(table, self.weights, self.size)
-        return Recipe.from_mapping(table).with_settings(dict(map(_setting, self.settings)))
+        return Recipe.from_mapping(table).with_settings(settings)
 
     def refuse_any(self, option: str, *others: object) -> None:
         """Refuse all other words beside an option that brings its own recipe.
@@ -54,6 +56,15 @@ class Words:
         own = [getattr(self, field.name) for field in fields(self)]
         if any(value not in (None, []) for value in (*own, *others)):
             raise UsageError(f"{option} goes on with the recipe and the data of that run: leave the other words away.")
+
+    def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
+        """A recipe that trains nothing, whose other words would go unheard."""
+        names = {"cuts": "cut", "epochs": "epochs", "rates": "rate"}
+        names |= {name: name for name in ("head", "views", "weights", "size")}
+        heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
+        if heard:
+            raise UsageError(f"a join takes runs as they were trained: leave {heard} away, or join.members.")
+        return Recipe.settled(table if table.get("phase") != [] else {}, settings)
 
     def _start(self, parent: Path | None) -> dict[str, Any]:
         if self.file:

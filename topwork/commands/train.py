@@ -12,7 +12,8 @@ from topwork.printing import print_json
 
 def train(
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing.")
+        str | None,
+        typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing, and a join needs none."),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe (TOML).")] = None,
     cut: Annotated[
@@ -66,7 +67,8 @@ def train(
         run = cross_validate(_given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
     else:
         chosen = words.recipe(from_)
-        run = run_training(_given(data), recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
+        given = data if chosen.join else _given(data)
+        run = run_training(given, recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
