@@ -5,7 +5,7 @@ import pytest
 from topwork import book
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError
-from topwork.recipe import Backbone, Head, Phase, Recipe
+from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe
 from topwork.talk import counted
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
@@ -130,6 +130,40 @@ def test_nothing_at_all_is_the_backbone_at_hand_and_says_so(capsys):
     assert changed.phases == (Phase("mobilenet_v2_035@pool"),)
     assert changed.backbones["mobilenet_v2_035"].weights == "random"
     assert capsys.readouterr().err.startswith("Backbone: mobilenet_v2_035 with RANDOM weights, since ")
+
+
+MEMBERS = 'join.members=["runs/a", "runs/b"]'
+
+
+def test_a_join_needs_settings_alone(tmp_path):
+    expected = Recipe(data=Data(seed=3), join=Join(("runs/a", "runs/b"), "weighted"))
+    assert made(settings=[MEMBERS, "join.rule=weighted", "data.seed=3"]) == expected
+    (tmp_path / "join.toml").write_text(expected.dumps())
+    assert made(tmp_path / "join.toml") == expected
+    assert made(tmp_path / "join.toml", settings=["join.rule=mean"]).join.rule == "mean"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("cut", {"cuts": TWO}),
+        ("epochs", {"epochs": [3]}),
+        ("rate", {"rates": [0.1]}),
+        ("head", {"head": "mlp"}),
+        ("views", {"views": 2}),
+        ("weights", {"weights": "random"}),
+        ("size", {"size": 64}),
+    ],
+)
+def test_a_join_hears_nothing_of_training(option, words):
+    with pytest.raises(UsageError) as error:
+        made(settings=[MEMBERS], **words)
+    assert str(error.value) == f"a join takes runs as they were trained: leave --{option} away, or join.members."
+
+
+def test_phases_of_a_file_and_a_join(file):
+    with pytest.raises(RecipeError, match="the recipe has 'views' beside 'join'"):
+        made(file, settings=[MEMBERS])
 
 
 def test_settings_are_toml_or_text():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from topwork.cut import Cut, Term
 from topwork.errors import CutError, RecipeError, UsageError
-from topwork.recipe import About, Backbone, Data, Head, Phase, Recipe, Training
+from topwork.recipe import About, Backbone, Data, Head, Join, Phase, Recipe, Training
 
 PHASE = {"cut": "mobilenet_v2@pool"}
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_toml(tmp_path, text, reason):
 
 UNKNOWN = {
     "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, training, backbones, "
-    "phase.": {
+    "phase, join.": {
         "dta": {},
         "phase": [PHASE],
     },
@@ -211,6 +211,51 @@ WRONG = {
 @pytest.mark.parametrize("message", WRONG)
 def test_wrong_values(message):
     assert refused(WRONG[message]) == message
+
+
+JOIN = {"members": ["runs/a", "runs/b"]}
+BOTH = (
+    "the recipe has {!r} beside 'join': it is either trained in phases or joined from runs that are trained already. "
+    "Of the other parts a join takes 'data' alone: leave one of the two away."
+)
+WRONG_JOINS = {
+    'join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].': {"rule": "mean"},
+    "join = 'runs/a': expected a table.": "runs/a",
+    "join.members = 'runs/a': expected a list of texts.": {"members": "runs/a"},
+    "join.members = 1: expected a text.": {"members": [1, 2]},
+    "join.members = ['runs/a']: expected two runs or more.": {"members": ["runs/a"]},
+    "join.members names 'runs/../runs/a' twice: expected runs that differ.": {"members": ["runs/a", "runs/../runs/a"]},
+    "join.rule = 'weigthed': expected 'mean' or 'weighted' or 'stacked'; did you mean 'weighted'?": {
+        **JOIN,
+        "rule": "weigthed",
+    },
+    "unknown key 'member' in join; did you mean 'members'? Known keys: members, rule.": {**JOIN, "member": []},
+}
+
+
+@pytest.mark.parametrize("message", WRONG_JOINS)
+def test_wrong_joins(message):
+    assert refused({"join": WRONG_JOINS[message]}) == message
+
+
+@pytest.mark.parametrize("key", ["phase", "head", "views", "training", "backbones"])
+def test_a_recipe_has_phases_or_a_join(key):
+    assert refused({"join": JOIN, key: [PHASE] if key == "phase" else {}}) == BOTH.format(key)
+
+
+def test_phases_and_a_join_in_python():
+    with pytest.raises(RecipeError) as error:
+        Recipe((Phase("vgg16@pool"),), join=Join(("a", "b"))).checked()
+    assert str(error.value) == BOTH.format("phase")
+
+
+@pytest.mark.parametrize("rule", ["mean", "weighted", "stacked"])
+def test_a_join_is_read_and_written(rule):
+    recipe = Recipe(data=Data(seed=3), join=Join(("runs/a", "runs/b"), rule))
+    assert Recipe.from_mapping({"data": {"seed": 3}, "join": {**JOIN, "rule": rule}}) == recipe
+    assert Recipe.from_mapping(tomllib.loads(recipe.dumps())) == recipe
+    assert Recipe.from_mapping({"join": JOIN}).join.rule == "mean"
+    assert recipe.with_settings({"join.rule": "mean"}).join == Join(("runs/a", "runs/b"))
 
 
 def test_a_cut_that_cannot_be_read():

@@ -5,15 +5,21 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from topwork.recipe import Backbone, Head, Recipe
+from topwork.recipe import Backbone, Head, Join, Recipe
 
 TEXT = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
-BLOCK = re.search(r"```toml\n(.*?)```", TEXT, re.DOTALL)[1]
+BLOCK, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_every_key_stands_there_with_its_default():
     default = Recipe.from_mapping({"phase": [{"cut": "mobilenet_v2@pool"}]})
     assert tomllib.loads(BLOCK) == tomllib.loads(default.dumps())
+
+
+def test_so_does_every_key_of_a_join():
+    members = ("runs/a", "runs/b")  # it has no default
+    assert Recipe.from_mapping(tomllib.loads(JOIN)) == Recipe(join=Join(members))
+    assert tomllib.loads(JOIN)["join"].keys() == {f.name for f in fields(Join)}
 
 
 def test_keys_without_a_default_are_named():

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
     from topwork.readers import read
-    from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training, Views
+    from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe, Training, Views
     from topwork.run import Run
-    from topwork.train import train
+    from topwork.train import join, train
 
 _WHERE = {
     "compare": ("compare",),
@@ -39,13 +39,14 @@ _WHERE = {
     "network": ("cuts",),
     "predict": ("Guess", "Predictor"),
     "readers": ("read",),
-    "recipe": ("Backbone", "Data", "Head", "Phase", "Recipe", "Training", "Views"),
+    "recipe": ("Backbone", "Data", "Head", "Join", "Phase", "Recipe", "Training", "Views"),
     "run": ("Run",),
-    "train": ("train",),
+    "train": ("join", "train"),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Phase", "Predictor", "Recipe", "Row", "Run"]
+__all__ = ["Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Recipe"]
+__all__ += ["Row", "Run"]
 __all__ += [
     "TopworkError",
     "Training",
@@ -56,6 +57,7 @@ __all__ += [
     "cross_validate",
     "cuts",
     "halves",
+    "join",
     "read",
 ]
 __all__ += ["train"]

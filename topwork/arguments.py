@@ -37,7 +37,9 @@ class Words:
             UsageError: words that do not go together.
             RecipeError, CutError: values that are wrong.
         """
-        table = self._start(parent)
+        table, settings = self._start(parent), dict(map(_setting, self.settings))
+        if "join" in table or any(key.split(".")[0] == "join" for key in settings):
+            return self._join(table, settings)
         if self.cuts:
             table |= {"phase": [{"cut": cut} for cut in self.cuts], "backbones": self._named(table)}
         phases = table["phase"] or [_default(table, self.weights)]
@@ -47,7 +49,6 @@ class Words:
             table["head"] = {**table.get("head", {}), kind: self.head}
         if self.views:
             table["views"] = {**table.get("views", {}), "count": self.views}
-        settings = dict(map(_setting, self.settings))
         chosen = Recipe.from_mapping(table).with_settings(settings)
         return chosen.with_settings(self._options(chosen) | settings)
 
@@ -72,6 +73,15 @@ class Words:
             path = book.file(self.file)
             written, used = (_at(one.as_mapping(), error.key) for one in (Recipe.load(path), recipe))
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
+
+    def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
+        """A recipe that trains nothing, whose other words would go unheard."""
+        names = {"cuts": "cut", "epochs": "epochs", "rates": "rate"}
+        names |= {name: name for name in ("head", "views", "weights", "size")}
+        heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
+        if heard:
+            raise UsageError(f"a join takes runs as they were trained: leave {heard} away, or join.members.")
+        return Recipe.settled(table if table.get("phase") != [] else {}, settings)
 
     def _start(self, parent: Path | None) -> dict[str, Any]:
         if self.file:

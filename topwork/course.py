@@ -20,6 +20,7 @@ from topwork.export import checked
 from topwork.extract import Extraction, failures
 from topwork.folder import Folder
 from topwork.gather import gathered, stored
+from topwork.joining import Joining
 from topwork.network import Network, create
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
@@ -41,6 +42,8 @@ def resume(
         return
     recipe = folder.recipe
     rows = check_unchanged(folder, data, other_versions)
+    if recipe.join:
+        return Joining(folder, rows, False, jobs).run()
     lock.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
     Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)

@@ -123,7 +123,7 @@ def cross_validate(
         words: phases, backbones, head and views, as of `topwork.train`.
 
     Raises:
-        UsageError: a parent, whose test part the run of every fold would keep.
+        UsageError: a parent, whose test part the run of every fold would keep; or a join.
         RunError: something stands at *out*.
         DatasetError, RecipeError: the data cannot be dealt into so many.
 
@@ -138,6 +138,10 @@ def cross_validate(
             "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
         )
     recipe = recipe or chosen(**words)
+    if recipe.join:
+        raise UsageError(
+            "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
+        )
     rows = data if isinstance(data, Dataset) else read(data)
     path = Path(out) if out else fresh(Path("runs"), f"{Path(rows.root).name or 'arrays'}-folds")
     courses = _prepared(path, folds(rows, count, seed), recipe, callbacks, strict, jobs)

@@ -17,12 +17,13 @@ from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.extract import Extraction, Wanted, failures
+from topwork.finished import Answering, endings, restore, shipped
 from topwork.folder import Folder
 from topwork.gallery import gallery
 from topwork.gap import gap
 from topwork.gather import gathered, stored
-from topwork.network import Network, restore
-from topwork.plan import Step, steps
+from topwork.network import Network
+from topwork.plan import Step
 from topwork.readers import read
 from topwork.talk import Watch, counted, duration, say
 from topwork.trunk import Trunk
@@ -33,11 +34,15 @@ SAMPLE = 2000
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of some rows: their labels' positions, and probabilities float64 ``[rows, classes]``."""
+    """What a model says of some rows: their labels' positions, and probabilities float64 ``[rows, classes]``.
+
+    *members*: of a join, what each member says.
+    """
 
     rows: tuple[Row, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    members: tuple[np.ndarray, ...] = ()
 
 
 def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
@@ -51,8 +56,8 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
         ``None``), ``trained_on`` (how many of those measured the run was trained on), ``left_out`` (path and reason
-        of each) and, of the run's own pictures, ``notes``: why its validation loss lies below its training loss, where
-        it does.
+        of each); of the run's own pictures also ``notes``: why its validation loss lies below its training loss, where
+        it does; of a join ``members``: the folder, ``accuracy`` and ``loss`` of each.
 
     Raises:
         DatasetError: the part is empty, or the data has a class that the run does not know.
@@ -67,8 +72,8 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
-    wanted = steps(folder.recipe)[-1].of(data).exact(taken)
-    _refuse_gone(data, wanted)
+    wanted = shipped(endings(folder), data, taken)
+    refuse_gone(data, wanted, "run.evaluate((X, y)), or evaluate the test part")
     with Watch() as watch, Extraction(data, wanted, watch.report) as extraction:
         lean.import_keras()
         network = restore(folder)
@@ -79,7 +84,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     if not measured.rows:
         first = measured.left_out[0]
         raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
-    answers = _answers(network, network.trunks, wanted, measured.rows, own.classes)
+    answers = answered(network, network.trunks, wanted, measured.rows, own.classes)
     seen = _trained_on(own, measured)
     if seen and not inside:
         say(
@@ -88,7 +93,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         )
     return {
         "part": what if inside else "data",
-        **metrics.measure(answers.labels, answers.probabilities, own.classes),
+        **_measured(folder, answers, own.classes),
         "sample": _sample(taken, rows),
         "trained_on": seen,
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
@@ -109,15 +114,15 @@ def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
 
 
 def conclude(
-    folder: Folder, network: Network, data: Dataset, last: Step, shipped: Sequence[Wanted], pencil: Pencil
+    folder: Folder, network: Network, data: Dataset, last: Step, exact: Sequence[Wanted], pencil: Pencil
 ) -> dict[str, Any]:
-    """Measure the test part; write predictions and plots.
+    """Measure the test part of a run that was trained; write predictions and plots.
 
     Args:
         folder: the run.
         network: with its final weights.
         data: the run's dataset.
-        last: the last phase; shipped: the exact fills of the test part.
+        last: the last phase; exact: the exact fills of the test part.
         pencil: what draws.
 
     Returns:
@@ -125,30 +130,50 @@ def conclude(
     """
     journal = folder.journal
     pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
+    results, answers = examined(folder, network, data, exact, pencil)
+    results["notes"] += _explained(folder, data)
+    results["phases"] = _best(journal)
+    if answers:
+        below = [one.trunk() for one in last.wanted]
+        as_stored = answered(network, below, last.wanted, answers.rows, data.classes)
+        results["as_stored"] = _compared(answers, as_stored, last.wanted)
+    return results
+
+
+def examined(
+    folder: Folder, network: Answering, data: Dataset, exact: Sequence[Wanted], pencil: Pencil
+) -> tuple[dict[str, Any], Answers | None]:
+    """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
     results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
-    results |= {"notes": [*data.notes, *_untrained(folder), *_explained(folder, data)], "phases": _best(journal)}
+    results["notes"] = [*data.notes, *_untrained(folder)]
     if not data.part("test"):
-        return results
-    bad = {content for one in shipped for content in failures(one)}
-    rows = [row for row in shipped[0].rows if not any(content in bad for _, content in row.pictures)]
-    answers = _answers(network, last.trunks(), shipped, rows, data.classes)
-    scores = metrics.measure(answers.labels, answers.probabilities, data.classes)
+        return results, None
+    bad = {content for one in exact for content in failures(one)}
+    rows = [row for row in exact[0].rows if not any(content in bad for _, content in row.pictures)]
+    answers = answered(network, network.trunks, exact, rows, data.classes)
+    scores = _measured(folder, answers, data.classes)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
     pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
     if data.root or data.pixels is not None:
-        shown = gallery(data, rows, answers.labels, answers.probabilities)
+        shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
         pencil.draw("predictions", folder.path / "predictions.png", shown)
-    as_stored = _answers(network, [one.trunk() for one in last.wanted], last.wanted, rows, data.classes)
-    return results | {
-        "accuracy": scores["accuracy"],
-        "test": scores,
-        "sample": _sample(shipped[0].rows, data.part("test")),
-        "as_stored": _compared(answers, as_stored, last.wanted),
-    }
+    sample = _sample(exact[0].rows, data.part("test"))
+    return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
+
+
+def _measured(folder: Folder, answers: Answers, classes: Sequence[str]) -> dict[str, Any]:
+    """All scores; those of a join's members beside it."""
+    each = [metrics.measure(answers.labels, said, classes) for said in answers.members]
+    members = [
+        {"run": name, "accuracy": one["accuracy"], "loss": one["loss"]} for name, one in zip(folder.origins, each)
+    ]
+    found = metrics.measure(answers.labels, answers.probabilities, classes)
+    return found | ({"members": members} if members else {})
 
 
 def _untrained(folder: Folder) -> list[str]:
-    names = [repr(name) for name, backbone in folder.recipe.backbones.items() if backbone.weights == "random"]
+    used = {name: one for run in folder.members() or [folder] for name, one in run.recipe.backbones.items()}
+    names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
     return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
 
 
@@ -158,13 +183,14 @@ def _explained(folder: Folder, data: Dataset) -> list[str]:
     return [found] if found else []
 
 
-def _refuse_gone(data: Dataset, wanted: Sequence[Wanted]) -> None:
-    """Arrays are not kept in the run: only what the store holds of them can be measured again."""
+def refuse_gone(data: Dataset, wanted: Sequence[Wanted], how: str) -> None:
+    """Arrays are not kept in the run: only what the store holds of them can be measured again.
+
+    Raises:
+        DatasetError: more is wanted; it says *how* to give them.
+    """
     if not data.root and data.pixels is None and any(one.missing() for one in wanted):
-        raise DatasetError(
-            "the run was trained on arrays, and these are not kept: give them, as in run.evaluate((X, y)), "
-            "or evaluate the test part."
-        )
+        raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")
 
 
 def _other(what: Any, classes: Sequence[str]) -> Dataset:
@@ -178,22 +204,21 @@ def _other(what: Any, classes: Sequence[str]) -> Dataset:
     return data
 
 
-def _answers(
-    network: Network, below: Sequence[Trunk], wanted: Sequence[Wanted], rows: Sequence[Row], classes: Sequence[str]
+def answered(
+    network: Answering, below: Sequence[Trunk], wanted: Sequence[Wanted], rows: Sequence[Row], classes: Sequence[str]
 ) -> Answers:
-    from topwork.callbacks import logits
-
+    """What a finished model says of rows, from the activations that fills have of them, a trunk each."""
     with gathered(wanted, classes) as part:
         found = part(rows)
-        outputs = logits(network.above(below), found)
-    return Answers(tuple(rows), found.labels, metrics.softmax(outputs))
+        probabilities, *members = network.answers(below, found)
+    return Answers(tuple(rows), found.labels, probabilities, tuple(members))
 
 
 def _sample(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:
     return len(taken) if len(taken) < len(rows) else None
 
 
-def _compared(shipped: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> dict[str, Any]:
+def _compared(exact: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> dict[str, Any]:
     """What bfloat16 trunks and float16 activations change against the shipped model."""
     dtypes = [dtype for some in stored(wanted) for dtype in some or ()]
     return {
@@ -201,7 +226,7 @@ def _compared(shipped: Answers, as_stored: Answers, wanted: Sequence[Wanted]) ->
         "precision": wanted[0].backbone.precision,
         "dtype": dtypes[0] if dtypes else None,
         "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
-        **metrics.agreement(shipped.probabilities, as_stored.probabilities),
+        **metrics.agreement(exact.probabilities, as_stored.probabilities),
     }
 
 
@@ -242,8 +267,8 @@ def tell(results: dict[str, Any]) -> None:
     interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
     took = duration(results["cost"]["total"])
     say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
-    stored = results["as_stored"]
-    if stored["top1_agreement"] < AGREE:
+    stored = results.get("as_stored")
+    if stored and stored["top1_agreement"] < AGREE:
         say(
             f"For speed the frozen part ran in {stored['precision']} while training; the finished model, tested here, "
             f"runs in float32. {stored['disagreements']} of {count:,} answers differ between the two. To train on "

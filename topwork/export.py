@@ -18,10 +18,10 @@ from topwork import backbones, backend, lean
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
 from topwork.evaluate import sampled
+from topwork.finished import Answering, restore
 from topwork.folder import Folder
 from topwork.halves import rebuild
 from topwork.metrics import agreement
-from topwork.network import Network, restore
 from topwork.predict import Predictor, fitted
 from topwork.recipe import Backbone
 from topwork.shipped import KEY, Input
@@ -202,7 +202,7 @@ def _name_output(graph: Any, name: str) -> None:
     graph.output[0].name = name
 
 
-def _inputs(network: Network, first: str) -> list[Input]:
+def _inputs(network: Answering, first: str) -> list[Input]:
     """What the file takes: where any term of the cut names a picture, the others take the *first*."""
     wanted = network.inputs
     names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
@@ -233,15 +233,23 @@ def _pictures(folder: Folder, inputs: Sequence[Input]) -> tuple[list[np.ndarray]
 
 def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     scores = folder.results if folder.is_finished else {}
+    join = folder.recipe.join
+    made = [_made(member) for member in folder.members()]
     return {
         "format": FORMAT,
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
-        "cut": folder.recipe.phases[-1].cut,
-        "backbones": {name: asdict(one) | {"licence": _licence(one)} for name, one in folder.recipe.backbones.items()},
+        **({"join": join.rule, "members": made} if join else _made(folder)),
         "scores": {"accuracy": scores.get("accuracy")},
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }
+
+
+def _made(folder: Folder) -> dict[str, Any]:
+    """What a network was made of."""
+    recipe = folder.recipe
+    backbones = {name: asdict(one) | {"licence": _licence(one)} for name, one in recipe.backbones.items()}
+    return {"cut": recipe.phases[-1].cut, "backbones": backbones}
 
 
 def _licence(backbone: Backbone) -> str:

@@ -7,7 +7,8 @@ pretrained.json   which files of pretrained weights the run stands on (`topwork.
 journal.jsonl     one line an epoch
 checkpoints/      what an interrupted run goes on from
 head.keras        where the head is your own
-weights/          the trained layers
+weights/          the trained layers; of a join, what its rule learned
+members/          of a join, the members' own run folders as they were, less their checkpoints
 sample.npz        where the pictures came as arrays, those that an export is checked on
 results.json      scores and cost
 curves.png, confusion.png, predictions.png
@@ -19,7 +20,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -53,6 +54,7 @@ PACKAGES = (
 
 HEAD = "head.keras"
 LOCK = "pretrained.json"
+MEMBERS = "members"
 
 Lock = dict[str, dict[str, Any] | None]
 """What identifies the pretrained weights of each backbone; ``None`` where that is not known yet (`topwork.lock`)."""
@@ -112,9 +114,13 @@ class Folder:
             if recipe.head.file:
                 shutil.copy(recipe.head.file, aside / HEAD)
                 recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
+            about = _environment(data, parent)
+            if recipe.join:
+                about["members"] = [str(Path(member).resolve()) for member in recipe.join.members]
+                recipe = replace(recipe, join=replace(recipe.join, members=_copied(recipe.join.members, aside)))
             (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
             write_csv(data, aside / "pictures.csv")
-            (aside / "environment.json").write_text(_json(_environment(data, parent)))
+            (aside / "environment.json").write_text(_json(about))
             if lock is not None:
                 (aside / LOCK).write_text(_json(lock))
             aside.chmod(0o755)
@@ -129,10 +135,23 @@ class Folder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run; a head of its own lies in the folder."""
+        """The recipe as it was run; a head of its own, and members of a join, lie in the folder."""
         found = Recipe.load(self.path / "recipe.toml")
+        if found.join:
+            members = tuple(str(self.path / member) for member in found.join.members)
+            return replace(found, join=replace(found.join, members=members))
         file = found.head.file and str(self.path / found.head.file)
         return replace(found, head=replace(found.head, file=file))
+
+    def members(self) -> list["Folder"]:
+        """The members of a join, as they lie in its folder; of any other run none."""
+        join = self.recipe.join
+        return [Folder(member) for member in join.members] if join else []
+
+    @property
+    def origins(self) -> list[str]:
+        """Where the members of a join lay."""
+        return self.environment.get("members", [])
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -244,7 +263,7 @@ class Folder:
             registry.forget(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
-        """The trained layers' arrays, as `keep_weights` got them."""
+        """The trained layers' arrays (of a join, its rule's), as `keep_weights` got them."""
         path = self.path / "weights" / "top.npz"
         if not path.exists():
             raise self._unfinished("weights")
@@ -264,6 +283,14 @@ class Folder:
         aside = self.path / f"{name}.part"
         write(aside)
         aside.replace(self.path / name)
+
+
+def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Copy the folders of a join's members; gives their paths from *folder*."""
+    names = tuple(f"{MEMBERS}/{number}" for number in range(1, len(members) + 1))
+    for member, name in zip(members, names):
+        shutil.copytree(member, folder / name, ignore=shutil.ignore_patterns("checkpoints", "*.part"))
+    return names
 
 
 def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:

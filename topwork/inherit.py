@@ -16,8 +16,17 @@ from topwork.recipe import Recipe
 
 
 def recipe(parent: Folder) -> Recipe:
-    """The parent's recipe with its last phase alone: what came before that is in the weights."""
+    """The parent's recipe with its last phase alone: what came before that is in the weights.
+
+    Raises:
+        RunError: the parent is a join.
+    """
     found = parent.recipe
+    if found.join:
+        raise RunError(
+            f"cannot start from {str(parent.path)!r}: it joins runs. Start from one of them, as in "
+            f"--from {parent.members()[0].path}"
+        )
     return replace(found, phases=found.phases[-1:])
 
 
@@ -25,9 +34,10 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
     """That what the parent trained is above the new run's cuts, in the same network.
 
     Raises:
-        RunError: the parent has not finished, ends otherwise, or its pretrained weights are others by now.
+        RunError: the parent has not finished, is a join, ends otherwise, or its pretrained weights are others by now.
         CutError: a cut freezes what the parent trained.
     """
+    recipe(parent)
     had = parent.recipe
     if not parent.is_finished:
         raise RunError(f"the run {str(parent.path)!r} has not finished: resume it first.")

@@ -59,8 +59,8 @@ def need(run: Path) -> Need:
     """What a run needs."""
     try:
         folder = Folder(run)
-        keras, recipe = folder.environment["packages"].get("keras"), folder.recipe
-        asked = list(_asked(plan.unchecked(recipe)))
+        keras = folder.environment["packages"].get("keras")
+        asked = [one for each in folder.members() or [folder] for one in _asked(plan.unchecked(each.recipe))]
     except _UNREADABLE:
         return Need(run, everything=True)
     found = [(one, _paths(one) if keras == version("keras") else None) for one in asked]

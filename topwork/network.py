@@ -1,18 +1,19 @@
 """What a run trains: the backbones above its cuts, and the head, as one set of layers that all phases share."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import heads, lean, lock, pretrained
+from topwork import heads, lean, lock, metrics, pretrained
 from topwork.cut import POOL, Cut, Place, Term
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
+from topwork.part import Part
 from topwork.pictures import Fit
 from topwork.recipe import Backbone, Recipe, Views
 from topwork.replay import plain, replay
@@ -48,9 +49,14 @@ class Branch:
     def opened(self) -> Opened:
         """The backbone with its pretrained weights; built when first asked for."""
         opened = open_backbone(self.backbone, pretrained.weights_file(self.backbone))
-        for operation in opened.operations if self.prefix else ():
-            operation.name = self.prefix + operation.name
+        _begin(opened.operations, self.prefix)
         return opened
+
+    def begin(self, word: str) -> None:
+        """Put a word before the prefix."""
+        if "opened" in vars(self):
+            _begin(self.opened.operations, word)
+        self.prefix = word + self.prefix
 
 
 class Network:
@@ -65,6 +71,7 @@ class Network:
     def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
         self.head, self.trunks = head, tuple(trunks)
         self.branches = _branches(terms, trunks)
+        self._word = ""
 
     @property
     def inputs(self) -> list[Input]:
@@ -115,15 +122,35 @@ class Network:
 
         It has an input for each of `inputs`.
         """
-        import keras
+        if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
+            pixels = {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
+        else:
+            pixels = starts(self.inputs)
+        return classifier(pixels, self.logits(pixels))
 
-        pixels = self._pixels()
+    def logits(self, pixels: Mapping[Input, Any]) -> Any:
+        """Logits ``[batch, classes]``, as a symbolic tensor, on those of each of `inputs`."""
         ends: dict[int, Any] = {}
         for branch in self.branches:
             goals = [self.trunks[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
-        probabilities = keras.layers.Softmax(name="probabilities")(_both(self._ended(ends)))
-        return keras.Model(_single(list(pixels.values())), probabilities, name="classifier")
+        return _both(self._ended(ends), self._word)
+
+    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
+        """Probabilities of a part's rows from activations of *below*, a trunk a term: float64 ``[rows, classes]``.
+
+        In a list, as a join gives those of its members, too (`topwork.joined.Joined.answers`).
+        """
+        from topwork.callbacks import logits
+
+        return [metrics.softmax(logits(self.above(below), part))]
+
+    def begin(self, word: str) -> None:
+        """Let all layers' names begin with a word, so that several networks fit into one model."""
+        for branch in self.branches:
+            branch.begin(word)
+        _begin(self.head.layers, word)
+        self._word = word + self._word
 
     def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
         """Let train what is above *below*, the backbones' batch-norm only if *batch_norm* is ``"train"``."""
@@ -151,16 +178,6 @@ class Network:
         """Put back what `values` gave."""
         for layer in self.trained():
             layer.set_weights(values[layer.name])
-
-    def _pixels(self) -> dict[Input, Any]:
-        """The whole model's inputs; a single backbone keeps its own, and is not built again."""
-        import keras
-
-        wanted = self.inputs
-        if len(self.branches) == 1:
-            return {wanted[0]: self.branches[0].opened.tensors[0][0]}
-        names = ["pixels"] if len(wanted) == 1 else [f"pixels_{number}" for number in range(1, len(wanted) + 1)]
-        return {key: keras.Input((*key[1].size, 3), dtype="uint8", name=n) for key, n in zip(wanted, names)}
 
     def _input(self, branch: Branch) -> Input:
         return branch.picture, self.trunks[branch.terms[0]].fit
@@ -199,14 +216,35 @@ def _through(some: Sequence[Any], x: Any) -> Any:
     return x
 
 
-def _both(logits: Any) -> Any:
+def _both(logits: Any, word: str) -> Any:
     """Two logits where there is one: softmax over (0, z) is the sigmoid of z."""
     from keras import layers
 
     if logits.shape[-1] > 1:
         return logits
-    zero = layers.Rescaling(0.0, name="head_zero")(logits)
-    return layers.Concatenate(name="head_logits")([zero, logits])
+    zero = layers.Rescaling(0.0, name=f"{word}head_zero")(logits)
+    return layers.Concatenate(name=f"{word}head_logits")([zero, logits])
+
+
+def _begin(operations: Iterable[Any], word: str) -> None:
+    for operation in {id(one): one for one in operations}.values() if word else ():
+        operation.name = word + operation.name
+
+
+def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
+    """Symbolic pixels uint8 ``[batch, side, side, 3]`` for each input of a whole model."""
+    import keras
+
+    names = ["pixels"] if len(inputs) == 1 else [f"pixels_{number}" for number in range(1, len(inputs) + 1)]
+    return {key: keras.Input((*key[1].size, 3), dtype="uint8", name=name) for key, name in zip(inputs, names)}
+
+
+def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
+    """The whole model from `starts` to logits, and a softmax on these."""
+    import keras
+
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(_single(list(pixels.values())), probabilities, name="classifier")
 
 
 def _single(items: list[Any]) -> Any:
@@ -235,7 +273,7 @@ def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
 
 
 def restore(folder: Folder) -> Network:
-    """The layers of a finished run with their trained weights.
+    """The layers of a finished run, which is no join, with their trained weights.
 
     Raises:
         RunError: the run has not finished, or its pretrained weights are others by now.

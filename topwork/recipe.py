@@ -5,10 +5,16 @@ split = [0.8, 0.1, 0.1]     kind = "linear"            cut = "mobilenet_v2@pool"
                                                        epochs = 25
 [backbones.mobilenet_v2]                               rate = 1e-3
 weights = "imagenet"
+
+Or, in place of phases and what they need: runs that are joined at their probabilities.
+
+[join]
+members = ["runs/a", "runs/b"]
+rule = "mean"
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
@@ -35,6 +41,7 @@ Where = Literal["last", "every"]
 Mode = Literal["stored", "live"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
 Fill = Literal["nearest", "reflect", "constant"]
+Rule = Literal["mean", "weighted", "stacked"]
 
 
 @dataclass(frozen=True)
@@ -209,21 +216,36 @@ class About:
 
 
 @dataclass(frozen=True)
+class Join:
+    """Late fusion: finished runs joined at their probabilities; nothing of them is trained again.
+
+    Args:
+        members: the folders of two runs or more.
+        rule: ``"mean"`` of the probabilities; ``"weighted"``: with the weights that make validation most likely;
+            ``"stacked"``: a logistic regression on the members' log-probabilities, fitted on validation.
+    """
+
+    members: tuple[str, ...]
+    rule: Rule = "mean"
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """All that repeats a run.
+    """All that repeats a run: phases, or a join.
 
     >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool", "epochs": 3}]})
     >>> recipe.phases[0].epochs, recipe.head.kind
     (3, 'linear')
     """
 
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase, ...] = ()
     data: Data = Data()
     backbones: Mapping[str, Backbone] = field(default_factory=dict)
     views: Views = Views()
     head: Head = Head()
     training: Training = Training()
     about: About = About()
+    join: Join | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -245,7 +267,10 @@ class Recipe:
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
         """Read what TOML gives; unknown keys and wrong values are errors that name them."""
-        _refuse_unknown(table, (*_PARTS, "backbones", "phase"), "recipe")
+        _refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
+        if "join" in table:
+            parts = {key: _read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
+            return cls(join=_joined(table), **parts).checked()
         named = _expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
         rows = _expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
         backbones = {name: _read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
@@ -256,13 +281,16 @@ class Recipe:
     def as_mapping(self) -> dict[str, Any]:
         """What `from_mapping` reads: every value spelled out, ``None`` left away, as TOML has none, and empty words."""
         table = asdict(self)
+        about = {key: text for key, text in table["about"].items() if text}
+        told = {"about": about} if about else {}
+        if self.join:
+            return told | {"data": table["data"], "join": table["join"]}
         backbones = {
             name: {k: v for k, v in row.items() if k != "name" and v is not None}
             for name, row in table["backbones"].items()
         }
-        parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS}
-        about = {key: text for key, text in parts.pop("about").items() if text}
-        return ({"about": about} if about else {}) | parts | {"backbones": backbones, "phase": list(table["phases"])}
+        parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS if key != "about"}
+        return told | parts | {"backbones": backbones, "phase": list(table["phases"])}
 
     def dumps(self) -> str:
         """The recipe as TOML."""
@@ -271,26 +299,36 @@ class Recipe:
         return tomli_w.dumps(self.as_mapping())
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1).
+        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1)."""
+        return Recipe.settled(self.as_mapping(), settings)
+
+    @classmethod
+    def settled(cls, table: dict[str, Any], settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe of a table, which need be none before such settings are made in it.
 
         Options of backbones that no cut names any more go, unless they are set here.
         """
-        table = self.as_mapping()
         for key, value in settings.items():
             _set(table, key, value)
-        named = Recipe.from_mapping(table | {"backbones": {}}).backbones
+        if "join" in table or "backbones" not in table:
+            return cls.from_mapping(table)
+        named = cls.from_mapping(table | {"backbones": {}}).backbones
         kept = {*named, *(key.split(".")[1] for key in settings if key.startswith("backbones."))}
         backbones = {name: row for name, row in table["backbones"].items() if name in kept}
-        return Recipe.from_mapping(table | {"backbones": backbones})
+        return cls.from_mapping(table | {"backbones": backbones})
 
     def checked(self) -> "Recipe":
         """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
 
         Raises:
-            RecipeError: no phase, phases that do not share one end, a backbone that no cut names, or a value out of
-                its range.
+            RecipeError: no phase, phases that do not share one end, a backbone that no cut names, a join of fewer than
+                two runs or beside phases, or a value out of its range.
             CutError: a cut that cannot be read.
         """
+        if self.join:
+            _check_join(self.join, self.phases)
+            self._check_ranges()
+            return self
         if not self.phases:
             raise RecipeError(
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
@@ -319,6 +357,9 @@ class Recipe:
             for key, (low, high) in _RANGES.items():
                 _check_range(getattr(part, key, None), low, high, f"{where}.{key}")
 
+
+_BESIDE = ("about", "data")
+"""What a join may stand beside."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
 
@@ -375,6 +416,35 @@ def _read(kind: type, table: Any, where: str, **given: Any) -> Any:
     return kind(**given, **values)
 
 
+def _joined(table: Mapping[str, Any]) -> Join:
+    beside = next((key for key in table if key not in ("join", *_BESIDE)), None)
+    if beside:
+        raise _both(beside)
+    row = table["join"]
+    if isinstance(row, Mapping) and "members" not in row:
+        raise RecipeError('join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].')
+    return _read(Join, row, "join")
+
+
+def _check_join(join: Join, phases: Sequence[Phase]) -> None:
+    if phases:
+        raise _both("phase")
+    members = list(join.members)
+    if len(members) < 2:
+        raise RecipeError(f"join.members = {members!r}: expected two runs or more.")
+    places = [Path(member).resolve() for member in members]
+    twice = next((member for i, member in enumerate(members) if places[i] in places[:i]), None)
+    if twice is not None:
+        raise RecipeError(f"join.members names {twice!r} twice: expected runs that differ.")
+
+
+def _both(key: str) -> RecipeError:
+    return RecipeError(
+        f"the recipe has {key!r} beside 'join': it is either trained in phases or joined from runs that are trained "
+        "already. Of the other parts a join takes 'data' alone: leave one of the two away."
+    )
+
+
 def _value(kind: Any, value: Any, where: str) -> Any:
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if choices:
@@ -395,7 +465,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-_LISTS = {int: "a list of whole numbers", float: "a list of numbers"}
+_LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a list of texts"}
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:

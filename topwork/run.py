@@ -8,8 +8,8 @@ from topwork.course import resume
 from topwork.dataset import Dataset
 from topwork.evaluate import evaluate
 from topwork.export import export
+from topwork.finished import restore
 from topwork.folder import Folder
-from topwork.network import restore
 from topwork.predict import Predictor
 from topwork.recipe import Recipe
 
@@ -74,7 +74,7 @@ class Run:
         """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
 
         That holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run is left
-        as it is.
+        as it is. A join is done from the beginning: nothing in it takes long.
 
         Args:
             data: for a run on arrays, these once more; they are checked by digest.
@@ -94,7 +94,8 @@ class Run:
     def model(self) -> "keras.Model":
         """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out.
 
-        A run on several pictures a row, or on backbones of several sizes, has an input for each.
+        A run on several pictures a row, or on backbones of several sizes, has an input for each. That of a join holds
+        its members' layers, whose names begin with ``member_1_``, ``member_2_`` and so on.
         """
         return restore(self.folder).flat()
 

@@ -14,7 +14,8 @@ key ``topwork`` holds JSON:
         resample    "bilinear" | "nearest": how pictures come to that size
         rule        the id of all that, with the version of the rule (`topwork.pictures.Fit.id`)
 
-and what it was made of: cut, backbones with their licences, scores, versions.
+and what it was made of: cut, backbones with their licences (of a join: its rule, as ``join``, and these of each of its
+``members``), scores, versions.
 """
 
 import json

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from topwork.extract import Wanted
     from topwork.pictures import Fit
 
+MEMBER = 36
+"""Letters of a member's name that a table shows."""
 ROWS_OF_VIEWS = 6
 """How many pictures a preview shows with their views."""
 
@@ -120,6 +122,10 @@ def scores(found: dict[str, Any]) -> None:
     rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
     print_table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
     print()
+    if "members" in found:
+        members = [(_name(one["run"]), *_rate(one["accuracy"]), _rate(one["loss"])[0]) for one in found["members"]]
+        print_table(["member", "accuracy", "95 % interval", "loss"], members)
+        print()
     rows = [
         (label, *(_rate(each[name])[0] for name in ("precision", "recall", "f1")), str(each["support"]))
         for label, each in found["classes"].items()
@@ -241,6 +247,12 @@ def _short(kind: str) -> str:
     for word, short in (("Normalization", "Norm"), ("Average", "Avg"), ("Pooling", "Pool")):
         kind = kind.replace(word, short)
     return kind
+
+
+def _name(run: str) -> str:
+    """The end of a run's path, short enough for a table."""
+    name = "/".join(Path(run).parts[-2:])
+    return name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"
 
 
 def _rate(rate: Any) -> tuple[str, str]:

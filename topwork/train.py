@@ -5,14 +5,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, lock, pretrained, runtimes
+from topwork import inherit, joining, lock, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
-from topwork.errors import RecipeError, TopworkError, at
+from topwork.errors import RecipeError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
+from topwork.joining import Joining
 from topwork.plan import steps
 from topwork.readers import read
-from topwork.recipe import Backbone, Data, Head, Phase, Recipe, Training, Views
+from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe, Rule, Training, Views
 from topwork.run import Run
 from topwork.talk import say
 from topwork.trainable import as_before, check, with_validation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: "str | Path | tuple | Dataset",
+    data: "str | Path | tuple | Dataset | None",
     *,
     phases: Sequence[Phase] | None = None,
     backbones: Sequence[Backbone] = (),
@@ -39,13 +40,13 @@ def train(
     """Train a classifier.
 
     Args:
-        data: what `topwork.read` takes, or what it gave (its splits are kept).
+        data: what `topwork.read` takes, or what it gave (its splits are kept); for a join also ``None``.
         phases: stretches of training whose cuts move towards the input; by default one, at ``pool``.
         backbones: options of the backbones that the cuts name.
         head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` that ends in logits.
         views: how many views of each training picture there are, or `Views`.
         seed: of initial values and order.
-        recipe: all of this at once, in place of phases, backbones, head, views and seed.
+        recipe: all of this at once, in place of phases, backbones, head, views and seed; or a join (see `join`).
         parent: a finished run to start from: its weights, and its last phase where none is given. Pictures that it
             knew keep their parts; classes may come and go.
         out: the run folder; by default below ``runs``, named after data and time.
@@ -67,13 +68,51 @@ def train(
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
     if recipe is None:
         recipe = inherit.recipe(origin) if origin and not phases else chosen(phases, backbones, head, views, seed)
-    course = prepared(data, recipe, origin, out, callbacks, strict, jobs)
+    course: Course | Joining
+    if recipe.join:
+        course = _joining(data, recipe, origin, out, callbacks, strict, jobs)
+    else:
+        course = prepared(data, recipe, origin, out, callbacks, strict, jobs)
     try:
         course.run()
     except TopworkError:
         course.folder.abandon()
         raise
     return Run(course.folder.path)
+
+
+def join(
+    members: "Sequence[str | Path | Run]",
+    rule: Rule = "mean",
+    *,
+    data: "str | Path | tuple | Dataset | None" = None,
+    out: str | Path | None = None,
+    strict: bool = False,
+    jobs: int | None = None,
+) -> Run:
+    """Join finished runs at their probabilities (late fusion); no layer of them is trained again.
+
+    Args:
+        members: two runs or more, with the same classes and picture columns.
+        rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipe.Join`.
+        data: the pictures to fit the rule on and to test; by default the members' own, which must be the same. A
+            picture that a member knew keeps its part.
+        out, strict, jobs: as of `train`.
+
+    Returns:
+        A finished run like any other; its folder holds copies of its members.
+
+    Raises:
+        TopworkError: of the kind that says what was wrong.
+
+    Example:
+        >>> import topwork as tw
+        >>> run = tw.join(["runs/a", "runs/b"], "weighted", out="runs/both")  # doctest: +SKIP
+        >>> run.results["join"]["weights"]  # doctest: +SKIP
+        [0.61, 0.39]
+    """
+    paths = tuple(str(member.path if isinstance(member, Run) else member) for member in members)
+    return train(data, recipe=Recipe(join=Join(paths, rule)), out=out, strict=strict, jobs=jobs)
 
 
 def prepared(
@@ -91,7 +130,7 @@ def prepared(
     planned = steps(recipe)
     if origin:
         inherit.check(origin, recipe, planned)
-    rows = data if isinstance(data, Dataset) else _read(data, recipe.data, strict)
+    rows = _rows(data, recipe, strict)
     rows = as_before(rows, {row.content: row.split or "" for row in origin.data().rows}) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
@@ -100,6 +139,24 @@ def prepared(
     path = out or fresh(Path("runs"), Path(rows.root).name or "arrays")
     folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
+
+
+def _joining(
+    data: Any,
+    recipe: Recipe,
+    origin: Folder | None,
+    out: str | Path | None,
+    callbacks: "Sequence[keras.callbacks.Callback]",
+    strict: bool,
+    jobs: int | None,
+) -> Joining:
+    """The same for a join, which hears nothing of training."""
+    if origin or callbacks:
+        raise UsageError(
+            f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."
+        )
+    recipe = recipe.checked()
+    return joining.prepared(None if data is None else _rows(data, recipe, strict), recipe, out, strict, jobs)
 
 
 def _check_head(recipe: Recipe, data: Dataset) -> None:
@@ -139,7 +196,10 @@ def _head(head: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(head).items() if value is not None}
 
 
-def _read(data: Any, options: Data, strict: bool) -> Dataset:
+def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    options = recipe.data
     split = (options.split[0], options.split[1], options.split[2])
     with at("data"):
         return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)

@@ -28,15 +28,15 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     return replace(data, rows=kept, notes=(*data.notes, note))
 
 
-def as_before(data: Dataset, parts: Mapping[str, str]) -> Dataset:
-    """The dataset with the pictures that a parent run knew in the parts (by content) that they had there.
+def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent run") -> Dataset:
+    """The dataset with the pictures that an earlier run knew in the parts (by content) that they had *there*.
 
     Otherwise the new run would be tested on pictures that the old one was trained on.
     """
     moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
     if not moved:
         return data
-    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in the parent run."
+    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in {there}."
     say(note)
     rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)
     return replace(data, rows=rows, notes=(*data.notes, note))

@@ -12,7 +12,8 @@ from topwork.printing import print_json
 
 def train(
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing.")
+        str | None,
+        typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing, and a join needs none."),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="A name from 'topwork recipes', or a TOML file.")
@@ -64,7 +65,8 @@ def train(
     elif other_versions:
         raise UsageError("--other-versions goes with --resume RUN alone.")
     else:
-        chosen, given = words.recipe(from_), _given(data)
+        chosen = words.recipe(from_)
+        given = data if chosen.join and not folds else _given(data)
         with words.located(chosen):
             if folds:
                 run = cross_validate(given, folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)

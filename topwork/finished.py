@@ -1,0 +1,71 @@
+"""What a finished run answers with: its own network, or its members' networks joined."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from topwork import network
+from topwork.dataset import Dataset, Row
+from topwork.extract import Wanted
+from topwork.folder import Folder
+from topwork.join import learned
+from topwork.joined import Joined
+from topwork.network import Input
+from topwork.part import Part
+from topwork.plan import Step, steps
+from topwork.trunk import Trunk
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Answering(Protocol):
+    """A `topwork.network.Network` or a `topwork.joined.Joined`."""
+
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """What is frozen, one a term."""
+        ...
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What the whole model takes."""
+        ...
+
+    def flat(self) -> "keras.Model":
+        """Pixels in, probabilities out."""
+        ...
+
+    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
+        """Probabilities of a part's rows, then those of each member of a join."""
+        ...
+
+
+def restore(folder: Folder) -> Answering:
+    """The layers of a finished run with what they learned.
+
+    Raises:
+        RunError: the run has not finished.
+    """
+    members = folder.members()
+    if not members:
+        return network.restore(folder)
+    rule = learned(folder.weights())
+    return Joined([network.restore(member) for member in members], rule, folder.data().columns[0])
+
+
+def endings(folder: Folder) -> list[Step]:
+    """The last phase of a run, or of each member of a join."""
+    return [steps(one.recipe)[-1] for one in folder.members() or [folder]]
+
+
+def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Wanted]:
+    """The fills in float32 that a finished model is measured with on some rows of a dataset."""
+    return [one for step in endings for one in step.of(data).exact(rows)]
+
+
+def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Wanted]:
+    """The fills of such rows in the precision that the runs were trained in."""
+    return [replace(one, rows=tuple(rows)) for step in endings for one in step.of(data).wanted]

@@ -1,0 +1,155 @@
+"""Late fusion: several classifiers' probabilities become one's, by a rule that is fitted on validation pictures.
+
+A rule maps what each member says, float64 ``[members, n, classes]``, to ``[n, classes]``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from topwork.metrics import losses, softmax
+from topwork.recipe import Rule
+
+FEW = 100
+EACH = 10
+"""Fewer validation pictures than this, or than this for each value that is learned, are called few."""
+GAP = 1e-7
+STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The mean of the members' probabilities: *weights* ``[members]``, none below 0, sum to 1."""
+
+    weights: np.ndarray
+
+    def __call__(self, each: np.ndarray) -> np.ndarray:
+        """Joined probabilities."""
+        return np.tensordot(self.weights, each, 1)
+
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """The arrays by a name, as a run folder keeps them."""
+        return {"mixture": [self.weights]}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Softmax of a linear map of the members' log-probabilities.
+
+    Args:
+        kernel: float64 ``[members * classes, classes]``, the members one after another.
+        bias: float64 ``[classes]``.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, each: np.ndarray) -> np.ndarray:
+        """Joined probabilities."""
+        return softmax(_features(each) @ self.kernel + self.bias)
+
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """The arrays by a name, as a run folder keeps them."""
+        return {"stack": [self.kernel, self.bias]}
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each member counts, ``[members]``: its coefficient of a class's own log-probability, on average."""
+        classes = len(self.bias)
+        return np.einsum("mcc->m", self.kernel.reshape(-1, classes, classes)) / classes
+
+
+Learned = Mixture | Stack
+
+
+def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
+    """The rule whose arrays `values` gave."""
+    return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
+
+
+def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
+    """Fit a rule.
+
+    Args:
+        rule: its name.
+        each: the members' probabilities of the validation pictures, float64 ``[members, n, classes]``.
+        labels: int ``[n]``; of the rule ``"stacked"`` every class must occur.
+
+    Example:
+        >>> each = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.1, 0.9]]])
+        >>> fit("mean", each, np.array([0, 1]))(each).round(2).tolist()
+        [[0.7, 0.3], [0.25, 0.75]]
+    """
+    if rule == "mean":
+        return even(len(each))
+    return Mixture(mixture(each[:, np.arange(len(labels)), labels])) if rule == "weighted" else stack(each, labels)
+
+
+def even(members: int) -> Mixture:
+    """The plain mean."""
+    return Mixture(np.full(members, 1 / members))
+
+
+def mixture(own: np.ndarray) -> np.ndarray:
+    """The weights that maximise the mean over pictures of ``log sum_i w_i p_i``: a concave function on the simplex.
+
+    Expectation maximisation (Dempster, Laird & Rubin 1977, J. R. Statist. Soc. B 39:1-38): ``w_i`` becomes ``w_i g_i``,
+    where ``g_i`` is the gradient, the mean of ``p_i / sum_k w_k p_k``. No weights are better by more than
+    ``max_i g_i - 1`` nats, as ``sum_i w_i g_i`` is 1 and the function is concave; it ends when that is below `GAP`.
+
+    Args:
+        own: what each member gives the true class, float64 ``[members, n]``.
+
+    Returns:
+        float64 ``[members]``, none below 0, with the sum 1.
+
+    Example:
+        >>> mixture(np.array([[0.9, 0.9, 0.1], [0.1, 0.1, 0.9]])).round(3)
+        array([0.708, 0.292])
+    """
+    logs = np.log(np.maximum(own, np.finfo(float).tiny))
+    own = np.exp(logs - logs.max(0))  # a picture's own scale changes no weight
+    weights = np.full(len(own), 1 / len(own))
+    for _ in range(STEPS):
+        gradient = (own / (weights @ own)).mean(1)
+        if gradient.max() - 1 < GAP:
+            break
+        weights = weights * gradient
+    return weights / weights.sum()
+
+
+def stack(each: np.ndarray, labels: np.ndarray) -> Stack:
+    """Multinomial logistic regression on the members' log-probabilities, with scikit-learn's L2 penalty at ``C = 1``.
+
+    Stacked generalisation (Wolpert 1992, Neural Networks 5:241-259); see `fit` for the arguments.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(max_iter=10_000).fit(_features(each), labels)
+    kernel, bias = found.coef_.T, found.intercept_
+    if kernel.shape[1] == 1:  # of two classes scikit-learn gives one logit, which is the second's
+        kernel, bias = np.hstack([0 * kernel, kernel]), np.array([0, *bias])
+    return Stack(kernel, bias)
+
+
+def loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy in nats."""
+    return float(losses(labels, probabilities).mean())
+
+
+def warned(rule: Rule, found: Learned, pictures: int) -> list[str]:
+    """A sentence where so few pictures were there to fit the rule on that it may have learned chance."""
+    free = len(found.weights) - 1 if isinstance(found, Mixture) else found.kernel.size + found.bias.size
+    if rule == "mean" or pictures >= max(FEW, EACH * free):
+        return []
+    values = f"{free:,} value" + ("" if free == 1 else "s")
+    return [
+        f"The rule {rule!r} fitted {values} on {pictures:,} validation pictures, which is few: it may have learned "
+        "chance, and its validation loss flatters it. The rule 'mean' learns nothing; compare the two on test pictures."
+    ]
+
+
+def _features(each: np.ndarray) -> np.ndarray:
+    """Log-probabilities ``[n, members * classes]``, the members one after another."""
+    return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)

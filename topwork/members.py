@@ -1,0 +1,136 @@
+"""The members of a join: finished runs that fit together, and the part that each picture had in them."""
+
+from collections.abc import Iterator, Sequence
+
+from topwork.dataset import Dataset
+from topwork.errors import DatasetError, RunError
+from topwork.folder import Folder
+from topwork.recipe import Join
+from topwork.splits import some, units_of
+from topwork.trainable import as_before
+
+Clash = dict[str, tuple[str, str]]
+"""Part -> the path of a picture, and of a member in which it has that part."""
+
+
+def opened(join: Join) -> list[Folder]:
+    """The members, which have finished, with the same classes and picture columns, and are no joins.
+
+    Raises:
+        RunError: one of them is not so.
+    """
+    folders = [Folder(member) for member in join.members]
+    for folder in folders:
+        path = str(folder.path)
+        if folder.recipe.join:
+            of = ", ".join(map(repr, folder.origins))
+            raise RunError(f"{path!r} is a join, and joins are not joined: take its members in its place ({of}).")
+        if not folder.is_finished:
+            raise RunError(f"the member {path!r} has not finished. Go on with it first: topwork train --resume {path}")
+    first, *others = folders
+    data = first.data()
+    for other in others:
+        rows = other.data()
+        _refuse(data.classes, rows.classes, "classes", str(first.path), str(other.path))
+        _refuse(data.columns, rows.columns, "pictures a row", str(first.path), str(other.path))
+    return folders
+
+
+def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
+    """The dataset, which has the members' classes and pictures a row.
+
+    Raises:
+        RunError: it has not.
+    """
+    own = members[0].data()
+    _refuse(own.classes, data.classes, "classes", str(members[0].path), "DATA")
+    if len(own.columns) > 1 or len(data.columns) > 1:
+        _refuse(own.columns, data.columns, "pictures a row", str(members[0].path), "DATA")
+    return data
+
+
+def pictures(members: Sequence[Folder]) -> Dataset:
+    """The pictures of the members, which are the same in all.
+
+    Raises:
+        DatasetError: they are not, or differ in a label.
+    """
+    first, *others = members
+    data = first.data()
+    own = {(row.content, row.label): row.path for row in data.rows}
+    for other in others:
+        theirs = {(row.content, row.label): row.path for row in other.data().rows}
+        apart = {own.get(key) or theirs[key] for key in own.keys() ^ theirs.keys()}
+        if apart:
+            raise DatasetError(
+                f"{str(first.path)!r} and {str(other.path)!r} have other pictures, or other labels for them "
+                f"({some([repr(path) for path in sorted(apart)])}). Say which to join them on: topwork train DATA, "
+                "with the join."
+            )
+    return data
+
+
+def with_parts(data: Dataset, members: Sequence[Folder]) -> Dataset:
+    """The dataset with the pictures that members knew in the parts that they had there.
+
+    Otherwise the join would be fitted or tested on pictures that a member was trained on. Rows that belong together
+    (`topwork.splits.units_of`) follow each other.
+
+    Raises:
+        DatasetError: a picture had other parts in other members.
+    """
+    known = [(str(folder.path), _parts(folder)) for folder in members]
+    parts: dict[str, str] = {}
+    clashes: list[Clash] = []
+    for unit in units_of(data.rows):
+        rows = [data.rows[i] for i in unit]
+        found: Clash = {}
+        for path, digest in (picture for row in rows for picture in row.pictures):
+            for member, of in known:
+                if digest in of:
+                    found.setdefault(of[digest], (path, member))
+        if len(found) > 1:
+            clashes.append(found)
+        parts |= {row.content: part for row in rows for part in found}
+    if clashes:
+        raise _disagreement(clashes)
+    return as_before(data, parts, "the members")
+
+
+def _parts(folder: Folder) -> dict[str, str]:
+    """Digest -> part of every picture that a run or one that it started from knew; ``"train"`` wins."""
+    found: dict[str, str] = {}
+    for one in _line(folder):
+        for row in one.data().rows:
+            for _, digest in row.pictures:
+                found[digest] = "train" if found.get(digest) == "train" else row.split or ""
+    return found
+
+
+def _line(folder: Folder) -> Iterator[Folder]:
+    """A run and those that it started from, as far as they are still there."""
+    try:
+        while folder:
+            yield folder
+            folder = folder.parent  # type: ignore[assignment]
+    except RunError:
+        return
+
+
+def _refuse(a: Sequence[str], b: Sequence[str], what: str, one: str, other: str) -> None:
+    if tuple(a) != tuple(b):
+        had, has = (", ".join(map(repr, names)) for names in (a, b))
+        raise RunError(
+            f"the {what} of {one!r} are {had}, and those of {other!r} are {has}: a join needs the same. "
+            "Leave one of them away, or train it again."
+        )
+
+
+def _disagreement(clashes: Sequence[Clash]) -> DatasetError:
+    told = ", ".join(f"{path!r} is in {part} of {member!r}" for part, (path, member) in clashes[0].items())
+    more = f" ({len(clashes) - 1:,} more like it)" if len(clashes) > 1 else ""
+    return DatasetError(
+        f"the members had pictures in other parts: {told}{more}. What one of them was trained on cannot test the join: "
+        "train them on the same data with the same data.split, data.draw, data.seed and training.seed, "
+        "or leave these pictures out."
+    )
