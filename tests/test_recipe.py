@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there(tmp_path):
     [
         ("[data]\nsed = 1", 2, "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed."),
         ("\n[dta]", 2, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
-         "training, backbones, phase."),
+         "training, backbones, phase, join."),
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
         ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),

@@ -66,11 +66,13 @@ def train(
         raise UsageError("--other-versions goes with --resume RUN alone.")
     else:
         chosen = words.recipe(from_)
-        given = data if chosen.join and not folds else _given(data)
         with words.located(chosen):
             if folds:
-                run = cross_validate(given, folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs)
+                run = cross_validate(
+                    _given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs
+                )
             else:
+                given = data if chosen.join else _given(data)
                 run = run_training(given, recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
     if as_json:
         print_json({"run": str(run.path), **run.results})
