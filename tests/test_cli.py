@@ -19,8 +19,8 @@ from . import shelf
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
-COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "recipes", "sample")
-COMMANDS += ("doctor", "weights", "store")
+COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose", "recipes")
+COMMANDS += ("sample", "doctor", "weights", "store")
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 VERBS += (("store", "ls"), ("store", "verify"), ("store", "prune"))
 STRATIFIED = ("--set", 'data.draw="stratified"')

@@ -249,7 +249,7 @@ def test_compare_takes_it_as_any_run(joins, members):
 
 def test_the_command_without_data(members, tmp_path):
     words = ("--set", f"join.members={[str(run.path) for run in members]}", "--set", "join.rule=weighted")
-    ran = topwork("train", *words, "--out", tmp_path / "join", "--json")
+    ran = topwork("train", "--recipe", "fusion_late", *words, "--out", tmp_path / "join", "--json")
     assert (ran.status, ran.json["join"]["rule"]) == (0, "weighted")
 
 

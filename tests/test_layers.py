@@ -14,17 +14,18 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean home machine",
-    "cut lines graph numbered dataset splits folds metrics recipe join gap gallery hashes",
+    "cut lines graph numbered dataset splits folds metrics recipe logme probe join gap gallery hashes",
     "hold registry book tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " part sample checkpoints trainable resumable members",
     "backbones official replay untrained pretrained lock halves heads network joined callbacks feed stream live"
     " optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan contents needs inventory prune verify doctor worker finished evaluate compare plots"
-    " draw export shipped predict asked inherit joining course run train crossvalidate",
+    " draw export shipped predict asked inherit joining course run train crossvalidate activations candidates"
+    " choice choose",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
-    " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.store"
-    " commands.doctor commands.weights",
+    " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.choose"
+    " commands.store commands.doctor commands.weights",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

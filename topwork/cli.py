@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.backbones import backbones
+from topwork.commands.choose import choose
 from topwork.commands.compare import compare
 from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
@@ -43,7 +44,7 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, recipes, sample, doctor):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, choose, recipes, sample, doctor):
     app.command()(command)
 for verbs in (weights, store):
     app.add_typer(verbs)
