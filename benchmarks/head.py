@@ -10,7 +10,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import parts
 from benchmarks.frozen import Plan
 from topwork import heads
-from topwork.extract import activations
+from topwork.activations import activations
 from topwork.metrics import cross_entropy
 from topwork.readers import read
 from topwork.recipe import Backbone, Head

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from topwork.activations import activations
 from topwork.errors import DatasetError
-from topwork.extract import activations
 from topwork.readers import read
 from topwork.recipe import Backbone
 from topwork.run import Run

@@ -20,7 +20,7 @@ LEVELS = (
     "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
     " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
-    " crossvalidate",
+    " crossvalidate activations",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.sample",

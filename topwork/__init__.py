@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
+    from topwork.activations import Activations, activations
     from topwork.compare import compare
     from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
     from topwork.dataset import Dataset, Row
     from topwork.errors import TopworkError
-    from topwork.extract import activations
     from topwork.halves import halves
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from topwork.train import train
 
 _WHERE = {
+    "activations": ("Activations", "activations"),
     "compare": ("compare",),
     "crossvalidate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
     "dataset": ("Dataset", "Row"),
     "errors": ("TopworkError",),
-    "extract": ("activations",),
     "halves": ("halves",),
     "network": ("cuts",),
     "predict": ("Guess", "Predictor"),
@@ -45,20 +45,9 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Phase", "Predictor", "Recipe", "Row", "Run"]
-__all__ += [
-    "TopworkError",
-    "Training",
-    "Views",
-    "__version__",
-    "activations",
-    "compare",
-    "cross_validate",
-    "cuts",
-    "halves",
-    "read",
-]
-__all__ += ["train"]
+__all__ = ["Activations", "Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Phase"]
+__all__ += ["Predictor", "Recipe", "Row", "Run", "TopworkError", "Training", "Views", "__version__"]
+__all__ += ["activations", "compare", "cross_validate", "cuts", "halves", "read", "train"]
 
 
 class _Package(ModuleType):

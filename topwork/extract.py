@@ -21,14 +21,13 @@ import numpy as np
 from topwork import backbones, errors, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
-from topwork.errors import CutError, DatasetError, nearest
+from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
-from topwork.readers import read
 from topwork.recipe import NO_VIEWS, Backbone, Views
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, key
-from topwork.talk import Watch, counted
+from topwork.talk import Watch
 from topwork.trunk import Trunk
 from topwork.views import key as view_key
 
@@ -141,7 +140,7 @@ class Extraction:
 
     def __enter__(self) -> Self:
         beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
-        fills = [_asked(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
+        fills = [_job(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
         if fills:
             self._asked = {fill["number"] for fill in fills}
             self._start(fills)
@@ -210,50 +209,44 @@ class Extraction:
         )
 
 
-def activations(
-    data: "str | Path | tuple | Dataset", cut: str, *, backbone: Backbone | None = None, jobs: int | None = None
-) -> Any:
-    """The activations of every picture at a cut: from the store, or filled now.
-
-    Args:
-        data: what `topwork.read` takes, or what it gave.
-        cut: one backbone and place, for instance ``"inception_v3@mixed7"``.
-        backbone: its options.
-        jobs: processors to use.
-
-    Returns:
-        An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
-        a list of arrays where several tensors are alive.
-
-    Raises:
-        DatasetError: a picture cannot be read (leave it out: ``data.without``).
-
-    Example:
-        >>> import topwork as tw
-        >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
-    """
-    rows = data if isinstance(data, Dataset) else read(data)
-    wanted = extract(rows, cut, backbone, jobs)
-    bad = failures(wanted)
-    if bad:
-        path, content = next(shot[:2] for shot in wanted.shots if shot.content in bad)
-        raise DatasetError(
-            f"no activations of {counted(len(bad), 'picture')}; the first is {path}: {bad[content]}. "
-            "Leave them out: topwork.read(..., decode=True) does."
-        )
-    with wanted.store() as store:
-        found = store.read([wanted.key(wanted.shots_of(row)[0]) for row in wanted.rows])
-    return found[0] if len(found) == 1 else found
-
-
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
-    term = Cut.parse(cut).only
-    wanted = Wanted(term, runtimes.resolved(pretrained.on_disk(backbone or Backbone(term.backbone))), ()).of(data)
-    wanted.check()
-    with Watch() as watch, Extraction(data, [wanted], watch.report, jobs) as extraction:
-        extraction.wait(0)
+    Cut.parse(cut).only  # noqa: B018
+    (wanted,) = asked(data, cut, [backbone] if backbone else ())
+    fill_all(data, [wanted], jobs)
     return wanted
+
+
+def asked(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[Wanted]:
+    """The fills of *data* that *cut* stands for, one a term; every word is checked, nothing is computed.
+
+    Args:
+        data: whose pictures.
+        cut: of one term or a sum.
+        backbones: options of those that the cut names; of the others the defaults.
+
+    Raises:
+        UnknownBackbone, CutError: nothing of that name, or options of a backbone that the cut does not name.
+    """
+    terms = Cut.parse(cut).terms
+    given = {one.name: one for one in backbones}
+    names = {term.backbone: given.get(term.backbone, Backbone(term.backbone)) for term in terms}
+    for name in given:
+        if name not in names:
+            raise CutError(
+                f"options are given of {name!r}, and the cut {cut!r} does not name it{nearest(name, names) or '.'}"
+            )
+    ready = {name: runtimes.resolved(pretrained.on_disk(one)) for name, one in names.items()}
+    wanted = [Wanted(term, ready[term.backbone], ()).of(data) for term in terms]
+    for one in wanted:
+        one.check()
+    return wanted
+
+
+def fill_all(data: Dataset, wanted: Sequence[Wanted], jobs: int | None = None) -> None:
+    """Fill the store with all that is *wanted* of *data*, and tell how it goes."""
+    with Watch() as watch, Extraction(data, wanted, watch.report, jobs) as extraction:
+        extraction.wait_all(range(len(wanted)))
 
 
 def failures(wanted: Wanted) -> dict[str, str]:
@@ -263,7 +256,7 @@ def failures(wanted: Wanted) -> dict[str, str]:
         return {contents[k]: reason for k, reason in store.failures(contents).items()}
 
 
-def _asked(number: int, wanted: Wanted, shots: list[Shot]) -> dict[str, Any]:
+def _job(number: int, wanted: Wanted, shots: list[Shot]) -> dict[str, Any]:
     return {
         "number": number,
         "term": str(wanted.term),
