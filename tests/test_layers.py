@@ -14,7 +14,7 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean",
-    "cut graph dataset splits folds metrics recipe",
+    "cut graph dataset splits folds metrics recipe logme probe",
     "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
     " trainable resumable",
     "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
