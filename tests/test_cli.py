@@ -17,7 +17,7 @@ from . import colours as small
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
-COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
+COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample", "choose")
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
 

@@ -20,10 +20,10 @@ LEVELS = (
     "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
     " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
-    " crossvalidate activations",
+    " crossvalidate activations candidates choice choose",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
-    " commands.export commands.predict commands.backbones commands.sample",
+    " commands.export commands.predict commands.backbones commands.sample commands.choose",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

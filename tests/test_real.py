@@ -42,6 +42,16 @@ def test_the_default_is_the_widest_mobilenet_v2_at_hand(real, keras_home):
     assert ran.err.startswith("Backbone: mobilenet_v2_035, the widest MobileNetV2 whose ImageNet file is at hand")
 
 
+def test_choose(real, keras_home):
+    """The linear probe that the figures in the folder's README speak of, on the pictures outside the test part."""
+    found = topwork("choose", real / "flowers5", "--cut", f"{NAME}@pool", "--cut", "mobilenet_025@pool", "--json").json
+    best, other = found["candidates"]
+    assert (best["cut"], found["best"], found["proposed"]) == (f"{NAME}@pool",) * 3
+    assert best["accuracy"]["value"] >= 0.8
+    assert (best["tied"], other["tied"]) == (True, False)
+    assert best["logme"] > other["logme"]
+
+
 def test_odd_pictures_are_named_when_they_are_read_and_when_they_train(real, tmp_path):
     for i, path in enumerate(sorted((real / "odd").iterdir())):
         (tmp_path / "data" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)

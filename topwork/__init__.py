@@ -15,6 +15,8 @@ from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from topwork.activations import Activations, activations
+    from topwork.choice import Candidate, Choice
+    from topwork.choose import choose
     from topwork.compare import compare
     from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "activations": ("Activations", "activations"),
+    "choice": ("Candidate", "Choice"),
+    "choose": ("choose",),
     "compare": ("compare",),
     "crossvalidate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
@@ -45,9 +49,9 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Activations", "Backbone", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Phase"]
-__all__ += ["Predictor", "Recipe", "Row", "Run", "TopworkError", "Training", "Views", "__version__"]
-__all__ += ["activations", "compare", "cross_validate", "cuts", "halves", "read", "train"]
+__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Cut", "Data", "Dataset", "Folds", "Guess", "Head"]
+__all__ += ["Phase", "Predictor", "Recipe", "Row", "Run", "TopworkError", "Training", "Views", "__version__"]
+__all__ += ["activations", "choose", "compare", "cross_validate", "cuts", "halves", "read", "train"]
 
 
 class _Package(ModuleType):

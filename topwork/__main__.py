@@ -38,7 +38,7 @@ def run(words: list[str] | None = None) -> int:
         status = int(done.code or 0)
         if status == 130:
             kept = " What was committed to the store stays; the next run goes on from there."
-            say("Stopped." + (kept if (words or sys.argv[1:])[0] in ("train", "extract") else ""))
+            say("Stopped." + (kept if (words or sys.argv[1:])[0] in ("train", "extract", "choose") else ""))
         return status
     return 0
 

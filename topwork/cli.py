@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.backbones import backbones
+from topwork.commands.choose import choose
 from topwork.commands.compare import compare
 from topwork.commands.evaluate import evaluate
 from topwork.commands.export import export
@@ -39,5 +40,5 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample, choose):
     app.command()(command)

@@ -1,0 +1,94 @@
+"""Which networks and places are compared where nobody names them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from topwork import candidates, runtimes
+from topwork.candidates import at_hand, cuts_of, learn, networks, places
+from topwork.errors import UnknownBackbone, UsageError, WeightsError
+from topwork.network import graph_of
+from topwork.recipe import Backbone
+from topwork.trunk import kept_graph
+
+NAME = "mobilenet_v2_035"
+SMALL = Backbone(NAME, "random", 64)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A KERAS_HOME with names of official files; empty ones, as they are not opened."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def test_networks_at_hand_for_the_size(files):
+    (files / "mobilenet_2_5_224_tf_no_top.h5").touch()
+    (files / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_160_no_top.h5").touch()
+    assert [one.name for one in networks(())] == ["mobilenet_025"]
+    assert [(one.name, one.size) for one in networks((), size=160)] == [(NAME, 160)]
+    assert [one.name for one in networks((), size=100)] == ["mobilenet_025"]  # it takes the file of 224
+
+
+def test_no_weights_at_hand(files):
+    with pytest.raises(WeightsError) as error:
+        at_hand()
+    assert str(error.value) == (
+        f"no ImageNet weights are in '{files}', and random ones tell nothing of what a network has learned. "
+        "Put official files there (topwork backbones names the networks), or name what to compare: "
+        "--cut mobilenet_v2_035@pool --weights random."
+    )
+
+
+def test_cuts_name_their_networks():
+    found = networks([f"{NAME}@pool", f"vgg16@pool + {NAME}@10"], "random", 32)
+    assert [(one.name, one.weights, one.size) for one in found] == [(NAME, "random", 32), ("vgg16", "random", 32)]
+    assert all(one.runtime != "auto" for one in found)
+
+
+def test_weights_without_cuts_are_refused():
+    with pytest.raises(UsageError) as error:
+        networks((), "random")
+    assert str(error.value) == (
+        "--weights random says nothing of which backbones to compare: name them, as in --cut mobilenet_v2_035@pool "
+        "--weights random."
+    )
+    with pytest.raises(UsageError) as error:
+        networks(["vgg16@pool", "vgg19@pool"], "my.h5")
+    assert str(error.value) == "--weights my.h5 is the file of one backbone, and the cuts name 2."
+
+
+def test_what_is_missing_is_told_before_anything_begins(own_home, monkeypatch):
+    monkeypatch.setattr(candidates, "Extraction", None)
+    with pytest.raises(UnknownBackbone, match="did you mean 'mobilenet'"):
+        learn([Backbone("mobilnet")])
+    with pytest.raises(WeightsError, match=r"'vgg16_weights_tf_dim_ordering_tf_kernels_notop\.h5' are not in"):
+        learn([SMALL, Backbone("vgg16")])
+    assert not Path(os.environ["KERAS_HOME"], "models").exists()
+
+
+def test_graphs_are_learned(own_home):
+    small = runtimes.resolved(SMALL)
+    assert kept_graph(small) is None
+    learn([small])
+    assert kept_graph(small)
+    cuts = cuts_of(small)
+    assert cuts[0] == f"{NAME}@pool"
+    assert [cut.partition("@")[2].partition("..")[0] for cut in cuts[1:]] == places(kept_graph(small))
+    assert all(cut.partition("@")[2].partition("..")[0] == cut.rpartition("..")[2] for cut in cuts[1:])
+
+
+@pytest.mark.parametrize("name", [NAME, "vgg16", "inception_v3"])
+def test_places_are_spread_over_the_network(name):
+    graph = graph_of(Backbone(name, "random", 96))
+    found = places(graph)
+    depths = [graph.index(place) / graph.output for place in found]
+    assert 2 <= len(found) <= 3
+    assert depths == sorted(depths, reverse=True)
+    assert all(0.25 <= depth < 1 for depth in depths)
+    prices = {price.name: price for price in graph.prices()}
+    for place in found:
+        assert len(graph.resolve(place, place).tensors) == 1
+        assert prices[place].multiply_adds_above > 0

@@ -1,0 +1,254 @@
+"""Choosing on few pictures, with random weights: what is looked at, what is computed, what is said."""
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+import topwork as tw
+from topwork import metrics
+from topwork.choose import subset
+from topwork.dataset import Dataset, Row
+from topwork.errors import CutError, DatasetError, UsageError, WeightsError
+from topwork.extract import asked
+from topwork.logme import logme
+
+from .command import SMALL, Ran, topwork
+from .conftest import make_folder
+
+NAME = "mobilenet_v2_035"
+CUTS = [f"{NAME}@pool", f"{NAME}@block_2_add..block_2_add"]
+OPTIONS = {"weights": "random", "size": 32}
+ONE_CLASS = (
+    "cannot choose with fewer than two classes among the pictures that can be read and are not of the test part: "
+    "add pictures, or draw another split."
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """60 pictures that no other test stores: 15 of each class train or validate."""
+    return tw.read(
+        make_folder(tmp_path_factory.mktemp("own") / "colours", first=700), split=(0.6, 0.15, 0.25), draw="stratified"
+    )
+
+
+@pytest.fixture(scope="module")
+def found(data):
+    return tw.choose(data, CUTS, **OPTIONS)
+
+
+def test_the_test_part_is_never_looked_at(data, found):
+    assert found.pictures == 45
+    for cut in CUTS:
+        (ask,) = asked(data, cut, [tw.Backbone(NAME, **OPTIONS)])
+        left = {shot.content for shot in ask.missing()}
+        assert left == {row.digest for row in data.part("test")}
+
+
+def test_the_scores_are_those_of_the_pooled_activations(data, found):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = [row for row in data.rows if row.split != "test"]
+    labels = np.array([row.label for row in rows])
+    assert {one.cut for one in found.candidates} == set(CUTS)
+    for one in found.candidates:
+        place = one.cut.partition("@")[2].partition("..")[0]
+        maps = tw.activations(replace(data, rows=tuple(rows)), f"{NAME}@{place}", backbone=tw.Backbone(NAME, **OPTIONS))
+        values = maps.astype(np.float32).mean((1, 2)) if maps.ndim > 2 else maps.astype(np.float32)
+        folds = StratifiedKFold(5, shuffle=True, random_state=0)
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        right = cross_val_predict(model, values, labels, cv=folds) == labels
+        assert abs(int(right.sum()) - int(one.right.sum())) <= 1
+        assert one.accuracy == metrics.share(int(one.right.sum()), 45)
+        assert one.logme == pytest.approx(logme(values, labels), abs=1e-6)
+        assert one.features == values.shape[1]
+    assert len({one.logme for one in found.candidates}) == 2
+
+
+def test_prices_are_those_of_the_price_list(found):
+    prices = {price.name: price for price in tw.cuts(NAME, backbone=tw.Backbone(NAME, **OPTIONS))}
+    pool, early = (next(one for one in found.candidates if one.cut == cut) for cut in CUTS)
+    for one, price in ((pool, prices["pool"]), (early, prices["block_2_add"])):
+        assert (one.parameters, one.multiply_adds, one.multiply_adds_above) == (
+            price.parameters,
+            price.multiply_adds,
+            0,
+        )
+        assert one.kilobytes == pytest.approx(price.kilobytes, abs=1e-3)  # float16 in both
+        assert 60 * one.kilobytes * 1024 < one.disk_bytes < 4 * 60 * one.kilobytes * 1024 + 60 * 200
+    assert early.cost < pool.cost
+
+
+def test_time_is_told_where_it_was_measured(data, found, capsys):
+    assert all(0 < one.milliseconds < 1000 for one in found.candidates)
+    again = tw.choose(data, CUTS, **OPTIONS)
+    assert capsys.readouterr().err == ""  # nothing was computed
+    assert [one.milliseconds for one in again.candidates] == [None, None]
+    for one, other in zip(found.candidates, again.candidates, strict=True):
+        assert (one.cut, one.accuracy, one.p) == (other.cut, other.accuracy, other.p)
+        np.testing.assert_array_equal(one.right, other.right)
+
+
+def test_what_tells_the_classes_apart_wins(data):
+    """Classes differ in colour: the mean pixel knows it all, and costs nothing."""
+    cuts = [f"{NAME}@block_15_add..block_15_add", f"{NAME}@input..input"]
+    found = tw.choose(data, cuts, **OPTIONS)
+    assert (found.best.cut, found.best.accuracy["value"]) == (f"{NAME}@input..input", 1.0)
+    assert (found.best.features, found.best.multiply_adds) == (3, 0)
+    assert found.proposed is found.best
+
+
+def test_a_sum_shares_layers(data, found):
+    pool = next(one for one in found.candidates if one.cut == CUTS[0])
+    both = tw.choose(data, [f"{NAME}@block_2_add..block_2_add + {NAME}@pool"], **OPTIONS).best
+    assert (both.parameters, both.multiply_adds) == (pool.parameters, pool.multiply_adds)
+    assert both.features == sum(one.features for one in found.candidates)
+    assert both.kilobytes == pytest.approx(sum(one.kilobytes for one in found.candidates))
+
+
+def test_a_place_that_trains_to_the_end_says_what_is_above(data):
+    (one,) = tw.choose(data, [f"{NAME}@block_2_add"], **OPTIONS).candidates
+    whole = tw.cuts(NAME, backbone=tw.Backbone(NAME, **OPTIONS))[-1]
+    assert one.multiply_adds + one.multiply_adds_above == whole.multiply_adds
+    assert 0 < one.multiply_adds < whole.multiply_adds
+
+
+def rows(**counts):
+    return tuple(
+        Row(f"{label}{i}.png", sha256(f"{label}{i}".encode()).hexdigest(), label, "train")
+        for label, count in counts.items()
+        for i in range(count)
+    )
+
+
+def test_a_subset_is_balanced_seeded_and_in_reading_order():
+    data = Dataset("/d", rows(a=50, b=50, c=4))
+    some = subset(data, 24)
+    assert [sum(row.label == label for row in some.rows) for label in "abc"] == [10, 10, 4]
+    assert subset(data, 24) == some != subset(data, 24, seed=1)
+    assert sorted(some.rows, key=data.rows.index) == list(some.rows)
+    assert len(subset(data, 500).rows) == 104
+
+
+def test_a_subset_hardly_moves_when_pictures_come():
+    data = Dataset("/d", rows(a=50, b=50))
+    more = Dataset("/d", rows(a=52, b=50))
+    assert len({row.path for row in subset(data, 40).rows} & {row.path for row in subset(more, 40).rows}) >= 37
+
+
+def test_equal_pictures_count_once_and_the_test_part_not_at_all():
+    some = rows(a=10, b=10)
+    data = Dataset(
+        "/d",
+        (
+            *some,
+            *(replace(row, path=f"again/{row.path}") for row in some),
+            *(replace(row, split="test", digest="f" * 64) for row in some),
+        ),
+    )
+    assert subset(data, 500).rows == some
+
+
+def test_groups_stay_together(data):
+    from topwork.choose import _tests
+
+    grouped = replace(data, rows=tuple(replace(row, group=f"{row.label}{i // 3}") for i, row in enumerate(data.rows)))
+    tests = _tests(grouped, 0)
+    assert sorted(i for test in tests for i in test) == list(range(60))
+    groups = [{grouped.rows[i].group for i in test} for test in tests]
+    assert not any(a & b for n, a in enumerate(groups) for b in groups[:n])
+    single = replace(
+        data, rows=tuple(replace(row, group=f"{row.label}{i % 20 // 7}") for i, row in enumerate(data.rows))
+    )
+    assert len(_tests(single, 0)) == 3  # each class has three groups
+
+
+def test_too_few_pictures_or_classes():
+    with pytest.raises(UsageError) as error:
+        subset(Dataset("/d", rows(a=9, b=9)), 3)
+    assert str(error.value) == (
+        "cannot choose on 3 pictures of 2 classes: 4 at least were expected, two of each class."
+    )
+    with pytest.raises(DatasetError) as error:
+        subset(Dataset("/d", (*rows(a=9), replace(rows(b=1)[0], split="test"))), 100)
+    assert str(error.value) == ONE_CLASS
+
+
+def test_no_picture_that_can_be_read(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(3):
+            (tmp_path / label / f"{i}.png").write_bytes(f"no picture {label}{i}".encode())
+    data = tw.read(tmp_path, split=(1, 0, 0))
+    with pytest.raises(DatasetError) as error:
+        tw.choose(data, [f"{NAME}@input..input"], **OPTIONS)
+    assert str(error.value) == ONE_CLASS
+
+
+def test_words_are_checked_before_pictures_are_read(tmp_path):
+    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
+        tw.choose(tmp_path / "nowhere", ["vgg16@pool"])
+    with pytest.raises(CutError):
+        tw.choose(tmp_path / "nowhere", ["vgg16"])
+    with pytest.raises(WeightsError, match="no ImageNet weights are in "):
+        tw.choose(tmp_path / "nowhere")
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(tmp_path):
+    folder = make_folder(tmp_path / "colours", each=8, first=800)
+    (folder / "red" / "000.png").write_bytes((folder / "red" / "000.png").read_bytes()[:200])
+    data = tw.read(folder, split=(0.9, 0.1, 0.0))
+    found = tw.choose(data, [f"{NAME}@input..input"], **OPTIONS)
+    assert (found.pictures, [(gone.path, gone.reason) for gone in found.left_out]) == (
+        23,
+        [("red/000.png", "a PNG file that is cut short")],
+    )
+
+
+def test_the_command(tmp_path):
+    folder = make_folder(tmp_path / "my colours", each=12, first=900)
+    words = [word for cut in CUTS for word in ("--cut", cut)]
+    ran = topwork("choose", folder, *words, *SMALL)
+    assert ran.status == 0
+    said = [f"{NAME}@{place}:" for place in ("pool", "block_2_add..block_2_add")]
+    assert ran.err.splitlines()[::2] == said
+    assert all(line.startswith("trunk: ") for line in ran.err.splitlines()[1::2])
+    lines = ran.out.splitlines()
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    again = topwork("choose", folder, *words, *SMALL, "--json")
+    assert again.err == ""
+    found = again.json
+    assert list(found) == ["pictures", "folds", "best", "proposed", "text", "take", "candidates", "left_out"]
+    assert found["best"] == found["candidates"][0]["cut"]
+    assert lines[-1] == f"Take: {found['take']}"
+    assert found["take"] == f"topwork train '{folder}' --cut {found['proposed']} --weights random --size 32"
+    assert " ".join(lines).find(f"{found['candidates'][0]['accuracy']['value']:.3f}") > 0
+    assert json.dumps(found)
+
+
+def test_what_to_take_of_several_networks():
+    from topwork.commands.choose import _take
+
+    assert _take("d", "a@pool + b@pool", "random", 32) == (
+        "topwork train d --cut 'a@pool + b@pool' --set backbones.a.weights=random --set backbones.a.size=32 "
+        "--set backbones.b.weights=random --set backbones.b.size=32"
+    )
+    assert _take("d", "a@pool", None, None) == "topwork train d --cut a@pool"
+
+
+def test_no_weights_at_hand_by_command(pictures):
+    ran = topwork("choose", pictures)
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err.startswith("WeightsError: no ImageNet weights are in ")
+    assert topwork("choose", pictures, "--weights", "random") == Ran(
+        2,
+        "",
+        "UsageError: --weights random says nothing of which backbones to compare: name them, as in --cut "
+        "mobilenet_v2_035@pool --weights random.\n",
+    )

@@ -1,0 +1,97 @@
+"""Candidates: the networks and the places that a choice is made among, where the user does not name them."""
+
+from collections.abc import Iterable, Sequence
+
+from topwork import backbones, pretrained, runtimes, trunk, weights
+from topwork.cut import INPUT, POOL, Cut, Term
+from topwork.dataset import Dataset
+from topwork.errors import UsageError, WeightsError
+from topwork.extract import Extraction, Wanted
+from topwork.graph import Graph, Price
+from topwork.recipe import Backbone
+
+BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
+"""Of a network's depth, as shares of its layers: one place is looked at in each."""
+
+
+def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
+    """The backbones that *cuts* name; without cuts all whose ImageNet file is at hand.
+
+    Args:
+        cuts: may be sums.
+        weights_of: ``"imagenet"``, ``"random"``, or the path of a file.
+        size: of pictures.
+
+    Raises:
+        UsageError: other weights than ImageNet's for backbones that nobody named, or one file for several.
+        WeightsError: no file at hand.
+    """
+    names = list(dict.fromkeys(term.backbone for cut in cuts for term in Cut.parse(cut).terms))
+    if not cuts and weights_of != "imagenet":
+        raise UsageError(
+            f"--weights {weights_of} says nothing of which backbones to compare: name them, "
+            f"as in --cut mobilenet_v2_035@pool --weights {weights_of}."
+        )
+    if weights_of not in ("imagenet", "random") and len(names) > 1:
+        raise UsageError(f"--weights {weights_of} is the file of one backbone, and the cuts name {len(names)}.")
+    chosen = [Backbone(name, weights_of, size) for name in names] if cuts else at_hand(size)
+    return [runtimes.resolved(pretrained.on_disk(one)) for one in chosen]
+
+
+def at_hand(size: int | None = None) -> list[Backbone]:
+    """Every backbone whose ImageNet file for pictures of that size (of the backbone's own) is there.
+
+    Raises:
+        WeightsError: none.
+    """
+    table = backbones.TABLE.values()
+    found = [entry.name for entry in table if weights.official(entry.file_at(size or entry.size)).is_file()]
+    if not found:
+        raise WeightsError(
+            f"no ImageNet weights are in {str(weights.folder())!r}, and random ones tell nothing of what a network "
+            "has learned. Put official files there (topwork backbones names the networks), or name what to compare: "
+            "--cut mobilenet_v2_035@pool --weights random."
+        )
+    return [Backbone(name, size=size) for name in found]
+
+
+def learn(networks: Iterable[Backbone]) -> None:
+    """Make sure that the weights of all are at hand and their graphs known, before anything else begins.
+
+    Raises:
+        UnknownBackbone: no backbone of that name.
+        WeightsError: not at hand, and cannot be fetched.
+    """
+    unknown = []
+    for one in networks:
+        backbones.record(one.name)
+        pretrained.identity(one)
+        if trunk.kept_graph(one) is None:
+            unknown.append(Wanted(Term(one.name, POOL), one, ()))
+    with Extraction(Dataset("", ()), unknown, lambda event, **_: None) as extraction:
+        extraction.wait_all(range(len(unknown)))
+
+
+def cuts_of(backbone: Backbone) -> list[str]:
+    """``pool``, and a few places where the network may end; its graph must be known."""
+    graph = trunk.known_graph(backbone)
+    return [f"{backbone.name}@{POOL}", *(f"{backbone.name}@{name}..{name}" for name in places(graph))]
+
+
+def places(graph: Graph) -> list[str]:
+    """One place with one tensor in each of `BANDS`, the last first: the one that takes least room in the store.
+
+    Of equals it is the last. Places before the first multiplication and after the last are left out: there the network
+    has not begun, or has ended.
+    """
+    found = [
+        price for price in graph.prices() if price.name != INPUT and price.multiply_adds and price.multiply_adds_above
+    ]
+    chosen = [_cheapest(graph, found, low, high) for low, high in reversed(BANDS)]
+    return [name for name in chosen if name]
+
+
+def _cheapest(graph: Graph, prices: Sequence[Price], low: float, high: float) -> str | None:
+    depths = [(graph.index(price.name) / graph.output, price) for price in prices]
+    within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
+    return min(within)[2] if within else None

@@ -1,0 +1,111 @@
+"""A choice: cuts that were compared on the same pictures, which of them can be told apart, and which is cheapest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from topwork.compare import ALPHA, mcnemar
+from topwork.dataset import LeftOut
+from topwork.metrics import Rate
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One cut, and what it came to.
+
+    Args:
+        cut: as it was probed: a map is averaged.
+        accuracy: of the linear probe, with Wilson's 95 % interval.
+        right: which pictures it got right, bool ``[n]``.
+        logme: see `topwork.logme`.
+        features: how many numbers the probe read.
+        parameters, multiply_adds: below the cut; layers that terms of a sum share count once.
+        multiply_adds_above: from there to the cut's end, in every step of training.
+        kilobytes: 1,024 bytes, of one picture in the store.
+        disk_bytes: what all pictures of the data take there.
+        milliseconds: to decode a picture and run it below the cut, as measured while filling the store; ``None`` where
+            (nearly) all was there.
+        p: of McNemar's exact test against the most accurate candidate, times the number of the others (Bonferroni:
+            the best of many has had luck too), at most 1; 1 of the best itself.
+    """
+
+    cut: str
+    accuracy: Rate
+    right: np.ndarray
+    logme: float
+    features: int
+    parameters: int
+    multiply_adds: int
+    multiply_adds_above: int
+    kilobytes: float
+    disk_bytes: int
+    milliseconds: float | None
+    p: float = 1.0
+
+    @property
+    def tied(self) -> bool:
+        """Whether these pictures cannot tell it from the best."""
+        return self.p >= ALPHA
+
+    @property
+    def cost(self) -> tuple[int, int, float]:
+        """What makes it cheap: multiply-adds of an answer, then those of training, then room in the store."""
+        return self.multiply_adds + self.multiply_adds_above, self.multiply_adds_above, self.kilobytes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was compared, on what, and what to take.
+
+    Args:
+        candidates: the most accurate first; see `ranked`.
+        pictures: how many were looked at.
+        folds: of the cross-validation.
+        left_out: pictures that could not be used.
+    """
+
+    candidates: tuple[Candidate, ...]
+    pictures: int
+    folds: int
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def best(self) -> Candidate:
+        """The most accurate."""
+        return self.candidates[0]
+
+    @property
+    def proposed(self) -> Candidate:
+        """The cheapest of those that cannot be told from the best."""
+        return min((one for one in self.candidates if one.tied), key=lambda one: one.cost)
+
+    @property
+    def text(self) -> str:
+        """The outcome in a sentence."""
+        rate, others = self.best.accuracy, self.candidates[1:]
+        tied = sum(one.tied for one in others)
+        best = f"{self.best.cut} is best ({rate['value']:.3f}, 95 % interval {rate['low']:.3f} to {rate['high']:.3f})"
+        if not others:
+            return f"{best}, and was compared with nothing."
+        if self.proposed is not self.best:
+            return f"{best}; {self.proposed.cut} cannot be told from it and {_cheaper(self.proposed, self.best)}."
+        rest = f"no cheaper one of the {tied} that cannot be told from it" if tied else "all others are worse"
+        return f"{best}; {rest}."
+
+
+def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The most accurate first, of equals the cheapest; the others with their p against it."""
+    best, *others = sorted(found, key=lambda one: (-one.accuracy["value"], one.cost))
+    return best, *(replace(one, p=min(1.0, len(others) * _p(best, one))) for one in others)
+
+
+def _p(best: Candidate, other: Candidate) -> float:
+    return mcnemar(int((best.right & ~other.right).sum()), int((other.right & ~best.right).sum()))
+
+
+def _cheaper(one: Candidate, than: Candidate) -> str:
+    """In what it costs less."""
+    kinds = ("multiply-adds", "multiply-adds in training", "room in the store")
+    kind, a, b = next(each for each in zip(kinds, one.cost, than.cost) if each[1] != each[2])
+    return f"takes {a / b:.0%} of its {kind}".replace("%", " %")

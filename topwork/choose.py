@@ -1,0 +1,213 @@
+"""Choosing: which network, and how much of it, tells the classes of *these* pictures apart, and at what price.
+
+Each candidate's activations are computed once, as for training, and stay in the store. A linear probe on them says
+what a linear head can do with them as they are; what fine-tuning adds, only a run tells.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from itertools import zip_longest
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from topwork import candidates, metrics, splits
+from topwork.activations import features
+from topwork.choice import Candidate, Choice, ranked
+from topwork.cut import Cut, Term
+from topwork.dataset import Dataset
+from topwork.errors import DatasetError, UsageError
+from topwork.extract import Extraction, Wanted, asked, failures
+from topwork.folds import folds
+from topwork.graph import Node
+from topwork.logme import logme
+from topwork.probe import probe
+from topwork.readers import read
+from topwork.recipe import Backbone
+from topwork.talk import Watch, say
+
+PICTURES, EACH = 500, 10
+"""By default so many pictures are looked at, or so many of each class where that is more."""
+FOLDS = 5
+TIMED = 20
+"""A time is told where so many pictures were computed at least."""
+
+
+def choose(
+    data: Any,
+    cuts: Sequence[str] = (),
+    *,
+    weights: str = "imagenet",
+    size: int | None = None,
+    pictures: int | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> Choice:
+    """Compare backbones, and places to end them at, on some of the pictures that are not of the test part.
+
+    Args:
+        data: what `topwork.read` takes, or what it gave.
+        cuts: what to compare; by default every backbone whose ImageNet file is at hand, at ``pool`` and ended earlier.
+        weights, size: of all backbones, as of `topwork.Backbone`.
+        pictures: at most so many are looked at, of each class as many as of the others as far as there are; by default
+            500, or 10 of each class where that is more.
+        seed: of which ones, and of the folds.
+        jobs: processors to use.
+
+    Raises:
+        UsageError: weights that say nothing of which backbones, or too few pictures for the classes.
+        UnknownBackbone, CutError: nothing of that name.
+        WeightsError: weights that are not at hand.
+        DatasetError: a class of which there is one picture outside the test part, or one class alone.
+
+    Example:
+        >>> import topwork as tw
+        >>> found = tw.choose("flowers/")  # doctest: +SKIP
+        >>> found.proposed.cut, found.text  # doctest: +SKIP
+    """
+    networks = candidates.networks(cuts, weights, size)
+    candidates.learn(networks)
+    names = cuts or [cut for one in networks for cut in candidates.cuts_of(one)]
+    rows = data if isinstance(data, Dataset) else read(data)
+    some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
+    fills = [asked(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)]
+    times = _fill(some, fills, jobs)
+    used = some.without({key: why for wanted in fills for one in wanted for key, why in failures(one).items()})
+    _refuse_one_class(used.classes)
+    tests = _tests(used, seed)
+    found = [_candidate(used, wanted, time, tests, len(rows.rows)) for wanted, time in zip(fills, times)]
+    return Choice(ranked(found), len(used.rows), len(tests), used.left_out)
+
+
+def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
+    """At most *count* rows outside the test part, of each class as many as of the others; equal ones count once.
+
+    Which ones is drawn by content, so that pictures which come later displace few.
+
+    Raises:
+        UsageError: fewer than two for each class.
+        DatasetError: one class alone.
+
+    Example:
+        >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i > 5], "train") for i in range(10))
+        >>> [row.label for row in subset(Dataset("/d", rows), 6).rows]
+        ['a', 'a', 'a', 'b', 'b', 'b']
+    """
+    once = {row.content: row for row in reversed(data.rows) if row.split != "test"}
+    labels = sorted({row.label for row in once.values()})
+    _refuse_one_class(labels)
+    if count < 2 * len(labels):
+        raise UsageError(
+            f"cannot choose on {count} pictures of {len(labels)} classes: {2 * len(labels)} at least were expected, "
+            "two of each class."
+        )
+    drawn = sorted(once.values(), key=lambda row: sha256(f"{seed} {row.content}".encode()).digest())
+    turns = zip_longest(*([row for row in drawn if row.label == label] for label in labels))
+    kept = {id(row) for row in [row for turn in turns for row in turn if row][:count]}
+    return replace(data, rows=tuple(row for row in data.rows if id(row) in kept))
+
+
+def _refuse_one_class(labels: Collection[str]) -> None:
+    if len(labels) < 2:
+        raise DatasetError(
+            "cannot choose with fewer than two classes among the pictures that can be read and are not of the "
+            "test part: add pictures, or draw another split."
+        )
+
+
+def _named(networks: Sequence[Backbone], cut: str) -> list[Backbone]:
+    names = {term.backbone for term in Cut.parse(cut).terms}
+    return [one for one in networks if one.name in names]
+
+
+class _Timer(Watch):
+    """A watch that names each fill, and keeps how long the last one took a picture."""
+
+    term: Term | None = None
+    milliseconds: float | None = None
+
+    def report(self, event: str, **about: Any) -> None:
+        if event == "plan":
+            say(f"{self.term}:")
+        super().report(event, **about)
+        if event == "progress" and about["done"] == about["total"] >= TIMED:
+            self.milliseconds = 1000 * about["seconds"] / about["total"]
+
+
+def _fill(data: Dataset, fills: Sequence[Sequence[Wanted]], jobs: int | None) -> list[float | None]:
+    """Fill the store; gives for each cut what a picture took, ``None`` where a term was there."""
+    wanted = [one for some in fills for one in some]
+    each: list[float | None] = []
+    with _Timer() as timer, Extraction(data, wanted, timer.report, jobs) as extraction:
+        for number, one in enumerate(wanted):
+            timer.term, timer.milliseconds = one.term, None
+            extraction.wait(number)
+            each.append(timer.milliseconds)
+    times = iter(each)
+    by_cut = [[next(times) for _ in some] for some in fills]
+    return [None if None in some else sum(filter(None, some)) for some in by_cut]
+
+
+def _tests(data: Dataset, seed: int) -> list[list[int]]:
+    """The rows that each fold tests; fewer folds than `FOLDS` where a class has fewer independent pictures."""
+    units = splits.units_of(data.rows)
+    sizes = Counter(label for unit in units for label in {data.rows[i].label for i in unit})
+    dealt = folds(data, max(2, min(FOLDS, *sizes.values())), seed)
+    return [[i for i, row in enumerate(fold.rows) if row.split == "test"] for fold in dealt]
+
+
+def _candidate(
+    data: Dataset, wanted: Sequence[Wanted], time: float | None, tests: Sequence[list[int]], pictures: int
+) -> Candidate:
+    values = features([replace(one, rows=data.rows) for one in wanted])
+    labels = np.array([row.label for row in data.rows])
+    right = probe(values, labels, tests)
+    return Candidate(
+        cut=" + ".join(str(one.term) for one in wanted),
+        accuracy=metrics.share(int(right.sum()), len(right)),
+        right=right,
+        logme=logme(values, labels),
+        features=values.shape[1],
+        **_work(wanted),
+        **_room(wanted, pictures),
+        milliseconds=time,
+    )
+
+
+def _work(wanted: Sequence[Wanted]) -> dict[str, int]:
+    """Parameters and multiply-adds."""
+    nodes = list(_nodes(wanted))
+    return {
+        "parameters": sum(node.parameters for node, is_below in nodes if is_below),
+        "multiply_adds": sum(node.multiply_adds for node, is_below in nodes if is_below),
+        "multiply_adds_above": sum(node.multiply_adds for node, is_below in nodes if not is_below),
+    }
+
+
+def _nodes(wanted: Sequence[Wanted]) -> Iterator[tuple[Node, bool]]:
+    """Every operation of a cut, and whether it is below; terms of one backbone and one picture share theirs."""
+    below: Counter[Any] = Counter()
+    needed: Counter[Any] = Counter()
+    trunks = {(one.term.backbone, one.term.picture): one.trunk() for one in wanted}
+    for one in wanted:
+        key, trunk = (one.term.backbone, one.term.picture), one.trunk()
+        below[key] |= trunk.frontier.below
+        needed[key] |= trunk.graph.ancestors[trunk.end]
+    for key, trunk in trunks.items():
+        for i, node in enumerate(trunk.graph.nodes):
+            if needed[key] >> i & 1:
+                yield node, bool(below[key] >> i & 1)
+
+
+def _room(wanted: Sequence[Wanted], pictures: int) -> dict[str, Any]:
+    """What one picture, and so many, take in the store."""
+    one_picture = disk = 0
+    for one in wanted:
+        with one.store() as store:
+            sizes = zip(store.tensors, store.stored or ())
+            one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
+            disk += store.disk_bytes(pictures)
+    return {"kilobytes": one_picture / 1024, "disk_bytes": disk}

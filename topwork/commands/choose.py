@@ -1,0 +1,117 @@
+"""``topwork choose``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topwork.commands.options import AsJson, DataPath, Size, Weights
+from topwork.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from topwork.choice import Candidate, Choice
+    from topwork.cut import Term
+
+
+def choose(
+    data: DataPath,
+    cut: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CUT", help="What to compare; by default every backbone whose ImageNet file is at hand."),
+    ] = None,
+    weights: Weights = None,
+    size: Size = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Look at N at most; else 500, or 10 of each class.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which backbone suits these pictures, and how much of it.
+
+    A linear probe of each, cross-validated on a sample outside the test part.
+    """
+    from topwork.choose import choose as chosen
+
+    found = chosen(data, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)
+    take = _take(data, found.proposed.cut, weights, size)
+    if as_json:
+        print_json(_as_json(found, take))
+    else:
+        _print(found, take)
+
+
+def _print(found: "Choice", take: str) -> None:
+    """What each can do, what each costs, and what to take."""
+    from textwrap import fill
+
+    from topwork.talk import counted
+
+    rows = list(enumerate(found.candidates, 1))
+    print_table(["", "probed at", "probe", "95 % interval"], [(str(i), *_score(one)) for i, one in rows])
+    print()
+    heads = ["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"]
+    print_table(heads, [(str(i), *_price(one)) for i, one in rows])
+    looked_at = counted(found.pictures, "picture")
+    print(
+        f"\nprobe: accuracy of a logistic regression, {found.folds} folds of {looked_at};"
+        "\n  none is of the test part. Each network ends at the place that is named last."
+        "\ntied: these pictures cannot tell it from the first (McNemar's exact test)."
+        "\nLogME: log evidence of the labels, a picture; higher is better."
+        "\nparams, madds: million parameters, and multiply-adds a picture, up to there."
+        "\nKB, disk: in the store, of one picture and of all of the data."
+        "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
+    )
+    for gone in found.left_out:
+        print(f"left out: {gone.path}: {gone.reason}")
+    print(fill(found.text, 79))
+    print(f"Take: {take}")
+
+
+def _score(one: "Candidate") -> tuple[str, str, str]:
+    from topwork.cut import Cut
+
+    rate = one.accuracy
+    where = " + ".join(map(_ended, Cut.parse(one.cut).terms))
+    return where, f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}"
+
+
+def _ended(term: "Term") -> str:
+    """A place alone where the network ends there: names of layers are long."""
+    return f"{term.backbone}@{term.place}" + ("" if term.end == term.place else f"..{term.end}")
+
+
+def _price(one: "Candidate") -> tuple[str, ...]:
+    from topwork.talk import size
+
+    ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
+    millions = f"{one.parameters / 1e6:.2f}", f"{one.multiply_adds / 1e6:.1f}"
+    return "yes" if one.tied else "no", f"{one.logme:.3f}", *millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)
+
+
+def _as_json(found: "Choice", take: str) -> dict[str, Any]:
+    names = ["logme", "features", "parameters", "multiply_adds", "multiply_adds_above", "kilobytes", "disk_bytes"]
+    names += ["milliseconds", "p", "tied"]
+    each = [
+        {"cut": one.cut, "accuracy": one.accuracy, **{name: getattr(one, name) for name in names}}
+        for one in found.candidates
+    ]
+    about = {"pictures": found.pictures, "folds": found.folds, "best": found.best.cut, "proposed": found.proposed.cut}
+    left_out = {gone.path: gone.reason for gone in found.left_out}
+    return {**about, "text": found.text, "take": take, "candidates": each, "left_out": left_out}
+
+
+def _take(data: str, cut: str, weights: str | None, size: int | None) -> str:
+    """The command that trains at a cut."""
+    import shlex
+
+    from topwork.cut import Cut
+
+    words = ["topwork", "train", data, "--cut", cut]
+    given = [(key, value) for key, value in (("weights", weights), ("size", size)) if value is not None]
+    names = dict.fromkeys(term.backbone for term in Cut.parse(cut).terms)
+    if len(names) == 1:
+        words += [word for key, value in given for word in (f"--{key}", str(value))]
+    else:
+        words += [
+            word for name in names for key, value in given for word in ("--set", f"backbones.{name}.{key}={value}")
+        ]
+    return shlex.join(words)
