@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from topwork import registry
 from topwork.run import Run
 from topwork.talk import size
 from topwork.version import VERSION
@@ -373,7 +374,12 @@ def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
     told = f"activations mobilenet_025@conv: {size(found['prunable'])}, {unneeded.name}\n"
     assert (pruned.status, pruned.out) == (0, f"{told}{size(found['prunable'])} freed.\n")
     assert not unneeded.exists()
-    assert topwork("evaluate", out).err == ""  # no pass of the trunk
+    moved = [out.rename(tmp_path / "moved")]
+    assert topwork("evaluate", moved[0]).err == ""  # no pass of the trunk
+    assert registry.runs() == [moved[0], out]
+    moved.append(moved[0].rename(tmp_path / "again"))
+    assert topwork("train", "--resume", moved[1]).status == 0
+    assert registry.runs() == [moved[1], moved[0], out]
 
 
 def _graph_of(found):

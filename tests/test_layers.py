@@ -19,7 +19,7 @@ LEVELS = (
     " part sample checkpoints trainable resumable members",
     "backbones official replay untrained pretrained lock halves heads network joined callbacks feed stream live"
     " optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
-    "fill extract gather plan contents needs inventory prune verify doctor worker finished evaluate compare plots"
+    "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare plots"
     " draw export shipped predict asked inherit joining course run train crossvalidate activations candidates"
     " choice choose",
     "show arguments",

@@ -40,6 +40,7 @@ def test_the_folder_holds_all_of_it(run, pictures):
         "recipe.toml",
         "pictures.csv",
         "environment.json",
+        "pretrained.json",
         "journal.jsonl",
         "checkpoints",
         "weights",

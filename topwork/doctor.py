@@ -169,7 +169,7 @@ def _required() -> list[tuple[str, str]]:
         lines = requires("topwork") or []
     except PackageNotFoundError:
         return []
-    return [(match[1], match[2]) for line in lines if (match := re.fullmatch(r"([\w-]+) ?>=([\d.]+)", line))]
+    return [(match[1], match[2]) for line in lines if (match := re.fullmatch(r"([\w-]+)[^;]*>=([\d.]+)[^;]*", line))]
 
 
 def _numbers(text: str) -> tuple[int, ...]:

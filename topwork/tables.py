@@ -164,8 +164,7 @@ class Tables:
 
     def damaged(self, detail: str) -> StoreError:
         """The error for tables that cannot be trusted."""
-        again = "Remove the folder: only its activations are computed again."
-        return StoreError(f"the store {self.folder} is damaged: {detail}. {again}")
+        return damaged(self.folder, detail)
 
     def _places(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[tuple[int, int]]:
         """(row number, checksum) of each key."""
@@ -235,6 +234,12 @@ class Tables:
         if code and not isinstance(error, (lmdb.PanicError, lmdb.ReadersFullError)):
             return self.damaged(reason)
         return StoreError(f"cannot use the store {self.folder} ({reason.rstrip('.')}). Open it again.")
+
+
+def damaged(folder: Path, detail: str) -> StoreError:
+    """The error for a store that cannot be trusted."""
+    again = "Remove the folder: only its activations are computed again."
+    return StoreError(f"the store {folder} is damaged: {detail}. {again}")
 
 
 def _checksum(text: bytes) -> bytes:

@@ -1,36 +1,28 @@
 """Whether what lies below topwork's home is whole.
 
-Every row of a store is read and held against its checksum, a slice in each transaction, so that memory stays bounded
-(4 bytes a row and one slice) and whoever fills the store meanwhile is not held up. Trunks are loaded, graphs parsed,
-kept models' archives checked; random weights carry no checksums, and are opened.
+Stores are read in a process beside (`topwork.sound`), trunks loaded, graphs parsed, kept models' archives checked;
+random weights carry no checksums, and are read.
 """
 
 import json
-import zlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import lmdb
-import numpy as np
-
 from topwork.contents import Thing
-from topwork.errors import StoreError, UsageError, nearest
+from topwork.errors import MachineError, StoreError, UsageError, nearest
 from topwork.graph import Graph
 from topwork.home import home
-from topwork.store import Tensor, check_format
-from topwork.tables import Tables
-from topwork.trunk import digest
+from topwork.sound import Progress
+from topwork.tables import damaged
 
-SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
-"""What one transaction reads at most."""
-
-Progress = Callable[[int, int], None]
-"""Called with how many rows of a store were read, and how many there are."""
+CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)
+"""How the process that reads a store ends where a page holds what cannot be."""
 
 
 @dataclass(frozen=True)
@@ -80,79 +72,47 @@ def _problem(thing: Thing, progress: Progress) -> str:
             _CHECKS[thing.kind](thing.path)
     except StoreError as error:
         return str(error)
+    except MachineError:
+        raise
     except Exception as error:  # whatever OpenVINO, h5py or json stumble over in a file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         again = "put back a copy of it" if thing.kind == "model" else "it is made again when it is needed"
-        return f"the {thing.kind} {thing.path} cannot be read: {reason}. Remove it: {again}."
+        return f"the {thing.kind} {thing.path} cannot be read: {_reason(error)}. Remove it: {again}."
     return ""
 
 
+def _reason(error: Exception) -> str:
+    """What is said first, but for the places in its sources where OpenVINO begins."""
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
+    return next(filter(None, lines), type(error).__name__).rstrip(".")
+
+
 def _check_store(folder: Path, progress: Progress) -> None:
-    """Raise what is wrong with a store."""
-    if not (folder / "data.mdb").exists():
-        return  # a fill that was killed before its first step, or one that is about to begin
-    with closing(Tables(folder)) as tables:
-        texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
-        header, dtype, overflow = texts
-        width = _width(tables, header, dtype)
-        _check_rows(tables, width, progress)
-    if overflow:
-        _check_store(folder / "float32", progress)
-
-
-def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
-    """Bytes of a row, by a header that fits its folder; 0 before the first row."""
-    if header is None:
-        raise tables.damaged("it has no header")
-    told = json.loads(header)
-    check_format(tables.folder, told)
-    folder = tables.folder.parent if tables.folder.name == "float32" else tables.folder
-    if digest(told["description"]) not in folder.name:
-        raise tables.damaged("its header is that of another cut")
-    if dtype not in (None, "float16", "float32"):
-        raise tables.damaged(f"its dtype is {dtype!r}")
-    return sum(Tensor(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
-
-
-def _check_rows(tables: Tables, width: int, progress: Progress) -> None:
-    checksums = _checksums(tables)
-    slice_, read = max(1, min(SLICE_ROWS, SLICE_BYTES // max(1, width))), 0
-    bad: list[int] = []
-    while read < len(checksums):
-        wanted = checksums[read : read + slice_]
-        bad += tables.run(partial(_bad, tables, read, wanted, width))
-        read += len(wanted)
-        progress(read, len(checksums))
-    if bad:
-        first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
-        raise tables.damaged(f"{first}, are gone or do not match their checksum")
-
-
-def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:
-    """The numbers of a slice's rows that are not what they were."""
-    found = tables.numbered(txn, start, len(wanted))
-    checksums = {number: zlib.crc32(row) for number, row in found if len(row) == width}
-    return [number for number, checksum in enumerate(wanted.tolist(), start) if checksums.get(number) != checksum]
-
-
-def _checksums(tables: Tables) -> np.ndarray:
-    """The checksum of each row by its number, uint32 ``[rows]``."""
-    count = tables.run(tables.count)
-    checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""
-    while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
-        for _, number, checksum in entries:
-            if number < count:  # others were stored meanwhile
-                checksums[number], seen[number] = checksum, True
-        after = entries[-1][0] + b"\0"
-    if not seen.all():
-        raise tables.damaged(f"{count - int(seen.sum()):,} of its {count:,} rows have no key")
-    return checksums
+    """Raise what is wrong with a store, as a process beside tells it."""
+    words, problem = [sys.executable, "-m", "topwork.sound", str(folder)], None
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as beside:
+        for line in beside.stdout or ():
+            about = json.loads(line)
+            problem = about.get("problem")
+            if problem is None:
+                progress(about["done"], about["total"])
+    if beside.returncode in CRASHES:
+        raise damaged(folder, f"reading it crashed (signal {-beside.returncode})")
+    if problem is None:
+        raise MachineError(
+            f"the process that read the store {folder} ended with status {beside.returncode} before it was done. "
+            "Run the same command again."
+        )
+    if problem:
+        raise StoreError(problem)
 
 
 def _check_trunk(folder: Path) -> None:
     if find_spec("openvino") and (folder / "trunk.xml").exists():
+        from xml.etree import ElementTree
+
         from topwork.runtimes.openvino import read
 
+        ElementTree.parse(folder / "trunk.xml")  # OpenVINO would try to read it as many other things, aloud
         read(folder / "trunk.xml")
 
 
