@@ -19,12 +19,12 @@ from topwork import runtimes
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.extract import Extraction, Wanted
+from topwork.home import home
 from topwork.pictures import decode
 from topwork.readers import read
 from topwork.recipe import Backbone
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT
-from topwork.store import home
 from topwork.talk import say
 
 READY = 1000

@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from topwork import registry
 from topwork.run import Run
+from topwork.talk import size
 from topwork.version import VERSION
 
 from . import colours as small
+from . import shelf
 from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
+COMMANDS += ("store",)
+STORE = (("store", "ls"), ("store", "verify"), ("store", "prune"))
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
 
@@ -47,7 +52,7 @@ def test_topwork_alone_prints_help():
     assert re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), *STORE])
 def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     ran = topwork(*command, "--help")
@@ -336,3 +341,78 @@ RESUMED = "--resume goes on with the recipe and the data of that run: leave the 
 )
 def test_words_of_train_that_do_not_go_together(words, message):
     assert topwork("train", *words) == Ran(2, "", f"UsageError: {message}\n")
+
+
+def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
+    out, unneeded = tmp_path / "run", shelf.fill("conv")
+    assert topwork("train", pictures, *POOL, "--epochs", 1, *STRATIFIED, "--out", out).status == 0
+    listed = topwork("store", "ls")
+    assert (listed.status, listed.err) == (0, "")
+    assert max(map(len, listed.out.splitlines()[:-2])) <= 80
+    assert re.search(r"^mobilenet_v2_035@pool +32  random  .* 60 +[\d.]+ KB  today +1$", listed.out, re.MULTILINE)
+    assert re.search(r"^trunk mobilenet_v2_035@pool +[\d.]+ MB  today +1$", listed.out, re.MULTILINE)
+    found = topwork("store", "ls", "--json").json
+    assert found["bytes"] == sum(item["bytes"] for item in found["items"])
+    assert [item["path"] for item in found["items"] if not item["runs"]] == [str(unneeded), *_graph_of(found)]
+    assert {run for item in found["items"] for run in item["runs"]} == {str(out)}
+    count = len(found["items"])
+    assert topwork("store", "verify") == Ran(0, f"{count} of {count} things are whole.\n", "")
+    pruned = topwork("store", "prune")
+    told = f"activations mobilenet_025@conv: {size(found['prunable'])}, {unneeded.name}\n"
+    assert (pruned.status, pruned.out) == (0, f"{told}{size(found['prunable'])} freed.\n")
+    assert not unneeded.exists()
+    moved = [out.rename(tmp_path / "moved")]
+    assert topwork("evaluate", moved[0]).err == ""  # no pass of the trunk
+    assert registry.runs() == [moved[0], out]
+    moved.append(moved[0].rename(tmp_path / "again"))
+    assert topwork("train", "--resume", moved[1]).status == 0
+    assert registry.runs() == [moved[1], moved[0], out]
+
+
+def _graph_of(found):
+    """The graph that no run needs, young as it is."""
+    return [item["path"] for item in found["items"] if item["stays"] == "recent"]
+
+
+def test_store_verify_names_what_is_damaged(own_home):
+    folder = shelf.fill("conv")
+    (folder / "data.mdb").write_bytes(b"nothing" * 1000)
+    problem = (
+        f"the store {folder} is damaged: {folder}: MDB_INVALID: File is not an LMDB file. "
+        "Remove the folder: only its activations are computed again."
+    )
+    told = f"activations mobilenet_025@conv: {problem}\n1 of 2 things is whole.\n"
+    assert topwork("store", "verify") == Ran(1, told, "")
+    ran = topwork("store", "verify", "mobilenet_025@conv", "--json")
+    assert (ran.status, ran.err) == (1, "")
+    assert json.loads(ran.out) == {"checked": 1, "damaged": [{"path": str(folder), "problem": problem}]}
+
+
+def test_store_prune_says_what_stays(own_home):
+    folder = shelf.fill("conv")
+    with shelf.wanted("conv").store():
+        ran = topwork("store", "prune")
+    assert ran == Ran(
+        0,
+        "Nothing to drop: all that is there is needed, or in use.\n",
+        "activations mobilenet_025@conv stays: a process uses it at the moment.\n"
+        "graph mobilenet_025 stays: it was used within a day.\n",
+    )
+    ran = topwork("store", "prune", "--json")
+    assert [gone["path"] for gone in ran.json["gone"]] == [str(folder)]
+    assert [stayed["why"] for stayed in ran.json["stayed"]] == ["recent"]
+
+
+def test_an_empty_store(own_home):
+    assert topwork("store", "ls") == Ran(0, f"0 B in all, below {own_home}.\n", "")
+    assert topwork("store", "verify") == Ran(0, "0 of 0 things are whole.\n", "")
+
+
+def test_long_names_give_way(own_home, monkeypatch):
+    monkeypatch.setattr(
+        "topwork.contents._name", lambda backbone, tensors: "inception_resnet_v2@{" + "a_layer, " * 9 + "b}"
+    )
+    shelf.fill("conv")
+    lines = topwork("store", "ls").out.splitlines()
+    assert len(lines[2]) <= 80
+    assert re.match(r"inception_\w+….*a_layer, b\}  ", lines[2])

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from topwork import registry
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import RunError
 from topwork.folder import Folder, fresh
@@ -28,6 +29,13 @@ def test_what_is_written_is_read_again(tmp_path):
     assert [line["epoch"] for line in folder.journal] == [0, 1]
     folder.keep_results({"accuracy": None})
     assert folder.results == {"accuracy": None}
+
+
+def test_a_run_is_noted_and_one_that_is_abandoned_forgotten(own_home, tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    assert registry.runs() == [tmp_path / "run"]
+    folder.abandon()
+    assert registry.runs() == []
 
 
 def test_an_existing_path_is_left_alone(tmp_path):

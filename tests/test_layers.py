@@ -13,17 +13,17 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk printing backend lean",
+    "errors version talk printing backend lean home machine",
     "cut graph dataset splits folds metrics recipe",
-    "tables store tree listing arrays idx frames readers pictures views weights folder exam part sample checkpoints"
-    " trainable resumable",
+    "hold registry tables store tree listing arrays idx frames readers pictures views weights folder exam part sample"
+    " checkpoints trainable resumable",
     "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
     " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
-    "fill extract gather plan worker evaluate compare plots draw export shipped predict asked inherit course run train"
-    " crossvalidate",
+    "fill extract gather plan contents needs inventory prune sound verify worker evaluate compare plots"
+    " draw export shipped predict asked inherit course run train crossvalidate",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
-    " commands.export commands.predict commands.backbones commands.sample",
+    " commands.export commands.predict commands.backbones commands.sample commands.store",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

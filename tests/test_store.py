@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from topwork.errors import StoreError
-from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, home, key, room
+from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, key, room
 from topwork.version import FORMAT
 
 ABOUT = {"backbone": "mobilenet_v2", "size": 160}
@@ -445,14 +445,6 @@ def test_keys_tell_views_and_contents_apart():
     assert made[0] == bytes.fromhex(content)
     assert len(set(made)) == 4
     assert {len(k) for k in made} == {32}
-
-
-def test_home_is_where_the_user_says(monkeypatch):
-    monkeypatch.setenv("TOPWORK_HOME", "~/elsewhere")
-    assert home() == Path.home() / "elsewhere"
-    monkeypatch.delenv("TOPWORK_HOME")
-    assert home().name == "topwork"
-    assert home().is_absolute()
 
 
 def test_room(tmp_path):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from topwork.errors import StoreError
-from topwork.tables import Tables, free, size
+from topwork.home import free
+from topwork.tables import Tables, size
 
 AGAIN = "Remove the folder: only its activations are computed again."
 ROWS = {sha256(b"%d" % n).digest(): np.random.default_rng(n).bytes(20_000) for n in range(100)}

@@ -46,7 +46,7 @@ def test_a_file_is_made_once_and_whole_and_again_with_the_same_bits(own_home):
     path = untrained.weights_file(SMALL)
     made, first = path.stat(), weights_of(path)
     assert untrained.weights_file(SMALL) == path
-    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
+    assert path.stat().st_ino == made.st_ino  # its time says when it was last used
     assert list(path.parent.iterdir()) == [path]
     assert path.name == f"mobilenet_025-random-0-32-tf-keras-{keras.__version__}.weights.h5"
     keras.utils.set_random_seed(2)

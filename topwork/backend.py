@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 DEFAULT = "tensorflow"
+NAMES = (DEFAULT, "jax", "torch")
 
 
 def name() -> str:

@@ -12,6 +12,7 @@ from topwork.commands.extract import extract
 from topwork.commands.predict import predict
 from topwork.commands.read import read
 from topwork.commands.sample import sample
+from topwork.commands.store import store
 from topwork.commands.train import train
 from topwork.version import VERSION
 
@@ -41,3 +42,4 @@ def _options(
 
 for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
     app.command()(command)
+app.add_typer(store, name="store")

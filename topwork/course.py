@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, lean
+from topwork import inherit, lean, registry
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
@@ -35,6 +35,7 @@ def resume(
     folder: Folder, data: Any, callbacks: "Sequence[keras.callbacks.Callback]", other_versions: bool, jobs: int | None
 ) -> None:
     """Go on with a run that was interrupted; see `topwork.run.Run.resume`."""
+    registry.remember(folder.path)  # it may have been moved
     if folder.is_finished:
         say(f"{folder.path} has finished: nothing is left to do.")
         return

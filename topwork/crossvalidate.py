@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import metrics
+from topwork import metrics, registry
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RunError, TopworkError, UsageError
@@ -165,6 +165,8 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
         courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
         aside.rename(path)
     for course in courses:
+        registry.forget(course.folder.path)
+        registry.remember(path / course.folder.path.name)
         course.folder = Folder(path / course.folder.path.name)
         course.recipe = course.folder.recipe
     return courses

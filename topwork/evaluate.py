@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, metrics
+from topwork import lean, metrics, registry
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
@@ -61,6 +61,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     if not rows:
         raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
+    registry.remember(folder.path)  # it may have been moved
     wanted = steps(folder.recipe)[-1].of(data).exact(taken)
     _refuse_gone(data, wanted)
     with Watch() as watch, Extraction(data, wanted, watch.report) as extraction:

@@ -89,7 +89,12 @@ def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:
 
 def folder_of(below: Trunk, exact: bool = False) -> Path:
     """Where that store lies."""
-    return below.folder.with_name(below.folder.name + "-float32") if exact else below.folder
+    return folders_of(below, exact)[0]
+
+
+def folders_of(below: Trunk, exact: bool = False) -> tuple[Path, ...]:
+    """Where it may lie: with the ``keras`` runtime each backend has a store of its own, this process's first."""
+    return tuple(folder.with_name(folder.name + "-float32") if exact else folder for folder in below.folders)
 
 
 def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:

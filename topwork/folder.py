@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backend
+from topwork import backend, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.listing import recall
+from topwork.machine import processor
 from topwork.readers import write_csv
 from topwork.recipe import Recipe
 from topwork.version import FORMAT, VERSION
@@ -107,6 +108,7 @@ class Folder:
             write_csv(data, aside / "pictures.csv")
             (aside / "environment.json").write_text(_json(_environment(data, parent)))
             aside.chmod(0o755)
+            registry.remember(path)
             os.rename(aside, path)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -219,6 +221,7 @@ class Folder:
         """Remove the folder of a run that was stopped before its first epoch: there is nothing in it to keep."""
         if not (self.path / "journal.jsonl").exists():
             shutil.rmtree(self.path)
+            registry.forget(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
         """The trained layers' arrays, as `keep_weights` got them."""
@@ -293,15 +296,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 def _json(value: Any) -> str:

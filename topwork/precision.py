@@ -15,11 +15,11 @@ import numpy as np
 
 from topwork import backend
 from topwork.feed import Feed
-from topwork.folder import processor
+from topwork.home import home
+from topwork.machine import processor
 from topwork.part import Part
 from topwork.recipe import Phase
 from topwork.runtimes import has_bfloat16, has_gpu, jobs
-from topwork.store import home
 from topwork.talk import say
 from topwork.trunk import Trunk
 

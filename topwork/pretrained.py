@@ -8,8 +8,8 @@ from typing import Any
 
 from topwork import backbones, untrained, weights
 from topwork.errors import WeightsError
+from topwork.home import home
 from topwork.recipe import Backbone
-from topwork.store import home
 
 
 def weights_file(backbone: Backbone) -> Path | None:
@@ -39,6 +39,15 @@ def identity(backbone: Backbone) -> str:
     if backbone.weights == "random":
         return untrained.identity(backbone)
     return weights.sha256(weights_file(backbone) or Path())
+
+
+def is_at_hand(backbone: Backbone) -> bool:
+    """Whether its weights lie here, or can be made here; nothing is fetched."""
+    if backbone.model:
+        return Path(backbone.model).is_file()
+    if backbone.weights != "imagenet":
+        return backbone.weights == "random" or Path(backbone.weights).is_file()
+    return weights.official(backbones.record(backbone.name).file_at(backbones.size(backbone))).is_file()
 
 
 def on_disk(backbone: Backbone) -> Backbone:

@@ -19,10 +19,10 @@ from typing import Any, Literal, Self, TypeVar
 
 import lmdb
 import numpy as np
-import platformdirs
 
 from topwork.errors import StoreError
-from topwork.tables import Tables, free, size
+from topwork.home import free
+from topwork.tables import Tables, size
 from topwork.version import FORMAT
 
 T = TypeVar("T")
@@ -32,11 +32,6 @@ FLOAT16_SAFE = (1e-3, 3e4)
 ALIGNED = 64
 """What is read starts at a multiple of so many bytes, so that others may use it without a copy."""
 NOT_FINITE = "its activations are not finite"
-
-
-def home() -> Path:
-    """The folder that topwork keeps things in: ``TOPWORK_HOME``, else this user's cache folder."""
-    return Path(os.environ.get("TOPWORK_HOME") or platformdirs.user_cache_path("topwork")).expanduser()
 
 
 def key(content: str, view: str = "") -> bytes:
@@ -325,13 +320,22 @@ def _peaks(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.array(peaks, np.float32).reshape(len(floats), len(arrays[0]))
 
 
-def _compare(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse a store of another format, or of another cut."""
-    if found["format"] != asked["format"]:
+def check_format(folder: Path, header: dict[str, Any]) -> None:
+    """Refuse a store of another format.
+
+    Raises:
+        StoreError: names both.
+    """
+    if header["format"] != FORMAT:
         raise StoreError(
-            f"the store {folder} has format {found['format']}; this topwork reads format {asked['format']}. "
+            f"the store {folder} has format {header['format']}; this topwork reads format {FORMAT}. "
             "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
         )
+
+
+def _compare(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse a store of another format, or of another cut."""
+    check_format(folder, found)
     had, want = ({**header["description"], **header} for header in (found, asked))
     for name in sorted({*had, *want} - {"description"}):
         if had.get(name) != want.get(name):

@@ -12,11 +12,11 @@ were 2 to 7 times faster than without, and reads in order 10 to 13 times.
 
 import errno
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from topwork.errors import StoreError
+from topwork.hold import Hold
+from topwork.home import free
 
 T = TypeVar("T")
 Buffer = bytes | memoryview
@@ -60,6 +62,7 @@ class Tables:
     def close(self) -> None:
         """Give the files back."""
         self._env.close()
+        self._hold.release()
 
     def run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:
         """Do *work* in one transaction, again where the map must grow; nothing of it is kept if it raises.
@@ -68,7 +71,7 @@ class Tables:
             StoreError: the disk is full, or the tables are damaged.
         """
         if self._pid != os.getpid():  # after a fork; closing the parent's handle here does the parent no harm
-            self._env.close()
+            self.close()
             self._open()
         with self.explained():
             while True:
@@ -111,6 +114,24 @@ class Tables:
         """key -> reason, for those of *keys* that failed."""
         return {k: bytes(reason).decode(errors="replace") for k, reason in self._entries(txn, "failures", keys).items()}
 
+    def entries(self, txn: lmdb.Transaction, after: bytes, count: int) -> list[tuple[bytes, int, int]]:
+        """(key, row number, checksum of the row) for the first *count* keys from *after* on, in the order of keys.
+
+        Raises:
+            StoreError: an entry cannot be read.
+        """
+        cursor = txn.cursor(self._handles["keys"])
+        found = list(islice(cursor.iternext(), count)) if cursor.set_range(after) else []
+        if any(len(entry) != _ENTRY.size for _, entry in found):
+            raise self.damaged("its table of keys cannot be read")
+        return [(bytes(k), *_ENTRY.unpack(entry)) for k, entry in found]
+
+    def numbered(self, txn: lmdb.Transaction, first: int, count: int) -> Iterator[tuple[int, Buffer]]:
+        """(number, row) for up to *count* rows from number *first* on, as they lie on disk and unchecked."""
+        cursor = txn.cursor(self._handles["rows"])
+        for number, row in islice(cursor.iternext(), count) if cursor.set_range(_NUMBER.pack(first)) else ():
+            yield _NUMBER.unpack(number)[0], row
+
     def stored(self, txn: lmdb.Transaction, keys: Iterable[bytes]) -> set[bytes]:
         """Those of *keys* that have a row."""
         return set(self._entries(txn, "keys", keys))
@@ -143,8 +164,7 @@ class Tables:
 
     def damaged(self, detail: str) -> StoreError:
         """The error for tables that cannot be trusted."""
-        again = "Remove the folder: only its activations are computed again."
-        return StoreError(f"the store {self.folder} is damaged: {detail}. {again}")
+        return damaged(self.folder, detail)
 
     def _places(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[tuple[int, int]]:
         """(row number, checksum) of each key."""
@@ -165,18 +185,17 @@ class Tables:
     def _open(self) -> None:
         self._pid = os.getpid()
         self._handles: dict[str, Any] = {}
-        with self.explained():
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with self.explained(), ExitStack() as undo:
+            self._hold = Hold(self.folder)
+            undo.callback(self._hold.release)
             data = self.folder / "data.mdb"
             present = data.stat().st_size if data.exists() else 0
             if not present and free(self.folder) < _LOCKS:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._env = lmdb.open(str(self.folder), map_size=max(self._map_bytes, 2 * present), max_dbs=len(_TABLES))
-        try:
+            undo.callback(self._env.close)
             self._handles = self.run(self._prepare, write=True)
-        except BaseException:
-            self._env.close()
-            raise
+            undo.pop_all()
 
     def _prepare(self, txn: lmdb.Transaction) -> dict[str, Any]:
         """Fill up a file that was cut short, where LMDB would be killed by SIGBUS, and open the tables."""
@@ -217,13 +236,14 @@ class Tables:
         return StoreError(f"cannot use the store {self.folder} ({reason.rstrip('.')}). Open it again.")
 
 
+def damaged(folder: Path, detail: str) -> StoreError:
+    """The error for a store that cannot be trusted."""
+    again = "Remove the folder: only its activations are computed again."
+    return StoreError(f"the store {folder} is damaged: {detail}. {again}")
+
+
 def _checksum(text: bytes) -> bytes:
     return zlib.crc32(text).to_bytes(4, "little")
-
-
-def free(folder: Path) -> int:
-    """Bytes free on the disk of *folder*, which need not exist yet."""
-    return shutil.disk_usage(next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())).free
 
 
 def size(count: int) -> str:

@@ -19,9 +19,10 @@ from topwork import backbones, backend, pretrained
 from topwork.cut import Term
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph
+from topwork.home import home
 from topwork.pictures import Fit
 from topwork.recipe import Backbone
-from topwork.store import Tensor, home
+from topwork.store import Tensor
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,22 @@ class Trunk:
     @cached_property
     def description(self) -> dict[str, Any]:
         """The key of the store: everything that the activations depend on, but for the pictures."""
-        network = (
-            {}
-            if self.is_pixels
-            else self._network
-            | {
-                "runtime": self._runtime,
-                "precision": self.backbone.precision,
-            }
-        )
-        return {"rule": self.fit.id, **network}
+        return self._described(self._runtimes[0])
 
     @property
     def folder(self) -> Path:
         """Where the activations lie."""
-        name = "pixels" if self.is_pixels else self.backbone.name
-        return home() / "store" / f"{name}-{_digest(self.description)}"
+        return self._folder_of(self.description)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where they may lie: with the ``keras`` runtime each backend has a folder, that of this process first."""
+        return tuple(self._folder_of(self._described(runtime)) for runtime in self._runtimes)
 
     @property
     def converted(self) -> Path:
         """Where the trunk lies as OpenVINO IR, whether it is there or not."""
-        return home() / "trunks" / f"{self.backbone.name}-{_digest(self._network)}" / "trunk.xml"
+        return home() / "trunks" / f"{self.backbone.name}-{digest(self._network)}" / "trunk.xml"
 
     @property
     def _network(self) -> dict[str, Any]:
@@ -92,8 +88,19 @@ class Trunk:
         return {"backbone": self.graph.name, "weights": self.weights, "size": size, "scale": scale, "tensors": names}
 
     @property
-    def _runtime(self) -> str:
-        return "openvino" if self.backbone.runtime == "openvino" else f"keras-{backend.name()}"
+    def _runtimes(self) -> list[str]:
+        """The runtime, as it stands in the key; first that of this process's backend."""
+        if self.backbone.runtime == "openvino":
+            return ["openvino"]
+        return [f"keras-{name}" for name in dict.fromkeys((backend.name(), *backend.NAMES))]
+
+    def _described(self, runtime: str) -> dict[str, Any]:
+        network = {} if self.is_pixels else {**self._network, "runtime": runtime, "precision": self.backbone.precision}
+        return {"rule": self.fit.id, **network}
+
+    def _folder_of(self, description: dict[str, Any]) -> Path:
+        name = "pixels" if self.is_pixels else self.backbone.name
+        return home() / "store" / f"{name}-{digest(description)}"
 
 
 def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
@@ -124,13 +131,15 @@ def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
 
 def kept_graph(backbone: Backbone) -> Graph | None:
     """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
-    path = _graph_path(backbone)
-    return _read_graph(path) if path.exists() else None
+    try:
+        return _read_graph(graph_path(backbone))
+    except FileNotFoundError:
+        return None
 
 
 @lru_cache(maxsize=16)
 def _read_graph(path: Path) -> Graph:
-    """A file that stands there never changes: its name holds all that the graph depends on."""
+    """A file that stands there never changes, and what was read outlives it: its name holds all that it depends on."""
     return Graph.from_json(json.loads(path.read_text()))
 
 
@@ -143,7 +152,7 @@ def known_graph(backbone: Backbone) -> Graph:
 
 def keep_graph(backbone: Backbone, graph: Graph) -> None:
     """Keep a backbone's graph for `kept_graph`; it appears whole."""
-    path = _graph_path(backbone)
+    path = graph_path(backbone)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as aside:
         made = Path(aside, path.name)
@@ -151,12 +160,14 @@ def keep_graph(backbone: Backbone, graph: Graph) -> None:
         made.replace(path)
 
 
-def _graph_path(backbone: Backbone) -> Path:
+def graph_path(backbone: Backbone) -> Path:
+    """Where a backbone's graph is kept, whether it is there or not."""
     network = pretrained.identity(backbone) if backbone.model else backbone.name
     about = {"network": network, "size": backbones.size(backbone), "keras": version("keras"), "format": 1}
     about["scale"] = backbones.scale(backbone)
-    return home() / "graphs" / f"{backbone.name}-{_digest(about)}.json"
+    return home() / "graphs" / f"{backbone.name}-{digest(about)}.json"
 
 
-def _digest(about: dict[str, Any]) -> str:
+def digest(about: dict[str, Any]) -> str:
+    """What stands behind a name for everything that a file or folder depends on."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import backbones
+from topwork.home import home
 from topwork.recipe import Backbone
 from topwork.replay import replay
-from topwork.store import home, room
+from topwork.store import room
 
 if TYPE_CHECKING:
     import keras
@@ -31,18 +32,24 @@ def identity(backbone: Backbone) -> str:
 
 def weights_file(backbone: Backbone) -> Path:
     """The file of a backbone's random weights, made once, so that every process and backend loads the same bits."""
-    name = f"{backbone.name}-{identity(backbone)}.weights.h5"
-    path = home() / "weights" / name
-    if not path.exists():
+    path = kept(backbone)
+    if path.exists():
+        path.touch()  # 'topwork store prune' leaves what was used of late
+    else:
         network = backbones.build(backbone, None)
         room(path, 5 * network.count_params() + 1_000_000, "random weights")
         path.parent.mkdir(parents=True, exist_ok=True)
         _draw(network)
         _settle(network, backbone)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            network.save_weights(Path(scratch) / name)
-            (Path(scratch) / name).replace(path)
+            network.save_weights(Path(scratch) / path.name)
+            (Path(scratch) / path.name).replace(path)
     return path
+
+
+def kept(backbone: Backbone) -> Path:
+    """Where that file lies, whether it is there or not."""
+    return home() / "weights" / f"{backbone.name}-{identity(backbone)}.weights.h5"
 
 
 def _draw(network: "keras.Model") -> None:

@@ -23,6 +23,7 @@ from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
+from topwork.hold import Hold
 from topwork.recipe import Backbone, Views
 from topwork.runtimes import Runtime
 from topwork.store import room
@@ -88,6 +89,7 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
 
     if below.is_pixels:
         return Pixels()
+    hold = Hold(below.converted.parent)
     if not below.converted.exists():
         from topwork.halves import trunk as trunk_of
 
@@ -97,6 +99,8 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
         _say(event="converted", seconds=time.perf_counter() - start)
     start = time.perf_counter()
     runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
+    os.utime(below.converted.parent)  # when it was last used
+    hold.release()
     _say(event="compiled", seconds=time.perf_counter() - start)
     return runtime
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from topwork.errors import MissingExtra
 from topwork.recipe import Backbone
+
+if TYPE_CHECKING:
+    import numpy as np
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would call its maker
 
@@ -22,7 +23,7 @@ BATCH = 4
 class Runtime(Protocol):
     """A trunk that is ready to run."""
 
-    def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def stream(self, batches: "Iterator[np.ndarray]") -> "Iterator[list[np.ndarray]]":
         """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
 
         One array a tensor of the cut, first axis ``n``. Work on several batches overlaps with what the iterator does.

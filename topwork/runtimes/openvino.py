@@ -52,6 +52,17 @@ def convert(trunk: Any, path: Path) -> None:
         made.replace(path)
 
 
+def read(path: Path) -> Any:
+    """A converted trunk as an ``openvino.Model``.
+
+    Raises:
+        RuntimeError: a file is gone or cannot be read; what OpenVINO says of it.
+    """
+    import openvino
+
+    return openvino.Core().read_model(path)
+
+
 class OpenVINO:
     """A converted trunk, compiled for this processor.
 
@@ -64,11 +75,10 @@ class OpenVINO:
     def __init__(self, path: Path, precision: str, jobs: int) -> None:
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(path)
+        model = read(path)
         model.reshape(_fixed(model))
         options = {"INFERENCE_PRECISION_HINT": HINT[precision], "NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
-        self._compiled = core.compile_model(model, "CPU", options)
+        self._compiled = openvino.Core().compile_model(model, "CPU", options)
         self._depth = 2 * jobs
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:

@@ -1,0 +1,87 @@
+"""A home filled by hand, with a network of three nodes: no Keras, no picture."""
+
+import os
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from topwork import plan, trunk, untrained
+from topwork.dataset import Dataset, Row
+from topwork.extract import Wanted
+from topwork.fill import store_of
+from topwork.folder import Folder
+from topwork.graph import Graph, Node
+from topwork.recipe import Backbone, Phase, Recipe
+from topwork.store import key
+
+NAME = "mobilenet_025"
+NET = Backbone(NAME, "random", 32, runtime="openvino", precision="float32")
+GRAPH = Graph(
+    NAME,
+    (
+        Node("input", "InputLayer", (), ((32, 32, 3),), "uint8"),
+        Node("conv", "Conv2D", ((0, 0),), ((4, 4, 8),), layer=1),
+        Node("other", "Conv2D", ((1, 0),), ((2, 2, 8),), layer=2),
+        Node("pool", "GlobalAveragePooling2D", ((2, 0),), ((8,),)),
+    ),
+    2,
+    3,
+)
+DATA = Dataset("/data", (Row("a.png", "0" * 64, "x", "train"), Row("b.png", "1" * 64, "y", "test")))
+LONG_AGO = 1_000_000_000
+
+
+def recipe(*cuts: str, **options) -> Recipe:
+    phases = tuple(Phase(f"{NAME}@{cut}") for cut in cuts)
+    return Recipe(phases, backbones={NAME: replace(NET, **options)}).checked()
+
+
+def run(path: Path, *cuts: str, **options) -> Path:
+    """A run folder of these cuts, as one that has just begun."""
+    return Folder.create(path, recipe(*cuts, **options), DATA).path
+
+
+def wanted(cut: str, exact: bool = False, **options) -> Wanted:
+    step = plan.unchecked(recipe(cut, **options))[0]
+    return step.exact(())[0] if exact else step.wanted[0]
+
+
+def fill(cut: str, rows: int = 10, exact: bool = False, **options) -> Path:
+    """A store with so many rows; its folder."""
+    ask = wanted(cut, exact, **options)
+    trunk.keep_graph(ask.backbone, GRAPH)
+    with store_of(ask.trunk(), rows, exact) as store:
+        tensor = store.tensors[0]
+        draw = np.random.default_rng(0)
+        values = (
+            draw.uniform(1, 2, (rows, *tensor.shape))
+            if tensor.dtype == "float32"
+            else draw.integers(0, 9, (rows, *tensor.shape))
+        )
+        store.write([key(sha256(b"%d" % n).hexdigest()) for n in range(rows)], [values.astype(tensor.dtype)])
+    return store.folder
+
+
+def convert(cut: str, **options) -> Path:
+    """A folder of a converted trunk; files that only look like one."""
+    path = wanted(cut, **options).trunk(GRAPH).converted
+    path.parent.mkdir(parents=True)
+    path.write_text("<net/>")
+    path.with_suffix(".bin").write_bytes(bytes(5000))
+    return path.parent
+
+
+def random_weights() -> Path:
+    """A file in the place of the network's random weights."""
+    path = untrained.kept(NET)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(9000))
+    return path
+
+
+def aged(path: Path) -> Path:
+    """The same, last used long ago."""
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path

@@ -1,0 +1,128 @@
+"""What runs need; and when in doubt, everything."""
+
+import json
+import shutil
+
+import pytest
+
+from topwork import trunk, untrained, weights
+from topwork.contents import contents
+from topwork.folder import Folder
+from topwork.needs import needs
+from topwork.plan import unchecked
+from topwork.recipe import Recipe
+
+from . import shelf
+from .shelf import GRAPH, NAME, NET
+
+
+@pytest.fixture(autouse=True)
+def known(own_home):
+    """The network's graph is at hand, in a home of the test's own."""
+    trunk.keep_graph(NET, GRAPH)
+    return own_home
+
+
+def one(path):
+    (need,) = needs()
+    assert need.run == path
+    return need
+
+
+def test_a_run_needs_what_its_phases_read_and_what_it_is_measured_with(tmp_path):
+    need = one(shelf.run(tmp_path / "run", "pool", "conv"))
+    assert need.paths == {
+        shelf.wanted("pool").folder(),
+        shelf.wanted("conv").folder(),
+        shelf.wanted("conv", exact=True).folder(),
+        shelf.wanted("pool").trunk().converted.parent,
+        shelf.wanted("conv").trunk().converted.parent,
+        trunk.graph_path(NET),
+        untrained.kept(NET),
+    }
+    assert not need.backbones and not need.everything
+
+
+def test_exact_activations_are_another_store_where_the_trunk_is_in_bfloat16(tmp_path):
+    need = one(shelf.run(tmp_path / "run", "pool", precision="bfloat16"))
+    fast, exact = shelf.wanted("pool", precision="bfloat16").folder(), shelf.wanted("pool", exact=True).folder()
+    assert {fast, exact} <= need.paths and exact.name.endswith("-float32")
+    assert fast.with_name(f"{fast.name}-float32") not in need.paths
+
+
+def test_live_views_need_pixels(tmp_path):
+    recipe = Recipe.from_mapping(shelf.recipe("conv").as_mapping() | {"views": {"count": 4, "mode": "live"}})
+    Folder.create(tmp_path / "run", recipe, shelf.DATA)
+    need = one(tmp_path / "run")
+    assert {path.name.split("-")[0] for path in need.paths if path.parent.name == "store"} == {"pixels", NAME}
+    assert unchecked(recipe)[0].wanted[0].folder() in need.paths
+    assert shelf.wanted("conv").folder() not in need.paths
+
+
+def test_what_keras_computes_is_anothers_for_each_backend(tmp_path, monkeypatch):
+    need = one(shelf.run(tmp_path / "run", "pool", runtime="keras"))
+    for name in ("jax", "torch", "tensorflow"):
+        monkeypatch.setattr("topwork.backend.name", lambda name=name: name)
+        assert shelf.wanted("pool", runtime="keras").folder() in need.paths
+        assert shelf.wanted("pool", True, runtime="keras").folder() in need.paths
+
+
+def test_a_run_that_is_gone_or_elsewhere_needs_nothing(tmp_path):
+    shelf.run(tmp_path / "gone", "pool")
+    shelf.run(tmp_path / "moved", "pool")
+    assert len(needs()) == 2
+    shutil.rmtree(tmp_path / "gone")
+    (tmp_path / "moved").rename(tmp_path / "elsewhere")
+    assert needs() == []
+    (tmp_path / "elsewhere").rename(tmp_path / "moved")
+    assert one(tmp_path / "moved").paths
+
+
+def doubtful(path):
+    shelf.fill("conv")
+    shelf.fill("input")
+    need = one(path)
+    assert need.backbones == {NAME, "pixels"} and not need.everything
+    return [thing.kind for thing in contents() if need.covers(thing)]
+
+
+def test_weights_that_are_gone_keep_all_of_the_backbone(tmp_path):
+    file = tmp_path / "mine.weights.h5"
+    file.write_bytes(b"abc")
+    path = shelf.run(tmp_path / "run", "pool", weights=str(file))
+    assert one(path).backbones == set()
+    file.unlink()
+    assert sorted(doubtful(path)) == ["activations", "activations", "graph"]
+
+
+def test_imagenet_weights_that_are_gone_are_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "fetch", lambda *_: pytest.fail("the network was used"))
+    assert "activations" in doubtful(shelf.run(tmp_path / "run", "pool", weights="imagenet"))
+
+
+def test_another_keras_keeps_all_of_the_backbone(tmp_path):
+    path = shelf.run(tmp_path / "run", "pool")
+    about = json.loads((path / "environment.json").read_text())
+    about["packages"]["keras"] = "3.0.0"
+    (path / "environment.json").write_text(json.dumps(about))
+    assert "activations" in doubtful(path)
+
+
+def test_a_graph_that_is_gone_keeps_all_of_the_backbone(tmp_path, monkeypatch):
+    path = shelf.run(tmp_path / "run", "pool")
+    monkeypatch.setattr(trunk, "kept_graph", lambda backbone: None)
+    assert one(path).backbones == {NAME, "pixels"}
+
+
+@pytest.mark.parametrize("change", ["no TOML", "a newer format", "no environment"])
+def test_a_run_that_cannot_be_read_keeps_everything(tmp_path, change):
+    path = shelf.run(tmp_path / "run", "pool")
+    if change == "no TOML":
+        (path / "recipe.toml").write_text("[")
+    elif change == "a newer format":
+        (path / "environment.json").write_text('{"format": 99}')
+    else:
+        (path / "environment.json").unlink()
+    shelf.fill("conv")
+    assert one(path).everything
+    assert all(one(path).covers(thing) for thing in contents())

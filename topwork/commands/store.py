@@ -1,0 +1,167 @@
+"""``topwork store``: what topwork keeps on disk, whether it is whole, and what no run needs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.printing import print_json, print_table
+from topwork.talk import Bar, counted, say, size
+
+if TYPE_CHECKING:
+    from topwork.contents import Thing
+    from topwork.inventory import Item
+
+store = typer.Typer(
+    no_args_is_help=True,
+    help="List, check or prune what topwork keeps on disk.",
+)
+
+WIDTH = 80
+SHORT = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "uint8": "u8"}
+WHY = {
+    "in use": "a process uses it at the moment",
+    "recent": "it was used within a day",
+    "foreign": "its folder holds something that is not topwork's",
+    "yours": "a network of your own, which topwork cannot make again; remove it yourself",
+    "": "somebody took hold of it, or a run began; prune again",
+}
+
+
+@store.command()
+def ls(as_json: AsJson = False) -> None:
+    """List what takes the disk, the largest first.
+
+    What no run needs ("none") is what 'topwork store prune' drops.
+    """
+    from topwork.home import home
+    from topwork.inventory import inventory
+
+    found = inventory()
+    together = sum(item.thing.bytes for item in found)
+    going = sum(item.thing.bytes for item in found if item.goes)
+    if as_json:
+        print_json({"home": str(home()), "bytes": together, "prunable": going, "items": [_as_json(i) for i in found]})
+        return
+    _print([item for item in found if item.thing.kind == "activations"], _ACTIVATIONS)
+    _print([item for item in found if item.thing.kind != "activations"], _OTHERS)
+    print(f"{size(together)} in all, below {home()}.")
+    if going:
+        print(f"'topwork store prune' frees {size(going)}: what no run needs.")
+
+
+@store.command()
+def verify(
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Cuts as 'store ls' shows them, backbones, or folders' names; by default all."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read all that is kept, and check that it is whole.
+
+    The exit status is 1 where something is damaged.
+    """
+    from topwork.contents import contents
+    from topwork.verify import named
+    from topwork.verify import verify as verified
+
+    things = named(contents(), name or ())
+    bar = Bar("verify", "rows")
+    bar.start()
+    try:
+        found = list(verified(things, bar.update))
+    finally:
+        bar.stop()
+    damaged = [checked for checked in found if checked.problem]
+    if as_json:
+        problems = [{"path": str(one.thing.path), "problem": one.problem} for one in damaged]
+        print_json({"checked": len(found), "damaged": problems})
+    else:
+        for one in damaged:
+            print(f"{_name(one.thing)}: {one.problem}")
+        whole = len(found) - len(damaged)
+        print(f"{whole:,} of {counted(len(found), 'thing')} {'is' if whole == 1 else 'are'} whole.")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@store.command()
+def prune(as_json: AsJson = False) -> None:
+    """Drop what no run needs; 'store ls' shows it beforehand.
+
+    What a process uses at the moment stays. What is dropped is computed again if it is needed after all.
+    """
+    from topwork.prune import prune as pruned
+
+    done = pruned()
+    if as_json:
+        gone = [{"path": str(thing.path), "bytes": thing.bytes} for thing in done.gone]
+        stayed = [{"path": str(item.thing.path), "why": item.stays or "raced"} for item in done.stayed]
+        print_json({"bytes": done.bytes, "gone": gone, "stayed": stayed})
+        return
+    for thing in done.gone:
+        print(f"{_name(thing)}: {size(thing.bytes)}, {thing.path.name}")
+    for item in done.stayed:
+        say(f"{_name(item.thing)} stays: {WHY[item.stays]}.")
+    print(f"{size(done.bytes)} freed." if done.gone else "Nothing to drop: all that is there is needed, or in use.")
+
+
+_ACTIVATIONS = ("activations", "px", "weights", "as", "rows", "size", "used", "runs")
+_OTHERS = ("beside them", "size", "used", "runs")
+
+
+def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
+    """A table of 80 columns: names give way where they must."""
+    if not items:
+        return
+    rows = [_activations(item) if heads is _ACTIVATIONS else _other(item) for item in items]
+    rest = sum(2 + max(map(len, column)) for column in zip(heads[1:], *(row[1:] for row in rows)))
+    print_table(heads, [[_clipped(row[0], WIDTH - rest), *row[1:]] for row in rows])
+    print()
+
+
+def _activations(item: "Item") -> list[str]:
+    thing = item.thing
+    kept = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
+    rows = "?" if thing.rows is None else f"{thing.rows:,}"
+    return [thing.name, str(thing.size or "?"), thing.weights or "", kept, rows, *_ends(item)]
+
+
+def _other(item: "Item") -> list[str]:
+    return [_name(item.thing), *_ends(item)]
+
+
+def _ends(item: "Item") -> list[str]:
+    """Size, when used, by how many runs needed."""
+    needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
+    return [size(item.thing.bytes), _ago(item.thing.used), needed]
+
+
+def _name(thing: "Thing") -> str:
+    return f"{thing.kind} {thing.name}"
+
+
+def _ago(when: float) -> str:
+    days = (datetime.now() - datetime.fromtimestamp(when)).days
+    return "today" if days < 1 else f"{days:,} d"
+
+
+def _clipped(name: str, width: int) -> str:
+    """A name with its middle left out where it is too long."""
+    width = max(width, 12)
+    return name if len(name) <= width else f"{name[: width - width // 2 - 1]}…{name[-(width // 2) :]}"
+
+
+def _as_json(item: "Item") -> dict[str, Any]:
+    thing = item.thing
+    about = {
+        key: getattr(thing, key) for key in ("kind", "name", "size", "weights", "precision", "dtype", "rows", "bytes")
+    }
+    used = datetime.fromtimestamp(thing.used).astimezone().isoformat(timespec="seconds")
+    needed = {"runs": [str(run) for run in item.runs], "stays": item.stays or None, "goes": item.goes}
+    return {**about, "used": used, **needed, "path": str(thing.path)}

@@ -1,0 +1,50 @@
+"""This machine: its processor and its memory, as Linux tells them; elsewhere what Python knows."""
+
+import platform
+from pathlib import Path
+
+FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
+"""What the frozen part's speed depends on: Linux's word for it, and ours."""
+
+
+def processor() -> str:
+    """The processor's name."""
+    return _said("/proc/cpuinfo").get("model name") or platform.processor()
+
+
+def features() -> list[str]:
+    """Those of `FEATURES` that the processor has."""
+    flags = _said("/proc/cpuinfo").get("flags", "").split()
+    return [name for flag, name in FEATURES.items() if flag in flags]
+
+
+def memory() -> tuple[int, int] | None:
+    """Bytes of memory that this process may use at most, and those free now; ``None`` where that is not told.
+
+    A container's own limit counts where it is lower than the machine's memory.
+    """
+    told = _said("/proc/meminfo")
+    if "MemAvailable" not in told:
+        return None
+    total, free = (1024 * int(told[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
+    if limit is None or used is None or limit > total:
+        return total, free
+    return limit, max(0, min(free, limit - used))
+
+
+def _said(file: str) -> dict[str, str]:
+    """The first value of each name in a file of lines ``name: value``."""
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in reversed(lines))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _number(file: str) -> int | None:
+    try:
+        return int(Path(file).read_text())
+    except (OSError, ValueError):  # no such limit, or "max"
+        return None

@@ -1,0 +1,90 @@
+"""What runs need of topwork's home: so much that a run can be resumed, evaluated and exported with no pass again.
+
+A run whose recipe cannot be resolved any more (its weights are gone, or its network's graph, or Keras is another) needs
+everything of the backbones that it names; one whose recipe cannot even be read needs everything. Nothing is fetched,
+built or made to find out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from topwork import plan, pretrained, registry, trunk, untrained
+from topwork.contents import Thing
+from topwork.errors import TopworkError
+from topwork.extract import Wanted
+from topwork.fill import folders_of
+from topwork.folder import Folder
+
+_UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
+"""What files raise that are gone or were changed."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one run needs.
+
+    Args:
+        run: its folder.
+        paths: what it needs for sure.
+        backbones: of which it may need anything.
+        everything: whether nothing is known of it.
+    """
+
+    run: Path
+    paths: frozenset[Path] = frozenset()
+    backbones: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def covers(self, thing: Thing) -> bool:
+        """Whether it needs a thing, or may."""
+        known = thing.path in self.paths or thing.backbone in self.backbones
+        return thing.kind != "left over" and (known or self.everything)
+
+
+def needs() -> list[Need]:
+    """Of every run that was noted and still stands where it was."""
+    return [need(path) for path in registry.runs() if _stands(path)]
+
+
+def _stands(run: Path) -> bool:
+    try:
+        return (run / "recipe.toml").exists()
+    except OSError:  # a folder that may not be looked into
+        return True
+
+
+def need(run: Path) -> Need:
+    """What a run needs."""
+    try:
+        folder = Folder(run)
+        keras, recipe = folder.environment["packages"].get("keras"), folder.recipe
+        asked = list(_asked(plan.unchecked(recipe)))
+    except _UNREADABLE:
+        return Need(run, everything=True)
+    found = [(one, _paths(one) if keras == version("keras") else None) for one in asked]
+    sure = frozenset(path for _, paths in found for path in paths or ())
+    doubtful = frozenset(one.backbone.name for one, paths in found if paths is None)
+    models = frozenset(Path(one.backbone.model) for one in asked if one.backbone.model)
+    return Need(run, sure | models, doubtful | ({"pixels"} if doubtful else frozenset()))
+
+
+def _asked(steps: list[plan.Step]) -> Iterator[Wanted]:
+    """Every fill of a run: of its phases, and the exact ones that it is measured with."""
+    for step in steps:
+        yield from step.wanted
+    yield from steps[-1].exact(())
+
+
+def _paths(one: Wanted) -> set[Path] | None:
+    """Where what a fill wants lies, or would lie; ``None`` where that cannot be told."""
+    try:
+        graph = trunk.kept_graph(one.backbone) if pretrained.is_at_hand(one.backbone) else None
+        below = one.trunk(graph) if graph else None
+    except _UNREADABLE:
+        return None
+    if below is None or one.backbone.runtime == "auto" or one.source.precision == "auto":
+        return None
+    weights = {untrained.kept(one.backbone)} if one.backbone.weights == "random" and not one.backbone.model else set()
+    return {*folders_of(below, one.exact), *weights, below.converted.parent, trunk.graph_path(one.backbone)}

@@ -1,0 +1,81 @@
+"""Dropping what no run needs.
+
+Law 3 says that activations that are committed are never computed again. It bends here, and here alone, and only for
+what no run needs: if somebody asks for that again, it is computed again.
+
+A process that fills or reads a store, or converts or loads a trunk, holds its folder (`topwork.hold`): what is held
+stays. So do random weights and graphs that were used within a day, networks of your own, whatever a run may need whose
+recipe cannot be resolved any more, folders that hold something else too, and anything whose name is none of topwork's.
+Each thing is renamed before it is deleted: a kill in the middle leaves no half of it, and the next time the rest goes.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from topwork import registry
+from topwork.contents import ASIDE, Thing
+from topwork.hold import alone
+from topwork.inventory import Item, inventory, parts
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What went, and what stayed though no run needs it (each with the reason in `Item.stays`)."""
+
+    gone: tuple[Thing, ...]
+    stayed: tuple[Item, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What was freed."""
+        return sum(thing.bytes for thing in self.gone)
+
+
+def prune() -> Pruned:
+    """Drop what no run needs.
+
+    A run is known where topwork made it. One that was moved is known again when it is resumed or evaluated; what went
+    meanwhile is computed again then.
+
+    Returns:
+        What went and what stayed.
+
+    Example:
+        >>> prune().bytes  # doctest: +SKIP
+        2340864
+    """
+    noted = registry.runs()
+    found = inventory()
+    gone = tuple(item.thing for item in found if item.goes and _drop(item.thing, noted))
+    dropped = {thing.path for thing in gone}
+    return Pruned(gone, tuple(item for item in found if not item.runs and item.thing.path not in dropped))
+
+
+def _drop(thing: Thing, noted: list[Path]) -> bool:
+    """Remove a thing, unless somebody took hold of it, or a run began, since it was looked at."""
+    try:
+        return _removed(thing, noted)
+    except FileNotFoundError:  # somebody else removed it
+        return False
+
+
+def _removed(thing: Thing, noted: list[Path]) -> bool:
+    if thing.kind == "left over":
+        _remove(thing.path)
+        return True
+    aside = thing.path.with_name(f"{ASIDE}{thing.path.name}-{os.getpid()}")
+    with alone(*parts(thing.path)) as is_alone:  # a file has no parts
+        if not is_alone or registry.runs() != noted:
+            return False
+        thing.path.rename(aside)
+    _remove(aside)
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

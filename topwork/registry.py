@@ -1,0 +1,45 @@
+"""Where runs are: a small file for each below topwork's home, so that what they need is known.
+
+``runs/DIGEST`` holds one absolute path, as UTF-8. It is written before the run folder appears. A run that was moved or
+removed needs nothing, and its file harms nobody: it counts again as soon as a run stands at its path. A run that is
+resumed or evaluated is noted again.
+"""
+
+import os
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from topwork.home import home
+
+
+def remember(run: Path) -> None:
+    """Note where a run is, or will be.
+
+    Raises:
+        OSError: the note cannot be written.
+    """
+    note = _note(run)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=note.parent, prefix=".", delete=False) as file:
+        file.write(os.fsencode(os.path.abspath(run)))
+    os.replace(file.name, note)
+
+
+def forget(run: Path) -> None:
+    """Take the note away, if there is one."""
+    _note(run).unlink(missing_ok=True)
+
+
+def runs() -> list[Path]:
+    """The places that were noted, sorted; whether there is still a run is not asked."""
+    found = []
+    for note in (home() / "runs").glob("[!.]*"):
+        with suppress(FileNotFoundError):  # taken away meanwhile
+            found.append(Path(os.fsdecode(note.read_bytes())))
+    return sorted(found)
+
+
+def _note(run: Path) -> Path:
+    return home() / "runs" / sha256(os.fsencode(os.path.abspath(run))).hexdigest()[:16]
