@@ -21,7 +21,7 @@ from .command import POOL, SMALL, Ran, in_process, start, topwork
 from .conftest import make_folder
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "sample")
-COMMANDS += ("store",)
+COMMANDS += ("doctor", "store")
 STORE = (("store", "ls"), ("store", "verify"), ("store", "prune"))
 STRATIFIED = ("--set", 'data.draw="stratified"')
 
@@ -416,3 +416,22 @@ def test_long_names_give_way(own_home, monkeypatch):
     lines = topwork("store", "ls").out.splitlines()
     assert len(lines[2]) <= 80
     assert re.match(r"inception_\w+….*a_layer, b\}  ", lines[2])
+
+
+def test_doctor(own_home):
+    ran = topwork("doctor")
+    assert (ran.status, ran.err) == (0, "")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    found = topwork("doctor", "--json").json
+    assert f"\nbackend     {found['backend']}\n" in ran.out
+    assert (found["topwork"], found["offline"], found["usable"]) == (VERSION, True, True)
+
+
+def test_doctor_where_topwork_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file"))
+    ran = topwork("doctor")
+    assert ran.status == 1
+    assert f"Problem: topwork's home {tmp_path}/file cannot be used: " in " ".join(ran.out.split())
+    found = json.loads(topwork("doctor", "--json").out)
+    assert (found["usable"], found["problems"][0]["fatal"]) == (False, True)

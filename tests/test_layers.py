@@ -19,11 +19,11 @@ LEVELS = (
     " checkpoints trainable resumable",
     "backbones replay untrained pretrained halves heads network callbacks feed stream live optimizers precision phase"
     " trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
-    "fill extract gather plan contents needs inventory prune sound verify worker evaluate compare plots"
+    "fill extract gather plan contents needs inventory prune sound verify doctor worker evaluate compare plots"
     " draw export shipped predict asked inherit course run train crossvalidate",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
-    " commands.export commands.predict commands.backbones commands.sample commands.store",
+    " commands.export commands.predict commands.backbones commands.sample commands.store commands.doctor",
     "cli __main__ __init__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

@@ -6,6 +6,7 @@ import typer
 
 from topwork.commands.backbones import backbones
 from topwork.commands.compare import compare
+from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
 from topwork.commands.export import export
 from topwork.commands.extract import extract
@@ -40,6 +41,6 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample):
+for command in (train, read, extract, evaluate, compare, export, predict, backbones, sample, doctor):
     app.command()(command)
 app.add_typer(store, name="store")

@@ -1,0 +1,196 @@
+"""What is told of a machine, and every problem with its way out."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from topwork import doctor
+from topwork.backbones import TABLE
+from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
+from topwork.version import VERSION
+
+from .test_layers import HEAVY
+
+
+@pytest.fixture(autouse=True)
+def plain(own_home, tmp_path, monkeypatch):
+    """A machine where nothing is wrong, as far as these tests can see to it."""
+    monkeypatch.setattr(doctor, "LITTLE_DISK", 0)
+    monkeypatch.setattr(doctor, "LITTLE_MEMORY", 0)
+    monkeypatch.setattr(doctor, "filesystem", lambda path: "ext4")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("TOPWORK_OFFLINE", raising=False)
+    monkeypatch.setenv("HOME", "/home/ann")
+
+
+def problems():
+    return diagnose().problems
+
+
+def test_what_is_told(own_home, tmp_path):
+    official = tmp_path / "keras" / "models" / TABLE["vgg16"].file
+    official.parent.mkdir(parents=True)
+    official.touch()
+    found = diagnose()
+    assert (found.topwork, found.backend, found.at_hand, found.offline) == (VERSION, "tensorflow", ["vgg16"], False)
+    assert found.python.startswith(f"{platform.python_version()} (")
+    assert found.packages.items() >= {(name, doctor.version(name)) for name in ("keras", "numpy", "lmdb", "pillow")}
+    assert 1 <= found.cores[0] <= found.cores[1]
+    assert (found.home.path, found.home.filesystem) == (str(own_home), "ext4")
+    assert found.home.free > 0
+    assert found.keras.path == str(tmp_path / "keras" / "models")
+    assert found.problems == []
+    assert found.is_usable
+    assert not own_home.exists()
+
+
+def test_what_is_required_is_what_the_package_says():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert [f"{name}>={least}" for name, least in doctor._required()] == project["dependencies"]
+
+
+def test_a_package_that_is_missing_or_old(monkeypatch):
+    found = {"lmdb": None, "keras": "3.9.2"}
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: found[name] if name in found else known(name))
+    assert problems() == [
+        Problem('keras 3.9.2 is too old: topwork needs 3.15 or later. Update it: pip install "keras>=3.15"', True),
+        Problem('lmdb is not installed. Install it: pip install "lmdb>=3.0"', True),
+    ]
+    assert not diagnose().is_usable
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("2.21.0rc1", (2, 21, 0)), ("3.15.", (3, 15)), ("dev", ())])
+def test_versions_are_compared_by_their_numbers(text, numbers):
+    assert doctor._numbers(text) == numbers
+    assert doctor._numbers("3.9") < doctor._numbers("3.15")
+
+
+def backend_of(monkeypatch, name, **installed):
+    monkeypatch.setattr(doctor.backend, "name", lambda: name)
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda package: installed.get(package, known(package)))
+    return problems()
+
+
+def test_a_backend_that_is_none(monkeypatch, tmp_path):
+    assert backend_of(monkeypatch, "tensorflw") == [
+        Problem(
+            "Keras is to run on 'tensorflw', which topwork does not train with; did you mean 'tensorflow'? "
+            f"Set KERAS_BACKEND to one of tensorflow, jax, torch, or mend {tmp_path}/keras/keras.json.",
+            True,
+        )
+    ]
+
+
+def test_a_backend_that_is_not_installed(monkeypatch):
+    there = {"jax": None, "torch": None, "tensorflow-cpu": "2.21.0"}
+    assert backend_of(monkeypatch, "jax", **there) == [
+        Problem(
+            'the backend jax is not installed. Install it: pip install "topwork[jax]", '
+            "or set KERAS_BACKEND=tensorflow, which is there.",
+            True,
+        )
+    ]
+    there |= {"tensorflow": None, "tensorflow-cpu": None}
+    assert backend_of(monkeypatch, "jax", **there) == [
+        Problem('the backend jax is not installed. Install it: pip install "topwork[jax]".', True)
+    ]
+
+
+def test_a_home_that_is_a_file(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file"))
+    assert problems() == [
+        Problem(
+            f"topwork's home {tmp_path}/file cannot be used: {tmp_path}/file: it is no folder. "
+            "Set TOPWORK_HOME to a folder of your own on a local disk.",
+            True,
+        )
+    ]
+
+
+def test_a_home_that_may_not_be_written(own_home, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert problems() == [
+        Problem(
+            f"topwork's home {own_home} cannot be used: {tmp_path}: you may not write there. "
+            "Set TOPWORK_HOME to a folder of your own on a local disk.",
+            True,
+        )
+    ]
+
+
+def test_a_home_on_a_network_file_system(own_home, monkeypatch):
+    monkeypatch.setattr(doctor, "filesystem", lambda path: "nfs4")
+    found = diagnose()
+    assert found.problems == [
+        Problem(
+            f"topwork's home {own_home} lies on a network file system (nfs4), where activations may be damaged and "
+            "are slow. Set TOPWORK_HOME to a folder on a local disk."
+        )
+    ]
+    assert found.is_usable
+
+
+def test_no_weights_and_no_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOPWORK_OFFLINE", "1")
+    assert problems() == [
+        Problem(
+            "no ImageNet weights are at hand, and TOPWORK_OFFLINE forbids to fetch them. Put files into "
+            f"{tmp_path}/keras/models (topwork backbones), or unset TOPWORK_OFFLINE."
+        )
+    ]
+
+
+def test_little_disk_and_memory(own_home, monkeypatch):
+    monkeypatch.setattr(doctor, "LITTLE_DISK", 10**9)
+    monkeypatch.setattr(doctor, "LITTLE_MEMORY", 10**9)
+    monkeypatch.setattr(doctor, "_disk", lambda path: Disk(str(path), 5_000_000, "ext4"))
+    monkeypatch.setattr(doctor.machine, "memory", lambda: (8_000_000_000, 70_000_000))
+    assert problems() == [
+        Problem(
+            f"only 5.0 MB are free at {own_home}. Free some space (topwork store prune drops what no run needs), "
+            "or set TOPWORK_HOME to a folder on a larger disk."
+        ),
+        Problem("only 70.0 MB of memory are free. Close other programs."),
+    ]
+
+
+def test_the_file_system_is_that_of_the_innermost_mount(tmp_path):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "22 1 8:1 / / rw - ext4 /dev/sda rw\n"
+        rf"23 22 0:5 / {tmp_path}/with\040blank rw shared:1 - nfs4 server:/x rw" + "\n"
+        f"24 22 0:6 / {tmp_path}/with rw - tmpfs tmpfs rw\n"
+    )
+    for name, kind in (("with blank/a/b", "nfs4"), ("with/c", "tmpfs"), ("withal", "ext4")):
+        (tmp_path / name).mkdir(parents=True)
+        assert filesystem(tmp_path / name / "not there", str(mounts)) == kind
+    assert filesystem(tmp_path, str(tmp_path / "none")) is None
+
+
+def test_the_users_home_is_not_named():
+    assert tilde(Path("/home/ann/.cache/topwork")) == "~/.cache/topwork"
+    assert tilde(Path("/home/ann")) == "~"
+    assert tilde(Path("/home/anna/x")) == "/home/anna/x"
+
+
+def test_nothing_secret_and_nothing_heavy(tmp_path):
+    own = tmp_path / "users" / "bob"
+    own.mkdir(parents=True)
+    told = {"HOME": str(own), "USER": "bob", "MY_TOKEN": "s3cret", "PYTHONPROFILEIMPORTTIME": "1"}
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_HOME")} | told
+    done = subprocess.run([sys.executable, "-m", "topwork", "doctor"], capture_output=True, text=True, env=environment)
+    assert re.search(r"^home +~/.cache/topwork \(", done.stdout, re.MULTILINE), done.stdout
+    assert "s3cret" not in done.stdout
+    assert "bob" not in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "topwork.doctor" in loaded
+    assert not loaded & (HEAVY | {"numpy"})

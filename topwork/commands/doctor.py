@@ -1,0 +1,61 @@
+"""``topwork doctor``."""
+
+from collections.abc import Iterator
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.printing import print_json
+from topwork.talk import size
+
+if TYPE_CHECKING:
+    from topwork.doctor import Diagnosis, Disk
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what a bug report needs, and what is wrong here.
+
+    The exit status is 1 where topwork cannot be used.
+    """
+    from topwork import doctor as examined
+
+    found = examined.diagnose()
+    if as_json:
+        print_json(examined.as_json(found))
+    else:
+        _print(found)
+    if not found.is_usable:
+        raise typer.Exit(1)
+
+
+def _print(found: "Diagnosis") -> None:
+    for name, told in _lines(found):
+        print(fill(told, 79, initial_indent=f"{name:12}", subsequent_indent=" " * 12, break_on_hyphens=False))
+    print()
+    if not found.problems:
+        print("No problem found.")
+    for problem in found.problems:
+        words = f"{'Problem' if problem.fatal else 'Warning'}: {problem.text}"
+        print(fill(words, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
+    usable, cores = found.cores
+    yield "topwork", found.topwork
+    yield "Python", found.python
+    yield "system", found.system
+    yield "backend", found.backend
+    yield "packages", ", ".join(f"{name} {version}" for name, version in found.packages.items())
+    yield "processor", ", ".join([found.processor, f"{usable} of {cores} cores usable", *found.features])
+    yield "GPU", "yes" if found.gpu else "none that this process may use"
+    if found.memory:
+        yield "memory", f"{size(found.memory[0])}, {size(found.memory[1])} free"
+    yield "home", _place(found.home)
+    yield "weights", f"{', '.join(found.at_hand) or 'none'} at hand, in {_place(found.keras)}"
+    yield "network", "never used (TOPWORK_OFFLINE)" if found.offline else "used to fetch weights"
+
+
+def _place(disk: "Disk") -> str:
+    return f"{disk.path} ({size(disk.free)} free{f', {disk.filesystem}' if disk.filesystem else ''})"

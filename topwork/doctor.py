@@ -1,0 +1,235 @@
+"""The doctor: what a bug report needs to know of this machine and installation, and what is wrong with it.
+
+Nothing heavy is imported: a package that breaks when it is imported is told of as well as one that works.
+"""
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from topwork import backbones, backend, machine, runtimes, weights
+from topwork.errors import nearest
+from topwork.home import home, standing
+from topwork.talk import size
+from topwork.version import VERSION
+
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow"),
+    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx"),
+)
+_DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+"""What brings each backend."""
+
+LITTLE_DISK, LITTLE_MEMORY = 1_000_000_000, 1_000_000_000
+"""Bytes free below which that is told."""
+
+NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
+NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "gpfs"}
+"""File systems that lie elsewhere, by their names in Linux."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong and the way out; *fatal*: topwork cannot be used before it is mended."""
+
+    text: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Where a folder lies: bytes free there, and the file system where Linux tells it."""
+
+    path: str
+    free: int
+    filesystem: str | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found; sizes in bytes, paths with ``~`` for the user's home folder.
+
+    Args:
+        topwork, python, system: versions.
+        backend: Keras' backend.
+        packages: name -> version of those installed.
+        processor: its name; features: those that matter for speed; cores: usable by this process, and all of them.
+        gpu: whether this process may use one.
+        memory: usable at most, and free; ``None`` where not known.
+        home: of stores and trunks; keras: of ImageNet weights.
+        at_hand: the backbones whose ImageNet file lies here.
+        offline: whether the network is never used.
+        problems: what is wrong.
+    """
+
+    topwork: str
+    python: str
+    system: str
+    backend: str
+    packages: dict[str, str]
+    processor: str
+    features: list[str]
+    cores: tuple[int, int]
+    gpu: bool
+    memory: tuple[int, int] | None
+    home: Disk
+    keras: Disk
+    at_hand: list[str]
+    offline: bool
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether topwork can be used at all."""
+        return not any(problem.fatal for problem in self.problems)
+
+
+def diagnose() -> Diagnosis:
+    """Look at this machine and installation.
+
+    Example:
+        >>> diagnose().python == platform.python_version()
+        True
+    """
+    found = Diagnosis(
+        topwork=VERSION,
+        python=f"{platform.python_version()} ({tilde(Path(sys.executable))})",
+        system=platform.platform(),
+        backend=backend.name(),
+        packages={name: found for name in PACKAGES if (found := _version(name))},
+        processor=machine.processor(),
+        features=machine.features(),
+        cores=(runtimes.jobs(), os.cpu_count() or 1),
+        gpu=runtimes.has_gpu(),
+        memory=machine.memory(),
+        home=_disk(home()),
+        keras=_disk(weights.folder()),
+        at_hand=[name for name, record in backbones.TABLE.items() if weights.at_hand([record.file])],
+        offline=weights.offline(),
+    )
+    found.problems.extend([*_packages(), *_backend(found), *_places(found), *_scarce(found)])
+    return found
+
+
+def tilde(path: Path) -> str:
+    """A path as it may be shown to others: the user's home folder, whose name often is the user's, as ``~``."""
+    text, own = str(path.absolute()), str(Path.home())
+    return "~" + text[len(own) :] if own != "/" and (text + "/").startswith(own + "/") else text
+
+
+def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
+    """The type of the file system that a path lies on, as Linux tells it; see ``man 5 proc``, mountinfo."""
+    try:
+        lines = Path(mounts).read_text().splitlines()
+    except OSError:
+        return None
+    real, best = os.path.realpath(standing(path)), ("", "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
+        if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):  # the last mount covers
+            best = point, after.split()[0]
+    return best[1] or None
+
+
+def _disk(path: Path) -> Disk:
+    return Disk(tilde(path), shutil.disk_usage(standing(path)).free, filesystem(path))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _packages() -> Iterator[Problem]:
+    """What topwork requires and is not there, or is too old."""
+    for name, least in _required():
+        found = _version(name)
+        if found is None:
+            yield Problem(f'{name} is not installed. Install it: pip install "{name}>={least}"', fatal=True)
+        elif _numbers(found) < _numbers(least):
+            yield Problem(
+                f'{name} {found} is too old: topwork needs {least} or later. Update it: pip install "{name}>={least}"',
+                fatal=True,
+            )
+
+
+def _required() -> list[tuple[str, str]]:
+    """Name and least version of the packages that topwork needs in any case; none where it runs uninstalled."""
+    try:
+        lines = requires("topwork") or []
+    except PackageNotFoundError:
+        return []
+    return [(match[1], match[2]) for line in lines if (match := re.fullmatch(r"([\w-]+) ?>=([\d.]+)", line))]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: 2.21.0rc1 -> 2, 21, 0."""
+    return tuple(map(int, re.match(r"[\d.]*", text)[0].strip(".").split("."))) if text[:1].isdigit() else ()  # type: ignore[index]
+
+
+def _backend(found: Diagnosis) -> Iterator[Problem]:
+    name = found.backend
+    if name not in _DISTRIBUTIONS:
+        known = ", ".join(_DISTRIBUTIONS)
+        yield Problem(
+            f"Keras is to run on {name!r}, which topwork does not train with{nearest(name, _DISTRIBUTIONS) or '.'} "
+            f"Set KERAS_BACKEND to one of {known}, or mend {tilde(weights.folder().parent / 'keras.json')}.",
+            fatal=True,
+        )
+    elif not any(package in found.packages for package in _DISTRIBUTIONS[name]):
+        others = [other for other, some in _DISTRIBUTIONS.items() if any(p in found.packages for p in some)]
+        instead = f", or set KERAS_BACKEND={others[0]}, which is there" if others else ""
+        yield Problem(
+            f'the backend {name} is not installed. Install it: pip install "topwork[{name}]"{instead}.', fatal=True
+        )
+
+
+def _places(found: Diagnosis) -> Iterator[Problem]:
+    place = standing(home())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "it is no folder" if not place.is_dir() else "you may not write there"
+        yield Problem(
+            f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. "
+            "Set TOPWORK_HOME to a folder of your own on a local disk.",
+            fatal=True,
+        )
+    if found.home.filesystem in NETWORK:
+        yield Problem(
+            f"topwork's home {found.home.path} lies on a network file system ({found.home.filesystem}), where "
+            "activations may be damaged and are slow. Set TOPWORK_HOME to a folder on a local disk."
+        )
+    if found.offline and not found.at_hand:
+        yield Problem(
+            f"no ImageNet weights are at hand, and TOPWORK_OFFLINE forbids to fetch them. Put files into "
+            f"{found.keras.path} (topwork backbones), or unset TOPWORK_OFFLINE."
+        )
+
+
+def _scarce(found: Diagnosis) -> Iterator[Problem]:
+    if found.home.free < LITTLE_DISK:
+        yield Problem(
+            f"only {size(found.home.free)} are free at {found.home.path}. Free some space (topwork store prune drops "
+            "what no run needs), or set TOPWORK_HOME to a folder on a larger disk."
+        )
+    if found.memory and found.memory[1] < LITTLE_MEMORY:
+        yield Problem(f"only {size(found.memory[1])} of memory are free. Close other programs.")
+
+
+def as_json(found: Diagnosis) -> dict[str, Any]:
+    """The same as one object."""
+    from dataclasses import asdict
+
+    names = ("usable", "total")
+    pairs = {"cores": dict(zip(names, found.cores))}
+    memory = dict(zip(("usable", "free"), found.memory)) if found.memory else None
+    return {**asdict(found), **pairs, "memory": memory, "usable": found.is_usable}
