@@ -372,6 +372,7 @@ def pairs(where):
     return folder / "pairs.csv"
 
 
+@pytest.mark.full
 def test_several_pictures_a_row(pairs, tmp_path):
     """One member looks at a row's first picture without naming it, one at both: the first is one input of the join."""
     early = "mobilenet_v2_035@block_2_add..block_2_add"

@@ -224,14 +224,12 @@ def words(recipe: Recipe):
         yield "views.count=2"
 
 
-QUICKEST = ("efficientnet_b0_house",)
 TRAINED = [name for name in SAYS if name != "fusion_late"]
 """Late fusion joins runs that are there: ``test_joining.py``."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICKEST else pytest.mark.full) for name in TRAINED]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("name", TRAINED)
 def test_it_runs_end_to_end(name, tmp_path):
     of = {"fusion_multi_input": pairs, "inception_v3_mnist": digits, "xception_mnist": digits}
     data = of.get(name, lambda folder: make_folder(folder / "data", each=8))(tmp_path)
