@@ -182,6 +182,7 @@ def test_law_3_no_trunk_runs_for_what_is_stored(members, tmp_path, capsys, monke
     told = capsys.readouterr().err
     assert "trunk:" not in told
     assert "weighted: " in told and "validation loss on 18 pictures: weighted " in told
+    assert "The rule 'weighted' fitted 1 value on 18 validation pictures, which is few" in told
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +356,29 @@ def test_what_a_join_cannot_be(members, joins, data, tmp_path):
     )
     with pytest.raises(RecipeError, match="the recipe has 'phase' beside 'join'"):
         tw.train(data, recipe=Recipe(tuple(ONE), join=recipe.join), out=tmp_path / "run")
+
+
+def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
+    draw = np.random.default_rng(3)
+    x, y = draw.integers(0, 256, (40, 32, 32, 3)).astype("uint8"), ["cat", "dog"] * 20
+    data = tw.read((x, y), split=(0.5, 0.25, 0.25), draw="stratified")
+    cuts = {"a": f"{A.name}@pool", "b": ONE[0].cut}
+    runs = [
+        tw.train(data, phases=[tw.Phase(cut, epochs=1)], backbones=[one], out=tmp_path / name)
+        for (name, cut), one in zip(cuts.items(), (A, B), strict=True)
+    ]
+    run = tw.join(runs, "weighted", out=tmp_path / "join")
+    assert run.results["test"]["pictures"] == 10
+    assert run.folder.sample().keys() == runs[0].folder.sample().keys() != set()
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "empty"))
+    with pytest.raises(DatasetError) as error:
+        tw.join(runs, out=tmp_path / "again")
+    assert str(error.value) == (
+        "the run was trained on arrays, and these are not kept: give them, as in topwork.join(members, data=(X, y))."
+    )
+    assert not (tmp_path / "again").exists()
+    again = tw.join(runs, "weighted", data=(x, y), out=tmp_path / "given")
+    assert again.results["accuracy"] == run.results["accuracy"]
 
 
 @pytest.fixture(scope="module")

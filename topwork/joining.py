@@ -98,11 +98,12 @@ class Joining:
             self._keep_sample()
             results, _ = examined(self.folder, joined, self.data, exact, pencil)
             results["join"] = about = _about(self.folder, joined.rule, said)
-            results["notes"] += warned(about["rule"], joined.rule, about["val_pictures"])
+            warnings = warned(about["rule"], joined.rule, about["val_pictures"])
+            results["notes"] += warnings
             spent = {**watch.seconds, "total": time.perf_counter() - start}
             results["cost"] = {name: round(value, 3) for name, value in spent.items()}
             self.folder.keep_results(results)
-        _tell(about)
+        _tell(about, warnings)
         tell(results)
 
     def _fitted(self, wanted: Sequence[Wanted]) -> tuple[Joined, Answers | None]:
@@ -157,7 +158,7 @@ def _about(folder: Folder, found: Learned, said: Answers | None) -> dict[str, An
     return about | {"val_pictures": len(said.rows) if said else 0, "val_loss": losses}
 
 
-def _tell(about: dict[str, Any]) -> None:
+def _tell(about: dict[str, Any], warnings: Sequence[str]) -> None:
     if about["val_loss"] is None:
         return
     names = ", ".join(f"{share:.2f} of {path!r}" for path, share in zip(about["members"], about["weights"]))
@@ -166,3 +167,5 @@ def _tell(about: dict[str, Any]) -> None:
     joined = ", ".join(f"{name} {one:.3f}" for name, one in losses.items())
     say(f"{about['rule']}: {names}")
     say(f"validation loss on {counted(about['val_pictures'], 'picture')}: {joined}; members alone {alone}")
+    for warning in warnings:
+        say(warning)
