@@ -20,10 +20,10 @@ from topwork.folder import Folder
 from topwork.recipe import Recipe
 
 from .conftest import make_folder
+from .tiny import NAME, tiny
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog", "owl")
-NAME = "mobilenet_v2_035"
 PAIR = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -262,10 +262,9 @@ def trained(tmp_path_factory):
     """Two runs on the same split of pictures of their own: one that learned, and one whose rate is next to nothing."""
     out = tmp_path_factory.mktemp("runs")
     data = tw.read(make_folder(out / "colours", first=500), split=(0.4, 0.1, 0.5), draw="stratified")
-    small = tw.Backbone(NAME, weights="random", size=32, precision="float32")
     cuts = {"idle": ("pool", 1e-4), "able": ("block_2_add..block_2_add", 0.03)}
     phases = {name: tw.Phase(f"{NAME}@{cut}", epochs=12, rate=rate) for name, (cut, rate) in cuts.items()}
-    return [tw.train(data, phases=[phase], backbones=[small], out=out / name) for name, phase in phases.items()]
+    return [tw.train(data, phases=[phase], backbones=[tiny()], out=out / name) for name, phase in phases.items()]
 
 
 def test_runs_that_were_trained(trained, capsys):

@@ -10,24 +10,26 @@ import pytest
 
 import topwork as tw
 from topwork.errors import ExportError
-from topwork.export import BOUND, check, write_onnx
+from topwork.export import BOUND, check
 from topwork.pictures import Fit, decode
 from topwork.recipe import Backbone
 from topwork.shipped import Input
+from topwork.writer import write_onnx
 
 from .command import topwork
 from .conftest import COLOURS, picture
+from .tiny import tiny
 
-EARLY = "mobilenet_v2_035@block_2_add..block_2_add"
-SUM = f"mobilenet_025@conv_pw_2_relu..conv_pw_2_relu + {EARLY}"
+SMALL = "tiny@block_2_add..block_2_add"
+SUM = f"{SMALL} + mobilenet_025@conv_pw_2_relu..conv_pw_2_relu"
 
 
 @pytest.fixture(scope="module")
 def run(pictures, tmp_path_factory):
     return tw.train(
         pictures,
-        phases=[tw.Phase("mobilenet_v2_035@pool", epochs=5)],
-        backbones=[Backbone("mobilenet_v2_035", "random", 32)],
+        phases=[tw.Phase("tiny@pool", epochs=5)],
+        backbones=[tiny()],
         out=tmp_path_factory.mktemp("runs") / "run",
     )
 
@@ -50,8 +52,8 @@ def test_the_file_is_as_the_design_describes_it(run, file):
     assert entry.key == "topwork"
     assert about["labels"] == ["blue", "green", "red"]
     assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
-    assert about["cut"] == "mobilenet_v2_035@pool"
-    assert about["backbones"]["mobilenet_v2_035"]["licence"] == "Apache-2.0"
+    assert about["cut"] == "tiny@pool"
+    assert about["backbones"]["tiny"]["licence"] == "your own"
     assert about["scores"]["accuracy"] == run.results["accuracy"]
 
 
@@ -77,19 +79,19 @@ def planted(model, fault):
     from topwork.halves import rebuild
 
     def call(operation, args, kwargs):
-        if operation.name != "scale":
+        if operation.name != "rescaling":
             return operation(*args, **kwargs)
         turned = keras.ops.flip(args[0], axis=-1) if fault == "channels" else args[0]
-        scale = keras.layers.Rescaling(1 / 128 if fault == "scale" else 1 / 127.5, -1.0, name="scale")
+        scale = keras.layers.Rescaling(1 / 128 if fault == "scale" else 1 / 127.5, -1.0, name="rescaling")
         return scale(turned)
 
     return rebuild(model, call)
 
 
 @pytest.mark.parametrize("fault", ["scale", "channels", "resize"])
-def test_a_planted_fault_is_refused(run, tmp_path, fault):
+def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     model = run.model()
-    about = json.loads(onnx.load(exported(run, tmp_path)).metadata_props[0].value)
+    about = json.loads(onnx.load(file).metadata_props[0].value)
     if fault == "resize":
         about["inputs"] = [Input("pixels", None, Fit((32, 32), resample="nearest")).as_json()]
     write_onnx(model if fault == "resize" else planted(model, fault), tmp_path / "faulty.onnx", about)
@@ -99,12 +101,6 @@ def test_a_planted_fault_is_refused(run, tmp_path, fault):
     with pytest.raises(ExportError) as error:
         check(expected, tmp_path / "faulty.onnx", sources)
     assert str(error.value).startswith("the exported file answers otherwise than the model and was not kept: on ")
-
-
-def exported(run, folder):
-    path = folder / "honest.onnx"
-    run.export(path)
-    return path
 
 
 def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):
@@ -120,8 +116,8 @@ def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
     data = shutil.copytree(pictures, tmp_path / "data")
     run = tw.train(
         data,
-        phases=[tw.Phase("mobilenet_v2_035@pool", epochs=1)],
-        backbones=[Backbone("mobilenet_v2_035", "random", 32)],
+        phases=[tw.Phase("tiny@pool", epochs=1)],
+        backbones=[tiny()],
         out=tmp_path / "run",
     )
     shutil.rmtree(data)
@@ -151,8 +147,8 @@ def pairs(tmp_path_factory):
 def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     run = tw.train(
         pairs,
-        phases=[tw.Phase(f"{EARLY}{first} + {EARLY}[side]", epochs=4, rate=1e-2)],
-        backbones=[Backbone("mobilenet_v2_035", "random", 32)],
+        phases=[tw.Phase(f"{SMALL}{first} + {SMALL}[side]", epochs=4, rate=1e-2)],
+        backbones=[tiny()],
         out=tmp_path / "run",
     )
     predictor = run.export(tmp_path / "pairs.onnx")
@@ -173,11 +169,12 @@ def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path
     run = tw.train(
         pictures,
         phases=[tw.Phase(SUM, epochs=2, rate=1e-2)],
-        backbones=[Backbone("mobilenet_025", "random", 32), Backbone("mobilenet_v2_035", "random", 48)],
+        backbones=[tiny(), Backbone("mobilenet_025", "random", 48)],
         out=tmp_path / "run",
     )
     predictor = run.export(tmp_path / "sum.onnx")
     assert predictor.inputs == (Input("pixels_1", None, Fit((32, 32))), Input("pixels_2", None, Fit((48, 48))))
+    assert predictor.about["backbones"]["mobilenet_025"]["licence"] == "Apache-2.0"
     ran = topwork("predict", tmp_path / "sum.onnx", pictures, "--json")
     guesses = [json.loads(line) for line in ran.out.splitlines()]
     pixels = [np.stack([decode(guess["path"], one.fit) for guess in guesses]) for one in predictor.inputs]

@@ -1,5 +1,6 @@
 """Law 3: what is committed is never computed again; and what a fill leaves in the store."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,13 @@ from topwork.fill import Fill, fill
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, Tensor, key
 
-NAME = "mobilenet_v2_035"
-SMALL = tw.Backbone(NAME, weights="random", size=32)
+from .tiny import NAME, tiny
+
+SMALL = tiny(precision="auto")
 
 
 def wanted(data, cut="pool", **options):
-    backbone = runtimes.resolved(tw.Backbone(NAME, "random", 32, **options))
+    backbone = runtimes.resolved(replace(SMALL, **options))
     return Wanted(Cut.parse(f"{NAME}@{cut}").only, backbone, data.rows)
 
 
@@ -41,8 +43,6 @@ def data(pictures):
 
 
 def test_law_3_only_what_is_new_is_computed(data, own_home, tmp_path):
-    from dataclasses import replace
-
     first = replace(data, rows=data.rows[:20])
     assert computed(filled(first, wanted(first))) == 20
     assert computed(filled(data, wanted(data))) == 40
@@ -75,24 +75,22 @@ def test_another_key_is_another_store(data, own_home):
 def test_both_runtimes_give_the_same(data, own_home):
     found = []
     for runtime in ("openvino", "keras"):
-        backbone = tw.Backbone(NAME, "random", 32, runtime=runtime, precision="float32")
+        backbone = tiny(runtime=runtime)
         found.append(tw.activations(data, f"{NAME}@block_12_add", backbone=backbone).astype("float32"))
-    assert found[0].shape == (60, 2, 2, 32)
+    assert found[0].shape == (60, 4, 4, 16)
     assert found[0].std(0).max() > 0.1
     np.testing.assert_allclose(found[0], found[1], atol=2e-3 * np.abs(found[0]).max())
 
 
 def test_activations_are_in_the_order_of_the_rows(data, own_home):
-    from dataclasses import replace
-
     everything = tw.activations(data, f"{NAME}@pool", backbone=SMALL)
     turned = replace(data, rows=data.rows[::-1])
     np.testing.assert_array_equal(tw.activations(turned, f"{NAME}@pool", backbone=SMALL), everything[::-1])
 
 
 def test_several_tensors_are_a_list(data, own_home):
-    found = tw.activations(data, f"{NAME}@100", backbone=SMALL)
-    assert [a.shape for a in found] == [(60, 2, 2, 32), (60, 2, 2, 192)]
+    found = tw.activations(data, f"{NAME}@28", backbone=SMALL)
+    assert [a.shape for a in found] == [(60, 4, 4, 16), (60, 4, 4, 32)]
 
 
 def test_pixels_are_kept_as_they_are(data, own_home):
@@ -107,7 +105,7 @@ def test_arrays_are_pictures_too(own_home):
     draw = np.random.default_rng(0)
     X = draw.integers(0, 255, (12, 28, 28), dtype=np.uint8)
     data = tw.read((X, np.arange(12) % 3), draw="stratified", split=(0.5, 0.25, 0.25))
-    assert tw.activations(data, f"{NAME}@pool", backbone=SMALL).shape == (12, 1280)
+    assert tw.activations(data, f"{NAME}@pool", backbone=SMALL).shape == (12, 64)
 
 
 def test_a_broken_picture_is_recorded_and_stops_nothing(tmp_path, own_home, pictures):

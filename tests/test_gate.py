@@ -9,12 +9,13 @@ import pytest
 
 from topwork import heads, pretrained, trunk
 from topwork.cut import Cut
-from topwork.export import BOUND, check, write_onnx
+from topwork.export import BOUND, check
 from topwork.halves import open_backbone, open_model
 from topwork.network import Network
 from topwork.pictures import Fit
 from topwork.recipe import Backbone, Head
 from topwork.shipped import Input
+from topwork.writer import write_onnx
 
 from .test_halves import FAMILIES, SEED, pixels
 
@@ -81,9 +82,7 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
     assert "Erf" in kinds
 
 
-@pytest.mark.parametrize(
-    "name", random.Random(SEED).sample(["efficientnet_b0", "mobilenet_v2", "resnet50", "vgg16"], 1)
-)
+@pytest.mark.parametrize("name", random.Random(SEED).sample(["efficientnet_b0", "mobilenet_v2", "resnet50_v2"], 1))
 def test_one_family_passes_the_gate(name, tmp_path):
     found = gate(name, tmp_path / "model.onnx")
     assert found["largest_difference"] <= BOUND

@@ -16,9 +16,9 @@ from topwork.recipe import Head, Training
 
 from .command import topwork
 from .conftest import make_folder
+from .tiny import NAME, tiny
 
-NAME = "mobilenet_v2_035"
-SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
+SMALL = tiny()
 END = "block_2_add..block_2_add"
 CUT, DEEPER = f"{NAME}@{END}", f"{NAME}@block_1_project..block_2_add"
 
@@ -180,7 +180,7 @@ def test_a_parent_that_is_no_run(pictures, tmp_path):
         {"backbones": {NAME: replace(SMALL, fit="crop")}},
         {"phases": (tw.Phase(f"{NAME}@block_1_project..block_1_project"),)},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),
 )
 def test_what_must_be_the_parents(pictures, parent, tmp_path, changes):
     recipe = replace(inherit.recipe(parent.folder), **changes)

@@ -21,15 +21,16 @@ from topwork.shipped import Input
 
 from .command import topwork
 from .conftest import COLOURS, make_folder, picture
+from .tiny import tiny
 
 RULES = ("mean", "weighted", "stacked")
-A = tw.Backbone("mobilenet_v2_035", weights="random", size=32)
-B = tw.Backbone("mobilenet_025", weights="random", size=48)
+A = tiny(precision="auto")
+B = tiny(48, precision="auto")
 TWO = [
-    tw.Phase("mobilenet_v2_035@pool", epochs=6, rate=1e-2),
-    tw.Phase("mobilenet_v2_035@block_14_add", epochs=1, rate=1e-4),
+    tw.Phase("tiny@pool", epochs=6, rate=1e-2),
+    tw.Phase("tiny@block_14_add", epochs=1, rate=1e-4),
 ]
-ONE = [tw.Phase("mobilenet_025@conv_pw_2_relu..conv_pw_2_relu", epochs=5, rate=1e-2)]
+ONE = [tw.Phase("tiny_48@block_3_expand_relu..block_3_expand_relu", epochs=5, rate=1e-2)]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +197,7 @@ def test_the_file_passes_the_gate_and_is_predicted(joins, files, rule):
     run, predictor = joins[rule], tw.Predictor(files[rule])
     assert predictor.about["join"] == rule
     assert [one["cut"] for one in predictor.about["members"]] == [TWO[-1].cut, ONE[-1].cut]
-    assert predictor.about["members"][1]["backbones"]["mobilenet_025"]["licence"] == "Apache-2.0"
+    assert predictor.about["members"][1]["backbones"]["tiny_48"]["licence"] == "your own"
     assert predictor.inputs == (Input("pixels_1", None, Fit((32, 32))), Input("pixels_2", None, Fit((48, 48))))
     paths = [Path(run.data.root, row.path) for row in run.data.part("test")]
     answers = [json.loads(line) for line in topwork("predict", files[rule], *paths, "--json").out.splitlines()]
@@ -362,10 +363,10 @@ def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
     draw = np.random.default_rng(3)
     x, y = draw.integers(0, 256, (40, 32, 32, 3)).astype("uint8"), ["cat", "dog"] * 20
     data = tw.read((x, y), split=(0.5, 0.25, 0.25), draw="stratified")
-    cuts = {"a": f"{A.name}@pool", "b": ONE[0].cut}
+    cuts = {"a": "tiny@pool", "b": "tiny@block_2_add..block_2_add"}
     runs = [
-        tw.train(data, phases=[tw.Phase(cut, epochs=1)], backbones=[one], out=tmp_path / name)
-        for (name, cut), one in zip(cuts.items(), (A, B), strict=True)
+        tw.train(data, phases=[tw.Phase(cut, epochs=1)], backbones=[A], out=tmp_path / name)
+        for name, cut in cuts.items()
     ]
     run = tw.join(runs, "weighted", out=tmp_path / "join")
     assert run.results["test"]["pictures"] == 10
@@ -399,7 +400,7 @@ def pairs(where):
 @pytest.mark.full
 def test_several_pictures_a_row(pairs, tmp_path):
     """One member looks at a row's first picture without naming it, one at both: the first is one input of the join."""
-    early = "mobilenet_v2_035@block_2_add..block_2_add"
+    early = "tiny@block_2_add..block_2_add"
     data = tw.read(pairs, split=(0.5, 0.25, 0.25), draw="stratified")
     cuts = {"a": f"{early}", "b": f"{early}[front] + {early}[side]"}
     runs = [

@@ -14,13 +14,13 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean home machine",
-    "cut lines graph numbered dataset splits folds metrics recipe logme probe join gap gallery hashes",
+    "cut lines strict graph numbered dataset splits folds metrics recipe logme probe join gap gallery hashes",
     "hold registry book tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " part sample checkpoints trainable resumable members",
     "backbones official replay untrained pretrained lock halves heads network joined callbacks feed stream live"
     " optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare plots"
-    " draw export shipped predict asked inherit joining course run train crossvalidate activations candidates"
+    " draw writer export shipped predict asked inherit joining course run train crossvalidate activations candidates"
     " choice choose",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"

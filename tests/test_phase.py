@@ -15,11 +15,11 @@ from topwork.pictures import Fit, decode
 from topwork.recipe import Backbone, Recipe, Views
 
 from .conftest import make_folder
+from .tiny import NAME, file
 
-NAME = "mobilenet_v2_035"
 END = f"{NAME}@block_2_add..block_2_add"
 DEEP = f"{NAME}@block_1_project..block_2_add"
-SMALL = {"weights": "random", "size": 32, "precision": "float32"}
+SMALL = {"model": file(), "size": 32, "precision": "float32"}
 
 
 def train(data, out, *phases, callbacks=(), **parts):
@@ -208,7 +208,7 @@ def test_bfloat16_is_of_the_training_alone(pictures, tmp_path):
 
 
 def test_a_head_of_your_own(pictures, tmp_path):
-    start = keras.Input((8, 8, 8))
+    start = keras.Input((16, 16, 8))
     x = keras.layers.GlobalMaxPooling2D(name="most")(start)
     x = keras.layers.Dense(6, "relu", name="few")(x)
     file = tmp_path / "mine.keras"
@@ -229,7 +229,7 @@ def test_a_head_of_your_own(pictures, tmp_path):
 
 
 def test_a_head_given_as_a_model(pictures, tmp_path):
-    head = keras.Sequential([keras.Input((8, 8, 8)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    head = keras.Sequential([keras.Input((16, 16, 8)), keras.layers.Flatten(), keras.layers.Dense(3)])
     phases, backbones = [tw.Phase(END, epochs=1)], [Backbone(NAME, **SMALL)]
     run = tw.train(read(pictures), phases=phases, backbones=backbones, head=head, views=Views(), out=tmp_path / "run")
     assert json.loads(json.dumps(run.recipe.as_mapping()["head"]))["file"] == str(run.path / "head.keras")

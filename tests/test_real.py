@@ -23,6 +23,7 @@ def keras_home(real, tmp_path, monkeypatch) -> Path:
     return tmp_path / "keras"
 
 
+@pytest.mark.full
 def test_flowers(real, keras_home, tmp_path):
     run, file = tmp_path / "run", tmp_path / "flowers.onnx"
     found = topwork("train", real / "flowers5", "--cut", f"{NAME}@pool", "--out", run, "--json").json
@@ -71,6 +72,7 @@ def digits(real) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(pixels, np.uint8, 600 * 784, 16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, 600, 8)
 
 
+@pytest.mark.full
 def test_arrays(digits, keras_home, tmp_path):
     pixels, labels = digits
     run = tw.train(

@@ -17,6 +17,7 @@ from topwork.recipe import Backbone, Recipe
 
 from .command import topwork
 from .conftest import make_folder
+from .tiny import file
 
 SMALLEST = {"inception_v3": 75, "xception": 71, "resnet50": 32, "efficientnet_b0": 32}
 
@@ -248,9 +249,9 @@ def test_it_runs_end_to_end(name, tmp_path):
 
 NAME = "mobilenet_v2_035"
 SWAPPED = (
-    *("--set", f"phase.1.cut={NAME}@block_2_add..block_2_add"),
-    *("--set", f"phase.2.cut={NAME}@block_1_project_BN..block_2_add"),
-    *("--weights", "random", "--size", 32, "--epochs", 4, "--rate", 0.01, "--set", 'data.draw="stratified"'),
+    *("--set", "phase.1.cut=tiny@block_2_add..block_2_add", "--set", f"backbones.tiny.model={file()}"),
+    *("--set", "phase.2.cut=tiny@block_1_project_BN..block_2_add"),
+    *("--size", 32, "--epochs", 4, "--rate", 0.01, "--set", 'data.draw="stratified"'),
 )
 
 

@@ -15,10 +15,11 @@ from topwork.weights import sha256
 
 from .command import topwork
 from .conftest import COLOURS, make_folder, picture
+from .tiny import tiny
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
-PHASE = tw.Phase(f"{NAME}@block_2_add..block_2_add", epochs=10, rate=0.01, patience=0)
+PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=10, rate=0.01, patience=0)
 
 
 class Stop(keras.callbacks.Callback):
@@ -34,7 +35,7 @@ class Stop(keras.callbacks.Callback):
 
 
 def train(data, out, **options):
-    return tw.train(data, phases=[PHASE], backbones=[SMALL], out=out, **options)
+    return tw.train(data, phases=[PHASE], backbones=[tiny()], out=out, **options)
 
 
 def interrupted(data, out, epoch=8):
@@ -197,8 +198,9 @@ def weighted(data, tmp_path):
     weights = tmp_path / "network.weights.h5"
     shutil.copy(untrained.weights_file(SMALL), weights)
     backbone = replace(SMALL, weights=str(weights), size=40)
+    phase = replace(PHASE, cut=f"{NAME}@block_2_add..block_2_add")
     with pytest.raises(KeyboardInterrupt):
-        tw.train(data, phases=[PHASE], backbones=[backbone], out=tmp_path / "run", callbacks=[Stop(3)])
+        tw.train(data, phases=[phase], backbones=[backbone], out=tmp_path / "run", callbacks=[Stop(3)])
     return tw.Run(tmp_path / "run"), weights
 
 

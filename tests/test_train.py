@@ -12,9 +12,9 @@ from topwork.errors import CutError, DatasetError, RecipeError, RunError
 from topwork.folder import Folder
 
 from .conftest import make_folder
+from .tiny import NAME, file, tiny
 
-NAME = "mobilenet_v2_035"
-SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
+SMALL = tiny()
 
 
 def train(pictures, out, *cuts, epochs=3, rate=1e-3, **options):
@@ -160,7 +160,7 @@ def test_holding_out_may_be_forbidden(tmp_path, capsys):
     recipe = tw.Recipe.from_mapping(
         {
             "training": {"hold_out": False},
-            "backbones": {NAME: {"weights": "random", "size": 32}},
+            "backbones": {NAME: {"model": file(), "size": 32}},
             "phase": [{"cut": f"{NAME}@pool", "epochs": 2}],
         }
     )
@@ -234,7 +234,7 @@ def test_phases_must_move_towards_the_input(pictures, tmp_path):
 
 
 def test_unknown_words_leave_no_folder(pictures, tmp_path):
-    with pytest.raises(CutError, match="no place 'block_99_add' in mobilenet_v2_035"):
+    with pytest.raises(CutError, match="no place 'block_99_add' in tiny"):
         train(pictures, tmp_path / "run", "block_99_add")
     with pytest.raises(RecipeError) as error:
         train(pictures, tmp_path / "run", phases=[tw.Phase(f"{NAME}@pool", optimizer="adamm")])

@@ -1,34 +1,25 @@
 """Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
 
-import json
 import tempfile
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict
-from importlib.util import find_spec
-from io import StringIO
-from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from topwork import backbones, backend, lean
+from topwork import backbones, lean
 from topwork.dataset import Dataset, Row
-from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
+from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
 from topwork.finished import Answering, restore
 from topwork.folder import Folder
-from topwork.halves import rebuild
 from topwork.metrics import agreement
 from topwork.predict import Predictor, fitted
 from topwork.recipe import Backbone
-from topwork.shipped import KEY, Input
+from topwork.shipped import Input
 from topwork.version import FORMAT, VERSION
-
-if TYPE_CHECKING:
-    import keras
+from topwork.writer import write_onnx
 
 BOUND = 1e-4
 """The largest difference of a probability that passes, and the gap from which the best class must be the same."""
@@ -93,113 +84,6 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, An
             f"{found['disagreements']} of the answers are another class. Please report this with the backbone's name."
         )
     return found
-
-
-def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
-    """Write a flat model as ONNX with one metadata key; its layers that ONNX lacks are rewritten exactly.
-
-    Args:
-        model: inputs ``pixels``, or ``pixels_1`` and so on; one output.
-        path: where to.
-        about: the metadata, as JSON.
-    """
-    import onnx
-
-    _check_exporter()
-    plain = rebuild(model, _rewritten)
-    blank = [np.zeros((1, *tensor.shape[1:]), "uint8") for tensor in plain.inputs]
-    plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
-    _export(plain, path)
-    file = onnx.load(path)
-    _name_output(file.graph, "probabilities")
-    entry = file.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(about, ensure_ascii=False)
-    onnx.save(file, path)
-
-
-def _check_exporter() -> None:
-    """That the package is there through which Keras exports on its backend; torch brings its own."""
-    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(backend.name())
-    if needed and not find_spec(needed):
-        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
-        raise MissingExtra(
-            f"'topwork export' on {backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
-        )
-
-
-def _export(model: "keras.Model", path: Path) -> None:
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints the graph that it cannot write
-            warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
-            model.export(path, format="onnx", verbose=False)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # each backend's exporter has errors of its own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ExportError(
-            f"Keras cannot write the model as ONNX on {backend.name()} ({reason}).{_elsewhere()}"
-        ) from error
-
-
-def _elsewhere() -> str:
-    told = f" Or export with KERAS_BACKEND={backend.DEFAULT}: any backend reads the run."
-    return "" if backend.name() == backend.DEFAULT else told
-
-
-def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
-    """Call an operation, or what says the same in words that ONNX has."""
-    import keras
-    from keras import layers
-
-    if isinstance(operation, layers.Normalization):
-        mean, variance = (np.ravel(keras.ops.convert_to_numpy(v)) for v in (operation.mean, operation.variance))
-        scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
-        return layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=operation.name)(*args)
-    if isinstance(operation, layers.Conv2D) and 1 < operation.groups == args[0].shape[-1] == operation.filters:
-        return _depthwise(operation)(*args)
-    if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
-        return _gelu(operation.name)(*args)
-    return operation(*args, **kwargs)
-
-
-def _depthwise(conv: Any) -> Any:
-    """A convolution with as many groups as channels is a depthwise one, its kernel's last two axes swapped."""
-    from keras import layers
-
-    made = layers.DepthwiseConv2D(
-        conv.kernel_size,
-        conv.strides,
-        conv.padding,
-        dilation_rate=conv.dilation_rate,
-        activation=conv.activation,
-        use_bias=conv.use_bias,
-        name=conv.name,
-    )
-    kernel, *bias = conv.get_weights()
-    made.build((None, None, None, conv.filters))
-    made.set_weights([np.swapaxes(kernel, 2, 3), *bias])
-    return made
-
-
-def _gelu(name: str) -> Any:
-    """Gelu as defined (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
-    import keras
-
-    class Gelu(keras.layers.Layer):
-        def call(self, x: Any) -> Any:
-            return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
-
-    return Gelu(name=name)
-
-
-def _name_output(graph: Any, name: str) -> None:
-    old = graph.output[0].name
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for i, found in enumerate(names):
-                if found == old:
-                    names[i] = name
-    graph.output[0].name = name
 
 
 def _inputs(network: Answering, first: str) -> list[Input]:

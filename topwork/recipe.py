@@ -14,15 +14,16 @@ rule = "mean"
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from topwork.cut import Cut
-from topwork.errors import RecipeError, UsageError, at, nearest
+from topwork.errors import RecipeError, UsageError, at
 from topwork.lines import located
+from topwork.strict import check_range, expect, put, read, refuse_unknown
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
@@ -267,15 +268,15 @@ class Recipe:
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
         """Read what TOML gives; unknown keys and wrong values are errors that name them."""
-        _refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
+        refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
         if "join" in table:
-            parts = {key: _read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
-            return cls(join=_joined(table), **parts).checked()
-        named = _expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
-        rows = _expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
-        backbones = {name: _read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
-        phases = tuple(_read(Phase, row, f"phase.{i}") for i, row in enumerate(rows, 1))
-        parts = {key: _read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
+            parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
+            return cls(join=_join(table), **parts).checked()
+        named = expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
+        rows = expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
+        backbones = {name: read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
+        phases = tuple(_phase(row, f"phase.{i}") for i, row in enumerate(rows, 1))
+        parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
         return cls(phases=phases, backbones=backbones, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
@@ -309,7 +310,7 @@ class Recipe:
         Options of backbones that no cut names any more go, unless they are set here.
         """
         for key, value in settings.items():
-            _set(table, key, value)
+            put(table, key, value)
         if "join" in table or "backbones" not in table:
             return cls.from_mapping(table)
         named = cls.from_mapping(table | {"backbones": {}}).backbones
@@ -346,7 +347,7 @@ class Recipe:
                 f"phase.{other}.cut",
             )
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
-        _refuse_unknown(self.backbones, names, "backbones")
+        refuse_unknown(self.backbones, names, "backbones")
         return replace(self, backbones=names)
 
     def _check_ranges(self) -> None:
@@ -355,7 +356,7 @@ class Recipe:
         parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
         for where, part in parts.items():
             for key, (low, high) in _RANGES.items():
-                _check_range(getattr(part, key, None), low, high, f"{where}.{key}")
+                check_range(getattr(part, key, None), low, high, f"{where}.{key}")
 
 
 _BESIDE = ("about", "data")
@@ -394,36 +395,20 @@ def _cut(phase: Phase, where: str) -> Cut:
         return Cut.parse(phase.cut)
 
 
-def _check_range(value: Any, low: float, high: float, where: str) -> None:
-    for single in value if isinstance(value, tuple) else (value,):
-        if single is not None and not low <= single <= high:
-            expected = f"at least {low}" if high == inf else f"between {low} and {high}"
-            raise RecipeError(f"{where} = {single!r}: expected {expected}.", where)
-
-
-def _expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) -> Any:
-    if not isinstance(value, kind):
-        raise RecipeError(f"{where} = {value!r}: expected {words}.", where)
-    return value
-
-
-def _read(kind: type, table: Any, where: str, **given: Any) -> Any:
-    types = {f.name: f.type for f in fields(kind) if f.name not in given}
-    _refuse_unknown(_expect(Mapping, table, where, "a table"), types, where)
-    values = {key: _value(types[key], value, f"{where}.{key}") for key, value in table.items()}
-    if kind is Phase and "cut" not in values:
+def _phase(row: Any, where: str) -> Phase:
+    if isinstance(row, Mapping) and "cut" not in row:
         raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".', where)
-    return kind(**given, **values)
+    return read(Phase, row, where)
 
 
-def _joined(table: Mapping[str, Any]) -> Join:
+def _join(table: Mapping[str, Any]) -> Join:
     beside = next((key for key in table if key not in ("join", *_BESIDE)), None)
     if beside:
         raise _both(beside)
     row = table["join"]
     if isinstance(row, Mapping) and "members" not in row:
         raise RecipeError('join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].')
-    return _read(Join, row, "join")
+    return read(Join, row, "join")
 
 
 def _check_join(join: Join, phases: Sequence[Phase]) -> None:
@@ -443,49 +428,3 @@ def _both(key: str) -> RecipeError:
         f"the recipe has {key!r} beside 'join': it is either trained in phases or joined from runs that are trained "
         "already. Of the other parts a join takes 'data' alone: leave one of the two away."
     )
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    if choices:
-        if value not in choices:
-            words = " or ".join(repr(choice) for choice in choices)
-            raise RecipeError(f"{where} = {value!r}: expected {words}{nearest(str(value), choices) or '.'}", where)
-        return value
-    if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
-        return tuple(_value(item, single, where) for single in _expect((list, tuple), value, where, _LISTS[item]))
-    kinds = get_args(kind) or (kind,)
-    for single in kinds:
-        if isinstance(value, bool) == (single is bool) and isinstance(
-            value, (int, float) if single is float else single
-        ):
-            return float(value) if single is float else value
-    raise RecipeError(f"{where} = {value!r}: expected {_WORDS[kinds[0]]}.", where)
-
-
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-_LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a list of texts"}
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            hint, names = nearest(key, known) or ".", ", ".join(known)
-            stands = key if where == "recipe" else f"{where}.{key}"
-            raise RecipeError(f"unknown key {key!r} in {where}{hint} Known keys: {names}.", stands)
-
-
-def _set(table: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    node: Any = table
-    for word in path:
-        if isinstance(node, list):
-            if not word.isdecimal() or not 1 <= int(word) <= len(node):
-                raise RecipeError(f"cannot set {key!r}: the recipe has phases 1 to {len(node)}.")
-            node = node[int(word) - 1]
-        elif isinstance(node, dict):
-            node = node.setdefault(word, {})
-    if not isinstance(node, dict) or not path:
-        raise RecipeError(f"cannot set {key!r}: expected a key such as 'data.seed' or 'phase.1.rate'.")
-    node[last] = value
