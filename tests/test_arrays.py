@@ -10,8 +10,7 @@ from topwork.pictures import digest_array
 from topwork.readers import read
 
 from .conftest import COLOURS, picture
-
-NAME = "mobilenet_v2_035"
+from .tiny import NAME, tiny
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def run(arrays, tmp_path_factory) -> tw.Run:
     return tw.train(
         arrays,
         phases=[tw.Phase(f"{NAME}@pool", epochs=2)],
-        backbones=[tw.Backbone(NAME, "random", 32)],
+        backbones=[tiny()],
         out=tmp_path_factory.mktemp("runs") / "arrays",
     )
 
