@@ -294,6 +294,13 @@ def test_weights_of_another_network(tmp_path):
     )
 
 
+@pytest.mark.parametrize("side", ["224", "96"])
+def test_whose_official_file_it_is_by_its_name_is_told(tmp_path, side):
+    file = tmp_path / f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5"
+    own().save(file)
+    assert fit_error(file).endswith(" without its classifier. By its name it is that of mobilenet_v2.")
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

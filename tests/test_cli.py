@@ -109,6 +109,12 @@ def test_a_run_folder_that_exists_is_left_as_it_is(trained, pictures):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_data_is_asked_for_before_any_weights_are_looked_for():
+    ran = topwork("train")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "UsageError: expected DATA, a folder of pictures or a file, or --resume RUN.\n"
+
+
 def test_read_tells_what_is_there(pictures, tmp_path):
     ran = topwork("read", pictures, "--csv", tmp_path / "table.csv", "--preview", tmp_path / "grid.png")
     assert (ran.status, ran.err) == (0, "")

@@ -64,6 +64,14 @@ def test_it_answers_as_the_run_does(run, file):
     assert right == pytest.approx(run.results["accuracy"]["value"])
 
 
+def test_the_file_is_named_after_what_it_is(run, tmp_path):
+    with pytest.raises(ExportError) as error:
+        run.export(tmp_path / "x.h5")
+    assert (
+        str(error.value) == f"'{tmp_path / 'x.h5'}' does not end in '.onnx', and ONNX is what is written: name it so."
+    )
+
+
 def test_a_file_is_never_overwritten(run, file):
     before = file.read_bytes()
     with pytest.raises(ExportError) as error:

@@ -46,6 +46,16 @@ def test_an_existing_path_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "mine.txt"]
 
 
+def test_an_unfinished_run_is_gone_on_with(tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    with pytest.raises(RunError) as error:
+        Folder.create(folder.path, RECIPE, DATA)
+    assert str(error.value) == (
+        f"{str(folder.path)!r} exists already, and a run is never overwritten. Go on with it (topwork train --resume "
+        f"{folder.path}), choose another --out, or remove it."
+    )
+
+
 def test_what_is_no_run(tmp_path):
     with pytest.raises(RunError) as error:
         Folder(tmp_path)

@@ -44,6 +44,22 @@ def test_files_at_hand_are_found_whatever_their_side(tmp_path, monkeypatch):
     assert at_hand(["some_{side}.h5", "none.h5"]) == [official("some_128.h5"), official("some_224.h5")]
 
 
+@pytest.mark.parametrize(
+    ("name", "usual"),
+    [
+        ("mobilenet_v2_weights_tf_kernels_0.35_96_no_top.h5", "mobilenet_v2_weights_tf_kernels_0.35_224_no_top.h5"),
+        ("mobilenet_2_5_128_tf_no_top.h5", "mobilenet_2_5_224_tf_no_top.h5"),
+    ],
+)
+def test_the_file_of_224_pixels_is_proposed_for_another_size(tmp_path, name, usual):
+    told = str(missing(tmp_path / name, "and so"))
+    assert told.endswith(" --weights random.")
+    (tmp_path / usual).touch()
+    assert str(missing(tmp_path / name, "and so")) == (
+        f"{told} Those of 224 pixels serve any size: --weights {tmp_path / usual}"
+    )
+
+
 def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")

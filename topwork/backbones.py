@@ -180,8 +180,14 @@ def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
     except Exception as error:  # Keras raises whatever it stumbles over in a file
         raise BackboneError(
             f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
-            "Expected a .weights.h5 or .h5 file of this network, without its classifier."
+            f"Expected a .weights.h5 or .h5 file of this network, without its classifier.{_owner(weights, backbone)}"
         ) from None
+
+
+def _owner(weights: Path, backbone: Backbone) -> str:
+    """Whose official file it is by its name, where that is another network."""
+    owners = [e.name for e in TABLE.values() if weights.name in {e.file_at(side) for side in (e.size, *e.sides)}]
+    return f" By its name it is that of {owners[0]}." if owners and backbone.name not in owners else ""
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 
@@ -76,9 +77,23 @@ class Choice:
         return self.candidates[0]
 
     @property
+    def least(self) -> float:
+        """The best accuracy less its standard error: what is proposed reaches it.
+
+        That a few pictures cannot tell two candidates apart does not make them equal. The rule of one standard error
+        (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3; Hastie, Tibshirani and
+        Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest that is about as good.
+        """
+        value = self.best.accuracy["value"]
+        return value - sqrt(value * (1 - value) / self.pictures)
+
+    @property
     def proposed(self) -> Candidate:
-        """The cheapest of those that cannot be told from the best."""
-        return min((one for one in self.candidates if one.tied), key=lambda one: one.cost)
+        """The cheapest of those that cannot be told from the best, and are within its standard error."""
+        return min((one for one in self.candidates if self._is_as_good(one)), key=lambda one: one.cost)
+
+    def _is_as_good(self, one: Candidate) -> bool:
+        return one.tied and one.accuracy["value"] >= self.least
 
     @property
     def text(self) -> str:
@@ -89,9 +104,10 @@ class Choice:
         if not others:
             return f"{best}, and was compared with nothing."
         if self.proposed is not self.best:
-            return f"{best}; {self.proposed.cut} cannot be told from it and {_cheaper(self.proposed, self.best)}."
-        rest = f"no cheaper one of the {tied} that cannot be told from it" if tied else "all others are worse"
-        return f"{best}; {rest}."
+            said = f"{self.proposed.accuracy['value']:.3f}, within one standard error"
+            return f"{best}; {self.proposed.cut} ({said}) {_cheaper(self.proposed, self.best)}."
+        rest = f"of the {tied} that cannot be told from it none is both cheaper and within one standard error"
+        return f"{best}; {rest if tied else 'all others are worse'}."
 
 
 def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:

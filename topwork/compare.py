@@ -244,7 +244,11 @@ def _on_accuracy(found: dict[str, Any]) -> str:
         return f"The {better} run is more accurate, by {abs(found['differences']['accuracy']['value']):.3f} ({said})."
     least = found["significant_from"]
     seen = f"less than {least:.3f} cannot be told from chance" if least else "no difference could be told from chance"
-    return f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
+    told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
+    rate = found["differences"]["accuracy"]
+    if rate["low"] > 0 or rate["high"] < 0:
+        told += " Its interval leaves 0 out, but a bootstrap's is too narrow for so few: the exact test decides."
+    return told
 
 
 def _on_the_rest(found: dict[str, Any]) -> list[str]:

@@ -73,6 +73,8 @@ class Dataset:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
         >>> data.classes
         ('cat', 'dog')
+        >>> print(data)
+        2 pictures in 2 classes of '/d' (0 train, 0 val, 0 test)
     """
 
     root: str
@@ -81,6 +83,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     pixels: "np.ndarray | None" = None
     columns: tuple[str, ...] = ("path",)
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)
+        of = f" of {self.root!r}" if self.root else ""
+        left_out = f", {len(self.left_out):,} left out" if self.left_out else ""
+        return f"{len(self.rows):,} pictures in {len(self.classes):,} classes{of} ({parts}{left_out})"
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

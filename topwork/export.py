@@ -39,6 +39,8 @@ def export(folder: Folder, path: Path) -> Predictor:
         ExportError: something stands at *path*, Keras cannot write the model, or the file answers otherwise.
         MissingExtra: what Keras exports through is not installed.
     """
+    if path.suffix.lower() != ".onnx":
+        raise ExportError(f"{str(path)!r} does not end in '.onnx', and ONNX is what is written: name it so.")
     if path.exists():
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     lean.import_keras()

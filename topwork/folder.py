@@ -105,8 +105,10 @@ class Folder:
         """
         path = Path(path)
         if path.exists():
+            unfinished = (path / "environment.json").exists() and not (path / "results.json").exists()
+            mend = f"Go on with it (topwork train --resume {path}), choose" if unfinished else "Choose"
             raise RunError(
-                f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+                f"{str(path)!r} exists already, and a run is never overwritten. {mend} another --out, or remove it."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -71,10 +72,12 @@ def missing(path: Path, why: str) -> WeightsError:
     """The error for an official file that is not at hand, or not as Keras publishes it."""
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
+    usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
+    other = f" Those of 224 pixels serve any size: --weights {usual}" if usual != path and usual.is_file() else ""
     return WeightsError(
         f"the ImageNet weights {path.name!r} {state}, {why}. "
         "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
-        "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+        f"choose a backbone whose file is at hand (topwork backbones), or try without: --weights random.{other}"
     )
 
 

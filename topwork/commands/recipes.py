@@ -44,4 +44,5 @@ def _list(json_wanted: bool) -> None:
             if one.article == article:
                 print(f"  {name:{width}}  {one.title}")
         print()
-    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it.")
+    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
+    print("with another network: --set phase.1.cut=mobilenet_v2@pool, and so each phase.")

@@ -65,6 +65,8 @@ def train(
     elif other_versions:
         raise UsageError("--other-versions goes with --resume RUN alone.")
     else:
+        if not recipe and not set_:  # a join, which needs no DATA, is never chosen otherwise
+            _given(data)
         chosen = words.recipe(from_)
         with words.located(chosen):
             if folds:
