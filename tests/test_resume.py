@@ -116,9 +116,12 @@ def test_killed_at_random_moments(pictures, recipe, whole, tmp_path):
 
 
 @pytest.mark.full
-def test_killed_at_fifty_random_moments(pictures, recipe, whole, tmp_path):
-    print("seed", SEED)
+@pytest.mark.parametrize("fifth", range(5))
+def test_killed_at_fifty_random_moments(pictures, recipe, whole, tmp_path, fifth):
+    """Ten of them each, so that they are shared among processes."""
+    seed = SEED + 100 * fifth
+    print("seed", seed)
     done = number = 0
-    while done < 50:
-        done += killed_and_resumed(pictures, recipe, whole, tmp_path / str(number), 5, SEED + number)
+    while done < 10:
+        done += killed_and_resumed(pictures, recipe, whole, tmp_path / str(number), 5, seed + number)
         number += 1
