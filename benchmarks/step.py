@@ -12,7 +12,7 @@ from topwork.talk import say
 from topwork.train import train
 
 CUTS = (
-    ("mobilenet_v2_035@pool", 224, 25, 2000, 9),
+    ("mobilenet_v2_035@pool", 224, 25, 2000, 25),
     ("inception_v3@mixed8", 299, 3, 400, 3),
     ("inception_v3@64", 84, 3, 800, 3),
 )
