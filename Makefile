@@ -22,7 +22,7 @@ demo: setup
 	sh docs/demo.sh $(BIN)
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: setup
 	$(BIN)/python -m pytest -n 2 -m full

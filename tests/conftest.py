@@ -17,6 +17,14 @@ os.environ["TOPWORK_OFFLINE"] = "1"
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 
+LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_network", "test_resume")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that processes which share them end together."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory):
     """One TOPWORK_HOME and one empty KERAS_HOME for the whole session."""

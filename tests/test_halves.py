@@ -79,8 +79,9 @@ def places(name, count, seed, numbers=None):
     return draw.sample(names, min(count, len(names))) + draw.sample(range(layers + 2), numbers or count)
 
 
-@pytest.mark.parametrize("name", random.Random(SEED).sample(sorted(FAMILIES), 6))
+@pytest.mark.parametrize("name", random.Random(SEED).sample(sorted(FAMILIES.keys() - {"nasnet_mobile"}), 6))
 def test_law_1_on_a_sample_of_families(name):
+    """NASNet has 770 layers and takes twice as long as any other: it is left to the whole suite."""
     for place in places(name, 1, SEED, numbers=2):
         assert difference(name, place) <= BOUND, f"{name}@{place}"
 

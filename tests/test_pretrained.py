@@ -81,6 +81,7 @@ def b0(server):
     return file, patch.multiple(efficientnet, BASE_WEIGHTS_PATH=address, WEIGHTS_HASHES=hashes)
 
 
+@pytest.mark.full
 def test_efficientnet_gives_equal_features_online_offline_and_from_a_file(b0, monkeypatch, tmp_path):
     """Keras adds its 1/sqrt(std) layer for "imagenet" alone: given the same file as such, it takes another scale."""
     (file, online), backbone = b0, Backbone("efficientnet_b0", size=32)
