@@ -290,8 +290,9 @@ def small_network():
     )
 
 
-@pytest.mark.parametrize("form", ["model", "keras", "h5"])
+@pytest.mark.parametrize("form", ["model", "h5"])
 def test_a_network_of_your_own(pictures, tmp_path, form):
+    """A ``.keras`` file is what all tests here train on."""
     network = small_network()
     path = tmp_path / f"mine.{form}"
     if form != "model":
