@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# By its path, not by an import hook: beside a clone called "topwork" Python would take that folder for the package.
-EDITABLE := --config-settings editable_mode=compat --editable
 
 # The real pictures and weights, where they are at hand: tests that want them skip otherwise.
 export TOPWORK_REAL
@@ -15,7 +13,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) ".[tensorflow,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[tensorflow,dev]"
 	touch $@
 
 demo: setup
@@ -35,7 +33,7 @@ test-backends: $(VENV)-jax/.ready $(VENV)-torch/.ready
 $(VENV)-%/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)-$*/bin/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) ".[$*]" pytest
+	$(VENV)-$*/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]" pytest
 	touch $@
 
 lint: setup

@@ -215,8 +215,8 @@ def test_five_pictures_prove_nothing(where):
     assert (found["counts"]["only_second"], found["p"], found["significant_from"]) == (5, 0.0625, None)
     assert found["text"][0] == (
         "The difference in accuracy is not significant (McNemar's exact test, p = 0.062): "
-        "on these 5 test pictures no difference could be told from chance. Its interval leaves 0 out, but a "
-        "bootstrap's is too narrow for so few: the exact test decides."
+        "on these 5 test pictures no difference could be told from chance. Its interval, a "
+        "bootstrap's, leaves 0 out: the exact test is the stricter of the two, and decides."
     )
 
 

@@ -59,6 +59,20 @@ def test_a_network_on_which_an_optimisation_fails(tmp_path, calls):
     assert check(model.predict(pixels, verbose=0), tmp_path / "model.onnx", list(pixels))["disagreements"] == 0
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_full_disk_or_memory_is_not_tried_again_with_copies(tmp_path, monkeypatch, error):
+    tried = []
+
+    def fail(*_, **__):
+        tried.append(os.environ.get("TF2ONNX_CATCH_ERRORS"))
+        raise error
+
+    monkeypatch.setattr(keras.Model, "export", fail)
+    with pytest.raises(type(error)):
+        write_onnx(network(), tmp_path / "tiny.onnx", {})
+    assert tried == ["FALSE"]
+
+
 def test_an_exporter_that_fails_is_told(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ValueError("no such thing\nand more")

@@ -1,4 +1,4 @@
-"""A network of 46 layers as one's own file, for tests that need no network in particular: it builds ten times faster.
+"""A network of 46 layers as one's own file, for tests that need no network in particular: it builds fast.
 
 Its places are called as some of MobileNetV2's.
 """

@@ -247,7 +247,7 @@ def _on_accuracy(found: dict[str, Any]) -> str:
     told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
     rate = found["differences"]["accuracy"]
     if rate["low"] > 0 or rate["high"] < 0:
-        told += " Its interval leaves 0 out, but a bootstrap's is too narrow for so few: the exact test decides."
+        told += " Its interval, a bootstrap's, leaves 0 out: the exact test is the stricter of the two, and decides."
     return told
 
 

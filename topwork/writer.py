@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.util import find_spec
 from io import StringIO
@@ -88,9 +88,13 @@ def _frugal(write: Callable[[], None]) -> None:
             update(graph, *storage)
 
     with patch.object(Graph, "update_proto", at_the_end):
-        with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"), suppress(Exception):
+        try:
+            with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"):
+                return write()
+        except (OSError, MemoryError):  # copies would mend neither
+            raise
+        except Exception:
             return write()
-        return write()
 
 
 def _elsewhere() -> str:
