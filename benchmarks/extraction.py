@@ -22,9 +22,9 @@ from topwork.extract import Extraction, Wanted
 from topwork.home import home
 from topwork.pictures import decode
 from topwork.readers import read
-from topwork.recipe import Backbone
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT
+from topwork.settings import Backbone
 from topwork.talk import say
 
 READY = 1000

@@ -18,7 +18,7 @@ from benchmarks.stats import Answers
 from topwork import backbones
 from topwork.dataset import Dataset
 from topwork.readers import read
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.talk import say
 from topwork.untrained import weights_file
 

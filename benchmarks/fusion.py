@@ -9,7 +9,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.stats import Answers
 from topwork.readers import read
-from topwork.recipe import Backbone, Phase
+from topwork.settings import Backbone, Phase
 from topwork.talk import say
 from topwork.train import train
 

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from topwork import runtimes
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.version import VERSION
 
 PACKAGES = {

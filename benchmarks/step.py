@@ -7,7 +7,7 @@ from statistics import median
 from benchmarks.draw import draw
 from benchmarks.stepping import bound, clock
 from topwork.readers import read
-from topwork.recipe import Backbone, Phase
+from topwork.settings import Backbone, Phase
 from topwork.talk import say
 from topwork.train import train
 

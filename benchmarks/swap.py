@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from topwork.cut import INPUT, POOL, Cut
 from topwork.network import cuts
-from topwork.recipe import Backbone, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Backbone
 
 
 def swapped(recipe: Recipe, name: str, place: str) -> Recipe:

@@ -13,7 +13,8 @@ from topwork.extract import Wanted
 from topwork.fill import store_of
 from topwork.folder import Folder
 from topwork.graph import Graph, Node
-from topwork.recipe import Backbone, Phase, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Backbone, Phase
 from topwork.store import key
 
 NAME = "mobilenet_025"

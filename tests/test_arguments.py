@@ -5,7 +5,8 @@ import pytest
 from topwork import book
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError
-from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import About, Backbone, Data, Head, Join, Phase
 from topwork.talk import counted
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
@@ -62,6 +63,18 @@ def test_cuts_replace_all_phases_of_the_file(file):
     changed = made(file, cuts=["resnet50@pool"])
     assert changed.phases == (Phase("resnet50@pool"),)
     assert (changed.backbones["resnet50"].size, changed.head.kind) == (96, "mlp")
+
+
+def test_a_recipe_with_other_cuts_or_another_network_is_another_system(capsys):
+    assert made("inception_v3_two_phase", epochs=[2]).about.title
+    swap = ["phase.1.cut=vgg16@pool", "phase.2.cut=vgg16@block5_conv1"]
+    assert made("inception_v3_two_phase", settings=swap).about == About()
+    assert capsys.readouterr().err == ""
+    assert made("inception_v3_two_phase", cuts=["inception_v3@pool"]).about == About()
+    assert capsys.readouterr().err == (
+        "--cut replaces the 2 phases of 'inception_v3_two_phase' whole. To keep their other settings: "
+        "--set phase.1.cut=CUT, and so each phase.\n"
+    )
 
 
 def test_cuts_of_another_backbone_leave_that_of_the_file(file):

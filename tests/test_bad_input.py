@@ -15,8 +15,8 @@ from PIL import Image
 from topwork.activations import activations
 from topwork.errors import DatasetError
 from topwork.readers import read
-from topwork.recipe import Backbone
 from topwork.run import Run
+from topwork.settings import Backbone
 from topwork.tables import Tables
 
 from .command import POOL, SMALL, Ran, topwork

@@ -16,7 +16,8 @@ from topwork import joining
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.export import BOUND
 from topwork.pictures import Fit, decode
-from topwork.recipe import Join, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Join
 from topwork.shipped import Input
 
 from .command import topwork

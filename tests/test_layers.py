@@ -14,7 +14,7 @@ import topwork
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean home machine",
-    "cut lines strict graph numbered dataset splits folds metrics recipe logme probe join gap gallery hashes",
+    "cut lines strict graph numbered dataset splits folds metrics settings recipe logme probe join gap gallery hashes",
     "hold registry book tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " part sample checkpoints trainable resumable members",
     "backbones official replay untrained pretrained lock halves heads network joined callbacks feed stream live"

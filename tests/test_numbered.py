@@ -5,7 +5,7 @@ import pytest
 from topwork.errors import CutError
 from topwork.network import graph_of
 from topwork.numbered import numbered
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 
 from .test_graph import skipped
 

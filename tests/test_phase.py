@@ -12,7 +12,8 @@ from topwork import phase
 from topwork.errors import RecipeError
 from topwork.feed import Feed
 from topwork.pictures import Fit, decode
-from topwork.recipe import Backbone, Recipe, Views
+from topwork.recipe import Recipe
+from topwork.settings import Backbone, Views
 
 from .conftest import make_folder
 from .tiny import NAME, file

@@ -13,10 +13,10 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from keras.src.utils import file_utils
 
 from topwork import backbones, untrained
-from topwork.errors import WeightsError
+from topwork.errors import RecipeError, WeightsError
 from topwork.halves import halves
 from topwork.pretrained import default, identity, on_disk, weights_file
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.weights import folder, official, sha256
 
 SMALL = Backbone("mobilenet_v2_035", size=32)
@@ -126,6 +126,30 @@ def test_a_file_of_your_own_that_is_not_there():
     assert str(error.value) == "no weights file 'imagnet': expected 'imagenet', 'random', or the path of a file."
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"weights": "imagnet"},
+            "backbones.vgg16.weights = 'imagnet': no such file; expected 'imagenet', 'random', or the path of a file; "
+            "did you mean 'imagenet'?",
+        ),
+        (
+            {"weights": "some.h5"},
+            "backbones.vgg16.weights = 'some.h5': no such file; expected 'imagenet', 'random', or the path of a file.",
+        ),
+        (
+            {"model": "mine.keras"},
+            "backbones.vgg16.model = 'mine.keras': no such file; expected the path of a .keras or .h5 file.",
+        ),
+    ],
+)
+def test_a_word_for_a_file_that_is_not_there(options, message):
+    with pytest.raises(RecipeError) as error:
+        on_disk(Backbone("vgg16", **options))
+    assert (str(error.value), error.value.key) == (message, message.split(" = ")[0])
+
+
 def test_a_network_of_your_own_brings_its_weights(tmp_path):
     (tmp_path / "mine.keras").write_bytes(b"abc")
     backbone = Backbone("mine", model=str(tmp_path / "mine.keras"))
@@ -135,6 +159,8 @@ def test_a_network_of_your_own_brings_its_weights(tmp_path):
 
 def test_files_are_kept_as_absolute_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("some.h5", "mine.keras"):
+        (tmp_path / name).touch()
     assert on_disk(Backbone("vgg16", weights="some.h5")).weights == str(tmp_path / "some.h5")
     assert on_disk(Backbone("mine", model="mine.keras")).model == str(tmp_path / "mine.keras")
     assert on_disk(Backbone("vgg16", weights="random")) == Backbone("vgg16", weights="random")

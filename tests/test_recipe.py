@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from topwork.cut import Cut, Term
 from topwork.errors import CutError, RecipeError, UsageError
-from topwork.recipe import About, Backbone, Data, Head, Join, Phase, Recipe, Training
+from topwork.recipe import Recipe
+from topwork.settings import About, Backbone, Data, Head, Join, Phase, Training
 
 PHASE = {"cut": "mobilenet_v2@pool"}
 
@@ -243,6 +244,56 @@ def test_a_recipe_has_phases_or_a_join(key):
     assert refused({"join": JOIN, key: [PHASE] if key == "phase" else {}}) == BOTH.format(key)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[join]\nrule = 'mean'", 1, 'join has no members: expected the folders of runs, as in members = ["runs/a", '
+         '"runs/b"].'),
+        ("[join]\nmembers = ['runs/a']", 2, "join.members = ['runs/a']: expected two runs or more."),
+        ("[join]\nmembers = ['a', 'a']", 2, "join.members names 'a' twice: expected runs that differ."),
+        ("[join]\nmembers = ['a', 'b']\n[head]", 3, BOTH.format("head")),
+    ],
+)  # fmt: skip
+def test_a_wrong_join_of_a_file_is_told_with_its_line(tmp_path, text, line, message):
+    (tmp_path / "join.toml").write_text(text)
+    with pytest.raises(RecipeError) as error:
+        Recipe.load(tmp_path / "join.toml")
+    assert str(error.value) == f"{str(tmp_path / 'join.toml')!r}, line {line}: {message}"
+
+
+def test_live_views_of_one():
+    assert refused({"phase": [PHASE], "views": {"mode": "live"}}) == (
+        "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views are "
+        "drawn afresh in every epoch, whatever the count), or leave the mode out."
+    )
+
+
+def test_pooling_where_there_is_no_map():
+    assert refused({"phase": [PHASE], "head": {"pooling": "max"}}) == (
+        "head.pooling = 'max': all cuts end in pool, which averages. End one in a map, as in "
+        "resnet50@conv5_block3_out..conv5_block3_out, or leave it out."
+    )
+    map_too = {"cut": "vgg16@block5_pool..block5_pool + vgg19@pool"}
+    assert Recipe.from_mapping({"phase": [map_too], "head": {"pooling": "max"}}).head.pooling == "max"
+
+
+def test_a_backbone_that_takes_the_place_of_another_takes_its_options():
+    table = {
+        "backbones": {"vgg16": {"size": 84, "resample": "nearest", "scale": "unit", "weights": "some.h5"}},
+        "about": {"title": "of vgg16"},
+        "phase": [{"cut": "vgg16@pool"}],
+    }
+    recipe = Recipe.from_mapping(table)
+    changed = recipe.with_settings({"phase.1.cut": "vgg19@pool", "backbones.vgg19.scale": "own"})
+    assert changed.backbones == {"vgg19": Backbone("vgg19", size=84, resample="nearest")}
+    assert changed.about == About()
+    both = recipe.with_settings({"phase.1.cut": "vgg16@pool + vgg19@pool"})
+    assert both.backbones == {"vgg16": recipe.backbones["vgg16"], "vgg19": Backbone("vgg19")}
+    assert both.about.title == "of vgg16"
+    two = recipe.with_settings({"phase.1.cut": "resnet50@pool + vgg19@pool"})
+    assert two.backbones == {"resnet50": Backbone("resnet50"), "vgg19": Backbone("vgg19")}
+
+
 def test_phases_and_a_join_in_python():
     with pytest.raises(RecipeError) as error:
         Recipe((Phase("vgg16@pool"),), join=Join(("a", "b"))).checked()
@@ -357,7 +408,7 @@ def test_a_network_is_swapped_and_all_else_of_a_phase_stays():
     options = {"mobilenet_v2": {"size": 96}}
     recipe = Recipe.from_mapping({"phase": [first, second], "backbones": options, "head": {"kind": "mlp"}})
     changed = recipe.with_settings(SWAPPED)
-    assert changed.backbones == {"vgg16": Backbone("vgg16")}
+    assert changed.backbones == {"vgg16": Backbone("vgg16", size=96)}
     assert changed.phases == (
         Phase("vgg16@pool", epochs=3, optimizer="rmsprop"),
         Phase("vgg16@block5_conv1", rate=1e-5, batch_norm="train"),

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import topwork as tw
-from topwork import book
+from topwork import backbones, book
 from topwork.cut import Cut
 from topwork.network import graph_of
-from topwork.recipe import Backbone, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Backbone
 
 from .command import topwork
 from .conftest import make_folder
@@ -52,7 +53,6 @@ FLOWERS = {
     "head.dropout": 0.0,
     "data.seed": 42,
     "training.seed": 42,
-    "backbones.resnet50.size": 224,
     "backbones.resnet50.scale": "own",
     "phase.1.optimizer": "adam",
     "phase.1.epochs": 30,
@@ -96,7 +96,6 @@ SAYS = {
     "fusion_multi_input": BASIC | {"phase.1.cut": "inception_v3@pool[front] + resnet50@pool[side]"},
     "efficientnet_b0_house": {
         "data.split": [0.763, 0.135, 0.102],
-        "backbones.efficientnet_b0.size": 224,
         "head.kind": "linear",
         "head.batch_norm": True,
         "head.dropout": 0.5,
@@ -122,6 +121,29 @@ def value(table, key):
     for word in key.split("."):
         table = table[int(word) - 1] if isinstance(table, list) else table[word]
     return list(table) if isinstance(table, tuple) else table
+
+
+SIDES = {"inception_v3": 299, "resnet50": 224, "efficientnet_b0": 224, "xception": 84}
+"""Of the articles' pictures, but for `SMALLER`."""
+SMALLER = {"inception_v3_partial": 224, "inception_v3_mnist": 84}
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_pictures_have_the_articles_size(name):
+    for backbone in book.recipe(name).backbones.values():
+        assert backbones.size(backbone) == SMALLER.get(name, SIDES[backbone.name])
+
+
+@pytest.mark.parametrize("place", ["block5c_add", "block6d_add", "block7a_project_bn"])
+def test_the_places_that_the_house_recipe_proposes_open_layers_that_train(place):
+    text = book.file("efficientnet_b0_house").read_text()
+    assert place in text
+    graph = graph_of(Backbone("efficientnet_b0", "random", 32))
+    found = graph.resolve(place, "pool")
+    above = graph.ancestors[graph.index("pool")] & ~found.below
+    opened = [node for i, node in enumerate(graph.nodes) if above >> i & 1 and node.parameters]
+    assert len(found.tensors) == 1
+    assert any(not node.name.endswith("_bn") for node in opened)
 
 
 def test_every_recipe_is_tested():

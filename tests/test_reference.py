@@ -5,7 +5,8 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from topwork.recipe import Backbone, Head, Join, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Backbone, Head, Join
 
 TEXT = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
 BLOCK, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

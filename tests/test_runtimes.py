@@ -13,11 +13,11 @@ from topwork import pretrained, runtimes
 from topwork.errors import MissingExtra
 from topwork.halves import open_backbone
 from topwork.halves import trunk as trunk_of
-from topwork.recipe import Backbone
 from topwork.runtimes import BATCH, openvino, resolved
 from topwork.runtimes.keras import Keras
 from topwork.runtimes.openvino import OpenVINO
 from topwork.runtimes.pixels import Pixels
+from topwork.settings import Backbone
 
 TRUNKS = {"vgg16": "pool", "convnext_tiny": "pool", "mobilenet_v3_small": 59}
 """A place in each: the end of a network in Keras' caffe scale, another end, and a number that leaves three tensors.
@@ -30,7 +30,7 @@ CONVERT = """
 import json, sys
 from pathlib import Path
 from topwork import lean, worker
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 
 lean.own_process = True
 lean.import_keras()

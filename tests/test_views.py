@@ -13,7 +13,7 @@ from PIL import Image
 
 from topwork import views as module
 from topwork.pictures import digest_array
-from topwork.recipe import Views
+from topwork.settings import Views
 from topwork.views import FILLS, Drawn, affine, apply, draw, key, view
 
 from .conftest import picture

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 
 NAME = "tiny"
 SIDE = 32

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
     from topwork.readers import read
-    from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe, Training, Views
+    from topwork.recipe import Recipe
     from topwork.run import Run
+    from topwork.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.train import join, train
 
 _WHERE = {
@@ -43,8 +44,9 @@ _WHERE = {
     "network": ("cuts",),
     "predict": ("Guess", "Predictor"),
     "readers": ("read",),
-    "recipe": ("Backbone", "Data", "Head", "Join", "Phase", "Recipe", "Training", "Views"),
+    "recipe": ("Recipe",),
     "run": ("Run",),
+    "settings": ("Backbone", "Data", "Head", "Join", "Phase", "Training", "Views"),
     "train": ("join", "train"),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}

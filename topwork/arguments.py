@@ -12,7 +12,8 @@ from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.folder import Folder
 from topwork.lines import located
-from topwork.recipe import Backbone, Recipe
+from topwork.recipe import Recipe, carried
+from topwork.settings import Backbone
 from topwork.talk import counted, say
 
 
@@ -41,7 +42,7 @@ class Words:
         if "join" in table or any(key.split(".")[0] == "join" for key in settings):
             return self._join(table, settings)
         if self.cuts:
-            table |= {"phase": [{"cut": cut} for cut in self.cuts], "backbones": self._named(table)}
+            table = self._recut(table)
         phases = table["phase"] or [_default(table, self.weights)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
         if self.head:
@@ -88,10 +89,16 @@ class Words:
             return Recipe.load(book.file(self.file)).as_mapping()
         return inherit.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
 
-    def _named(self, table: dict[str, Any]) -> dict[str, Any]:
-        """The options of those backbones that the cuts name."""
+    def _recut(self, table: dict[str, Any]) -> dict[str, Any]:
+        """A table with phases of these cuts alone, and with the options of those backbones that they name."""
+        if self.file:
+            phases = counted(len(table["phase"]), "phase")
+            keep = "To keep their other settings: --set phase.1.cut=CUT, and so each phase."
+            say(f"--cut replaces the {phases} of {str(self.file)!r} whole. {keep}")
         names = {term.backbone for cut in self.cuts for term in Cut.parse(cut).terms}
-        return {name: row for name, row in table.get("backbones", {}).items() if name in names}
+        backbones = carried(table.get("backbones", {}), names)
+        kept = {key: part for key, part in table.items() if key != "about"}  # it is another system now
+        return kept | {"phase": [{"cut": cut} for cut in self.cuts], "backbones": backbones}
 
     def _options(self, recipe: Recipe) -> dict[str, Any]:
         """The settings that --weights and --size stand for."""

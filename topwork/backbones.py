@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork.errors import BackboneError, UnknownBackbone, nearest
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ import numpy as np
 
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
-from topwork.recipe import Phase
+from topwork.settings import Phase
 from topwork.talk import Bar
 
 Line = dict[str, Any]

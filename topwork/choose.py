@@ -26,7 +26,7 @@ from topwork.graph import Node
 from topwork.logme import logme
 from topwork.probe import probe
 from topwork.readers import read
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.talk import Watch, say
 
 PICTURES, EACH = 500, 10

@@ -16,7 +16,7 @@ from topwork.finished import Answering, restore
 from topwork.folder import Folder
 from topwork.metrics import agreement
 from topwork.predict import Predictor, fitted
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.shipped import Input
 from topwork.version import FORMAT, VERSION
 from topwork.writer import write_onnx

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from topwork.part import Part
-from topwork.recipe import Training
+from topwork.settings import Training
 
 
 class Feed(keras.utils.PyDataset):

@@ -15,8 +15,8 @@ import numpy as np
 from topwork import runtimes, views
 from topwork.errors import DatasetError, PictureError
 from topwork.pictures import decode, fit_array
-from topwork.recipe import NO_VIEWS, Views
 from topwork.runtimes import BATCH, Runtime
+from topwork.settings import NO_VIEWS, Views
 from topwork.store import Store, disk_bytes, key, room
 from topwork.trunk import Trunk
 

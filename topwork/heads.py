@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork.errors import BackboneError, RecipeError, nearest
-from topwork.recipe import Head
+from topwork.settings import Head
 
 if TYPE_CHECKING:
     import keras

@@ -10,7 +10,8 @@ from typing import Any
 from topwork import hashes, pretrained, weights
 from topwork.errors import RunError
 from topwork.folder import Folder, Lock
-from topwork.recipe import Backbone, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Backbone
 
 
 def known(recipe: Recipe) -> Lock:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from topwork.dataset import Dataset
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
-from topwork.recipe import Join
+from topwork.settings import Join
 from topwork.splits import some, units_of
 from topwork.trainable import as_before
 

@@ -15,8 +15,9 @@ from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
 from topwork.part import Part
 from topwork.pictures import Fit
-from topwork.recipe import Backbone, Recipe, Views
+from topwork.recipe import Recipe
 from topwork.replay import plain, replay
+from topwork.settings import Backbone, Views
 from topwork.trunk import Trunk, keep_graph, kept_graph, resolve
 
 if TYPE_CHECKING:

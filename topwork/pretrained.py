@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from topwork import backbones, untrained, weights
-from topwork.errors import WeightsError
+from topwork.errors import RecipeError, WeightsError, nearest
 from topwork.home import home
-from topwork.recipe import Backbone
+from topwork.settings import WORDS, Backbone
 
 
 def weights_file(backbone: Backbone) -> Path | None:
@@ -62,15 +62,29 @@ def is_at_hand(backbone: Backbone) -> bool:
 
 
 def on_disk(backbone: Backbone) -> Backbone:
-    """The backbone with its files as absolute paths; your own ``keras.Model`` becomes one, named by its content."""
-    if backbone.weights not in ("imagenet", "random"):
-        backbone = replace(backbone, weights=str(Path(backbone.weights).absolute()))
+    """The backbone with its files as absolute paths; your own ``keras.Model`` becomes one, named by its content.
+
+    Raises:
+        RecipeError: one of them is not there.
+    """
+    if backbone.weights not in WORDS:
+        backbone = replace(backbone, weights=_there(backbone, "weights", "'imagenet', 'random', or the path of a file"))
     if backbone.model is None:
         return backbone
     if isinstance(backbone.model, str | Path):
-        return replace(backbone, model=str(Path(backbone.model).absolute()))
+        return replace(backbone, model=_there(backbone, "model", "the path of a .keras or .h5 file"))
     side = backbone.model.inputs[0].shape[1]
     return replace(backbone, model=str(saved(backbone.model)), size=backbone.size or side)
+
+
+def _there(backbone: Backbone, key: str, expected: str) -> str:
+    """The absolute path of a file that a backbone names."""
+    word = str(getattr(backbone, key))
+    if not Path(word).is_file():
+        where = f"backbones.{backbone.name}.{key}"
+        hint = nearest(word, WORDS) if key == "weights" else ""
+        raise RecipeError(f"{where} = {word!r}: no such file; expected {expected}{hint or '.'}", where)
+    return str(Path(word).absolute())
 
 
 def saved(model: Any) -> Path:

@@ -14,220 +14,16 @@ rule = "mean"
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from topwork.cut import Cut
+from topwork.cut import POOL, Cut, Term
 from topwork.errors import RecipeError, UsageError, at
 from topwork.lines import located
+from topwork.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
 from topwork.strict import check_range, expect, put, read, refuse_unknown
-
-Scale = Literal["own", "unit", "bgr_unit"]
-Fitting = Literal["squash", "crop", "pad"]
-Resample = Literal["bilinear", "nearest"]
-Draw = Literal["hash", "stratified", "last"]
-Pooling = Literal["avg", "max", "flatten"]
-BatchNorm = Literal["frozen", "train"]
-Runtime = Literal["auto", "openvino", "keras"]
-Precision = Literal["auto", "float32", "bfloat16"]
-TopPrecision = Literal["auto", "float32", "bfloat16", "float16"]
-Loss = Literal["categorical", "binary"]
-Balance = Literal["none", "balanced"]
-Schedule = Literal["constant", "cosine", "plateau"]
-Kind = Literal["linear", "mlp"]
-Where = Literal["last", "every"]
-Mode = Literal["stored", "live"]
-Flip = Literal["none", "horizontal", "vertical", "both"]
-Fill = Literal["nearest", "reflect", "constant"]
-Rule = Literal["mean", "weighted", "stacked"]
-
-
-@dataclass(frozen=True)
-class Data:
-    """How the rows are split: shares of train, val, test; the way of drawing; its seed."""
-
-    split: tuple[float, ...] = (0.8, 0.1, 0.1)
-    draw: Draw = "hash"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A pretrained network as one run uses it.
-
-    Args:
-        name: the name used in cuts.
-        weights: ``"imagenet"``, ``"random"`` (seeded), or the path of a weights file.
-        size: side in pixels of the square that pictures are brought to; ``None``: the network's own.
-        scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: and BGR.
-        fit: how a picture comes to that square; resample: and with which filter.
-        model: path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
-            ``None``: a network of ``keras.applications``.
-        runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
-        precision: of the trunk; ``"auto"``: bfloat16 where the processor has it.
-    """
-
-    name: str
-    weights: str = "imagenet"
-    size: int | None = None
-    scale: Scale = "own"
-    fit: Fitting = "squash"
-    resample: Resample = "bilinear"
-    model: str | None = None
-    runtime: Runtime = "auto"
-    precision: Precision = "auto"
-
-
-@dataclass(frozen=True)
-class Views:
-    """Augmentation: how many views of each training picture there are, and what they vary.
-
-    Args:
-        count: views of a picture, the picture itself (view 0) counted; 1: no augmentation.
-        mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is in the model, and every
-            epoch draws afresh.
-        rotation, shear: up to so many degrees either way.
-        shift: up to such a share of the side, in each direction; zoom: the sides seen are longer or shorter by up to
-            such a share.
-        flip: mirrored half of the time, left to right, top to bottom, or both.
-        brightness: up to such a share of white added or taken; contrast: up to such a share more or less.
-        fill: what appears beyond the border: its nearest pixel, its mirror image, or black.
-    """
-
-    count: int = 1
-    mode: Mode = "stored"
-    rotation: float = 10.0
-    shift: float = 0.1
-    shear: float = 0.0
-    zoom: float = 0.1
-    flip: Flip = "horizontal"
-    brightness: float = 0.0
-    contrast: float = 0.0
-    fill: Fill = "nearest"
-
-
-NO_VIEWS = Views()
-"""The picture itself, alone."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The new layers that end in the classes.
-
-    ``"linear"``: BatchNorm, Dropout, Dense, Softmax; ``"mlp"``: before that, for each of *units*, a Dense with
-    *activation*. BatchNorm stands before the last Dense, or before every one (*batch_norm_at*). *pooling* applies where
-    the backbone ends in a map. Several ends are pooled and joined first.
-    *file*: a ``.keras`` file with your own layers in place of all that (in Python: the ``keras.Model``); it takes what
-    the backbones end in, and ends in logits.
-    """
-
-    kind: Kind = "linear"
-    pooling: Pooling = "avg"
-    dropout: float = 0.2
-    batch_norm: bool = True
-    batch_norm_at: Where = "last"
-    units: tuple[int, ...] = (256,)
-    activation: str = "relu"
-    initializer: str = "glorot_uniform"
-    file: str | None = None
-
-
-@dataclass(frozen=True)
-class Training:
-    """What all phases share.
-
-    Args:
-        seed: of initial values and order.
-        hold_out: whether to hold out validation where the data have none.
-        hold_out_share: of the training part; hold_out_draw: which of it, as in `Data`.
-        loss: cross-entropy over all classes, or for two classes over one logit.
-        label_smoothing: the share of each label that is spread over all classes.
-        class_weight: ``"balanced"``: each class weighs as much as the others, however many pictures it has.
-        sampling: ``"balanced"``: an epoch shows each class as often as the others, as many pictures as before in all.
-        drop_last: leave out an epoch's last batch where it is short.
-    """
-
-    seed: int = 0
-    hold_out: bool = True
-    hold_out_share: float = 0.1
-    hold_out_draw: Draw = "stratified"
-    loss: Loss = "categorical"
-    label_smoothing: float = 0.0
-    class_weight: Balance = "none"
-    sampling: Balance = "none"
-    drop_last: bool = False
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One stretch of training: what is frozen, for how long, how fast.
-
-    Args:
-        cut: as in `topwork.cut`, for instance ``"mobilenet_v2@block_12_add"``.
-        epochs: passes over the training part at most.
-        rate: learning rate.
-        optimizer: the name of a Keras optimizer; momentum: for those that have one.
-        schedule: how the rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step; ``"plateau"``: a
-            tenth of it after half the patience without a better validation loss.
-        warmup: epochs in which the rate rises from 0.
-        clip_norm: the largest norm of all gradients together; 0: any.
-        weight_decay: the optimizer's own; 0: none.
-        batch: rows a step.
-        patience: epochs without a better validation loss before the phase stops; 0: never.
-        batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
-        precision: of the part that trains; ``"auto"``: mixed bfloat16 where the processor has it and a short
-            measurement says that it is faster (on a GPU mixed float16).
-    """
-
-    cut: str
-    epochs: int = 25
-    rate: float = 1e-3
-    optimizer: str = "adam"
-    momentum: float = 0.0
-    batch: int = 32
-    patience: int = 10
-    batch_norm: BatchNorm = "frozen"
-    schedule: Schedule = "constant"
-    warmup: float = 0.0
-    clip_norm: float = 0.0
-    weight_decay: float = 0.0
-    precision: TopPrecision = "auto"
-
-
-@dataclass(frozen=True)
-class About:
-    """What a recipe is, for those who choose one; a run does not depend on it.
-
-    Args:
-        title: one line.
-        article: the address or the title of the article whose system it is.
-        does: what that is.
-        beyond: what it does that the article does not.
-        expect: the time and the score to expect, or what bounds them.
-    """
-
-    title: str = ""
-    article: str = ""
-    does: str = ""
-    beyond: str = ""
-    expect: str = ""
-
-
-@dataclass(frozen=True)
-class Join:
-    """Late fusion: finished runs joined at their probabilities; nothing of them is trained again.
-
-    Args:
-        members: the folders of two runs or more.
-        rule: ``"mean"`` of the probabilities; ``"weighted"``: with the weights that make validation most likely;
-            ``"stacked"``: a logistic regression on the members' log-probabilities, fitted on validation.
-    """
-
-    members: tuple[str, ...]
-    rule: Rule = "mean"
 
 
 @dataclass(frozen=True)
@@ -240,12 +36,12 @@ class Recipe:
     """
 
     phases: tuple[Phase, ...] = ()
-    data: Data = Data()
+    data: Data = field(default_factory=Data)
     backbones: Mapping[str, Backbone] = field(default_factory=dict)
-    views: Views = Views()
-    head: Head = Head()
-    training: Training = Training()
-    about: About = About()
+    views: Views = field(default_factory=Views)
+    head: Head = field(default_factory=Head)
+    training: Training = field(default_factory=Training)
+    about: About = field(default_factory=About)
     join: Join | None = None
 
     @classmethod
@@ -307,16 +103,22 @@ class Recipe:
     def settled(cls, table: dict[str, Any], settings: Mapping[str, Any]) -> "Recipe":
         """The recipe of a table, which need be none before such settings are made in it.
 
-        Options of backbones that no cut names any more go, unless they are set here.
+        Options of backbones are `carried` to those that the cuts name now. What is said about a recipe goes with the
+        network that it is said of.
         """
+        had = {name: dict(row) for name, row in table.get("backbones", {}).items()}
         for key, value in settings.items():
             put(table, key, value)
         if "join" in table or "backbones" not in table:
             return cls.from_mapping(table)
         named = cls.from_mapping(table | {"backbones": {}}).backbones
-        kept = {*named, *(key.split(".")[1] for key in settings if key.startswith("backbones."))}
-        backbones = {name: row for name, row in table["backbones"].items() if name in kept}
-        return cls.from_mapping(table | {"backbones": backbones})
+        own = [key.split(".")[1] for key in settings if key.startswith("backbones.")]
+        rows: dict[str, Any] = carried(had, named)
+        for name in own:
+            row = table["backbones"][name]
+            rows[name] = {**rows.get(name, {}), **row} if isinstance(row, Mapping) else row
+        about = table.get("about", {}) if had.keys() <= named.keys() else {}
+        return cls.from_mapping(table | {"backbones": rows, "about": about})
 
     def checked(self) -> "Recipe":
         """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
@@ -346,48 +148,57 @@ class Recipe:
                 + ".",
                 f"phase.{other}.cut",
             )
+        self._check_views()
+        self._check_pooling(terms)
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
         refuse_unknown(self.backbones, names, "backbones")
         return replace(self, backbones=names)
+
+    def _check_views(self) -> None:
+        if self.views.mode == "live" and self.views.count < 2:
+            raise RecipeError(
+                "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
+                "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
+                "views.mode",
+            )
+
+    def _check_pooling(self, terms: Sequence[Term]) -> None:
+        if self.head.pooling != "avg" and all(term.end == POOL for term in terms):
+            raise RecipeError(
+                f"head.pooling = {self.head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
+                "resnet50@conv5_block3_out..conv5_block3_out, or leave it out.",
+                "head.pooling",
+            )
 
     def _check_ranges(self) -> None:
         parts = {name: getattr(self, name) for name in _PARTS}
         parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
         parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
         for where, part in parts.items():
-            for key, (low, high) in _RANGES.items():
+            for key, (low, high) in RANGES.items():
                 check_range(getattr(part, key, None), low, high, f"{where}.{key}")
+
+
+def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Options by backbone for those that *names* has: one that takes the place of another takes its options, too.
+
+    Files do not go over, as they are of one network.
+
+    >>> carried({"inception_v3": {"size": 84, "weights": "a.h5"}}, ["xception"])
+    {'xception': {'size': 84}}
+    """
+    kept = {name: dict(row) for name, row in had.items() if name in names}
+    gone, new = [name for name in had if name not in names], [name for name in names if name not in had]
+    if len(gone) == len(new) == 1:
+        row = had[gone[0]]
+        kept[new[0]] = {key: value for key, value in row.items() if key not in ("model", "weights") or value in WORDS}
+    return kept
 
 
 _BESIDE = ("about", "data")
 """What a join may stand beside."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "size": (1, inf),
-    "dropout": (0, 1),
-    "hold_out_share": (0, 1),
-    "units": (1, inf),
-    "epochs": (1, inf),
-    "rate": (0, inf),
-    "momentum": (0, 1),
-    "batch": (1, inf),
-    "patience": (0, inf),
-    "warmup": (0, inf),
-    "clip_norm": (0, inf),
-    "weight_decay": (0, inf),
-    "label_smoothing": (0, 1),
-    "count": (1, 100),
-    "rotation": (0, 180),
-    "shift": (0, 1),
-    "shear": (0, 45),
-    "zoom": (0, 0.9),
-    "brightness": (0, 1),
-    "contrast": (0, 1),
-}
-"""The least and the greatest value of each key that has them, wherever it stands."""
 
 
 def _cut(phase: Phase, where: str) -> Cut:
@@ -407,7 +218,9 @@ def _join(table: Mapping[str, Any]) -> Join:
         raise _both(beside)
     row = table["join"]
     if isinstance(row, Mapping) and "members" not in row:
-        raise RecipeError('join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].')
+        raise RecipeError(
+            'join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].', "join"
+        )
     return read(Join, row, "join")
 
 
@@ -416,15 +229,16 @@ def _check_join(join: Join, phases: Sequence[Phase]) -> None:
         raise _both("phase")
     members = list(join.members)
     if len(members) < 2:
-        raise RecipeError(f"join.members = {members!r}: expected two runs or more.")
+        raise RecipeError(f"join.members = {members!r}: expected two runs or more.", "join.members")
     places = [Path(member).resolve() for member in members]
     twice = next((member for i, member in enumerate(members) if places[i] in places[:i]), None)
     if twice is not None:
-        raise RecipeError(f"join.members names {twice!r} twice: expected runs that differ.")
+        raise RecipeError(f"join.members names {twice!r} twice: expected runs that differ.", "join.members")
 
 
 def _both(key: str) -> RecipeError:
     return RecipeError(
         f"the recipe has {key!r} beside 'join': it is either trained in phases or joined from runs that are trained "
-        "already. Of the other parts a join takes 'data' alone: leave one of the two away."
+        "already. Of the other parts a join takes 'data' alone: leave one of the two away.",
+        key,
     )

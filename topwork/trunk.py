@@ -21,7 +21,7 @@ from topwork.errors import CutError
 from topwork.graph import Frontier, Graph
 from topwork.home import home
 from topwork.pictures import Fit
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.store import Tensor
 
 

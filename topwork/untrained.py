@@ -14,8 +14,8 @@ import numpy as np
 
 from topwork import backbones
 from topwork.home import home
-from topwork.recipe import Backbone
 from topwork.replay import replay
+from topwork.settings import Backbone
 from topwork.store import room
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
 from topwork.hold import Hold
-from topwork.recipe import Backbone, Views
 from topwork.runtimes import Runtime
+from topwork.settings import Backbone, Views
 from topwork.store import room
 from topwork.trunk import Trunk
 

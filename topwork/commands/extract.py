@@ -23,7 +23,7 @@ def extract(
     from topwork.cut import Cut
     from topwork.extract import extract as fill
     from topwork.readers import read as read_data
-    from topwork.recipe import Backbone
+    from topwork.settings import Backbone
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
     found = read_data(data)

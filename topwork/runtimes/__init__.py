@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from topwork.errors import MissingExtra
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 
 if TYPE_CHECKING:
     import numpy as np
