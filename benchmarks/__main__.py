@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,7 @@ from benchmarks import (
     fusion,
     head,
     memory,
+    recipes,
     report,
     step,
     views,
@@ -190,13 +191,29 @@ def articles_command(
     quick: Quick = False,
 ) -> None:
     """The articles' scripts against their recipes, and each recipe against its own bound."""
-    unknown = [name for name in names or () if name not in articles.ARTICLES]
-    if unknown:
-        raise typer.BadParameter(f"no script beside {unknown[0]!r}: expected {', '.join(articles.ARTICLES)}.")
+    _refuse_unknown(names or [], articles.ARTICLES)
     plan = articles.Plan(tuple(names or ()), data, mnist, weights, pictures, size, epochs, swap)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(article_tables.articles_table(articles.measure(plan, scratch), plan, _command()), flush=True)
+
+
+@app.command("recipes")
+def recipes_command(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; else all.")] = None,
+    data: Data = None,
+    weights: Weights = "random",
+    size: Size = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 1,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    quick: Quick = False,
+) -> None:
+    """The articles' recipes with networks whose weights are at hand, each against a linear probe of its features."""
+    _refuse_unknown(names or [], recipes.CUTS)
+    plan = recipes.Plan(tuple(names or ()), data, weights, size, seeds=seeds, folds=folds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(article_tables.recipes_table(plan, recipes.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("head")
@@ -213,6 +230,12 @@ def head_command(
     plan = frozen.Plan(data, weights, backbone, size, pictures, seeds, folds)
     with _scratch() as scratch:
         print(report.head_table(plan, head.measure(plan, scratch), _command()), flush=True)
+
+
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"nothing to hold {unknown[0]!r} against: expected {', '.join(known)}.")
 
 
 def _frozen(plan: frozen.Plan) -> None:

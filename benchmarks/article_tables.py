@@ -1,8 +1,8 @@
-"""The tables of the articles, as Markdown: scripts against recipes, and single choices."""
+"""The tables of the articles, as Markdown: scripts against recipes, recipes against probes, single choices."""
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks import articles, choices
+from benchmarks import articles, choices, recipes
 from benchmarks.machine import measured_on
 from benchmarks.report import phase, quotient, table
 from benchmarks.stats import accuracy, difference
@@ -97,5 +97,28 @@ def choices_table(plan: choices.Plan, found: choices.Measured, command: str) -> 
         "test accuracy (95 %, Wilson)",
         "it less the first (95 %, paired bootstrap)",
         "highest validation accuracy",
+    )
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def recipes_table(plan: recipes.Plan, found: dict[str, recipes.Measured], command: str) -> str:
+    """Recipes with another network, each against a probe of its features."""
+    rows = []
+    for name, one in found.items():
+        ours, theirs, gain = accuracy(one.answers), accuracy(one.probed), difference(one.answers, one.probed)
+        cuts = ", then ".join(f"`{phase.cut}`" for phase in one.recipe.phases)
+        values = [f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})" for rate in (ours, theirs)]
+        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+        rows.append([f"`{name}`", cuts, str(len(one.answers)), *values, against])
+    about = (
+        f"{plan.weights} weights; the probe is a logistic regression on the features of the first phase, standardised."
+    )
+    head = (
+        "recipe",
+        "cuts",
+        "runs",
+        "test accuracy (95 %, Wilson)",
+        "linear probe",
+        "it less the probe (95 %, paired bootstrap)",
     )
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])

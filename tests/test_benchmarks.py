@@ -284,6 +284,15 @@ def test_choices_end_to_end(tmp_path):
 
 
 @pytest.mark.full
+def test_recipes_end_to_end(tmp_path):
+    names = ("inception_v3_partial", "resnet50_flowers")
+    command = [sys.executable, "-m", "benchmarks", "recipes", *names, "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert sum(line.startswith("| `") for line in told.splitlines()) == len(names)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "rows"), [("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3)])
 def test_tables_of_training_in_depth(name, rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks", name, "--quick"]

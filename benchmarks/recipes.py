@@ -1,0 +1,103 @@
+"""The recipes with networks whose weights are at hand, each against a linear probe of its own features, same folds."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from benchmarks.draw import draw
+from benchmarks.folds import Split, splits
+from benchmarks.stats import Answers
+from topwork import book
+from topwork.activations import features
+from topwork.dataset import Dataset
+from topwork.extract import asked, fill_all
+from topwork.probe import probe
+from topwork.readers import read
+from topwork.recipe import Recipe
+from topwork.talk import say
+from topwork.train import train
+
+CUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "inception_v3_retrain": ("mobilenet_v2_035@pool",),
+        "inception_v3_two_phase": ("mobilenet_v2_035@pool", "mobilenet_v2_035@block_12_add"),
+        "inception_v3_partial": (
+            "mobilenet_v2_035@block_13_expand_relu..block_13_expand_relu",
+            "mobilenet_v2_035@block_11_add..block_13_expand_relu",
+        ),
+        "fusion_single_input": ("mobilenet_v2_035@pool + mobilenet_025@pool",),
+        "resnet50_flowers_pooled": ("mobilenet_v2_035@pool",),
+        "resnet50_flowers": ("mobilenet_025@conv_pw_13_relu..conv_pw_13_relu",),
+    }
+)
+"""By recipe the cuts that take the place of its own: ``--set phase.1.cut=...`` and so on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare; as in `benchmarks.fusion.Plan`."""
+
+    names: tuple[str, ...] = ()
+    data: Path | None = None
+    weights: str = "random"
+    size: int | None = None
+    pictures: int = 500
+    seeds: int = 1
+    folds: int = 5
+
+    def quick(self) -> "Plan":
+        """Tiny: to see that it works, not to measure."""
+        return replace(self, pictures=60, folds=2, size=self.size or 64)
+
+    def recipe(self, name: str, seed: int) -> Recipe:
+        """A recipe with its network swapped."""
+        settings: dict[str, object] = {f"phase.{number}.cut": cut for number, cut in enumerate(CUTS[name], 1)}
+        found = book.recipe(name).with_settings(settings | {"training.seed": seed})
+        each = {"weights": self.weights, **({"size": self.size} if self.size else {})}
+        return found.with_settings({f"backbones.{b}.{k}": v for b in found.backbones for k, v in each.items()})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recipe: the answers of each run, and of a probe that every fold's test part was kept from."""
+
+    recipe: Recipe
+    answers: list[Answers]
+    probed: list[Answers]
+
+
+def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
+    """Measure; everything that is written goes below *scratch*."""
+    data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    dealt = splits(data, plan.seeds, plan.folds, scratch / "splits")
+    found = {}
+    for name in plan.names or CUTS:
+        answers = [_trained(plan.recipe(name, split.seed), split, scratch / "runs" / name) for split in dealt]
+        found[name] = Measured(plan.recipe(name, 0), answers, _probed(plan.recipe(name, 0), data, dealt))
+        mean = [np.mean([right for run in runs for right in run.values()]) for runs in (answers, found[name].probed)]
+        say(f"{name}: {mean[0]:.3f}, a probe {mean[1]:.3f}")
+    return found
+
+
+def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
+    run = train(split.csv, recipe=recipe, out=scratch / split.name)
+    with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
+
+
+def _probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
+    """What a probe says in each fold, from the features that the recipe's first phase trains on."""
+    wanted = asked(data, recipe.phases[0].cut, list(recipe.backbones.values()))
+    fill_all(data, wanted, None)
+    values, labels = features(wanted, recipe.head.pooling), np.array([row.label for row in data.rows])
+    answers: list[Answers] = []
+    for seed in dict.fromkeys(split.seed for split in dealt):
+        folds = [split.data.rows for split in dealt if split.seed == seed]
+        tests = [[i for i, row in enumerate(rows) if row.split == "test"] for rows in folds]
+        right = probe(values, labels, tests)
+        answers += [{rows[i].path: bool(right[i]) for i in test} for rows, test in zip(folds, tests, strict=True)]
+    return answers
