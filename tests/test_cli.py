@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import topwork as tw
 from topwork import registry
 from topwork.run import Run
 from topwork.talk import size
@@ -79,7 +80,8 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
         r"fill to test took \d+(\.\d)? s\.",
     ]
-    lines = [line for line in ran.err.splitlines() if "made nothing better" not in line]
+    *lines, last = [line for line in ran.err.splitlines() if "made nothing better" not in line]
+    assert last == "So few test pictures tell little: --folds 5 tests each of all 60 once."
     assert len(lines) == 4 or lines[4].startswith("For speed the frozen part ran in bfloat16 while training"), lines
     for line, pattern in zip(lines, expected):
         assert re.fullmatch(pattern, line), line
@@ -125,6 +127,18 @@ def test_read_tells_what_is_there(pictures, tmp_path):
     assert topwork("read", tmp_path / "table.csv").status == 0
     with Image.open(tmp_path / "grid.png") as image:
         assert min(image.size) > 300
+
+
+def test_read_draws_as_a_recipe_does(pictures, tmp_path):
+    table, grid = tmp_path / "table.csv", tmp_path / "grid.png"
+    ran = topwork("read", pictures, "--recipe", "resnet50_flowers", "--csv", table, "--preview", grid)
+    assert (ran.status, ran.err) == (0, "")
+    with table.open(newline="") as file:
+        drawn = {row["sha256"]: row["split"] for row in csv.DictReader(file)}
+    expected = {row.digest: row.split for row in tw.read(pictures, seed=42).rows}
+    assert drawn == expected != {row.digest: row.split for row in tw.read(pictures).rows}
+    with Image.open(grid) as image:
+        assert image.size == (4 * 204, 6 * 240)  # four views of six pictures
 
 
 def test_views_are_shown_in_a_preview_alone(pictures, tmp_path):

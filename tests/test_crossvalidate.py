@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,3 +151,16 @@ def test_folds_beside_resume(ran):
 def test_data_that_cannot_be_read(tmp_path):
     with pytest.raises(DatasetError):
         tw.cross_validate(tmp_path, 3, out=tmp_path / "folds")
+
+
+def test_the_seed_of_the_data_deals_the_folds(pictures, monkeypatch):
+    """What is dealt, without training."""
+    dealt = []
+    monkeypatch.setattr("topwork.crossvalidate._prepared", lambda path, folds, *_: dealt.append(folds) or [])
+    monkeypatch.setattr("topwork.crossvalidate.Folds", lambda path: SimpleNamespace(_concluded=lambda: None))
+    recipe = tw.Recipe((tw.Phase(CUT),))
+    for seed in (0, 1):
+        tw.cross_validate(pictures, 3, recipe=recipe.with_settings({"data.seed": seed}))
+    tw.cross_validate(pictures, 3, recipe=recipe, seed=1)
+    tested = [[{row.path for row in fold.part("test")} for fold in folds] for folds in dealt]
+    assert tested[0] != tested[1] == tested[2]

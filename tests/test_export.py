@@ -1,6 +1,7 @@
 """Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ import topwork as tw
 from topwork.errors import ExportError
 from topwork.export import BOUND, check
 from topwork.pictures import Fit, decode
-from topwork.recipe import Backbone
+from topwork.settings import Backbone
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 
@@ -119,8 +120,6 @@ def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):
 
 
 def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
-    import shutil
-
     data = shutil.copytree(pictures, tmp_path / "data")
     run = tw.train(
         data,
@@ -189,3 +188,26 @@ def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path
     expected = run.model().predict(pixels, verbose=0)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     np.testing.assert_allclose([list(guess["probabilities"].values()) for guess in guesses], expected, atol=BOUND)
+
+
+def test_several_places_of_one_backbone_are_one_input(pictures, tmp_path):
+    cut = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
+    run = tw.train(pictures, phases=[tw.Phase(cut, epochs=2, rate=1e-2)], backbones=[tiny()], out=tmp_path / "run")
+    predictor = run.export(tmp_path / "places.onnx")
+    assert predictor.inputs == (Input("pixels", None, Fit((32, 32))),)
+    guesses = list(predictor(sorted(pictures.rglob("*.png"))))
+    expected = run.model().predict(np.stack([decode(guess.path, Fit((32, 32))) for guess in guesses]), verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    np.testing.assert_allclose([list(guess.probabilities.values()) for guess in guesses], expected, atol=BOUND)
+
+
+def test_a_row_whose_second_picture_is_broken_is_left_out(pairs, tmp_path, capsys):
+    folder = shutil.copytree(pairs.parent, tmp_path / "pairs")
+    broken = folder / "5-side.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    phases = [tw.Phase(f"{SMALL}[front] + {SMALL}[side]", epochs=1)]
+    run = tw.train(folder / "pairs.csv", phases=phases, backbones=[tiny()], out=tmp_path / "run")
+    (gone,) = run.data.left_out
+    assert gone.path == "5-front.png" and gone.reason.startswith("the picture 'side' ('5-side.png'): ")
+    assert f"left out: {gone.path}: {gone.reason}" in capsys.readouterr().err.splitlines()
+    assert len(run.data.rows) == 47

@@ -12,8 +12,10 @@ from topwork.cut import Cut
 from topwork.errors import CutError, DatasetError, MachineError, StoreError, UnknownBackbone
 from topwork.extract import Extraction, Wanted, extract, failures
 from topwork.fill import Fill, fill
+from topwork.pictures import Fit, decode
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, Tensor, key
+from topwork.views import view
 
 from .tiny import NAME, tiny
 
@@ -94,11 +96,51 @@ def test_several_tensors_are_a_list(data, own_home):
 
 
 def test_pixels_are_kept_as_they_are(data, own_home):
-    from topwork.pictures import Fit, decode
-
     found = tw.activations(data, f"{NAME}@input", backbone=SMALL)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found[7], decode(f"{data.root}/{data.rows[7].path}", Fit((32, 32))))
+
+
+VIEWS = tw.Views(3, rotation=40.0, brightness=0.2)
+
+
+def test_a_stored_view_is_that_view(data, own_home):
+    ask = replace(wanted(data, "input"), views=VIEWS)
+    filled(data, ask)
+    with ask.store() as store:
+        for row in data.part("train")[:5]:
+            found = store.read([ask.key(shot) for shot in ask.shots_of(row)])[0]
+            pixels = decode(f"{data.root}/{row.path}", Fit((32, 32)))
+            assert len(found) == 3
+            for number, stored in enumerate(found):
+                np.testing.assert_array_equal(stored, view(pixels, VIEWS, number, row.digest))
+            assert (found[1] != found[0]).any() and (found[2] != found[1]).any()
+
+
+def test_a_stored_views_activations_are_the_trunks(data, own_home):
+    ask = replace(wanted(data, "block_12_add", precision="float32"), views=VIEWS)
+    filled(data, ask)
+    trunk, _ = tw.halves(f"{NAME}@block_12_add", backbone=SMALL)
+    rows = data.part("train")[:5]
+    with ask.store() as store:
+        found = store.read([ask.key(ask.shots_of(row)[2]) for row in rows])[0].astype("float32")
+    fit = Fit((32, 32))
+    pixels = [view(decode(f"{data.root}/{row.path}", fit), VIEWS, 2, row.digest) for row in rows]
+    expected = trunk.predict(np.stack(pixels), verbose=0)
+    assert expected.std(0).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_law_3_more_views_cost_those_that_are_new(data, own_home):
+    def ask(count):
+        return replace(wanted(data), views=replace(VIEWS, count=count))
+
+    train = len(data.part("train"))
+    assert [len(ask(1).missing()), len(ask(3).missing())] == [60, 60 + 2 * train]
+    assert computed(filled(data, ask(2))) == 60 + train
+    assert computed(filled(data, ask(4))) == 2 * train
+    assert filled(data, ask(3)) == []
+    assert filled(data, wanted(data)) == []
 
 
 def test_arrays_are_pictures_too(own_home):

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.network import create, graph_of
 from topwork.plan import steps
-from topwork.recipe import Head, Training
+from topwork.settings import Head, Training
 
 from .command import topwork
 from .conftest import make_folder
@@ -209,3 +210,26 @@ def test_a_parent_beside_resume(parent):
 def test_the_parent_stays_as_it_is(child, parent):
     assert Folder(parent.path).journal == parent.journal
     assert len(parent.journal) == 7
+
+
+def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
+    """Its checkpoint holds all that it took from there."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def train(out, start, **options):
+        phases = [tw.Phase(DEEPER, epochs=3, rate=1e-3, patience=0)]
+        return tw.train(parent.data, phases=phases, backbones=[SMALL], parent=start, out=out, **options)
+
+    whole = train(tmp_path / "whole", parent)
+    shutil.copytree(parent.path, tmp_path / "parent")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", tmp_path / "parent", callbacks=[Stop()])
+    shutil.rmtree(tmp_path / "parent")
+    stopped = tw.Run(tmp_path / "stopped").resume()
+    for name, arrays in whole.folder.weights().items():
+        for a, b in zip(arrays, stopped.folder.weights()[name], strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)

@@ -112,6 +112,12 @@ def test_squash_is_pillows_antialiased_resize():
     )
 
 
+def test_nearest_repeats_pixels():
+    digit = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    expected = digit.repeat(3, 0).repeat(3, 1)
+    np.testing.assert_array_equal(fit_array(digit, Fit((84, 84), resample="nearest")), np.dstack([expected] * 3))
+
+
 def test_crop_takes_the_largest_middle_of_the_right_proportions():
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = (1, 2, 3)

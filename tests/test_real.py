@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from benchmarks import recipes
+from benchmarks.stats import accuracy
+from topwork import pretrained
 
 from .command import POOL, topwork
 
@@ -38,9 +41,28 @@ def test_flowers(real, keras_home, tmp_path):
     assert right == found["accuracy"]["value"]
 
 
-def test_the_default_is_the_widest_mobilenet_v2_at_hand(real, keras_home):
-    ran = topwork("train", real / "nowhere")
-    assert ran.err.startswith("Backbone: mobilenet_v2_035, the widest MobileNetV2 whose ImageNet file is at hand")
+def test_the_default_is_the_widest_mobilenet_v2_at_hand(keras_home):
+    backbone, why = pretrained.default()
+    assert backbone.name == NAME
+    assert why.startswith("Backbone: mobilenet_v2_035, the widest MobileNetV2 whose ImageNet file is at hand")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", recipes.CUTS)
+def test_a_recipe_is_as_good_as_a_probe_of_its_features_less_an_interval(real, keras_home, tmp_path, name):
+    plan = recipes.Plan((name,), real / "flowers5", "imagenet", folds=2)
+    found = recipes.measure(plan, tmp_path)[name]
+    assert accuracy(found.answers)["value"] >= accuracy(found.probed)["low"]
+
+
+@pytest.mark.full
+def test_mnist(real, keras_home, tmp_path):
+    """The command of docs/articles.md."""
+    swap = ("--set", "phase.1.cut=mobilenet_025@conv_pw_1_relu", "--set", "phase.1.schedule=cosine")
+    words = ("train", real / "mnist", "--recipe", "inception_v3_mnist", *swap)
+    found = topwork(*words, "--set", "backbones.mobilenet_025.scale=own", "--out", tmp_path / "run", "--json").json
+    assert (found["test"]["pictures"], found["pictures"]["7"]["train"] > 500) == (2000, True)
+    assert found["accuracy"]["value"] >= 0.975
 
 
 def test_choose(real, keras_home):

@@ -11,6 +11,7 @@ import pytest
 import topwork as tw
 from topwork import untrained
 from topwork.errors import RunError
+from topwork.version import VERSION
 from topwork.weights import sha256
 
 from .command import topwork
@@ -168,9 +169,10 @@ def test_a_newer_format(copy):
 
 def test_other_versions(copy, whole, capsys):
     packages = copy.folder.environment["packages"]
-    change(copy, python="3.10.1", packages=packages | {"numpy": "1.0"})
+    change(copy, topwork="0.0.9", python="3.10.1", packages=packages | {"numpy": "1.0"})
     told = (
-        f"versions changed since {str(copy.path)!r} began: python 3.10.1 then, {whole.folder.environment['python']} "
+        f"versions changed since {str(copy.path)!r} began: topwork 0.0.9 then, {VERSION} now, "
+        f"python 3.10.1 then, {whole.folder.environment['python']} "
         f"now, numpy 1.0 then, {packages['numpy']} now. Its weights may differ in some bits"
     )
     assert refused(copy) == (f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
@@ -225,8 +227,10 @@ def test_weights_that_changed(weighted):
 
 def test_a_store_that_went_away_is_filled_again(weighted, own_home):
     run, _ = weighted
+    recipe = run.recipe
     run.resume()
     assert [line["epoch"] for line in run.journal] == list(range(11))
+    same(run, tw.train(run.data, recipe=recipe, out=run.path.with_name("whole")))
 
 
 def test_a_store_that_holds_another_dtype(weighted, monkeypatch):
@@ -269,6 +273,80 @@ def test_arrays_are_given_once_more(arrays, tmp_path):
     assert refused(run, (others, arrays[1])) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
     run.resume(arrays)
     assert [line["epoch"] for line in run.journal] == list(range(11))
+
+
+@pytest.fixture
+def npz(arrays, tmp_path):
+    """The same arrays as a file."""
+    np.savez(tmp_path / "colours.npz", X=arrays[0], y=arrays[1])
+    return tmp_path / "colours.npz"
+
+
+def test_arrays_of_a_file_are_read_again(npz, tmp_path):
+    whole = train(npz, tmp_path / "whole")
+    run = tw.Run(interrupted(npz, tmp_path / "run", epoch=2))
+    assert run.data.source == str(npz)
+    ran = topwork("train", "--resume", run.path)
+    assert (ran.status, ran.out) == (0, f"{run.path}\n")
+    same(run, whole)
+
+
+def test_arrays_of_a_file_that_changed_or_went_away(npz, arrays, tmp_path):
+    run = tw.Run(interrupted(npz, tmp_path / "run", epoch=1))
+    others = arrays[0].copy()
+    others[4] //= 2
+    np.savez(npz, X=others, y=arrays[1])
+    assert refused(run) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
+    npz.unlink()
+    ran = topwork("train", "--resume", run.path)
+    assert (ran.status, ran.err) == (
+        1,
+        f"DatasetError: no file or folder {str(npz)!r}: expected a folder of pictures, or a file "
+        "(.csv, .tsv, .parquet, .npz).\n",
+    )
+
+
+SUM = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
+
+
+@pytest.mark.parametrize(
+    ("cut", "views"),
+    [
+        (SUM, tw.Views(2)),
+        ("tiny@28", tw.Views()),
+        ("tiny@block_2_add..block_2_add", tw.Views(2, mode="live")),
+    ],
+    ids=["sum", "frontier", "live"],
+)
+def test_law_4_holds_for_sums_frontiers_and_live_views(data, tmp_path, cut, views):
+    def run(out, **options):
+        phase = replace(PHASE, cut=cut, epochs=5, batch=8)
+        return tw.train(data, phases=[phase], backbones=[tiny()], views=views, out=out, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", callbacks=[Stop(3)])
+    stopped = tw.Run(tmp_path / "stopped")
+    assert len(stopped.journal) == 4 and checkpoints(stopped)
+    same(stopped.resume(), run(tmp_path / "whole"))
+
+
+def test_law_4_holds_for_several_pictures_a_row(pictures, tmp_path):
+    names = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
+    rows = [f"{a},{b},{a.split('/')[0]}" for a, b in zip(names[::2], names[1::2], strict=True)]
+    (tmp_path / "rows.csv").write_text("\n".join(["front,side,label", *rows]))
+    (tmp_path / "blue").symlink_to(pictures / "blue")
+    (tmp_path / "green").symlink_to(pictures / "green")
+    (tmp_path / "red").symlink_to(pictures / "red")
+    data = tw.read(tmp_path / "rows.csv", split=(0.6, 0.2, 0.2), draw="stratified")
+    end = "block_2_add..block_2_add"
+
+    def run(out, **options):
+        phase = replace(PHASE, cut=f"tiny@{end}[front] + tiny@{end}[side]", epochs=5)
+        return tw.train(data, phases=[phase], backbones=[tiny()], out=out, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", callbacks=[Stop(3)])
+    same(tw.Run(tmp_path / "stopped").resume(), run(tmp_path / "whole"))
 
 
 def test_a_run_that_another_process_trains_is_left_alone(copy):

@@ -43,6 +43,15 @@ def test_lines_go_to_stderr(capsys):
     assert capsys.readouterr() == ("", "hello\n")
 
 
+def test_a_terminal_parts_no_number_from_its_unit(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    say("Test accuracy 0.80 on 6 pictures; fill to test took 10 min 19 s. 95 % of a well-known line.")
+    assert capsys.readouterr().err == (
+        "Test accuracy 0.80 on 6 pictures; fill\nto test took 10 min 19 s. 95 % of a\nwell-known line.\n"
+    )
+
+
 def test_bars_are_silent_where_nobody_looks(capsys):
     bar = Bar("trunk", "pictures")
     bar.start()

@@ -62,7 +62,9 @@ def test_the_folder_holds_all_of_it(run, pictures):
 def test_the_journal_has_a_line_an_epoch(run):
     assert [(line["phase"], line["epoch"]) for line in run.journal] == [(p, e) for p in (1, 2) for e in range(5)]
     for line in run.journal:
-        assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "cut"} <= set(line)
+        scores = {f"{part}_{what}" for part in ("train", "val") for what in ("loss", "accuracy", "auc")}
+        assert scores | {"seconds", "cut"} <= set(line)
+        assert 0 <= line["val_auc"] <= 1
         assert ("loss" in line) == (line["epoch"] > 0)
 
 
@@ -175,7 +177,7 @@ def test_your_own_callbacks_find_the_scores(pictures, tmp_path):
     seen = []
     spy = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(dict(logs)))
     train(pictures, tmp_path / "run", epochs=2, callbacks=[keras.callbacks.CSVLogger(log), spy])
-    assert {"loss", "val_loss", "val_accuracy", "train_loss", "train_accuracy"} <= set(seen[0])
+    assert {"loss", "val_loss", "val_accuracy", "val_auc", "train_loss", "train_accuracy"} <= set(seen[0])
     with log.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2
 
@@ -214,8 +216,18 @@ def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
         "logits",
         "probabilities",
     ]
-    several = train(pictures, tmp_path / "several", 100, epochs=1)
-    assert several.results["accuracy"] is not None
+
+
+@pytest.mark.parametrize("place", [9, 28])
+def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_path, place):
+    run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
+    trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
+    assert len(trunk.outputs) == len(top.inputs) == 2
+    assert min(line["val_loss"] for line in run.journal[1:]) < run.journal[0]["val_loss"]
+    kept, before = run.folder.weights(), {layer.name: layer.get_weights() for layer in top.layers}
+    assert any((kept[name][0] != before[name][0]).any() for name in kept if before.get(name))
+    guesses = run.export(tmp_path / "several.onnx")([f"{run.data.root}/{row.path}" for row in run.data.part("test")])
+    assert len({guess.probability for guess in guesses}) > 1
 
 
 def test_everything_may_be_trained(pictures, tmp_path):

@@ -3,8 +3,8 @@
 from hashlib import sha256
 
 from topwork.dataset import Dataset, Row
-from topwork.recipe import Training
-from topwork.trainable import with_validation
+from topwork.settings import Training
+from topwork.trainable import remark, with_validation
 
 
 def rows(count, split="train"):
@@ -31,3 +31,11 @@ def test_the_last_fifth_is_held_out():
 def test_a_part_that_is_there_stays():
     given = Dataset("/d", (*rows(8), *rows(4, "val"), *rows(4, "test")))
     assert with_validation(given, Training(hold_out_share=0.2)) is given
+
+
+def test_a_small_test_part_is_remarked(capsys):
+    remark(DATA)
+    assert capsys.readouterr().err == "So few test pictures tell little: --folds 5 tests each of all 60 once.\n"
+    remark(Dataset("/d", rows(50, "test")))
+    remark(Dataset("/d", rows(50)))
+    assert capsys.readouterr().err == ""

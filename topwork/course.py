@@ -92,7 +92,7 @@ class Course:
             lock.settle(self.folder)
             self._leave_out_failures()
             network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
-            if self.folder.parent:
+            if not state and self.folder.parent:
                 inherit.load(network, self.folder.parent, self.data.classes)
             head = self._phases(network, extraction, state)
             self.folder.keep_weights(network.values())

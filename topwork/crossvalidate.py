@@ -102,7 +102,7 @@ def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     out: str | Path | None = None,
     recipe: Recipe | None = None,
     parent: Any = None,
@@ -116,7 +116,7 @@ def cross_validate(
     Args:
         data: what `topwork.read` takes, or what it gave; its parts are drawn anew.
         count: of folds, 2 or more.
-        seed: of the dealing.
+        seed: of the dealing; by default the recipe's ``data.seed``.
         out: the folder to make; by default below ``runs``, named after data and time.
         recipe, callbacks, strict, jobs: as of `topwork.train`.
         parent: not for folds.
@@ -143,8 +143,10 @@ def cross_validate(
             "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
         )
     rows = data if isinstance(data, Dataset) else read(data)
-    path = Path(out) if out else fresh(Path("runs"), f"{Path(rows.root).name or 'arrays'}-folds")
-    courses = _prepared(path, folds(rows, count, seed), recipe, callbacks, strict, jobs)
+    path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
+    courses = _prepared(
+        path, folds(rows, count, recipe.data.seed if seed is None else seed), recipe, callbacks, strict, jobs
+    )
     try:
         for number, course in enumerate(courses, 1):
             say(f"fold {number} of {count}")

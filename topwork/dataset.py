@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Dataset:
         pixels: for arrays, uint8 ``[n, height, width, channels]`` or ``[n, height, width]``;
             ``Row.path`` then is ``"X[i]"``. ``None`` for files.
         columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
+        source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -83,12 +85,22 @@ class Dataset:
     notes: tuple[str, ...] = ()
     pixels: "np.ndarray | None" = None
     columns: tuple[str, ...] = ("path",)
+    source: str = ""
 
     def __str__(self) -> str:
         parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)
-        of = f" of {self.root!r}" if self.root else ""
+        of = f" of {self.root or self.source!r}" if self.root or self.source else ""
         left_out = f", {len(self.left_out):,} left out" if self.left_out else ""
         return f"{len(self.rows):,} pictures in {len(self.classes):,} classes{of} ({parts}{left_out})"
+
+    @property
+    def name(self) -> str:
+        """That of its folder, or of what its arrays were read from.
+
+        >>> Dataset("/d/flowers", ()).name, Dataset("", (), source="/d/mnist.npz").name, Dataset("", ()).name
+        ('flowers', 'mnist', 'arrays')
+        """
+        return Path(self.root).name or Path(self.source).stem or "arrays"
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

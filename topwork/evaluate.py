@@ -25,6 +25,7 @@ from topwork.gather import gathered, stored
 from topwork.network import Network
 from topwork.plan import Step
 from topwork.readers import read
+from topwork.resumable import with_arrays
 from topwork.talk import Watch, counted, duration, say
 from topwork.trunk import Trunk
 
@@ -73,7 +74,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
     wanted = shipped(endings(folder), data, taken)
-    refuse_gone(data, wanted, "run.evaluate((X, y)), or evaluate the test part")
+    data = here(folder, data, wanted, "run.evaluate((X, y)), or evaluate the test part")
     with Watch() as watch, Extraction(data, wanted, watch.report) as extraction:
         lean.import_keras()
         network = restore(folder)
@@ -183,14 +184,18 @@ def _explained(folder: Folder, data: Dataset) -> list[str]:
     return [found] if found else []
 
 
-def refuse_gone(data: Dataset, wanted: Sequence[Wanted], how: str) -> None:
-    """Arrays are not kept in the run: only what the store holds of them can be measured again.
+def here(folder: Folder, data: Dataset, wanted: Sequence[Wanted], how: str) -> Dataset:
+    """The data with its arrays, where more of them is wanted than the store holds: the run does not keep them.
 
     Raises:
-        DatasetError: more is wanted; it says *how* to give them.
+        DatasetError: they came from no file; it says *how* to give them.
+        RunError: what they came from holds others by now.
     """
-    if not data.root and data.pixels is None and any(one.missing() for one in wanted):
+    if data.root or data.pixels is not None or not any(one.missing() for one in wanted):
+        return data
+    if not data.source:
         raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")
+    return with_arrays(folder, data)
 
 
 def _other(what: Any, classes: Sequence[str]) -> Dataset:

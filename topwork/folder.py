@@ -186,7 +186,8 @@ class Folder:
 
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
-        return recall(str(self.path / "pictures.csv"), self.environment["data"])
+        about = self.environment
+        return replace(recall(str(self.path / "pictures.csv"), about["data"]), source=about.get("source", ""))
 
     @property
     def is_finished(self) -> bool:
@@ -330,6 +331,7 @@ def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
         "format": FORMAT,
         "topwork": VERSION,
         "data": data.root,
+        "source": data.source,
         "columns": list(data.columns),
         "parent": str(parent.path.resolve()) if parent else None,
         "python": platform.python_version(),

@@ -15,7 +15,7 @@ from topwork import lean, members, network
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
-from topwork.evaluate import SAMPLE, Answers, answered, examined, refuse_gone, sampled, tell
+from topwork.evaluate import SAMPLE, Answers, answered, examined, here, sampled, tell
 from topwork.export import checked
 from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import endings, shipped, trained_on
@@ -23,7 +23,8 @@ from topwork.folder import Folder, fresh
 from topwork.join import Learned, even, fit, loss, warned
 from topwork.joined import Joined
 from topwork.readers import refuse_left_out
-from topwork.recipe import Recipe, Rule
+from topwork.recipe import Recipe
+from topwork.settings import Rule
 from topwork.talk import Watch, counted, say
 
 SHOWN = 10
@@ -37,8 +38,7 @@ def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, stric
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found)
     check(rows, recipe, strict)
-    name = Path(rows.root).name or "arrays"
-    folder = Folder.create(out or fresh(Path("runs"), f"{name}-join"), recipe, rows)
+    folder = Folder.create(out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
     return Joining(folder, rows, strict, jobs)
 
 
@@ -88,7 +88,7 @@ class Joining:
         fitted = trained_on(planned, self.data, self.data.part("val"))
         exact = shipped(planned, self.data, sampled(self.data.part("test"), SAMPLE))
         fills = [*fitted, *exact]
-        refuse_gone(self.data, fills, "topwork.join(members, data=(X, y))")
+        self.data = here(self.folder, self.data, fills, "topwork.join(members, data=(X, y))")
         with Pencil() as pencil, Watch() as watch, Extraction(self.data, fills, watch.report, self.jobs) as extraction:
             lean.import_keras()
             extraction.wait_all(range(len(fills)))

@@ -15,7 +15,8 @@ from topwork.feed import Feed
 from topwork.network import Network
 from topwork.optimizers import optimizer
 from topwork.part import Part
-from topwork.recipe import Phase, Recipe
+from topwork.recipe import Recipe
+from topwork.settings import Phase
 from topwork.stream import streamed
 from topwork.talk import counted, duration, say
 from topwork.trunk import Trunk
@@ -66,7 +67,7 @@ def run_phase(
     chosen = state.about["precision"] if state else precision.choose(model, phase, below, parts["train"], feed)
     with precision.applied(model, chosen):
         model.compile(
-            optimizer=optimizer(phase, feed.steps),
+            optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
             loss=_loss(recipe),
             steps_per_execution=steps_a_call(model, feed.steps),
             jit_compile=backend.compiles(),

@@ -5,9 +5,11 @@ A short measurement says so, once a machine and top; it is kept under ``TOPWORK_
 
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,8 +20,8 @@ from topwork.feed import Feed
 from topwork.home import home
 from topwork.machine import processor
 from topwork.part import Part
-from topwork.recipe import Phase
 from topwork.runtimes import has_bfloat16, has_gpu, jobs
+from topwork.settings import Phase
 from topwork.talk import say
 from topwork.trunk import Trunk
 
@@ -51,14 +53,38 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part,
     if other is None or not _is_worth(phase, below, len(part)):
         return "float32"
     path = home() / "precision" / f"{_digest(model, phase)}.json"
-    if not path.exists():
+    seconds = _known(path)
+    if not seconds:
         seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(seconds))
+        _keep(path, seconds)
         told = ", ".join(f"{1000 * value:.0f} ms in {name}" for name, value in seconds.items())
         say(f"a training step takes {told}; measured once.")
-    found = json.loads(path.read_text())
-    return min(found, key=found.__getitem__)
+    return min(seconds, key=seconds.__getitem__)
+
+
+def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
+    """The optimizer, in float16 under a scale of the loss, without which small gradients become zero there.
+
+    ``compile`` does that for a model whose own policy is ``mixed_float16``; here its layers alone have one.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+def _known(path: Path) -> dict[str, float]:
+    """Seconds a step by precision, as they were measured; empty where they were not, or the file is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep(path: Path, seconds: dict[str, float]) -> None:
+    """It appears whole, whatever stops the run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        aside = Path(scratch, path.name)
+        aside.write_text(json.dumps(seconds))
+        aside.replace(path)
 
 
 def _is_input(layer: Any) -> bool:
@@ -75,7 +101,7 @@ def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
     """Seconds a training step, the best of three; the model's variables are left as they were."""
-    before = [np.array(variable) for variable in model.variables]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
     batch, found = feed[0], []
     with applied(model, precision):
         model.compile(optimizer="sgd", loss=keras.losses.MeanSquaredError(), jit_compile=backend.compiles())

@@ -29,12 +29,14 @@ from topwork.frames import read_frame, read_parquet
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.splits import some
+from topwork.talk import Bar
 from topwork.tree import is_picture, read_folder, visible
 
 T = TypeVar("T")
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
 """The files that can be read, by the ends of their names."""
+_ENDS = ", ".join(FILES)
 
 
 def read(
@@ -83,6 +85,17 @@ def read(
     lost = [repr(label) for label in sorted(labels.difference(usable.classes))]
     notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
     return splits.draw(replace(usable, notes=usable.notes + notes), split, draw, seed)
+
+
+def refuse_missing(path: str | os.PathLike[str]) -> None:
+    """What can be said of a dataset's path before anything is read.
+
+    Raises:
+        DatasetError: there is neither a folder nor a file.
+    """
+    if not os.path.exists(path):
+        where = str(Path(path).resolve())
+        raise DatasetError(f"no file or folder {where!r}: expected a folder of pictures, or a file ({_ENDS}).")
 
 
 def refuse_left_out(dataset: Dataset) -> None:
@@ -140,16 +153,19 @@ def _found(data: Any) -> Dataset:
             f"cannot read {type(data).__name__}: expected a folder, a file, arrays (X, y), a pandas DataFrame "
             "or a tf.data.Dataset."
         )
+    refuse_missing(data)
     path = str(Path(data).resolve())
     if os.path.isdir(path):
-        return read_idx(path) if holds_idx(path) else read_folder(path)
-    ends = ", ".join(FILES)
-    if not os.path.isfile(path):
-        raise DatasetError(f"no file or folder {path!r}: expected a folder of pictures, or a file ({ends}).")
+        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path)
     reader = FILES.get(Path(path).suffix.lower())
     if not reader:
-        raise DatasetError(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {ends}.")
-    return reader(path)
+        raise DatasetError(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}.")
+    return _from(path, reader(path))
+
+
+def _from(path: str, data: Dataset) -> Dataset:
+    """Arrays with where they were read from."""
+    return data if data.pixels is None else replace(data, source=path)
 
 
 def _is(data: Any, package: str, name: str) -> bool:
@@ -185,8 +201,12 @@ def _each(function: Callable[[Row], T], rows: Sequence[Row], block: int = 16) ->
     """``function`` of each row, by a few threads, in order; in blocks, as handing over costs more than a small file."""
     blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        return [value for values in pool.map(lambda part: list(map(function, part)), blocks) for value in values]
+    found: list[T] = []
+    with ThreadPoolExecutor(threads) as pool, Bar("read", "pictures") as bar:
+        for values in pool.map(lambda part: list(map(function, part)), blocks):
+            found += values
+            bar.update(len(found), len(rows))
+    return found
 
 
 def _consistent(dataset: Dataset) -> Dataset:

@@ -13,6 +13,7 @@ from topwork.pictures import digest
 from topwork.readers import read
 from topwork.splits import some
 from topwork.talk import say
+from topwork.version import VERSION
 
 
 def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
@@ -31,7 +32,7 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
         say(f"law 4 holds on TensorFlow alone: with {backend.name()} the weights may differ in some bits.")
     rows = folder.data()
     if not rows.root:
-        return _with_arrays(folder, rows, data)
+        return with_arrays(folder, rows, data)
     if data is not None:
         raise RunError(f"{str(folder.path)!r} has its pictures in {rows.root!r}: it is resumed without data.")
     changed = [repr(path) for row in rows.rows for path, content in row.pictures if _digest(rows, path) != content]
@@ -50,13 +51,19 @@ def _digest(rows: Dataset, path: str) -> str | None:
         return None
 
 
-def _with_arrays(folder: Folder, rows: Dataset, data: Any) -> Dataset:
-    if data is None:
+def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
+    """The run's dataset with its arrays: as they are given, else read again from where they came.
+
+    Raises:
+        RunError: they are others, or they came from no file and were not given.
+        DatasetError: they cannot be read.
+    """
+    if data is None and not rows.source:
         raise RunError(
             f"{str(folder.path)!r} was trained on arrays, which are not kept: give them once more, "
             "as in topwork.Run(...).resume((X, y))."
         )
-    given = data if isinstance(data, Dataset) else read(data)
+    given = data if isinstance(data, Dataset) else read(rows.source if data is None else data)
     content = {row.path: row.digest for row in given.rows}
     changed = [row.path for row in rows.rows if content.get(row.path) != row.digest]
     if changed:
@@ -66,8 +73,8 @@ def _with_arrays(folder: Folder, rows: Dataset, data: Any) -> Dataset:
 
 def _check_versions(folder: Folder, other_versions: bool) -> None:
     environment = folder.environment
-    then = {"python": environment["python"], "backend": environment["backend"], **environment["packages"]}
-    now = {"python": platform.python_version(), "backend": backend.name(), **versions()}
+    then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
+    now = {"topwork": VERSION, "python": platform.python_version(), "backend": backend.name(), **versions()}
     others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     changed = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in others]
     if not changed:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from topwork.extract import Wanted
     from topwork.pictures import Fit
+    from topwork.settings import Views
 
 MEMBER = 36
 """Letters of a member's name that a table shows."""
@@ -42,12 +43,12 @@ def as_json(data: Dataset) -> dict[str, Any]:
     return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
 
 
-def preview(data: Dataset, path: Path, views: int = 1, count: int = 24) -> None:
-    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts."""
+def preview(data: Dataset, path: Path, views: "Views", count: int = 24) -> None:
+    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts; or their views."""
     from topwork import plots
     from topwork.pictures import Fit
 
-    if views > 1:
+    if views.count > 1:
         return _preview_views(data, path, views)
     rows = _in_turn(data, data.rows)[: count // len(data.columns)]
     shown = [(row, column) for row in rows for column in range(len(data.columns))]
@@ -69,21 +70,20 @@ def _column_name(data: Dataset, column: int) -> str:
     return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
 
 
-def _preview_views(data: Dataset, path: Path, views: int) -> None:
+def _preview_views(data: Dataset, path: Path, views: "Views") -> None:
     """A row for each of a few training pictures: its views, squashed as a network takes them."""
     from topwork import plots
     from topwork.pictures import Fit
-    from topwork.recipe import Views
     from topwork.views import view
 
     pictures, titles = [], []
     rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
     for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
         pixels = _picture(data, row, Fit((160, 160)), column)
-        pictures += [view(pixels, Views(), number, row.pictures[column][1]) for number in range(views)]
+        pictures += [view(pixels, views, number, row.pictures[column][1]) for number in range(views.count)]
         what = _column_name(data, column) or "\nview 0: the picture"
-        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views))]
-    plots.grid(pictures, titles, path, columns=views)
+        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
+    plots.grid(pictures, titles, path, columns=views.count)
 
 
 def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
@@ -186,7 +186,7 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
     """The price list of one backbone."""
     from topwork import backbones as table_of
     from topwork.network import cuts
-    from topwork.recipe import Backbone
+    from topwork.settings import Backbone
 
     table_of.record(name)
     prices = cuts(name, backbone=Backbone(name, "random", side))
@@ -216,7 +216,7 @@ def layers(name: str, side: int | None, json_wanted: bool) -> None:
     from topwork import backbones as table_of
     from topwork.network import graph_of
     from topwork.numbered import numbered
-    from topwork.recipe import Backbone
+    from topwork.settings import Backbone
 
     table_of.record(name)
     found = numbered(graph_of(Backbone(name, "random", side)))

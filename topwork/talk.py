@@ -1,5 +1,6 @@
 """What topwork says while it works: lines and bars to stderr, bars only on a terminal."""
 
+import re
 import sys
 from shutil import get_terminal_size
 from textwrap import fill
@@ -7,18 +8,26 @@ from typing import Any, Self
 
 
 def say(text: str) -> None:
-    """One line to stderr, on a terminal broken between words."""
+    """One line to stderr, on a terminal broken between words, but never between a number and its unit."""
     if sys.stderr.isatty():
-        text = fill(text, max(40, get_terminal_size().columns), break_long_words=False, break_on_hyphens=False)
+        tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
+        text = fill(tied, width, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
     print(text, file=sys.stderr, flush=True)
 
 
 class Bar:
-    """A progress bar with rate and time left; silent where stderr is no terminal."""
+    """A progress bar with rate and time left; silent where stderr is no terminal; also a context manager."""
 
     def __init__(self, what: str, unit: str) -> None:
         self._what, self._unit = what, unit
         self._progress: Any = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Show the bar."""

@@ -13,10 +13,11 @@ from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.plan import steps
 from topwork.readers import read
-from topwork.recipe import Backbone, Data, Head, Join, Phase, Recipe, Rule, Training, Views
+from topwork.recipe import Recipe
 from topwork.run import Run
+from topwork.settings import Backbone, Data, Head, Join, Phase, Rule, Training, Views
 from topwork.talk import say
-from topwork.trainable import as_before, check, with_validation
+from topwork.trainable import as_before, check, remark, with_validation
 
 if TYPE_CHECKING:
     import keras
@@ -78,6 +79,8 @@ def train(
     except TopworkError:
         course.folder.abandon()
         raise
+    if not recipe.join:
+        remark(course.data)
     return Run(course.folder.path)
 
 
@@ -94,7 +97,7 @@ def join(
 
     Args:
         members: two runs or more, with the same classes and picture columns.
-        rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipe.Join`.
+        rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.settings.Join`.
         data: the pictures to fit the rule on and to test; by default the members' own, which must be the same. A
             picture that a member knew keeps its part.
         out, strict, jobs: as of `train`.
@@ -136,7 +139,7 @@ def prepared(
     check(rows, strict)
     _check_head(recipe, rows)
     planned = [step.of(rows) for step in planned]
-    path = out or fresh(Path("runs"), Path(rows.root).name or "arrays")
+    path = out or fresh(Path("runs"), rows.name)
     folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
 

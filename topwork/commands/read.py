@@ -17,23 +17,32 @@ def read(
     ] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
     views: Annotated[
-        int, typer.Option(min=1, max=32, metavar="N", help="In the preview, N views of each picture, itself counted.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=32, metavar="N", help="In the preview, N views of each picture, itself counted."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as this recipe does.")
+    ] = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what is there: classes, splits, pictures left out."""
-    from topwork import show
+    from dataclasses import replace
+
+    from topwork import book, show
     from topwork.readers import read as read_data
     from topwork.readers import write_csv
+    from topwork.recipe import Recipe
 
-    if views > 1 and not preview:
+    if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
-    found = read_data(data, strict=strict, decode=True)
+    asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
+    how = asked.data
+    found = read_data(data, split=how.split, draw=how.draw, seed=how.seed, strict=strict, decode=True)
     if csv:
         write_csv(found.seen_from(str(csv.resolve().parent)), csv)
     if preview:
-        show.preview(found, preview, views)
+        show.preview(found, preview, replace(asked.views, count=views or asked.views.count))
     if as_json:
         print_json(show.as_json(found))
     else:

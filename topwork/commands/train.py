@@ -83,6 +83,9 @@ def train(
 
 
 def _given(data: str | None) -> str:
+    from topwork.readers import refuse_missing
+
     if data is None:
         raise UsageError("expected DATA, a folder of pictures or a file, or --resume RUN.")
+    refuse_missing(data)
     return data
