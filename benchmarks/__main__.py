@@ -96,9 +96,15 @@ def deep_command(
 
 
 @app.command("step")
-def step_command(quick: Quick = False) -> None:
+def step_command(
+    cuts: Annotated[
+        list[str] | None, typer.Argument(metavar="[CUT...]", help="Of those that are measured; else all.")
+    ] = None,
+    quick: Quick = False,
+) -> None:
     """A training step from the store against the same top on one batch in memory."""
-    plan = step.Plan()
+    _refuse_unknown(cuts or [], [cut for cut, *_ in step.CUTS])
+    plan = step.Plan(tuple(one for one in step.CUTS if not cuts or one[0] in cuts))
     with _scratch() as scratch:
         found = step.measure(plan.quick() if quick else plan, scratch)
         print(report.step_table(found, _command()), flush=True)

@@ -94,10 +94,11 @@ def _probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
     wanted = asked(data, recipe.phases[0].cut, list(recipe.backbones.values()))
     fill_all(data, wanted, None)
     values, labels = features(wanted, recipe.head.pooling), np.array([row.label for row in data.rows])
-    answers: list[Answers] = []
+    said: dict[str, Answers] = {}
     for seed in dict.fromkeys(split.seed for split in dealt):
-        folds = [split.data.rows for split in dealt if split.seed == seed]
-        tests = [[i for i, row in enumerate(rows) if row.split == "test"] for rows in folds]
+        folds = [split for split in dealt if split.seed == seed]
+        tests = [[i for i, row in enumerate(fold.data.rows) if row.split == "test"] for fold in folds]
         right = probe(values, labels, tests)
-        answers += [{rows[i].path: bool(right[i]) for i in test} for rows, test in zip(folds, tests, strict=True)]
-    return answers
+        for fold, test in zip(folds, tests, strict=True):
+            said[fold.name] = {fold.data.rows[i].path: bool(right[i]) for i in test}
+    return [said[split.name] for split in dealt]

@@ -27,7 +27,7 @@ class Plan:
 
     def quick(self) -> "Plan":
         """Tiny: to see that it works, not to measure."""
-        return replace(self, cuts=(("mobilenet_v2_035@pool", 96, 3, 80, 1),))
+        return replace(self, cuts=tuple((cut, min(size, 96), 3, 80, 1) for cut, size, *_ in self.cuts[:1]))
 
 
 @dataclass(frozen=True)

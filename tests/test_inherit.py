@@ -213,21 +213,24 @@ def test_the_parent_stays_as_it_is(child, parent):
 
 
 def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
-    """Its checkpoint holds all that it took from there."""
+    """Its checkpoint holds all that it took from there, also what its second phase alone opens."""
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
                 raise KeyboardInterrupt
 
-    def train(out, start, **options):
-        phases = [tw.Phase(DEEPER, epochs=3, rate=1e-3, patience=0)]
+    def train(out, start, phases, **options):
         return tw.train(parent.data, phases=phases, backbones=[SMALL], parent=start, out=out, **options)
 
-    whole = train(tmp_path / "whole", parent)
-    shutil.copytree(parent.path, tmp_path / "parent")
+    opened = tw.Phase(DEEPER, epochs=2, rate=0.01, patience=0)
+    first = train(tmp_path / "first", parent, [opened])
+    assert best(first)["epoch"] > 0, "nothing of the network was trained"
+    phases = [tw.Phase(CUT, epochs=4, rate=1e-3, patience=0), opened]
+    whole = train(tmp_path / "whole", first, phases)
+    shutil.copytree(first.path, tmp_path / "parent")
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "stopped", tmp_path / "parent", callbacks=[Stop()])
+        train(tmp_path / "stopped", tmp_path / "parent", phases, callbacks=[Stop()])
     shutil.rmtree(tmp_path / "parent")
     stopped = tw.Run(tmp_path / "stopped").resume()
     for name, arrays in whole.folder.weights().items():

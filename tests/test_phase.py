@@ -208,6 +208,16 @@ def test_bfloat16_is_of_the_training_alone(pictures, tmp_path):
     assert {layer.dtype_policy.name for layer in model.layers} <= {"float32", "uint8"}
 
 
+def test_a_phase_in_float16_scales_its_loss(pictures, tmp_path):
+    kinds = []
+    shows = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: kinds.append(type(shows.model.optimizer)))
+    words = {"cut": END, "precision": "float16", "schedule": "plateau", "epochs": 2}
+    run = train(read(pictures), tmp_path / "run", words, callbacks=[shows])
+    assert kinds == [keras.optimizers.LossScaleOptimizer] * 2
+    assert run.journal[-1]["precision"] == "float16"
+    assert min(line["val_loss"] for line in run.journal[1:]) < run.journal[0]["val_loss"]
+
+
 def test_a_head_of_your_own(pictures, tmp_path):
     start = keras.Input((16, 16, 8))
     x = keras.layers.GlobalMaxPooling2D(name="most")(start)

@@ -129,6 +129,7 @@ def test_float16_has_its_loss_scaled():
 
 
 def test_layers_in_float16_train():
+    keras.utils.set_random_seed(0)
     whole = model()
     x, y = np.random.default_rng(0).normal(size=(8, 4)).astype("float32"), np.eye(2, dtype="float32")[[0, 1] * 4]
     before = whole.get_layer("few").get_weights()[0]

@@ -261,20 +261,28 @@ def test_a_wrong_join_of_a_file_is_told_with_its_line(tmp_path, text, line, mess
     assert str(error.value) == f"{str(tmp_path / 'join.toml')!r}, line {line}: {message}"
 
 
+def idle(table):
+    with pytest.raises(RecipeError) as error:
+        Recipe.from_mapping(table).refuse_idle()
+    return str(error.value)
+
+
 def test_live_views_of_one():
-    assert refused({"phase": [PHASE], "views": {"mode": "live"}}) == (
+    assert idle({"phase": [PHASE], "views": {"mode": "live"}}) == (
         "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views are "
         "drawn afresh in every epoch, whatever the count), or leave the mode out."
     )
+    Recipe.from_mapping({"phase": [PHASE], "views": {"mode": "live", "count": 2}}).refuse_idle()
 
 
 def test_pooling_where_there_is_no_map():
-    assert refused({"phase": [PHASE], "head": {"pooling": "max"}}) == (
+    assert idle({"phase": [PHASE], "head": {"pooling": "max"}}) == (
         "head.pooling = 'max': all cuts end in pool, which averages. End one in a map, as in "
-        "resnet50@conv5_block3_out..conv5_block3_out, or leave it out."
+        "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'."
     )
     map_too = {"cut": "vgg16@block5_pool..block5_pool + vgg19@pool"}
-    assert Recipe.from_mapping({"phase": [map_too], "head": {"pooling": "max"}}).head.pooling == "max"
+    Recipe.from_mapping({"phase": [map_too], "head": {"pooling": "max"}}).refuse_idle()
+    Recipe.from_mapping({"phase": [PHASE], "head": {"pooling": "max", "file": "mine.keras"}}).refuse_idle()
 
 
 def test_a_backbone_that_takes_the_place_of_another_takes_its_options():

@@ -316,6 +316,17 @@ def test_a_word_that_proves_wrong_later_is_told_with_its_line(pictures, tmp_path
     assert topwork(*words).err.startswith(told)
 
 
+def test_words_that_would_do_nothing_are_told_with_their_line_and_leave_no_run(pictures, tmp_path):
+    words = ("train", pictures, "--recipe", "resnet50_flowers", "--cut", f"{NAME}@pool", "--weights", "random")
+    words = (*words, "--size", 32, "--epochs", 1, "--out", tmp_path / "run")
+    file = book.file("resnet50_flowers")
+    line = 1 + file.read_text().splitlines().index('pooling = "flatten"')
+    ran = topwork(*words)
+    assert ran.status == 2
+    assert f"\nRecipeError: '{file}', line {line}: head.pooling = 'flatten': all cuts end in pool" in ran.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_list():
     from rich.cells import cell_len
 

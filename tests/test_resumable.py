@@ -298,29 +298,30 @@ def test_arrays_of_a_file_that_changed_or_went_away(npz, arrays, tmp_path):
     np.savez(npz, X=others, y=arrays[1])
     assert refused(run) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
     npz.unlink()
-    ran = topwork("train", "--resume", run.path)
-    assert (ran.status, ran.err) == (
-        1,
-        f"DatasetError: no file or folder {str(npz)!r}: expected a folder of pictures, or a file "
-        "(.csv, .tsv, .parquet, .npz).\n",
+    assert refused(run) == (
+        f"the arrays of {str(run.path)!r} came from {str(npz)!r}, and nothing is there now: put it back, or give the "
+        "arrays, as in topwork.Run(...).resume((X, y))."
     )
+    run.resume(arrays)
+    assert run.folder.is_finished
 
 
 SUM = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
 
 
 @pytest.mark.parametrize(
-    ("cut", "views"),
+    ("cut", "views", "words"),
     [
-        (SUM, tw.Views(2)),
-        ("tiny@28", tw.Views()),
-        ("tiny@block_2_add..block_2_add", tw.Views(2, mode="live")),
+        (SUM, tw.Views(2), {}),
+        ("tiny@28", tw.Views(), {}),
+        ("tiny@block_2_add..block_2_add", tw.Views(2, mode="live"), {}),
+        ("tiny@block_2_add..block_2_add", tw.Views(), {"precision": "float16", "schedule": "plateau", "patience": 9}),
     ],
-    ids=["sum", "frontier", "live"],
+    ids=["sum", "frontier", "live", "float16"],
 )
-def test_law_4_holds_for_sums_frontiers_and_live_views(data, tmp_path, cut, views):
+def test_law_4_holds_for_sums_frontiers_live_views_and_float16(data, tmp_path, cut, views, words):
     def run(out, **options):
-        phase = replace(PHASE, cut=cut, epochs=5, batch=8)
+        phase = replace(PHASE, cut=cut, epochs=5, batch=8, **words)
         return tw.train(data, phases=[phase], backbones=[tiny()], views=views, out=out, **options)
 
     with pytest.raises(KeyboardInterrupt):

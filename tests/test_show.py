@@ -85,7 +85,7 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
     monkeypatch.setattr("topwork.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
     data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill="constant", flip="none")
     show.preview(data, tmp_path / "grid.png", views)
-    (row,) = [row for row in data.part("train") if row.label == data.classes[0]][:1]
+    row = next(row for row in data.part("train") if row.label == data.classes[0])
     pixels = decode(Path(data.root, row.path), Fit((160, 160)))
     for number in range(3):
         np.testing.assert_array_equal(drawn[number], view(pixels, views, number, row.digest))

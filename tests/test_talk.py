@@ -46,10 +46,10 @@ def test_lines_go_to_stderr(capsys):
 def test_a_terminal_parts_no_number_from_its_unit(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "40")
-    say("Test accuracy 0.80 on 6 pictures; fill to test took 10 min 19 s. 95 % of a well-known line.")
-    assert capsys.readouterr().err == (
-        "Test accuracy 0.80 on 6 pictures; fill\nto test took 10 min 19 s. 95 % of a\nwell-known line.\n"
-    )
+    say("The fill and the test of it took just 10 min.")
+    assert capsys.readouterr().err == "The fill and the test of it took just\n10 min.\n"
+    say("The fill and the test of it together 95 %.")
+    assert capsys.readouterr().err == "The fill and the test of it together\n95 %.\n"
 
 
 def test_bars_are_silent_where_nobody_looks(capsys):

@@ -24,6 +24,7 @@ def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None
 
     Raises:
         UsageError: other weights than ImageNet's for backbones that nobody named, or one file for several.
+        RecipeError: the path of no file.
         WeightsError: no file at hand.
     """
     names = list(dict.fromkeys(term.backbone for cut in cuts for term in Cut.parse(cut).terms))

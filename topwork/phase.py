@@ -77,7 +77,7 @@ def run_phase(
         keeper.set_model(model)
         plateau = [Plateau(phase, keeper)] if phase.schedule == "plateau" else []
         if state:
-            _restore(model, keeper, plateau, state)
+            _restore(model, journey.network, keeper, plateau, state)
         else:
             keeper.begin()
         if not (state.about["over"] if state else keeper.is_over):
@@ -130,17 +130,20 @@ def _state(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], last:
     return State({**keeper.about, "waits": waits, "over": last}, arrays)
 
 
-def _restore(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], state: State) -> None:
+def _restore(model: keras.Model, network: Network, keeper: Keeper, plateau: Sequence[Plateau], state: State) -> None:
     model.optimizer.build(model.trainable_variables)
+    pairs: list[tuple[Any, np.ndarray]] = []
     for name, variables in (("model/", model.variables), ("optimizer/", model.optimizer.variables)):
         kept = list(state.part(name).values())
         if [array.shape for array in kept] != [tuple(variable.shape) for variable in variables]:
             raise RunError("the checkpoint does not fit the network: its recipe, head or backbone was changed.")
-        for variable, array in zip(variables, kept):
-            variable.assign(array)
+        pairs += zip(variables, kept)
     best: dict[str, list[np.ndarray]] = {}
     for key, array in state.part("best/").items():
         best.setdefault(key.rsplit("/", 1)[0], []).append(array)
+    network.load(best)  # layers that a later phase opens are in it alone
+    for variable, array in pairs:
+        variable.assign(array)
     keeper.restore(state.about, best)
     for one, waits in zip(plateau, state.about["waits"]):
         one.waits = waits

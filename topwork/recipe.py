@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from topwork.cut import POOL, Cut, Term
+from topwork.cut import POOL, Cut
 from topwork.errors import RecipeError, UsageError, at
 from topwork.lines import located
 from topwork.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
@@ -148,25 +148,27 @@ class Recipe:
                 + ".",
                 f"phase.{other}.cut",
             )
-        self._check_views()
-        self._check_pooling(terms)
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
         refuse_unknown(self.backbones, names, "backbones")
         return replace(self, backbones=names)
 
-    def _check_views(self) -> None:
+    def refuse_idle(self) -> None:
+        """Refuse words that would do nothing in a new run.
+
+        Raises:
+            RecipeError: live views of one, or a pooling where no cut ends in a map.
+        """
         if self.views.mode == "live" and self.views.count < 2:
             raise RecipeError(
                 "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
                 "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
                 "views.mode",
             )
-
-    def _check_pooling(self, terms: Sequence[Term]) -> None:
-        if self.head.pooling != "avg" and all(term.end == POOL for term in terms):
+        ends = {term.end for phase in self.phases for term in Cut.parse(phase.cut).terms}
+        if self.head.pooling != "avg" and not self.head.file and ends == {POOL}:
             raise RecipeError(
                 f"head.pooling = {self.head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
-                "resnet50@conv5_block3_out..conv5_block3_out, or leave it out.",
+                "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'.",
                 "head.pooling",
             )
 

@@ -21,7 +21,7 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
 
     Args:
         folder: the run.
-        data: for arrays these once more, else ``None``.
+        data: for arrays that came from no file these once more, else ``None``.
         other_versions: only say it where packages are others.
 
     Raises:
@@ -62,6 +62,11 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
         raise RunError(
             f"{str(folder.path)!r} was trained on arrays, which are not kept: give them once more, "
             "as in topwork.Run(...).resume((X, y))."
+        )
+    if data is None and not Path(rows.source).exists():
+        raise RunError(
+            f"the arrays of {str(folder.path)!r} came from {rows.source!r}, and nothing is there now: put it back, or "
+            "give the arrays, as in topwork.Run(...).resume((X, y))."
         )
     given = data if isinstance(data, Dataset) else read(rows.source if data is None else data)
     content = {row.path: row.digest for row in given.rows}

@@ -77,7 +77,7 @@ class Run:
         as it is. A join is done from the beginning: nothing in it takes long.
 
         Args:
-            data: for a run on arrays, these once more; they are checked by digest.
+            data: for a run on arrays that came from no file, these once more; they are checked by digest.
             callbacks: your own once more; their state is not covered.
             other_versions: go on although packages have other versions than when the run began; bits may differ.
             jobs: processors to use.

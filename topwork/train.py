@@ -128,6 +128,7 @@ def prepared(
     jobs: int | None,
 ) -> Course:
     """A new run: every word checked, its folder made, nothing computed yet; see `train`."""
+    recipe.refuse_idle()
     found = {name: runtimes.resolved(pretrained.on_disk(b)) for name, b in recipe.backbones.items()}
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)

@@ -33,12 +33,15 @@ def read(
     from topwork.readers import read as read_data
     from topwork.readers import write_csv
     from topwork.recipe import Recipe
+    from topwork.trainable import with_validation
 
     if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
     asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
     how = asked.data
     found = read_data(data, split=how.split, draw=how.draw, seed=how.seed, strict=strict, decode=True)
+    if recipe and not asked.join:
+        found = with_validation(found, asked.training)
     if csv:
         write_csv(found.seen_from(str(csv.resolve().parent)), csv)
     if preview:
