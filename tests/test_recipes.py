@@ -110,8 +110,12 @@ SAYS = {
     "inception_v3_retrain": LAST_LAYER,
     "inception_v3_retrain_all": LAST_LAYER | {"phase.2.cut": "inception_v3@input", "phase.2.batch_norm": "train"},
     "resnet50_flowers": FLOWERS
-    | {"head.pooling": "flatten", "phase.1.cut": "resnet50@conv5_block3_out..conv5_block3_out"},
-    "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool"},
+    | {
+        "head.pooling": "flatten",
+        "phase.1.cut": "resnet50@conv5_block3_out..conv5_block3_out",
+        "phase.1.rate": 1e-3,
+    },
+    "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool", "phase.1.rate": 1e-4},
     "inception_v3_mnist": mnist("inception_v3", 64),
     "xception_mnist": mnist("xception", 36),
 }
