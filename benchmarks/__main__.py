@@ -86,10 +86,11 @@ def deep_command(
     frozen: Annotated[int, typer.Option(help="How many layers are.")] = 249,
     size: Size = None,
     pictures: Pictures = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed, in turn.")] = 1,
     quick: Quick = False,
 ) -> None:
     """An epoch of fine-tuning, the store filled: the plain script against `topwork train`."""
-    plan = deep.Plan(backbone, frozen, size, pictures)
+    plan = deep.Plan(backbone, frozen, size, pictures, rounds=rounds)
     with _scratch() as scratch:
         found = deep.measure(plan.quick() if quick else plan, scratch)
         print(report.deep_table(found, _command()), flush=True)

@@ -30,6 +30,7 @@ class Plan:
         size: side of the pictures in pixels, by default the backbone's own.
         pictures: how many are drawn.
         data: a folder in their place; weights: ``"imagenet"`` or ``"random"``.
+        rounds: how often each side is timed, all in turn: a machine's speed drifts.
     """
 
     backbone: str = "inception_v3"
@@ -38,6 +39,7 @@ class Plan:
     pictures: int = 2000
     data: Path | None = None
     weights: str = "random"
+    rounds: int = 1
 
     def quick(self) -> "Plan":
         """Tiny: to see that it works, not to measure."""
@@ -46,29 +48,41 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of an epoch: by side, topwork's also the precision that it chose."""
+    """Seconds of an epoch, one a round: by side; *pictures* are trained on, *precision* is what topwork chose."""
 
     plan: Plan
     pictures: int
-    plain: float
-    plain_equal: float
-    topwork: float
-    topwork_float32: float
     precision: str
+    plain: list[float]
+    plain_equal: list[float]
+    topwork: list[float]
+    topwork_float32: list[float]
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
+    split = splits(data, 1, 5, scratch / "splits")[0]
+    found = Measured(plan, len(split.data.part("train")), "", [], [], [], [])
+    for number in range(plan.rounds):
+        (scratch / str(number)).mkdir()
+        found = _round(found, split, scratch / str(number), scratch / "home")
+    return found
+
+
+def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured:
+    """Each side once; what topwork is to train in is measured in the first round and kept in *home*."""
+    plan = found.plan
     size = plan.size or backbones.record(plan.backbone).size
     file = weights(plan, size)
-    split = splits(data, 1, 5, scratch / "splits")[0]
-    ours = _topwork(plan, split, file, size, scratch, "auto")
-    wide = ours if ours[1] == "float32" else _topwork(plan, split, file, size, scratch, "float32")
-    policy = {"float32": "float32"}.get(ours[1], f"mixed_{ours[1]}")
-    equal = _plain(plan, split, file, size, "--precision", policy, "--freeze-batch-norm")
-    plain = _plain(plan, split, file, size)
-    return Measured(plan, len(split.data.part("train")), plain, equal, ours[0], wide[0], ours[1])
+    ours, chosen = _topwork(plan, split, file, size, scratch, home, "auto")
+    found.topwork.append(ours)
+    found.plain.append(_plain(plan, split, file, size))
+    wide = ours if chosen == "float32" else _topwork(plan, split, file, size, scratch, home, "float32")[0]
+    found.topwork_float32.append(wide)
+    policy = "float32" if chosen == "float32" else f"mixed_{chosen}"
+    found.plain_equal.append(_plain(plan, split, file, size, "--precision", policy, "--freeze-batch-norm"))
+    return replace(found, precision=chosen)
 
 
 def _plain(plan: Plan, split: Split, file: str, size: int, *options: str) -> float:
@@ -81,11 +95,13 @@ def _plain(plan: Plan, split: Split, file: str, size: int, *options: str) -> flo
     return seconds
 
 
-def _topwork(plan: Plan, split: Split, file: str, size: int, scratch: Path, precision: str) -> tuple[float, str]:
+def _topwork(
+    plan: Plan, split: Split, file: str, size: int, scratch: Path, home: Path, precision: str
+) -> tuple[float, str]:
     out = scratch / f"run-{precision}"
     words = ["--cut", f"{plan.backbone}@{plan.frozen}", "--weights", file, "--size", str(size), "--rate", "1e-5"]
     words += ["--epochs", str(EPOCHS), "--set", f"phase.1.precision={precision}", "--out", str(out)]
-    run([sys.executable, "-m", "topwork", "train", str(split.csv), *words], TOPWORK_HOME=str(scratch / "home"))
+    run([sys.executable, "-m", "topwork", "train", str(split.csv), *words], TOPWORK_HOME=str(home))
     last = json.loads((out / "journal.jsonl").read_text().splitlines()[-1])
     say(f"topwork, {last['precision']}: {last['seconds']:.1f} s an epoch")
     return last["seconds"], last["precision"]

@@ -50,21 +50,30 @@ def deep_table(found: deep.Measured, command: str) -> str:
     """An epoch above an early cut."""
     plan = found.plan
     rows = [
-        ["plain script, float32, batch-norm of the opened layers trains", f"{found.plain:.1f}", ""],
-        ["topwork, its defaults", f"{found.topwork:.1f}", f"**{found.plain / found.topwork:.1f}**"],
-        ["topwork in float32", f"{found.topwork_float32:.1f}", f"{found.plain / found.topwork_float32:.1f}"],
+        ["plain script, float32, batch-norm of the opened layers trains", _seconds(found.plain), ""],
+        ["topwork, its defaults", _seconds(found.topwork), f"**{_ratio(found.plain, found.topwork)}**"],
+        ["topwork in float32", _seconds(found.topwork_float32), _ratio(found.plain, found.topwork_float32)],
         [
             f"plain script in {found.precision}, batch-norm frozen",
-            f"{found.plain_equal:.1f}",
-            f"{found.plain_equal / found.topwork:.1f} with topwork's defaults",
+            _seconds(found.plain_equal),
+            f"{_ratio(found.plain_equal, found.topwork)} with topwork's defaults",
         ],
     ]
     about = (
         f"`{plan.backbone}@{plan.frozen}`, {plan.weights} weights, {found.pictures:,} training pictures; "
-        f"topwork chose {found.precision} for the part that trains."
+        f"topwork chose {found.precision} for the part that trains; rounds: {plan.rounds} (median, min–max)."
     )
     head = ("an epoch, the store filled", "seconds", "plain / topwork")
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def _seconds(values: Sequence[float]) -> str:
+    return f"{Spread.of(values):.1f}"
+
+
+def _ratio(plain: Sequence[float], ours: Sequence[float]) -> str:
+    """Round by round."""
+    return f"{Spread.of(a / b for a, b in zip(plain, ours, strict=True)):.1f}"
 
 
 def step_table(found: Sequence[step.Step], command: str) -> str:

@@ -293,7 +293,7 @@ def test_recipes_end_to_end(tmp_path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "rows"), [("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3)])
+@pytest.mark.parametrize(("name", "rows"), [("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3), ("deep", 4)])
 def test_tables_of_training_in_depth(name, rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks", name, "--quick"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
