@@ -4,7 +4,6 @@ Both sides take the article's sizes, batches and epochs, which the recipe holds.
 script's step over the step of what is above the cut, timed alone on one batch in memory.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import lay_out
 from benchmarks.frozen import weights_of
 from benchmarks.process import Finished, run
-from benchmarks.stats import Answers
+from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
 from topwork import backbones, book
 from topwork.cut import Cut
@@ -193,9 +192,7 @@ def _topwork(name: str, recipe: Recipe, data: Path, home: Path, out: Path, plan:
     command = [sys.executable, "-m", "topwork", "train", str(data), *words, "--out", str(out), "--json"]
     done = run(command, TOPWORK_HOME=str(home))
     cost = json.loads(done.output)["cost"]
-    with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        right = {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
-    return _outcome(done, done.seconds, cost, right)
+    return _outcome(done, done.seconds, cost, answered(out))
 
 
 def _settings(recipe: Recipe) -> list[str]:

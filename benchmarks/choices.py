@@ -3,7 +3,6 @@
 The networks are those whose weights are at hand. Every run is one of ``topwork train``'s; one thing differs.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from benchmarks import digits
 from benchmarks.draw import draw
 from benchmarks.folds import splits
-from benchmarks.stats import Answers
+from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
 from topwork import book
 from topwork.readers import read
@@ -52,8 +51,7 @@ class Found:
 
     def add(self, run: Run) -> None:
         """Take a run in."""
-        with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            self.answers.append({row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)})
+        self.answers.append(answered(run.path))
         self.highest.append(max(line["val_accuracy"] for line in run.journal))
 
 

@@ -1,6 +1,5 @@
 """The commands that are compared, and what each of them tells when it ends."""
 
-import csv
 import json
 import sys
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from benchmarks.folds import Split
 from benchmarks.process import Finished, run
-from benchmarks.stats import Answers
+from benchmarks.stats import Answers, answered
 from topwork import backbones
 
 HERE = Path(__file__).parent
@@ -74,8 +73,7 @@ def topwork(task: Task, split: Split, home: Path, out: Path, *options: str) -> O
     told = json.loads(done.output)
     if told["pictures"] != split.data.counts():
         raise ValueError(f"topwork trained on other parts than it was given: {told['pictures']}, {split.data.counts()}")
-    with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        right = {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
+    right = answered(out)
     _check(right, split, told["accuracy"]["value"])
     return _outcome(done, done.seconds, dict(told.get("cost", {})), right)
 

@@ -1,13 +1,12 @@
 """Two backbones under one head against each alone, on the same folds; once each is stored, their sum costs no pass."""
 
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
 from benchmarks.draw import draw
 from benchmarks.folds import splits
-from benchmarks.stats import Answers
+from benchmarks.stats import Answers, answered
 from topwork.readers import read
 from topwork.settings import Backbone, Phase
 from topwork.talk import say
@@ -59,9 +58,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
             used = [Backbone(n, plan.weights, plan.size) for n in plan.backbones if f"{n}@pool" in cut.split(" + ")]
             out = scratch / "runs" / f"{split.name} {cut}"
             run = train(split.csv, phases=[Phase(cut)], backbones=used, seed=split.seed, out=out)
-            with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
-                found = {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
-            answers.setdefault(cut, []).append(found)
+            answers.setdefault(cut, []).append(answered(out))
             extracted += run.results["cost"].get("extract", 0.0) if cut == plan.sum else 0.0
     for cut, runs in answers.items():
         say(f"{cut}: {mean(mean(run.values()) for run in runs):.3f}")

@@ -1,6 +1,5 @@
 """The recipes with networks whose weights are at hand, each against a linear probe of its own features, same folds."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
-from benchmarks.stats import Answers
+from benchmarks.stats import Answers, answered
 from topwork import book
 from topwork.activations import features
 from topwork.dataset import Dataset
@@ -84,9 +83,7 @@ def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
 
 
 def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
-    run = train(split.csv, recipe=recipe, out=scratch / split.name)
-    with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        return {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
+    return answered(train(split.csv, recipe=recipe, out=scratch / split.name).path)
 
 
 def _probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:

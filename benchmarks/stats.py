@@ -1,8 +1,10 @@
 """What many runs say together: medians with their range, accuracies and their differences with intervals."""
 
+import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,6 +16,12 @@ Answers = Mapping[str, bool]
 
 DRAWS = 10_000
 SEED = 0
+
+
+def answered(run: Path) -> dict[str, bool]:
+    """What a run folder says of its test part."""
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
 
 
 @dataclass(frozen=True)

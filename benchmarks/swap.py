@@ -1,7 +1,5 @@
 """Another network in place of a recipe's: where weights are at hand for that alone."""
 
-from dataclasses import replace
-
 from topwork.cut import INPUT, POOL, Cut
 from topwork.network import cuts
 from topwork.recipe import Recipe
@@ -22,9 +20,8 @@ def swapped(recipe: Recipe, name: str, place: str) -> Recipe:
         >>> [phase.cut for phase in two.phases]
         ['mobilenet_025@pool', 'mobilenet_025@conv_pw_11_relu']
     """
-    (old,) = recipe.backbones
-    phases = tuple(replace(phase, cut=_cut(phase.cut, name, place)) for phase in recipe.phases)
-    return replace(recipe, phases=phases, backbones={name: replace(recipe.backbones[old], name=name)})
+    cuts = {f"phase.{n}.cut": _cut(phase.cut, name, place) for n, phase in enumerate(recipe.phases, 1)}
+    return recipe.with_settings(cuts)
 
 
 def _cut(cut: str, name: str, place: str) -> str:
