@@ -285,7 +285,7 @@ def test_choices_end_to_end(tmp_path):
 
 @pytest.mark.full
 def test_recipes_end_to_end(tmp_path):
-    names = ("inception_v3_partial", "resnet50_flowers")
+    names = ("fusion_single_input",)
     command = [sys.executable, "-m", "benchmarks", "recipes", *names, "--quick", "--seeds", "2"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
     assert sum(line.startswith("| `") for line in told.splitlines()) == len(names)
