@@ -1,7 +1,8 @@
 """A phase above an early cut, the store filled: an epoch of the plain script against one of ``topwork train``.
 
 An epoch is the second of two on either side: the first one traces. Validation is in it on both sides, on topwork's the
-scores of a training sample as well.
+scores of a training sample as well. The plain script runs as it comes, and once more with all that
+topwork changes but the cut: batch-norm frozen, the same precision, oneDNN switched on.
 """
 
 import json
@@ -13,7 +14,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
-from topwork import backbones
+from topwork import backbones, backend
 from topwork.readers import read
 from topwork.talk import say
 
@@ -81,15 +82,16 @@ def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured
     wide = ours if chosen == "float32" else _topwork(plan, split, file, size, scratch, home, "float32")[0]
     found.topwork_float32.append(wide)
     policy = "float32" if chosen == "float32" else f"mixed_{chosen}"
-    found.plain_equal.append(_plain(plan, split, file, size, "--precision", policy, "--freeze-batch-norm"))
+    equal = ["--precision", policy, "--freeze-batch-norm"]
+    found.plain_equal.append(_plain(plan, split, file, size, *equal, **{backend.ONEDNN: backend.onednn()}))
     return replace(found, precision=chosen)
 
 
-def _plain(plan: Plan, split: Split, file: str, size: int, *options: str) -> float:
+def _plain(plan: Plan, split: Split, file: str, size: int, *options: str, **environment: str) -> float:
     entry = backbones.record(plan.backbone)
     words = ["--weights", file, "--builder", entry.builder, "--module", entry.module, "--size", str(size)]
     words += ["--frozen", str(plan.frozen), "--epochs", str(EPOCHS), *options]
-    done = run([sys.executable, str(HERE / "plain_deep.py"), str(split.folder), *words])
+    done = run([sys.executable, str(HERE / "plain_deep.py"), str(split.folder), *words], **environment)
     seconds = json.loads(done.output.splitlines()[-1])["epochs"][-1]
     say(f"plain {' '.join(options)}: {seconds:.1f} s an epoch")
     return seconds

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
+from topwork import backend
+
+_ONEDNN = os.environ.get(backend.ONEDNN)
+
 INTERVAL = 0.5
 """Seconds between two looks at the memory of all processes together."""
 
@@ -40,7 +44,7 @@ class Finished:
 
 
 def run(command: Sequence[str], **environment: str) -> Finished:
-    """Run a command to its end.
+    """Run a command to its end, in the environment that this process began with and *environment*.
 
     Raises:
         CommandError: its exit status is not 0.
@@ -48,7 +52,7 @@ def run(command: Sequence[str], **environment: str) -> Finished:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=os.environ | environment
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_found() | environment
         )
         with _Together(process.pid) as together:
             usage = _wait(process)
@@ -72,6 +76,12 @@ def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage
+
+
+def _found() -> dict[str, str]:
+    """Without the oneDNN that topwork switches on in its own process: a script is to run as it comes."""
+    found = {name: value for name, value in os.environ.items() if name != backend.ONEDNN}
+    return found if _ONEDNN is None else found | {backend.ONEDNN: _ONEDNN}
 
 
 class _Together(Thread):

@@ -54,7 +54,7 @@ def deep_table(found: deep.Measured, command: str) -> str:
         ["topwork, its defaults", _seconds(found.topwork), f"**{_ratio(found.plain, found.topwork)}**"],
         ["topwork in float32", _seconds(found.topwork_float32), _ratio(found.plain, found.topwork_float32)],
         [
-            f"plain script in {found.precision}, batch-norm frozen",
+            f"plain script in {found.precision}, batch-norm frozen, oneDNN as topwork has it",
             _seconds(found.plain_equal),
             f"{_ratio(found.plain_equal, found.topwork)} with topwork's defaults",
         ],

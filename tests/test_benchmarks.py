@@ -2,7 +2,9 @@
 
 import doctest
 import math
+import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -145,6 +147,19 @@ def test_run_gives_wall_time_memory_and_output():
     assert found.largest > 150_000_000  # that of a process below the one that was started
     if Path("/proc/self/stat").exists():
         assert found.together > 150_000_000
+
+
+def test_a_script_runs_without_the_onednn_that_topwork_switched_on():
+    code = (
+        "import sys\nfrom benchmarks.process import run\nfrom topwork import backend\nbackend.onednn()\n"
+        "child = [sys.executable, '-c', 'import os; print(os.environ.get(\"TF_ENABLE_ONEDNN_OPTS\"))']\n"
+        "print(run(child).output, run(child, TF_ENABLE_ONEDNN_OPTS='1').output)"
+    )
+    found = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    for said in (None, "0"):
+        env = found if said is None else found | {"TF_ENABLE_ONEDNN_OPTS": said}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert done.stdout.split() == [str(said), "1"]
 
 
 def test_a_command_that_fails_is_told_with_what_it_said():

@@ -1,11 +1,14 @@
 """Keras without what it imports for others, which stays importable."""
 
 import os
+import platform
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
+
+from topwork import backend
 
 CODE = """
 import sys
@@ -37,6 +40,26 @@ def test_in_a_process_of_our_own_the_rest_is_left_for_later():
 
 def test_elsewhere_keras_is_imported_as_ever():
     assert "sklearn" in imported(own=False)
+
+
+def onednn(before="", **said):
+    """What topwork says of oneDNN in a fresh process, and whether TensorFlow uses it (a private function tells)."""
+    code = (
+        f"{before}\nfrom topwork import backend, lean\nlean.import_keras()\n"
+        "from tensorflow.python.util import _pywrap_util_port\n"
+        "print(backend.onednn(), _pywrap_util_port.IsMklEnabled())"
+    )
+    env = {name: value for name, value in os.environ.items() if name != backend.ONEDNN}
+    env |= {"KERAS_BACKEND": "tensorflow", **said}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86 processors get oneDNN from topwork")
+def test_tensorflow_computes_with_onednn_unless_told_otherwise():
+    pytest.importorskip("tensorflow")
+    assert onednn() == ["1", "True"]
+    assert onednn(TF_ENABLE_ONEDNN_OPTS="0") == ["0", "False"]
+    assert onednn("import tensorflow")[0] == "unset"
 
 
 def test_what_a_failing_import_says_comes_out():

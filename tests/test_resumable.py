@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import topwork as tw
-from topwork import untrained
+from topwork import backend, untrained
 from topwork.errors import RunError
 from topwork.version import VERSION
 from topwork.weights import sha256
@@ -180,6 +180,16 @@ def test_other_versions(copy, whole, capsys):
     copy.resume(other_versions=True)
     assert capsys.readouterr().err.splitlines()[0] == f"{told}."
     same(copy, whole)
+
+
+def test_other_kernels(copy):
+    """Keras imported before topwork: TensorFlow chose for itself, and rounds otherwise."""
+    change(copy, onednn="unset")
+    assert refused(copy) == (
+        f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS unset then, {backend.onednn()} now. "
+        "Its weights may differ in some bits from those of a run that was never interrupted. "
+        "To go on: --other-versions."
+    )
 
 
 def test_pictures_that_changed_or_went_away(data, tmp_path):

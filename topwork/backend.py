@@ -2,11 +2,14 @@
 
 import json
 import os
+import platform
 import sys
 from pathlib import Path
 
 DEFAULT = "tensorflow"
 NAMES = (DEFAULT, "jax", "torch")
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+"""TensorFlow's own switch: ``"1"`` computes with oneDNN, ``"0"`` without. TensorFlow reads it when it is imported."""
 
 
 def name() -> str:
@@ -24,6 +27,20 @@ def compiles() -> bool | str:
 def repeats() -> bool:
     """Whether a run repeats bit for bit when it is interrupted (law 4)."""
     return name() == DEFAULT
+
+
+def onednn() -> str:
+    """What holds for oneDNN, which is switched on where that is still possible and nobody said otherwise.
+
+    TensorFlow itself does so only for processors with AVX-512 VNNI or better. Where there is AVX2 alone a step above an
+    InceptionV3 block takes three quarters of the time with it, one of Xception's two thirds (docs/log.md, 2026-11-26).
+
+    Returns:
+        the value of `ONEDNN`; ``"unset"``: TensorFlow was imported before, or this is no x86 processor.
+    """
+    if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault(ONEDNN, "1")
+    return os.environ.get(ONEDNN, "unset")
 
 
 def _configured() -> str:

@@ -338,6 +338,7 @@ def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "backend": backend.name(),
+        "onednn": backend.onednn(),
         "packages": versions(),
     }
 

@@ -32,6 +32,7 @@ def import_keras() -> None:
     if "keras" in sys.modules:
         return
     wanted = backend.name()
+    backend.onednn()
     try:
         _import_keras(wanted)
     except ModuleNotFoundError as error:
