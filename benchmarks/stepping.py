@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from topwork import lean
 from topwork.network import restore
 from topwork.plan import steps
 from topwork.recipe import Recipe
@@ -23,6 +24,7 @@ from topwork.train import train
 
 def clock() -> Any:
     """A Keras callback: ``phases`` has for each ``fit`` the milliseconds of a step in each epoch, scores apart."""
+    lean.import_keras()  # as the command imports it
     import keras
 
     class Clock(keras.callbacks.Callback):
