@@ -85,9 +85,13 @@ def _build(model: keras.Model, feed: Feed) -> None:
 
 
 def _tensor(array: np.ndarray) -> Any:
-    """The same memory as a tensor, or a copy where TensorFlow's kernels could not read it: they want 64-byte steps."""
+    """The same memory as a tensor, or a copy where TensorFlow's kernels could not read it: they want 64-byte steps.
+
+    float16 comes as its bits: of a graph that holds it, TensorFlow says in an error that oneDNN wants AVX-512 for it.
+    """
     import tensorflow as tf
 
+    array = array.view(np.uint16) if array.dtype == np.float16 else array
     aligned = array.ctypes.data % ALIGNED == 0 and array.flags.c_contiguous
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if aligned else tf.constant(array)
 
@@ -104,9 +108,10 @@ def _lean() -> Any:
 
 
 def _wide(array: Any) -> Any:
-    """Floats as float32, pixels as they are."""
+    """Floats, and the bits of float16, as float32; pixels as they are."""
     import tensorflow as tf
 
+    array = tf.bitcast(array, tf.float16) if array.dtype == tf.uint16 else array
     return tf.cast(array, tf.float32) if array.dtype.is_floating else array
 
 
