@@ -32,8 +32,8 @@ def repeats() -> bool:
 def onednn() -> str:
     """What holds for oneDNN, which is switched on where that is still possible and nobody said otherwise.
 
-    TensorFlow itself does so only for processors with AVX-512 VNNI or better. Where there is AVX2 alone a step above an
-    InceptionV3 block takes three quarters of the time with it, one of Xception's two thirds (docs/log.md, 2026-11-26).
+    TensorFlow itself does so only for processors with AVX-512 VNNI or better. With AVX2 alone, too, a step above an
+    inception block is much faster with it (docs/log.md, 2026-11-26).
 
     Returns:
         the value of `ONEDNN`; ``"unset"``: TensorFlow was imported before, or this is no x86 processor.
