@@ -62,6 +62,14 @@ def test_tensorflow_computes_with_onednn_unless_told_otherwise():
     assert onednn("import tensorflow")[0] == "unset"
 
 
+def test_a_resumed_run_computes_as_it_began():
+    follow = "from topwork import backend; backend.follow({!r})"
+    assert onednn(follow.format("unset"))[0] == "unset"
+    assert onednn(follow.format("0"))[0] == "0"
+    assert onednn(follow.format("1"))[0] == "1"
+    assert onednn(follow.format("1"), TF_ENABLE_ONEDNN_OPTS="0")[0] == "0"
+
+
 def test_what_a_failing_import_says_comes_out():
     """Greetings are kept from stderr, reasons are not."""
     code = "import sys\nfrom topwork import lean\nlean.own_process = True\nlean.import_keras()"

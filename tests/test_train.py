@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import topwork as tw
-from topwork.errors import CutError, DatasetError, RecipeError, RunError
+from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.folder import Folder
+from topwork.train import chosen
 
 from .conftest import make_folder
 from .tiny import NAME, file, tiny
@@ -251,6 +252,41 @@ def test_unknown_words_leave_no_folder(pictures, tmp_path):
     with pytest.raises(RecipeError) as error:
         train(pictures, tmp_path / "run", phases=[tw.Phase(f"{NAME}@pool", optimizer="adamm")])
     assert "no optimizer 'adamm'; did you mean 'adam'?" in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_is_checked_and_names_its_backbones_itself(pictures, tmp_path):
+    phases = (tw.Phase("mobilenet_025@pool", epochs=1),)
+    with pytest.raises(RecipeError) as error:
+        tw.train(pictures, recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=3)), out=tmp_path / "run")
+    assert str(error.value) == "training.label_smoothing = 3: expected between 0 and 1."
+    recipe = chosen(recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=0.1)))
+    assert recipe.backbones == {"mobilenet_025": tw.Backbone("mobilenet_025")}
+
+
+def test_what_a_recipe_holds_comes_with_it_alone(pictures, tmp_path):
+    recipe = tw.Recipe((tw.Phase(f"{NAME}@pool"),), backbones={NAME: SMALL})
+    with pytest.raises(UsageError) as error:
+        tw.train(pictures, recipe=recipe, head=keras.Sequential(), views=3, seed=0, out=tmp_path / "run")
+    assert str(error.value) == "a recipe came with head and views beside it: set what it holds in the recipe."
+
+
+@pytest.mark.parametrize("phases", [tw.Phase("x@pool"), ["x@pool"]])
+def test_phases_are_a_list_of_phases(pictures, tmp_path, phases):
+    with pytest.raises(UsageError) as error:
+        tw.train(pictures, phases=phases, out=tmp_path / "run")
+    assert str(error.value) == (
+        f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."
+    )
+
+
+def test_a_head_that_is_not_built(pictures, tmp_path):
+    head = keras.Sequential([keras.layers.Dense(3)], name="mine")
+    with pytest.raises(BackboneError) as error:
+        train(pictures, tmp_path / "run", head=head)
+    assert str(error.value) == (
+        "the model 'mine' is not built: it knows no input shape. Begin it with keras.Input(shape)."
+    )
     assert not (tmp_path / "run").exists()
 
 

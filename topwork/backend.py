@@ -29,6 +29,10 @@ def repeats() -> bool:
     return name() == DEFAULT
 
 
+_left = False
+"""Whether oneDNN is TensorFlow's own affair in this process."""
+
+
 def onednn() -> str:
     """What holds for oneDNN, which is switched on where that is still possible and nobody said otherwise.
 
@@ -38,9 +42,21 @@ def onednn() -> str:
     Returns:
         the value of `ONEDNN`; ``"unset"``: TensorFlow was imported before, or this is no x86 processor.
     """
-    if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
+    if not _left and "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault(ONEDNN, "1")
     return os.environ.get(ONEDNN, "unset")
+
+
+def follow(then: str) -> None:
+    """Leave oneDNN as a run that is resumed found it, unless TensorFlow is imported or somebody said otherwise.
+
+    Args:
+        then: what `onednn` returned when the run began.
+    """
+    global _left
+    _left = then == "unset"
+    if not _left and "tensorflow" not in sys.modules:
+        os.environ.setdefault(ONEDNN, then)
 
 
 def _configured() -> str:

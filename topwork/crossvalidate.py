@@ -137,7 +137,7 @@ def cross_validate(
         raise UsageError(
             "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
         )
-    recipe = recipe or chosen(**words)
+    recipe = chosen(**words, recipe=recipe)
     if recipe.join:
         raise UsageError(
             "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from topwork import backbones, untrained, weights
-from topwork.errors import RecipeError, WeightsError, nearest
+from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
 from topwork.home import home
 from topwork.settings import WORDS, Backbone
 
@@ -88,7 +88,15 @@ def _there(backbone: Backbone, key: str, expected: str) -> str:
 
 
 def saved(model: Any) -> Path:
-    """A model of your own as a file below topwork's home, named by its content."""
+    """A model of your own as a file below topwork's home, named by its content.
+
+    Raises:
+        BackboneError: it is not built.
+    """
+    if not model.built:
+        raise BackboneError(
+            f"the model {model.name!r} is not built: it knows no input shape. Begin it with keras.Input(shape)."
+        )
     content = sha256(model.to_json().encode())
     for values in model.get_weights():
         content.update(values.tobytes())

@@ -80,7 +80,9 @@ def _check_versions(folder: Folder, other_versions: bool) -> None:
     environment = folder.environment
     then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
     now = {"topwork": VERSION, "python": platform.python_version(), "backend": backend.name(), **versions()}
-    then[backend.ONEDNN], now[backend.ONEDNN] = environment.get("onednn", "unset"), backend.onednn()
+    then[backend.ONEDNN] = environment.get("onednn", "unset")
+    backend.follow(then[backend.ONEDNN])
+    now[backend.ONEDNN] = backend.onednn()
     others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     changed = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in others]
     if not changed:

@@ -67,8 +67,10 @@ def train(
         >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
     """
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
-    if recipe is None:
-        recipe = inherit.recipe(origin) if origin and not phases else chosen(phases, backbones, head, views, seed)
+    if recipe is None and origin and not phases:
+        recipe = inherit.recipe(origin)
+    else:
+        recipe = chosen(phases, backbones, head, views, seed, recipe)
     course: Course | Joining
     if recipe.join:
         course = _joining(data, recipe, origin, out, callbacks, strict, jobs)
@@ -180,16 +182,36 @@ def chosen(
     head: Any = "linear",
     views: Views | int = 1,
     seed: int = 0,
+    recipe: Recipe | None = None,
 ) -> Recipe:
-    """The recipe that the words of `train` make."""
+    """The recipe that the words of `train` make, or are, checked.
+
+    Raises:
+        UsageError: a recipe and what it holds came side by side, or other phases than `Phase`.
+        RecipeError, CutError: a word of it; see `Recipe.checked`.
+    """
+    if recipe is not None:
+        _refuse_beside(phases=phases, backbones=backbones or None, head=head, views=views, seed=seed)
+        return recipe.checked()
     if phases is None:
         backbone, why = pretrained.default()
         say(why)
         phases, backbones = [Phase(f"{backbone.name}@pool")], [*backbones, backbone]
+    if isinstance(phases, Phase) or not all(isinstance(phase, Phase) for phase in phases):
+        raise UsageError(
+            f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."
+        )
     named = {backbone.name: pretrained.on_disk(backbone) for backbone in backbones}
     shown = Views(views) if isinstance(views, int) else views
     table = Recipe(tuple(phases), Data(), named, shown, Head(), Training(seed)).as_mapping()
     return Recipe.from_mapping(table | {"head": _head(head)})
+
+
+def _refuse_beside(**given: Any) -> None:
+    defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
+    beside = [name for name, value in given.items() if value != defaults[name]]
+    if beside:
+        raise UsageError(f"a recipe came with {' and '.join(beside)} beside it: set what it holds in the recipe.")
 
 
 def _head(head: Any) -> dict[str, Any]:
