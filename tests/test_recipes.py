@@ -91,6 +91,10 @@ SAYS = {
         "backbones.inception_v3.size": 224,
         "phase.1.cut": "inception_v3@mixed7..mixed7",
         "phase.2.cut": "inception_v3@mixed5..mixed7",
+        "head.batch_norm": True,  # ours: the middle's averages are small
+        "head.batch_norm_at": "every",
+        "phase.1.epochs": 50,
+        "phase.1.rate": 1e-4,
     },
     "fusion_single_input": BASIC | {"phase.1.cut": "inception_v3@pool + resnet50@pool"},
     "fusion_multi_input": BASIC | {"phase.1.cut": "inception_v3@pool[front] + resnet50@pool[side]"},
