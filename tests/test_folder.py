@@ -31,6 +31,21 @@ def test_what_is_written_is_read_again(tmp_path):
     assert folder.results == {"accuracy": None}
 
 
+def test_a_damaged_line_of_the_journal_is_named(tmp_path):
+    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder.note({"phase": 1, "epoch": 1})
+    path = folder.path / "journal.jsonl"
+    path.write_text(path.read_text() + "junk\n" + '{"phase": 1, "ep')
+    told = f"line 2 of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
+    for read in (lambda: folder.journal, lambda: folder.cut_journal(1, 1)):
+        with pytest.raises(RunError) as error:
+            read()
+        assert str(error.value) == told
+    path.write_text(path.read_text().replace("junk\n", ""))
+    folder.cut_journal(1, 1)
+    assert folder.journal == [{"phase": 1, "epoch": 1}]
+
+
 def test_a_run_is_noted_and_one_that_is_abandoned_forgotten(own_home, tmp_path):
     folder = Folder.create(tmp_path / "run", RECIPE, DATA)
     assert registry.runs() == [tmp_path / "run"]

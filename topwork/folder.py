@@ -168,9 +168,13 @@ class Folder:
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """One object an epoch."""
+        """One object an epoch.
+
+        Raises:
+            RunError: a line is damaged.
+        """
         path = self.path / "journal.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return _epochs(path, path.read_text().splitlines()) if path.exists() else []
 
     @property
     def results(self) -> dict[str, Any]:
@@ -201,11 +205,16 @@ class Folder:
         return Folder(path) if path else None
 
     def cut_journal(self, phase: int, epoch: int) -> None:
-        """Take away the lines after an epoch: a run that is resumed writes them again."""
+        """Take away the lines after an epoch: a run that is resumed writes them again.
+
+        Raises:
+            RunError: a line is damaged; one that a kill cut short at the end is no such line.
+        """
         path = self.path / "journal.jsonl"
         if path.exists():
             whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            kept = [line for line in whole if (at := json.loads(line))["phase"] < phase or _is_at(at, phase, epoch)]
+            lines = zip(whole, _epochs(path, whole), strict=True)
+            kept = [line for line, at in lines if at["phase"] < phase or _is_at(at, phase, epoch)]
             self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept)))
 
     @contextmanager
@@ -324,6 +333,18 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def versions() -> dict[str, str]:
     """The packages that a run depends on, as they are installed."""
     return {name: found for name in PACKAGES if (found := _version(name))}
+
+
+def _epochs(path: Path, lines: list[str]) -> list[dict[str, Any]]:
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise RunError(
+                f"line {number} of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
+            ) from None
+    return found
 
 
 def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
