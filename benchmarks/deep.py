@@ -1,8 +1,8 @@
 """A phase above an early cut, the store filled: an epoch of the plain script against one of ``topwork train``.
 
 An epoch is the second of two on either side: the first one traces. Validation is in it on both sides, on topwork's the
-scores of a training sample as well. The plain script runs as it comes, and once more with all that
-topwork changes but the cut: batch-norm frozen, the same precision, oneDNN switched on.
+scores of a training sample as well. The plain script runs as it comes, and once more with all that topwork changes but
+the cut: batch-norm frozen, the same precision, oneDNN switched on.
 """
 
 import json

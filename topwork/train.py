@@ -161,7 +161,6 @@ def _joining(
         raise UsageError(
             f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."
         )
-    recipe = recipe.checked()
     return joining.prepared(None if data is None else _rows(data, recipe, strict), recipe, out, strict, jobs)
 
 
@@ -197,7 +196,7 @@ def chosen(
         backbone, why = pretrained.default()
         say(why)
         phases, backbones = [Phase(f"{backbone.name}@pool")], [*backbones, backbone]
-    if isinstance(phases, Phase) or not all(isinstance(phase, Phase) for phase in phases):
+    if not isinstance(phases, Sequence) or not all(isinstance(phase, Phase) for phase in phases):
         raise UsageError(
             f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."
         )
