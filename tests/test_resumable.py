@@ -183,10 +183,10 @@ def test_other_versions(copy, whole, capsys):
 
 
 def test_other_kernels(copy):
-    """Keras imported before topwork: TensorFlow chose for itself, and rounds otherwise."""
-    change(copy, onednn="unset")
+    """Begun where oneDNN was off, and TensorFlow is imported here already: it rounds otherwise."""
+    change(copy, onednn="0")
     assert refused(copy) == (
-        f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS unset then, {backend.onednn()} now. "
+        f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {backend.onednn()} now. "
         "Its weights may differ in some bits from those of a run that was never interrupted. "
         "To go on: --other-versions."
     )
