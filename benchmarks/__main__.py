@@ -73,10 +73,11 @@ def extraction_command(
     size: Size = None,
     pictures: Pictures = 1000,
     repeats: Annotated[int, typer.Option(min=1)] = 5,
+    runtime: Annotated[str, typer.Option(help='What runs the trunk: "openvino" or "keras".')] = "openvino",
     quick: Quick = False,
 ) -> None:
-    """Extraction from JPEG files against the bound 1 / (decode time + engine time)."""
-    plan = extraction.Plan(data, weights, backbone, size, pictures, repeats)
+    """Extraction from JPEG files against its bound: decoder and engine in turns, on a GPU the slower of them."""
+    plan = extraction.Plan(data, weights, backbone, size, pictures, repeats, runtime)
     _extraction(plan.quick() if quick else plan)
 
 
@@ -101,11 +102,13 @@ def step_command(
     cuts: Annotated[
         list[str] | None, typer.Argument(metavar="[CUT...]", help="Of those that are measured; else all.")
     ] = None,
+    precision: Annotated[str, typer.Option(help="Of the part that trains.")] = "auto",
+    rounds: Annotated[int | None, typer.Option(min=1, help="By default those of each cut.")] = None,
     quick: Quick = False,
 ) -> None:
     """A training step from the store against the same top on one batch in memory."""
     _refuse_unknown(cuts or [], [cut for cut, *_ in step.CUTS])
-    plan = step.Plan(tuple(one for one in step.CUTS if not cuts or one[0] in cuts))
+    plan = step.Plan(tuple(one for one in step.CUTS if not cuts or one[0] in cuts), precision, rounds)
     with _scratch() as scratch:
         found = step.measure(plan.quick() if quick else plan, scratch)
         print(report.step_table(found, _command()), flush=True)

@@ -1,7 +1,8 @@
 """Extraction against its bound: decoding and the engine, each measured alone, one after the other.
 
 On cores that decode and compute in turns, no pass is faster than 1 / (decode time + engine time) a picture. Both are
-measured with topwork's own threads, streams, batch and precision, and interleaved with topwork's whole pass.
+measured with topwork's own threads, streams, batch and precision, and interleaved with topwork's whole pass. On a GPU,
+which computes while the cores decode, the bound is the slower of the two; the engine is then Keras' own ``predict``.
 """
 
 import shutil
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.draw import draw
-from topwork import runtimes
+from topwork import backend, pretrained, runtimes
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.extract import Extraction, Wanted
+from topwork.halves import open_backbone, trunk
 from topwork.home import home
 from topwork.pictures import decode
 from topwork.readers import read
@@ -29,6 +31,9 @@ from topwork.talk import say
 
 READY = 1000
 """Pictures that are held as pixels for the engine alone, at most."""
+
+SIZES = (32, 128)
+"""Pictures a batch of ``predict``; a last one that is short would be compiled anew."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Plan:
     size: int | None = None
     pictures: int = 1000
     repeats: int = 5
+    runtime: str = "openvino"
 
     def quick(self) -> "Plan":
         """The same in a minute: to see that it works, not to measure."""
@@ -49,16 +55,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds a picture of decoding alone, of the engine alone, and of topwork's pass from files to the store."""
+    """Seconds a picture of decoding alone, of the engine alone, and of topwork's pass from files to the store.
+
+    *overlap*: the first two take no time from each other.
+    """
 
     decode: float
     engine: float
     topwork: float
+    overlap: bool = False
 
     @property
     def reached(self) -> float:
         """The share of the bound that topwork reaches."""
-        return (self.decode + self.engine) / self.topwork
+        bound = max(self.decode, self.engine) if self.overlap else self.decode + self.engine
+        return bound / self.topwork
 
 
 @dataclass(frozen=True)
@@ -74,16 +85,16 @@ class Measured:
 def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
     data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
-    backbone = runtimes.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime="openvino"))
+    backbone = runtimes.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
     wanted = Wanted(Cut.parse(f"{plan.backbone}@pool").only, backbone, data.rows)
     _extract(wanted, data)  # makes weights and converts the trunk, neither of which is measured here
     paths = [Path(data.root, row.path) for row in data.rows]
     batches = _ready(wanted, paths)
-    engine = _engine(wanted)
+    engine = _engine(wanted) if backbone.runtime == "openvino" else _predict(wanted)
     rounds = []
     for number in range(plan.repeats):
         alone = _decode(wanted, paths), engine(batches)
-        rounds.append(Round(*alone, _extract(wanted, data)))
+        rounds.append(Round(*alone, _extract(wanted, data), backend.has_gpu()))
         say(f"round {number + 1} of {plan.repeats}: {rounds[-1].reached:.3f} of the bound")
     return Measured(plan, data, backbone.precision, rounds)
 
@@ -114,6 +125,23 @@ def _engine(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
         return (time.perf_counter() - start) / (BATCH * len(batches))
 
     run(2 * jobs * [np.zeros((BATCH, *wanted.trunk().fit.size, 3), np.uint8)])
+    return run
+
+
+def _predict(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
+    """Seconds a picture of Keras' ``predict`` on ready pixels, at the best of `SIZES`."""
+    opened = open_backbone(wanted.backbone, pretrained.weights_file(wanted.backbone))
+    model = trunk(opened, wanted.trunk().frontier)
+
+    def run(batches: list[np.ndarray]) -> float:
+        pixels, found = np.concatenate(batches), []
+        for size in SIZES:
+            model.predict(pixels[:size], batch_size=size, verbose=0)  # compiles
+            found.append(_timed((model.predict(pixels, batch_size=size, verbose=0) for _ in range(1)), len(pixels)))
+        told = ", ".join(f"{1 / seconds:.0f} pictures/s in batches of {size}" for size, seconds in zip(SIZES, found))
+        say(f"predict: {told}")
+        return min(found)
+
     return run
 
 

@@ -1,17 +1,20 @@
 """What a figure must state: date, processor, precision, versions, command."""
 
 import platform
+import subprocess
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from topwork import runtimes
+from topwork import backend, runtimes
 from topwork.settings import Backbone
 from topwork.version import VERSION
 
 PACKAGES = {
     "Keras": ("keras",),
     "TensorFlow": ("tensorflow", "tensorflow-cpu"),
+    "JAX": ("jax",),
+    "PyTorch": ("torch",),
     "OpenVINO": ("openvino",),
     "Pillow": ("pillow",),
 }
@@ -19,11 +22,12 @@ PACKAGES = {
 
 def measured_on(command: str) -> str:
     """All of it, in one sentence."""
-    precision = runtimes.resolved(Backbone("", runtime="openvino")).precision
+    precision = runtimes.resolved(Backbone("")).precision
     versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
     return (
-        f"Measured on {date.today()} on {processor()}, {runtimes.jobs()} cores, topwork's trunk in {precision}, "
-        f"with Python {platform.python_version()}, topwork {VERSION}, {versions}: `{command}`."
+        f"Measured on {date.today()} on {processor()}, {runtimes.jobs()} cores, {_gpu()}"
+        f"topwork's trunk in {precision}, with Python {platform.python_version()}, topwork {VERSION}, {versions}: "
+        f"`{command}`."
     )
 
 
@@ -34,6 +38,13 @@ def processor() -> str:
     has = {"avx512f": "AVX-512", "avx2": "AVX2"}
     wide = [word for flag, word in has.items() if flag in flags][:1] + ["bf16"] * ("avx512_bf16" in flags)
     return f"{name} ({', '.join(wide)})" if wide else name
+
+
+def _gpu() -> str:
+    if not backend.has_gpu():
+        return ""
+    asked = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    return f"{asked.stdout.splitlines()[0]}, Keras on {backend.name()}, "
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -21,9 +21,14 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Plan:
-    """Which cuts, as (cut, size, epochs, drawn pictures, rounds): short steps want more; 80 % train: whole batches."""
+    """Which cuts, as (cut, size, epochs, drawn pictures, rounds): short steps want more; 80 % train: whole batches.
+
+    *precision* is that of the part that trains; *rounds* replaces those of every cut.
+    """
 
     cuts: tuple[tuple[str, int, int, int, int], ...] = CUTS
+    precision: str = "auto"
+    rounds: int | None = None
 
     def quick(self) -> "Plan":
         """Tiny: to see that it works, not to measure."""
@@ -56,12 +61,15 @@ class Step:
 
 def measure(plan: Plan, scratch: Path) -> list[Step]:
     """Measure each cut; everything that is written goes below *scratch*."""
-    return [_step(*cut, scratch) for cut in plan.cuts]
+    return [
+        _step(cut, size, epochs, pictures, plan.rounds or rounds, plan.precision, scratch)
+        for cut, size, epochs, pictures, rounds in plan.cuts
+    ]
 
 
-def _step(cut: str, size: int, epochs: int, pictures: int, rounds: int, scratch: Path) -> Step:
+def _step(cut: str, size: int, epochs: int, pictures: int, rounds: int, precision: str, scratch: Path) -> Step:
     data = read(draw(scratch / f"drawn-{pictures}", pictures), draw="stratified")
-    phase = Phase(cut, epochs=epochs, rate=1e-5, patience=0, batch=BATCH)
+    phase = Phase(cut, epochs=epochs, rate=1e-5, patience=0, batch=BATCH, precision=precision)
     backbone = Backbone(cut.partition("@")[0], "random", size)
     found = Step(cut, size, "", [], [], -(-len(data.part("train")) // BATCH), [])
     for number in range(rounds):

@@ -38,7 +38,7 @@ def clock() -> Any:
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self._start = time.perf_counter()
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # with logs as numbers: the step is over
             self._last, self._steps = time.perf_counter(), batch + 1
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -50,9 +50,8 @@ def clock() -> Any:
 def bound(run: Run, number: int, epochs: int) -> float:
     """The compiled step of one phase (from 0) on one batch that the backend holds, after *epochs* - 1 to warm up."""
     import keras
-    import tensorflow as tf
 
-    from topwork import precision
+    from topwork import backend, precision
     from topwork.optimizers import optimizer
     from topwork.phase import steps_a_call
 
@@ -69,14 +68,31 @@ def bound(run: Run, number: int, epochs: int) -> float:
             optimizer(phase, count),
             keras.losses.CategoricalCrossentropy(from_logits=True),
             steps_per_execution=steps_a_call(model, count),
-            jit_compile=False,
+            jit_compile=backend.compiles(),
         )
-        batch = tf.data.Dataset.from_tensors((inputs[0] if len(inputs) == 1 else tuple(inputs), targets))
-        timer = clock()
-        model.fit(
-            batch.cache().repeat(count * epochs), epochs=epochs, steps_per_epoch=count, verbose=0, callbacks=[timer]
-        )
+        timer, batch = clock(), (inputs[0] if len(inputs) == 1 else tuple(inputs), targets)
+        model.fit(_held(batch, count * epochs), epochs=epochs, steps_per_epoch=count, verbose=0, callbacks=[timer])
     return median(timer.phases[0][1:] or timer.phases[0])
+
+
+def _held(batch: tuple, count: int) -> Any:
+    """The same batch *count* times, which the backend has in its own memory."""
+    import keras
+
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(batch).cache().repeat(count)
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
+
+    class Held(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return count
+
+        def __getitem__(self, _: int) -> tuple:
+            return tensors
+
+    return Held()
 
 
 def _drawn(tensor: Any, batch: int) -> np.ndarray:

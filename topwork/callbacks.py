@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from topwork import backend
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
 from topwork.settings import Phase
@@ -26,7 +27,8 @@ def logits(model: keras.Model, part: Part) -> np.ndarray:
     found = []
     for rows in part.batches(size):
         inputs = part.take(np.resize(rows, size))
-        outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+        with backend.exact():
+            outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
         found.append(np.asarray(outputs, np.float32)[: len(rows)])
     joined = np.concatenate(found)
     return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined

@@ -107,7 +107,7 @@ def diagnose() -> Diagnosis:
         processor=machine.processor(),
         features=machine.features(),
         cores=(runtimes.jobs(), os.cpu_count() or 1),
-        gpu=runtimes.has_gpu(),
+        gpu=backend.has_gpu(),
         memory=machine.memory(),
         home=_disk(home()),
         keras=_disk(weights.folder()),

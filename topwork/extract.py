@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import backbones, errors, pretrained, runtimes, trunk
+from topwork import backbones, backend, errors, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
@@ -279,6 +280,10 @@ def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
     trunk.keep_graph(wanted.backbone, opened.graph)
     below = wanted.trunk()
     with wanted.store() as store:
-        runtime = Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
         source = Fill(below, wanted.shots, data.root, data.pixels, wanted.views)
-        fill(source, store, lambda: runtime, partial(report, exact=wanted.exact), jobs)
+
+        def runtime() -> runtimes.Runtime:
+            return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
+
+        with backend.exact() if wanted.exact else nullcontext():
+            fill(source, store, runtime, partial(report, exact=wanted.exact), jobs)

@@ -20,7 +20,7 @@ from topwork.feed import Feed
 from topwork.home import home
 from topwork.machine import processor
 from topwork.part import Part
-from topwork.runtimes import has_bfloat16, has_gpu, jobs
+from topwork.runtimes import has_bfloat16, jobs
 from topwork.settings import Phase
 from topwork.talk import say
 from topwork.trunk import Trunk
@@ -49,7 +49,7 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part,
     """What a phase trains in: as it says, or what was measured to be faster."""
     if phase.precision != "auto":
         return phase.precision
-    other = "float16" if has_gpu() else "bfloat16" if has_bfloat16() else None
+    other = "float16" if backend.has_gpu() else "bfloat16" if has_bfloat16() else None
     if other is None or not _is_worth(phase, below, len(part)):
         return "float32"
     path = home() / "precision" / f"{_digest(model, phase)}.json"

@@ -29,7 +29,8 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
     """
     _check_versions(folder, other_versions)
     if not backend.repeats():
-        say(f"law 4 holds on TensorFlow alone: with {backend.name()} the weights may differ in some bits.")
+        where = f"{backend.name()} on a GPU" if backend.has_gpu() else backend.name()
+        say(f"law 4 holds with TensorFlow on a CPU alone: with {where} the weights may differ in some bits.")
     rows = folder.data()
     if not rows.root:
         return with_arrays(folder, rows, data)

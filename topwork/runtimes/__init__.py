@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from topwork import backend
 from topwork.errors import MissingExtra
 from topwork.settings import Backbone
 
@@ -35,7 +36,7 @@ def resolved(backbone: Backbone) -> Backbone:
     """The backbone with ``"auto"`` decided: the runtime for this machine, bfloat16 where the processor has it."""
     runtime = backbone.runtime
     if runtime == "auto":
-        runtime = "openvino" if find_spec("openvino") and not has_gpu() else "keras"
+        runtime = "openvino" if find_spec("openvino") and not backend.has_gpu() else "keras"
     if runtime == "openvino" and not find_spec("openvino"):
         raise MissingExtra(
             "the runtime 'openvino' needs the package openvino. Install it with: pip install openvino, "
@@ -60,8 +61,3 @@ def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16."""
     info = Path("/proc/cpuinfo")
     return info.exists() and any(word in info.read_text() for word in ("avx512_bf16", "amx_bf16"))
-
-
-def has_gpu() -> bool:
-    """Whether there is a GPU that this process may use."""
-    return Path("/dev/nvidia0").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")
