@@ -32,8 +32,8 @@ from topwork.talk import say
 READY = 1000
 """Pictures that are held as pixels for the engine alone, at most."""
 
-SIZES = (32, 128)
-"""Pictures a batch of ``predict``; a last one that is short would be compiled anew."""
+SIZES = (32, 256)
+"""Pictures a batch of ``predict``; a last one that is short would be compiled anew, and is left away."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ def _predict(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
     model = trunk(opened, wanted.trunk().frontier)
 
     def run(batches: list[np.ndarray]) -> float:
-        pixels, found = np.concatenate(batches), []
+        found = []
         for size in SIZES:
+            pixels = np.concatenate(batches)[: READY // size * size]
             model.predict(pixels[:size], batch_size=size, verbose=0)  # compiles
             found.append(_timed((model.predict(pixels, batch_size=size, verbose=0) for _ in range(1)), len(pixels)))
         told = ", ".join(f"{1 / seconds:.0f} pictures/s in batches of {size}" for size, seconds in zip(SIZES, found))

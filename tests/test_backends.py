@@ -106,7 +106,7 @@ def test_laws_2_and_3_what_the_trunk_gave_is_stored_once(runtime, tmp_path, own_
 
 
 PHASES = (
-    tw.Phase(f"{NAME}@{END}..{END}", epochs=20, rate=0.03),
+    tw.Phase(f"{NAME}@{END}..{END}", epochs=30, rate=0.03),
     tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, rate=1e-4, precision="bfloat16"),
     tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, rate=30.0, optimizer="sgd"),
 )

@@ -12,7 +12,7 @@ from topwork.feed import Feed
 from topwork.part import Part, Source
 from topwork.settings import Training
 from topwork.store import Store, Tensor
-from topwork.stream import look_up, orders, streamed
+from topwork.stream import OnDevice, look_up, orders, streamed
 
 
 def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):
@@ -50,6 +50,29 @@ def test_the_batches_are_those_of_the_feed_bit_for_bit(views, training, at_once,
         for one, other in zip(leaves(batch), expected):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("training", [{}, {"loss": "binary"}, {"class_weight": "balanced"}], ids=str)
+def test_a_gpu_holds_the_same_batches(training):
+    feed = fed(views=3, **training)
+    held = OnDevice(feed)
+    assert len(held) == len(feed)
+    for step in range(len(feed)):
+        for one, other in zip(leaves(held[step]), leaves(feed[step]), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_who_holds_them(name, monkeypatch):
+    feed = fed()
+    monkeypatch.setattr(stream.backend, "name", lambda: name)
+    monkeypatch.setattr(stream.backend, "has_gpu", lambda: False)
+    assert streamed(None, feed) is feed
+    monkeypatch.setattr(stream.backend, "has_gpu", lambda: True)
+    assert isinstance(streamed(None, feed), OnDevice)
+    apart = fed(kept=False)
+    assert streamed(None, apart) is apart
 
 
 @pytest.mark.parametrize("loss", ["categorical", "binary"])

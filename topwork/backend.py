@@ -96,8 +96,12 @@ def exact() -> Iterator[None]:
     elif name() == "jax":
         import jax
 
-        with jax.default_matmul_precision("highest"):
+        before = jax.config.jax_default_matmul_precision
+        jax.config.update("jax_default_matmul_precision", "highest")  # for all threads
+        try:
             yield
+        finally:
+            jax.config.update("jax_default_matmul_precision", before)
     else:
         before = _tf32(None)
         _tf32(False)

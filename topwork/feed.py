@@ -41,13 +41,18 @@ class Feed(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple:
         """The batch of one step: activations (one array, or a tuple of them), targets, and weights if any."""
-        epoch, number = divmod(step, self.steps)
-        where = slice(number * self.batch, (number + 1) * self.batch)
-        rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
+        rows, places = self.order_at(step)
         arrays = self.part.take(places)
         inputs = arrays[0] if len(arrays) == 1 else tuple(arrays)
         weights = () if self.weights is None else (self.weights[rows],)
         return inputs, targets(self.part.labels[rows], self.classes, self.training.loss), *weights
+
+    def order_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of one step, and where the views that they show lie in the part."""
+        epoch, number = divmod(step, self.steps)
+        where = slice(number * self.batch, (number + 1) * self.batch)
+        rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
+        return rows, places
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the rows in an epoch (from 0)."""

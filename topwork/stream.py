@@ -9,9 +9,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from topwork import backend
-from topwork.feed import Feed
+from topwork.feed import Feed, targets
 from topwork.store import ALIGNED
 
 AT_ONCE = 1000
@@ -25,12 +26,40 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     Args:
         model: compiled. Its ``train_step`` takes such numbers from then on.
     """
-    if backend.name() != "tensorflow" or any(source.kept is None for source in feed.part.sources):
+    if any(source.kept is None for source in feed.part.sources):
         return feed
+    if backend.name() != "tensorflow":
+        return OnDevice(feed) if backend.has_gpu() else feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
     _build(model, feed)
     return orders(feed)
+
+
+class OnDevice(keras.utils.PyDataset):
+    """A feed whose activations a GPU holds and looks up itself: else each step would wait for their way there.
+
+    Args:
+        feed: all of whose activations lie in memory.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self._feed = feed
+        self._kept = [ops.convert_to_tensor(array) for source in feed.part.sources for array in source.kept or ()]
+        self._targets = ops.convert_to_tensor(targets(feed.part.labels, feed.classes, feed.training.loss))
+        self._weights = [] if feed.weights is None else [ops.convert_to_tensor(feed.weights)]
+
+    def __len__(self) -> int:
+        return len(self._feed)
+
+    def __getitem__(self, step: int) -> tuple:
+        """As the feed's, bit for bit."""
+        rows, places = map(ops.convert_to_tensor, self._feed.order_at(step))
+        taken = [ops.take(array, places, axis=0) for array in self._kept]
+        inputs = tuple(ops.cast(a, "float32") if "float" in str(a.dtype) else a for a in taken)
+        answers = [ops.take(table, rows, axis=0) for table in (self._targets, *self._weights)]
+        return inputs[0] if len(inputs) == 1 else inputs, *answers
 
 
 def orders(feed: Feed) -> Any:

@@ -1,14 +1,15 @@
 """Keras itself: the trunk on a GPU, where OpenVINO is absent, or for networks that OpenVINO cannot run."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from topwork import backend
 
-CPU_BATCH, GPU_BATCH = 32, 128
-"""Pictures that are run at once."""
+CPU_BATCH, GPU_BATCH = 32, 256
+"""Pictures that are run at once. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
 
 
 class Keras:
@@ -24,15 +25,26 @@ class Keras:
             self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, which no time left should count
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """See `topwork.runtimes.Runtime`. Batches are gathered: on a GPU, and under Python, larger ones are faster."""
+        """See `topwork.runtimes.Runtime`. Batches are gathered while those before them run."""
+        before: Future[list[np.ndarray]] | None = None
+        with ThreadPoolExecutor(1) as pool:
+            for gathered in self._gathered(batches):
+                running = pool.submit(self._run, gathered)
+                if before:
+                    yield before.result()
+                before = running
+            if before:
+                yield before.result()
+
+    def _gathered(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         gathered: list[np.ndarray] = []
         for batch in batches:
             gathered.append(batch)
             if sum(map(len, gathered)) >= self._batch:
-                yield self._run(gathered)
+                yield gathered
                 gathered = []
         if gathered:
-            yield self._run(gathered)
+            yield gathered
 
     def _run(self, gathered: list[np.ndarray]) -> list[np.ndarray]:
         pixels = np.concatenate(gathered)
