@@ -25,6 +25,7 @@ def measured(own_home, monkeypatch):
     monkeypatch.setattr(precision.backend, "has_gpu", lambda: False)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "WORTH", 1)
+    monkeypatch.setattr(precision, "GPU_WORTH", 1)
     monkeypatch.setattr(precision, "_measure", lambda model, feed, name: asked.append(name) or seconds[name])
     return seconds, asked
 

@@ -67,6 +67,7 @@ def test_a_gpu_holds_the_same_batches(training):
 def test_who_holds_them(name, monkeypatch):
     feed = fed()
     monkeypatch.setattr(stream.backend, "name", lambda: name)
+    monkeypatch.setattr(stream.backend, "compiled", lambda function: function)
     monkeypatch.setattr(stream.backend, "has_gpu", lambda: False)
     assert streamed(None, feed) is feed
     monkeypatch.setattr(stream.backend, "has_gpu", lambda: True)

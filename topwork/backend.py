@@ -4,11 +4,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 DEFAULT = "tensorflow"
 NAMES = (DEFAULT, "jax", "torch")
@@ -26,6 +27,15 @@ def name() -> str:
 def compiles() -> bool | str:
     """Keras' ``jit_compile``: without it JAX runs step by step; on CPUs TensorFlow's own graphs are faster than XLA."""
     return "auto" if name() == "jax" else False
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as one call into JAX, where each operation would be one; on other backends as it is."""
+    if name() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
 
 
 def repeats() -> bool:

@@ -30,6 +30,9 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 WORTH = 2e12
 """Multiply-adds of all steps of a phase from which a measurement pays: about a minute in float32 on two cores."""
 
+GPU_WORTH = 5e15
+"""The same on a GPU: two minutes on an H200, where a measurement compiles the step twice (docs/log.md, 2026-11-26)."""
+
 
 @contextmanager
 def applied(model: keras.Model, precision: str) -> Iterator[None]:
@@ -96,7 +99,7 @@ def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
     for one in below:
         above = one.graph.ancestors[one.end] & ~one.frontier.below
         work += sum(node.multiply_adds for i, node in enumerate(one.graph.nodes) if above >> i & 1)
-    return 3 * work * pictures * phase.epochs >= WORTH
+    return 3 * work * pictures * phase.epochs >= (GPU_WORTH if backend.has_gpu() else WORTH)
 
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:

@@ -47,19 +47,25 @@ class OnDevice(keras.utils.PyDataset):
         super().__init__()
         self._feed = feed
         self._kept = [ops.convert_to_tensor(array) for source in feed.part.sources for array in source.kept or ()]
-        self._targets = ops.convert_to_tensor(targets(feed.part.labels, feed.classes, feed.training.loss))
-        self._weights = [] if feed.weights is None else [ops.convert_to_tensor(feed.weights)]
+        answers = targets(feed.part.labels, feed.classes, feed.training.loss)
+        tables = [answers] if feed.weights is None else [answers, feed.weights]
+        self._tables = [ops.convert_to_tensor(table) for table in tables]
+        self._look_up = backend.compiled(_rows)
 
     def __len__(self) -> int:
         return len(self._feed)
 
     def __getitem__(self, step: int) -> tuple:
         """As the feed's, bit for bit."""
-        rows, places = map(ops.convert_to_tensor, self._feed.order_at(step))
-        taken = [ops.take(array, places, axis=0) for array in self._kept]
-        inputs = tuple(ops.cast(a, "float32") if "float" in str(a.dtype) else a for a in taken)
-        answers = [ops.take(table, rows, axis=0) for table in (self._targets, *self._weights)]
-        return inputs[0] if len(inputs) == 1 else inputs, *answers
+        rows, places = self._feed.order_at(step)
+        inputs, answers = self._look_up(self._kept, places), self._look_up(self._tables, rows)
+        return inputs[0] if len(inputs) == 1 else tuple(inputs), *answers
+
+
+def _rows(arrays: list[Any], where: Any) -> list[Any]:
+    """Some rows of each, floats as float32."""
+    taken = [ops.take(array, where, axis=0) for array in arrays]
+    return [ops.cast(a, "float32") if "float" in str(a.dtype) else a for a in taken]
 
 
 def orders(feed: Feed) -> Any:

@@ -47,8 +47,8 @@ class Keras:
             yield gathered
 
     def _run(self, gathered: list[np.ndarray]) -> list[np.ndarray]:
-        pixels = np.concatenate(gathered)
-        padded = np.resize(pixels, (max(self._batch, len(pixels)), *pixels.shape[1:]))  # one shape, traced once
-        outputs = self._trunk.predict_on_batch(padded)
+        count = sum(map(len, gathered))
+        lacking = [gathered[-1][-1:]] * (self._batch - count)  # one shape, traced once
+        outputs = self._trunk.predict_on_batch(np.concatenate([*gathered, *lacking]))
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return [np.asarray(output)[: len(pixels)] for output in outputs]
+        return [np.asarray(output)[:count] for output in outputs]
