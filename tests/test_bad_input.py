@@ -82,7 +82,8 @@ def test_a_class_with_one_picture(folder, tmp_path):
     parts = {part_of_red(folder, seed): seed for seed in range(100)}
     message = (
         "DatasetError: no training picture of 'red': a class must occur in the training part. "
-        'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed).'
+        'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); '
+        "where the data name the parts themselves, name 'train' for some of it."
     )
     seeded = (*POOL, "--epochs", 1, "--out", tmp_path / "run")
     refused(1, message, "train", folder, *seeded, "--set", f"data.seed={parts['test']}")

@@ -51,6 +51,13 @@ def test_of_one_cut_short_the_one_before_is_used_and_that_is_said(folder, cut, c
     assert Checkpoints(folder).read().about == {"epoch": 3}
 
 
+def test_the_only_one_that_is_damaged(folder, capsys):
+    Checkpoints(folder).write(state(1))
+    (folder / "000001.npz").write_bytes(b"no archive")
+    assert Checkpoints(folder).read() is None
+    assert capsys.readouterr().err.endswith("); there is none before it.\n")
+
+
 def test_a_bit_that_changed_is_found(folder, capsys):
     for number in (1, 2):
         Checkpoints(folder).write(State({"epoch": number}, {"a": np.arange(1000, dtype=np.float32)}))

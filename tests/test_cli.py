@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -152,6 +153,15 @@ def test_views_are_shown_in_a_preview_alone(pictures, tmp_path):
     )
 
 
+def test_a_preview_is_a_png(pictures, tmp_path):
+    assert topwork("read", pictures, "--preview", tmp_path / "grid.jpg") == Ran(
+        2,
+        "",
+        f"UsageError: --preview {str(tmp_path / 'grid.jpg')!r} does not end in '.png', and PNG is what is written: "
+        "name it so.\n",
+    )
+
+
 def test_read_as_json(pictures):
     found = topwork("read", pictures, "--json").json
     assert found.keys() == {"pictures", "classes", "notes", "left_out"}
@@ -206,20 +216,23 @@ def test_evaluate_says_when_pictures_were_trained_on(trained):
     )
 
 
-def test_compare_with_itself(trained):
+def test_compare(trained, tmp_path):
     out, _ = trained
-    ran = topwork("compare", out, out)
+    copy = shutil.copytree(out, tmp_path / "copy")
+    ran = topwork("compare", out, copy)
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith(f"first   {out}\nsecond  {out}\n\n")
+    assert ran.out.startswith(f"first   {out}\nsecond  {copy}\n\n")
     assert ran.out.endswith(
         "\nThe difference in accuracy is not significant (McNemar's exact test, p =\n"
         "  1.000): on these 6 test pictures less than 1.000 cannot be told from chance.\n"
         "The difference in loss is not significant.\n"
         "The difference in AUC is not significant.\n"
     )
-    found = topwork("compare", out, out, "--json").json
+    found = topwork("compare", out, copy, "--json").json
     assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})
     assert found["scores"]["first"]["accuracy"] == Run(out).results["accuracy"]["value"]
+    told = f"UsageError: {str(out)!r} would be compared with itself: name two runs.\n"
+    assert topwork("compare", out, out) == Ran(2, "", told)
 
 
 def test_export_as_json(exported):

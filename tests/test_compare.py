@@ -3,6 +3,7 @@
 import csv
 import doctest
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -15,7 +16,7 @@ import topwork as tw
 from topwork import metrics, show
 from topwork.compare import ALPHA, compare, mcnemar, smallest
 from topwork.dataset import Dataset, Row
-from topwork.errors import DatasetError, RunError
+from topwork.errors import DatasetError, RunError, UsageError
 from topwork.folder import Folder
 from topwork.recipe import Recipe
 
@@ -153,9 +154,9 @@ def test_the_paired_interval_has_the_width_that_theory_gives(apart):
 
 @given(seed=st.integers(0, 99), n=st.integers(1, 40))
 @PAIR
-def test_a_run_compared_with_itself_does_not_differ(tmp_path_factory, seed, n):
+def test_a_run_compared_with_its_copy_does_not_differ(tmp_path_factory, seed, n):
     path = write(tmp_path_factory.mktemp("runs") / "a", rows(range(n)), seed=seed)
-    found = compare(path, path)
+    found = compare(path, shutil.copytree(path, path.with_name("copy")))
     assert found["p"] == 1.0
     nothing = {"value": 0.0, "low": 0.0, "high": 0.0}
     assert found["differences"] == {"accuracy": nothing, "loss": nothing, "auc": nothing if n > 1 else None}
@@ -218,6 +219,41 @@ def test_five_pictures_prove_nothing(where):
         "on these 5 test pictures no difference could be told from chance. Its interval, a "
         "bootstrap's, leaves 0 out: the exact test is the stricter of the two, and decides."
     )
+
+
+def test_a_cross_validation_stands_for_its_runs_together(where):
+    for number, skill in ((1, 5), (2, 0)):
+        tested, trained = (
+            rows(range(30 * number - 30, 30 * number)),
+            rows(range(60 - 30 * number, 90 - 30 * number), "train"),
+        )
+        write(where / "folds" / f"fold-{number}", tested, trained, seed=number, skill=skill)
+        write(where / "others" / f"fold-{number}", tested, trained, seed=9 + number, skill=0)
+    found = compare("folds", where / "others")
+    assert (found["first"], found["pictures"]) == ("folds", 60)
+    assert found["not_compared"]["first"] == {"trained": 0, "elsewhere": 0, "repeated": 0}
+    halves = [compare(f"folds/fold-{number}", f"others/fold-{number}") for number in (1, 2)]
+    for name in ("first", "second"):
+        mean = np.mean([half["scores"][name]["accuracy"] for half in halves])
+        assert found["scores"][name]["accuracy"] == pytest.approx(mean)
+    assert found["better"]["accuracy"] == "first"
+    single = write(where / "single", rows(range(20)), rows(range(20, 60), "train"))
+    assert compare("folds", single)["pictures"] == 20
+
+
+def test_a_cross_validation_that_has_not_finished(where):
+    for number in (1, 2):
+        write(where / "folds" / f"fold-{number}", rows(range(9)))
+    (where / "folds" / "fold-2" / "results.json").unlink()
+    write(where / "a", rows(range(9)))
+    with pytest.raises(RunError, match=r"^the run 'folds/fold-2' has not finished: "):
+        compare("folds", "a")
+
+
+def test_a_run_with_itself(alike, where):
+    with pytest.raises(UsageError) as error:
+        compare("a", where / "a")
+    assert str(error.value) == "'a' would be compared with itself: name two runs."
 
 
 def test_other_classes(where):

@@ -72,6 +72,11 @@ def test_it_names_its_parent(child, parent):
     assert parent.folder.environment["parent"] is None
 
 
+def test_it_says_what_it_starts_from_and_which_classes_are_new(child, parent):
+    told = f"It starts from the weights of {str(parent.path)!r}; new: 'violet'."
+    assert told in child[1].err.splitlines()
+
+
 def test_it_has_the_parents_last_phase(child, parent):
     assert [phase.cut for phase in child[0].recipe.phases] == [CUT]
     assert child[0].recipe.phases == (replace(parent.recipe.phases[-1], epochs=1),)
@@ -174,20 +179,26 @@ def test_a_parent_that_is_no_run(pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "told"),
     [
-        {"head": Head("mlp", units=(4,))},
-        {"training": Training(loss="binary")},
-        {"backbones": {NAME: replace(SMALL, fit="crop")}},
-        {"phases": (tw.Phase(f"{NAME}@block_1_project..block_1_project"),)},
+        (
+            {"head": Head("mlp", units=(4,))},
+            "head.kind ('linear' there, 'mlp' here), head.units ((256,) there, (4,) here)",
+        ),
+        ({"training": Training(loss="binary")}, "training.loss ('categorical' there, 'binary' here)"),
+        ({"backbones": {NAME: replace(SMALL, fit="crop")}}, f"backbones.{NAME}.fit ('squash' there, 'crop' here)"),
+        (
+            {"phases": (tw.Phase(f"{NAME}@block_1_project..block_1_project"),)},
+            f"where the cut ends ({NAME}..block_2_add there, {NAME}..block_1_project here)",
+        ),
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_must_be_the_parents(pictures, parent, tmp_path, changes):
+def test_what_must_be_the_parents(pictures, parent, tmp_path, changes, told):
     recipe = replace(inherit.recipe(parent.folder), **changes)
     assert refused(RunError, pictures, tmp_path / "run", parent=parent, recipe=recipe) == (
-        f"cannot start from {str(parent.path)!r}: its backbones, ends, head and loss must be those of the new run. "
-        "Leave them as they are there, or train without --from."
+        f"cannot start from {str(parent.path)!r}, which differs in {told}. "
+        "Leave that as it is there, or train without --from."
     )
 
 

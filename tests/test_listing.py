@@ -83,7 +83,7 @@ def test_rows_with_a_reason_are_left_out_again(tmp_path):
         ),
         (
             "path,label\n1.png,x\na.png,x\n2.png,x\n3.png,y\n4.png,y\n",
-            "4 of the 5 files that {path} names are not there: '1.png', '2.png', '3.png' and 1 more. "
+            "4 of the 5 files that {path} names are not there: '1.png', '2.png', '3.png', '4.png'. "
             "Paths are relative to {root}.",
         ),
         (b"path,label\n\xe4.png,x\n", "{path} is not UTF-8 (byte 11): save it as UTF-8."),

@@ -10,6 +10,8 @@ import pytest
 import topwork as tw
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.folder import Folder
+from topwork.recipe import Recipe
+from topwork.settings import Data
 from topwork.train import chosen
 
 from .conftest import make_folder
@@ -58,6 +60,21 @@ def test_the_folder_holds_all_of_it(run, pictures):
     assert len(rows) == 60
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_its_recipe_draws_the_parts_that_the_dataset_had(run, pictures):
+    assert run.recipe.data == Data((0.6, 0.2, 0.2), "stratified")
+    again = tw.read(pictures, split=run.recipe.data.split, draw=run.recipe.data.draw, seed=run.recipe.data.seed)
+    assert again.rows == run.data.rows
+
+
+def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path, capsys):
+    tw.readers.write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
+    recipe = Recipe((tw.Phase(f"{NAME}@pool", epochs=1),), Data(seed=3), {NAME: SMALL})
+    run = tw.train(tmp_path / "table.csv", recipe=recipe, out=tmp_path / "run")
+    told = "The data name the part of every picture: data.split, data.draw and data.seed play no part."
+    assert told in capsys.readouterr().err.splitlines()
+    assert run.recipe.data == Data()
 
 
 def test_the_journal_has_a_line_an_epoch(run):
@@ -259,7 +276,7 @@ def test_a_recipe_is_checked_and_names_its_backbones_itself(pictures, tmp_path):
     phases = (tw.Phase("mobilenet_025@pool", epochs=1),)
     with pytest.raises(RecipeError) as error:
         tw.train(pictures, recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=3)), out=tmp_path / "run")
-    assert str(error.value) == "training.label_smoothing = 3: expected between 0 and 1."
+    assert str(error.value) == "training.label_smoothing = 3: expected between 0 and 0.99."
     recipe = chosen(recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=0.1)))
     assert recipe.backbones == {"mobilenet_025": tw.Backbone("mobilenet_025")}
 

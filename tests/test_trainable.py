@@ -1,5 +1,6 @@
 """What is done where a dataset lacks a validation part."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 from topwork.dataset import Dataset, Row
@@ -39,3 +40,8 @@ def test_a_small_test_part_is_remarked(capsys):
     remark(Dataset("/d", rows(50, "test")))
     remark(Dataset("/d", rows(50)))
     assert capsys.readouterr().err == ""
+
+
+def test_a_class_that_is_not_tested_is_remarked(capsys):
+    remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
+    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing of that.\n"

@@ -71,11 +71,14 @@ class Checkpoints:
 
     def read(self) -> State | None:
         """The newest that is whole, or ``None``; a damaged one is named and removed."""
-        for path in reversed(self._found()):
+        found = self._found()
+        while found:
+            path = found.pop()
             try:
                 return _read(path)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                say(f"the checkpoint {path} is damaged ({error}); the one before it is used.")
+                instead = "the one before it is used" if found else "there is none before it"
+                say(f"the checkpoint {path} is damaged ({error}); {instead}.")
                 path.unlink()
         return None
 

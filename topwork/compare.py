@@ -16,13 +16,13 @@ import numpy as np
 
 from topwork import metrics
 from topwork.dataset import Row
-from topwork.errors import DatasetError
+from topwork.errors import DatasetError, UsageError
 from topwork.exam import Answer, Exam, Key
-from topwork.folder import Folder
 from topwork.metrics import SEED, Rate
 from topwork.splits import some
 
 if TYPE_CHECKING:
+    from topwork.crossvalidate import Folds
     from topwork.run import Run
 
 DRAWS = 2000
@@ -37,14 +37,16 @@ class Sheet:
     probabilities: np.ndarray
 
 
-def compare(first: "str | Path | Run", second: "str | Path | Run") -> dict[str, Any]:
+def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds") -> dict[str, Any]:
     """Compare two finished runs on the test pictures that they share, matched by content; equal ones count once.
+
+    A cross-validation stands for its runs together, which tested every picture once.
 
     A picture that either run was trained on is left out. Accuracy is judged by `mcnemar`, loss and AUC by whether the
     interval of the difference holds 0; each at 5 %, by itself.
 
     Args:
-        first: a run or its folder.
+        first: a run, a cross-validation, or the folder of one.
         second: the same.
 
     Returns:
@@ -56,6 +58,7 @@ def compare(first: "str | Path | Run", second: "str | Path | Run") -> dict[str, 
         other, ``elsewhere``: not among the other's answers, ``repeated``), ``intervals`` (the method) and ``text``.
 
     Raises:
+        UsageError: both are the same.
         RunError: no run, one that has not finished, or answers that do not fit its pictures.
         DatasetError: no test part, other classes, other labels, or no test picture in common.
 
@@ -64,7 +67,10 @@ def compare(first: "str | Path | Run", second: "str | Path | Run") -> dict[str, 
         >>> found["differences"]["accuracy"], found["p"]  # doctest: +SKIP
         ({'value': 0.02, 'low': -0.01, 'high': 0.05}, 0.27)
     """
-    a, b = (Exam.of(Folder(run if isinstance(run, str | Path) else run.path)) for run in (first, second))
+    paths = [Path(run if isinstance(run, str | Path) else run.path) for run in (first, second)]
+    if paths[0].resolve() == paths[1].resolve():
+        raise UsageError(f"{str(paths[0])!r} would be compared with itself: name two runs.")
+    a, b = map(Exam.at, paths)
     labels, sheets = _paired(a, b)
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])

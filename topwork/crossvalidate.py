@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam
-from topwork.folder import Folder, fresh
+from topwork.folder import Folder, folds_in, fresh
 from topwork.folds import folds
 from topwork.readers import read
 from topwork.recipe import Recipe
@@ -56,8 +57,7 @@ class Folds:
     @property
     def runs(self) -> tuple[Run, ...]:
         """One a fold."""
-        count = sum(1 for _ in self.path.glob("fold-*"))
-        return tuple(Run(self.path / f"fold-{number}") for number in range(1, count + 1))
+        return tuple(map(Run, folds_in(self.path)))
 
     @property
     def results(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Folds:
 
 def is_folds(path: Path) -> bool:
     """Whether a folder is that of a cross-validation."""
-    return (path / "fold-1").is_dir()
+    return bool(folds_in(path))
 
 
 def cross_validate(
@@ -142,11 +142,10 @@ def cross_validate(
         raise UsageError(
             "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
         )
-    rows = data if isinstance(data, Dataset) else read(data)
+    dealt = recipe.data if seed is None else replace(recipe.data, seed=seed)
+    rows = replace(data if isinstance(data, Dataset) else read(data), drawn=dealt)
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
-    courses = _prepared(
-        path, folds(rows, count, recipe.data.seed if seed is None else seed), recipe, callbacks, strict, jobs
-    )
+    courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)
     try:
         for number, course in enumerate(courses, 1):
             say(f"fold {number} of {count}")

@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from topwork.settings import Data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +72,7 @@ class Dataset:
             ``Row.path`` then is ``"X[i]"``. ``None`` for files.
         columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
         source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
+        drawn: how the parts of the rows that came with none were drawn, where there were some.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -86,6 +89,7 @@ class Dataset:
     pixels: "np.ndarray | None" = None
     columns: tuple[str, ...] = ("path",)
     source: str = ""
+    drawn: Data = field(default=Data(), compare=False)
 
     def __str__(self) -> str:
         parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)

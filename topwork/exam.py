@@ -10,7 +10,7 @@ import numpy as np
 
 from topwork.dataset import Row
 from topwork.errors import DatasetError, RunError
-from topwork.folder import Folder
+from topwork.folder import Folder, folds_in
 
 Key = tuple[str, ...]
 """The digests of a row's pictures."""
@@ -32,7 +32,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exam:
-    """What a run said of its test part, and the digests of the pictures that it was trained on."""
+    """What a run said of its test part, and the digests of the pictures that it was trained on.
+
+    Of a cross-validation: what was said of all pictures, each by a run that was not trained on it, so there are none.
+    """
 
     path: str
     classes: tuple[str, ...]
@@ -57,6 +60,18 @@ class Exam:
         classes, given = answers(folder.path / "predictions.csv", data.part("test"))
         trained = frozenset(digest for row in data.part("train") for _, digest in row.pictures)
         return cls(path, classes, given, trained)
+
+    @classmethod
+    def at(cls, path: Path) -> "Exam":
+        """What a finished run said, or what the runs of a cross-validation did: of each picture the one it tested.
+
+        Raises:
+            RunError, DatasetError: see `of`.
+        """
+        exams = [cls.of(Folder(fold)) for fold in folds_in(path)]
+        if not exams:
+            return cls.of(Folder(path))
+        return cls(str(path), exams[0].classes, tuple(each for one in exams for each in one.answers), frozenset())
 
     def by_key(self) -> dict[Key, Answer]:
         """The answers by content; of equal pictures the first, for the others say the same again."""

@@ -112,6 +112,7 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
             event="plan",
             pictures=len(missing),
             bytes=needed,
+            views=any(shots[k].view for k in missing),
             **_pace(source, ready, [shots[k] for k in missing]),
         )
         _pass(source, store, ready, [(k, shots[k]) for k in missing], report, jobs)

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,12 @@ def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
 
 def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:
     return line["phase"] == phase and line["epoch"] <= epoch
+
+
+def folds_in(path: Path) -> list[Path]:
+    """The run folders of a cross-validation, in order; none where *path* is no such folder."""
+    numbers = count(1)
+    return list(takewhile(Path.is_dir, (path / f"fold-{number}" for number in numbers)))
 
 
 def fresh(parent: Path, name: str) -> Path:

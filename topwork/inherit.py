@@ -1,7 +1,8 @@
 """A run that starts from a finished one: its recipe, its weights, its classes as far as they are still wanted."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from topwork.folder import Folder
 from topwork.network import Network
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
+from topwork.splits import some
+from topwork.talk import say
 
 
 def recipe(parent: Folder) -> Recipe:
@@ -41,10 +44,12 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
     had = parent.recipe
     if not parent.is_finished:
         raise RunError(f"the run {str(parent.path)!r} has not finished: resume it first.")
-    if _ends(had) != _ends(wanted) or _head(had) != _head(wanted) or had.training.loss != wanted.training.loss:
+    then, now = _kept(had), _kept(wanted)
+    if others := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
+        told = ", ".join(f"{key} ({_shown(then.get(key))} there, {_shown(now.get(key))} here)" for key in others)
         raise RunError(
-            f"cannot start from {str(parent.path)!r}: its backbones, ends, head and loss must be those of the new run. "
-            "Leave them as they are there, or train without --from."
+            f"cannot start from {str(parent.path)!r}, which differs in {told}. "
+            "Leave that as it is there, or train without --from."
         )
     lock.check(parent)
     before = steps(had)[-1]
@@ -57,7 +62,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
 
 
 def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
-    """Put the parent's weights into a new network; logits of new classes keep their start.
+    """Put the parent's weights into a new network, and say so; logits of new classes keep their start.
 
     Raises:
         RunError: one logit stands for two classes, and these are others by now.
@@ -76,6 +81,13 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [_placed(old, new, out_of, into) for old, new in zip(values[last], network.values()[last])]
     network.load(own)
+    say(f"It starts from the weights of {str(parent.path)!r}{_others(had, classes)}.")
+
+
+def _others(had: Sequence[str], has: Sequence[str]) -> str:
+    told = (("new", has, had), ("left out", had, has))
+    lists = [(word, [repr(label) for label in these if label not in those]) for word, these, those in told]
+    return "".join(f"; {word}: {some(labels)}" for word, labels in lists if labels)
 
 
 def _placed(old: np.ndarray, new: np.ndarray, out_of: list[int], into: list[int]) -> np.ndarray:
@@ -89,12 +101,20 @@ def _same(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
     return [x.shape for x in a] == [x.shape for x in b]
 
 
-def _head(wanted: Recipe) -> Any:
-    """A head as it can be compared: that of a file by its content."""
-    file = wanted.head.file
-    return replace(wanted.head, file=None), Path(file).read_bytes() if file else None
+def _kept(wanted: Recipe) -> dict[str, Any]:
+    """What must stay, by its key: the networks' ends and options, the head (a file by its content), the loss."""
+    terms = steps(wanted)[-1].terms
+    found: dict[str, Any] = {"where the cut ends": [(term.backbone, term.end, term.picture) for term in terms]}
+    for term in terms:
+        options = asdict(wanted.backbones[term.backbone])
+        found |= {f"backbones.{term.backbone}.{key}": value for key, value in options.items()}
+    found |= {f"head.{key}": value for key, value in asdict(wanted.head).items()}
+    found["head.file"] = Path(wanted.head.file).read_bytes() if wanted.head.file else None
+    return found | {"training.loss": wanted.training.loss}
 
 
-def _ends(wanted: Recipe) -> Any:
-    last = steps(wanted)[-1]
-    return [(replace(term, place=0), wanted.backbones[term.backbone]) for term in last.terms]
+def _shown(value: Any) -> str:
+    """A value for people: a file's bytes by their digest, ends as cuts write them."""
+    if isinstance(value, list):
+        return " + ".join(f"{name}..{end}" + (f"[{picture}]" if picture else "") for name, end, picture in value)
+    return f"SHA-256 {sha256(value).hexdigest()[:12]}" if isinstance(value, bytes) else repr(value)

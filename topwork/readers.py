@@ -28,6 +28,7 @@ from topwork.errors import DatasetError, PictureError
 from topwork.frames import read_frame, read_parquet
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
+from topwork.settings import Draw
 from topwork.splits import some
 from topwork.talk import Bar
 from topwork.tree import is_picture, read_folder, visible
@@ -43,7 +44,7 @@ def read(
     data: Any,
     *,
     split: Sequence[float] = (0.8, 0.1, 0.1),
-    draw: str = "hash",
+    draw: Draw = "hash",
     seed: int = 0,
     strict: bool = False,
     decode: bool = False,

@@ -156,13 +156,19 @@ class Recipe:
         """Refuse words that would do nothing in a new run.
 
         Raises:
-            RecipeError: live views of one, or a pooling where no cut ends in a map.
+            RecipeError: live views of one, an mlp without layers, or a pooling where no cut ends in a map.
         """
         if self.views.mode == "live" and self.views.count < 2:
             raise RecipeError(
                 "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
                 "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
                 "views.mode",
+            )
+        if self.head.kind == "mlp" and not self.head.units and not self.head.file:
+            raise RecipeError(
+                "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
+                "head.kind = 'linear'.",
+                "head.units",
             )
         ends = {term.end for phase in self.phases for term in Cut.parse(phase.cut).terms}
         if self.head.pooling != "avg" and not self.head.file and ends == {POOL}:

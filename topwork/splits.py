@@ -13,6 +13,7 @@ from itertools import accumulate
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
+from topwork.settings import Data, Draw
 
 HOWS = ("hash", "stratified", "last")
 SHOWN = 3
@@ -23,7 +24,7 @@ Unit = list[int]
 """Numbers of the rows that belong together, in reading order."""
 
 
-def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str = "hash", seed: int = 0) -> Dataset:
+def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw = "hash", seed: int = 0) -> Dataset:
     """Give every row a part. A row that has one keeps it, and those that belong to it join it there.
 
     - ``"hash"`` places a unit by the SHA-256 of seed and group (without one: content), whatever its class. What is
@@ -53,11 +54,11 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str =
         {'train': 8, 'val': 1, 'test': 1}
     """
     check(shares, how)
-    rows, units = dataset.rows, units_of(dataset.rows)
+    asked, rows, units = Data(tuple(shares), how, seed), dataset.rows, units_of(dataset.rows)
     given = [unit for unit in units if any(rows[i].split for i in unit)]
     free = [unit for unit in units if not any(rows[i].split for i in unit)]
     parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
-    if how == "stratified":
+    if free and how == "stratified":
         _refuse_singles(rows)
         parts += stratified(rows, free, shares, seed)
     else:
@@ -67,7 +68,7 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: str =
     joined = [unit for unit in units if len(unit) > 1]
     alone = _alone(rows, joined, shares, how, seed)
     notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + gaps(drawn)
-    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes))
+    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else Data())
 
 
 def check(shares: Sequence[float], how: str) -> None:
@@ -89,13 +90,14 @@ def check(shares: Sequence[float], how: str) -> None:
 
 
 def some(words: Sequence[str]) -> str:
-    """The first few of many, and how many more there are.
+    """The first few of many, and how many more there are; never one more, which would take as much room.
 
-    >>> some(["'a'", "'b'", "'c'", "'d'"])
-    "'a', 'b', 'c' and 1 more"
+    >>> some(["'a'", "'b'", "'c'", "'d'", "'e'"])
+    "'a', 'b', 'c' and 2 more"
     """
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    if len(words) <= SHOWN + 1:
+        return ", ".join(words)
+    return ", ".join(words[:SHOWN]) + f" and {len(words) - SHOWN} more"
 
 
 def units_of(rows: Rows) -> list[Unit]:

@@ -75,7 +75,7 @@ class Watch:
         if event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
-            pictures = counted(about["pictures"], "picture")
+            pictures = counted(about["pictures"], "view" if about.get("views") else "picture")
             say(f"trunk: {pictures} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
         elif event == "progress":

@@ -137,6 +137,7 @@ def prepared(
     if origin:
         inherit.check(origin, recipe, planned)
     rows = _rows(data, recipe, strict)
+    recipe = replace(recipe, data=rows.drawn)
     rows = as_before(rows, {row.content: row.split or "" for row in origin.data().rows}) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
@@ -227,4 +228,7 @@ def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
     options = recipe.data
     split = (options.split[0], options.split[1], options.split[2])
     with at("data"):
-        return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
+        found = read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
+    if found.drawn != options:
+        say("The data name the part of every picture: data.split, data.draw and data.seed play no part.")
+    return found

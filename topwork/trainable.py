@@ -47,8 +47,14 @@ FEW = 50
 
 
 def remark(data: Dataset) -> None:
-    """Say it where a test part is so small that its score tells little, and what tells more."""
-    if 0 < len(data.part("test")) < FEW:
+    """Say it where a test part is so small, or lacks a class, so that its score tells little, and what tells more."""
+    test = data.part("test")
+    if not test:
+        return
+    tested = {row.label for row in test}
+    if untested := [repr(label) for label in data.classes if label not in tested]:
+        say(f"The test part has no picture of {splits.some(untested)}: the score says nothing of that.")
+    if len(test) < FEW:
         say(f"So few test pictures tell little: --folds 5 tests each of all {len(data.rows):,} once.")
 
 
@@ -63,12 +69,12 @@ def check(data: Dataset, strict: bool) -> None:
         raise DatasetError(
             "the training part is empty: give pictures the split 'train', or draw splits with a larger share."
         )
-    lacking = [label for label in data.classes if label not in {row.label for row in train_rows}]
-    if lacking:
-        names = ", ".join(map(repr, lacking))
+    known = {row.label for row in train_rows}
+    if lacking := [repr(label) for label in data.classes if label not in known]:
         raise DatasetError(
-            f"no training picture of {names}: a class must occur in the training part. "
-            'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed).'
+            f"no training picture of {splits.some(lacking)}: a class must occur in the training part. Give it more "
+            'pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); where '
+            "the data name the parts themselves, name 'train' for some of it."
         )
     if strict:
         refuse_left_out(data)

@@ -11,12 +11,13 @@ from topwork.printing import print_json
 
 def compare(
     first: RunPath,
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder to compare it with.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The one to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
     """Tell whether one run is better than another.
 
-    Both are judged on the test pictures that they share, by paired tests.
+    Both are judged on the test pictures that they share, by paired tests. Either may be what --folds made: it stands
+    for its runs together.
     """
     from topwork import show
     from topwork.compare import compare as compared

@@ -35,6 +35,8 @@ def read(
     from topwork.recipe import Recipe
     from topwork.trainable import with_validation
 
+    if preview and preview.suffix.lower() != ".png":
+        raise UsageError(f"--preview {str(preview)!r} does not end in '.png', and PNG is what is written: name it so.")
     if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
     asked = Recipe.load(book.file(recipe)) if recipe else Recipe()

@@ -29,7 +29,7 @@ def train(
     ] = None,
     head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
     views: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Views of each training picture, itself counted.")
+        int | None, typer.Option(min=1, max=100, metavar="N", help="Views of each training picture, itself counted.")
     ] = None,
     weights: Weights = None,
     size: Size = None,
