@@ -2,7 +2,7 @@
 
 import pytest
 
-from topwork import book
+from topwork import book, pretrained
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError
 from topwork.recipe import Recipe
@@ -146,6 +146,20 @@ def test_nothing_at_all_is_the_backbone_at_hand_and_says_so(capsys):
 
 
 MEMBERS = 'join.members=["runs/a", "runs/b"]'
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("phase.1.rte=1", "unknown key 'rte' in phase.1; did you mean 'rate'? Known keys: "),
+        ("head.dropout=2", "head.dropout = 2.0: expected between 0 and 0.99."),
+    ],
+)
+def test_a_wrong_setting_is_told_before_a_network_is_looked_for(setting, error, monkeypatch):
+    monkeypatch.setattr(pretrained, "default", lambda: pytest.fail("it was looked for"))
+    with pytest.raises(RecipeError) as told:
+        made(settings=[setting])
+    assert str(told.value).startswith(error)
 
 
 def test_a_join_needs_settings_alone(tmp_path):

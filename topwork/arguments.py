@@ -43,6 +43,8 @@ class Words:
             return self._join(table, settings)
         if self.cuts:
             table = self._recut(table)
+        if not table["phase"]:
+            _check_early(table, settings)
         phases = table["phase"] or [_default(table, self.weights)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
         if self.head:
@@ -110,6 +112,12 @@ class Words:
                 "or --set backbones.NAME.weights=random."
             )
         return {f"backbones.{name}.{key}": value for name in recipe.backbones for key, value in given.items()}
+
+
+def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Before the network of a run that names none is looked for, and perhaps fetched: all words but those on it."""
+    others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
+    Recipe.from_mapping(table | {"phase": [{"cut": "mobilenet_v2@pool"}]}).with_settings(others)
 
 
 def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:
