@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.draw import draw
-from topwork import backend, pretrained, runtimes
+from topwork import gpu, pretrained, runtimes
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.extract import Extraction, Wanted
@@ -94,7 +94,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     rounds = []
     for number in range(plan.repeats):
         alone = _decode(wanted, paths), engine(batches)
-        rounds.append(Round(*alone, _extract(wanted, data), backend.has_gpu()))
+        rounds.append(Round(*alone, _extract(wanted, data), gpu.at_hand()))
         say(f"round {number + 1} of {plan.repeats}: {rounds[-1].reached:.3f} of the bound")
     return Measured(plan, data, backbone.precision, rounds)
 
@@ -136,7 +136,8 @@ def _predict(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
     def run(batches: list[np.ndarray]) -> float:
         found = []
         for size in SIZES:
-            pixels = np.concatenate(batches)[: READY // size * size]
+            pixels = np.concatenate(batches)
+            pixels = pixels[: max(1, len(pixels) // size) * size]
             model.predict(pixels[:size], batch_size=size, verbose=0)  # compiles
             found.append(_timed((model.predict(pixels, batch_size=size, verbose=0) for _ in range(1)), len(pixels)))
         told = ", ".join(f"{1 / seconds:.0f} pictures/s in batches of {size}" for size, seconds in zip(SIZES, found))

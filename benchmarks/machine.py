@@ -6,7 +6,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from topwork import backend, runtimes
+from topwork import backend, gpu, runtimes
 from topwork.settings import Backbone
 from topwork.version import VERSION
 
@@ -41,7 +41,7 @@ def processor() -> str:
 
 
 def _gpu() -> str:
-    if not backend.has_gpu():
+    if not gpu.at_hand():
         return ""
     asked = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
     return f"{asked.stdout.splitlines()[0]}, Keras on {backend.name()}, "

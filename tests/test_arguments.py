@@ -152,7 +152,7 @@ MEMBERS = 'join.members=["runs/a", "runs/b"]'
     ("setting", "error"),
     [
         ("phase.1.rte=1", "unknown key 'rte' in phase.1; did you mean 'rate'? Known keys: "),
-        ("head.dropout=2", "head.dropout = 2.0: expected between 0 and 0.99."),
+        ("head.dropout=2", "head.dropout = 2.0: expected between 0 and 1."),
     ],
 )
 def test_a_wrong_setting_is_told_before_a_network_is_looked_for(setting, error, monkeypatch):

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import topwork as tw
-from topwork import backend, pretrained
+from topwork import backend, gpu, pretrained
 from topwork.checkpoints import Checkpoints
 from topwork.errors import ExportError, MissingExtra, RunError
 from topwork.folder import Folder
 from topwork.halves import open_backbone, top, trunk
 from topwork.pictures import Fit, decode
+from topwork.resumable import repeats
 from topwork.writer import write_onnx
 
 from .conftest import make_folder
@@ -48,7 +49,7 @@ def test_the_backend_is_the_one_that_was_asked_for():
 def test_exactly_computed_products_are_float32():
     draw = np.random.default_rng(0)
     x, kernel = (draw.normal(size=size).astype("float32") for size in ((8, 32, 32, 64), (3, 3, 64, 64)))
-    with backend.exact():
+    with gpu.exact():
         found = values(keras.ops.conv(x, kernel, padding="same"))[0]
     expected = sum(
         np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))[:, i : i + 32, j : j + 32].astype(float) @ kernel[i, j]
@@ -151,7 +152,7 @@ def answers(run, take):
 
 def test_the_model_says_what_the_results_say(run):
     def take(files):
-        with backend.exact():
+        with gpu.exact():
             return run.model().predict(np.stack([decode(file, Fit((32, 32))) for file in files]), verbose=0)
 
     written, said = answers(run, take)
@@ -204,10 +205,10 @@ def test_a_stopped_run_goes_on_and_says_whether_law_4_holds(pictures, tmp_path, 
     capsys.readouterr()
     resumed = tw.Run(out).resume()
     here, said = keras.config.backend(), capsys.readouterr().err
-    where = f"{here} on a GPU" if backend.has_gpu() else here
-    assert (LAW_4.format(where) in said) == (not backend.repeats())
+    where = f"{here} on a GPU" if gpu.at_hand() else here
+    assert (LAW_4.format(where) in said) == (not repeats())
     assert [line["epoch"] for line in resumed.journal] == list(range(7))
-    near = 0 if backend.repeats() else 1e-4
+    near = 0 if repeats() else 1e-4
     for name, arrays in whole.folder.weights().items():
         for a, b in zip(arrays, resumed.folder.weights()[name], strict=True):
             np.testing.assert_allclose(a, b, rtol=near, atol=near, err_msg=name)

@@ -177,6 +177,17 @@ def test_the_file_system_is_that_of_the_innermost_mount(tmp_path):
     assert filesystem(tmp_path, str(tmp_path / "none")) is None
 
 
+def test_a_backend_that_cannot_be_imported(monkeypatch):
+    def broken():
+        raise ImportError("undefined symbol")
+
+    monkeypatch.setattr("topwork.gpu.at_hand", broken)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    found = diagnose()
+    told = 'the backend tensorflow cannot be imported: python -c "import keras" says why.'
+    assert (found.gpu, [p.text for p in found.problems if "imported" in p.text]) == (None, [told])
+
+
 def test_the_users_home_is_not_named():
     assert tilde(Path("/home/ann/.cache/topwork")) == "~/.cache/topwork"
     assert tilde(Path("/home/ann")) == "~"

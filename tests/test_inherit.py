@@ -192,7 +192,7 @@ def test_a_parent_that_is_no_run(pictures, tmp_path):
             f"where the cut ends ({NAME}..block_2_add there, {NAME}..block_1_project here)",
         ),
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=["head", "loss", "backbone", "end"],
 )
 def test_what_must_be_the_parents(pictures, parent, tmp_path, changes, told):
     recipe = replace(inherit.recipe(parent.folder), **changes)

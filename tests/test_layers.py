@@ -13,7 +13,7 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk printing backend lean home machine",
+    "errors version talk printing backend lean gpu home machine",
     "cut lines strict graph numbered dataset splits folds metrics settings recipe logme probe join gap gallery hashes",
     "hold registry book tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " part sample checkpoints trainable resumable members",

@@ -22,7 +22,7 @@ PHASE = Phase(CUT, epochs=2, batch=4)
 def measured(own_home, monkeypatch):
     """A processor with bfloat16 where any phase is worth measuring; what was measured, in seconds by precision."""
     seconds, asked = {"float32": 0.2, "bfloat16": 0.1}, []
-    monkeypatch.setattr(precision.backend, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision.gpu, "at_hand", lambda: False)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "WORTH", 1)
     monkeypatch.setattr(precision, "GPU_WORTH", 1)
@@ -102,7 +102,7 @@ def test_a_processor_without_bfloat16_trains_in_float32(measured, below, monkeyp
 
 
 def test_a_gpu_has_float16(measured, below, monkeypatch):
-    monkeypatch.setattr(precision.backend, "has_gpu", lambda: True)
+    monkeypatch.setattr(precision.gpu, "at_hand", lambda: True)
     measured[0]["float16"] = 0.05
     assert (chosen(below), measured[1]) == ("float16", ["float32", "float16"])
 

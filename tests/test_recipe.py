@@ -180,7 +180,7 @@ WRONG = {
     "phase.1.batch = 0: expected at least 1.": {"phase": [{**PHASE, "batch": 0}]},
     "phase.1.patience = -1: expected at least 0.": {"phase": [{**PHASE, "patience": -1}]},
     "phase.1.momentum = 1.5: expected between 0 and 1.": {"phase": [{**PHASE, "momentum": 1.5}]},
-    "head.dropout = 2.0: expected between 0 and 0.99.": {"head": {"dropout": 2}, "phase": [PHASE]},
+    "head.dropout = 2.0: expected between 0 and 1.": {"head": {"dropout": 2}, "phase": [PHASE]},
     "head.units = 0: expected at least 1.": {"head": {"units": [8, 0]}, "phase": [PHASE]},
     "training.seed = -1: expected between 0 and 4294967295.": {"training": {"seed": -1}, "phase": [PHASE]},
     "backbones.mobilenet_v2.size = 0: expected at least 1.": {
@@ -283,6 +283,13 @@ def test_pooling_where_there_is_no_map():
     map_too = {"cut": "vgg16@block5_pool..block5_pool + vgg19@pool"}
     Recipe.from_mapping({"phase": [map_too], "head": {"pooling": "max"}}).refuse_idle()
     Recipe.from_mapping({"phase": [PHASE], "head": {"pooling": "max", "file": "mine.keras"}}).refuse_idle()
+
+
+@pytest.mark.parametrize(("table", "key"), [("head", "dropout"), ("training", "label_smoothing")])
+def test_shares_that_leave_nothing(table, key):
+    assert (
+        idle({"phase": [PHASE], table: {key: 1.0}}) == f"{table}.{key} = 1 leaves nothing to learn from: expected less."
+    )
 
 
 def test_an_mlp_without_layers():

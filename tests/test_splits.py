@@ -2,12 +2,14 @@ from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError
+from topwork.settings import Data
 from topwork.splits import HOWS, draw, units_of
 
 
@@ -309,3 +311,21 @@ def test_a_shared_picture_in_two_given_parts_goes_to_the_stronger():
     drawn = draw(of(pair(1, 2, split="train"), pair(3, 2, split="test")))
     assert [row.split for row in drawn.rows] == ["test", "test"]
     assert drawn.notes[0] == "Moved, as equal pictures and groups share a part: 'f1' from train to test."
+
+
+def test_how_the_parts_were_drawn_is_kept():
+    assert draw(of(*rows(20)), [0.5, 0.25, 0.25], "last", np.int64(3)).drawn == Data((0.5, 0.25, 0.25), "last", 3)
+    assert type(draw(of(*rows(20)), seed=np.int64(3)).drawn.seed) is int
+    assert draw(of(*(replace(row, split="train") for row in rows(20))), seed=3).drawn is None
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range(seed):
+    with pytest.raises(RecipeError) as error:
+        draw(of(*rows(20)), seed=seed)
+    assert str(error.value) == f"seed = {seed}: expected between 0 and 4294967295."
+
+
+def test_a_stratified_draw_of_nothing_needs_no_two_of_a_class():
+    given_rows = [replace(row, split="train", label=str(i)) for i, row in enumerate(rows(4))]
+    assert [row.split for row in draw(of(*given_rows), how="stratified").rows] == ["train"] * 4

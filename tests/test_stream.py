@@ -68,9 +68,9 @@ def test_who_holds_them(name, monkeypatch):
     feed = fed()
     monkeypatch.setattr(stream.backend, "name", lambda: name)
     monkeypatch.setattr(stream.backend, "compiled", lambda function: function)
-    monkeypatch.setattr(stream.backend, "has_gpu", lambda: False)
+    monkeypatch.setattr(stream.gpu, "at_hand", lambda: False)
     assert streamed(None, feed) is feed
-    monkeypatch.setattr(stream.backend, "has_gpu", lambda: True)
+    monkeypatch.setattr(stream.gpu, "at_hand", lambda: True)
     assert isinstance(streamed(None, feed), OnDevice)
     apart = fed(kept=False)
     assert streamed(None, apart) is apart

@@ -72,7 +72,7 @@ def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path,
     tw.readers.write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
     recipe = Recipe((tw.Phase(f"{NAME}@pool", epochs=1),), Data(seed=3), {NAME: SMALL})
     run = tw.train(tmp_path / "table.csv", recipe=recipe, out=tmp_path / "run")
-    told = "The data name the part of every picture: data.split, data.draw and data.seed play no part."
+    told = "The data come with their parts: data.split, data.draw and data.seed play no part."
     assert told in capsys.readouterr().err.splitlines()
     assert run.recipe.data == Data()
 
@@ -276,7 +276,7 @@ def test_a_recipe_is_checked_and_names_its_backbones_itself(pictures, tmp_path):
     phases = (tw.Phase("mobilenet_025@pool", epochs=1),)
     with pytest.raises(RecipeError) as error:
         tw.train(pictures, recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=3)), out=tmp_path / "run")
-    assert str(error.value) == "training.label_smoothing = 3: expected between 0 and 0.99."
+    assert str(error.value) == "training.label_smoothing = 3: expected between 0 and 1."
     recipe = chosen(recipe=tw.Recipe(phases, training=tw.Training(label_smoothing=0.1)))
     assert recipe.backbones == {"mobilenet_025": tw.Backbone("mobilenet_025")}
 

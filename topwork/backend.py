@@ -4,10 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +35,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function)
 
 
-def repeats() -> bool:
-    """Whether a run repeats bit for bit when it is interrupted (law 4): on a GPU sums are added in no fixed order."""
-    return name() == DEFAULT and not has_gpu()
-
-
 _left = False
 """Whether oneDNN is TensorFlow's own affair in this process."""
 
@@ -71,69 +63,6 @@ def follow(then: str) -> None:
     _left = then == "unset"
     if not _left and "tensorflow" not in sys.modules:
         os.environ.setdefault(ONEDNN, then)
-
-
-def has_gpu() -> bool:
-    """Whether the backend computes on a GPU. It is imported, and asked, where the machine has one at all."""
-    devices = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]  # dxg: Windows' subsystem for Linux
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    return bool(devices) and not hidden and find_spec(name()) is not None and _asked(name())
-
-
-@cache
-def _asked(backend: str) -> bool:
-    if backend == "tensorflow":
-        onednn()
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    if backend == "jax":
-        import jax
-
-        return str(jax.default_backend()) == "gpu"
-    if backend == "torch":
-        import torch
-
-        return bool(torch.cuda.is_available())
-    return False
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Meanwhile a GPU computes float32 in float32: by itself it rounds what it multiplies to 11 bits (TF32)."""
-    if not has_gpu():
-        yield
-    elif name() == "jax":
-        import jax
-
-        before = jax.config.jax_default_matmul_precision
-        jax.config.update("jax_default_matmul_precision", "highest")  # for all threads
-        try:
-            yield
-        finally:
-            jax.config.update("jax_default_matmul_precision", before)
-    else:
-        before = _tf32(None)
-        _tf32(False)
-        try:
-            yield
-        finally:
-            _tf32(before)
-
-
-def _tf32(allowed: bool | None) -> bool:
-    """Allow TF32 or not, where it is given; gives what holds."""
-    if name() == "tensorflow":
-        import tensorflow as tf
-
-        if allowed is not None:
-            tf.config.experimental.enable_tensor_float_32_execution(allowed)
-        return bool(tf.config.experimental.tensor_float_32_execution_enabled())
-    from torch.backends import cudnn  # its matrix products are float32 by themselves
-
-    if allowed is not None:
-        cudnn.allow_tf32 = allowed
-    return bool(cudnn.allow_tf32)
 
 
 def _configured() -> str:

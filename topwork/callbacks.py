@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from topwork import backend
+from topwork import gpu
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
 from topwork.settings import Phase
@@ -25,11 +25,11 @@ def logits(model: keras.Model, part: Part) -> np.ndarray:
     """
     size = min(SCORING_BATCH, max(1, len(part)))
     found = []
-    for rows in part.batches(size):
-        inputs = part.take(np.resize(rows, size))
-        with backend.exact():
+    with gpu.exact():
+        for rows in part.batches(size):
+            inputs = part.take(np.resize(rows, size))
             outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
-        found.append(np.asarray(outputs, np.float32)[: len(rows)])
+            found.append(np.asarray(outputs, np.float32)[: len(rows)])
     joined = np.concatenate(found)
     return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined
 

@@ -142,7 +142,9 @@ def cross_validate(
         raise UsageError(
             "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
         )
-    dealt = recipe.data if seed is None else replace(recipe.data, seed=seed)
+    if seed is not None:
+        recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
+    dealt = recipe.data
     rows = replace(data if isinstance(data, Dataset) else read(data), drawn=dealt)
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)

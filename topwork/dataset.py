@@ -72,7 +72,7 @@ class Dataset:
             ``Row.path`` then is ``"X[i]"``. ``None`` for files.
         columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
         source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
-        drawn: how the parts of the rows that came with none were drawn, where there were some.
+        drawn: how the parts were drawn or dealt; ``None`` where every row came with its own.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -89,7 +89,7 @@ class Dataset:
     pixels: "np.ndarray | None" = None
     columns: tuple[str, ...] = ("path",)
     source: str = ""
-    drawn: Data = field(default=Data(), compare=False)
+    drawn: Data | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from topwork import backbones, backend, machine, runtimes, weights
+from topwork import backbones, backend, gpu, machine, runtimes, weights
 from topwork.errors import nearest
 from topwork.home import home, standing
 from topwork.talk import size
@@ -61,7 +61,7 @@ class Diagnosis:
         backend: Keras' backend.
         packages: name -> version of those installed.
         processor: its name; features: those that matter for speed; cores: usable by this process, and all of them.
-        gpu: whether this process may use one.
+        gpu: whether the backend computes on one; ``None`` where it cannot be asked.
         memory: usable at most, and free; ``None`` where not known.
         home: of stores and trunks; keras: of ImageNet weights.
         at_hand: the backbones whose ImageNet file lies here.
@@ -77,7 +77,7 @@ class Diagnosis:
     processor: str
     features: list[str]
     cores: tuple[int, int]
-    gpu: bool
+    gpu: bool | None
     memory: tuple[int, int] | None
     home: Disk
     keras: Disk
@@ -107,7 +107,7 @@ def diagnose() -> Diagnosis:
         processor=machine.processor(),
         features=machine.features(),
         cores=(runtimes.jobs(), os.cpu_count() or 1),
-        gpu=backend.has_gpu(),
+        gpu=_has_gpu(),
         memory=machine.memory(),
         home=_disk(home()),
         keras=_disk(weights.folder()),
@@ -177,6 +177,14 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, re.match(r"[\d.]*", text)[0].strip(".").split("."))) if text[:1].isdigit() else ()  # type: ignore[index]
 
 
+def _has_gpu() -> bool | None:
+    """A backend that cannot even be imported is what a diagnosis is for: nothing of it may end one."""
+    try:
+        return gpu.at_hand()
+    except Exception:
+        return None
+
+
 def _backend(found: Diagnosis) -> Iterator[Problem]:
     name = found.backend
     if name not in _DISTRIBUTIONS:
@@ -192,6 +200,8 @@ def _backend(found: Diagnosis) -> Iterator[Problem]:
         yield Problem(
             f'the backend {name} is not installed. Install it: pip install "topwork[{name}]"{instead}.', fatal=True
         )
+    elif found.gpu is None:
+        yield Problem(f'the backend {name} cannot be imported: python -c "import keras" says why.', fatal=True)
 
 
 def _places(found: Diagnosis) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backbones, backend, lean
+from topwork import backbones, gpu, lean
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
@@ -52,7 +52,7 @@ def export(folder: Folder, path: Path) -> Predictor:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
         made = Path(scratch, "model.onnx")
         write_onnx(model, made, _about(folder, inputs))
-        with backend.exact():
+        with gpu.exact():
             said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
         check(said, made, sources)
         made.replace(path)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import backbones, backend, errors, pretrained, runtimes, trunk
+from topwork import backbones, errors, gpu, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
@@ -282,8 +282,9 @@ def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
     with wanted.store() as store:
         source = Fill(below, wanted.shots, data.root, data.pixels, wanted.views)
 
+        @cache
         def runtime() -> runtimes.Runtime:
             return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
 
-        with backend.exact() if wanted.exact else nullcontext():
+        with gpu.exact() if wanted.exact else nullcontext():
             fill(source, store, runtime, partial(report, exact=wanted.exact), jobs)

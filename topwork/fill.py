@@ -174,11 +174,11 @@ def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]
     if len(missing) < 20 * COMMIT_ROWS:
         return {}
     side = source.trunk.fit.size
-    blank = np.zeros((BATCH, *side, 3), np.uint8)
-    list(ready.stream(iter([blank] * 8)))
+    blanks = [np.zeros((BATCH, *side, 3), np.uint8)] * (ready.trial // BATCH)
+    list(ready.stream(iter(blanks)))
     start = time.perf_counter()
-    list(ready.stream(iter([blank] * 8)))
-    trunk_seconds = (time.perf_counter() - start) / (8 * BATCH)
+    list(ready.stream(iter(blanks)))
+    trunk_seconds = (time.perf_counter() - start) / ready.trial
     start = time.perf_counter()
     for shot in missing[:4]:
         try:
@@ -186,4 +186,5 @@ def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]
         except PictureError:
             continue
     decode_seconds = (time.perf_counter() - start) / 4 / runtimes.jobs()
-    return {"seconds": len(missing) * (trunk_seconds + decode_seconds)}
+    together = max if ready.beside else sum
+    return {"seconds": len(missing) * together((trunk_seconds, decode_seconds))}

@@ -45,8 +45,8 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
     if not parent.is_finished:
         raise RunError(f"the run {str(parent.path)!r} has not finished: resume it first.")
     then, now = _kept(had), _kept(wanted)
-    if others := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
-        told = ", ".join(f"{key} ({_shown(then.get(key))} there, {_shown(now.get(key))} here)" for key in others)
+    if others := [key for key in then if key in now and then[key] != now[key]]:
+        told = ", ".join(f"{key} ({_shown(then[key])} there, {_shown(now[key])} here)" for key in others)
         raise RunError(
             f"cannot start from {str(parent.path)!r}, which differs in {told}. "
             "Leave that as it is there, or train without --from."
@@ -106,8 +106,8 @@ def _kept(wanted: Recipe) -> dict[str, Any]:
     terms = steps(wanted)[-1].terms
     found: dict[str, Any] = {"where the cut ends": [(term.backbone, term.end, term.picture) for term in terms]}
     for term in terms:
-        options = asdict(wanted.backbones[term.backbone])
-        found |= {f"backbones.{term.backbone}.{key}": value for key, value in options.items()}
+        options = asdict(wanted.backbones[term.backbone]).items()
+        found |= {f"backbones.{term.backbone}.{key}": value for key, value in options if key != "name"}
     found |= {f"head.{key}": value for key, value in asdict(wanted.head).items()}
     found["head.file"] = Path(wanted.head.file).read_bytes() if wanted.head.file else None
     return found | {"training.loss": wanted.training.loss}

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from topwork import backend
+from topwork import backend, gpu
 from topwork.feed import Feed
 from topwork.home import home
 from topwork.machine import processor
@@ -52,7 +52,7 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part,
     """What a phase trains in: as it says, or what was measured to be faster."""
     if phase.precision != "auto":
         return phase.precision
-    other = "float16" if backend.has_gpu() else "bfloat16" if has_bfloat16() else None
+    other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
     if other is None or not _is_worth(phase, below, len(part)):
         return "float32"
     path = home() / "precision" / f"{_digest(model, phase)}.json"
@@ -99,7 +99,7 @@ def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
     for one in below:
         above = one.graph.ancestors[one.end] & ~one.frontier.below
         work += sum(node.multiply_adds for i, node in enumerate(one.graph.nodes) if above >> i & 1)
-    return 3 * work * pictures * phase.epochs >= (GPU_WORTH if backend.has_gpu() else WORTH)
+    return 3 * work * pictures * phase.epochs >= (GPU_WORTH if gpu.at_hand() else WORTH)
 
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
@@ -120,5 +120,5 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
 def _digest(model: keras.Model, phase: Phase) -> str:
     """What a measurement holds for: this machine, and the shape of what trains."""
     layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
-    about = [processor(), jobs(), keras.version(), backend.name(), phase.batch, layers]
+    about = [processor(), gpu.at_hand(), jobs(), keras.version(), backend.name(), phase.batch, layers]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

@@ -75,7 +75,7 @@ def read(
         >>> data.classes, len(data.part("test"))
         (('cat', 'dog'), 10)
     """
-    splits.check(split, draw)
+    splits.check(split, draw, seed)
     found = _found(data)
     labels = {row.label for row in found.rows}
     _refuse_lookalikes(labels)

@@ -14,7 +14,7 @@ rule = "mean"
 """
 
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -153,29 +153,38 @@ class Recipe:
         return replace(self, backbones=names)
 
     def refuse_idle(self) -> None:
-        """Refuse words that would do nothing in a new run.
+        """Refuse words that would do nothing in a new run, or leave it nothing to do.
 
         Raises:
-            RecipeError: live views of one, an mlp without layers, or a pooling where no cut ends in a map.
+            RecipeError: one of them.
         """
-        if self.views.mode == "live" and self.views.count < 2:
-            raise RecipeError(
+        for key, told in self._idle():
+            raise RecipeError(told, key)
+
+    def _idle(self) -> Iterator[tuple[str, str]]:
+        views, head = self.views, self.head
+        if views.mode == "live" and views.count < 2:
+            yield (
+                "views.mode",
                 "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
                 "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
-                "views.mode",
             )
-        if self.head.kind == "mlp" and not self.head.units and not self.head.file:
-            raise RecipeError(
+        shares = {"head.dropout": head.dropout, "training.label_smoothing": self.training.label_smoothing}
+        for key, value in shares.items():
+            if value == 1:
+                yield key, f"{key} = 1 leaves nothing to learn from: expected less."
+        if head.kind == "mlp" and not head.units and not head.file:
+            yield (
+                "head.units",
                 "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
                 "head.kind = 'linear'.",
-                "head.units",
             )
         ends = {term.end for phase in self.phases for term in Cut.parse(phase.cut).terms}
-        if self.head.pooling != "avg" and not self.head.file and ends == {POOL}:
-            raise RecipeError(
-                f"head.pooling = {self.head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
-                "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'.",
+        if head.pooling != "avg" and not head.file and ends == {POOL}:
+            yield (
                 "head.pooling",
+                f"head.pooling = {head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
+                "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'.",
             )
 
     def _check_ranges(self) -> None:

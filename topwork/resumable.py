@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork import backend
+from topwork import backend, gpu
 from topwork.dataset import Dataset
 from topwork.errors import PictureError, RunError
 from topwork.folder import Folder, versions
@@ -28,8 +28,8 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
         RunError: a version or a picture changed, each named; or arrays are wanted and were not given.
     """
     _check_versions(folder, other_versions)
-    if not backend.repeats():
-        where = f"{backend.name()} on a GPU" if backend.has_gpu() else backend.name()
+    if not repeats():
+        where = f"{backend.name()} on a GPU" if gpu.at_hand() else backend.name()
         say(f"law 4 holds with TensorFlow on a CPU alone: with {where} the weights may differ in some bits.")
     rows = folder.data()
     if not rows.root:
@@ -43,6 +43,11 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
             "Put them back as they were, or start a new run."
         )
     return rows
+
+
+def repeats() -> bool:
+    """Whether a run repeats bit for bit when it is interrupted (law 4): on a GPU sums are added in no fixed order."""
+    return backend.name() == backend.DEFAULT and not gpu.at_hand()
 
 
 def _digest(rows: Dataset, path: str) -> str | None:

@@ -216,7 +216,7 @@ class Join:
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "size": (1, inf),
-    "dropout": (0, 0.99),
+    "dropout": (0, 1),
     "hold_out_share": (0, 1),
     "units": (1, inf),
     "epochs": (1, inf),
@@ -227,7 +227,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "warmup": (0, inf),
     "clip_norm": (0, inf),
     "weight_decay": (0, inf),
-    "label_smoothing": (0, 0.99),
+    "label_smoothing": (0, 1),
     "count": (1, 100),
     "rotation": (0, 180),
     "shift": (0, 1),

@@ -13,7 +13,8 @@ from itertools import accumulate
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
-from topwork.settings import Data, Draw
+from topwork.settings import RANGES, Data, Draw
+from topwork.strict import check_range
 
 HOWS = ("hash", "stratified", "last")
 SHOWN = 3
@@ -53,8 +54,9 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
         >>> draw(Dataset("/d", rows), how="stratified").counts()["a"]
         {'train': 8, 'val': 1, 'test': 1}
     """
-    check(shares, how)
-    asked, rows, units = Data(tuple(shares), how, seed), dataset.rows, units_of(dataset.rows)
+    check(shares, how, seed)
+    asked = Data(tuple(map(float, shares)), how, int(seed))
+    rows, units = dataset.rows, units_of(dataset.rows)
     given = [unit for unit in units if any(rows[i].split for i in unit)]
     free = [unit for unit in units if not any(rows[i].split for i in unit)]
     parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
@@ -68,14 +70,14 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     joined = [unit for unit in units if len(unit) > 1]
     alone = _alone(rows, joined, shares, how, seed)
     notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + gaps(drawn)
-    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else Data())
+    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else None)
 
 
-def check(shares: Sequence[float], how: str) -> None:
+def check(shares: Sequence[float], how: str, seed: int = 0) -> None:
     """Refuse what `draw` cannot draw by.
 
     Raises:
-        RecipeError: *shares* are not three with the sum 1, or *how* is no way to draw.
+        RecipeError: *shares* are not three with the sum 1, *how* is no way to draw, or *seed* out of range.
     """
     if len(shares) != len(PARTS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares)
@@ -87,6 +89,7 @@ def check(shares: Sequence[float], how: str) -> None:
     if how not in HOWS:
         expected = " or ".join(map(repr, HOWS))
         raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS) or '.'}", "draw")
+    check_range(seed, *RANGES["seed"], "seed")
 
 
 def some(words: Sequence[str]) -> str:

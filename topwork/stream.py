@@ -1,7 +1,8 @@
-"""Where a phase's activations lie in memory, TensorFlow's step looks its rows up itself.
+"""Where a phase's activations lie in memory, the backend looks the rows of a step up itself.
 
-Python then gives the orders of many epochs at once instead of a batch a step, and no thread hands batches over: at a
-pooled end, where a step takes 0.3 ms, that took as long again (docs/log.md, 2026-11-24).
+TensorFlow's step does it on any device. Python then gives the orders of many epochs at once instead of a batch a step,
+and no thread hands batches over: at a pooled end, where a step takes 0.3 ms, that took as long again (docs/log.md,
+2026-11-24). With JAX and torch a GPU holds the activations (`OnDevice`): else each step would wait for their way there.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from topwork import backend
+from topwork import backend, gpu
 from topwork.feed import Feed, targets
 from topwork.store import ALIGNED
 
@@ -20,8 +21,8 @@ AT_ONCE = 1000
 
 
 def streamed(model: keras.Model, feed: Feed) -> Any:
-    """What Keras' ``fit`` reads: *feed* itself; or the numbers of its rows, after teaching the model's step to look
-    them up.
+    """What Keras' ``fit`` reads: *feed* itself, or the same from a GPU's memory; on TensorFlow the numbers of its rows,
+    after teaching the model's step to look them up.
 
     Args:
         model: compiled. Its ``train_step`` takes such numbers from then on.
@@ -29,7 +30,7 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     if any(source.kept is None for source in feed.part.sources):
         return feed
     if backend.name() != "tensorflow":
-        return OnDevice(feed) if backend.has_gpu() else feed
+        return OnDevice(feed) if gpu.at_hand() else feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
     _build(model, feed)

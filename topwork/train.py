@@ -137,7 +137,10 @@ def prepared(
     if origin:
         inherit.check(origin, recipe, planned)
     rows = _rows(data, recipe, strict)
-    recipe = replace(recipe, data=rows.drawn)
+    asked = replace(recipe.data, split=tuple(recipe.data.split))
+    if asked not in (Data(), rows.drawn) and not origin:
+        say("The data come with their parts: data.split, data.draw and data.seed play no part.")
+    recipe = replace(recipe, data=rows.drawn or Data())
     rows = as_before(rows, {row.content: row.split or "" for row in origin.data().rows}) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
@@ -228,7 +231,4 @@ def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
     options = recipe.data
     split = (options.split[0], options.split[1], options.split[2])
     with at("data"):
-        found = read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
-    if found.drawn != options:
-        say("The data name the part of every picture: data.split, data.draw and data.seed play no part.")
-    return found
+        return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)

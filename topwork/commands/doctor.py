@@ -49,7 +49,7 @@ def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
     yield "backend", found.backend
     yield "packages", ", ".join(f"{name} {version}" for name, version in found.packages.items())
     yield "processor", ", ".join([found.processor, f"{usable} of {cores} cores usable", *found.features])
-    yield "GPU", "yes" if found.gpu else "none that this process may use"
+    yield "GPU", "yes" if found.gpu else f"none that {found.backend} can use"
     if found.memory:
         yield "memory", f"{size(found.memory[0])}, {size(found.memory[1])} free"
     yield "home", _place(found.home)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from topwork import backend
+from topwork import gpu
 from topwork.errors import MissingExtra
 from topwork.settings import Backbone
 
@@ -22,7 +22,15 @@ BATCH = 4
 
 
 class Runtime(Protocol):
-    """A trunk that is ready to run."""
+    """A trunk that is ready to run.
+
+    Attributes:
+        trial: pictures whose time says what others will take.
+        beside: whether it leaves the processor to decoding meanwhile.
+    """
+
+    trial: int
+    beside: bool
 
     def stream(self, batches: "Iterator[np.ndarray]") -> "Iterator[list[np.ndarray]]":
         """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
@@ -36,7 +44,7 @@ def resolved(backbone: Backbone) -> Backbone:
     """The backbone with ``"auto"`` decided: the runtime for this machine, bfloat16 where the processor has it."""
     runtime = backbone.runtime
     if runtime == "auto":
-        runtime = "openvino" if find_spec("openvino") and not backend.has_gpu() else "keras"
+        runtime = "openvino" if find_spec("openvino") and not gpu.at_hand() else "keras"
     if runtime == "openvino" and not find_spec("openvino"):
         raise MissingExtra(
             "the runtime 'openvino' needs the package openvino. Install it with: pip install openvino, "

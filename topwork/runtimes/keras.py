@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backend
+from topwork import gpu
 
 CPU_BATCH, GPU_BATCH = 32, 256
 """Pictures that are run at once. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
@@ -20,8 +20,10 @@ class Keras:
     """
 
     def __init__(self, trunk: Any) -> None:
-        self._trunk, self._batch = trunk, GPU_BATCH if backend.has_gpu() else CPU_BATCH
-        if backend.has_gpu():
+        self.beside = gpu.at_hand()
+        self._trunk, self._batch = trunk, GPU_BATCH if self.beside else CPU_BATCH
+        self.trial = 4 * self._batch
+        if self.beside:
             self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, which no time left should count
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:

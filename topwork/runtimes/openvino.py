@@ -72,6 +72,8 @@ class OpenVINO:
         jobs: processors to use.
     """
 
+    trial, beside = 8 * BATCH, False
+
     def __init__(self, path: Path, precision: str, jobs: int) -> None:
         import openvino
 

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from topwork.runtimes import BATCH
+
 
 class Pixels:
     """The runtime of the cut ``x@input``."""
+
+    trial, beside = 8 * BATCH, False
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """See `topwork.runtimes.Runtime`."""

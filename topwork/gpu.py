@@ -1,0 +1,73 @@
+"""A GPU that Keras' backend computes on: whether there is one, and float32 that is float32 there."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from topwork import backend, lean
+
+
+def at_hand() -> bool:
+    """Whether the backend computes on a GPU; it is imported, and asked, where the machine has one at all."""
+    return _at_hand(backend.name(), os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
+
+
+@cache
+def _at_hand(name: str, visible: str) -> bool:
+    return visible not in ("", "-1") and bool(devices()) and _asked(name)
+
+
+def devices() -> list[Path]:
+    """What the system shows of NVIDIA's; ``dxg`` is that of Windows' subsystem for Linux."""
+    return [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]
+
+
+def _asked(name: str) -> bool:
+    if name not in backend.NAMES:
+        return False
+    lean.import_keras()
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.get_visible_devices("GPU"))
+    if name == "jax":
+        import jax
+
+        return str(jax.default_backend()) == "gpu"
+    import torch
+
+    wanted = os.environ.get("KERAS_TORCH_DEVICE", "cuda")  # Keras' own switch
+    return wanted.startswith("cuda") and bool(torch.cuda.is_available())
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Meanwhile a GPU computes float32 in float32: by itself it rounds what it multiplies to 11 bits (TF32)."""
+    undo = _precise() if at_hand() else None
+    try:
+        yield
+    finally:
+        if undo:
+            undo()
+
+
+def _precise() -> Callable[[], object]:
+    """Have the backend multiply exactly, in all threads; gives what undoes that."""
+    if backend.name() == "jax":
+        import jax
+
+        before = jax.config.jax_default_matmul_precision
+        jax.config.update("jax_default_matmul_precision", "highest")
+        return lambda: jax.config.update("jax_default_matmul_precision", before)
+    if backend.name() == "tensorflow":
+        from tensorflow.config import experimental as tf
+
+        allowed = tf.tensor_float_32_execution_enabled()
+        tf.enable_tensor_float_32_execution(False)
+        return lambda: tf.enable_tensor_float_32_execution(allowed)
+    from torch.backends import cudnn  # torch's matrix products are float32 by themselves
+
+    allowed, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    return lambda: setattr(cudnn, "allow_tf32", allowed)
