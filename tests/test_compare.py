@@ -229,6 +229,8 @@ def test_a_cross_validation_stands_for_its_runs_together(where):
         )
         write(where / "folds" / f"fold-{number}", tested, trained, seed=number, skill=skill)
         write(where / "others" / f"fold-{number}", tested, trained, seed=9 + number, skill=0)
+    for name in ("folds", "others"):
+        (where / name / "results.json").write_text("{}")
     found = compare("folds", where / "others")
     assert (found["first"], found["pictures"]) == ("folds", 60)
     assert found["not_compared"]["first"] == {"trained": 0, "elsewhere": 0, "repeated": 0}
@@ -244,10 +246,33 @@ def test_a_cross_validation_stands_for_its_runs_together(where):
 def test_a_cross_validation_that_has_not_finished(where):
     for number in (1, 2):
         write(where / "folds" / f"fold-{number}", rows(range(9)))
-    (where / "folds" / "fold-2" / "results.json").unlink()
     write(where / "a", rows(range(9)))
-    with pytest.raises(RunError, match=r"^the run 'folds/fold-2' has not finished: "):
+    with pytest.raises(RunError) as error:
         compare("folds", "a")
+    assert str(error.value) == (
+        "the cross-validation 'folds' has not finished. Go on with it: topwork train --resume folds"
+    )
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_a_cross_validation_that_lacks_a_fold(where, gone):
+    for number in (1, 2, 3):
+        tested, trained = (
+            rows(range(3 * number, 3 * number + 3)),
+            rows([i for i in range(3, 12) if i // 3 != number], "train"),
+        )
+        write(where / "folds" / f"fold-{number}", tested, trained)
+    (where / "folds" / "results.json").write_text("{}")
+    write(where / "a", rows(range(3, 12)))
+    assert compare("folds", "a")["pictures"] == 9
+    shutil.rmtree(where / "folds" / f"fold-{gone}")
+    with pytest.raises(RunError) as error:
+        compare("folds", "a")
+    assert str(error.value) == (
+        "the folds of 'folds' do not test all pictures, so that one is gone: put it back."
+        if gone == 3
+        else f"'folds/fold-{gone}' is gone, without which the cross-validation is none: put it back."
+    )
 
 
 def test_a_run_with_itself(alike, where):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from topwork.errors import BackboneError, RecipeError
-from topwork.heads import build
+from topwork.heads import build, opened
 from topwork.settings import Head
 
 MAP = np.random.default_rng(0).normal(size=(5, 2, 2, 3)).astype("float32")
@@ -151,6 +151,25 @@ def test_a_head_of_your_own_that_does_not_fit(tmp_path, shapes, options, message
     with pytest.raises(BackboneError) as error:
         build(head, [(7,)], 4, 0)
     assert str(error.value) == f"the head {head.file!r} {message}"
+
+
+def test_a_head_that_keras_cannot_load(tmp_path):
+    path = tmp_path / "mine.keras"
+    path.write_bytes(b"no archive")
+    with pytest.raises(BackboneError) as error:
+        opened(path, 4)
+    assert str(error.value).startswith(f"cannot load the head {str(path)!r}: ")
+    assert str(error.value).endswith("Expected a .keras or .h5 file that Keras 3 reads in its safe mode.")
+
+
+def test_a_head_with_code_of_its_own(tmp_path):
+    start = keras.Input((7,))
+    keras.Model(start, keras.layers.Dense(4)(keras.layers.Lambda(lambda x: x)(start))).save(tmp_path / "mine.keras")
+    with pytest.raises(BackboneError) as error:
+        opened(tmp_path / "mine.keras", 4)
+    assert str(error.value).startswith(
+        f"cannot load the head '{tmp_path / 'mine.keras'}': it holds a Lambda layer, whose code is not run. "
+    )
 
 
 def test_an_unknown_activation():

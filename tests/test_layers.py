@@ -16,7 +16,7 @@ LEVELS = (
     "errors version talk printing backend lean gpu home machine",
     "cut lines strict graph numbered dataset splits folds metrics settings recipe logme probe join gap gallery hashes",
     "hold registry book tables store tree listing arrays idx frames readers pictures views weights folder exam"
-    " part sample checkpoints trainable resumable members",
+    " kept part sample checkpoints trainable resumable members",
     "backbones official replay untrained pretrained lock halves heads network joined callbacks feed stream live"
     " optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare plots"

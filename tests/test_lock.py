@@ -93,10 +93,13 @@ def test_the_file_is_put_back(run, told, made):
     assert run.model().output_shape == (None, 3)
 
 
-def test_a_run_of_before_there_was_a_lock_still_opens(run):
+def test_without_its_lock_a_run_is_refused(run):
     (run.path / "pretrained.json").unlink()
-    assert run.folder.lock == {}
-    assert run.model().output_shape == (None, 3)
+    with pytest.raises(RunError) as error:
+        run.model()
+    assert str(error.value) == (
+        f"{str(run.path / 'pretrained.json')!r} is gone, which its run needs: put it back, or train a new run."
+    )
 
 
 def test_random_weights_are_locked_by_what_they_are_drawn_from(run):

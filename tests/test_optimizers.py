@@ -54,6 +54,9 @@ def test_an_unknown_optimizer():
     with pytest.raises(RecipeError) as error:
         optimizer(Phase("x@pool", optimizer="adamm"), 5)
     assert str(error.value).startswith("no optimizer 'adamm'; did you mean 'adam'? Keras has: adadelta, adafactor, ")
+    names = str(error.value).partition("Keras has: ")[2].rstrip(".").split(", ")
+    for name in names:
+        assert float(optimizer(Phase("x@pool", optimizer=name), 5).learning_rate) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "adamw", "lion", "adagrad"])

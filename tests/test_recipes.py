@@ -117,7 +117,7 @@ SAYS = {
     | {
         "head.pooling": "flatten",
         "phase.1.cut": "resnet50@conv5_block3_out..conv5_block3_out",
-        "phase.1.rate": 1e-3,
+        "phase.1.rate": 1e-4,
     },
     "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool", "phase.1.rate": 1e-4},
     "inception_v3_mnist": mnist("inception_v3", 64),

@@ -229,7 +229,7 @@ def test_classes_that_a_part_lacks_are_told():
         )
     )
     assert drawn.notes == (
-        "Classes without a picture in the train part, which are not learned: 'c'.",
+        "Classes without a picture in the train part, so that nothing can be trained: 'c'.",
         "Classes without a picture in the test part, which are not tested: 'a'.",
     )
 
@@ -329,3 +329,9 @@ def test_a_seed_out_of_range(seed):
 def test_a_stratified_draw_of_nothing_needs_no_two_of_a_class():
     given_rows = [replace(row, split="train", label=str(i)) for i, row in enumerate(rows(4))]
     assert [row.split for row in draw(of(*given_rows), how="stratified").rows] == ["train"] * 4
+
+
+def test_a_single_group_is_named_as_the_cause():
+    one = draw(of(*(replace(row, group="g") for row in rows(20))), how="stratified")
+    assert "All rows belong together, as equal pictures and groups do: they are in one part." in one.notes
+    assert len({row.split for row in one.rows}) == 1

@@ -317,6 +317,39 @@ def test_a_run_is_never_overwritten(run, pictures):
     assert {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
 
 
+def head_file(path, classes=3, activation=None):
+    start = keras.Input((64,))
+    keras.Model(start, keras.layers.Dense(classes, activation=activation)(start)).save(path)
+    return str(path)
+
+
+def test_a_head_of_your_own_is_named_by_its_file(pictures, tmp_path):
+    run = train(pictures, tmp_path / "run", head=head_file(tmp_path / "mine.keras"), epochs=1)
+    assert run.recipe.head.file == str(tmp_path / "run" / "head.keras")
+
+
+def test_a_head_that_does_not_fit_is_refused_before_a_folder_is_made(pictures, tmp_path):
+    file = head_file(tmp_path / "mine.keras", activation="softmax")
+    with pytest.raises(BackboneError) as error:
+        train(pictures, tmp_path / "run", head=file)
+    assert str(error.value) == (
+        f"the head {file!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_head_of_your_own_takes_no_new_classes(pictures, tmp_path):
+    parent = train(pictures, tmp_path / "parent", head=head_file(tmp_path / "mine.keras"), epochs=1)
+    make_folder(tmp_path / "more", each=8, first=70_000)
+    (tmp_path / "more" / "red").rename(tmp_path / "more" / "pink")
+    with pytest.raises(RunError) as error:
+        tw.train(tmp_path / "more", parent=parent, out=tmp_path / "run")
+    assert str(error.value) == (
+        f"cannot start from {str(parent.path)!r}: its head is a file, for other classes than the data has. "
+        "Only topwork's own heads take new classes: train without --from."
+    )
+
+
 def test_a_class_that_never_trains(tmp_path):
     make_folder(tmp_path / "data" / "train", each=6)
     make_folder(tmp_path / "data" / "test", each=6, first=500)

@@ -45,3 +45,11 @@ def test_a_small_test_part_is_remarked(capsys):
 def test_a_class_that_is_not_tested_is_remarked(capsys):
     remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
     assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing of that.\n"
+
+
+def test_nothing_can_be_held_out_of_one_group(capsys):
+    given = Dataset("/d", tuple(replace(row, group="g") for row in rows(8)))
+    assert with_validation(given, Training()) is given
+    assert capsys.readouterr().err == (
+        "No validation part, and none can be held out of pictures that belong together: the last weights are kept.\n"
+    )

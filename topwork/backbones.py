@@ -146,7 +146,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
     """
     with fresh_names():
         if backbone.model:
-            return _own(backbone.model)
+            return load(backbone.model)
         network = _official(record(backbone.name), size(backbone))
         if weights:
             _load(network, weights, backbone)
@@ -194,6 +194,11 @@ def _reason(error: Exception) -> str:
     """What Keras says first, as one sentence or more."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:") + "."
+
+
+def _unsafe(error: Exception) -> str:
+    """Keras' own words would have one pass ``safe_mode=False``, which no command takes."""
+    return "it holds a Lambda layer, whose code is not run." if "`Lambda`" in str(error) else ""
 
 
 def scale(backbone: Backbone) -> str:
@@ -253,13 +258,18 @@ def fresh_names() -> Iterator[None]:
         global_state.set_global_attribute(key, before)
 
 
-def _own(path: str) -> "keras.Model":
+def load(path: str, what: str = "the network") -> "keras.Model":
+    """A model of one's own from its file.
+
+    Raises:
+        BackboneError: Keras cannot load it in its safe mode.
+    """
     import keras
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # as above
         raise BackboneError(
-            f"cannot load the network {path!r}: {_reason(error)} "
+            f"cannot load {what} {path!r}: {_unsafe(error) or _reason(error)} "
             "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
         ) from None

@@ -6,7 +6,7 @@ goes on from its last checkpoint, to the same bits (law 4).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,8 @@ class Course:
     def _state(self) -> State | None:
         """The last checkpoint; the journal is cut back to it."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
+        if state:
+            _check_files(self.folder, state.about["files"], self.folder.digests())
         self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
         where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
         say(f"{self.folder.path} goes on from {where}.")
@@ -117,7 +119,7 @@ class Course:
             done += len(wanted)
             if state and number < state.about["phase"]:
                 continue
-            known = {"stored": stored(wanted)}
+            known: dict[str, Any] = {"stored": stored(wanted), "files": self.folder.digests()}
             own = state if state and number == state.about["phase"] else None
             if own:
                 _check_stored(own.about["stored"], known["stored"], step)
@@ -152,6 +154,16 @@ class Course:
         if self.data.pixels is not None:
             rows = checked(self.data)
             self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
+
+
+def _check_files(folder: Folder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """That the run's own files are as they were when the checkpoint was made."""
+    for name in before:
+        if before[name] != now.get(name):
+            raise RunError(
+                f"{str(folder.path / name)!r} changed since the last checkpoint, so that the run cannot go on as it "
+                "began. Put it back as it was, or start a new run."
+            )
 
 
 def _check_stored(before: Sequence[Any], now: Sequence[Any], step: Step) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import metrics, registry
+from topwork import kept, metrics, registry
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RunError, TopworkError, UsageError
-from topwork.exam import Exam
+from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh
 from topwork.folds import folds
 from topwork.readers import read
@@ -69,13 +69,8 @@ class Folds:
         Raises:
             RunError: it has not finished.
         """
-        file = self.path / "results.json"
-        if not file.exists():
-            raise RunError(
-                f"the cross-validation {str(self.path)!r} has not finished. "
-                f"Go on with it: topwork train --resume {self.path}"
-            )
-        return json.loads(file.read_text())
+        refuse_unfinished(self.path)
+        return kept.table(self.path / "results.json")
 
     def resume(self, data: Any = None, **options: Any) -> "Folds":
         """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
@@ -85,7 +80,7 @@ class Folds:
         return self._concluded()
 
     def _concluded(self) -> "Folds":
-        results = together(self.runs)
+        results = together(self.path)
         aside = self.path / "results.json.part"
         aside.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         aside.replace(self.path / "results.json")
@@ -179,13 +174,11 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
     return courses
 
 
-def together(runs: Sequence[Run]) -> dict[str, Any]:
-    """What runs say of their test parts, as if one had said it all."""
-    exams = [Exam.of(run.folder) for run in runs]
-    classes = exams[0].classes
-    said = [answer for exam in exams for answer in exam.answers]
-    labels = np.array([classes.index(answer.row.label) for answer in said])
-    found = metrics.measure(labels, np.array([answer.probabilities for answer in said]), classes)
+def together(path: Path) -> dict[str, Any]:
+    """What the runs of a cross-validation say of their test parts, as if one had said it all."""
+    exam, runs = Exam.of_folds(path), Folds(path).runs
+    labels = np.array([exam.classes.index(answer.row.label) for answer in exam.answers])
+    found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
     each = [run.results["accuracy"]["value"] for run in runs]
     return {"accuracy": found["accuracy"], "folds": each, "test": found}
 

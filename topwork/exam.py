@@ -11,6 +11,7 @@ import numpy as np
 from topwork.dataset import Row
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder, folds_in
+from topwork.kept import reading
 
 Key = tuple[str, ...]
 """The digests of a row's pictures."""
@@ -63,15 +64,29 @@ class Exam:
 
     @classmethod
     def at(cls, path: Path) -> "Exam":
-        """What a finished run said, or what the runs of a cross-validation did: of each picture the one it tested.
+        """What a finished run said, or a finished cross-validation.
 
         Raises:
-            RunError, DatasetError: see `of`.
+            RunError, DatasetError: see `of` and `of_folds`.
         """
-        exams = [cls.of(Folder(fold)) for fold in folds_in(path)]
-        if not exams:
+        if not folds_in(path):
             return cls.of(Folder(path))
-        return cls(str(path), exams[0].classes, tuple(each for one in exams for each in one.answers), frozenset())
+        refuse_unfinished(path)
+        return cls.of_folds(path)
+
+    @classmethod
+    def of_folds(cls, path: Path) -> "Exam":
+        """What the runs of a cross-validation said together: of each picture the one that tested it.
+
+        Raises:
+            RunError: one of them has not finished, or is gone.
+        """
+        folds = [Folder(fold) for fold in folds_in(path)]
+        exams = [cls.of(fold) for fold in folds]
+        answers = tuple(each for one in exams for each in one.answers)
+        if len(answers) < len(folds[0].data().rows):
+            raise RunError(f"the folds of {str(path)!r} do not test all pictures, so that one is gone: put it back.")
+        return cls(str(path), exams[0].classes, answers, frozenset())
 
     def by_key(self) -> dict[Key, Answer]:
         """The answers by content; of equal pictures the first, for the others say the same again."""
@@ -80,6 +95,18 @@ class Exam:
     def knows(self, key: Key) -> bool:
         """Whether it was trained on one of these pictures."""
         return not self.trained.isdisjoint(key)
+
+
+def refuse_unfinished(path: Path) -> None:
+    """What can be said of a cross-validation that did not come to its end.
+
+    Raises:
+        RunError: it did not.
+    """
+    if not (path / "results.json").exists():
+        raise RunError(
+            f"the cross-validation {str(path)!r} has not finished. Go on with it: topwork train --resume {path}"
+        )
 
 
 def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:
@@ -91,9 +118,9 @@ def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Ans
     by_path: dict[str, list[Row]] = defaultdict(list)
     for row in reversed(rows):
         by_path[row.path].append(row)
-    with path.open(newline="", encoding="utf-8") as file:
+    with reading(path), path.open(newline="", encoding="utf-8") as file:
         table = csv.reader(file)
-        classes = tuple(next(table, [])[3:])
+        classes = tuple(next(table)[3:])
         try:
             return classes, tuple(_answer(cells, by_path, classes) for cells in table)
         except (ValueError, IndexError):

@@ -23,16 +23,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from topwork import backend, registry
+from topwork import backend, kept, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
+from topwork.kept import reading
 from topwork.listing import recall
 from topwork.machine import processor
 from topwork.readers import write_csv
@@ -139,7 +140,8 @@ class Folder:
     @property
     def recipe(self) -> Recipe:
         """The recipe as it was run; a head of its own, and members of a join, lie in the folder."""
-        found = Recipe.load(self.path / "recipe.toml")
+        with reading(self.path / "recipe.toml") as path:
+            found = Recipe.load(path)
         if found.join:
             members = tuple(str(self.path / member) for member in found.join.members)
             return replace(found, join=replace(found.join, members=members))
@@ -159,13 +161,12 @@ class Folder:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, processor, and where the data lay."""
-        return json.loads((self.path / "environment.json").read_text())
+        return kept.table(self.path / "environment.json")
 
     @property
     def lock(self) -> Lock:
-        """Which pretrained weights it stands on; empty in runs of before there was a lock."""
-        path = self.path / LOCK
-        return json.loads(path.read_text()) if path.exists() else {}
+        """Which pretrained weights it stands on; a join has none of its own."""
+        return {} if self.recipe.join else kept.table(self.path / LOCK)
 
     @property
     def journal(self) -> list[dict[str, Any]]:
@@ -187,12 +188,18 @@ class Folder:
         path = self.path / "results.json"
         if not path.exists():
             raise self._unfinished("results.json")
-        return json.loads(path.read_text())
+        return kept.table(path)
 
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
         about = self.environment
-        return replace(recall(str(self.path / "pictures.csv"), about["data"]), source=about.get("source", ""))
+        with reading(self.path / "pictures.csv") as path:
+            return replace(recall(str(path), about["data"]), source=about.get("source", ""))
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what a run reads of itself when it goes on."""
+        files = [self.path / name for name in ("recipe.toml", "pictures.csv", HEAD)]
+        return {path.name: sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
 
     @property
     def is_finished(self) -> bool:
@@ -266,8 +273,7 @@ class Folder:
         path = self.path / "sample.npz"
         if not path.exists():
             return {}
-        with np.load(path) as file:
-            return dict(file)
+        return kept.arrays(path)
 
     def abandon(self) -> None:
         """Remove the folder of a run that was stopped before its first epoch: there is nothing in it to keep."""
@@ -281,9 +287,8 @@ class Folder:
         if not path.exists():
             raise self._unfinished("weights")
         found: dict[str, list[np.ndarray]] = {}
-        with np.load(path) as file:
-            for name in file.files:
-                found.setdefault(name.rsplit("/", 1)[0], []).append(file[name])
+        for name, array in kept.arrays(path).items():
+            found.setdefault(name.rsplit("/", 1)[0], []).append(array)
         return found
 
     def _unfinished(self, what: str) -> RunError:
@@ -311,9 +316,16 @@ def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:
 
 
 def folds_in(path: Path) -> list[Path]:
-    """The run folders of a cross-validation, in order; none where *path* is no such folder."""
-    numbers = count(1)
-    return list(takewhile(Path.is_dir, (path / f"fold-{number}" for number in numbers)))
+    """The run folders of a cross-validation, in order; none where *path* is no such folder.
+
+    Raises:
+        RunError: one is gone.
+    """
+    found = {fold.name for fold in path.glob("fold-*")}
+    folds = [f"fold-{number}" for number in range(1, len(found) + 1)]
+    if gone := [fold for fold in folds if fold not in found]:
+        raise RunError(f"{str(path / gone[0])!r} is gone, without which the cross-validation is none: put it back.")
+    return [path / fold for fold in folds]
 
 
 def fresh(parent: Path, name: str) -> Path:

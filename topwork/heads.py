@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from topwork import backbones
 from topwork.errors import BackboneError, RecipeError, nearest
 from topwork.settings import Head
 
@@ -100,15 +101,25 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
     """A head of one's own, checked against what it joins.
 
     Raises:
-        BackboneError: other shapes, or a softmax at its end.
+        BackboneError: as of `opened`, or it takes other shapes.
     """
-    import keras
-
-    model = keras.saving.load_model(path, compile=False)
+    model = opened(path, outputs)
     given, takes = [(None, *shape) for shape in ends], [tuple(tensor.shape) for tensor in model.inputs]
     if not _fits(takes, given):
         raise BackboneError(f"the head {str(path)!r} takes {takes}, and the backbones end in {given}.")
-    if tuple(model.outputs[0].shape) != (None, outputs):
+    for layer in model.layers:  # names must differ from the backbone's
+        layer.name = f"head_{layer.name}"
+    return model
+
+
+def opened(path: Path, outputs: int) -> "keras.Model":
+    """A head of one's own, checked as far as that goes without what it joins.
+
+    Raises:
+        BackboneError: Keras cannot load it, it gives another shape, or it ends in a softmax.
+    """
+    model = backbones.load(str(path), "the head")
+    if [tuple(tensor.shape) for tensor in model.outputs] != [(None, outputs)]:
         raise BackboneError(
             f"the head {str(path)!r} gives {tuple(model.outputs[0].shape)}: expected one tensor {(None, outputs)}, "
             "a logit for each class."
@@ -117,8 +128,6 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
         raise BackboneError(
             f"the head {str(path)!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
         )
-    for layer in model.layers:  # names must differ from the backbone's
-        layer.name = f"head_{layer.name}"
     return model
 
 

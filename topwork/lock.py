@@ -35,14 +35,14 @@ def settle(folder: Folder) -> None:
 
 
 def check(folder: Folder) -> None:
-    """That the weights at hand are those of the run; a run of before there was a lock passes.
+    """That the weights at hand are those of the run.
 
     Raises:
-        RunError: others lie there; names the run, the file, and both hashes.
+        RunError: others lie there (names the run, the file, and both hashes), or the lock is gone or damaged.
         WeightsError: the file is not at hand and cannot be fetched.
     """
     lock = folder.lock
-    for name, backbone in folder.recipe.backbones.items() if lock else ():
+    for name, backbone in folder.recipe.backbones.items():
         then, now = lock.get(name), pretrained.identity(backbone)
         if then and now not in (then.get("sha256"), then.get("random")):
             raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")

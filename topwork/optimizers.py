@@ -19,9 +19,9 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     Raises:
         RecipeError: Keras has none of that name, it knows no momentum, or words that do not go together.
     """
-    known = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
-    if phase.optimizer.lower() not in known or phase.optimizer.lower() == "optimizer":
-        names = sorted(known.keys() - {"optimizer", "lossscaleoptimizer"})
+    known = _known()
+    if phase.optimizer.lower() not in known:
+        names = sorted(known)
         hint = nearest(phase.optimizer.lower(), names) or "."
         raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.", "optimizer")
     kind = known[phase.optimizer.lower()]
@@ -34,6 +34,14 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     options |= {"global_clipnorm": phase.clip_norm} if phase.clip_norm else {}
     options |= {"weight_decay": phase.weight_decay} if phase.weight_decay else {}
     return kind(learning_rate=_rate(phase, steps), **options)
+
+
+def _known() -> dict[str, Any]:
+    """Keras' own by their names, less those that hold others."""
+    kinds = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
+    none = ("optimizer", "lossscaleoptimizer")
+    takes = {name for name, kind in kinds.items() if "learning_rate" in inspect.signature(kind).parameters}
+    return {name: kind for name, kind in kinds.items() if name in takes and name not in none}
 
 
 def _rate(phase: Phase, steps: int) -> Any:

@@ -10,7 +10,6 @@ import numpy as np
 from topwork import backend, precision
 from topwork.callbacks import Keeper, Plateau, Saver, Shown
 from topwork.checkpoints import Checkpoints, State
-from topwork.errors import RunError
 from topwork.feed import Feed
 from topwork.network import Network
 from topwork.optimizers import optimizer
@@ -134,10 +133,7 @@ def _restore(model: keras.Model, network: Network, keeper: Keeper, plateau: Sequ
     model.optimizer.build(model.trainable_variables)
     pairs: list[tuple[Any, np.ndarray]] = []
     for name, variables in (("model/", model.variables), ("optimizer/", model.optimizer.variables)):
-        kept = list(state.part(name).values())
-        if [array.shape for array in kept] != [tuple(variable.shape) for variable in variables]:
-            raise RunError("the checkpoint does not fit the network: its recipe, head or backbone was changed.")
-        pairs += zip(variables, kept)
+        pairs += zip(variables, state.part(name).values(), strict=True)
     best: dict[str, list[np.ndarray]] = {}
     for key, array in state.part("best/").items():
         best.setdefault(key.rsplit("/", 1)[0], []).append(array)

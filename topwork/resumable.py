@@ -39,8 +39,8 @@ def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
     changed = [repr(path) for row in rows.rows for path, content in row.pictures if _digest(rows, path) != content]
     if changed:
         raise RunError(
-            f"pictures of {str(folder.path)!r} changed or went away since it began: {some(changed)}. "
-            "Put them back as they were, or start a new run."
+            f"pictures of {str(folder.path)!r} changed or went away since it began: {some(changed)}, in {rows.root!r}. "
+            "Put them back there as they were, or start a new run."
         )
     return rows
 

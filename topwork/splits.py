@@ -69,7 +69,12 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
     joined = [unit for unit in units if len(unit) > 1]
     alone = _alone(rows, joined, shares, how, seed)
-    notes = _moves(drawn, alone) + _joins(rows, joined) + (_empty(drawn, shares, how) if free else []) + gaps(drawn)
+    notes = (
+        _moves(drawn, alone)
+        + _joins(rows, joined)
+        + (_empty(drawn, shares, how, len(units)) if free else [])
+        + gaps(drawn)
+    )
     return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else None)
 
 
@@ -200,8 +205,10 @@ def _joins(rows: Rows, joined: list[Unit]) -> list[str]:
     return [f"Joined, as these groups have a picture in common: {some(names)}."] if names else []
 
 
-def _empty(rows: Rows, shares: Sequence[float], how: str) -> list[str]:
+def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[str]:
     there = {row.split for row in rows}
+    if units == 1:
+        return ["All rows belong together, as equal pictures and groups do: they are in one part."]
     out = (
         'draw = "stratified" gives each class its exact shares' if how == "hash" else "add pictures or raise its share"
     )
@@ -213,7 +220,7 @@ def gaps(rows: Rows) -> list[str]:
     labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
     everything = sorted({row.label for row in rows})
     return [
-        f"Classes without a picture in the {part} part, which are not {done}: {some(missing)}."
-        for part, done in (("train", "learned"), ("test", "tested"))
+        f"Classes without a picture in the {part} part, {what}: {some(missing)}."
+        for part, what in (("train", "so that nothing can be trained"), ("test", "which are not tested"))
         if labels[part] and (missing := [repr(label) for label in everything if label not in labels[part]])
     ]

@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, joining, lock, pretrained, runtimes
+from topwork import heads, inherit, joining, lean, lock, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
-from topwork.errors import RecipeError, TopworkError, UsageError, at
+from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.plan import steps
@@ -44,7 +44,7 @@ def train(
         data: what `topwork.read` takes, or what it gave (its splits are kept); for a join also ``None``.
         phases: stretches of training whose cuts move towards the input; by default one, at ``pool``.
         backbones: options of the backbones that the cuts name.
-        head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` that ends in logits.
+        head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` (or its file) that ends in logits.
         views: how many views of each training picture there are, or `Views`.
         seed: of initial values and order.
         recipe: all of this at once, in place of phases, backbones, head, views and seed; or a join (see `join`).
@@ -144,7 +144,7 @@ def prepared(
     rows = as_before(rows, {row.content: row.split or "" for row in origin.data().rows}) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
-    _check_head(recipe, rows)
+    _check_head(recipe, rows, origin)
     planned = [step.of(rows) for step in planned]
     path = out or fresh(Path("runs"), rows.name)
     folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
@@ -168,15 +168,23 @@ def _joining(
     return joining.prepared(None if data is None else _rows(data, recipe, strict), recipe, out, strict, jobs)
 
 
-def _check_head(recipe: Recipe, data: Dataset) -> None:
-    file = recipe.head.file
-    if file and not Path(file).is_file():
-        raise RecipeError(f"no file {file!r}: head.file is the path of a .keras file.", "head.file")
+def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
     if recipe.training.loss == "binary" and len(data.classes) != 2:
         raise RecipeError(
             f"training.loss = 'binary' is for two classes, and the data has {len(data.classes)}: use 'categorical'.",
             "training.loss",
         )
+    if not recipe.head.file:
+        return
+    if not Path(recipe.head.file).is_file():
+        raise RecipeError(f"no file {recipe.head.file!r}: head.file is the path of a .keras file.", "head.file")
+    if origin and set(origin.data().classes) != set(data.classes):
+        raise RunError(
+            f"cannot start from {str(origin.path)!r}: its head is a file, for other classes than the data has. "
+            "Only topwork's own heads take new classes: train without --from."
+        )
+    lean.import_keras()
+    heads.opened(Path(recipe.head.file), 1 if recipe.training.loss == "binary" else len(data.classes))
 
 
 def chosen(
@@ -219,7 +227,7 @@ def _refuse_beside(**given: Any) -> None:
 
 def _head(head: Any) -> dict[str, Any]:
     if isinstance(head, str):
-        return {"kind": head}
+        return {"file" if head.endswith(".keras") else "kind": head}
     if not isinstance(head, Head):
         return {"file": str(pretrained.saved(head))}
     return {key: value for key, value in asdict(head).items() if value is not None}

@@ -22,6 +22,9 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     share, how = training.hold_out_share, training.hold_out_draw
     drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
+    if not moved:
+        say("No validation part, and none can be held out of pictures that belong together: the last weights are kept.")
+        return data
     note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
     say(note)
     kept = tuple(replace(row, split="val") if row.path in moved else row for row in data.rows)

@@ -1,0 +1,47 @@
+"""The files of a run folder, read: one that is gone or damaged is named, and what to do."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from topwork.errors import DatasetError, RunError, UsageError
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Path]:
+    """While a file of a run is read.
+
+    Raises:
+        RunError: it is gone, or what is in it cannot be read.
+    """
+    try:
+        yield path
+    except FileNotFoundError:
+        raise RunError(f"{str(path)!r} is gone, which its run needs: put it back, or train a new run.") from None
+    except (ValueError, LookupError, StopIteration, EOFError, BadZipFile, UsageError, DatasetError) as error:
+        raise RunError(
+            f"{str(path)!r} is damaged ({_reason(error)}): put it back as it was, or train a new run."
+        ) from None
+
+
+def table(path: Path) -> dict[str, Any]:
+    """A JSON object."""
+    with reading(path):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file, by their names."""
+    with reading(path), np.load(path) as file:
+        return dict(file)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    words = text[0].rstrip(".") if text else type(error).__name__
+    return f"no {words}" if isinstance(error, KeyError) else words
