@@ -49,7 +49,14 @@ def test_the_default_is_the_widest_mobilenet_v2_at_hand(keras_home):
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    "name", ["inception_v3_retrain", "inception_v3_two_phase", "inception_v3_partial", "fusion_single_input"]
+    "name",
+    [
+        "inception_v3_retrain",
+        "inception_v3_two_phase",
+        "inception_v3_partial",
+        "fusion_single_input",
+        "resnet50_flowers_pooled",
+    ],
 )
 def test_a_recipe_is_as_good_as_a_probe_of_its_features_less_an_interval(real, keras_home, tmp_path, name):
     plan = recipes.Plan((name,), real / "flowers5", "imagenet", folds=2)

@@ -32,6 +32,8 @@ BASIC = {
     "phase.1.rate": 1e-3,
 }
 TUNED = BASIC | {
+    "phase.1.rate": 1e-4,
+    "phase.1.epochs": 30,
     "phase.2.optimizer": "sgd",
     "phase.2.rate": 1e-4,
     "phase.2.momentum": 0.9,
