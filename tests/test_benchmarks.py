@@ -201,7 +201,7 @@ def test_the_examples_run():
 
 def test_both_sides_get_the_recipes_own_sizes_epochs_and_batches():
     recipe = articles.recipe_of("inception_v3_two_phase", articles.Plan(weights="imagenet"))
-    assert [(phase.epochs, phase.batch, phase.patience) for phase in recipe.phases] == [(10, 32, 0), (10, 32, 0)]
+    assert [(phase.epochs, phase.batch, phase.patience) for phase in recipe.phases] == [(30, 32, 0), (10, 32, 0)]
     assert recipe.backbones["inception_v3"].size == 299
     short = articles.recipe_of("fusion_single_input", articles.Plan(weights="imagenet", epochs=3, size=96))
     assert [phase.epochs for phase in short.phases] == [3]
@@ -242,7 +242,7 @@ def test_the_tables_of_the_articles_hold_ratios_and_shares_of_the_bound():
     name = "inception_v3_two_phase"
     one = articles.Measured(name, book.recipe(name), plain, ours, [0.9, 450.0], ["float32", "bfloat16"])
     told = article_tables.articles_table([one], articles.Plan(), "python -m benchmarks articles")
-    assert f"| `{name}` | 10 + 10 | 90.0 | 9.0 | **10.0** | 7.5 | 100.0 | 20.0 | 5.0 |" in told
+    assert f"| `{name}` | 30 + 10 | 90.0 | 9.0 | **10.0** | 7.5 | 100.0 | 20.0 | 5.0 |" in told
     assert f"| `{name}` | 50 | 0.800 (0.670–0.888) | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
     assert f"| `{name}`: `inception_v3@pool` | float32 | 900.00 | 1.00 | 0.90 | 900.00 | 1000.00 | **0.90** |" in told
     assert f"| `{name}`: `inception_v3@249` | bfloat16 | 1200.00 | 500.00 | 450.00 | 2.40 | 2.67 | **0.90** |" in told
