@@ -264,6 +264,7 @@ def test_a_cross_validation_that_lacks_a_fold(where, gone):
         write(where / "folds" / f"fold-{number}", tested, trained)
     (where / "folds" / "results.json").write_text("{}")
     write(where / "a", rows(range(3, 12)))
+    (where / "folds" / "fold-1.old").mkdir()
     assert compare("folds", "a")["pictures"] == 9
     shutil.rmtree(where / "folds" / f"fold-{gone}")
     with pytest.raises(RunError) as error:

@@ -55,6 +55,13 @@ def test_a_device_that_is_hidden(seen, monkeypatch, visible):
     assert not gpu.at_hand()
 
 
+def test_a_backend_that_is_not_installed_has_none(device, monkeypatch):
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+    monkeypatch.setattr(lean, "import_keras", lambda: pytest.fail("it was imported"))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert not gpu._asked("torch")
+
+
 def test_openvino_as_a_backend_has_none(device):
     assert not gpu._asked("openvino")
 

@@ -7,6 +7,7 @@ import pytest
 
 import topwork as tw
 from topwork import kept
+from topwork.checkpoints import Checkpoints
 from topwork.errors import RunError
 from topwork.folder import Folder
 
@@ -65,6 +66,15 @@ def test_a_file_that_is_gone(run, finished, name, command):
     ran = topwork(*words)
     told = f"RunError: {str(run.path / name)!r} is gone, which its run needs: put it back, or train a new run.\n"
     assert (ran.status, ran.err) == (1, told)
+
+
+def test_a_checkpoint_that_knows_no_files_yet_goes_on(run):
+    checkpoints = Checkpoints(run.path / "checkpoints")
+    state = checkpoints.read()
+    assert state.about.pop("files").keys() == {"recipe.toml", "pictures.csv"}
+    checkpoints.write(state)
+    (run.path / "results.json").unlink()
+    assert tw.Run(run.path).resume().folder.is_finished
 
 
 def test_empty_predictions_are_damaged(run, finished):

@@ -76,7 +76,7 @@ class Course:
         """The last checkpoint; the journal is cut back to it."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
         if state:
-            _check_files(self.folder, state.about["files"], self.folder.digests())
+            _check_files(self.folder, state.about.get("files", {}), self.folder.digests())
         self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
         where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
         say(f"{self.folder.path} goes on from {where}.")

@@ -321,7 +321,7 @@ def folds_in(path: Path) -> list[Path]:
     Raises:
         RunError: one is gone.
     """
-    found = {fold.name for fold in path.glob("fold-*")}
+    found = {fold.name for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()}
     folds = [f"fold-{number}" for number in range(1, len(found) + 1)]
     if gone := [fold for fold in folds if fold not in found]:
         raise RunError(f"{str(path / gone[0])!r} is gone, without which the cross-validation is none: put it back.")
