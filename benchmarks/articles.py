@@ -62,9 +62,9 @@ class Plan:
         weights: ``"imagenet"`` or ``"random"``.
         pictures: how many are drawn, by default as `ARTICLES` says; size: side in pixels, by default the recipe's.
         epochs: of a phase at most; by default the recipe's.
-        swap: a smaller network in place of the article's, as ``name`` or, for a phase that opens some layers,
-            ``name@place``: where weights are at hand for that alone.
-        steps: epochs that the steps are timed in, the first apart.
+        swap: a smaller network in place of the article's, as ``name``, for a fusion ``name + name`` or, for a phase
+            that opens some layers, ``name@place``: where weights are at hand for that alone.
+        steps: epochs that the steps are timed in, the first apart; ten times as many where all is frozen.
     """
 
     names: tuple[str, ...] = ()

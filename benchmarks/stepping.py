@@ -1,7 +1,7 @@
 """Milliseconds of a training step: of a run while it trains, and of what it trains alone, on one batch in memory.
 
-``python -m benchmarks.stepping DATA RUN OUT EPOCHS`` trains again as RUN was, for EPOCHS in each phase, and prints one
-line of JSON: for each phase its cut, its precision, and the two.
+``python -m benchmarks.stepping DATA RUN OUT EPOCHS`` trains again as RUN was, for EPOCHS in each phase, ten times as
+many where all is frozen, and prints one line of JSON: for each phase its cut, its precision, and the two.
 """
 
 import json
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from topwork import lean
+from topwork.cut import Cut
 from topwork.network import restore
 from topwork.plan import steps
 from topwork.recipe import Recipe
 from topwork.run import Run
+from topwork.settings import Phase
 from topwork.train import train
 
 
@@ -106,11 +108,16 @@ def _last_line(run: Run, number: int) -> dict[str, Any]:
     return [line for line in run.journal if line["phase"] == number + 1][-1]
 
 
+def _is_frozen(phase: Phase) -> bool:
+    """Whether nothing of its networks is trained: an epoch is then so short that two or three tell little."""
+    return all(term.place == term.end for term in Cut.parse(phase.cut).terms)
+
+
 def main() -> None:
     """Train again, and say what a step took."""
     data, before, out, epochs = sys.argv[1], *map(Path, sys.argv[2:4]), int(sys.argv[4])
     recipe = Recipe.load(before / "recipe.toml")
-    short = tuple(replace(phase, epochs=epochs, patience=0) for phase in recipe.phases)
+    short = tuple(replace(p, epochs=epochs * (10 if _is_frozen(p) else 1), patience=0) for p in recipe.phases)
     timer = clock()
     run = train(data, recipe=replace(recipe, phases=short), out=out, callbacks=[timer])
     found = [
@@ -118,7 +125,7 @@ def main() -> None:
             "cut": phase.cut,
             "precision": _last_line(run, number)["precision"],
             "topwork": median(timer.phases[number][1:] or timer.phases[number]),
-            "bound": bound(run, number, epochs),
+            "bound": bound(run, number, phase.epochs),
         }
         for number, phase in enumerate(short)
     ]

@@ -1,18 +1,23 @@
-"""Another network in place of a recipe's: where weights are at hand for that alone."""
+"""Other networks in place of a recipe's: where weights are at hand for that alone."""
 
-from topwork.cut import INPUT, POOL, Cut
+from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.network import cuts
 from topwork.recipe import Recipe
 from topwork.settings import Backbone
 
 
-def swapped(recipe: Recipe, name: str, place: str) -> Recipe:
-    """A recipe with its only network replaced: frozen to its end as before, or where layers are opened up to *place*.
+def swapped(recipe: Recipe, names: str, place: str) -> Recipe:
+    """A recipe with its networks replaced: frozen to their ends as before, or where layers are opened up to *place*.
 
     A network that ended in a map ends in the last map of the other.
 
+    Args:
+        recipe: any with phases.
+        names: of one network, or of as many as the recipe fuses: ``"mobilenet_025 + mobilenet_v2_035"``.
+        place: above which layers are opened; else empty.
+
     Raises:
-        ValueError: layers are opened, and *place* is empty.
+        ValueError: layers are opened, and *place* is empty, or there are more or fewer names than networks.
 
     Example:
         >>> from topwork import book
@@ -20,19 +25,26 @@ def swapped(recipe: Recipe, name: str, place: str) -> Recipe:
         >>> [phase.cut for phase in two.phases]
         ['mobilenet_025@pool', 'mobilenet_025@conv_pw_11_relu']
     """
-    cuts = {f"phase.{n}.cut": _cut(phase.cut, name, place) for n, phase in enumerate(recipe.phases, 1)}
+    others = [name.strip() for name in names.split("+")]
+    cuts = {f"phase.{n}.cut": _cut(phase.cut, others, place) for n, phase in enumerate(recipe.phases, 1)}
     return recipe.with_settings(cuts)
 
 
-def _cut(cut: str, name: str, place: str) -> str:
-    term = Cut.parse(cut).only
+def _cut(cut: str, names: list[str], place: str) -> str:
+    terms = Cut.parse(cut).terms
+    if len(terms) != len(names):
+        raise ValueError(f"{cut!r} joins {len(terms)} networks, and {' + '.join(names)!r} names {len(names)}.")
+    return " + ".join(_term(term, name, place) for term, name in zip(terms, names, strict=True))
+
+
+def _term(term: Term, name: str, place: str) -> str:
     ends = "" if term.end == POOL else f"..{_last_map(name)}"
     if term.place in (POOL, INPUT):
         return f"{name}@{term.place}{ends}"
     if term.place == term.end:
         return f"{name}@{_last_map(name)}{ends}"
     if not place:
-        raise ValueError(f"{cut!r} opens layers: say above which of the other network, as in {name}@PLACE.")
+        raise ValueError(f"{str(term)!r} opens layers: say above which of the other network, as in {name}@PLACE.")
     return f"{name}@{place}{ends}"
 
 

@@ -219,6 +219,15 @@ def test_a_network_in_place_of_a_recipes_own_is_opened_where_it_is_said():
     )
 
 
+def test_each_of_the_networks_that_a_recipe_fuses_gets_another():
+    fused = book.recipe("fusion_single_input")
+    both = swap.swapped(fused, "mobilenet_v2_035 + mobilenet_025", "")
+    assert [phase.cut for phase in both.phases] == ["mobilenet_v2_035@pool + mobilenet_025@pool"]
+    with pytest.raises(ValueError, match="networks") as e:
+        swap.swapped(fused, "mobilenet_025", "")
+    assert str(e.value) == ("'inception_v3@pool + resnet50@pool' joins 2 networks, and 'mobilenet_025' names 1.")
+
+
 def test_mnists_own_parts_are_kept_and_the_last_fifth_validates(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (70, 28, 28), np.uint8)
     labels = np.arange(70, dtype=np.uint8) % 10

@@ -74,3 +74,13 @@ def test_an_extraction_says_its_time_and_disk_first(capsys, about, said):
         watch.report("progress", done=750, total=1500, seconds=2.0)
         watch.report("filled", number=0)
     assert capsys.readouterr() == ("", said)
+
+
+def test_the_bar_of_an_extraction_counts_what_is_computed(monkeypatch):
+    notes = []
+    monkeypatch.setattr(Bar, "update", lambda bar, done, total, note="": notes.append(note))
+    with Watch() as watch:
+        for views in (False, True):
+            watch.report("plan", pictures=1500, bytes=3_840_000, views=views)
+            watch.report("progress", done=750, total=1500, seconds=2.0)
+    assert notes == ["375 pictures/s", "375 views/s"]

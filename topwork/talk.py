@@ -58,7 +58,7 @@ class Watch:
     """Tells of an extraction's events; a context manager, so that no bar outlives it."""
 
     def __init__(self) -> None:
-        self._bar = Bar("trunk", "pictures")
+        self._bar, self._noun = Bar("trunk", "pictures"), "picture"
         self.seconds: dict[str, float] = {}
         """What converting, compiling and running the trunk took."""
 
@@ -75,11 +75,13 @@ class Watch:
         if event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
-            pictures = counted(about["pictures"], "view" if about.get("views") else "picture")
-            say(f"trunk: {pictures} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
+            self._noun = "view" if about.get("views") else "picture"
+            count = counted(about["pictures"], self._noun)
+            say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
         elif event == "progress":
-            self._bar.update(about["done"], about["total"], f"{about['done'] / about['seconds']:.0f} pictures/s")
+            pace = about["done"] / about["seconds"]
+            self._bar.update(about["done"], about["total"], f"{pace:.0f} {self._noun}s/s")
         elif event == "filled":
             self._bar.stop()
 
