@@ -16,6 +16,7 @@ import numpy as np
 
 from topwork import lean
 from topwork.cut import Cut
+from topwork.draw import Pencil
 from topwork.network import restore
 from topwork.plan import steps
 from topwork.recipe import Recipe
@@ -119,6 +120,8 @@ def main() -> None:
     recipe = Recipe.load(before / "recipe.toml")
     short = tuple(replace(p, epochs=epochs * (10 if _is_frozen(p) else 1), patience=0) for p in recipe.phases)
     timer = clock()
+    with Pencil() as pencil:  # as the next fold finds it: its import of matplotlib takes longer than 30 short epochs
+        pencil.draw("confusion", out.with_suffix(".png"), [[1]], ["one"])
     run = train(data, recipe=replace(recipe, phases=short), out=out, callbacks=[timer])
     found = [
         {
