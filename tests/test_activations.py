@@ -19,6 +19,7 @@ from sklearn.utils import estimator_checks
 
 import topwork as tw
 from topwork.activations import pooled
+from topwork.dataset import Dataset
 from topwork.errors import CutError, DatasetError, RecipeError, UnknownBackbone, WeightsError
 
 from .conftest import make_folder
@@ -202,6 +203,10 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, paths):
         ([], "X is empty: expected a picture at least."),
         (np.zeros((0, 4, 4), np.uint8), "X is empty: expected a picture at least."),
         ("a.png", "X is the one path 'a.png': expected a list of them, as in ['a.png']."),
+        (
+            Dataset("", ()),
+            "X is Dataset: expected the paths of pictures, or their pixels; tw.activations(DATA, CUT) takes a dataset.",
+        ),
         (
             [None],
             "X[0] is NoneType: expected the path of a picture, or uint8 pixels [n, height, width] or "

@@ -53,7 +53,8 @@ def test_members_that_fit():
 def test_a_member_that_is_not_there():
     run("a")
     assert told(lambda: opened("a", "b"), RunError) == (
-        "there is no folder 'b': expected a run, as 'topwork train' makes it."
+        "join.members names 'b', and there is no such folder: name finished runs of yours there, as in "
+        """--set 'join.members=["runs/a", "runs/b"]'."""
     )
 
 

@@ -211,6 +211,11 @@ def _paths(X: Any) -> list[str] | None:
     """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` where they are no paths, but should be pixels."""
     if isinstance(X, str | os.PathLike):
         raise DatasetError(f"X is the one path {os.fspath(X)!r}: expected a list of them, as in [{os.fspath(X)!r}].")
+    if not hasattr(X, "__len__"):
+        raise DatasetError(
+            f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "
+            "tw.activations(DATA, CUT) takes a dataset."
+        )
     with suppress(ValueError):  # items of several shapes: no paths
         values = np.asarray(X)
         if values.dtype.kind in "OUT" and values.shape in ((len(values),), (len(values), 1)):

@@ -1,6 +1,7 @@
 """The members of a join: finished runs that fit together, and the part that each picture had in them."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from topwork.dataset import Dataset
 from topwork.errors import DatasetError, RunError
@@ -19,6 +20,11 @@ def opened(join: Join) -> list[Folder]:
     Raises:
         RunError: one of them is not so.
     """
+    if gone := [member for member in join.members if not Path(member).exists()]:
+        raise RunError(
+            f"join.members names {gone[0]!r}, and there is no such folder: name finished runs of yours there, "
+            """as in --set 'join.members=["runs/a", "runs/b"]'."""
+        )
     folders = [Folder(member) for member in join.members]
     for folder in folders:
         path = str(folder.path)

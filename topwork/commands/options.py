@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 DataPath = Annotated[
-    str, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a file: .csv, .tsv, .parquet, .npz.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="Folder with a folder per class or with MNIST's idx files, or .csv, .tsv, .parquet, .npz."
+    ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

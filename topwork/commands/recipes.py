@@ -45,4 +45,6 @@ def _list(json_wanted: bool) -> None:
                 print(f"  {name:{width}}  {one.title}")
         print()
     print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
-    print("with another network: --set phase.1.cut=mobilenet_v2@pool, and so each phase.")
+    print("with another network: --set phase.1.cut=mobilenet_v2@pool, and so each phase")
+    print("(one that ends in a map: mobilenet_v2@out_relu..out_relu). It takes the options")
+    print("of the network it stands for, such as size and scale.")
