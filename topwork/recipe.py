@@ -145,7 +145,7 @@ class Recipe:
             raise RecipeError(
                 "all phases of a run share the same backbones and ends, and these do not: "
                 + ", ".join(repr(phase.cut) for phase in self.phases)
-                + ". Swap them in each phase's cut (--set phase.1.cut=..., --set phase.2.cut=...).",
+                + ". Name the same in each phase's cut (--set phase.1.cut=..., --set phase.2.cut=...).",
                 f"phase.{other}.cut",
             )
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}
