@@ -13,7 +13,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[tensorflow,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[tensorflow,weights,dev]"
 	touch $@
 
 demo: setup

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import backend
+from topwork import backend, efficientnet_lite0_weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TOPWORK_OFFLINE"] = "1"
@@ -116,3 +116,10 @@ def server(tmp_path, monkeypatch):
         Thread(target=http.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{http.server_port}/"
         http.shutdown()
+
+
+@pytest.fixture
+def no_package(monkeypatch):
+    """As if the package with EfficientNet-Lite0's weights were not installed."""
+    monkeypatch.setattr(efficientnet_lite0_weights, "MODULE", "a_package_that_is_not_installed")
+    monkeypatch.setattr(efficientnet_lite0_weights, "PACKAGE", "a-package-that-is-not-installed")

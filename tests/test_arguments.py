@@ -2,12 +2,14 @@
 
 import pytest
 
-from topwork import book, pretrained
+from topwork import book, official
 from topwork.arguments import Words
-from topwork.errors import RecipeError, UsageError
+from topwork.errors import RecipeError, UsageError, WeightsError
 from topwork.recipe import Recipe
 from topwork.settings import About, Backbone, Data, Head, Join, Phase
 from topwork.talk import counted
+
+from . import checkpoint
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 
@@ -134,15 +136,54 @@ def test_a_head_is_named(file):
 
 def test_weights_without_a_cut_are_those_of_the_default():
     changed = made(weights="random", size=96, epochs=[2])
-    assert changed.phases == (Phase("mobilenet_v2@pool", epochs=2),)
-    assert changed.backbones == {"mobilenet_v2": Backbone("mobilenet_v2", weights="random", size=96)}
+    assert changed.phases == (Phase("efficientnet_lite0@pool", epochs=2),)
+    assert changed.backbones == {"efficientnet_lite0": Backbone("efficientnet_lite0", weights="random", size=96)}
 
 
-def test_nothing_at_all_is_the_backbone_at_hand_and_says_so(capsys):
+def test_nothing_at_all_is_the_default_network_and_says_so(capsys, tmp_path, monkeypatch):
+    checkpoint.package(tmp_path, monkeypatch, {})
     changed = made()
-    assert changed.phases == (Phase("mobilenet_v2_035@pool"),)
-    assert changed.backbones["mobilenet_v2_035"].weights == "random"
-    assert capsys.readouterr().err.startswith("Backbone: mobilenet_v2_035 with RANDOM weights, since ")
+    assert changed.phases == (Phase("efficientnet_lite0@pool"),)
+    assert changed.backbones["efficientnet_lite0"].weights == "imagenet"
+    assert capsys.readouterr().err == "Backbone: efficientnet_lite0 with ImageNet weights, the default.\n"
+
+
+def test_random_weights_are_taken_only_where_they_are_asked_for(no_package, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match="Three ways out"):
+        made()
+    with pytest.raises(WeightsError, match="Three ways out"):
+        made(weights="imagenet")
+
+
+def test_a_weights_file_alone_names_its_network(tmp_path, capsys):
+    named = tmp_path / "mobilenet_1_0_224_tf_no_top.h5"
+    named.touch()
+    other = checkpoint.write(tmp_path / "other.pth", checkpoint.lite0())
+    for file, name in ((named, "mobilenet"), (other, "efficientnet_lite0")):
+        changed = made(weights=str(file))
+        assert changed.phases == (Phase(f"{name}@pool"),)
+        assert changed.backbones == {name: Backbone(name, weights=str(file))}
+        assert capsys.readouterr().err == f"Backbone: {name}, whose weights these are.\n"
+
+
+def test_a_weights_file_that_does_not_tell_its_network(tmp_path):
+    (tmp_path / "mine.h5").write_bytes(b"abc")
+    with pytest.raises(UsageError) as error:
+        made(weights=str(tmp_path / "mine.h5"))
+    assert str(error.value) == (
+        f"--weights {tmp_path}/mine.h5: neither its name nor what it holds tells which network it is of. Name the "
+        f"network, as in --cut mobilenet_v2@pool --weights {tmp_path}/mine.h5 (topwork backbones lists them)."
+    )
+
+
+def test_weights_that_are_no_file():
+    with pytest.raises(UsageError) as error:
+        made(weights="imagnet")
+    assert str(error.value) == (
+        "--weights imagnet: no such file; expected 'imagenet', 'random', or the path of a file; did you mean "
+        "'imagenet'?"
+    )
 
 
 MEMBERS = 'join.members=["runs/a", "runs/b"]'
@@ -156,7 +197,7 @@ MEMBERS = 'join.members=["runs/a", "runs/b"]'
     ],
 )
 def test_a_wrong_setting_is_told_before_a_network_is_looked_for(setting, error, monkeypatch):
-    monkeypatch.setattr(pretrained, "default", lambda: pytest.fail("it was looked for"))
+    monkeypatch.setattr(official, "default", lambda: pytest.fail("it was looked for"))
     with pytest.raises(RecipeError) as told:
         made(settings=[setting])
     assert str(told.value).startswith(error)

@@ -1,6 +1,7 @@
 """The table against Keras itself; the traps that change a network in silence; networks of your own."""
 
 import inspect
+from pathlib import Path
 from unittest.mock import patch
 
 import keras
@@ -26,10 +27,12 @@ NAMES += ["efficientnet_v2_b2", "efficientnet_v2_b3", "efficientnet_v2_s", "effi
 NAMES += ["convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge"]
 WIDTHS = ["mobilenet_025", "mobilenet_050", "mobilenet_075", "mobilenet_v2_035", "mobilenet_v2_050"]
 WIDTHS += ["mobilenet_v2_075", "mobilenet_v2_130", "mobilenet_v2_140"]
+OURS = ["efficientnet_lite0"]
+OF_KERAS = {name: entry for name, entry in TABLE.items() if entry.builder}
 
 
 def test_names_never_change():
-    assert set(TABLE) == {*NAMES, *WIDTHS}
+    assert set(TABLE) == {*NAMES, *WIDTHS, *OURS}
     assert all(name == entry.name for name, entry in TABLE.items())
 
 
@@ -42,7 +45,9 @@ def test_the_table_holds_every_functional_model_of_keras():
 
 def test_licences_are_named():
     assert record("vgg16").licence == "CC-BY-4.0"
-    assert record("mobilenet_v2").licence == "Apache-2.0"
+    assert record("mobilenet_v2").licence == record("efficientnet_lite0").licence == "Apache-2.0"
+    assert "License: UNKNOWN" in record("efficientnet_lite0").licence_note
+    assert not record("vgg16").licence_note
 
 
 class Stopped(Exception):
@@ -56,7 +61,7 @@ def default_size(entry):
 
 
 def test_sizes_are_those_of_keras():
-    told = {name: entry for name, entry in TABLE.items() if entry.module != "mobilenet_v3"}
+    told = {name: entry for name, entry in OF_KERAS.items() if entry.module != "mobilenet_v3"}
     assert {name: entry.size for name, entry in told.items()} == {n: default_size(e) for n, e in told.items()}
 
 
@@ -67,7 +72,7 @@ def test_mobilenet_v3_names_its_size_in_its_files():
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3)).astype("uint8")
 
 
-@pytest.mark.parametrize("module", sorted({entry.module for entry in TABLE.values()}))
+@pytest.mark.parametrize("module", sorted({entry.module for entry in OF_KERAS.values()}))
 def test_scales_are_those_of_keras(module):
     expected = getattr(keras.applications, module).preprocess_input(PIXELS.astype("float32"))
     (kind,) = {entry.scale for entry in TABLE.values() if entry.module == module}
@@ -77,6 +82,11 @@ def test_scales_are_those_of_keras(module):
 def test_the_caffe_scale_is_exact():
     expected = keras.applications.resnet.preprocess_input(PIXELS.astype("float32"))
     np.testing.assert_array_equal(np.asarray(scaled(PIXELS, "caffe")), expected)
+
+
+def test_the_scale_of_efficientnet_lite0():
+    expected = (PIXELS.astype("float32") - 127) / 128
+    np.testing.assert_allclose(np.asarray(scaled(PIXELS, "lite")), expected, rtol=0, atol=1e-7)
 
 
 def test_scales_of_your_own():
@@ -103,7 +113,8 @@ def asked_for(entry, side):
 
 def known(entry, side):
     """The same from topwork's tables."""
-    return entry.file_at(side), PUBLISHED.get(entry.file_at(side))
+    file = entry.path(Path(), side).name
+    return file, PUBLISHED.get(file)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_075", "mobilenet_v3_small"])

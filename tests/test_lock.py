@@ -17,7 +17,7 @@ from topwork.errors import RunError
 from topwork.folder import Folder
 from topwork.recipe import Recipe
 from topwork.train import chosen, prepared
-from topwork.weights import official, sha256
+from topwork.weights import folder, sha256
 
 from .conftest import make_folder
 
@@ -54,11 +54,11 @@ def run(made, tmp_path, monkeypatch):
 @pytest.fixture
 def told(run):
     """Puts another file in place of the run's, and gives the message that this must lead to."""
-    before = sha256(official(FILE))
-    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), official(FILE))
+    before = sha256(folder() / FILE)
+    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), (folder() / FILE))
     return (
         f"the run {str(run.path)!r} stands on the weights {FILE!r} with SHA-256 {before[:12]}, and "
-        f"{str(official(FILE))!r} has {sha256(official(FILE))[:12]} now. "
+        f"{str(folder() / FILE)!r} has {sha256(folder() / FILE)[:12]} now. "
         "Put back the file that it was trained with, or train a new run."
     )
 
@@ -66,7 +66,7 @@ def told(run):
 def test_a_file_is_locked_once_it_is_fetched(made, run):
     _, before, _ = made
     assert before == {NAME: None}
-    about = {"file": FILE, "bytes": official(FILE).stat().st_size, "sha256": sha256(official(FILE))}
+    about = {"file": FILE, "bytes": (folder() / FILE).stat().st_size, "sha256": sha256(folder() / FILE)}
     assert json.loads((run.path / "pretrained.json").read_text()) == {NAME: about}
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_done_on_another_file(run, told, verb, tmp_path):
 
 
 def test_the_file_is_put_back(run, told, made):
-    shutil.copy(made[2] / "models" / FILE, official(FILE))
+    shutil.copy(made[2] / "models" / FILE, (folder() / FILE))
     assert run.model().output_shape == (None, 3)
 
 
@@ -130,17 +130,18 @@ def test_files_of_your_own_are_locked_by_their_paths(tmp_path):
 def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeypatch):
     file = "efficientnetb0_notop.h5"
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    official(file).parent.mkdir()
-    official(file).write_bytes(b"abc")
+    official = folder() / file
+    official.parent.mkdir()
+    official.write_bytes(b"abc")
     recipe = Recipe.from_mapping({"phase": [{"cut": "efficientnet_b0@pool"}]})
-    folder = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lock.known(recipe))
-    lock.check(folder)
-    official(file).write_bytes(b"abcd")
+    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lock.known(recipe))
+    lock.check(run)
+    official.write_bytes(b"abcd")
     with pytest.raises(RunError) as error:
-        lock.check(folder)
+        lock.check(run)
     assert str(error.value) == (
         f"the run '{tmp_path}/run' stands on the weights '{file}' with SHA-256 ba7816bf8f01, and "
-        f"'{official(file)}' has 88d4266fd4e6 now. Put back the file that it was trained with "
+        f"'{official}' has 88d4266fd4e6 now. Put back the file that it was trained with "
         "('topwork weights verify' knows the one that Keras publishes), or train a new run."
     )
 

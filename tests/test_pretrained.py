@@ -1,4 +1,4 @@
-"""Which file a backbone's weights come from: at hand, given, fetched; and what a run without a backbone takes."""
+"""Which file a backbone's weights come from: at hand, given, fetched."""
 
 import hashlib
 from dataclasses import replace
@@ -15,9 +15,9 @@ from keras.src.utils import file_utils
 from topwork import backbones, untrained
 from topwork.errors import RecipeError, WeightsError
 from topwork.halves import halves
-from topwork.pretrained import default, identity, on_disk, weights_file
+from topwork.pretrained import identity, on_disk, weights_file
 from topwork.settings import Backbone
-from topwork.weights import folder, official, sha256
+from topwork.weights import folder, sha256
 
 SMALL = Backbone("mobilenet_v2_035", size=32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
@@ -30,7 +30,7 @@ def nothing_at_hand(tmp_path, monkeypatch):
 
 def file_of(backbone):
     """The name of the official file, which Keras can only have if it reads it from where it is put."""
-    return backbones.record(backbone.name).file_at(backbones.size(backbone))
+    return backbones.record(backbone.name).path(folder(), backbones.size(backbone)).name
 
 
 def test_a_file_is_fetched_once_and_found_without_network(server, monkeypatch):
@@ -39,7 +39,7 @@ def test_a_file_is_fetched_once_and_found_without_network(server, monkeypatch):
     untrained_network.save(served / file_of(SMALL))
     with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", address):
         path = weights_file(SMALL)
-    assert path == official(file_of(SMALL))
+    assert path == (folder() / file_of(SMALL))
     assert path.read_bytes() == (served / file_of(SMALL)).read_bytes()
     assert list(folder().iterdir()) == [path]
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
@@ -88,7 +88,7 @@ def test_efficientnet_gives_equal_features_online_offline_and_from_a_file(b0, mo
     with online:
         expected = keras_own("imagenet", tmp_path / "online")
         assert apart(pooled(backbone), expected) <= 1e-5  # fetched by topwork
-    assert official("efficientnetb0_notop.h5").read_bytes() == file.read_bytes()
+    assert (folder() / "efficientnetb0_notop.h5").read_bytes() == file.read_bytes()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "online"))
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
     assert weights_file(backbone) == tmp_path / "online" / "models" / file.name
@@ -98,7 +98,7 @@ def test_efficientnet_gives_equal_features_online_offline_and_from_a_file(b0, mo
 
 
 def test_another_size_takes_the_file_of_224(monkeypatch):
-    path = official("mobilenet_2_5_224_tf_no_top.h5")
+    path = folder() / "mobilenet_2_5_224_tf_no_top.h5"
     path.parent.mkdir(parents=True)
     path.touch()
     assert weights_file(Backbone("mobilenet_025", size=100)) == path
@@ -183,53 +183,6 @@ def test_random_weights_are_named_by_what_they_depend_on():
     about = f"random-0-32-tf-keras-{keras.__version__}"
     assert identity(Backbone("mobilenet_v2_035", "random", 32)) == about
     assert identity(Backbone("mobilenet_v2_035", "random", 32, scale="unit")) == about.replace("tf", "unit")
-
-
-def lay(name, size):
-    path = official(file_of(Backbone(name)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x" * size)
-
-
-def test_the_default_is_mobilenet_v2():
-    lay("mobilenet_v2", 1)
-    lay("vgg16", 5)
-    assert default() == (Backbone("mobilenet_v2"), "Backbone: mobilenet_v2 with ImageNet weights, the default.")
-
-
-def test_the_default_is_fetched(server):
-    served, address = server
-    (served / file_of(Backbone("mobilenet_v2"))).write_bytes(b"weights")
-    with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", address):
-        assert default()[0] == Backbone("mobilenet_v2")
-
-
-def test_else_the_largest_file_at_hand():
-    lay("mobilenet_025", 5)
-    lay("resnet50", 20)
-    lay("vgg16", 10)
-    official("mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # of another size than the default one
-    assert default() == (
-        Backbone("resnet50"),
-        "Backbone: resnet50, the largest network whose ImageNet file is at hand (that of mobilenet_v2 is not).",
-    )
-
-
-def test_a_narrower_mobilenet_v2_comes_before_larger_files():
-    lay("resnet50", 20)
-    lay("mobilenet_v2_035", 5)
-    lay("mobilenet_v2_050", 6)
-    name = "mobilenet_v2_050"
-    why = "the widest MobileNetV2 whose ImageNet file is at hand (that of mobilenet_v2 is not)"
-    assert default() == (Backbone(name), f"Backbone: {name}, {why}.")
-
-
-def test_else_random_weights_and_that_is_said():
-    assert default() == (
-        Backbone("mobilenet_v2_035", "random"),
-        "Backbone: mobilenet_v2_035 with RANDOM weights, since no ImageNet file is at hand and none can be fetched. "
-        f"Expect poor scores. Put an official file into {folder()} for real ones (topwork backbones).",
-    )
 
 
 def test_real_weights_tell_pictures_apart(real, monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import topwork as tw
 from benchmarks import recipes
 from benchmarks.stats import accuracy
-from topwork import pretrained
+from topwork import official
 
 from .command import POOL, topwork
 
@@ -41,10 +41,12 @@ def test_flowers(real, keras_home, tmp_path):
     assert right == found["accuracy"]["value"]
 
 
-def test_the_default_is_the_widest_mobilenet_v2_at_hand(keras_home):
-    backbone, why = pretrained.default()
+def test_without_its_package_the_default_is_the_widest_mobilenet_v2_at_hand(keras_home, no_package):
+    backbone, why = official.default()
     assert backbone.name == NAME
-    assert why.startswith("Backbone: mobilenet_v2_035, the widest MobileNetV2 whose ImageNet file is at hand")
+    assert why.splitlines()[1].startswith(
+        "Backbone: mobilenet_v2_035, the widest MobileNetV2 whose ImageNet file is at hand"
+    )
 
 
 @pytest.mark.full

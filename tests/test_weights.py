@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from topwork.errors import WeightsError
-from topwork.weights import at_hand, fetch, folder, missing, official, offline, sha256
+from topwork.weights import fetch, folder, missing, offline, sha256
 
 ADVICE = (
     "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
@@ -19,7 +19,6 @@ ADVICE = (
 def test_files_lie_where_keras_looks(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert folder() == tmp_path / "models"
-    assert official("some.h5") == tmp_path / "models" / "some.h5"
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert folder() == tmp_path / ".keras" / "models"
@@ -34,14 +33,6 @@ def test_the_network_can_be_forbidden(monkeypatch, value, forbidden):
 def test_what_identifies_a_file_is_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_files_at_hand_are_found_whatever_their_side(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    folder().mkdir()
-    for name in ("some_128.h5", "some_224.h5", "other.h5"):
-        official(name).touch()
-    assert at_hand(["some_{side}.h5", "none.h5"]) == [official("some_128.h5"), official("some_224.h5")]
 
 
 @pytest.mark.parametrize(
@@ -64,8 +55,8 @@ def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")
     digest = hashlib.md5(b"weights").hexdigest()
-    path = fetch(official("other.h5"), lambda: (f"{address}some.h5", digest))
-    assert path == official("other.h5")
+    path = fetch((folder() / "other.h5"), lambda: (f"{address}some.h5", digest))
+    assert path == (folder() / "other.h5")
     assert path.read_bytes() == b"weights"
     assert list(folder().iterdir()) == [path]
     assert capsys.readouterr().out == "", "what a command prints is not for Keras' progress"
@@ -86,21 +77,21 @@ def test_a_wrong_hash(server):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")
     digest = hashlib.md5(b"other").hexdigest()
-    assert refused(official("some.h5"), lambda: (f"{address}some.h5", digest)) == why(
+    assert refused((folder() / "some.h5"), lambda: (f"{address}some.h5", digest)) == why(
         f"Incomplete or corrupted file detected. The auto file hash does not match the provided value of {digest}."
     )
 
 
 def test_a_file_that_the_server_lacks(server):
     url = f"{server[1]}some.h5"
-    assert refused(official("some.h5"), lambda: (url, None)) == why(
+    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(
         f"URL fetch failure on {url}: 404 -- File not found"
     )
 
 
 def test_a_download_that_breaks_off(server):
     url = f"{server[1]}short"
-    assert refused(official("some.h5"), lambda: (url, None)) == why(
+    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(
         f"URL fetch failure on {url}: None -- retrieval incomplete: got only 10 out of 1000 bytes"
     )
 
@@ -110,21 +101,21 @@ def test_no_server_at_all(server):
         url = f"http://127.0.0.1:{free.getsockname()[1]}/some.h5"
     before = socket.getdefaulttimeout()
     refusal = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
-    assert refused(official("some.h5"), lambda: (url, None)) == why(f"URL fetch failure on {url}: None -- {refusal}")
+    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(f"URL fetch failure on {url}: None -- {refusal}")
     assert socket.getdefaulttimeout() == before
 
 
 def test_a_folder_that_cannot_be_made(server, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
-    assert refused(official("some.h5"), lambda: (f"{server[1]}some.h5", None)) == why(
+    assert refused((folder() / "some.h5"), lambda: (f"{server[1]}some.h5", None)) == why(
         f"[Errno {errno.ENOTDIR}] Not a directory: '{folder()}'"
     )
 
 
 def test_offline_asks_nobody(monkeypatch):
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
-    assert refused(official("some.h5"), lambda: pytest.fail("asked for an address")) == (
+    assert refused((folder() / "some.h5"), lambda: pytest.fail("asked for an address")) == (
         f"the ImageNet weights 'some.h5' are not in '{folder()}', and TOPWORK_OFFLINE forbids to fetch it. {ADVICE}"
     )
 

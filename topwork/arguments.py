@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import book, inherit, pretrained
+from topwork import book, fingerprints, inherit, official
 from topwork.cut import Cut
-from topwork.errors import UsageError
+from topwork.errors import UsageError, nearest
 from topwork.folder import Folder
 from topwork.lines import located
 from topwork.recipe import Recipe, carried
-from topwork.settings import Backbone
+from topwork.settings import WORDS, Backbone
 from topwork.talk import counted, say
 
 
@@ -117,16 +117,35 @@ class Words:
 def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:
     """Before the network of a run that names none is looked for, and perhaps fetched: all words but those on it."""
     others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
-    Recipe.from_mapping(table | {"phase": [{"cut": "mobilenet_v2@pool"}]}).with_settings(others)
+    Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
 
 
 def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:
-    """One phase at the end of the backbone that is best at hand."""
-    backbone, why = (Backbone("mobilenet_v2", weights), "") if weights else pretrained.default()
-    if why:
+    """One phase at the end of the default backbone, or of the one that a weights file is of."""
+    if weights in (None, "imagenet"):
+        backbone, why = official.default()
         say(why)
+    else:
+        is_random = weights == "random"
+        backbone = Backbone(official.DEFAULT if is_random else _network_of(Path(weights)), weights)
+        say(f"Backbone: {backbone.name}{' with random weights' if is_random else ', whose weights these are'}.")
     table["backbones"] = {backbone.name: {"weights": backbone.weights}}
     return {"cut": f"{backbone.name}@pool"}
+
+
+def _network_of(file: Path) -> str:
+    if not file.is_file():
+        raise UsageError(
+            f"--weights {file}: no such file; expected 'imagenet', 'random', or the path of a file"
+            f"{nearest(str(file), WORDS) or '.'}"
+        )
+    name = fingerprints.network_of(file)
+    if name is None:
+        raise UsageError(
+            f"--weights {file}: neither its name nor what it holds tells which network it is of. Name the network, as "
+            f"in --cut mobilenet_v2@pool --weights {file} (topwork backbones lists them)."
+        )
+    return name
 
 
 def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[dict[str, Any]]:

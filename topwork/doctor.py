@@ -14,15 +14,15 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from topwork import backbones, backend, gpu, machine, runtimes, weights
-from topwork.errors import nearest
+from topwork import backend, efficientnet_lite0_weights, gpu, machine, official, runtimes, weights
+from topwork.errors import WeightsError, nearest
 from topwork.home import home, standing
 from topwork.talk import size
 from topwork.version import VERSION
 
 PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow"),
-    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx"),
+    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx", efficientnet_lite0_weights.PACKAGE),
 )
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
 """What brings each backend."""
@@ -64,7 +64,8 @@ class Diagnosis:
         gpu: whether the backend computes on one; ``None`` where it cannot be asked.
         memory: usable at most, and free; ``None`` where not known.
         home: of stores and trunks; keras: of ImageNet weights.
-        at_hand: the backbones whose ImageNet file lies here.
+        at_hand: the backbones whose ImageNet file is here.
+        default: the backbone of a run that names none; ``None`` where there is none.
         offline: whether the network is never used.
         problems: what is wrong.
     """
@@ -82,6 +83,7 @@ class Diagnosis:
     home: Disk
     keras: Disk
     at_hand: list[str]
+    default: str | None
     offline: bool
     problems: list[Problem] = field(default_factory=list)
 
@@ -111,7 +113,8 @@ def diagnose() -> Diagnosis:
         memory=machine.memory(),
         home=_disk(home()),
         keras=_disk(weights.folder()),
-        at_hand=[name for name, record in backbones.TABLE.items() if weights.at_hand([record.file])],
+        at_hand=list(dict.fromkeys(one.backbone for one in official.at_hand())),
+        default=_default()[0],
         offline=weights.offline(),
     )
     found.problems.extend([*_packages(), *_backend(found), *_places(found), *_scarce(found)])
@@ -137,6 +140,14 @@ def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
         if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):  # the last mount covers
             best = point, after.split()[0]
     return best[1] or None
+
+
+def _default() -> tuple[str | None, str]:
+    """The default network's name, or why there is none."""
+    try:
+        return official.default()[0].name, ""
+    except WeightsError as error:
+        return None, str(error)
 
 
 def _disk(path: Path) -> Disk:
@@ -218,11 +229,8 @@ def _places(found: Diagnosis) -> Iterator[Problem]:
             f"topwork's home {found.home.path} lies on a network file system ({found.home.filesystem}), where "
             "activations may be damaged and are slow. Set TOPWORK_HOME to a folder on a local disk."
         )
-    if found.offline and not found.at_hand:
-        yield Problem(
-            f"no ImageNet weights are at hand, and TOPWORK_OFFLINE forbids to fetch them. Put files into "
-            f"{found.keras.path} (topwork backbones), or unset TOPWORK_OFFLINE."
-        )
+    if found.default is None:
+        yield Problem(f"there is no default network: {_default()[1]}")
 
 
 def _scarce(found: Diagnosis) -> Iterator[Problem]:

@@ -141,4 +141,7 @@ def _made(folder: Folder) -> dict[str, Any]:
 
 
 def _licence(backbone: Backbone) -> str:
-    return "your own" if backbone.model else backbones.record(backbone.name).licence
+    if backbone.model:
+        return "your own"
+    entry = backbones.record(backbone.name)
+    return f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence

@@ -7,7 +7,7 @@ nothing, until it is there.
 
 from typing import Any
 
-from topwork import hashes, pretrained, weights
+from topwork import backbones, hashes, pretrained, weights
 from topwork.errors import RunError
 from topwork.folder import Folder, Lock
 from topwork.recipe import Recipe
@@ -19,6 +19,7 @@ def known(recipe: Recipe) -> Lock:
 
     Returns:
         Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
+        A network that topwork builds has the number of its code beside, as ``build``.
     """
     return {name: _entry(backbone) for name, backbone in recipe.backbones.items()}
 
@@ -46,6 +47,13 @@ def check(folder: Folder) -> None:
         then, now = lock.get(name), pretrained.identity(backbone)
         if then and now not in (then.get("sha256"), then.get("random")):
             raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
+        built, builds = (then or {}).get("build"), backbones.version_of(backbone)
+        if built is not None and built != builds:
+            raise RunError(
+                f"the run {str(folder.path)!r} was trained with build {built} of {name}, and this topwork has build "
+                f"{builds}, which computes something else. Use the topwork that it was trained with "
+                "(environment.json names it), or train a new run."
+            )
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:
@@ -56,7 +64,8 @@ def _entry(backbone: Backbone) -> dict[str, Any] | None:
         return None
     is_official = backbone.model is None and backbone.weights == "imagenet"
     file = path.name if is_official else str(path)
-    return {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path)}
+    entry = {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path)}
+    return entry | ({"build": backbones.version_of(backbone)} if backbones.version_of(backbone) else {})
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:

@@ -1,6 +1,6 @@
-"""The official ImageNet files: which each backbone wants, which are at hand, whether they are as Keras publishes them.
+"""The official ImageNet files: which each backbone wants, which are at hand, and whether they are as published.
 
-Keras is needed only to fetch one.
+What is at hand decides which network is the default. Keras is needed only to fetch one.
 """
 
 from collections.abc import Iterable
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from topwork import backbones, hashes, weights
-from topwork.backbones import TABLE, Record
+from topwork import backbones, efficientnet_lite0_weights, hashes, weights
+from topwork.backbones import TABLE
+from topwork.errors import WeightsError
+from topwork.settings import Backbone
 
 State = Literal["missing", "ok", "wrong", "no published hash"]
 
@@ -32,9 +34,14 @@ class Official:
         return self.path.is_file()
 
     @property
+    def is_packaged(self) -> bool:
+        """Whether it comes in a Python package, not from Keras' address."""
+        return backbones.record(self.backbone).is_packaged
+
+    @property
     def published(self) -> str | None:
-        """The hash that Keras publishes, MD5 or SHA-256 in hex."""
-        return hashes.PUBLISHED.get(self.path.name)
+        """The hash that Keras publishes, MD5 or SHA-256 in hex; of a package's file the one that topwork knows."""
+        return efficientnet_lite0_weights.SHA256 if self.is_packaged else hashes.PUBLISHED.get(self.path.name)
 
     @property
     def found(self) -> str | None:
@@ -57,6 +64,7 @@ class Official:
         return {
             "backbone": self.backbone,
             "file": self.path.name,
+            "package": efficientnet_lite0_weights.PACKAGE if self.is_packaged else None,
             "at_hand": self.is_there,
             "bytes": self.path.stat().st_size if self.is_there else None,
             "sha256": weights.sha256(self.path) if self.is_there else None,
@@ -72,13 +80,14 @@ def wanted(folder: Path, names: Iterable[str] = TABLE) -> list[Official]:
         UnknownBackbone: no backbone has that name.
     """
     entries = [backbones.record(name) for name in names]
-    return [Official(entry.name, folder / entry.file_at(entry.size)) for entry in entries]
+    return [Official(entry.name, entry.path(folder, entry.size)) for entry in entries]
 
 
-def at_hand(folder: Path) -> list[Official]:
-    """Every official file that lies in a folder, those of other sizes than the default ones too."""
-    every = [Official(entry.name, folder / file) for entry in TABLE.values() for file in _files(entry)]
-    return [one for one in every if one.is_there]
+def at_hand(folder: Path | None = None) -> list[Official]:
+    """Every official file here, those of other sizes than the default ones too; of a *folder* those in it alone."""
+    place = folder or weights.folder()
+    every = [Official(entry.name, path) for entry in TABLE.values() for path in entry.paths(place)]
+    return [one for one in every if one.is_there and not (folder and one.is_packaged)]
 
 
 def fetch(one: Official) -> bool:
@@ -88,8 +97,10 @@ def fetch(one: Official) -> bool:
         Whether it was downloaded.
 
     Raises:
-        WeightsError: it cannot be; what lies there stays.
+        WeightsError: it cannot be, or comes in a package; what is there stays.
     """
+    if one.is_packaged:
+        efficientnet_lite0_weights.check(one.path)
     if one.state not in ("missing", "wrong"):
         return False
     entry = backbones.record(one.backbone)
@@ -97,5 +108,34 @@ def fetch(one: Official) -> bool:
     return True
 
 
-def _files(entry: Record) -> list[str]:
-    return list(dict.fromkeys(entry.file_at(side) for side in (entry.size, *entry.sides)))
+DEFAULT = "efficientnet_lite0"
+"""The backbone of a run that names none."""
+
+
+def default() -> tuple[Backbone, str]:
+    """The backbone of a run that names none, and what to say of it; nothing is fetched.
+
+    `DEFAULT` where its package is installed; else the widest MobileNetV2 at hand; else the largest ImageNet file at
+    hand.
+
+    Raises:
+        WeightsError: nothing is at hand, or the package's file is damaged.
+    """
+    packaged = efficientnet_lite0_weights.path()
+    if packaged.is_file():
+        efficientnet_lite0_weights.check(packaged)  # a damaged file must be mended, not passed over
+        return Backbone(DEFAULT), f"Backbone: {DEFAULT} with ImageNet weights, the default."
+    install = efficientnet_lite0_weights.INSTALL
+    there = [one for one in wanted(weights.folder()) if one.is_there]
+    found = [("mobilenet_v2" in one.backbone, one.path.stat().st_size, one.backbone) for one in there]
+    if not found:
+        raise WeightsError(
+            f"no ImageNet weights are at hand. Three ways out: install the default network, {install}; put an official "
+            f"file into {weights.folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
+            "weights, which score poorly: --weights random."
+        )
+    is_mobilenet_v2, _, name = max(found)
+    why = "the widest MobileNetV2" if is_mobilenet_v2 else "the largest network"
+    return Backbone(name), (
+        f"For the default network, {DEFAULT}: {install}\nBackbone: {name}, {why} whose ImageNet file is at hand."
+    )

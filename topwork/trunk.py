@@ -85,7 +85,8 @@ class Trunk:
         names = [f"{self.graph.nodes[i].name}:{k}" for i, k in self.frontier.tensors]
         scale = backbones.scale(self.backbone)
         size = backbones.size(self.backbone)
-        return {"backbone": self.graph.name, "weights": self.weights, "size": size, "scale": scale, "tensors": names}
+        network = {"backbone": self.graph.name, "weights": self.weights, **_build(self.backbone)}
+        return {**network, "size": size, "scale": scale, "tensors": names}
 
     @property
     def _runtimes(self) -> list[str]:
@@ -164,8 +165,14 @@ def graph_path(backbone: Backbone) -> Path:
     """Where a backbone's graph is kept, whether it is there or not."""
     network = pretrained.identity(backbone) if backbone.model else backbone.name
     about = {"network": network, "size": backbones.size(backbone), "keras": version("keras"), "format": 1}
-    about["scale"] = backbones.scale(backbone)
+    about |= {"scale": backbones.scale(backbone), **_build(backbone)}
     return home() / "graphs" / f"{backbone.name}-{digest(about)}.json"
+
+
+def _build(backbone: Backbone) -> dict[str, int]:
+    """Part of the keys where topwork's own code builds the network."""
+    version = backbones.version_of(backbone)
+    return {"build": version} if version else {}
 
 
 def digest(about: dict[str, Any]) -> str:

@@ -26,8 +26,9 @@ _BATCH = 16
 
 
 def identity(backbone: Backbone) -> str:
-    """What the random weights depend on: seed, size, pixel scale and Keras' version."""
-    return f"random-{SEED}-{backbones.size(backbone)}-{backbones.scale(backbone)}-keras-{version('keras')}"
+    """What the random weights depend on: seed, size, pixel scale, Keras' version, and topwork's own build."""
+    build = f"-build-{backbones.version_of(backbone)}" if backbones.version_of(backbone) else ""
+    return f"random-{SEED}-{backbones.size(backbone)}-{backbones.scale(backbone)}-keras-{version('keras')}{build}"
 
 
 def weights_file(backbone: Backbone) -> Path:

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
@@ -24,11 +24,6 @@ def folder() -> Path:
     """Where Keras keeps official weights: ``$KERAS_HOME/models``, by default ``~/.keras/models``."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "models"
-
-
-def official(file: str) -> Path:
-    """The path of an official file, there or not."""
-    return folder() / file
 
 
 def offline() -> bool:
@@ -96,8 +91,3 @@ def digest(path: Path, algorithm: str) -> str:
 def _digest(path: Path, algorithm: str, size: int, time: int) -> str:  # noqa: ARG001
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def at_hand(files: Iterable[str]) -> list[Path]:
-    """Those of the official *files* (patterns with ``{side}``) that lie in the folder."""
-    return [path for file in files for path in sorted(folder().glob(file.format(side="*"))) if path.is_file()]

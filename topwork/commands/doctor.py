@@ -53,7 +53,8 @@ def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
     if found.memory:
         yield "memory", f"{size(found.memory[0])}, {size(found.memory[1])} free"
     yield "home", _place(found.home)
-    yield "weights", f"{', '.join(found.at_hand) or 'none'} at hand, in {_place(found.keras)}"
+    yield "weights", f"{', '.join(found.at_hand) or 'none'} at hand; files belong in {_place(found.keras)}"
+    yield "default", found.default or "none: see below"
     yield "network", "never used (TOPWORK_OFFLINE)" if found.offline else "used to fetch weights"
 
 

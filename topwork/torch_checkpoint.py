@@ -1,0 +1,115 @@
+"""Torch checkpoints of the format before torch 1.6, read without torch.
+
+Such a file is five pickles (a magic number, the format's version, the machine's byte order, the tensors' shapes by
+name, the storages' keys), then each storage's length and numbers. Nothing in it can run: the names that its pickles may
+use are listed in `_ALLOWED`. Source of the format: ``_legacy_save`` in ``torch/serialization.py``.
+"""
+
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Read a checkpoint: each tensor by its name, in the file's order.
+
+    Args:
+        file: what ``torch.save(model.state_dict(), file, _use_new_zipfile_serialization=False)`` writes, with tensors
+            of float32 and int64.
+
+    Raises:
+        ValueError: the file is cut short, is in another format, or names anything that tensors do not need.
+    """
+    with file.open("rb") as opened:
+        if opened.read(4) == b"PK\x03\x04":
+            raise ValueError(
+                "it is in torch's zip format, which is not read: save it with "
+                "torch.save(..., _use_new_zipfile_serialization=False)"
+            )
+        opened.seek(0)
+        try:
+            return _read(opened, file.stat().st_size)
+        except _DAMAGES as error:
+            raise ValueError(f"it is no such torch checkpoint, or damaged: {error or type(error).__name__}") from None
+
+
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+_DAMAGES = (
+    *(pickle.UnpicklingError, EOFError, ValueError, TypeError),
+    *(LookupError, AttributeError, ArithmeticError, MemoryError),
+)
+"""What reading raises where bytes are missing or changed: a length among them may ask for more than there is."""
+
+
+def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    magic, protocol, system = (_Restricted(file).load() for _ in range(3))
+    if (magic, protocol) != (_MAGIC, _PROTOCOL) or not system["little_endian"]:
+        raise ValueError("its first pickles are not those of torch")
+    tensors, keys = _Restricted(file).load(), _Restricted(file).load()
+    stored: dict[str, np.ndarray] = {}
+    dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
+    for key in keys:
+        count = int(np.frombuffer(file.read(8), "<i8")[0])
+        if not 0 <= count <= size:
+            raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
+        stored[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key], count)
+    return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A stretch of numbers that the file holds behind its pickles."""
+
+    key: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A part of a storage; what the pickles hold in the place of a torch tensor."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def of(self, numbers: np.ndarray) -> np.ndarray:
+        """The tensor's values, among its storage's numbers."""
+        steps = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        if min(self.offset, *self.shape, *self.strides, 0) < 0 or self.offset + steps >= len(numbers):
+            raise ValueError(f"a tensor of shape {self.shape} lies outside its storage")
+        strides = [stride * numbers.itemsize for stride in self.strides]
+        return as_strided(numbers[self.offset :], self.shape, strides)
+
+
+def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _Tensor:
+    return _Tensor(storage, offset, shape, strides)
+
+
+_ALLOWED = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch", "FloatStorage"): "<f4",
+    ("torch", "LongStorage"): "<i8",
+}
+"""What the file's pickles may name, and what stands for it here."""
+
+
+class _Restricted(pickle.Unpickler):
+    """Reads a pickle that names nothing but what is allowed (Python's documentation, "Restricting globals")."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights do not need")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, found: Any) -> _Storage:
+        _, dtype, key, *_ = found
+        return _Storage(key, dtype)
