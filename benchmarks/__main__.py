@@ -16,6 +16,7 @@ from benchmarks import (
     choices,
     crossval,
     deep,
+    default,
     extraction,
     frozen,
     fusion,
@@ -224,6 +225,22 @@ def recipes_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(article_tables.recipes_table(plan, recipes.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("default")
+def default_command(
+    data: Data = None,
+    weights: Weights = "imagenet",
+    size: Size = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    quick: Quick = False,
+) -> None:
+    """The default network against mobilenet_v2_035: a linear probe of each, and the default command."""
+    plan = default.Plan(data, weights, size=size, seeds=seeds, folds=folds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.default_table(plan, default.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("head")

@@ -25,13 +25,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--builder", default="MobileNetV2", help="a function of keras.applications")
     parser.add_argument("--module", default="mobilenet_v2", help="the module of its preprocess_input")
     parser.add_argument("--alpha", type=float, help="its width, where it has one")
+    parser.add_argument("--network", help="a .keras file that takes pixels as they are, in place of the above")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
-def build_trunk(options: argparse.Namespace) -> keras.Model:
+def pretrained(options: argparse.Namespace) -> keras.Model:
+    if options.network:
+        return keras.saving.load_model(options.network, compile=False)
     builder = getattr(keras.applications, options.builder)
     width = {} if options.alpha is None else {"alpha": options.alpha}
     size = (options.size, options.size, 3)
@@ -39,8 +42,13 @@ def build_trunk(options: argparse.Namespace) -> keras.Model:
     network = builder(include_top=False, weights="imagenet" if official else None, input_shape=size, **width)
     if not official:
         network.load_weights(options.weights)
-    inputs = keras.Input(size)
-    x = getattr(keras.applications, options.module).preprocess_input(inputs)
+    return network
+
+
+def build_trunk(options: argparse.Namespace) -> keras.Model:
+    network = pretrained(options)
+    inputs = keras.Input((options.size, options.size, 3))
+    x = inputs if options.network else getattr(keras.applications, options.module).preprocess_input(inputs)
     x = network(x, training=False)
     return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
 

@@ -16,12 +16,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Task:
-    """What all do: a backbone, its weights (``"imagenet"`` or a file), the pictures' side in pixels, the epochs."""
+    """What all do: a backbone, its weights (``"imagenet"`` or a file), the pictures' side in pixels, the epochs.
+
+    *network* is the backbone as a ``.keras`` file, pixel scale inside, for scripts where Keras has no such network.
+    """
 
     backbone: str
     weights: str
     size: int
     epochs: int
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,12 @@ class Outcome:
 def script(name: str, task: Task, split: Split, *options: str) -> Outcome:
     """Run ``plain.py`` or ``by_hand.py``."""
     entry = backbones.record(task.backbone)
-    words = ["--weights", task.weights, "--builder", entry.builder, "--module", entry.module, "--size", str(task.size)]
-    words += ["--epochs", str(task.epochs), "--seed", str(split.seed), *options]
-    words += ["--alpha", str(entry.alpha)] if entry.alpha is not None else []
+    words = ["--size", str(task.size), "--epochs", str(task.epochs), "--seed", str(split.seed), *options]
+    if task.network:
+        words += ["--network", task.network]
+    else:
+        words += ["--weights", task.weights, "--builder", entry.builder, "--module", entry.module]
+        words += ["--alpha", str(entry.alpha)] if entry.alpha is not None else []
     done = run([sys.executable, str(HERE / name), str(split.folder), *words])
     told = json.loads(done.output.splitlines()[-1])
     _check(told["right"], split, told["accuracy"])

@@ -15,7 +15,7 @@ from benchmarks.commands import Outcome, Task, script, topwork
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers
-from topwork import backbones
+from topwork import backbones, pretrained
 from topwork.dataset import Dataset
 from topwork.readers import read
 from topwork.settings import Backbone
@@ -71,7 +71,7 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
     """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     size = plan.size or backbones.record(plan.backbone).size
-    task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
+    task = Task(plan.backbone, weights(plan, size), size, plan.epochs, _network(plan, size, scratch))
     chosen = splits(data, plan.seeds, plan.folds, scratch / "splits")
     _warm_up(task, chosen[0], scratch)
     found = Comparison(plan, data, [], defaultdict(dict))
@@ -83,6 +83,26 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
     for split in chosen:
         _test(task, split, scratch, found)
     return found
+
+
+def _network(plan: Plan, size: int, scratch: Path) -> str:
+    """The backbone as a ``.keras`` file where Keras has no such network; made beside, as `weights_of` does."""
+    if backbones.record(plan.backbone).builder:
+        return ""
+    file = str(scratch / f"{plan.backbone}.keras")
+    with ProcessPoolExecutor(1, get_context("spawn")) as beside:
+        beside.submit(write_network, Backbone(plan.backbone, plan.weights, size), file).result()
+    return file
+
+
+def write_network(backbone: Backbone, file: str) -> None:
+    """Write a backbone, its pixel scale inside, as a Keras file for scripts."""
+    import keras
+
+    side = backbones.size(backbone)
+    pixels = keras.Input((side, side, 3))
+    network = backbones.build(backbone, pretrained.weights_file(backbone))
+    keras.Model(pixels, network(backbones.scaled(pixels, backbones.scale(backbone)))).save(file)
 
 
 def weights(plan: Plan, size: int) -> str:

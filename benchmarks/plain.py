@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--builder", default="MobileNetV2", help="a function of keras.applications")
     parser.add_argument("--module", default="mobilenet_v2", help="the module of its preprocess_input")
     parser.add_argument("--alpha", type=float, help="its width, where it has one")
+    parser.add_argument("--network", help="a .keras file that takes pixels as they are, in place of the above")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
@@ -45,17 +46,12 @@ def dataset(options: argparse.Namespace, part: str) -> tf.data.Dataset:
 
 
 def build(options: argparse.Namespace, classes: int) -> keras.Model:
-    builder = getattr(keras.applications, options.builder)
-    width = {} if options.alpha is None else {"alpha": options.alpha}
-    size = (options.size, options.size, 3)
-    official = options.weights == "imagenet"
-    network = builder(include_top=False, weights="imagenet" if official else None, input_shape=size, **width)
-    if not official:
-        network.load_weights(options.weights)
+    network = pretrained(options)
     network.trainable = False
-    inputs = keras.Input(size)
+    inputs = keras.Input((options.size, options.size, 3))
     x = augmentation()(inputs) if options.augment else inputs
-    x = getattr(keras.applications, options.module).preprocess_input(x)
+    if not options.network:
+        x = getattr(keras.applications, options.module).preprocess_input(x)
     x = network(x, training=False)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.BatchNormalization()(x)
@@ -63,6 +59,19 @@ def build(options: argparse.Namespace, classes: int) -> keras.Model:
     model = keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def pretrained(options: argparse.Namespace) -> keras.Model:
+    if options.network:
+        return keras.saving.load_model(options.network, compile=False)
+    builder = getattr(keras.applications, options.builder)
+    width = {} if options.alpha is None else {"alpha": options.alpha}
+    size = (options.size, options.size, 3)
+    official = options.weights == "imagenet"
+    network = builder(include_top=False, weights="imagenet" if official else None, input_shape=size, **width)
+    if not official:
+        network.load_weights(options.weights)
+    return network
 
 
 def augmentation() -> keras.Sequential:

@@ -76,7 +76,7 @@ def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
     found = {}
     for name in plan.names or CUTS:
         answers = [_trained(plan.recipe(name, split.seed), split, scratch / "runs" / name) for split in dealt]
-        found[name] = Measured(plan.recipe(name, 0), answers, _probed(plan.recipe(name, 0), data, dealt))
+        found[name] = Measured(plan.recipe(name, 0), answers, probed(plan.recipe(name, 0), data, dealt))
         mean = [np.mean([right for run in runs for right in run.values()]) for runs in (answers, found[name].probed)]
         say(f"{name}: {mean[0]:.3f}, a probe {mean[1]:.3f}")
     return found
@@ -86,7 +86,7 @@ def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
     return answered(train(split.csv, recipe=recipe, out=scratch / split.name).path)
 
 
-def _probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
+def probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
     """What a probe says in each fold, from the features that the recipe's first phase trains on."""
     wanted = asked(data, recipe.phases[0].cut, list(recipe.backbones.values()))
     fill_all(data, wanted, None)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import crossval, deep, extraction, frozen, fusion, head, memory, step, views
+from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, step, views
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
 from benchmarks.stats import Spread, accuracy, difference
+from topwork.metrics import Rate
 
 Round = dict[str, Outcome]
 Measure = Callable[[Round], float]
@@ -199,6 +200,36 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     | 1 | 2 |
     """
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+def default_table(plan: default.Plan, found: dict[str, default.Measured], command: str) -> str:
+    """The default network against a smaller one: probe, command, and how far they are apart."""
+
+    def told(rate: Rate, form: str = ".3f") -> str:
+        return f"{rate['value']:{form}} ({rate['low']:{form}} to {rate['high']:{form}})"
+
+    ours, other = (found[name] for name in default.NETWORKS)
+    rows = [
+        [
+            f"`{name}@pool`",
+            *(told(accuracy(runs)) for runs in (one.probed, one.answers)),
+            told(difference(one.answers, one.probed), "+.3f"),
+        ]
+        for name, one in found.items()
+    ]
+    gains = (difference(ours.probed, other.probed), difference(ours.answers, other.answers))
+    rows.append([f"`{default.NETWORKS[0]}` less `{default.NETWORKS[1]}`", *(told(gain, "+.3f") for gain in gains), ""])
+    about = (
+        f"{plan.weights} weights, {plan.seeds} seeds of {plan.folds} folds; the probe of `topwork choose`, and "
+        "`topwork train DATA --cut CUT`, which is the default command where CUT is `efficientnet_lite0@pool`."
+    )
+    head = (
+        "network",
+        "linear probe (95 %, Wilson)",
+        "the command (95 %, Wilson)",
+        "command less probe (95 %, paired bootstrap)",
+    )
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
 
 
 def _about(plan: "frozen.Plan | extraction.Plan", count: int, classes: int) -> str:

@@ -1,7 +1,5 @@
 """Law 5, family by family: every network passes the parity gate, with the layers that ONNX lacks rewritten."""
 
-import random
-
 import keras
 import numpy as np
 import onnx
@@ -17,7 +15,7 @@ from topwork.settings import Backbone, Head
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 
-from .test_halves import FAMILIES, SEED, pixels
+from .test_halves import FAMILIES, pixels
 
 LABELS = ["a", "b", "c"]
 SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.items()}
@@ -25,11 +23,11 @@ SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.it
 ``predict`` and call differ by 1e-3."""
 
 
-def classifier(name):
-    """A flat model of that backbone with a seeded head, and its metadata."""
+def classifier(name, end="pool"):
+    """A flat model of that backbone up to its end, with a seeded head, and its metadata."""
     backbone = Backbone(name, weights="random", size=SIDES[name])
     opened = open_backbone(backbone, pretrained.weights_file(backbone))
-    term = Cut.parse(f"{name}@pool").only
+    term = Cut.parse(f"{name}@{end}..{end}").only
     below = trunk.resolve(term, backbone, opened.graph)
     head = heads.build(Head(), [opened.graph.nodes[below.end].shapes[0]], len(LABELS), 0)
     network = Network(head, [term], [below])
@@ -52,8 +50,8 @@ def calibrated(model, side):
     return model
 
 
-def gate(name, path):
-    model, about = classifier(name)
+def gate(name, path, end="pool"):
+    model, about = classifier(name, end)
     x = pixels(SIDES[name], 8)
     expected = model.predict(x, verbose=0)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
@@ -82,8 +80,8 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
     assert "Erf" in kinds
 
 
-@pytest.mark.parametrize("name", random.Random(SEED).sample(["efficientnet_b0", "mobilenet_v2", "resnet50_v2"], 1))
-def test_one_family_passes_the_gate(name, tmp_path):
+@pytest.mark.parametrize("name", ["efficientnet_lite0"])
+def test_the_default_network_passes_the_gate(name, tmp_path):
     found = gate(name, tmp_path / "model.onnx")
     assert found["largest_difference"] <= BOUND
     assert found["disagreements"] == 0

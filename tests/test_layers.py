@@ -19,7 +19,8 @@ LEVELS = (
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
     " torch_checkpoint",
     "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed stream"
-    " live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout runtimes.openvino",
+    " depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
+    " runtimes.openvino",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare plots"
     " draw writer export shipped predict asked inherit joining course run train crossvalidate activations candidates"
     " choice choose",

@@ -83,6 +83,8 @@ class Network:
         """The model that one phase trains: activations of *below*, a trunk a term, in; logits out."""
         import keras
 
+        from topwork import depthwise
+
         inputs = [[keras.Input(tensor.shape, dtype=tensor.dtype) for tensor in one.tensors] for one in below]
         ends: dict[int, Any] = {}
         for branch in self.branches:
@@ -91,7 +93,7 @@ class Network:
             if all(goal in known for goal in goals):
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
-                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals]))
+                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.call))
         return keras.Model(_single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":

@@ -71,6 +71,7 @@ def run_phase(
             steps_per_execution=steps_a_call(model, feed.steps),
             jit_compile=backend.compiles(),
         )
+        model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
         about = {"phase": number, "cut": phase.cut, "precision": chosen}
         keeper = Keeper(_scored(parts), journey.network.values, journey.note, about, phase.patience)
         keeper.set_model(model)
@@ -130,7 +131,6 @@ def _state(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], last:
 
 
 def _restore(model: keras.Model, network: Network, keeper: Keeper, plateau: Sequence[Plateau], state: State) -> None:
-    model.optimizer.build(model.trainable_variables)
     pairs: list[tuple[Any, np.ndarray]] = []
     for name, variables in (("model/", model.variables), ("optimizer/", model.optimizer.variables)):
         pairs += zip(variables, state.part(name).values(), strict=True)
