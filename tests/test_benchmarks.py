@@ -282,6 +282,15 @@ def test_frozen_end_to_end(tmp_path):
 
 
 @pytest.mark.full
+def test_frozen_with_a_network_that_keras_does_not_have(tmp_path):
+    """The scripts load it from a file that topwork writes."""
+    command = [sys.executable, "-m", "benchmarks", "frozen", "--quick", "--backbone", "efficientnet_lite0"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert "`efficientnet_lite0@pool`, random weights" in told
+    assert sum(line.startswith("| whole command") for line in told.splitlines()) == 9
+
+
+@pytest.mark.full
 def test_extraction_end_to_end(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "extraction", "--quick"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
@@ -317,7 +326,9 @@ def test_recipes_end_to_end(tmp_path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "rows"), [("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3), ("deep", 4)])
+@pytest.mark.parametrize(
+    ("name", "rows"), [("default", 3), ("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3), ("deep", 4)]
+)
 def test_tables_of_training_in_depth(name, rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks", name, "--quick"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output

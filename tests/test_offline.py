@@ -1,12 +1,16 @@
 """With every socket refused: nothing that trains, exports or predicts asks for one."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from topwork import efficientnet_lite0_weights
 
 from .command import POOL, Ran, ended
 from .conftest import make_folder
@@ -43,17 +47,22 @@ for words in sys.argv[1].split("; "):
 
 
 @pytest.fixture
-def commands(tmp_path):
-    """Runs commands, one after another in one process, where sockets are refused; gives also what was noted."""
+def refused(tmp_path):
+    """The environment of processes where sockets are refused; what they note goes into the file ``SOCKETS``."""
     (tmp_path / "refuse").mkdir()
     (tmp_path / "refuse" / "sitecustomize.py").write_text(REFUSE)
-    paths = [str(tmp_path / "refuse"), *sys.path]
-    environment = {"PYTHONPATH": os.pathsep.join(paths), "SOCKETS": str(tmp_path / "notes"), "TOPWORK_OFFLINE": ""}
+    paths = os.pathsep.join([str(tmp_path / "refuse"), *sys.path])
+    return os.environ | {"PYTHONPATH": paths, "SOCKETS": str(tmp_path / "notes"), "TOPWORK_OFFLINE": ""}
+
+
+@pytest.fixture
+def commands(refused, tmp_path):
+    """Runs commands, one after another in one process, where sockets are refused; gives also what was noted."""
 
     def run(*several: str) -> tuple[Ran, list[str]]:
         process = subprocess.Popen(
             [sys.executable, "-c", COMMANDS, "; ".join(several)],
-            env=os.environ | environment,
+            env=refused,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -90,3 +99,24 @@ def test_weights_that_cannot_be_fetched(commands, pictures):
         ran.err.splitlines()[-1],
     )
     assert list(models.glob("*")) == []
+
+
+@pytest.mark.full
+def test_the_demo_asks_for_no_socket_and_reads_digits(refused, tmp_path):
+    """``make demo``, once installed: real weights, no network, and digits read nearly without fault."""
+    if not efficientnet_lite0_weights.path().is_file():
+        pytest.skip("the extra 'weights' is not installed")
+    (tmp_path / "docs").mkdir()
+    script = shutil.copy(Path(__file__).parents[1] / "docs" / "demo.sh", tmp_path / "docs")
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "topwork"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m topwork "$@"\n')
+    command.chmod(0o755)
+    ran = subprocess.run(["sh", script, command.parent], env=refused, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stderr
+    results = json.loads((tmp_path / "demo" / "run" / "results.json").read_text())
+    assert results["accuracy"]["value"] >= 0.97
+    assert "demo/run/predictions.png" in ran.stdout
+    notes = (tmp_path / "notes").read_text().splitlines()
+    assert len(notes) >= 6
+    assert [note for note in notes if not note.startswith("began ")] == []

@@ -9,7 +9,7 @@ from topwork.commands.options import AsJson, DataPath, Jobs, Size, Weights
 
 def extract(
     data: DataPath,
-    cut: Annotated[str, typer.Argument(metavar="CUT", help="As in mobilenet_v2@pool.")],
+    cut: Annotated[str, typer.Argument(metavar="CUT", help="As in efficientnet_lite0@pool.")],
     weights: Weights = None,
     size: Size = None,
     jobs: Jobs = None,

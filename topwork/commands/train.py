@@ -19,7 +19,7 @@ def train(
         str | None, typer.Option(metavar="NAME|FILE", help="A name from 'topwork recipes', or a TOML file.")
     ] = None,
     cut: Annotated[
-        list[str] | None, typer.Option(metavar="CUT", help="As in mobilenet_v2@pool; one for each phase.")
+        list[str] | None, typer.Option(metavar="CUT", help="As in efficientnet_lite0@pool; one for each phase.")
     ] = None,
     epochs: Annotated[
         list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")

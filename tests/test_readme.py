@@ -1,0 +1,49 @@
+"""README's session runs as it is printed, with nothing at hand but the extra ``weights``."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from topwork import efficientnet_lite0_weights
+from topwork.cli import app
+
+from .command import topwork
+from .conftest import make_folder
+
+TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SESSION = re.search(r"^```\n(topwork read .*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
+PYTHON = re.search(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
+
+
+def commands():
+    """The session's commands as lists of words, comments apart."""
+    lines = [shlex.split(line, comments=True) for line in SESSION.replace("\\\n", " ").splitlines()]
+    return [words[1:] for words in lines]
+
+
+def test_the_session_names_only_commands_that_exist():
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.typer_instance.info.name for group in app.registered_groups}
+    assert {words[0] for words in commands()} <= known
+    assert len(commands()) == SESSION.count("\ntopwork") + 1
+
+
+def test_the_python_compiles():
+    compile(PYTHON, "README.md", "exec")
+
+
+@pytest.mark.full
+def test_the_session_runs_as_printed(tmp_path, monkeypatch, capsys):
+    if not efficientnet_lite0_weights.path().is_file():
+        pytest.skip("the extra 'weights' is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    make_folder(tmp_path / "flowers", each=20, first=80_000)
+    make_folder(tmp_path / "holiday", each=2, first=81_000)
+    (tmp_path / "rose.jpg").write_bytes((tmp_path / "flowers" / "red" / "000.png").read_bytes())
+    for words in commands():
+        ran = topwork(*words)
+        assert ran.status == 0, f"topwork {' '.join(words)}: {ran.err}"
+    exec(compile(PYTHON, "README.md", "exec"), {})
