@@ -119,4 +119,5 @@ def package(folder: Path, monkeypatch, arrays: dict[str, np.ndarray] | None = No
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(packaged, "SHA256", packaged.weights.sha256(file))
     monkeypatch.setattr(packaged, "BYTES", file.stat().st_size)
+    monkeypatch.setattr(packaged, "version", lambda name: packaged.VERSION)
     return file

@@ -5,6 +5,7 @@ import os
 import signal
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from threading import Thread
 
@@ -121,5 +122,9 @@ def server(tmp_path, monkeypatch):
 @pytest.fixture
 def no_package(monkeypatch):
     """As if the package with EfficientNet-Lite0's weights were not installed."""
+
+    def version(name):
+        raise PackageNotFoundError(name)
+
     monkeypatch.setattr(efficientnet_lite0_weights, "MODULE", "a_package_that_is_not_installed")
-    monkeypatch.setattr(efficientnet_lite0_weights, "PACKAGE", "a-package-that-is-not-installed")
+    monkeypatch.setattr(efficientnet_lite0_weights, "version", version)

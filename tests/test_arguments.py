@@ -164,7 +164,7 @@ def test_a_weights_file_alone_names_its_network(tmp_path, capsys):
         changed = made(weights=str(file))
         assert changed.phases == (Phase(f"{name}@pool"),)
         assert changed.backbones == {name: Backbone(name, weights=str(file))}
-        assert capsys.readouterr().err == f"Backbone: {name}, whose weights these are.\n"
+        assert capsys.readouterr().err == f"Backbone: {name} with the weights of {file}.\n"
 
 
 def test_a_weights_file_that_does_not_tell_its_network(tmp_path):
@@ -172,8 +172,8 @@ def test_a_weights_file_that_does_not_tell_its_network(tmp_path):
     with pytest.raises(UsageError) as error:
         made(weights=str(tmp_path / "mine.h5"))
     assert str(error.value) == (
-        f"--weights {tmp_path}/mine.h5: neither its name nor what it holds tells which network it is of. Name the "
-        f"network, as in --cut mobilenet_v2@pool --weights {tmp_path}/mine.h5 (topwork backbones lists them)."
+        f"--weights {tmp_path}/mine.h5: neither the file's name nor its content tells which network it belongs to. "
+        f"Name the network: --cut mobilenet_v2@pool --weights {tmp_path}/mine.h5 (topwork backbones lists them)."
     )
 
 

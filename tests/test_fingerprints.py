@@ -2,6 +2,7 @@
 
 from math import prod
 
+import h5py
 import pytest
 
 from topwork import backbones
@@ -60,6 +61,16 @@ def test_an_official_name_tells_it_before_the_content(tmp_path):
 
 def test_a_checkpoint_tells_it_with_its_classifier(tmp_path):
     assert network_of(checkpoint.write(tmp_path / "mine.pth", checkpoint.lite0())) == "efficientnet_lite0"
+
+
+def test_an_hdf5_file_that_is_cut_short_or_empty_tells_nothing(tmp_path):
+    file = tmp_path / "mine.weights.h5"
+    build("mobilenet_025").save_weights(file)
+    file.write_bytes(file.read_bytes()[:5000])
+    assert network_of(file) is None
+    with h5py.File(tmp_path / "empty.h5", "w") as opened:
+        opened["nothing"] = h5py.Empty("f")
+    assert network_of(tmp_path / "empty.h5") is None
 
 
 @pytest.mark.parametrize("name", ["mine.h5", "mine.pth", "missing.h5"])

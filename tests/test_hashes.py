@@ -10,6 +10,7 @@ from topwork.backbones import TABLE
 from topwork.hashes import PUBLISHED, algorithm
 
 UNPUBLISHED = ("MobileNet", "MobileNetV2")
+OF_KERAS = [entry for entry in TABLE.values() if entry.builder]
 
 
 def source(builder):
@@ -18,7 +19,7 @@ def source(builder):
 
 
 def test_every_file_but_those_of_mobilenets_has_one():
-    assert set(PUBLISHED) == {entry.file for entry in TABLE.values() if entry.builder not in UNPUBLISHED}
+    assert set(PUBLISHED) == {entry.file for entry in OF_KERAS if entry.builder not in UNPUBLISHED}
 
 
 @pytest.mark.parametrize("builder", UNPUBLISHED)
@@ -28,7 +29,7 @@ def test_keras_publishes_none_for_mobilenets(builder):
 
 
 def test_all_stand_in_the_source_of_keras():
-    text = "".join(source(entry.builder) for entry in TABLE.values())
+    text = "".join(source(entry.builder) for entry in OF_KERAS)
     assert set(PUBLISHED.values()) <= set(re.findall(r'"([0-9a-f]{32}|[0-9a-f]{64})"', text))
 
 

@@ -11,7 +11,7 @@ import pytest
 from keras.src.applications import mobilenet_v2
 
 import topwork as tw
-from topwork import backbones, lock, untrained
+from topwork import backbones, efficientnet_lite0, lock, untrained
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder
@@ -19,6 +19,7 @@ from topwork.recipe import Recipe
 from topwork.train import chosen, prepared
 from topwork.weights import folder, sha256
 
+from . import checkpoint
 from .conftest import make_folder
 
 NAME = "mobilenet_v2_035"
@@ -55,7 +56,7 @@ def run(made, tmp_path, monkeypatch):
 def told(run):
     """Puts another file in place of the run's, and gives the message that this must lead to."""
     before = sha256(folder() / FILE)
-    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), (folder() / FILE))
+    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), folder() / FILE)
     return (
         f"the run {str(run.path)!r} stands on the weights {FILE!r} with SHA-256 {before[:12]}, and "
         f"{str(folder() / FILE)!r} has {sha256(folder() / FILE)[:12]} now. "
@@ -89,7 +90,7 @@ def test_nothing_is_done_on_another_file(run, told, verb, tmp_path):
 
 
 def test_the_file_is_put_back(run, told, made):
-    shutil.copy(made[2] / "models" / FILE, (folder() / FILE))
+    shutil.copy(made[2] / "models" / FILE, folder() / FILE)
     assert run.model().output_shape == (None, 3)
 
 
@@ -153,3 +154,22 @@ def test_a_lock_needs_no_keras(tmp_path):
         [sys.executable, "-c", f"{code}; sys.exit('keras' in sys.modules)"], capture_output=True, text=True, check=True
     )
     assert "'mobilenet_v2': None" in done.stdout and "'vgg16': {'random': 'random-0-224-caffe-keras-" in done.stdout
+
+
+@pytest.mark.parametrize("weights", ["random", "imagenet"])
+def test_another_build_of_topworks_own_network_is_refused(weights, tmp_path, monkeypatch):
+    checkpoint.package(tmp_path / "site", monkeypatch, {})
+    named = {"efficientnet_lite0": {"weights": weights, "size": 32}}
+    recipe = Recipe.from_mapping({"backbones": named, "phase": [{"cut": "efficientnet_lite0@pool"}]})
+    known = lock.known(recipe)
+    assert known["efficientnet_lite0"]["build"] == 1
+    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=known)
+    lock.check(run)
+    monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
+    with pytest.raises(RunError) as error:
+        lock.check(run)
+    assert str(error.value) == (
+        f"the run '{tmp_path}/run' was trained with build 1 of efficientnet_lite0, and this topwork has build 2, which "
+        "computes something else. Use the topwork that it was trained with (environment.json names it), or train a new "
+        "run."
+    )

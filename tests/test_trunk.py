@@ -6,13 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from topwork import efficientnet_lite0, untrained
 from topwork.cut import Cut
 from topwork.errors import CutError
 from topwork.halves import open_backbone
 from topwork.pictures import Fit
 from topwork.settings import Backbone
 from topwork.store import Tensor
-from topwork.trunk import keep_graph, kept_graph, known_graph, resolve
+from topwork.trunk import graph_path, keep_graph, kept_graph, known_graph, resolve
 
 SMALL = Backbone("mobilenet_025", "random", 32, runtime="openvino", precision="float32")
 
@@ -109,3 +110,17 @@ def test_a_graph_of_your_own_network_is_that_of_its_file(own_home, tmp_path):
     assert kept_graph(mine) == graph()
     path.write_bytes(np.random.default_rng(0).bytes(3))
     assert kept_graph(mine) is None
+
+
+def test_another_build_of_topworks_own_network_is_another_store(own_home, monkeypatch):
+    one = Backbone("efficientnet_lite0", "random", 32, runtime="openvino", precision="float32")
+    theirs = open_backbone(one, None).graph
+
+    def places():
+        below = resolve(Cut.parse("efficientnet_lite0@block4c_add").only, one, theirs)
+        assert below.description["build"] == efficientnet_lite0.BUILD
+        return below.folder, below.converted, graph_path(one), untrained.kept(one)
+
+    before = places()
+    monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
+    assert not set(before) & set(places())

@@ -55,7 +55,7 @@ def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")
     digest = hashlib.md5(b"weights").hexdigest()
-    path = fetch((folder() / "other.h5"), lambda: (f"{address}some.h5", digest))
+    path = fetch(folder() / "other.h5", lambda: (f"{address}some.h5", digest))
     assert path == (folder() / "other.h5")
     assert path.read_bytes() == b"weights"
     assert list(folder().iterdir()) == [path]
@@ -77,21 +77,21 @@ def test_a_wrong_hash(server):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")
     digest = hashlib.md5(b"other").hexdigest()
-    assert refused((folder() / "some.h5"), lambda: (f"{address}some.h5", digest)) == why(
+    assert refused(folder() / "some.h5", lambda: (f"{address}some.h5", digest)) == why(
         f"Incomplete or corrupted file detected. The auto file hash does not match the provided value of {digest}."
     )
 
 
 def test_a_file_that_the_server_lacks(server):
     url = f"{server[1]}some.h5"
-    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(
+    assert refused(folder() / "some.h5", lambda: (url, None)) == why(
         f"URL fetch failure on {url}: 404 -- File not found"
     )
 
 
 def test_a_download_that_breaks_off(server):
     url = f"{server[1]}short"
-    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(
+    assert refused(folder() / "some.h5", lambda: (url, None)) == why(
         f"URL fetch failure on {url}: None -- retrieval incomplete: got only 10 out of 1000 bytes"
     )
 
@@ -101,21 +101,21 @@ def test_no_server_at_all(server):
         url = f"http://127.0.0.1:{free.getsockname()[1]}/some.h5"
     before = socket.getdefaulttimeout()
     refusal = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
-    assert refused((folder() / "some.h5"), lambda: (url, None)) == why(f"URL fetch failure on {url}: None -- {refusal}")
+    assert refused(folder() / "some.h5", lambda: (url, None)) == why(f"URL fetch failure on {url}: None -- {refusal}")
     assert socket.getdefaulttimeout() == before
 
 
 def test_a_folder_that_cannot_be_made(server, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
-    assert refused((folder() / "some.h5"), lambda: (f"{server[1]}some.h5", None)) == why(
+    assert refused(folder() / "some.h5", lambda: (f"{server[1]}some.h5", None)) == why(
         f"[Errno {errno.ENOTDIR}] Not a directory: '{folder()}'"
     )
 
 
 def test_offline_asks_nobody(monkeypatch):
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
-    assert refused((folder() / "some.h5"), lambda: pytest.fail("asked for an address")) == (
+    assert refused(folder() / "some.h5", lambda: pytest.fail("asked for an address")) == (
         f"the ImageNet weights 'some.h5' are not in '{folder()}', and TOPWORK_OFFLINE forbids to fetch it. {ADVICE}"
     )
 

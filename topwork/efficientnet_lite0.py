@@ -18,7 +18,7 @@ BUILD = 1
 
 
 class Stage(NamedTuple):
-    """A stretch of equal blocks; only the first strides, and may change the number of channels."""
+    """A stretch of equal blocks; only the first has a stride, and may change the number of channels."""
 
     repeats: int
     kernel: int

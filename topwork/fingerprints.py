@@ -4,6 +4,8 @@ from math import prod
 from pathlib import Path
 
 from topwork import backbones, torch_checkpoint
+from topwork.errors import UsageError, nearest
+from topwork.settings import WORDS
 
 SMALL = 3
 """Arrays of so few numbers do not count: the pixel scales that Keras keeps as weights in some files."""
@@ -76,9 +78,33 @@ def network_of(file: Path) -> str | None:
         return named
     try:
         count = _numbers_in(file)
-    except (OSError, ValueError):  # it is damaged, or in a format that is not read
+    except (OSError, ValueError, RuntimeError, KeyError):  # it is damaged, or in a format that is not read
         return None
     return next((name for name, numbers in NUMBERS.items() if numbers == count), None)
+
+
+def owner(weights: str, example: str) -> str:
+    """The backbone that a weights file belongs to, where the user names none.
+
+    Args:
+        weights: the path of the file.
+        example: words that name a network beside it.
+
+    Raises:
+        UsageError: there is no such file, or it does not tell.
+    """
+    if not Path(weights).is_file():
+        raise UsageError(
+            f"--weights {weights}: no such file; expected 'imagenet', 'random', or the path of a file"
+            f"{nearest(weights, WORDS) or '.'}"
+        )
+    name = network_of(Path(weights))
+    if name is None:
+        raise UsageError(
+            f"--weights {weights}: neither the file's name nor its content tells which network it belongs to. Name the "
+            f"network: {example} (topwork backbones lists them)."
+        )
+    return name
 
 
 def _numbers_in(file: Path) -> int:
@@ -97,7 +123,7 @@ def _shapes_in_hdf5(file: Path) -> list[tuple[int, ...]]:
 
     def look(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            shapes.append(item.shape)
+            shapes.append(item.shape or ())
 
     with h5py.File(file) as opened:
         opened.visititems(look)

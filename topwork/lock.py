@@ -19,7 +19,7 @@ def known(recipe: Recipe) -> Lock:
 
     Returns:
         Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
-        A network that topwork builds has the number of its code beside, as ``build``.
+        A network that topwork builds has the number of its code, too, as ``build``.
     """
     return {name: _entry(backbone) for name, backbone in recipe.backbones.items()}
 
@@ -45,27 +45,30 @@ def check(folder: Folder) -> None:
     lock = folder.lock
     for name, backbone in folder.recipe.backbones.items():
         then, now = lock.get(name), pretrained.identity(backbone)
-        if then and now not in (then.get("sha256"), then.get("random")):
-            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
-        built, builds = (then or {}).get("build"), backbones.version_of(backbone)
-        if built is not None and built != builds:
+        if not then:
+            continue
+        built, builds = then.get("build", 0), backbones.version_of(backbone)
+        if built != builds:
             raise RunError(
                 f"the run {str(folder.path)!r} was trained with build {built} of {name}, and this topwork has build "
                 f"{builds}, which computes something else. Use the topwork that it was trained with "
                 "(environment.json names it), or train a new run."
             )
+        if now not in (then.get("sha256"), then.get("random")):
+            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:
     path = pretrained.path(backbone)
+    builds = backbones.version_of(backbone)
+    build = {"build": builds} if builds else {}
     if path is None:
-        return {"random": pretrained.identity(backbone)}
+        return {"random": pretrained.identity(backbone), **build}
     if not path.is_file():
         return None
     is_official = backbone.model is None and backbone.weights == "imagenet"
     file = path.name if is_official else str(path)
-    entry = {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path)}
-    return entry | ({"build": backbones.version_of(backbone)} if backbones.version_of(backbone) else {})
+    return {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path), **build}
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from topwork import plan, pretrained, registry, trunk, untrained
+from topwork import backbones, plan, pretrained, registry, trunk, untrained
 from topwork.contents import Thing
-from topwork.errors import TopworkError
+from topwork.errors import RunError, TopworkError
 from topwork.extract import Wanted
 from topwork.fill import folders_of
 from topwork.folder import Folder
@@ -60,14 +60,24 @@ def need(run: Path) -> Need:
     try:
         folder = Folder(run)
         keras = folder.environment["packages"].get("keras")
-        asked = [one for each in folder.members() or [folder] for one in _asked(plan.unchecked(each.recipe))]
+        each = folder.members() or [folder]
+        asked = [(one, _is_built_so(run, one)) for run in each for one in _asked(plan.unchecked(run.recipe))]
     except _UNREADABLE:
         return Need(run, everything=True)
-    found = [(one, _paths(one) if keras == version("keras") else None) for one in asked]
+    found = [(one, _paths(one) if keras == version("keras") and is_same else None) for one, is_same in asked]
     sure = frozenset(path for _, paths in found for path in paths or ())
     doubtful = frozenset(one.backbone.name for one, paths in found if paths is None)
-    models = frozenset(Path(one.backbone.model) for one in asked if one.backbone.model)
+    models = frozenset(Path(one.backbone.model) for one, _ in asked if one.backbone.model)
     return Need(run, sure | models, doubtful | ({"pixels"} if doubtful else frozenset()))
+
+
+def _is_built_so(run: Folder, one: Wanted) -> bool:
+    """Whether a network that topwork builds is still the one that the run was trained with."""
+    try:
+        entry = run.lock.get(one.backbone.name) or {}
+    except RunError:  # the lock is gone
+        entry = {}
+    return entry.get("build", 0) in (0, backbones.version_of(one.backbone))
 
 
 def _asked(steps: list[plan.Step]) -> Iterator[Wanted]:

@@ -16,7 +16,7 @@ from topwork.halves import Opened, above, open_backbone
 from topwork.part import Part
 from topwork.pictures import Fit
 from topwork.recipe import Recipe
-from topwork.replay import plain, replay
+from topwork.replay import Call, plain, replay
 from topwork.settings import Backbone, Views
 from topwork.trunk import Trunk, keep_graph, kept_graph, resolve
 
@@ -93,13 +93,14 @@ class Network:
             if all(goal in known for goal in goals):
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
-                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.call))
+                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.caller()))
         return keras.Model(_single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
         """The same with the trunks inside: pixels in, one input a term, augmented afresh in every training step."""
         import keras
 
+        from topwork import depthwise
         from topwork.live import layers as augmentation
 
         inputs = [keras.Input((*one.fit.size, 3), dtype="uint8") for one in below]
@@ -113,8 +114,12 @@ class Network:
             under = self._layers(branch, below, frozen=True)
             frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations know no mode
 
-            def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen) -> Any:
-                return plain(operation, args, {**kwargs, "training": False} if id(operation) in frozen else kwargs)
+            quick = depthwise.caller()
+
+            def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
+                if id(operation) in frozen:
+                    return plain(operation, args, {**kwargs, "training": False})
+                return quick(operation, args, kwargs)
 
             goals = [below[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): augmented[place]}, goals, call))

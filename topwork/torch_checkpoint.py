@@ -50,8 +50,10 @@ _DAMAGES = (
 
 def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     magic, protocol, system = (_Restricted(file).load() for _ in range(3))
-    if (magic, protocol) != (_MAGIC, _PROTOCOL) or not system["little_endian"]:
+    if (magic, protocol) != (_MAGIC, _PROTOCOL):
         raise ValueError("its first pickles are not those of torch")
+    if not system["little_endian"]:
+        raise ValueError("it was written on a big-endian machine")
     tensors, keys = _Restricted(file).load(), _Restricted(file).load()
     stored: dict[str, np.ndarray] = {}
     dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
@@ -61,6 +63,13 @@ def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
             raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
         stored[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key], count)
     return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _DType:
+    """The type of a storage's numbers, by NumPy's name."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,8 @@ def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: An
 _ALLOWED = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch", "FloatStorage"): "<f4",
-    ("torch", "LongStorage"): "<i8",
+    ("torch", "FloatStorage"): _DType("<f4"),
+    ("torch", "LongStorage"): _DType("<i8"),
 }
 """What the file's pickles may name, and what stands for it here."""
 
@@ -107,9 +116,11 @@ class _Restricted(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights do not need")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which tensors of float32 and int64 do not need")
         return _ALLOWED[module, name]
 
     def persistent_load(self, found: Any) -> _Storage:
-        _, dtype, key, *_ = found
-        return _Storage(key, dtype)
+        kind, dtype, key, *_ = found
+        if kind != "storage" or not isinstance(dtype, _DType):
+            raise pickle.UnpicklingError("it holds something other than tensors of float32 and int64")
+        return _Storage(key, dtype.name)

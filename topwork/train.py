@@ -207,7 +207,7 @@ def chosen(
     if phases is None:
         backbone, why = official.default()
         say(why)
-        phases, backbones = [Phase(f"{backbone.name}@pool")], [*backbones, backbone]
+        phases, backbones = [Phase(f"{backbone.name}@pool")], [backbone, *backbones]
     if not isinstance(phases, Sequence) or not all(isinstance(phase, Phase) for phase in phases):
         raise UsageError(
             f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."

@@ -16,7 +16,9 @@ def choose(
     data: DataPath,
     cut: Annotated[
         list[str] | None,
-        typer.Option(metavar="CUT", help="What to compare; by default every backbone whose ImageNet file is at hand."),
+        typer.Option(
+            metavar="CUT", help="What to compare; by default all backbones at hand, or that of --weights FILE."
+        ),
     ] = None,
     weights: Weights = None,
     size: Size = None,

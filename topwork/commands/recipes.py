@@ -46,5 +46,5 @@ def _list(json_wanted: bool) -> None:
         print()
     print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
     print("with another network: --set phase.1.cut=efficientnet_lite0@pool, so each phase")
-    print("(where a map is the end: efficientnet_lite0@top_activation..top_activation). It")
+    print("(if it ends in a map: efficientnet_lite0@top_activation..top_activation). It")
     print("takes the options of the network it stands for, such as size and scale.")

