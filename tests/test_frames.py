@@ -91,7 +91,10 @@ def test_read_takes_frames_and_those_made_of_them(files):
             {"path": ["0.png"], "class": ["x"]},
             "the DataFrame has the columns 'path', 'class': expected 'path' and 'label' at least.",
         ),
-        ({"path": ["0.png", "1.png"], "label": ["x", None]}, "the DataFrame, row 1: the label is empty."),
+        (
+            {"path": ["0.png", "1.png"], "label": ["x", None]},
+            "the DataFrame, row 1: the label is empty. Give the row a label, or leave it out.",
+        ),
         ({"path": [float("nan"), "1.png"], "label": ["x", "y"]}, "the DataFrame, row 0: the path is empty."),
         (
             {"path": ["0.png"], "label": ["x"], "split": ["tset"]},

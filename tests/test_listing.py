@@ -70,8 +70,11 @@ def test_rows_with_a_reason_are_left_out_again(tmp_path):
             "path,class\n",
             "{path} has the columns 'path', 'class': expected 'path' and 'label' at least, with commas between.",
         ),
-        ("path,label\na.png,x\nb.png, \n", "{path}, line 3: the label is empty."),
-        ("path,label\na.png\n", "{path}, line 2: the label is empty."),
+        (
+            "path,label\na.png,x\nb.png, \n",
+            "{path}, line 3: the label is empty. Give the row a label, or leave it out.",
+        ),
+        ("path,label\na.png\n", "{path}, line 2: the label is empty. Give the row a label, or leave it out."),
         ("path,label\n,x\n", "{path}, line 2: the path is empty."),
         (
             "path,label,split\na.png,x,tset\n",

@@ -272,7 +272,11 @@ def broken_reasons():
         (png(0, 7), "a side of 0 pixels"),
         (b"GIF89a\0\0\x05\0" + bytes(20), "a side of 0 pixels"),
         (saved(Image.new("RGB", (1, 1))), "a single pixel"),
-        (png(20000, 20000), "400000000 pixels; the limit is 178956970"),
+        (
+            png(20000, 20000),
+            "400 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 400 "
+            "(option --max-megapixels)",
+        ),
     ]
 
 

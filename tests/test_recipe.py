@@ -14,6 +14,8 @@ from topwork.errors import CutError, RecipeError, UsageError
 from topwork.recipe import Recipe
 from topwork.settings import About, Backbone, Data, Head, Join, Phase, Training
 
+DATA_KEYS = "split, draw, seed, parts, max_megapixels"
+
 PHASE = {"cut": "mobilenet_v2@pool"}
 
 
@@ -67,7 +69,7 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("[data]\nsed = 1", 2, "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed."),
+        ("[data]\nsed = 1", 2, f"unknown key 'sed' in data; did you mean 'seed'? Known keys: {DATA_KEYS}."),
         ("\n[dta]", 2, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
          "training, backbones, phase, join."),
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
@@ -126,11 +128,11 @@ UNKNOWN = {
         "dta": {},
         "phase": [PHASE],
     },
-    "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed.": {
+    f"unknown key 'sed' in data; did you mean 'seed'? Known keys: {DATA_KEYS}.": {
         "data": {"sed": 1},
         "phase": [PHASE],
     },
-    "unknown key 'name' in data. Known keys: split, draw, seed.": {"data": {"name": "x"}, "phase": [PHASE]},
+    f"unknown key 'name' in data. Known keys: {DATA_KEYS}.": {"data": {"name": "x"}, "phase": [PHASE]},
     "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
     "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
     "unknown key 'learning_rate' in phase.1. Known keys: cut, epochs, rate, optimizer, momentum, batch, patience, "
@@ -174,7 +176,7 @@ WRONG = {
         "head": {"kind": "linaer"},
         "phase": [PHASE],
     },
-    "data.draw = 3: expected 'hash' or 'stratified' or 'last'.": {"data": {"draw": 3}, "phase": [PHASE]},
+    "data.draw = 3: expected 'auto' or 'hash' or 'stratified' or 'last'.": {"data": {"draw": 3}, "phase": [PHASE]},
     "phase.1.epochs = 0: expected at least 1.": {"phase": [{**PHASE, "epochs": 0}]},
     "phase.1.rate = -0.1: expected at least 0.": {"phase": [{**PHASE, "rate": -0.1}]},
     "phase.1.rate = nan: expected at least 0.": {"phase": [{**PHASE, "rate": nan}]},
@@ -411,7 +413,7 @@ SETTINGS = {
     "cannot set 'phase.1': expected a key such as 'data.seed' or 'phase.1.rate'.": "phase.1",
     "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x",
     "cannot set 'data.seed.x.y': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x.y",
-    "unknown key 'sed' in data; did you mean 'seed'? Known keys: split, draw, seed.": "data.sed",
+    f"unknown key 'sed' in data; did you mean 'seed'? Known keys: {DATA_KEYS}.": "data.sed",
     "unknown key 'vgg16' in backbones. Known keys: mobilenet_v2.": "backbones.vgg16.size",
 }
 

@@ -82,15 +82,16 @@ def test_equal_contents_and_groups_share_a_part(given_rows, how, seed, given_par
 def test_a_hash_draw_never_moves_a_picture_when_others_come(given_rows, more, seed):
     ungrouped = tuple(replace(row, group=None) for row in given_rows)
     later = tuple(replace(row, path="later" + row.path, group=None) for row in more)
-    before, after = parts(draw(of(*ungrouped), seed=seed)), parts(draw(of(*later, *ungrouped), seed=seed))
+    before, after = (parts(draw(of(*some), how="hash", seed=seed)) for some in (ungrouped, later + ungrouped))
     assert {path: after[path] for path in before} == before
 
 
 @given(given_rows=some_rows, more=some_rows, seed=st.integers(0, 3))
 @settings(max_examples=200, deadline=None)
 def test_what_joining_groups_moves_is_told(given_rows, more, seed):
-    before = parts(draw(of(*given_rows), seed=seed))
-    after = draw(of(*given_rows, *(replace(row, path="later" + row.path) for row in more)), seed=seed)
+    before = parts(draw(of(*given_rows), how="hash", seed=seed))
+    later = (replace(row, path="later" + row.path) for row in more)
+    after = draw(of(*given_rows, *later), how="hash", seed=seed)
     moved = {path for path, part in before.items() if parts(after)[path] != part}
     assert not moved or any(
         note.startswith("Moved, as equal pictures and groups share a part:") for note in after.notes
@@ -146,7 +147,7 @@ def test_another_seed_gives_another_draw():
 
 
 def test_a_hash_draw_is_the_same_today_as_ever():
-    drawn = draw(of(*rows(12)))
+    drawn = draw(of(*rows(12)), how="hash")
     assert [i for i, row in enumerate(drawn.rows) if row.split != "train"] == [1, 4, 11]
 
 
@@ -262,7 +263,8 @@ def test_an_unknown_way_to_draw_is_refused():
     with pytest.raises(RecipeError) as error:
         draw(of(*rows(4)), how="stratify")
     assert (
-        str(error.value) == "draw = 'stratify': expected 'hash' or 'stratified' or 'last'; did you mean 'stratified'?"
+        str(error.value)
+        == "draw = 'stratify': expected 'auto' or 'hash' or 'stratified' or 'last'; did you mean 'stratified'?"
     )
 
 
@@ -293,7 +295,7 @@ def test_rows_that_share_any_picture_or_a_group_share_a_part(given_rows, how, se
 @given(given_rows=pairs, seed=st.integers(0, 3))
 @settings(max_examples=50, deadline=None)
 def test_the_order_of_rows_changes_no_hash_draw(given_rows, seed):
-    forth, back = draw(of(*given_rows), seed=seed), draw(of(*given_rows[::-1]), seed=seed)
+    forth, back = (draw(of(*some), how="hash", seed=seed) for some in (given_rows, given_rows[::-1]))
     assert forth.rows == back.rows[::-1]
 
 
@@ -335,3 +337,25 @@ def test_a_single_group_is_named_as_the_cause():
     one = draw(of(*(replace(row, group="g") for row in rows(20))), how="stratified")
     assert "All rows belong together, as equal pictures and groups do: they are in one part." in one.notes
     assert len({row.split for row in one.rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("given_rows", "taken"),
+    [
+        (rows(20), "stratified"),
+        (rows(1998), "stratified"),
+        (rows(2000), "hash"),
+        ((*rows(20), row("c3001", "c"), row("c3002", "c")), "hash"),
+        ((*rows(20), row("c3001", "c"), row("c3002", "c"), row("c3003", "c")), "stratified"),
+        ((*rows(20), row("c3001", "c"), row("c3002", "c", group="g"), row("c3003", "c", group="g")), "hash"),
+    ],
+)
+def test_splits_of_few_pictures_are_stratified_where_each_class_has_three_independent_ones(given_rows, taken):
+    drawn = draw(of(*given_rows), seed=5)
+    assert drawn.drawn == Data(draw=taken, seed=5)
+    assert drawn.rows == draw(of(*given_rows), how=taken, seed=5).rows
+
+
+def test_a_draw_of_few_pictures_gives_each_class_its_share_of_the_test_part():
+    counts = draw(of(*rows(480, "abcde"))).counts()
+    assert {label: each["test"] for label, each in counts.items()} == pytest.approx(dict.fromkeys("abcde", 9.6), abs=1)

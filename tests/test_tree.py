@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from topwork import plots
 from topwork.dataset import LeftOut
 from topwork.errors import DatasetError
 from topwork.tree import is_picture, read_folder, visible
@@ -70,7 +71,7 @@ def test_other_files_and_empty_class_folders_are_told(tmp_path):
     data = read_folder(root)
     assert len(data.rows) == 2
     assert data.notes == (
-        "Skipped, as they are no pictures by their names: 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
+        "Skipped, as they are no pictures by their names: 5 files, 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
         "Class folders without a picture: 'empty', 'void'.",
     )
 
@@ -85,35 +86,37 @@ def test_folders_of_parts_give_the_split(tmp_path):
     }
 
 
-def test_two_names_of_one_part_are_one_part(tmp_path):
-    root = made(tmp_path, "train/a/1.png", "val/a/2.png", "valid/a/3.png")
-    assert [part for _, part in found(root).values()] == ["train", "val", "val"]
+def test_what_topwork_made_is_never_read_as_pictures(tmp_path):
+    root = made(
+        tmp_path,
+        *("a/1.png", "b/1.png", "runs/1.png"),  # a class may be called so
+        *("runs/x/recipe.toml", "runs/x/environment.json", "runs/x/curves.png", "old/fold-1/recipe.toml"),
+        *("old/fold-1/environment.json", "old/fold-1/confusion.png", "home/store/s/cut.json", "home/store/s/1.png"),
+    )
+    plots.confusion([[1, 0], [0, 1]], ["a", "b"], tmp_path / "b" / "2.png")
+    data = read_folder(root)
+    assert [row.path for row in data.rows] == ["a/1.png", "b/1.png", "runs/1.png"]
+    made_by_us = "'b/2.png' (a plot), 'home/store/s' (a store), 'old/fold-1' (a run) and 'runs/x' (a run)"
+    assert data.notes == (f"Passed over, as topwork made them: {made_by_us}.".replace(" and 'r", ", 'r"),)
 
 
-def test_a_train_folder_alone_gives_no_split_and_says_so(tmp_path):
-    data = read_folder(made(tmp_path, "train/a/1.png", "train/b/2.png"))
-    assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
-    assert data.notes == ("There is a train folder alone: all parts are drawn from it.",)
-
-
-def test_a_train_may_be_a_class_among_others(tmp_path):
-    assert found(made(tmp_path, "train/1.png", "bus/1.png")) == {
-        "bus/1.png": ("bus", None),
-        "train/1.png": ("train", None),
-    }
-
-
-def test_parts_beside_other_folders_are_refused(tmp_path):
-    root = made(tmp_path, "train/a/1.png", "test/a/1.png", "extra/a/1.png")
+def test_a_folder_with_nothing_but_what_topwork_made_holds_no_picture(tmp_path):
+    root = made(tmp_path, "x/recipe.toml", "x/environment.json", "x/curves.png")
     assert told(root) == (
-        f"{root!r} holds 'extra' beside 'test' and 'train': "
-        "expected a folder for each class, or train, val and test and nothing else."
+        f"no picture in {root!r}: expected a folder for each class, with pictures in it. "
+        "Passed over, as topwork made them: 'x' (a run)."
     )
 
 
+def test_names_of_classes_are_read_as_labels_of_tables_are(tmp_path):
+    root = made(tmp_path, "cafe\u0301 /1.png", "b/1.png")
+    assert [row.label for row in read_folder(root).rows] == ["b", "caf\u00e9"]
+
+
 def test_pictures_outside_of_class_folders_are_left_out(tmp_path):
-    data = read_folder(made(tmp_path, "0.png", "train/a/1.png", "train/2.png", "test/a/3.png"))
-    assert [row.path for row in data.rows] == ["test/a/3.png", "train/a/1.png"]
+    names = ("0.png", "train/a/1.png", "train/b/1.png", "train/2.png", "test/a/3.png")
+    data = read_folder(made(tmp_path, *names))
+    assert [row.path for row in data.rows] == ["test/a/3.png", "train/a/1.png", "train/b/1.png"]
     assert data.left_out == (
         LeftOut("0.png", "it lies in no class folder"),
         LeftOut("train/2.png", "it lies in no class folder"),
@@ -122,7 +125,10 @@ def test_pictures_outside_of_class_folders_are_left_out(tmp_path):
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     root = made(tmp_path, "a/1.txt")
-    assert told(root) == f"no picture in {root!r}: expected a folder for each class, with pictures in it."
+    assert told(root) == (
+        f"no picture in {root!r}: expected a folder for each class, with pictures in it. "
+        "Skipped, as it is no picture by its name: 'a/1.txt'."
+    )
 
 
 def test_pictures_without_any_class_folder_are_refused(tmp_path):
@@ -170,6 +176,6 @@ def test_a_folder_that_may_not_be_read_is_an_error(tmp_path):
 
 
 def test_files_and_folders_come_sorted(tmp_path):
-    files, folders = visible(made(tmp_path, "b/2", "b/1", "a/z/1", "c"))
-    assert files == ["a/z/1", "b/1", "b/2", "c"]
-    assert folders == ["", "a/", "a/z/", "b/"]
+    tree = visible(made(tmp_path, "b/2", "b/1", "a/z/1", "c"))
+    assert tree.files == ["a/z/1", "b/1", "b/2", "c"]
+    assert tree.folders == ["", "a/", "a/z/", "b/"]

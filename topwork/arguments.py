@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Words:
     weights: str | None
     size: int | None
     settings: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self, parent: Path | None = None) -> Recipe:
         """The recipe of a file, of a parent run or of defaults, with what the command line changes.
@@ -39,6 +40,7 @@ class Words:
             RecipeError, CutError: values that are wrong.
         """
         table, settings = self._start(parent), dict(map(_setting, self.settings))
+        settings |= {f"data.{key}": value for key, value in self.data.items()}
         if "join" in table or any(key.split(".")[0] == "join" for key in settings):
             return self._join(table, settings)
         if self.cuts:
@@ -62,7 +64,7 @@ class Words:
             UsageError: there are some.
         """
         own = [getattr(self, field.name) for field in fields(self)]
-        if any(value not in (None, []) for value in (*own, *others)):
+        if any(value not in (None, [], {}) for value in (*own, *others)):
             raise UsageError(f"{option} goes on with the recipe and the data of that run: leave the other words away.")
 
     @contextmanager

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from topwork import pictures
+from topwork import labels, pictures
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError
+from topwork.parts import WORDS
 from topwork.splits import some
-from topwork.tree import WORDS
 
 INFINITE = -1
 """What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
@@ -46,15 +46,15 @@ def joined(blocks: Sequence[Block]) -> Dataset:
         notes = (f"There is {blocks[0].names[0]} alone: all parts are drawn from it.",)
         blocks = [replace(blocks[0], split=None)]
     arrays = [_pixels(block) for block in blocks]
-    labels = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
+    given = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
     for block, pixels in zip(blocks, arrays):
         if pixels.shape[1:] != arrays[0].shape[1:]:
-            given, expected = list(pixels.shape[1:]), list(arrays[0].shape[1:])
+            shape, expected = list(pixels.shape[1:]), list(arrays[0].shape[1:])
             raise DatasetError(
-                f"{block.names[0]} holds pictures of {given}: expected {expected}, as in {blocks[0].names[0]}."
+                f"{block.names[0]} holds pictures of {shape}: expected {expected}, as in {blocks[0].names[0]}."
             )
     pixels = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), *label) for i, label in enumerate(labels))
+    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), *about) for i, about in enumerate(given))
     return Dataset("", tuple(rows), notes=notes, pixels=pixels)
 
 
@@ -161,19 +161,20 @@ def _pixels(block: Block) -> np.ndarray:
 
 def _labels(block: Block, count: int) -> list[str]:
     x, y = block.names
-    labels = _array(block.y, y)
-    if labels.shape == (count, 1):
-        labels = labels[:, 0]
-    if labels.shape != (count,):
+    values = _array(block.y, y)
+    if values.shape == (count, 1):
+        values = values[:, 0]
+    if values.shape != (count,):
         raise DatasetError(
-            f"{y} has the shape {list(labels.shape)}: expected [{count}], a label for each picture of {x}."
+            f"{y} has the shape {list(values.shape)}: expected [{count}], a label for each picture of {x}."
         )
-    if not all(isinstance(label, int | str) for label in labels.tolist()):
-        raise DatasetError(f"{y} is {labels.dtype}: expected whole numbers or strings.")
-    names = [str(label) for label in labels.tolist()]
-    empty = next((i for i, name in enumerate(names) if not name.strip()), None)
-    if empty is not None:
-        raise DatasetError(f"{y}[{empty}] is empty: expected a label.")
+    if not all(value is None or isinstance(value, int | float | str) for value in values.tolist()):
+        raise DatasetError(f"{y} is {values.dtype}: expected whole numbers or strings.")
+    names = labels.column(map(labels.text, values.tolist()))
+    for i, (name, value) in enumerate(zip(names, values.tolist())):
+        labels.refuse_missing(name, f"{y}[{i}]")
+        if isinstance(value, float) and not value.is_integer():
+            raise DatasetError(f"{y}[{i}] is {value}: expected whole numbers or strings as labels.")
     return names
 
 

@@ -69,10 +69,10 @@ def choose(
         >>> found = tw.choose("flowers/")  # doctest: +SKIP
         >>> found.proposed.cut, found.text  # doctest: +SKIP
     """
+    rows = data if isinstance(data, Dataset) else read(data)
     networks = candidates.networks(cuts, weights, size)
     candidates.learn(networks)
     names = cuts or [cut for one in networks for cut in candidates.cuts_of(one)]
-    rows = data if isinstance(data, Dataset) else read(data)
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
     fills = [asked(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)]
     times = _fill(some, fills, jobs)

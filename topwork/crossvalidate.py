@@ -21,7 +21,7 @@ from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh
 from topwork.folds import folds
-from topwork.readers import read
+from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.talk import counted, say
@@ -140,7 +140,7 @@ def cross_validate(
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
     dealt = recipe.data
-    rows = replace(data if isinstance(data, Dataset) else read(data), drawn=dealt)
+    rows = replace(data if isinstance(data, Dataset) else read_by(data, dealt), drawn=dealt)
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)
     try:

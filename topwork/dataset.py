@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from topwork.labels import in_order
 from topwork.settings import Data
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Dataset:
             ``Row.path`` then is ``"X[i]"``. ``None`` for files.
         columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
         source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
+        order: all classes in the order of a run's outputs, as the run wrote it; empty: as `topwork.labels.in_order`.
         drawn: how the parts were drawn or dealt; ``None`` where every row came with its own.
 
     Example:
@@ -89,6 +91,7 @@ class Dataset:
     pixels: "np.ndarray | None" = None
     columns: tuple[str, ...] = ("path",)
     source: str = ""
+    order: tuple[str, ...] = field(default=(), compare=False)
     drawn: Data | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -108,8 +111,9 @@ class Dataset:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels in sorted order: the order of every model's outputs."""
-        return tuple(sorted({row.label for row in self.rows}))
+        """The labels of its rows in the order of a model's outputs: whole numbers by value, anything else as text."""
+        there = {row.label for row in self.rows}
+        return tuple(label for label in self.order if label in there) if self.order else in_order(there)
 
     def part(self, name: str) -> tuple[Row, ...]:
         """The rows of one part (``"train"``, ``"val"`` or ``"test"``), in reading order."""

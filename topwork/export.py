@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, An
     Raises:
         ExportError: they differ by more than `BOUND`.
     """
-    guesses = list(Predictor(file)(pictures))
+    guesses = list(Predictor(file, inf)(pictures))
     answered = np.array([list(guess.probabilities.values()) for guess in guesses])
     found = agreement(expected, answered, BOUND)
     if found["largest_difference"] > BOUND or found["disagreements"]:
@@ -107,7 +108,7 @@ def _pictures(folder: Folder, inputs: Sequence[Input]) -> tuple[list[np.ndarray]
         named = dict(zip(data.columns, files))
         wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
         try:
-            pixels.append([fitted(picture, entry.fit) for picture, entry in zip(wanted, inputs)])
+            pixels.append([fitted(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
         except PictureError:
             continue
         sources.append(named if inputs[0].picture else files[0])

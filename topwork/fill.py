@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ class Fill:
             raise DatasetError(
                 f"{str(file)!r} changed after the data was read. Run the same again: what is in the store stays."
             )
-        return decode(data, self.trunk.fit)
+        return decode(data, self.trunk.fit, inf)  # what is too large was left out when the data was read
 
 
 def store_of(below: Trunk, pictures: int, exact: bool = False) -> Store:

@@ -2,7 +2,7 @@
 
 recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
-environment.json  versions, processor, DATA's absolute path
+environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs
 pretrained.json   which files of pretrained weights the run stands on (`topwork.lock`)
 journal.jsonl     one line an epoch
 checkpoints/      what an interrupted run goes on from
@@ -194,7 +194,9 @@ class Folder:
         """The run's pictures, with the splits that were drawn, from where they lay."""
         about = self.environment
         with reading(self.path / "pictures.csv") as path:
-            return replace(recall(str(path), about["data"]), source=about.get("source", ""))
+            found = recall(str(path), about["data"])
+        by_text = sorted({row.label for row in found.rows})  # the order of runs that did not write theirs
+        return replace(found, source=about.get("source", ""), order=tuple(about.get("classes", by_text)))
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of what a run reads of itself when it goes on."""
@@ -373,6 +375,7 @@ def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
         "data": data.root,
         "source": data.source,
         "columns": list(data.columns),
+        "classes": list(data.classes),
         "parent": str(parent.path.resolve()) if parent else None,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,15 +1,16 @@
 """DataFrames and Parquet files: listings whose table is no text.
 
-Their columns are those of a CSV file (`topwork.listing`). Numbers become text as they are written there, whole ones
-without a point; what is missing (None, NaN, NaT, NA) is an empty cell. Rows are counted from 0.
+Their columns are those of a CSV file (`topwork.listing`). Numbers become text as they are written there, and
+what is missing (None, NaN, NaT, NA) is an empty cell. Rows are counted from 0.
 """
 
 import os
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from topwork import labels
 from topwork.dataset import Dataset
 from topwork.errors import DatasetError, MissingExtra
 from topwork.listing import ABOUT, Table, read_table
@@ -66,7 +67,7 @@ def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
     for column, values in named:
         other = next((value for value in values if not _is_text(value)), None)
         if other is None:
-            cells[column] = [_text(value) for value in values]
+            cells[column] = [labels.text(value) for value in values]
         elif column in ABOUT or column == "path" or "path" not in header:
             raise DatasetError(f"{name}: the column {column!r} holds {type(other).__name__}: expected text or numbers.")
     count = max((len(values) for _, values in named), default=0)
@@ -76,12 +77,3 @@ def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
 
 def _is_text(value: Any) -> bool:
     return value is None or isinstance(value, str | os.PathLike | Real)
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:  # NaN is not equal to itself
-        return ""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    whole = isinstance(value, Real) and not isinstance(value, Integral) and float(value).is_integer()
-    return str(int(value)) if whole else str(value)

@@ -23,10 +23,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from topwork import labels
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, nearest
+from topwork.parts import WORDS
 from topwork.splits import some
-from topwork.tree import WORDS, is_picture
+from topwork.tree import is_picture
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
 """The columns that say something of a row, and name no picture."""
@@ -85,9 +87,15 @@ def read_table(table: Table) -> Dataset:
     columns = _columns(table)
     refuse_repeated(table, columns)
     left_out = tuple(LeftOut(cells.get(columns[0], ""), cells["reason"]) for cells in table.gone)
-    rows = tuple(_row(cells, columns, f"{table.name}, {where}") for where, cells in table.used)
+    names, groups = (labels.column(cells.get(name, "") for _, cells in table.used) for name in ("label", "group"))
+    rows = []
+    for (line, cells), label, group in zip(table.used, names, groups):
+        where = f"{table.name}, {line}"
+        refuse_empty(cells, columns, where)
+        labels.refuse_missing(label, where, is_ours="sha256" in table.header)
+        rows.append(_row(cells, columns, label, group or None, _part(cells, where)))
     _refuse_missing(table, columns, rows)
-    return Dataset(table.root, rows, left_out, columns=columns)
+    return Dataset(table.root, tuple(rows), left_out, columns=columns)
 
 
 def recall(path: str, root: str) -> Dataset:
@@ -189,16 +197,18 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the {empty} is empty.")
 
 
-def _row(cells: dict[str, str], columns: tuple[str, ...], where: str) -> Row:
-    refuse_empty(cells, columns, where)
-    refuse_empty(cells, ("label",), where)
+def _row(cells: dict[str, str], columns: tuple[str, ...], label: str, group: str | None, part: str | None) -> Row:
+    further = tuple((cells[column], "") for column in columns[1:])
+    return Row(cells[columns[0]], "", label, part, group, further)
+
+
+def _part(cells: dict[str, str], where: str) -> str | None:
     word = cells.get("split", "").strip().lower()
     if word and word not in WORDS:
         raise DatasetError(
             f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
         )
-    further = tuple((cells[column], "") for column in columns[1:])
-    return Row(cells[columns[0]], "", cells["label"], WORDS.get(word), cells.get("group") or None, further)
+    return WORDS.get(word)
 
 
 def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:

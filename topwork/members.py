@@ -1,6 +1,7 @@
 """The members of a join: finished runs that fit together, and the part that each picture had in them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from topwork.dataset import Dataset
@@ -43,12 +44,14 @@ def opened(join: Join) -> list[Folder]:
 
 
 def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
-    """The dataset, which has the members' classes and pictures a row.
+    """The dataset, which has the members' classes and pictures a row, with its classes in their order.
 
     Raises:
         RunError: it has not.
     """
     own = members[0].data()
+    if set(own.classes) == set(data.classes):
+        data = replace(data, order=own.classes)
     _refuse(own.classes, data.classes, "classes", str(members[0].path), "DATA")
     if len(own.columns) > 1 or len(data.columns) > 1:
         _refuse(own.columns, data.columns, "pictures a row", str(members[0].path), "DATA")

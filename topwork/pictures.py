@@ -20,7 +20,9 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
@@ -28,6 +30,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from topwork.errors import PictureError, RecipeError, nearest
 
 RULE = "pillow-1"
+MAX_MEGAPIXELS = 179.0
+"""Larger pictures are refused unless more is allowed: decoded, they may take all memory. It is Pillow's own limit."""
 FITS = ("squash", "crop", "pad")
 RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
 
@@ -68,7 +72,7 @@ class Fit:
         return f"{RULE}/{height}x{width}/{self.fit}/{self.resample}"
 
 
-def decode(source: str | Path | bytes, fit: Fit) -> np.ndarray:
+def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Read a picture by the rule above.
 
     Many threads may call this at once: Pillow decodes and resizes outside of Python's lock.
@@ -76,6 +80,7 @@ def decode(source: str | Path | bytes, fit: Fit) -> np.ndarray:
     Args:
         source: a path, or the bytes of a file.
         fit: the size, and how the picture comes to it.
+        max_megapixels: a larger picture is refused before it is decoded.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
@@ -90,7 +95,22 @@ def decode(source: str | Path | bytes, fit: Fit) -> np.ndarray:
         >>> decode(file.getvalue(), Fit((2, 2)))[0].tolist()
         [[7, 7, 7], [7, 7, 7]]
     """
-    return _decoded(source, fit, lambda image: _fitted(image, fit))
+    return _decoded(source, fit, lambda image: _fitted(image, fit), max_megapixels)
+
+
+def refuse_large(source: str | Path, max_megapixels: float) -> None:
+    """Refuse a picture by its header alone; one that cannot be read is not looked at further.
+
+    Raises:
+        PictureError: it has more than so many megapixels.
+    """
+    _silence_pillow()
+    try:
+        with _opened(source) as image:
+            size = image.size
+    except Exception:  # whether it can be read is asked when it is decoded
+        return
+    _refuse_size(*size, max_megapixels)
 
 
 def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
@@ -231,6 +251,32 @@ def _refuse_small(width: int, height: int) -> None:
         raise PictureError("a single pixel")
 
 
+def _refuse_size(width: int, height: int, max_megapixels: float) -> None:
+    _refuse_small(width, height)
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        raise PictureError(
+            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
+            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
+        )
+
+
+_limit = Lock()
+
+
+def _opened(source: str | Path | BytesIO) -> Image.Image:
+    """The picture with its header read; Pillow's own limit, which is the user's, is put back where it is in the way."""
+    try:
+        return Image.open(source, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        with _limit:
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(source, formats=_FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+
+
 def _draft(image: Image.Image, fit: Fit) -> None:
     """Let a JPEG be decoded small."""
     if image.format in ("JPEG", "MPO"):
@@ -260,13 +306,18 @@ def _turn(image: Image.Image) -> int:
         return 1
 
 
-def _decoded(source: str | Path | bytes, fit: Fit, finish: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _decoded(
+    source: str | Path | bytes,
+    fit: Fit,
+    finish: Callable[[Image.Image], np.ndarray],
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> np.ndarray:
     data = source if isinstance(source, bytes) else _bytes(source)
     _refuse(data)
     _silence_pillow()
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            _refuse_small(*image.size)
+        with _opened(BytesIO(data)) as image:
+            _refuse_size(*image.size, max_megapixels)
             _draft(image, fit)
             image.load()
             return finish(_upright(image))
@@ -325,9 +376,6 @@ def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
 def _reason(error: Exception, data: bytes) -> str:
     """What Pillow means, in plain words."""
     kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
-    if isinstance(error, Image.DecompressionBombError):
-        pixels, limit = re.findall(r"\d+", str(error))
-        return f"{pixels} pixels; the limit is {limit}"
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
     if isinstance(error, UnidentifiedImageError) and not kind:

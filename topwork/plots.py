@@ -14,6 +14,7 @@ import numpy as np
 
 from topwork.errors import PictureError
 from topwork.gallery import content
+from topwork.own import PLOT
 from topwork.pictures import thumbnail
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _save(figure: "Figure", path: str | Path) -> None:
-    figure.savefig(path, format="png")
+    figure.savefig(path, format="png", metadata=PLOT)
 
 
 def _curves(journal: Journal, auc: bool = False) -> "Figure":

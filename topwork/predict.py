@@ -12,7 +12,7 @@ import numpy as np
 
 from topwork import shipped
 from topwork.errors import DatasetError, PictureError, UsageError
-from topwork.pictures import Fit, decode, fit_array
+from topwork.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
 from topwork.runtimes import jobs
 from topwork.shipped import Input
 
@@ -48,6 +48,7 @@ class Predictor:
 
     Args:
         path: an ONNX file that topwork exported.
+        max_megapixels: larger pictures are not read.
 
     Raises:
         ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
@@ -65,7 +66,8 @@ class Predictor:
     about: dict[str, Any]
     """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> None:
+        self._max_megapixels = max_megapixels
         self._session, self.about, self.inputs = shipped.opened(Path(path))
         self.labels = tuple(self.about["labels"])
 
@@ -145,7 +147,7 @@ class Predictor:
         found = []
         for one, picture in zip(self.inputs, row):
             try:
-                found.append(fitted(picture, one.fit))
+                found.append(fitted(picture, one.fit, self._max_megapixels))
             except PictureError as error:
                 path = f" ({str(picture)!r})" if isinstance(picture, str | Path) else ""
                 return f"the picture {one.picture!r}{path}: {error}" if len(self.columns) > 1 else str(error)
@@ -163,9 +165,9 @@ class Predictor:
         return Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
 
 
-def fitted(picture: Picture, fit: Fit) -> np.ndarray:
+def fitted(picture: Picture, fit: Fit, max_megapixels: float) -> np.ndarray:
     """The pixels of a picture, however it is given; see `topwork.pictures.decode` and `fit_array`."""
-    return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit)
+    return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit, max_megapixels)
 
 
 def named(items: Iterable[Any]) -> str:

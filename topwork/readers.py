@@ -15,23 +15,23 @@ tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from topwork import pictures, splits
+from topwork import labels, parts, pictures, splits
 from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, PictureError
+from topwork.errors import DatasetError, PictureError, RecipeError, at
 from topwork.frames import read_frame, read_parquet
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
-from topwork.settings import Draw
+from topwork.settings import Data, Draw
 from topwork.splits import some
 from topwork.talk import Bar
-from topwork.tree import is_picture, read_folder, visible
+from topwork.tree import read_folder, visible
 
 T = TypeVar("T")
 
@@ -44,8 +44,10 @@ def read(
     data: Any,
     *,
     split: Sequence[float] = (0.8, 0.1, 0.1),
-    draw: Draw = "hash",
+    draw: Draw = "auto",
     seed: int = 0,
+    parts: Mapping[str, str] | None = None,
+    max_megapixels: float = pictures.MAX_MEGAPIXELS,
     strict: bool = False,
     decode: bool = False,
 ) -> Dataset:
@@ -55,8 +57,11 @@ def read(
         data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as this module's head lists them; or arrays
             ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``, *y* whole numbers or strings ``[n]``.
         split: shares of train, val and test, for rows whose part is not given; see `topwork.splits.draw`.
-        draw: ``"hash"``, ``"stratified"`` or ``"last"``.
+        draw: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
         seed: of the draw.
+        parts: of a folder, part -> the folder below that holds it, as in ``{"train": "fit", "test": "check"}``, where
+            the names do not say so; ``train`` alone: all parts are drawn from that folder. See `topwork.parts`.
+        max_megapixels: larger pictures are left out; a million pixels each.
         strict: make a picture that would be left out an error.
         decode: decode every picture, so that the broken ones are found now; else only empty files and HEIC are.
 
@@ -66,7 +71,7 @@ def read(
     Raises:
         DatasetError: nothing to read, one class alone, labels that look alike, a table or an array that is wrong.
         MissingExtra: a Parquet file, and pyarrow is not installed.
-        RecipeError: *split* or *draw* are none.
+        RecipeError: *split*, *draw* or *parts* are none.
 
     Example:
         >>> import numpy as np
@@ -76,16 +81,26 @@ def read(
         (('cat', 'dog'), 10)
     """
     splits.check(split, draw, seed)
-    found = _found(data)
-    labels = {row.label for row in found.rows}
-    _refuse_lookalikes(labels)
-    usable = _consistent(found if found.pixels is not None else _digested(found, decode))
+    found = _found(data, parts)
+    named = {row.label for row in found.rows}
+    labels.refuse_lookalikes(named)
+    usable = _consistent(found if found.pixels is not None else _digested(found, decode, max_megapixels))
     _refuse_few(usable)
     if strict:
         refuse_left_out(usable)
-    lost = [repr(label) for label in sorted(labels.difference(usable.classes))]
+    lost = [repr(label) for label in sorted(named.difference(usable.classes))]
     notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
-    return splits.draw(replace(usable, notes=usable.notes + notes), split, draw, seed)
+    drawn = splits.draw(replace(usable, notes=usable.notes + notes), split, draw, seed)
+    if drawn.drawn:
+        kept = replace(drawn.drawn, parts=dict(parts or {}), max_megapixels=max_megapixels)
+        drawn = replace(drawn, drawn=kept)
+    return drawn
+
+
+def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False) -> Dataset:
+    """Read a dataset as a recipe's ``[data]`` says; see `read`."""
+    with at("data"):
+        return read(data, **vars(options), strict=strict, decode=decode)
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
@@ -115,7 +130,7 @@ def walk(folder: str | os.PathLike[str]) -> list[str]:
     Raises:
         DatasetError: a folder that cannot be read.
     """
-    return [str(Path(folder, name)) for name in visible(os.fspath(folder))[0] if is_picture(name)]
+    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).pictures]
 
 
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
@@ -141,8 +156,17 @@ def _line(row: Row) -> tuple[str | None, ...]:
     return *paths, " ".join(digests), row.label, row.split, row.group, None
 
 
-def _found(data: Any) -> Dataset:
+def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
     """The rows as they are listed; digests of files are still empty."""
+    is_folder = isinstance(data, str | os.PathLike) and os.path.isdir(data) and not holds_idx(os.fspath(data))
+    if chosen and not is_folder:
+        raise RecipeError(
+            "parts names folders, and DATA is no folder of pictures: give the parts there, in a column 'split' of a "
+            "table or as arrays x_train, y_train, x_test, y_test.",
+            "parts",
+        )
+    if chosen:
+        parts.check(chosen)
     if _is(data, "pandas", "DataFrame"):
         return read_frame(data)
     if _is(data, "tensorflow", "DatasetV2"):
@@ -157,7 +181,7 @@ def _found(data: Any) -> Dataset:
     refuse_missing(data)
     path = str(Path(data).resolve())
     if os.path.isdir(path):
-        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path)
+        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
     reader = FILES.get(Path(path).suffix.lower())
     if not reader:
         raise DatasetError(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}.")
@@ -174,7 +198,7 @@ def _is(data: Any, package: str, name: str) -> bool:
     return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
 
 
-def _digested(dataset: Dataset, decode: bool) -> Dataset:
+def _digested(dataset: Dataset, decode: bool, max_megapixels: float) -> Dataset:
     """The rows with their digests, less those whose files cannot be read."""
 
     def look(row: Row) -> Row | LeftOut:
@@ -184,7 +208,9 @@ def _digested(dataset: Dataset, decode: bool) -> Dataset:
                 path = Path(dataset.root, name)
                 found = pictures.digest(path)
                 if decode:
-                    pictures.decode(path, _SMALL)
+                    pictures.decode(path, _SMALL, max_megapixels)
+                else:
+                    pictures.refuse_large(path, max_megapixels)
                 digests.append(found)
         except PictureError as error:
             return dataset.gone(row, len(digests), str(error))
@@ -236,17 +262,6 @@ def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:
     rows = tuple(item for item in judged if isinstance(item, Row))
     left_out = [*dataset.left_out, *(item for item in judged if isinstance(item, LeftOut))]
     return replace(dataset, rows=rows, left_out=tuple(sorted(left_out, key=lambda out: out.path)))
-
-
-def _refuse_lookalikes(labels: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for label in sorted(labels):
-        other = seen.setdefault("".join(label.split()).casefold(), label)
-        if other != label:
-            raise DatasetError(
-                f"labels {other!r} and {label!r} differ by case or blanks alone: "
-                "make them one, or give them names that differ in letters."
-            )
 
 
 def _refuse_few(dataset: Dataset) -> None:

@@ -80,6 +80,7 @@ class Recipe:
         table = asdict(self)
         about = {key: text for key, text in table["about"].items() if text}
         told = {"about": about} if about else {}
+        table["data"] = {key: value for key, value in table["data"].items() if value != {}}
         if self.join:
             return told | {"data": table["data"], "join": table["join"]}
         backbones = {

@@ -1,13 +1,14 @@
 """The settings of a recipe, part by part, as frozen dataclasses: each field is a key, each default what is taken."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
 Resample = Literal["bilinear", "nearest"]
-Draw = Literal["hash", "stratified", "last"]
+Draw = Literal["auto", "hash", "stratified", "last"]
 Pooling = Literal["avg", "max", "flatten"]
 BatchNorm = Literal["frozen", "train"]
 Runtime = Literal["auto", "openvino", "keras"]
@@ -26,11 +27,20 @@ Rule = Literal["mean", "weighted", "stacked"]
 
 @dataclass(frozen=True)
 class Data:
-    """How the rows are split: shares of train, val, test; the way of drawing; its seed."""
+    """How the data are read and split.
+
+    Args:
+        split: shares of train, val, test.
+        draw: how the rows are drawn, see `topwork.splits.draw`; seed: of the draw.
+        parts: part -> the folder that holds it, where the folders' names do not say so, see `topwork.parts`.
+        max_megapixels: larger pictures are left out.
+    """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)
-    draw: Draw = "hash"
+    draw: Draw = "auto"
     seed: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
+    max_megapixels: float = 179.0
 
 
 WORDS = ("imagenet", "random")
@@ -215,6 +225,7 @@ class Join:
 
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
+    "max_megapixels": (0, inf),
     "size": (1, inf),
     "dropout": (0, 1),
     "hold_out_share": (0, 1),

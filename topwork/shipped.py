@@ -5,7 +5,7 @@ on, one for each picture of a row, size and rule. Output ``probabilities``: floa
 key ``topwork`` holds JSON:
 
     format      1
-    labels      the classes, in the order of the output's columns
+    labels      the classes, in the order of the output's columns: numbers by value, else as text
     inputs      for each input of the model
         name        as above
         picture     which picture of a row it takes: a column's name, or null where a row is one picture

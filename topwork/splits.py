@@ -16,7 +16,9 @@ from topwork.errors import DatasetError, RecipeError, nearest
 from topwork.settings import RANGES, Data, Draw
 from topwork.strict import check_range
 
-HOWS = ("hash", "stratified", "last")
+HOWS = ("auto", "hash", "stratified", "last")
+FEW, INDEPENDENT = 2000, 3
+"""``"auto"`` is stratified for fewer rows, where each class has so many units."""
 SHOWN = 3
 """How many of many are named in a sentence."""
 
@@ -25,7 +27,7 @@ Unit = list[int]
 """Numbers of the rows that belong together, in reading order."""
 
 
-def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw = "hash", seed: int = 0) -> Dataset:
+def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw = "auto", seed: int = 0) -> Dataset:
     """Give every row a part. A row that has one keeps it, and those that belong to it join it there.
 
     - ``"hash"`` places a unit by the SHA-256 of seed and group (without one: content), whatever its class. What is
@@ -33,17 +35,20 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
       pictures to another. The shares are right within the scatter of such a draw.
     - ``"stratified"`` gives each class its shares to the next whole picture; pictures may move when others come.
     - ``"last"`` takes the rows as they stand: the first are train, the last test.
+    - ``"auto"`` is ``"stratified"`` for fewer than 2,000 rows where each class has three units at least, for there a
+      hash would give some classes many test pictures and others none; else ``"hash"``.
 
     Where given parts tear a unit apart, test wins, then val.
 
     Args:
         dataset: rows with digests; *split* is set in all, some or none of them.
         shares: of train, val and test; they sum to 1.
-        how: ``"hash"``, ``"stratified"`` or ``"last"``.
+        how: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
         seed: another seed, another draw.
 
     Returns:
-        The dataset with *split* set in every row, and *notes* on what moved, what was joined and what is missing.
+        The dataset with *split* set in every row, *notes* on what moved, what was joined and what is missing, and how
+        it was drawn in *drawn*.
 
     Raises:
         RecipeError: *shares* or *how* are none.
@@ -55,10 +60,11 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
         {'train': 8, 'val': 1, 'test': 1}
     """
     check(shares, how, seed)
-    asked = Data(tuple(map(float, shares)), how, int(seed))
     rows, units = dataset.rows, units_of(dataset.rows)
     given = [unit for unit in units if any(rows[i].split for i in unit)]
     free = [unit for unit in units if not any(rows[i].split for i in unit)]
+    how = _taken(rows, free) if how == "auto" else how
+    asked = Data(tuple(map(float, shares)), how, int(seed))
     parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
     if free and how == "stratified":
         _refuse_singles(rows)
@@ -129,6 +135,13 @@ def units_of(rows: Rows) -> list[Unit]:
     for i, row in enumerate(rows):
         units[top(("content", row.digest))].append(i)
     return list(units.values())
+
+
+def _taken(rows: Rows, units: list[Unit]) -> Draw:
+    """What ``"auto"`` stands for."""
+    independent = Counter(label for unit in units for label in {rows[i].label for i in unit})
+    is_small = sum(map(len, units)) < FEW and min(independent.values(), default=0) >= INDEPENDENT
+    return "stratified" if is_small else "hash"
 
 
 def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:

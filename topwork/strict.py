@@ -74,6 +74,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         return tuple(_value(item, single, where) for single in expect((list, tuple), value, where, _LISTS[item]))
+    if get_origin(kind) is Mapping:
+        table = expect(Mapping, value, where, "a table of texts")
+        return {key: _value(str, single, f"{where}.{key}") for key, single in table.items()}
     kinds = get_args(kind) or (kind,)
     for single in kinds:
         if isinstance(value, bool) == (single is bool) and isinstance(

@@ -12,6 +12,7 @@ were 2 to 7 times faster than without, and reads in order 10 to 13 times.
 
 import errno
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ _SMALLEST_MAP = 1 << 20
 _LOCKS = 1 << 16
 _AT_ONCE = 1024
 """Room for LMDB's table of readers, which it maps without asking: on a full disk it would be killed by SIGBUS."""
+_LIMIT = re.compile(r"\d+ pixels; the limit is \d+")
+"""What earlier versions recorded of a picture above a limit that could not be raised: it may be read by now."""
 _NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: LMDB's word for a write that was cut short
 
 
@@ -112,7 +115,10 @@ class Tables:
 
     def failures(self, txn: lmdb.Transaction, keys: Iterable[bytes]) -> dict[bytes, str]:
         """key -> reason, for those of *keys* that failed."""
-        return {k: bytes(reason).decode(errors="replace") for k, reason in self._entries(txn, "failures", keys).items()}
+        found = {
+            k: bytes(reason).decode(errors="replace") for k, reason in self._entries(txn, "failures", keys).items()
+        }
+        return {k: reason for k, reason in found.items() if not _LIMIT.fullmatch(reason)}
 
     def entries(self, txn: lmdb.Transaction, after: bytes, count: int) -> list[tuple[bytes, int, int]]:
         """(key, row number, checksum of the row) for the first *count* keys from *after* on, in the order of keys.

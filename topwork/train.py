@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from topwork import heads, inherit, joining, lean, lock, official, pretrained, runtimes
 from topwork.course import Course
 from topwork.dataset import Dataset
-from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
+from topwork.errors import RecipeError, RunError, TopworkError, UsageError
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.plan import steps
-from topwork.readers import read
+from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.settings import Backbone, Data, Head, Join, Phase, Rule, Training, Views
@@ -137,11 +137,11 @@ def prepared(
     if origin:
         inherit.check(origin, recipe, planned)
     rows = _rows(data, recipe, strict)
-    asked = replace(recipe.data, split=tuple(recipe.data.split))
-    if asked not in (Data(), rows.drawn) and not origin:
+    drawn = rows.drawn or Data()
+    if not origin and not _is_heard(recipe.data, drawn):
         say("The data come with their parts: data.split, data.draw and data.seed play no part.")
-    recipe = replace(recipe, data=rows.drawn or Data())
-    rows = as_before(rows, {row.content: row.split or "" for row in origin.data().rows}) if origin else rows
+    recipe = replace(recipe, data=replace(recipe.data, split=drawn.split, draw=drawn.draw, seed=drawn.seed))
+    rows = _after(origin, rows) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
     _check_head(recipe, rows, origin)
@@ -149,6 +149,21 @@ def prepared(
     path = out or fresh(Path("runs"), rows.name)
     folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
+
+
+def _is_heard(asked: Data, drawn: Data) -> bool:
+    """Whether the data were drawn as a recipe asks; one of defaults asks for nothing."""
+    wanted, found = ((one.split, one.draw, one.seed) for one in (asked, drawn))
+    none = Data()
+    return wanted in (found, (found[0], "auto", found[2]), (none.split, none.draw, none.seed))
+
+
+def _after(origin: Folder, data: Dataset) -> Dataset:
+    """The dataset with what a run that starts from another keeps: the parts of known pictures, the classes' order."""
+    known = origin.data()
+    if set(known.classes) == set(data.classes):
+        data = replace(data, order=known.classes)
+    return as_before(data, {row.content: row.split or "" for row in known.rows})
 
 
 def _joining(
@@ -234,9 +249,4 @@ def _head(head: Any) -> dict[str, Any]:
 
 
 def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
-    if isinstance(data, Dataset):
-        return data
-    options = recipe.data
-    split = (options.split[0], options.split[1], options.split[2])
-    with at("data"):
-        return read(data, split=split, draw=options.draw, seed=options.seed, strict=strict, decode=strict)
+    return data if isinstance(data, Dataset) else read_by(data, recipe.data, strict=strict, decode=strict)

@@ -1,11 +1,14 @@
-"""The tree of a folder: its pictures, and what their folders say of label and part."""
+"""The tree of a folder: its pictures, and what their folders say of label and part (`topwork.parts`)."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from topwork import labels, own, parts
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError
+from topwork.parts import Layout
 from topwork.splits import some
 
 READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
@@ -13,46 +16,70 @@ NAMED = ("heic", "heif", "hif", "avif")
 """Suffixes of pictures, in small letters: those that may be read, and those that are named with the way out."""
 HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
 """What other programs leave behind, in small letters; skipped, as is all that starts with a dot."""
-WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""What a part may be called, in small letters."""
-
-Parts = dict[str, str | None]
 
 
-def read_folder(root: str) -> Dataset:
+@dataclass(frozen=True)
+class Tree:
+    """What lies below a folder, as relative paths.
+
+    Args:
+        files: in sorted order.
+        folders: the same, with a ``/`` behind.
+        passed: what topwork made itself, which is passed over -> what it is, as in ``"a run"``.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    passed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The files that are pictures by their names."""
+        return [name for name in self.files if is_picture(name)]
+
+
+def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     """The pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
 
+    Args:
+        root: the folder.
+        chosen: part -> its folder, where the user says which is which.
+
     Raises:
-        DatasetError: no picture, no class folders, or parts beside other folders.
+        DatasetError: no picture, no class folders, or folders that look like parts and are unclear.
     """
-    files, folders = visible(root)
-    listed = [name for name in files if is_picture(name)]
+    tree = visible(root)
+    listed = tree.pictures
     if not listed:
-        raise DatasetError(f"no picture in {root!r}: expected a folder for each class, with pictures in it.")
-    parts = _parts(root, {name.split("/")[0] for name in listed if "/" in name})
-    depth = 1 if parts else 0
-    bad = {name: reason for name in listed if (reason := _misplaced(name, depth))}
-    rows = tuple(_row(name, depth, parts) for name in listed if name not in bad)
-    if not rows:
+        told = " ".join(_not_read(tree))
+        raise DatasetError(
+            f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
+        )
+    found = parts.chosen(listed, tree.folders, root, chosen) if chosen else parts.layout(listed, tree.folders, root)
+    places = {name: place for name in listed if _is_utf8(name) and (place := found.place(name))}
+    if not places:
         raise DatasetError(
             f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
             "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label."
         )
-    labels = {name.split("/")[depth] for name in folders if name.count("/") > depth} - {row.label for row in rows}
-    left_out = tuple(LeftOut(_shown(name), reason) for name, reason in bad.items())
-    return Dataset(root, rows, left_out, tuple(_notes(files, labels, parts)))
+    named = {label for label, _ in places.values()}
+    read_as = dict(zip(sorted(named), labels.column(sorted(named))))
+    rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
+    bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
+    left_out = tuple(LeftOut(_shown(name), _misplaced(name)) for name in bad)
+    empty = _class_folders(tree, found) - named
+    return Dataset(root, rows, left_out, (*found.notes, *_not_read(tree), *_notes(empty)))
 
 
-def visible(root: str) -> tuple[list[str], list[str]]:
-    """The files below *root* and the folders (these with a ``/`` behind), relative and sorted, hidden ones left away.
+def visible(root: str) -> Tree:
+    """What lies below a folder; hidden files and folders are left away, and those that topwork made are told apart.
 
     A folder is visited once, however many links lead to it; what lies in *root* itself comes before what is linked.
 
     Raises:
         DatasetError: a folder that cannot be read.
     """
-    files: list[str] = []
-    folders: list[str] = []
+    found = Tree()
     linked: list[str] = []
     real, seen = [""], set()
     while real or linked:
@@ -61,13 +88,21 @@ def visible(root: str) -> tuple[list[str], list[str]]:
         if path in seen:
             continue
         seen.add(path)
-        folders.append(folder)
-        for entry in _entries(path):
+        entries = _entries(path)
+        if folder and (kind := own.kind_of_folder([entry.name for entry in entries])):
+            found.passed[folder] = kind
+            continue
+        found.folders.append(folder)
+        for entry in entries:
             if entry.is_dir():
                 (linked if entry.is_symlink() else real).append(f"{folder}{entry.name}/")
+            elif own.is_plot(Path(entry.path)):
+                found.passed[folder + entry.name] = "a plot"
             else:
-                files.append(folder + entry.name)
-    return sorted(files), sorted(folders)
+                found.files.append(folder + entry.name)
+    found.files.sort()
+    found.folders.sort()
+    return found
 
 
 def is_picture(name: str) -> bool:
@@ -85,43 +120,33 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
     return sorted(shown, key=lambda entry: entry.name)
 
 
-def _parts(root: str, names: set[str]) -> Parts:
-    """Folder -> part, where the folders are the parts of a split; empty where they are classes.
+def _misplaced(name: str) -> str:
+    return "it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it"
 
-    A folder ``train`` among others is a class (a bus is another); ``train`` alone gives no split, and one is drawn.
-    """
-    parts: Parts = {name: WORDS[name.lower()] for name in sorted(names) if name.lower() in WORDS}
-    others = [repr(name) for name in sorted(names - parts.keys())]
-    found = set(parts.values())
-    if "train" not in found or (others and found == {"train"}):
-        return {}
-    if others:
-        raise DatasetError(
-            f"{root!r} holds {some(others)} beside {' and '.join(map(repr, parts))}: "
-            "expected a folder for each class, or train, val and test and nothing else."
+
+def _class_folders(tree: Tree, found: Layout) -> set[str]:
+    """The names of all class folders, those without a picture among them, but for those with what topwork made."""
+    ours = tuple(tree.passed)
+    shown = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
+    return {place[0] for folder in shown if (place := found.place(folder))}
+
+
+def _not_read(tree: Tree) -> Iterable[str]:
+    """What was passed over or skipped, one sentence each."""
+    if tree.passed:
+        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
+        yield f"Passed over, as topwork made them: {some(made)}."
+    if others := [_shown(name) for name in tree.files if not is_picture(name)]:
+        yield (
+            f"Skipped, as they are no pictures by their names: {len(others):,} files, {some(list(map(repr, others)))}."
+            if len(others) > 1
+            else f"Skipped, as it is no picture by its name: {others[0]!r}."
         )
-    return parts if found != {"train"} else dict.fromkeys(parts)
 
 
-def _misplaced(name: str, depth: int) -> str:
-    if not _is_utf8(name):
-        return "its name is not UTF-8; rename it"
-    return "" if name.count("/") > depth else "it lies in no class folder"
-
-
-def _row(name: str, depth: int, parts: Parts) -> Row:
-    pieces = name.split("/")
-    return Row(name, "", pieces[depth], parts.get(pieces[0]))
-
-
-def _notes(files: list[str], empty: set[str], parts: Parts) -> Iterable[str]:
-    others = [repr(_shown(name)) for name in files if not is_picture(name)]
-    if others:
-        yield f"Skipped, as they are no pictures by their names: {some(others)}."
+def _notes(empty: set[str]) -> Iterable[str]:
     if empty:
         yield f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}."
-    if parts and not any(parts.values()):
-        yield "There is a train folder alone: all parts are drawn from it."
 
 
 def _is_utf8(name: str) -> bool:

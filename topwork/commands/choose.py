@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, Size, Weights
+from topwork.commands.options import AsJson, DataPath, MaxMegapixels, Parts, Size, Weights, data_options
 from topwork.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def choose(
     pictures: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Look at N at most; else 500, or 10 of each class.")
     ] = None,
+    parts: Parts = None,
+    max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell which backbone suits these pictures, and how much of it.
@@ -32,9 +34,11 @@ def choose(
     A linear probe of each, cross-validated on a sample outside the test part.
     """
     from topwork.choose import choose as chosen
+    from topwork.readers import read as read_data
 
-    found = chosen(data, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)
-    take = _take(data, found.proposed.cut, weights, size)
+    rows = read_data(data, **data_options(parts, max_megapixels))
+    found = chosen(rows, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)
+    take = _take(data, found.proposed.cut, weights, size, parts, max_megapixels)
     if as_json:
         print_json(_as_json(found, take))
     else:
@@ -101,13 +105,17 @@ def _as_json(found: "Choice", take: str) -> dict[str, Any]:
     return {**about, "text": found.text, "take": take, "candidates": each, "left_out": left_out}
 
 
-def _take(data: str, cut: str, weights: str | None, size: int | None) -> str:
+def _take(
+    data: str, cut: str, weights: str | None, size: int | None, parts: str | None, max_megapixels: float | None
+) -> str:
     """The command that trains at a cut."""
     import shlex
 
     from topwork.cut import Cut
 
     words = ["topwork", "train", data, "--cut", cut]
+    words += [] if parts is None else ["--parts", parts]
+    words += [] if max_megapixels is None else ["--max-megapixels", f"{max_megapixels:g}"]
     given = [(key, value) for key, value in (("weights", weights), ("size", size)) if value is not None]
     names = dict.fromkeys(term.backbone for term in Cut.parse(cut).terms)
     if len(names) == 1:

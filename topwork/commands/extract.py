@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, Jobs, Size, Weights
+from topwork.commands.options import AsJson, DataPath, Jobs, MaxMegapixels, Parts, Size, Weights, data_options
 
 
 def extract(
@@ -12,6 +12,8 @@ def extract(
     cut: Annotated[str, typer.Argument(metavar="CUT", help="As in efficientnet_lite0@pool.")],
     weights: Weights = None,
     size: Size = None,
+    parts: Parts = None,
+    max_megapixels: MaxMegapixels = None,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,5 +28,5 @@ def extract(
     from topwork.settings import Backbone
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
-    found = read_data(data)
+    found = read_data(data, **data_options(parts, max_megapixels))
     show.filled(found, fill(found, cut, backbone, jobs), as_json)

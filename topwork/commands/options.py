@@ -1,7 +1,7 @@
 """Words that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,4 +18,21 @@ Weights = Annotated[str | None, typer.Option(metavar="WEIGHTS", help='"imagenet"
 Size = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Side of pictures in pixels; else the backbone's own.")
 ]
+Parts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="train=NAME,test=NAME", help="The folders of the parts, where their names do not say so; see read."
+    ),
+]
+MaxMegapixels = Annotated[
+    float | None, typer.Option(min=0, metavar="N", help="Leave larger pictures out; by default above 179.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Make a picture that cannot be used an error.")]
+
+
+def data_options(parts: str | None, max_megapixels: float | None) -> dict[str, Any]:
+    """The keys of a recipe's ``[data]`` that these options stand for; those that were not given are left away."""
+    from topwork.parts import parse
+
+    given = {"parts": parse(parts) if parts is not None else None, "max_megapixels": max_megapixels}
+    return {key: value for key, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson
+from topwork.commands.options import AsJson, MaxMegapixels
 
 
 def predict(
@@ -18,6 +18,7 @@ def predict(
         ),
     ],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers to this file.")] = None,
+    max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is on pictures."""
@@ -25,7 +26,7 @@ def predict(
     from topwork.asked import asked
     from topwork.predict import Predictor
 
-    predictor = Predictor(model)
+    predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
     guesses = predictor(asked(pictures, predictor.columns))
     if not show.guesses(guesses, predictor.labels, csv, as_json):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, Strict
+from topwork.commands.options import AsJson, DataPath, MaxMegapixels, Parts, Strict, data_options
 from topwork.errors import UsageError
 from topwork.printing import print_json
 
@@ -23,6 +23,8 @@ def read(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as this recipe does.")
     ] = None,
+    parts: Parts = None,
+    max_megapixels: MaxMegapixels = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -30,8 +32,7 @@ def read(
     from dataclasses import replace
 
     from topwork import book, show
-    from topwork.readers import read as read_data
-    from topwork.readers import write_csv
+    from topwork.readers import read_by, write_csv
     from topwork.recipe import Recipe
     from topwork.trainable import with_validation
 
@@ -40,8 +41,8 @@ def read(
     if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
     asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
-    how = asked.data
-    found = read_data(data, split=how.split, draw=how.draw, seed=how.seed, strict=strict, decode=True)
+    how = replace(asked.data, **data_options(parts, max_megapixels))
+    found = read_by(data, how, strict=strict, decode=True)
     if recipe and not asked.join:
         found = with_validation(found, asked.training)
     if csv:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, Jobs, Size, Strict, Weights
+from topwork.commands.options import AsJson, Jobs, MaxMegapixels, Parts, Size, Strict, Weights, data_options
 from topwork.errors import UsageError
 from topwork.printing import print_json
 
@@ -47,6 +47,8 @@ def train(
     other_versions: Annotated[
         bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
     ] = False,
+    parts: Parts = None,
+    max_megapixels: MaxMegapixels = None,
     strict: Strict = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -57,7 +59,8 @@ def train(
     from topwork.run import Run
     from topwork.train import train as run_training
 
-    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
+    read_as = data_options(parts, max_megapixels)
+    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [], read_as)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         kind = Folds if is_folds(resume) else Run

@@ -1,0 +1,110 @@
+"""Labels: one reading of what a table, an array or a folder's name says, and one order of the classes.
+
+A label is stripped of the blanks around it and brought to Unicode's normal form C, so that ``" rose"`` is ``"rose"``
+and an accent counts as one character however it was typed. Where a whole column is whole numbers written as floats
+(pandas writes ``0.0`` where a column had a missing value), they are read as whole numbers; ``"1.10"`` and ``"007"``
+stay as they are.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from topwork.errors import DatasetError
+
+MISSING = ("nan", "NaN", "-nan", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "NaT", "None", "null", "NULL")
+"""How pandas, R, spreadsheets and databases write a value that is missing."""
+
+_EDGES = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$")
+"""Blanks at either end, those without a width among them."""
+_WHOLE = re.compile(r"-?\d+")
+_WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
+
+
+def clean(text: str) -> str:
+    """A label as it is read: without blanks around it, in Unicode's normal form C.
+
+    >>> clean(" rose "), clean("cafe\\u0301") == "caf\\u00e9"
+    ('rose', True)
+    """
+    return _EDGES.sub("", unicodedata.normalize("NFC", text))
+
+
+def text(value: Any) -> str:
+    """A cell as text: what is missing (None, NaN, NaT, NA) is empty, a number is written as Python does.
+
+    >>> text(None), text(float("nan")), text(0.0), text(7)
+    ('', '', '0.0', '7')
+    """
+    if value is None or value != value:  # NaN is not equal to itself
+        return ""
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def column(cells: Iterable[str]) -> list[str]:
+    """The cells of a whole column of labels or groups as they are read.
+
+    >>> column(["0.0", " 1.0"]), column(["1.0", "1.10"]), column(["007", "1"])
+    (['0', '1'], ['1.0', '1.10'], ['007', '1'])
+    """
+    found = [clean(cell) for cell in cells]
+    numbers = [_WHOLE_FLOAT.fullmatch(text) for text in found if text]
+    if not all(numbers):
+        return found
+    return [text.split(".")[0] for text in found]
+
+
+def refuse_missing(label: str, where: str, is_ours: bool = False) -> None:
+    """Refuse a cell without a label; *where* it stands is said.
+
+    Args:
+        label: as it was read.
+        where: the file and the line, or the like.
+        is_ours: whether topwork wrote the table: each word there is meant, as a class folder called ``None`` was.
+
+    Raises:
+        DatasetError: it is empty, or one of the words that programs write for a missing value.
+    """
+    if not label:
+        raise DatasetError(f"{where}: the label is empty. Give the row a label, or leave it out.")
+    if label in MISSING and not is_ours:
+        raise DatasetError(
+            f"{where}: the label is {label!r}, which programs write where a value is missing. Give the row a label, or "
+            "leave it out; a class that is meant so needs another name."
+        )
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Each label once, in the order of a model's outputs: whole numbers by their value, anything else as text.
+
+    >>> in_order(["10", "9", "9"]), in_order(["10", "9", "a"])
+    (('9', '10'), ('10', '9', 'a'))
+    """
+    found = set(labels)
+    if all(_WHOLE.fullmatch(label) for label in found):
+        return tuple(sorted(found, key=lambda label: (int(label), label)))
+    return tuple(sorted(found))
+
+
+def refuse_lookalikes(labels: Iterable[str]) -> None:
+    """Refuse two labels that a reader could not tell apart.
+
+    Raises:
+        DatasetError: they differ by case, blanks, invisible characters or the width of letters alone.
+    """
+    seen: dict[str, str] = {}
+    for label in sorted(labels):
+        other = seen.setdefault(_looks(label), label)
+        if other != label:
+            raise DatasetError(
+                f"labels {other!r} and {label!r} differ by case, blanks or invisible characters alone: "
+                "make them one, or give them names that differ in letters."
+            )
+
+
+def _looks(label: str) -> str:
+    """What two labels that look alike have in common; ``Cf`` are characters without a width, as U+200B."""
+    folded = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf")
