@@ -1,5 +1,7 @@
 """Arrays: the forms they come in, and a run from end to end, which keeps a few of them, as they lie nowhere else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -207,13 +209,15 @@ def sizes(tf):
         (
             lambda slices, tf: slices((np.full((8, 4, 5, 1), 0.25, np.float32), LABELS[:8])).batch(8),
             "the tf.data.Dataset gives pictures of float32 that hold 0.25: expected whole numbers from 0 to 255. "
-            "Round them (times 255 first, if they go from 0 to 1): "
+            "Give the folder if they are files; else "
+            "round them (times 255 first, if they go from 0 to 1): "
             "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y)).",
         ),
         (
             lambda slices, tf: slices((np.full((8, 4, 5, 1), 256, np.int16), LABELS[:8])),
             "the tf.data.Dataset gives pictures of int16 that hold 256: expected whole numbers from 0 to 255. "
-            "Round them (times 255 first, if they go from 0 to 1): "
+            "Give the folder if they are files; else "
+            "round them (times 255 first, if they go from 0 to 1): "
             "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y)).",
         ),
         (
@@ -229,3 +233,22 @@ def sizes(tf):
 )
 def test_a_wrong_stream_is_refused(tf, stream, message):
     assert told(stream(tf.data.Dataset.from_tensor_slices, tf)) == message
+
+
+@pytest.mark.parametrize("paths", [["a.jpg", "b.jpg"], [Path("a.jpg"), Path("b.jpg")], np.array(["a.jpg", "b.jpg"])])
+def test_paths_in_place_of_pictures_get_advice_that_applies(paths):
+    assert told((paths, ["a", "b"])) == (
+        "X holds text, as 'a.jpg': expected pictures, uint8 values from 0 to 255. For the paths of files give a table: "
+        "pandas.DataFrame({'path': X, 'label': y})."
+    )
+
+
+def test_a_stream_made_of_a_folder_gets_advice_that_applies(tf, pictures):
+    import keras
+
+    stream = keras.utils.image_dataset_from_directory(pictures, image_size=(8, 8), verbose=False)
+    count = len(stream.file_paths)
+    assert told(stream) == (
+        f"the tf.data.Dataset was made of {count} files, resized and without the names of their classes: "
+        f"give the folder itself, {str(pictures)!r}; topwork reads and splits it."
+    )

@@ -298,7 +298,8 @@ def test_weights_of_another_network(tmp_path):
     assert fit_error(tmp_path / "other.h5") == (
         f"the weights '{tmp_path / 'other.h5'}' do not fit mobilenet_v2_035: Layer count mismatch when loading weights "
         "from file. Model expected 104 layers, found 1 saved layers. "
-        "Expected a .weights.h5 or .h5 file of this network, without its classifier."
+        "Expected a .weights.h5 or .h5 file of this network, without its classifier. "
+        "Copy it here once more where it may be cut short."
     )
 
 
@@ -320,5 +321,6 @@ def test_a_file_that_holds_no_weights(tmp_path, name, reason):
     (tmp_path / name).write_text("hello")
     assert fit_error(tmp_path / name) == (
         f"the weights '{tmp_path / name}' do not fit mobilenet_v2_035: {reason} "
-        "Expected a .weights.h5 or .h5 file of this network, without its classifier."
+        "Expected a .weights.h5 or .h5 file of this network, without its classifier. "
+        "Copy it here once more where it may be cut short."
     )

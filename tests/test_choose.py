@@ -191,9 +191,11 @@ def test_no_picture_that_can_be_read(tmp_path):
     assert str(error.value) == ONE_CLASS
 
 
-def test_words_are_checked_before_pictures_are_read(tmp_path, no_package):
-    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
+def test_words_are_checked_before_pictures_are_read_and_these_before_anything_is_fetched(tmp_path, no_package):
+    with pytest.raises(DatasetError, match="no file or folder"):
         tw.choose(tmp_path / "nowhere", ["vgg16@pool"])
+    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
+        tw.choose(make_folder(tmp_path / "colours", each=2), ["vgg16@pool"])
     with pytest.raises(CutError):
         tw.choose(tmp_path / "nowhere", ["vgg16"])
     with pytest.raises(WeightsError, match="no ImageNet weights are at hand"):
@@ -235,11 +237,13 @@ def test_the_command(tmp_path):
 def test_what_to_take_of_several_networks():
     from topwork.commands.choose import _take
 
-    assert _take("d", "a@pool + b@pool", "random", 32) == (
+    assert _take("d", "a@pool + b@pool", "random", 32, None, None) == (
         "topwork train d --cut 'a@pool + b@pool' --set backbones.a.weights=random --set backbones.a.size=32 "
         "--set backbones.b.weights=random --set backbones.b.size=32"
     )
-    assert _take("d", "a@pool", None, None) == "topwork train d --cut a@pool"
+    assert _take("d", "a@pool", None, None, "train=fit", 300) == (
+        "topwork train d --cut a@pool --parts train=fit --max-megapixels 300"
+    )
 
 
 def test_no_weights_at_hand_by_command(pictures, no_package):

@@ -136,7 +136,7 @@ def test_read_draws_as_a_recipe_does(pictures, tmp_path):
     assert (ran.status, ran.err) == (0, "")
     with table.open(newline="") as file:
         drawn = {row["sha256"]: row["split"] for row in csv.DictReader(file)}
-    expected = {row.digest: row.split for row in tw.read(pictures, seed=42).rows}
+    expected = {row.digest: row.split for row in tw.read(pictures, seed=42, draw="hash").rows}
     assert drawn == expected != {row.digest: row.split for row in tw.read(pictures).rows}
     with Image.open(grid) as image:
         assert image.size == (4 * 204, 6 * 240)  # four views of six pictures

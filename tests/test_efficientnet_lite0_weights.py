@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_network(tmp_path):
     assert str(error.value) == (
         f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays of 245, and other ones: weight "
         "(3, 3, 3, 16) instead of weight (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
-        "network, without its classifier."
+        "network, without its classifier. Copy it here once more where it may be cut short."
     )
 
 

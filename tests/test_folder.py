@@ -8,6 +8,7 @@ from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import RunError
 from topwork.folder import Folder, fresh
 from topwork.recipe import Recipe
+from topwork.settings import Phase
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 DATA = Dataset(
@@ -29,6 +30,14 @@ def test_what_is_written_is_read_again(tmp_path):
     assert [line["epoch"] for line in folder.journal] == [0, 1]
     folder.keep_results({"accuracy": None})
     assert folder.results == {"accuracy": None}
+
+
+def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):
+    rows = tuple(Row(f"{i}.png", "0" * 64, str(i), "train") for i in range(12))
+    Folder.create(tmp_path / "run", Recipe((Phase("vgg16@pool"),)), Dataset("/d", rows, notes=("one was moved.",)))
+    data = Folder(tmp_path / "run").data()
+    assert data.classes == tuple(map(str, range(12)))
+    assert data.notes == ("one was moved.",)
 
 
 def test_a_damaged_line_of_the_journal_is_named(tmp_path):

@@ -76,7 +76,15 @@ def test_a_number_leaves_what_it_leaves():
 def test_numbers_run_from_the_pixels_to_all():
     graph = skipped()
     assert graph.resolve(0) == graph.resolve(1) == graph.resolve("input") == Frontier(1, ((0, 0),))
-    assert graph.resolve(6) == graph.resolve(1000) == graph.resolve("pool") == Frontier(0b1111111, ((6, 0),))
+    assert graph.resolve(6) == graph.resolve("pool") == Frontier(0b1111111, ((6, 0),))
+
+
+@pytest.mark.parametrize("cut", [lambda graph: graph.resolve(7), lambda graph: graph.end(1000)])
+def test_a_number_above_that_of_the_layers_is_refused(cut):
+    with pytest.raises(
+        CutError, match=r"cannot cut small at \d+: it has 6 layers, and a number says how many are frozen"
+    ):
+        cut(skipped())
 
 
 def test_an_end_drops_what_it_does_not_need():
@@ -246,6 +254,7 @@ def test_a_place_resolves_exactly_where_it_is_legal(graph, place):
 @given(graphs(), st.integers(0, 13))
 def test_the_frontier_of_a_number_is_what_the_rest_reads(graph, count):
     last = graph.pool
+    count = min(count, 1 + max(node.layer or 0 for node in graph.nodes))
     used = needed(graph, last)
     frozen = {0}
     for i, each in enumerate(graph.nodes):

@@ -15,6 +15,7 @@ from topwork.readers import read
 from topwork.settings import NO_VIEWS, Views
 from topwork.views import view
 
+SQUARE = Fit((160, 160))
 DATA = Dataset(
     "/d",
     (
@@ -62,15 +63,26 @@ def test_names_are_never_broken_whatever_the_terminal(capsys, monkeypatch):
 
 
 def test_the_preview_takes_the_classes_in_turn(pictures, tmp_path):
-    show.preview(read(pictures), tmp_path / "grid.png", NO_VIEWS, count=6)
+    show.preview(read(pictures), tmp_path / "grid.png", NO_VIEWS, SQUARE, count=6)
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     strongest = pixels[np.ptp(pixels, axis=1) > 60].argmax(1)
     assert np.bincount(strongest, minlength=3).min() > 10_000  # red, green and blue pictures, two of each
 
 
+@pytest.mark.parametrize(("fit", "black"), [("squash", False), ("crop", False), ("pad", True)])
+def test_a_preview_shows_what_the_network_sees(tmp_path, fit, black):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (90, 30), (250, 20, 20 + ord(label))).save(tmp_path / label / "wide.png")
+    show.preview(read(tmp_path), tmp_path / "grid.png", NO_VIEWS, Fit((160, 160), fit))
+    with Image.open(tmp_path / "grid.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    assert ((pixels.max(1) < 5).sum() > 5_000) == black
+
+
 def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
-    show.preview(read(pictures), tmp_path / "grid.png", Views(3))
+    show.preview(read(pictures), tmp_path / "grid.png", Views(3), SQUARE)
     with Image.open(tmp_path / "grid.png") as image:
         assert image.size == (3 * 204, 6 * 240)  # as plots.grid draws 3 columns and 6 rows
         pixels = np.asarray(image.convert("RGB")).astype(int)
@@ -84,7 +96,7 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
     drawn = []
     monkeypatch.setattr("topwork.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
     data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill="constant", flip="none")
-    show.preview(data, tmp_path / "grid.png", views)
+    show.preview(data, tmp_path / "grid.png", views, SQUARE)
     row = next(row for row in data.part("train") if row.label == data.classes[0])
     pixels = decode(Path(data.root, row.path), Fit((160, 160)))
     for number in range(3):
@@ -250,7 +262,7 @@ def test_the_numbered_layers(capsys):
 
 def test_a_preview_of_arrays_shows_them(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
-    show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png", NO_VIEWS)
+    show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png", NO_VIEWS, SQUARE)
     with Image.open(tmp_path / "grid.png") as grid:
         assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 700  # 768 colours, and text
 
@@ -262,7 +274,7 @@ def test_a_preview_shows_every_picture_of_a_row(tmp_path, monkeypatch, views):
     for name, level in (("a", 0), ("b", 60), ("c", 120), ("d", 180)):
         Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{name}.png")
     (tmp_path / "rows.csv").write_text("front,side,label,split\na.png,b.png,cat,train\nc.png,d.png,dog,train\n")
-    show.preview(read(str(tmp_path / "rows.csv")), tmp_path / "grid.png", Views(views))
+    show.preview(read(str(tmp_path / "rows.csv")), tmp_path / "grid.png", Views(views), SQUARE)
     ((pictures, titles),) = drawn
     assert [int(picture[20, 20, 0]) for picture in pictures[::views]] == [0, 60, 120, 180]
     first = [f"{label} (train)\n{column}" for label in ("cat", "dog") for column in ("front", "side")]

@@ -70,6 +70,7 @@ def test_bars_are_silent_where_nobody_looks(capsys):
     ("about", "said"),
     [
         ({}, "trunk: 1,500 pictures to compute, 3.8 MB on disk\n"),
+        ({"repeated": 3}, "trunk: 1,500 different pictures to compute, 3.8 MB on disk\n"),
         ({"views": True}, "trunk: 1,500 views to compute, 3.8 MB on disk\n"),
         ({"seconds": 75.0}, "trunk: 1,500 pictures to compute, about 1 min 15 s and 3.8 MB on disk\n"),
     ],

@@ -356,8 +356,9 @@ def test_a_class_that_never_trains(tmp_path):
     for path in (tmp_path / "data" / "train" / "red").iterdir():
         path.unlink()
     (tmp_path / "data" / "train" / "red").rmdir()
+    data = tw.read(tmp_path / "data", parts={"train": "train", "test": "test"})
     with pytest.raises(DatasetError, match="no training picture of 'red': a class must occur in the training part"):
-        train(tmp_path / "data", tmp_path / "run")
+        train(data, tmp_path / "run")
 
 
 def test_evaluate_other_pictures(run, tmp_path):

@@ -7,6 +7,7 @@ A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of 
 what it holds stays in memory as uint8. Not covered: one that never ends and does not say so.
 """
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError
 from topwork.parts import WORDS
 from topwork.splits import some
+from topwork.talk import counted
 
 INFINITE = -1
 """What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
@@ -86,6 +88,11 @@ def read_stream(data: Any) -> Dataset:
     Raises:
         DatasetError: it never ends, is empty, or gives something else than pictures of one size and their labels.
     """
+    if files := getattr(data, "file_paths", None):  # what keras.utils.image_dataset_from_directory leaves there
+        raise DatasetError(
+            f"the tf.data.Dataset was made of {counted(len(files), 'file')}, resized and without the names of their "
+            f"classes: give the folder itself, {os.path.commonpath(files)!r}; topwork reads and splits it."
+        )
     spec = data.element_spec
     if not isinstance(spec, tuple) or [type(part).__name__ for part in spec] != ["TensorSpec"] * 2:
         raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
@@ -125,7 +132,8 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     if not np.array_equal(small, pixels):
         raise DatasetError(
             f"the tf.data.Dataset gives pictures of {pixels.dtype} that hold {pixels[small != pixels][0]:g}: "
-            "expected whole numbers from 0 to 255. Round them (times 255 first, if they go from 0 to 1): "
+            "expected whole numbers from 0 to 255. Give the folder if they are files; else "
+            "round them (times 255 first, if they go from 0 to 1): "
             "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y))."
         )
     return small
@@ -147,6 +155,12 @@ def _loaded(file: Any, names: tuple[str, str], part: str | None, path: str) -> B
 def _pixels(block: Block) -> np.ndarray:
     name = block.names[0]
     pixels = _array(block.x, name)
+    first = pixels.ravel()[0] if pixels.size else None
+    if isinstance(first, str | os.PathLike):
+        raise DatasetError(
+            f"{name} holds text, as {str(first)!r}: expected pictures, uint8 values from 0 to 255. For the paths of "
+            f"files give a table: pandas.DataFrame({{'path': {name}, 'label': {block.names[1]}}})."
+        )
     if pixels.dtype != np.uint8:
         unit = f"({name} * 255).round().astype('uint8') if they go from 0 to 1"
         way = unit if pixels.dtype.kind == "f" else f"{name}.astype('uint8') if they fit"

@@ -221,9 +221,12 @@ def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
 
 
 def _owner(weights: Path, backbone: Backbone) -> str:
-    """Whose official file it is by its name, where that is another network."""
+    """What a file's name says of it: whose official file it is, and where to get a whole one."""
     owner = owner_by_name(weights)
-    return f" By its name it is that of {owner}." if owner not in (None, backbone.name) else ""
+    if owner == backbone.name:
+        again = f"'topwork weights fetch {owner}' brings a whole one, 'topwork weights verify' checks it"
+        return f" By its name it is the right one, so it may be damaged or cut short: {again}."
+    return f" By its name it is that of {owner}." if owner else " Copy it here once more where it may be cut short."
 
 
 def owner_by_name(weights: Path) -> str | None:

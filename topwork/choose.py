@@ -69,8 +69,8 @@ def choose(
         >>> found = tw.choose("flowers/")  # doctest: +SKIP
         >>> found.proposed.cut, found.text  # doctest: +SKIP
     """
-    rows = data if isinstance(data, Dataset) else read(data)
     networks = candidates.networks(cuts, weights, size)
+    rows = data if isinstance(data, Dataset) else read(data)
     candidates.learn(networks)
     names = cuts or [cut for one in networks for cut in candidates.cuts_of(one)]
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)

@@ -7,7 +7,7 @@ goes on from its last checkpoint, to the same bits (law 4).
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from topwork import inherit, lean, lock, registry
@@ -60,6 +60,8 @@ class Course:
     callbacks: "Sequence[keras.callbacks.Callback]"
     strict: bool
     jobs: int | None
+    told: set[str] = field(default_factory=set)
+    """The pictures left out that were named already, by their paths; the folds of a cross-validation share it."""
 
     def run(self, resumed: bool = False) -> None:
         """Fill, train phase by phase, measure; if *resumed*, from the last checkpoint on."""
@@ -135,10 +137,12 @@ class Course:
         for one in self.steps[0].wanted:
             bad |= failures(one)
         self.data = self.data.without(bad)
-        for gone in self.data.left_out[:10]:
+        untold = [gone for gone in self.data.left_out if gone.path not in self.told]
+        self.told.update(gone.path for gone in untold)
+        for gone in untold[:10]:
             say(f"left out: {gone.path}: {gone.reason}")
-        if len(self.data.left_out) > 10:
-            say(f"left out: {len(self.data.left_out) - 10} more; 'topwork read' names them all.")
+        if len(untold) > 10:
+            say(f"left out: {len(untold) - 10} more; 'topwork read' names them all.")
         if bad:
             self.folder.keep_data(self.data)
             check(self.data, self.strict)

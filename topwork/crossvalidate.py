@@ -140,7 +140,11 @@ def cross_validate(
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
     dealt = recipe.data
-    rows = replace(data if isinstance(data, Dataset) else read_by(data, dealt), drawn=dealt)
+    whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
+    rows = replace(data if isinstance(data, Dataset) else read_by(data, whole), drawn=dealt)
+    for note in rows.notes:
+        say(note)
+    rows = replace(rows, notes=())  # else each fold would tell them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)
     try:
@@ -167,6 +171,7 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
         courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
         aside.rename(path)
     for course in courses:
+        course.told = courses[0].told
         registry.forget(course.folder.path)
         registry.remember(path / course.folder.path.name)
         course.folder = Folder(path / course.folder.path.name)

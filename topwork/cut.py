@@ -79,7 +79,8 @@ def _term(part: str, whole: str) -> Term:
     match = _TERM.fullmatch(part)
     places = match["places"].split("..") if match else []
     if not match or len(places) > 2 or not all(places):
-        name = part if re.fullmatch(r"\w+", part) else "mobilenet_v2"
+        is_name = re.fullmatch(r"\w+", part) and isinstance(_place(part), str) and part not in (POOL, INPUT)
+        name = part if is_name else "mobilenet_v2"
         raise CutError(
             f"cannot read {part!r} in the cut {whole!r}: expected BACKBONE@PLACE or BACKBONE@PLACE..END, "
             f"as in '{name}@pool' or 'resnet50@conv4_block6_out'."

@@ -273,9 +273,10 @@ def tell(results: dict[str, Any]) -> None:
     took = duration(results["cost"]["total"])
     say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
     stored = results.get("as_stored")
-    if stored and stored["top1_agreement"] < AGREE:
+    if stored and stored["precision"] != "float32" and stored["top1_agreement"] < AGREE:
+        differ = count - round(stored["top1_agreement"] * count)
         say(
             f"For speed the frozen part ran in {stored['precision']} while training; the finished model, tested here, "
-            f"runs in float32. {stored['disagreements']} of {count:,} answers differ between the two. To train on "
+            f"runs in float32. {differ:,} of {count:,} answers differ between the two. To train on "
             f"float32, slower: --set backbones.{stored['backbone']}.precision=float32"
         )

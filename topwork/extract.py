@@ -72,6 +72,12 @@ class Wanted:
         """Every view of every row's picture."""
         return [shot for row in self.rows for shot in self.shots_of(row)]
 
+    @property
+    def repeated(self) -> int:
+        """How many of them are equal to another: these are computed once."""
+        shots = self.shots
+        return len(shots) - len({self.key(shot) for shot in shots})
+
     def shots_of(self, row: Row) -> list[Shot]:
         """The views of one row's picture."""
         path, content = row.pictures[self.column]
@@ -169,6 +175,8 @@ class Extraction:
                 raise getattr(errors, event["kind"])(event["message"])
             if event["event"] == "filled":
                 self._asked.discard(event["number"])
+            if event["event"] == "plan":
+                event["repeated"] = wanted.repeated
             self._report(**event)
 
     def wait_all(self, numbers: Iterable[int]) -> None:
@@ -287,4 +295,4 @@ def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
             return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
 
         with gpu.exact() if wanted.exact else nullcontext():
-            fill(source, store, runtime, partial(report, exact=wanted.exact), jobs)
+            fill(source, store, runtime, partial(report, exact=wanted.exact, repeated=wanted.repeated), jobs)

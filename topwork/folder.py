@@ -2,7 +2,8 @@
 
 recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
-environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs
+environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, what was
+                  noted when the data were read
 pretrained.json   which files of pretrained weights the run stands on (`topwork.lock`)
 journal.jsonl     one line an epoch
 checkpoints/      what an interrupted run goes on from
@@ -196,7 +197,8 @@ class Folder:
         with reading(self.path / "pictures.csv") as path:
             found = recall(str(path), about["data"])
         by_text = sorted({row.label for row in found.rows})  # the order of runs that did not write theirs
-        return replace(found, source=about.get("source", ""), order=tuple(about.get("classes", by_text)))
+        order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
+        return replace(found, source=about.get("source", ""), order=order, notes=notes)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of what a run reads of itself when it goes on."""
@@ -376,6 +378,7 @@ def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
         "source": data.source,
         "columns": list(data.columns),
         "classes": list(data.classes),
+        "notes": list(data.notes),
         "parent": str(parent.path.resolve()) if parent else None,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -173,7 +173,17 @@ class Graph:
         return cls(data["name"], nodes, data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
-        """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well."""
+        """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well.
+
+        Raises:
+            CutError: there are fewer layers.
+        """
+        layers = 1 + max(node.layer or 0 for node in self.nodes)
+        if count > layers:
+            raise CutError(
+                f"cannot cut {self.name} at {count}: it has {layers} layers, and a number says how many are frozen. "
+                f"'topwork backbones {self.name} --layers' lists them."
+            )
         below = 1
         for index, node in enumerate(self.nodes[1:], 1):
             inside = (node.layer or 0) < count and all(below >> source & 1 for source, _ in node.inputs)

@@ -84,6 +84,8 @@ def read_table(table: Table) -> Dataset:
         DatasetError: columns, labels or files that are missing, or a part that is none.
     """
     _refuse_header(table)
+    if not table.lines:
+        raise DatasetError(f"{table.name} has {table.has} and no row below them: expected a picture on each.")
     columns = _columns(table)
     refuse_repeated(table, columns)
     left_out = tuple(LeftOut(cells.get(columns[0], ""), cells["reason"]) for cells in table.gone)

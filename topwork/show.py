@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
@@ -43,16 +44,18 @@ def as_json(data: Dataset) -> dict[str, Any]:
     return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
 
 
-def preview(data: Dataset, path: Path, views: "Views", count: int = 24) -> None:
-    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts; or their views."""
+def preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 24) -> None:
+    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts; or their views.
+
+    They are brought to the size of *fit* as a network's pictures are, so that what is seen is what it sees.
+    """
     from topwork import plots
-    from topwork.pictures import Fit
 
     if views.count > 1:
-        return _preview_views(data, path, views)
+        return _preview_views(data, path, views, fit)
     rows = _in_turn(data, data.rows)[: count // len(data.columns)]
     shown = [(row, column) for row in rows for column in range(len(data.columns))]
-    pictures = [_picture(data, row, Fit((160, 160), "pad"), column) for row, column in shown]
+    pictures = [_picture(data, row, fit, column) for row, column in shown]
     titles = [f"{row.label} ({row.split})" + _column_name(data, column) for row, column in shown]
     plots.grid(pictures, titles, path)
 
@@ -62,7 +65,7 @@ def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarra
 
     file = row.pictures[column][0]
     if data.pixels is None:
-        return decode(Path(data.root, file), fit)
+        return decode(Path(data.root, file), fit, inf)
     return fit_array(data.pixels[int(file[2:-1])], fit)
 
 
@@ -70,16 +73,15 @@ def _column_name(data: Dataset, column: int) -> str:
     return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
 
 
-def _preview_views(data: Dataset, path: Path, views: "Views") -> None:
-    """A row for each of a few training pictures: its views, squashed as a network takes them."""
+def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
+    """A row for each of a few training pictures: its views."""
     from topwork import plots
-    from topwork.pictures import Fit
     from topwork.views import view
 
     pictures, titles = [], []
     rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
     for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
-        pixels = _picture(data, row, Fit((160, 160)), column)
+        pixels = _picture(data, row, fit, column)
         pictures += [view(pixels, views, number, row.pictures[column][1]) for number in range(views.count)]
         what = _column_name(data, column) or "\nview 0: the picture"
         titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]

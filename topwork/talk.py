@@ -77,7 +77,8 @@ class Watch:
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
             self._noun = "view" if about.get("views") else "picture"
-            count = counted(about["pictures"], self._noun)
+            different = "different " if about.get("repeated") else ""
+            count = counted(about["pictures"], different + self._noun)
             say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
         elif event == "progress":

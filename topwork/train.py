@@ -5,14 +5,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import heads, inherit, joining, lean, lock, official, pretrained, runtimes
+from topwork import backbones as networks
+from topwork import heads, inherit, joining, lean, lock, official, pretrained, runtimes, splits
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.plan import steps
-from topwork.readers import read_by
+from topwork.readers import look, read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.settings import Backbone, Data, Head, Join, Phase, Rule, Training, Views
@@ -131,12 +132,20 @@ def prepared(
 ) -> Course:
     """A new run: every word checked, its folder made, nothing computed yet; see `train`."""
     recipe.refuse_idle()
+    for backbone in recipe.backbones.values():
+        if backbone.model is None:
+            networks.record(backbone.name)
+    if not isinstance(data, Dataset):
+        look(data, recipe.data)
     found = {name: runtimes.resolved(pretrained.on_disk(b)) for name, b in recipe.backbones.items()}
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)
     if origin:
         inherit.check(origin, recipe, planned)
     rows = _rows(data, recipe, strict)
+    for note in rows.notes:
+        if note not in splits.gaps(rows.rows):  # these are told where the score is
+            say(note)
     drawn = rows.drawn or Data()
     if not origin and not _is_heard(recipe.data, drawn):
         say("The data come with their parts: data.split, data.draw and data.seed play no part.")

@@ -17,7 +17,7 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    Every rate comes with its 95 % interval.
+    The scores of all pictures come with 95 % intervals; --json has those of each class as well.
     """
     from topwork import show
     from topwork.run import Run

@@ -32,8 +32,10 @@ def read(
     from dataclasses import replace
 
     from topwork import book, show
+    from topwork.pictures import Fit
     from topwork.readers import read_by, write_csv
     from topwork.recipe import Recipe
+    from topwork.settings import Backbone
     from topwork.trainable import with_validation
 
     if preview and preview.suffix.lower() != ".png":
@@ -48,7 +50,9 @@ def read(
     if csv:
         write_csv(found.seen_from(str(csv.resolve().parent)), csv)
     if preview:
-        show.preview(found, preview, replace(asked.views, count=views or asked.views.count))
+        rule = next(iter(asked.backbones.values()), Backbone("any"))
+        fit = Fit((160, 160), rule.fit, rule.resample)
+        show.preview(found, preview, replace(asked.views, count=views or asked.views.count), fit)
     if as_json:
         print_json(show.as_json(found))
     else:
