@@ -1,5 +1,7 @@
 """What a run said of its test part, from its predictions.csv."""
 
+from array import array
+
 import pytest
 
 from topwork.dataset import Dataset, Row
@@ -32,7 +34,7 @@ def test_what_a_run_said(folder):
     assert found == Exam(
         str(folder.path),
         ("cat", "dog"),
-        (Answer(a, True, (0.75, 0.25)), Answer(b, False, (0.5, 0.5))),
+        (Answer(a, True, array("d", (0.75, 0.25))), Answer(b, False, array("d", (0.5, 0.5)))),
         frozenset({"c" * 64}),
     )
     assert found.by_key() == {(a.digest,): found.answers[0], (b.digest,): found.answers[1]}
@@ -48,7 +50,7 @@ def test_a_row_of_several_pictures_is_all_of_them(tmp_path):
 
 
 def test_of_equal_pictures_the_first_answers():
-    twice = tuple(Answer(Row(path, "00", "cat", "test"), True, (1.0, 0.0)) for path in ("a.png", "b.png"))
+    twice = tuple(Answer(Row(path, "00", "cat", "test"), True, array("d", (1.0, 0.0))) for path in ("a.png", "b.png"))
     assert Exam("run", ("cat", "dog"), twice, frozenset()).by_key() == {("00",): twice[0]}
 
 

@@ -15,16 +15,16 @@ ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean gpu home machine",
     "cut lines strict graph numbered labels dataset parts splits folds metrics settings recipe logme probe join gap"
-    " gallery hashes",
+    " gallery hashes confusion",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
     " torch_checkpoint",
-    "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed stream"
-    " depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
+    "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed"
+    " stream depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
     " runtimes.openvino",
-    "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare plots"
-    " draw writer export shipped predict asked inherit joining course run train crossvalidate activations candidates"
-    " choice choose",
+    "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare"
+    " plots draw writer export shipped predict asked inherit joining course run train crossvalidate activations"
+    " candidates choice choose",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.choose"

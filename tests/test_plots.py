@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from topwork import plots
+from topwork.confusion import cells
 
 ODD = [
     "花の病気",
@@ -146,7 +147,7 @@ def test_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
 
 
 def test_confusion_has_true_classes_as_rows_and_counts_in_cells():
-    axes = plots._confusion(np.array([[8, 2], [0, 9]]), ["cat", "dog"]).axes[0]
+    axes = plots._confusion(cells([[8, 2], [0, 9]]), ["cat", "dog"]).axes[0]
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "8", (1, 0): "2", (1, 1): "9"}
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
     assert axes.get_title() == "17 of 19 pictures right"
@@ -154,10 +155,22 @@ def test_confusion_has_true_classes_as_rows_and_counts_in_cells():
 
 
 def test_above_30_classes_there_are_no_numbers_and_at_most_30_labels():
-    axes = plots._confusion(np.ones((120, 120), int), [f"class {i}" for i in range(120)]).axes[0]
+    axes = plots._confusion(cells(np.ones((120, 120), int)), [f"class {i}" for i in range(120)]).axes[0]
     assert texts(axes) == []
     assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["class 0", "class 4", "class 8"]
     assert len(axes.get_yticks()) == len(axes.get_xticks()) == 30
+
+
+def test_of_thousands_of_classes_no_answer_is_lost_between_pixels(tmp_path):
+    counts = [[i, i, 9] for i in range(0, 3000, 7)] + [[1500, 3, 1], [1501, 3, 4]]
+    names = [f"species {i}" for i in range(3000)]
+    axes = plots._confusion(cells({"shape": [3000, 3000], "counts": counts}), names).axes[0]
+    squares = axes.images[0].get_array()
+    assert squares.shape == (300, 300)
+    assert squares[150, 0] == 1.0 and (squares > 0).sum() == 300 + 1
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["species 0", "species 100"]
+    assert axes.images[0].get_extent() == [-0.5, 2999.5, 2999.5, -0.5]
+    assert axes.get_title() == f"{9 * 429:,} of {9 * 429 + 5:,} pictures right"
 
 
 def test_a_class_without_pictures_leaves_its_row_blank(tmp_path):

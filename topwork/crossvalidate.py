@@ -182,7 +182,8 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
 def together(path: Path) -> dict[str, Any]:
     """What the runs of a cross-validation say of their test parts, as if one had said it all."""
     exam, runs = Exam.of_folds(path), Folds(path).runs
-    labels = np.array([exam.classes.index(answer.row.label) for answer in exam.answers])
+    place = {label: number for number, label in enumerate(exam.classes)}
+    labels = np.array([place[answer.row.label] for answer in exam.answers])
     found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
     each = [run.results["accuracy"]["value"] for run in runs]
     return {"accuracy": found["accuracy"], "folds": each, "test": found}

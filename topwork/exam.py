@@ -1,6 +1,7 @@
 """What a finished run said of its test part: its ``predictions.csv`` beside its ``pictures.csv``."""
 
 import csv
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run said of one row."""
+    """What a run said of one row; its probabilities are an array ``"d"``: thousands of classes fit into memory."""
 
     row: Row
     right: bool
-    probabilities: tuple[float, ...]
+    probabilities: "array[float]"
 
     @property
     def key(self) -> Key:
@@ -122,7 +123,8 @@ def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Ans
         table = csv.reader(file)
         classes = tuple(next(table)[3:])
         try:
-            return classes, tuple(_answer(cells, by_path, classes) for cells in table)
+            known = frozenset(classes)
+            return classes, tuple(_answer(cells, by_path, known) for cells in table)
         except (ValueError, IndexError):
             raise RunError(
                 f"{str(path)!r}, line {table.line_num}: expected a row of the test part in pictures.csv with its "
@@ -130,10 +132,10 @@ def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Ans
             ) from None
 
 
-def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: tuple[str, ...]) -> Answer:
+def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: frozenset[str]) -> Answer:
     path, label, predicted, *numbers = cells
-    row, probabilities = by_path[path].pop(), tuple(map(float, numbers))
-    fits = row.label == label and {label, predicted} <= set(classes) and len(numbers) == len(classes)
+    row, probabilities = by_path[path].pop(), array("d", map(float, numbers))
+    fits = row.label == label and {label, predicted} <= classes and len(numbers) == len(classes)
     if not fits or not np.isfinite(probabilities).all():
         raise ValueError
     return Answer(row, predicted == label, probabilities)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from topwork import confusion as confusions
 from topwork.errors import DatasetError
 
 Rate = dict[str, float]
@@ -39,7 +40,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
 
     Returns:
         ``pictures``, ``accuracy``, ``loss`` (unweighted cross-entropy in nats), ``auc``, ``top_k``, ``macro``,
-        ``classes``, ``confusion`` (counts; rows true, columns predicted) and ``intervals`` (the method of each).
+        ``classes``, ``confusion`` (counts; rows true, columns predicted; beyond 100 classes the filled cells alone,
+        see `topwork.confusion.as_json`) and ``intervals`` (the method of each).
 
     Raises:
         DatasetError: no rows, shapes that do not fit, labels outside the classes, or probabilities that are not finite.
@@ -62,7 +64,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
         "top_k": {str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
         "macro": _macro_rates(each, drawn),
         "classes": _class_rates(confusion, each, drawn, classes),
-        "confusion": confusion.tolist(),
+        "confusion": confusions.as_json(confusion),
         "intervals": _methods(),
     }
 
@@ -325,8 +327,8 @@ def _class_rates(
     confusion: np.ndarray, each: np.ndarray, drawn: np.ndarray, classes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     rates = {}
-    for i, name in enumerate(classes):
-        hits, support, chosen = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
+    counts = zip(*(each.tolist() for each in (confusion.diagonal(), confusion.sum(1), confusion.sum(0))))
+    for i, (name, (hits, support, chosen)) in enumerate(zip(classes, counts)):
         rates[name] = {
             "precision": share(hits, chosen) if chosen else None,
             "recall": share(hits, support) if support else None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from topwork.confusion import Cells, cells
 from topwork.errors import PictureError
 from topwork.gallery import content
 from topwork.own import PLOT
@@ -44,6 +45,9 @@ CRISP = 100
 NUMBERED = 30
 """Up to this many classes, each cell of the confusion matrix has its number, and each row its label."""
 
+SQUARES = 300
+"""Squares a side that a confusion matrix is drawn with at most; of more classes, some share one."""
+
 
 def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases; the best epoch has the lowest validation loss.
@@ -65,18 +69,24 @@ def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     _save(_curves(journal, auc), path)
 
 
-def confusion(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path) -> None:
+def confusion(
+    matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
+) -> None:
     """Draw a confusion matrix: the numbers are pictures, the colour is their share of the true class.
 
+    Above `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong answer
+    among thousands of classes still shows.
+
     Args:
-        matrix: counts, ``[classes, classes]``; rows are true, columns predicted.
+        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or as `topwork.confusion.as_json`
+            gives them.
         classes: the labels, in the matrix' order.
         path: the PNG to write.
 
     Example:
         >>> confusion([[8, 2], [1, 9]], ["cat", "dog"], "confusion.png")
     """
-    _save(_confusion(np.asarray(matrix), classes), path)
+    _save(_confusion(cells(matrix), classes), path)
 
 
 def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path, columns: int = 6) -> None:
@@ -142,17 +152,25 @@ def _curves(journal: Journal, auc: bool = False) -> "Figure":
     return figure
 
 
-def _confusion(counts: np.ndarray, classes: Sequence[str]) -> "Figure":
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side, room = float(np.clip(0.45 * len(counts), 2.5, 10)), 0.07 * max(len(_shown(name, 22)) for name in classes)
+def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
+    support = np.bincount(found.true, found.counts, found.classes)
+    shares = found.counts / support[found.true]
+    each = -(-found.classes // SQUARES)
+    squares = np.zeros((-(-found.classes // each),) * 2)
+    np.maximum.at(squares, (found.true // each, found.predicted // each), shares)
+    side, room = float(np.clip(0.45 * found.classes, 2.5, 10)), 0.07 * max(len(_shown(name, 22)) for name in classes)
     figure = _figure(side + room + 1.8, side + 0.7 * room + 0.8)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    end = len(squares) * each - 0.5
+    image = axes.imshow(
+        squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, end, end, -0.5)
+    )
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
     _name_classes(axes, classes)
-    if len(counts) <= NUMBERED:
-        _number_cells(axes, counts, shares)
-    axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} pictures right", fontsize=10)
+    if found.classes <= NUMBERED:
+        _number_cells(axes, found, shares)
+    right = found.counts[found.true == found.predicted].sum()
+    axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
     return figure
 
 
@@ -289,12 +307,12 @@ def _name_classes(axes: "Axes", classes: Sequence[str]) -> None:
     axes.set_xlabel("predicted")
 
 
-def _number_cells(axes: "Axes", counts: np.ndarray, shares: np.ndarray) -> None:
+def _number_cells(axes: "Axes", found: Cells, shares: np.ndarray) -> None:
     """Zeros are left blank."""
-    size = min(10, 32 / len(str(counts.max())))
-    for i, j in zip(*np.nonzero(counts)):
-        color = "white" if shares[i, j] > 0.5 else "black"
-        axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=color, fontsize=size)
+    size = min(10, 32 / len(str(found.counts.max())))
+    for true, predicted, count, share in zip(found.true, found.predicted, found.counts, shares):
+        color = "white" if share > 0.5 else "black"
+        axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
 
 
 def _text(size: float) -> dict[str, Any]:

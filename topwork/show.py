@@ -92,8 +92,10 @@ def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
     """The first of each class, then the second of each, and so on."""
     from itertools import zip_longest
 
-    by_class = [[row for row in rows if row.label == label] for label in data.classes]
-    return [row for turn in zip_longest(*by_class) for row in turn if row]
+    by_class: dict[str, list[Row]] = {label: [] for label in data.classes}
+    for row in rows:
+        by_class[row.label].append(row)
+    return [row for turn in zip_longest(*by_class.values()) for row in turn if row]
 
 
 def filled(data: Dataset, wanted: "Wanted", json_wanted: bool) -> None:
