@@ -5,6 +5,7 @@ import doctest
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,8 +191,8 @@ def test_where_test_parts_differ_the_common_pictures_are_used_and_leaks_left_out
     found = compare("a", "b")
     assert found["pictures"] == 30
     assert found["not_compared"] == {
-        "first": {"trained": 10, "elsewhere": 20, "repeated": 0},
-        "second": {"trained": 20, "elsewhere": 0, "repeated": 0},
+        "first": {"other_class": 0, "trained": 10, "elsewhere": 20, "repeated": 0},
+        "second": {"other_class": 0, "trained": 20, "elsewhere": 0, "repeated": 0},
     }
     assert found["text"][:2] == [
         "Of the first run's test pictures 30 are not compared: "
@@ -233,7 +234,7 @@ def test_a_cross_validation_stands_for_its_runs_together(where):
         (where / name / "results.json").write_text("{}")
     found = compare("folds", where / "others")
     assert (found["first"], found["pictures"]) == ("folds", 60)
-    assert found["not_compared"]["first"] == {"trained": 0, "elsewhere": 0, "repeated": 0}
+    assert found["not_compared"]["first"] == {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
     halves = [compare(f"folds/fold-{number}", f"others/fold-{number}") for number in (1, 2)]
     for name in ("first", "second"):
         mean = np.mean([half["scores"][name]["accuracy"] for half in halves])
@@ -282,13 +283,91 @@ def test_a_run_with_itself(alike, where):
     assert str(error.value) == "'a' would be compared with itself: name two runs."
 
 
-def test_other_classes(where):
+def relabelled(some, number, label):
+    """Rows of which one has another label."""
+    return tuple(replace(row, label=label) if n == number else row for n, row in enumerate(some))
+
+
+def test_of_runs_with_different_classes_the_shared_ones_are_compared(where):
+    more = ("ant", *CLASSES)
+    write(where / "a", rows(range(60)), seed=1)
+    write(where / "b", (*rows(range(60)), *rows(range(100, 108), classes=("ant",))), seed=2, classes=more)
+    found = compare("a", "b")
+    assert found["classes"] == {"both": [*CLASSES], "only_first": [], "only_second": ["ant"]}
+    assert found["pictures"] == 60
+    assert found["not_compared"]["second"] == {"other_class": 8, "trained": 0, "elsewhere": 0, "repeated": 0}
+    assert found["text"][:2] == [
+        "The runs have different classes: only the second run has 'ant'. Compared are test pictures of the 3 classes "
+        "that both have; an answer, or probability, that a run gives to another class counts against it.",
+        "Of the second run's test pictures 8 are not compared: 8 that are of a class that not both runs have.",
+    ]
+    with open("b/predictions.csv", newline="") as file:
+        table = [line for line in csv.DictReader(file) if line["label"] != "ant"]
+    assert any(line["predicted"] == "ant" for line in table)
+    scores = found["scores"]["second"]
+    assert scores["accuracy"] == np.mean([line["label"] == line["predicted"] for line in table])
+    assert scores["loss"] == pytest.approx(np.mean([-np.log(float(line[line["label"]])) for line in table]))
+    labels = np.array([CLASSES.index(line["label"]) for line in table])
+    said = np.array([[float(line[label]) for label in CLASSES] for line in table])
+    assert scores["auc"] == pytest.approx(metrics.auc(labels, said))
+    turned = compare("b", "a")
+    assert turned["p"] == found["p"] and turned["pictures"] == 60
+    assert turned["scores"]["first"] == pytest.approx(scores)
+
+
+def test_two_shared_classes_are_both_judged(where):
+    write(where / "a", rows(range(40)), seed=1)
+    same = [row for row in rows(range(40)) if row.label != "owl"]
+    write(where / "b", same, seed=1, classes=("cat", "dog"))
+    found = compare("a", "b")
+    assert found["classes"] == {"both": ["cat", "dog"], "only_first": ["owl"], "only_second": []}
+    with open("a/predictions.csv", newline="") as file:
+        of_a = {line["path"]: line for line in csv.DictReader(file)}
+    assert found["pictures"] == len(same) == 27
+    labels = np.array([row.label == "dog" for row in same], int)
+    each = [np.array([[float(of_a[row.path][one])] for row in same]) for one in ("cat", "dog")]
+    areas = [metrics.auc(labels == n, np.hstack([-own, own])) for n, own in enumerate(each)]
+    assert found["scores"]["first"]["auc"] == pytest.approx(np.mean(areas))
+
+
+def test_the_same_classes_in_another_order_are_compared_by_name(where):
+    write(where / "a", rows(range(60)), seed=1)
+    write(where / "b", rows(range(60)), seed=2)
+    turned = shutil.copytree(where / "b", where / "turned")
+    with open("b/predictions.csv", newline="") as file:
+        table = [[*line[:3], *reversed(line[3:])] for line in csv.reader(file)]
+    with (turned / "predictions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(table)
+    one, two = compare("a", "b"), compare("a", "turned")
+    assert two["scores"]["second"] == pytest.approx(one["scores"]["second"])
+    assert two["classes"] == {"both": [*CLASSES], "only_first": [], "only_second": []}
+
+
+def test_a_picture_that_went_to_a_class_of_its_own_is_not_compared(where):
+    write(where / "a", rows(range(30)), seed=1)
+    write(where / "b", relabelled(rows(range(30)), 0, "wild cat"), seed=2, classes=(*CLASSES, "wild cat"))
+    found = compare("a", "b")
+    assert found["pictures"] == 29
+    assert [found["not_compared"][run]["other_class"] for run in ("first", "second")] == [1, 1]
+
+
+def test_runs_that_share_fewer_than_two_classes_are_refused(where):
     write(where / "a", rows(range(9)))
-    write(where / "b", rows(range(9), classes=("cat", "dog")), classes=("cat", "dog"))
-    expected = (
-        "the runs have different classes: 'a' has 'owl', 'b' has not. Only runs of the same classes can be compared."
+    write(where / "b", rows(range(9), classes=("cat", "ant")), classes=("cat", "ant"))
+    assert told(lambda: compare("a", "b")) == (
+        "the runs have one class in common: the classes of 'a' are 'cat', 'dog', 'owl', those of 'b' are 'cat', 'ant'. "
+        "Runs that share two classes or more can be compared."
     )
-    assert told(lambda: compare("a", "b")) == told(lambda: compare("b", "a")) == expected
+    write(where / "c", rows(range(9), classes=("x", "y")), classes=("x", "y"))
+    assert told(lambda: compare("a", "c")).startswith("the runs have no class in common: ")
+
+
+def test_runs_with_different_classes_and_no_shared_picture(where):
+    write(where / "a", rows(range(9)))
+    write(where / "b", rows(range(20, 29)), classes=(*CLASSES, "ant"))
+    assert told(lambda: compare("a", "b")).startswith(
+        "the runs 'a' and 'b' have no test picture of a class that both have in common: "
+    )
 
 
 def test_other_labels(where):

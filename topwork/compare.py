@@ -31,7 +31,11 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Sheet:
-    """One run's answers in the order of the compared pictures: bool ``[n]``, float ``[n, classes]``."""
+    """One run's answers in the order of the compared pictures: bool ``[n]``, float ``[n, classes]``.
+
+    The columns are the classes that both runs have. Where either has others, a last column holds what it gives to its
+    own others together; no picture is of it.
+    """
 
     right: np.ndarray
     probabilities: np.ndarray
@@ -42,7 +46,9 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
 
     A cross-validation stands for its runs together, which tested every picture once.
 
-    A picture that either run was trained on is left out. Accuracy is judged by `mcnemar`, loss and AUC by whether the
+    A picture that either run was trained on is left out. Where the runs have different classes, only pictures of those
+    that both have are compared, and each run is judged as it answers: an answer, or probability, that it gives to a
+    class of its own counts against it. Accuracy is judged by `mcnemar`, loss and AUC by whether the
     interval of the difference holds 0; each at 5 %, by itself.
 
     Args:
@@ -50,17 +56,19 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         second: the same.
 
     Returns:
-        ``first`` and ``second`` (the folders), ``pictures`` (how many are compared), ``scores`` of each run,
+        ``first`` and ``second`` (the folders), ``classes`` (``both``, ``only_first``, ``only_second``: which have them),
+        ``pictures`` (how many are compared), ``scores`` of each run,
         ``differences`` (the second less the first: rates with the 95 % interval of a paired bootstrap; ``auc`` is
         ``None`` where `topwork.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a difference
         is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``, ``neither``
-        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``trained`` on by the
-        other, ``elsewhere``: not among the other's answers, ``repeated``), ``intervals`` (the method) and ``text``.
+        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``other_class``: of one
+        that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers,
+        ``repeated``), ``intervals`` (the method) and ``text``.
 
     Raises:
         UsageError: both are the same.
         RunError: no run, one that has not finished, or answers that do not fit its pictures.
-        DatasetError: no test part, other classes, other labels, or no test picture in common.
+        DatasetError: no test part, fewer than two classes in common, other labels, or no test picture in common.
 
     Example:
         >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP
@@ -71,13 +79,15 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
     if paths[0].resolve() == paths[1].resolve():
         raise UsageError(f"{str(paths[0])!r} would be compared with itself: name two runs.")
     a, b = map(Exam.at, paths)
-    labels, sheets = _paired(a, b)
+    classes = _classes(a, b)
+    labels, sheets = _paired(a, b, classes["both"])
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])
     scores, differences = _measured(labels, sheets)
     found = {
         "first": a.path,
         "second": b.path,
+        "classes": classes,
         "pictures": len(labels),
         "scores": scores,
         "differences": differences,
@@ -85,7 +95,10 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         "p": p,
         "counts": counts,
         "significant_from": smallest(counts["only_first"] + counts["only_second"], len(labels)),
-        "not_compared": {"first": _not_compared(a, b), "second": _not_compared(b, a)},
+        "not_compared": {
+            "first": _not_compared(a, b, classes["both"]),
+            "second": _not_compared(b, a, classes["both"]),
+        },
         "intervals": {
             "level": "95 %",
             "p": "mcnemar",
@@ -136,31 +149,46 @@ def _tails(n: int) -> Iterator[int]:
         total += ways
 
 
-def _paired(a: Exam, b: Exam) -> tuple[np.ndarray, tuple[Sheet, Sheet]]:
-    """Labels ``[n]`` and both runs' answers on the pictures that they share, in an order that no run decides."""
-    _refuse_classes(a, b)
-    first, second = a.by_key(), b.by_key()
-    common = first.keys() & second.keys()
-    keys = sorted(key for key in common if not a.knows(key) and not b.knows(key))
-    if not keys:
+def _classes(a: Exam, b: Exam) -> dict[str, list[str]]:
+    """The classes that both runs have, in the first one's order, and those that only one has.
+
+    Raises:
+        DatasetError: fewer than two are shared.
+    """
+    both = [label for label in a.classes if label in set(b.classes)]
+    only = [[label for label in exam.classes if label not in set(both)] for exam in (a, b)]
+    if len(both) < 2:
+        had, has = (some([repr(label) for label in exam.classes]) for exam in (a, b))
         raise DatasetError(
-            f"the runs {a.path!r} and {b.path!r} have no test picture in common: a paired test needs the same. "
+            f"the runs have {'one class' if both else 'no class'} in common: the classes of {a.path!r} are {had}, those "
+            f"of {b.path!r} are {has}. Runs that share two classes or more can be compared."
+        )
+    return {"both": both, "only_first": only[0], "only_second": only[1]}
+
+
+def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple[Sheet, Sheet]]:
+    """Labels ``[n]`` and both runs' answers on the pictures that they share, in an order that no run decides."""
+    place = {label: number for number, label in enumerate(classes)}
+    first, second = a.by_key(), b.by_key()
+    keys = sorted(
+        key
+        for key in first.keys() & second.keys()
+        if {first[key].row.label, second[key].row.label} <= place.keys() and not a.knows(key) and not b.knows(key)
+    )
+    alike = len(a.classes) == len(b.classes) == len(classes)
+    if not keys:
+        of = "" if alike else " of a class that both have"
+        raise DatasetError(
+            f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same. "
             "Train both on the same data, with the same split, draw and seed."
         )
     for key in keys:
         _refuse_label(a, b, first[key].row, second[key].row)
-    labels = np.array([a.classes.index(first[key].row.label) for key in keys])
-    return labels, (_sheet([first[key] for key in keys]), _sheet([second[key] for key in keys]))
-
-
-def _refuse_classes(a: Exam, b: Exam) -> None:
-    for one, other in ((a, b), (b, a)):
-        strange = [repr(label) for label in one.classes if label not in other.classes]
-        if strange:
-            raise DatasetError(
-                f"the runs have different classes: {one.path!r} has {some(strange)}, {other.path!r} has not. "
-                "Only runs of the same classes can be compared."
-            )
+    labels = np.array([place[first[key].row.label] for key in keys])
+    one, other = (
+        _sheet([found[key] for key in keys], exam.classes, classes, alike) for exam, found in ((a, first), (b, second))
+    )
+    return labels, (one, other)
 
 
 def _refuse_label(a: Exam, b: Exam, one: Row, other: Row) -> None:
@@ -171,8 +199,15 @@ def _refuse_label(a: Exam, b: Exam, one: Row, other: Row) -> None:
         )
 
 
-def _sheet(answers: Sequence[Answer]) -> Sheet:
-    return Sheet(np.array([a.right for a in answers]), np.array([a.probabilities for a in answers]))
+def _sheet(answers: Sequence[Answer], own: Sequence[str], classes: Sequence[str], alike: bool) -> Sheet:
+    """A run's answers in columns of *classes*, which need not stand in its *own* order; *alike*: it has no others."""
+    column = {label: number for number, label in enumerate(own)}
+    given = np.array([answer.probabilities for answer in answers])
+    shared = [column[label] for label in classes]
+    probabilities = given[:, shared]
+    if not alike:
+        probabilities = np.column_stack([probabilities, np.delete(given, shared, 1).sum(1)])
+    return Sheet(np.array([answer.right for answer in answers]), probabilities)
 
 
 def _counts(sheets: tuple[Sheet, Sheet]) -> dict[str, int]:
@@ -209,12 +244,14 @@ def _better(differences: dict[str, Rate | None], p: float) -> dict[str, str | No
     return found
 
 
-def _not_compared(own: Exam, other: Exam) -> dict[str, int]:
+def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[str, int]:
     """Why rows of *own*'s test part are not compared."""
-    others, seen = other.by_key(), set[Key]()
-    found = {"trained": 0, "elsewhere": 0, "repeated": 0}
-    for key in (answer.key for answer in own.answers):
-        if other.knows(key):
+    others, shared, seen = other.by_key(), set(classes), set[Key]()
+    found = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
+    for key, label in ((answer.key, answer.row.label) for answer in own.answers):
+        if label not in shared or (key in others and others[key].row.label not in shared):
+            found["other_class"] += 1
+        elif other.knows(key):
             found["trained"] += 1
         elif key not in others:
             found["elsewhere"] += 1
@@ -228,13 +265,30 @@ def _text(found: dict[str, Any]) -> list[str]:
     """The outcome in sentences."""
     gone = found["not_compared"]
     left_out = [_left_out(gone["first"], "first", "second"), _left_out(gone["second"], "second", "first")]
-    return [*filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
+    return [*_on_classes(found["classes"]), *filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
+
+
+def _on_classes(classes: dict[str, list[str]]) -> list[str]:
+    """What is compared where the runs have different classes."""
+    only = [
+        f"only the {run} run has {some([repr(label) for label in classes[f'only_{run}']])}"
+        for run in ("first", "second")
+        if classes[f"only_{run}"]
+    ]
+    if not only:
+        return []
+    return [
+        f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
+        f"{len(classes['both']):,} classes that both have; an answer, or probability, that a run gives to another class "
+        "counts against it."
+    ]
 
 
 def _left_out(gone: dict[str, int], own: str, other: str) -> str:
     if not any(gone.values()):
         return ""
     reasons = {
+        "other_class": "are of a class that not both runs have",
         "trained": f"the {other} run was trained on (a leak)",
         "elsewhere": f"the {other} run was not tested on",
         "repeated": "are the same as another",
