@@ -3,11 +3,15 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import topwork as tw
 from topwork.draw import Pencil
+from topwork.errors import DatasetError
 
+from .command import topwork
 from .conftest import make_folder
 from .tiny import tiny
 
@@ -62,3 +66,72 @@ def test_three_classes_have_none(pictures, tmp_path, monkeypatch):
     phases = [tw.Phase("tiny@pool", epochs=1)]
     tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     assert drawn["curves"] == {"auc": False}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Other pictures: blue, green and red ones."""
+    return make_folder(tmp_path_factory.mktemp("others") / "colours", each=4, first=63_000)
+
+
+def only(others, path, *names):
+    """A folder with some of its classes."""
+    for name in names:
+        shutil.copytree(others / name, path / name)
+    return path
+
+
+def test_pictures_of_one_class_alone_are_measured(two, others, tmp_path):
+    ran = topwork("evaluate", two.path, only(others, tmp_path / "one", "red"), "--json")
+    found = ran.json
+    assert (found["pictures"], found["part"], found["unknown_classes"]) == (4, "data", {})
+    assert found["classes"]["blue"]["support"] == 0 and found["classes"]["blue"]["recall"] is None
+    assert found["auc"] is None
+    assert found["accuracy"] == found["classes"]["red"]["recall"]
+    assert "AUC" in topwork("evaluate", two.path, tmp_path / "one").out
+    arrays = np.stack([np.array(Image.open(path)) for path in sorted((others / "red").iterdir())])
+    assert two.evaluate((arrays, ["red"] * 4))["accuracy"] == found["accuracy"]
+
+
+def test_classes_that_the_run_does_not_know_are_named_counted_and_left_out(two, others, tmp_path):
+    known = two.evaluate(only(others, tmp_path / "known", "blue", "red"))
+    ran = topwork("evaluate", two.path, others, "--json")
+    assert ran.json["unknown_classes"] == {"green": 4}
+    assert ran.err.splitlines()[-1] == "Not measured: 4 pictures of classes that the run does not know: 'green' (4)."
+    assert ran.json | {"unknown_classes": {}} == known
+    assert two.evaluate("test")["unknown_classes"] == {}
+
+
+def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path):
+    folder = only(others, tmp_path / "none", "green")
+    with pytest.raises(DatasetError) as error:
+        two.evaluate(folder)
+    assert str(error.value) == (
+        f"the run '{two.path}' knows no class of '{folder}', which has 'green'; the run's classes are 'blue', 'red'. "
+        "Give the pictures labels of the run."
+    )
+
+
+def test_no_picture_at_all_is_refused(two, tmp_path):
+    (tmp_path / "empty" / "red").mkdir(parents=True)
+    (tmp_path / "empty" / "red" / "a.png").write_bytes(b"")
+    with pytest.raises(DatasetError, match="no picture in .* can be used. 1 picture cannot be used: 'red/a.png'"):
+        two.evaluate(tmp_path / "empty")
+    with pytest.raises(DatasetError, match="^there is no picture in the data: nothing can be measured on it.$"):
+        two.evaluate(tw.Dataset("/d", ()))
+
+
+@pytest.mark.parametrize("kind", ["folder", "table", "picture"])
+def test_pictures_without_labels_get_the_advice_to_predict(two, others, tmp_path, kind):
+    what = others / "red"
+    if kind == "table":
+        what = tmp_path / "paths.csv"
+        what.write_text(f"path\n{others / 'red' / '000.png'}\n")
+    if kind == "picture":
+        what = others / "red" / "000.png"
+    ran = topwork("evaluate", two.path, what)
+    assert ran.status == 1
+    assert ran.err.endswith(
+        f"To ask what the run says of pictures without labels: topwork export {two.path} FILE.onnx, "
+        "then topwork predict FILE.onnx PICTURE|FOLDER.\n"
+    )

@@ -367,16 +367,6 @@ def test_evaluate_other_pictures(run, tmp_path):
     assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
 
 
-def test_evaluate_a_class_that_the_run_does_not_know(run, tmp_path):
-    make_folder(tmp_path / "more", each=3)
-    (tmp_path / "more" / "red").rename(tmp_path / "more" / "pink")
-    with pytest.raises(DatasetError) as error:
-        run.evaluate(tmp_path / "more")
-    assert str(error.value) == (
-        "the run knows no class 'pink': its classes are 'blue', 'green', 'red'. Rename the class, or leave it out."
-    )
-
-
 def small_network():
     keras.utils.set_random_seed(1)
     return keras.Sequential(

@@ -2,7 +2,8 @@
 
     TopworkError                    exit status 1: the data or the model fails a check
     ├── DatasetError                no pictures, one class, bad CSV, clashing labels
-    │   └── PictureError            one picture cannot be read (named, then left out)
+    │   ├── PictureError            one picture cannot be read (named, then left out)
+    │   └── NoLabels                pictures that nothing gives a label
     ├── UsageError                  exit status 2: a word that topwork does not know
     │   ├── UnknownBackbone         a backbone's name
     │   ├── CutError                a cut that cannot be parsed, resolved or trained
@@ -35,6 +36,10 @@ class DatasetError(TopworkError):
 
 class PictureError(DatasetError):
     """One picture cannot be read; its message is the reason alone."""
+
+
+class NoLabels(DatasetError):
+    """There are pictures, and nothing says of which class they are."""
 
 
 class UsageError(TopworkError):

@@ -5,6 +5,7 @@ activations (bfloat16, kept as float16) would have said is measured beside it.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from topwork import lean, lock, metrics, registry
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
-from topwork.errors import DatasetError
+from topwork.errors import DatasetError, NoLabels
 from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import Answering, endings, restore, shipped
 from topwork.folder import Folder
@@ -24,8 +25,9 @@ from topwork.gap import gap
 from topwork.gather import gathered, stored
 from topwork.network import Network
 from topwork.plan import Step
-from topwork.readers import read
+from topwork.readers import undrawn
 from topwork.resumable import with_arrays
+from topwork.splits import some
 from topwork.talk import Watch, counted, duration, say
 from topwork.trunk import Trunk
 
@@ -51,26 +53,28 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
 
     Args:
         folder: the run.
-        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data with the same
-            classes, all of which is measured.
+        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, all of which is
+            measured but for pictures of classes that the run does not know. Pictures of one class will do.
 
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
         ``None``), ``trained_on`` (how many of those measured the run was trained on), ``left_out`` (path and reason
-        of each); of the run's own pictures also ``notes``: why its validation loss lies below its training loss, where
+        of each), ``unknown_classes`` (how many pictures there are of each class that the run does not know; they are
+        not measured); of the run's own pictures also ``notes``: why its validation loss lies below its training loss, where
         it does; of a join ``members``: the folder, ``accuracy`` and ``loss`` of each.
 
     Raises:
-        DatasetError: the part is empty, or the data has a class that the run does not know.
+        DatasetError: the part is empty, or the data has no picture of a class that the run knows.
         RunError: the run's pretrained weights are others by now.
     """
     lock.check(folder)
     own = folder.data()
     inside = isinstance(what, str) and what in PARTS
-    data = own if inside else _other(what, own.classes)
+    data, unknown = (own, {}) if inside else _other(folder, what, own.classes)
     rows = own.part(str(what)) if inside else data.rows
     if not rows:
-        raise DatasetError(f"the {what} part of {str(folder.path)!r} is empty: nothing can be measured on it.")
+        there = f"the {what} part of {str(folder.path)!r} is empty" if inside else "there is no picture in the data"
+        raise DatasetError(f"{there}: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
     wanted = shipped(endings(folder), data, taken)
@@ -98,6 +102,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         "sample": _sample(taken, rows),
         "trained_on": seen,
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
+        "unknown_classes": unknown,
         "notes": _explained(folder, own) if inside else [],
     }
 
@@ -198,15 +203,31 @@ def here(folder: Folder, data: Dataset, wanted: Sequence[Wanted], how: str) -> D
     return with_arrays(folder, data)
 
 
-def _other(what: Any, classes: Sequence[str]) -> Dataset:
-    data = what if isinstance(what, Dataset) else read(what)
-    strangers = [label for label in data.classes if label not in classes]
-    if strangers:
+def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:
+    """Other data less the pictures of classes that the run does not know; and how many these are of each.
+
+    Raises:
+        DatasetError: the data cannot be read, or nothing is left of it.
+    """
+    name = repr(str(what)) if isinstance(what, str | Path) else "the data"
+    try:
+        data = what if isinstance(what, Dataset) else undrawn(what)
+    except NoLabels as error:
         raise DatasetError(
-            f"the run knows no class {strangers[0]!r}: its classes are {', '.join(map(repr, classes))}. "
-            "Rename the class, or leave it out."
+            f"{error} To ask what the run says of pictures without labels: topwork export {folder.path} FILE.onnx, "
+            "then topwork predict FILE.onnx PICTURE|FOLDER."
+        ) from None
+    counts, known = Counter(row.label for row in data.rows), set(classes)
+    unknown = {label: counts[label] for label in data.classes if label not in known}
+    if unknown and len(unknown) == len(data.classes):
+        raise DatasetError(
+            f"the run {str(folder.path)!r} knows no class of {name}, which has {some([*map(repr, unknown)])}; the run's "
+            f"classes are {some([*map(repr, classes)])}. Give the pictures labels of the run."
         )
-    return data
+    if unknown:
+        told = some([f"{label!r} ({count:,})" for label, count in unknown.items()])
+        say(f"Not measured: {counted(sum(unknown.values()), 'picture')} of classes that the run does not know: {told}.")
+    return replace(data, rows=tuple(row for row in data.rows if row.label in known)), unknown
 
 
 def answered(

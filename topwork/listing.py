@@ -25,7 +25,7 @@ from pathlib import Path
 
 from topwork import labels
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, nearest
+from topwork.errors import DatasetError, NoLabels, nearest
 from topwork.parts import WORDS
 from topwork.splits import some
 from topwork.tree import is_picture
@@ -154,7 +154,8 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
 def _refuse_header(table: Table) -> None:
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
-        raise DatasetError(f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}.")
+        kind = NoLabels if pictures else DatasetError
+        raise kind(f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}.")
 
 
 def _columns(table: Table) -> tuple[str, ...]:

@@ -162,9 +162,7 @@ def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
     figure = _figure(side + room + 1.8, side + 0.7 * room + 0.8)
     axes = figure.add_subplot()
     end = len(squares) * each - 0.5
-    image = axes.imshow(
-        squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, end, end, -0.5)
-    )
+    image = axes.imshow(squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, end, end, -0.5))
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
     _name_classes(axes, classes)
     if found.classes <= NUMBERED:

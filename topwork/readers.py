@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from topwork import labels, parts, pictures, splits
 from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, PictureError, RecipeError, at
+from topwork.errors import DatasetError, NoLabels, PictureError, RecipeError, at
 from topwork.frames import read_frame, read_parquet
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
@@ -81,16 +81,11 @@ def read(
         (('cat', 'dog'), 10)
     """
     splits.check(split, draw, seed)
-    found = _found(data, parts)
-    named = {row.label for row in found.rows}
-    labels.refuse_lookalikes(named)
-    usable = _consistent(found if found.pixels is not None else _digested(found, decode, max_megapixels))
-    _refuse_few(usable)
+    found = undrawn(data, decode, parts, max_megapixels)
+    _refuse_few(found, 2)
     if strict:
-        refuse_left_out(usable)
-    lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
-    drawn = splits.draw(replace(usable, notes=usable.notes + notes), split, draw, seed)
+        refuse_left_out(found)
+    drawn = splits.draw(found, split, draw, seed)
     if drawn.drawn:
         kept = replace(drawn.drawn, parts=dict(parts or {}), max_megapixels=max_megapixels)
         drawn = replace(drawn, drawn=kept)
@@ -113,6 +108,30 @@ def look(data: Any, options: Data) -> None:
     if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
         with at("data"):
             labels.refuse_lookalikes({row.label for row in _found(data, options.parts).rows})
+
+
+def undrawn(
+    data: Any,
+    decode: bool = False,
+    parts: Mapping[str, str] | None = None,
+    max_megapixels: float = pictures.MAX_MEGAPIXELS,
+) -> Dataset:
+    """Read pictures with their labels by the same rules, and draw no parts; they may all be of one class.
+
+    Args:
+        data, decode, parts, max_megapixels: as of `read`.
+
+    Raises:
+        DatasetError: as of `read`, one class alone excepted.
+    """
+    found = _found(data, parts)
+    named = {row.label for row in found.rows}
+    labels.refuse_lookalikes(named)
+    usable = _consistent(found if found.pixels is not None else _digested(found, decode, max_megapixels))
+    _refuse_few(usable, 1)
+    lost = [repr(label) for label in sorted(named.difference(usable.classes))]
+    notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
+    return replace(usable, notes=usable.notes + notes)
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
@@ -196,7 +215,8 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
     reader = FILES.get(Path(path).suffix.lower())
     if not reader:
-        raise DatasetError(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}.")
+        kind = NoLabels if is_picture(path) else DatasetError
+        raise kind(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}.")
     return _from(path, reader(path))
 
 
@@ -276,12 +296,12 @@ def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:
     return replace(dataset, rows=rows, left_out=tuple(sorted(left_out, key=lambda out: out.path)))
 
 
-def _refuse_few(dataset: Dataset) -> None:
+def _refuse_few(dataset: Dataset, classes: int) -> None:
     where = f" in {dataset.root!r}" if dataset.root else ""
     why = "".join(f" {told}" for told in ([_unusable(dataset)] if dataset.left_out else []) + [*dataset.notes])
     if not dataset.rows:
         raise DatasetError(f"no picture{where} can be used.{why}")
-    if len(dataset.classes) == 1:
+    if len(dataset.classes) < classes:
         raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected two at least.{why}")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, RunPath
+from topwork.commands.options import AsJson, MaxMegapixels, Parts, RunPath, data_options
 from topwork.printing import print_json
 
 
@@ -13,16 +13,21 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Other pictures; by default the test part.")
     ] = None,
+    parts: Parts = None,
+    max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
+    Of other pictures those are measured whose class the run knows; they may all be of one.
     The scores of all pictures come with 95 % intervals; --json has those of each class as well.
     """
     from topwork import show
+    from topwork.readers import undrawn
     from topwork.run import Run
 
-    scores = Run(run).evaluate(data or "test")
+    read_as = data_options(parts, max_megapixels)
+    scores = Run(run).evaluate(undrawn(data, **read_as) if data and read_as else data or "test")
     if as_json:
         print_json(scores)
     else:
