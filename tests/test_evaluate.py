@@ -115,9 +115,9 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
 def test_no_picture_at_all_is_refused(two, tmp_path):
     (tmp_path / "empty" / "red").mkdir(parents=True)
     (tmp_path / "empty" / "red" / "a.png").write_bytes(b"")
-    with pytest.raises(DatasetError, match="no picture in .* can be used. 1 picture cannot be used: 'red/a.png'"):
+    with pytest.raises(DatasetError, match=r"no picture in .* can be used\. 1 picture cannot be used: 'red/a.png'"):
         two.evaluate(tmp_path / "empty")
-    with pytest.raises(DatasetError, match="^there is no picture in the data: nothing can be measured on it.$"):
+    with pytest.raises(DatasetError, match=r"^there is no picture in the data: nothing can be measured on it\.$"):
         two.evaluate(tw.Dataset("/d", ()))
 
 

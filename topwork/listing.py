@@ -26,6 +26,7 @@ from pathlib import Path
 from topwork import labels
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, NoLabels, nearest
+from topwork.hints import hints
 from topwork.parts import WORDS
 from topwork.splits import some
 from topwork.tree import is_picture
@@ -222,9 +223,9 @@ def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row])
     several = len(columns) > 1
     names = [f"{path!r} (the picture {column!r} is missing)" if several else repr(path) for column, path in absent]
     why = "" if "path" in columns else " Without 'path', every column but label, split and group names pictures."
+    told = f"Paths are relative to {table.root!r}. {hints(table.root, [path for _, path in absent])}".rstrip()
     raise DatasetError(
-        f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(names)}. "
-        f"Paths are relative to {table.root!r}.{why}"
+        f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(names)}. {told}{why}"
     )
 
 

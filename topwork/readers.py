@@ -26,6 +26,7 @@ from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, NoLabels, PictureError, RecipeError, at
 from topwork.frames import read_frame, read_parquet
+from topwork.hints import hint
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.settings import Data, Draw
@@ -142,7 +143,8 @@ def refuse_missing(path: str | os.PathLike[str]) -> None:
     """
     if not os.path.exists(path):
         where = str(Path(path).resolve())
-        raise DatasetError(f"no file or folder {where!r}: expected a folder of pictures, or a file ({_ENDS}).")
+        told = f"no file or folder {where!r}: expected a folder of pictures, or a file ({_ENDS})."
+        raise DatasetError(f"{told} {hint(os.getcwd(), os.fspath(path))}".rstrip())
 
 
 def refuse_left_out(dataset: Dataset) -> None:
