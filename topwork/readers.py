@@ -32,7 +32,7 @@ from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.settings import Data, Draw
 from topwork.splits import some
 from topwork.talk import Bar
-from topwork.tree import read_folder, visible
+from topwork.tree import is_picture, read_folder, visible
 
 T = TypeVar("T")
 
