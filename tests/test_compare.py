@@ -159,8 +159,10 @@ def test_a_run_compared_with_its_copy_does_not_differ(tmp_path_factory, seed, n)
     path = write(tmp_path_factory.mktemp("runs") / "a", rows(range(n)), seed=seed)
     found = compare(path, shutil.copytree(path, path.with_name("copy")))
     assert found["p"] == 1.0
-    nothing = {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert found["differences"] == {"accuracy": nothing, "loss": nothing, "auc": nothing if n > 1 else None}
+    rates = [rate for rate in found["differences"].values() if rate]
+    assert len(rates) == (3 if n > 1 else 2)
+    assert all(rate["low"] <= rate["value"] == 0.0 <= rate["high"] for rate in rates)
+    assert all((rate["low"] < 0.0 < rate["high"]) == (n < 30) for rate in rates)
     assert set(found["better"].values()) == {None}
 
 
@@ -217,9 +219,20 @@ def test_five_pictures_prove_nothing(where):
     assert (found["counts"]["only_second"], found["p"], found["significant_from"]) == (5, 0.0625, None)
     assert found["text"][0] == (
         "The difference in accuracy is not significant (McNemar's exact test, p = 0.062): "
-        "on these 5 test pictures no difference could be told from chance. Its interval, a "
-        "bootstrap's, leaves 0 out: the exact test is the stricter of the two, and decides."
+        "on these 5 test pictures no difference could be told from chance. Its interval "
+        "leaves 0 out: the exact test is the stricter of the two, and decides."
     )
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("skill", [-9, 9])
+def test_few_pictures_have_intervals_with_a_width_and_name_no_better_run(where, count, skill):
+    write(where / "a", rows(range(count)), seed=1)
+    write(where / "b", rows(range(count)), skill=skill)
+    found = compare("a", "b")
+    assert set(found["better"].values()) == {None}
+    assert all(rate["high"] - rate["low"] > 0.2 for rate in found["differences"].values() if rate)
+    assert found["intervals"]["differences"].startswith("few pictures: ")
 
 
 def test_a_cross_validation_stands_for_its_runs_together(where):

@@ -15,7 +15,7 @@ ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean gpu home machine",
     "cut lines strict graph numbered labels dataset parts splits folds metrics settings recipe logme probe join gap"
-    " gallery hashes confusion hints",
+    " gallery hashes confusion intervals hints",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
     " torch_checkpoint",

@@ -315,3 +315,12 @@ def test_agreement_refuses_what_cannot_be():
 def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():
     code = "import sys, topwork.metrics; print([m for m in ('sklearn', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_scores_of_few_pictures_have_intervals_with_a_width(count):
+    labels = np.arange(count) % 2
+    found = measure(labels, np.eye(2)[labels] * 0.8 + 0.1, ["a", "b"])
+    rates = [found["accuracy"], found["loss"], found["auc"], *found["macro"].values(), found["classes"]["a"]["f1"]]
+    assert all(rate["low"] <= rate["value"] <= rate["high"] for rate in rates if rate)
+    assert all(rate["high"] - rate["low"] > 0.2 for rate in rates if rate)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import metrics
+from topwork import intervals, metrics
 from topwork.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.exam import Answer, Exam, Key
+from topwork.intervals import FEW
 from topwork.metrics import SEED, Rate
 from topwork.splits import some
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 DRAWS = 2000
 ALPHA = 0.05
+PROVING = 6
+"""Fewer pictures prove nothing, whatever both runs said of them: see `mcnemar`."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         "pictures": len(labels),
         "scores": scores,
         "differences": differences,
-        "better": _better(differences, p),
+        "better": _better(differences, p, len(labels)),
         "p": p,
         "counts": counts,
         "significant_from": smallest(counts["only_first"] + counts["only_second"], len(labels)),
@@ -102,10 +105,17 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         "intervals": {
             "level": "95 %",
             "p": "mcnemar",
-            "differences": f"paired bootstrap, {DRAWS:,} draws, seed {SEED}",
+            "differences": _method(len(labels)),
         },
     }
     return found | {"text": _text(found)}
+
+
+def _method(pictures: int) -> str:
+    """How the intervals of the differences were found."""
+    if pictures < FEW:
+        return "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
+    return f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -217,13 +227,46 @@ def _counts(sheets: tuple[Sheet, Sheet]) -> dict[str, int]:
 
 
 def _measured(labels: np.ndarray, sheets: tuple[Sheet, Sheet]) -> tuple[dict[str, Any], dict[str, Rate | None]]:
-    """Both runs' scores, and the differences with the paired bootstrap's intervals."""
+    """Both runs' scores, and the differences with their intervals: paired bootstraps, but for few pictures."""
     drawn = metrics.redraw(len(labels), DRAWS)
     (a, of_a), (b, of_b) = (_scores(labels, sheet, drawn) for sheet in sheets)
     differences = {
         name: None if a[name] is None else metrics.between(b[name] - a[name], of_b[name] - of_a[name]) for name in a
     }
+    if len(labels) < FEW:
+        differences |= _of_few(labels, sheets, (of_a["auc"], of_b["auc"]))
     return {"first": a, "second": b}, differences
+
+
+def _of_few(
+    labels: np.ndarray, sheets: tuple[Sheet, Sheet], drawn: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Rate | None]:
+    """The differences of a few pictures, with intervals that hold for them; *drawn*: AUC of each run in the draws."""
+    counts = _counts(sheets)
+    each = [metrics.losses(labels, sheet.probabilities) for sheet in sheets]
+    right = [float(sheet.right.mean()) for sheet in sheets]
+    accuracy = intervals.paired(counts["only_first"], counts["only_second"], len(labels))
+    loss = intervals.mean(each[1] - each[0], -metrics.WORST, metrics.WORST)
+    found: dict[str, Rate | None] = {
+        "accuracy": _rate(right[1] - right[0], accuracy),
+        "loss": _rate(float((each[1] - each[0]).mean()), loss),
+        "auc": None,
+    }
+    areas = [metrics.auc(labels, sheet.probabilities) for sheet in sheets]
+    if areas[0] is not None and areas[1] is not None:
+        pairs = zip(areas, drawn, sheets)
+        wide = [
+            metrics.few_auc(labels, metrics.between(area, draws), sheet.probabilities.shape[1])
+            for area, draws, sheet in pairs
+            if area is not None
+        ]
+        ends = [(rate["low"], rate["high"]) for rate in wide]
+        found["auc"] = _rate(areas[1] - areas[0], intervals.difference(areas[0], ends[0], areas[1], ends[1]))
+    return found
+
+
+def _rate(value: float, ends: tuple[float, float]) -> Rate:
+    return {"value": value, "low": min(ends[0], value), "high": max(ends[1], value)}
 
 
 def _scores(labels: np.ndarray, sheet: Sheet, drawn: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -235,9 +278,11 @@ def _scores(labels: np.ndarray, sheet: Sheet, drawn: np.ndarray) -> tuple[dict[s
     return values, draws | {"auc": metrics.drawn_auc(labels, sheet.probabilities, drawn)}
 
 
-def _better(differences: dict[str, Rate | None], p: float) -> dict[str, str | None]:
-    """The run that is better in each score, where the difference is significant."""
+def _better(differences: dict[str, Rate | None], p: float, pictures: int) -> dict[str, str | None]:
+    """The run that is better in each score, where the difference is significant; on very few pictures none is."""
     found: dict[str, str | None] = dict.fromkeys(differences)
+    if pictures < PROVING:
+        return found
     for name, rate in differences.items():
         if rate and (p < ALPHA if name == "accuracy" else rate["low"] > 0 or rate["high"] < 0):
             found[name] = "second" if (rate["value"] > 0) != (name == "loss") else "first"
@@ -307,7 +352,7 @@ def _on_accuracy(found: dict[str, Any]) -> str:
     told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
     rate = found["differences"]["accuracy"]
     if rate["low"] > 0 or rate["high"] < 0:
-        told += " Its interval, a bootstrap's, leaves 0 out: the exact test is the stricter of the two, and decides."
+        told += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
     return told
 
 

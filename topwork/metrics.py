@@ -2,23 +2,27 @@
 
 A rate is ``{"value": v, "low": l, "high": h}``. Shares of counted pictures (accuracy, top-k, precision, recall) have
 Wilson's interval; what is no plain share (loss, AUC, F1, macro averages) has a seeded bootstrap, which draws pictures
-whatever their class. No interval knows of pictures that resemble each other (a burst of photos of one flower
-counts as many): groups keep such out of a test part, nothing here does.
+whatever their class; for fewer than 30 pictures see `topwork.intervals`. No interval knows of pictures that resemble
+each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here does.
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import log
 from typing import Any
 
 import numpy as np
 
 from topwork import confusion as confusions
+from topwork import intervals
 from topwork.errors import DatasetError
+from topwork.intervals import FEW
 
 Rate = dict[str, float]
 
-Z = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""What a probability of 0 counts as."""
+WORST = -log(SMALLEST)
+"""The largest loss of a picture."""
 DRAWS = 1000
 SEED = 0
 _BLOCK = 256
@@ -62,10 +66,10 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
         "loss": _loss(labels, probabilities, counts),
         "auc": _auc(labels, probabilities, counts),
         "top_k": {str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
-        "macro": _macro_rates(each, drawn),
+        "macro": _macro_rates(each, drawn, len(labels)),
         "classes": _class_rates(confusion, each, drawn, classes),
         "confusion": confusions.as_json(confusion),
-        "intervals": _methods(),
+        "intervals": _methods(len(labels)),
     }
 
 
@@ -97,7 +101,7 @@ def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     array([0.6931])
     """
     own = probabilities[np.arange(len(labels)), labels]
-    return -np.log(np.clip(own, np.finfo(np.float32).tiny, None))
+    return -np.log(np.clip(own, SMALLEST, None))
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
@@ -230,18 +234,26 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, fl
 
 
 def share(hits: int, total: int) -> Rate:
-    """The share ``hits / total`` with Wilson's 95 % interval (Wilson 1927, JASA 22:209-212); ``total`` is at least 1.
-
-    ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``: unlike ``p ± z sqrt(p(1-p)/n)`` it stays within 0 and 1,
-    and has a width when all or none are hits.
+    """The share ``hits / total`` with its interval (`topwork.intervals.wilson`); ``total`` is at least 1.
 
     >>> {key: round(value, 3) for key, value in share(45, 50).items()}
     {'value': 0.9, 'low': 0.786, 'high': 0.957}
     """
-    p, zz = hits / total, Z * Z / total
-    middle, half = p + zz / 2, Z * sqrt(p * (1 - p) / total + zz / (4 * total))
-    low, high = (middle - half) / (1 + zz), (middle + half) / (1 + zz)
-    return {"value": p, "low": min(max(low, 0.0), p), "high": max(min(high, 1.0), p)}
+    low, high = intervals.wilson(hits / total, total)
+    return {"value": hits / total, "low": low, "high": high}
+
+
+def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
+    """An `auc` of few pictures: its interval is at least that of a share of the pictures on the smaller side."""
+    support = np.bincount(labels, minlength=classes)[_judged(classes)]
+    sides = np.minimum(support, len(labels) - support)
+    return _widened(rate, int(sides[sides > 0].min()))
+
+
+def _widened(rate: Rate, total: int) -> Rate:
+    """A rate with an interval at least as wide as that of a share of *total*."""
+    low, high = intervals.wilson(rate["value"], max(1, total))
+    return {**rate, "low": min(low, rate["low"]), "high": max(high, rate["high"])}
 
 
 def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities") -> tuple[np.ndarray, np.ndarray]:
@@ -318,9 +330,10 @@ def _macro(scores: np.ndarray) -> np.ndarray:
     return np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1)
 
 
-def _macro_rates(each: np.ndarray, drawn: np.ndarray) -> dict[str, Rate]:
+def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[str, Rate]:
     values = zip(("precision", "recall", "f1"), _macro(each), _macro(drawn))
-    return {name: between(value, draws) for name, value, draws in values}
+    rates = {name: between(value, draws) for name, value, draws in values}
+    return {name: _widened(rate, pictures) for name, rate in rates.items()} if pictures < FEW else rates
 
 
 def _class_rates(
@@ -328,11 +341,13 @@ def _class_rates(
 ) -> dict[str, dict[str, Any]]:
     rates = {}
     counts = zip(*(each.tolist() for each in (confusion.diagonal(), confusion.sum(1), confusion.sum(0))))
+    few = confusion.sum() < FEW
     for i, (name, (hits, support, chosen)) in enumerate(zip(classes, counts)):
+        f1 = between(each[2, i], drawn[2, :, i]) if support + chosen else None
         rates[name] = {
             "precision": share(hits, chosen) if chosen else None,
             "recall": share(hits, support) if support else None,
-            "f1": between(each[2, i], drawn[2, :, i]) if support + chosen else None,
+            "f1": _widened(f1, support) if f1 and few else f1,
             "support": support,
         }
     return rates
@@ -340,12 +355,18 @@ def _class_rates(
 
 def _loss(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> Rate:
     each = losses(labels, probabilities)
+    if len(each) < FEW:
+        low, high = intervals.mean(each, 0.0, WORST)
+        return {"value": float(each.mean()), "low": low, "high": high}
     return between(each.mean(), counts @ each / len(each))
 
 
 def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> Rate | None:
     value = auc(labels, probabilities)
-    return None if value is None else between(value, drawn_auc(labels, probabilities, counts))
+    if value is None:
+        return None
+    rate = between(value, drawn_auc(labels, probabilities, counts))
+    return few_auc(labels, rate, probabilities.shape[1]) if len(labels) < FEW else rate
 
 
 def _judged(classes: int) -> list[int]:
@@ -368,7 +389,10 @@ def _beaten(labels: np.ndarray, scores: np.ndarray, some: np.ndarray) -> np.ndar
     return np.where(labels[:, None] == own, np.float32(0), halves / 2)
 
 
-def _methods() -> dict[str, str]:
+def _methods(pictures: int) -> dict[str, str]:
     bootstrap = f"bootstrap, {DRAWS:,} draws, seed {SEED}"
+    loss = bootstrap
+    if pictures < FEW:
+        loss, bootstrap = "Student's t", f"{bootstrap}, at least wilson"
     wilson = dict.fromkeys(("accuracy", "top_k", "precision", "recall"), "wilson")
-    return {"level": "95 %", **wilson, **dict.fromkeys(("loss", "auc", "f1", "macro"), bootstrap)}
+    return {"level": "95 %", **wilson, "loss": loss, **dict.fromkeys(("auc", "f1", "macro"), bootstrap)}
