@@ -158,7 +158,7 @@ def test_the_seed_of_the_data_deals_the_folds(pictures, monkeypatch):
     dealt = []
     monkeypatch.setattr("topwork.crossvalidate._prepared", lambda path, folds, *_: dealt.append(folds) or [])
     monkeypatch.setattr("topwork.crossvalidate.Folds", lambda path: SimpleNamespace(_concluded=lambda: None))
-    recipe = tw.Recipe((tw.Phase(CUT),))
+    recipe = tw.Recipe((tw.Phase(CUT),), backbones={"mobilenet_v2_035": tw.Backbone("mobilenet_v2_035", "random", 32)})
     for seed in (0, 1):
         tw.cross_validate(pictures, 3, recipe=recipe.with_settings({"data.seed": seed}))
     tw.cross_validate(pictures, 3, recipe=recipe, seed=1)

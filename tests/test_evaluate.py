@@ -28,11 +28,11 @@ def two(tmp_path_factory):
 
 @pytest.fixture
 def easy(two, tmp_path):
-    """The same run, its journal written anew: at its end validation is easier than training."""
+    """The same run, its journal written anew as older versions wrote it: validation is easier than training."""
     run = tw.Run(shutil.copytree(two.path, tmp_path / "run"))
-    lines = [
-        line | ({"loss": 0.9, "train_loss": 0.8, "val_loss": 0.1} if line["epoch"] else {}) for line in run.journal
-    ]
+    easier = {"loss": 0.9, "train_loss": 0.8, "val_loss": 0.1}
+    lines = [{**line, **(easier if line["epoch"] else {})} for line in run.journal]
+    lines = [{key: value for key, value in line.items() if key != "kept"} for line in lines]
     (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
 
@@ -41,8 +41,7 @@ SAID = "In phase 1, epoch 1, the validation loss (0.100) lies below the training
 
 
 def test_evaluate_explains_a_validation_loss_below_the_training_loss(two, easy):
-    (note,) = easy.evaluate("test")["notes"]
-    assert note.startswith(SAID)
+    assert easy.evaluate("test")["notes"][-1].startswith(SAID)
     assert not any("validation loss (0.100)" in note for note in two.evaluate("test")["notes"])
 
 

@@ -52,9 +52,12 @@ def test_what_happens_in_training_alone_is_named():
     assert named in gap([line(1, 0.5, 0.2, 0.3)], recipe, 61)
 
 
-def test_the_epoch_is_that_of_the_lowest_validation_loss_that_trained():
-    rows = [line(0, None, 0.1, 0.05), line(1, 0.9, 0.8, 0.7), line(2, 0.5, 0.2, 0.3), line(1, 0.4, 0.2, 0.35, phase=2)]
-    assert gap(rows, PLAIN, 61).startswith("In phase 1, epoch 2, the validation loss (0.300)")
+def test_the_epoch_is_the_one_whose_weights_were_kept():
+    first = [line(0, None, 1.7, 1.6), line(1, 0.9, 0.8, 0.7), line(2, 0.5, 0.2, 0.3)]
+    worse = [line(0, None, 0.2, 0.31, phase=2), line(1, 0.4, 0.2, 0.35, phase=2)]
+    assert gap([*first, *worse], PLAIN, 61).startswith("In phase 1, epoch 2, the validation loss (0.300)")
+    better = [line(0, None, 0.2, 0.36, phase=2), line(1, 0.4, 0.2, 0.35, phase=2)]
+    assert gap([*first, *better], PLAIN, 61).startswith("In phase 2, epoch 1, the validation loss (0.350)")
 
 
 def test_what_was_not_measured_is_passed_over():

@@ -15,7 +15,7 @@ ROOT = Path(topwork.__file__).parent
 LEVELS = (
     "errors version talk printing backend lean gpu home machine",
     "cut lines strict graph numbered labels dataset parts splits folds metrics settings recipe logme probe join gap"
-    " gallery hashes confusion intervals hints",
+    " gallery hashes confusion intervals hints journal chance",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
     " torch_checkpoint",
@@ -24,7 +24,7 @@ LEVELS = (
     " runtimes.openvino",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare"
     " plots draw writer export shipped predict asked inherit joining course run train crossvalidate activations"
-    " candidates choice choose",
+    " candidates choice choose phases",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.choose"

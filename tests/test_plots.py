@@ -116,18 +116,28 @@ def test_a_phase_goes_on_where_the_last_one_ended_with_a_gap_a_border_and_its_cu
     assert [text.get_position()[0] for text in figure.axes[0].texts] == [0, 3]
 
 
-def test_the_best_epoch_has_the_lowest_validation_loss_and_is_marked_in_both_panels():
+def test_the_star_is_at_what_the_last_phase_kept_and_a_hollow_one_at_what_those_before_kept():
     rows = journal(2, 2)
     rows[1]["val_loss"] = 0.3
+    rows[4] |= {"val_loss": 0.31, "val_accuracy": 0.6}
+    rows[5]["val_loss"] = 0.305
     figure = plots._curves(rows)
-    np.testing.assert_allclose(lines(figure, 0)["kept: 0.300\n(phase 1, epoch 1)"], [[1, 0.3]])
-    np.testing.assert_allclose(lines(figure, 1)["kept: 0.100\n(phase 1, epoch 1)"], [[1, 0.1]])
+    np.testing.assert_allclose(lines(figure, 0)["kept: 0.305\n(phase 2, epoch 2)"], [[4, 0.305]])
+    np.testing.assert_allclose(lines(figure, 0)["kept by an\nearlier phase"], [[1, 0.3]])
+    np.testing.assert_allclose(lines(figure, 1)["kept: 0.200\n(phase 2, epoch 2)"], [[4, 0.2]])
 
 
-def test_curves_without_validation_have_no_best(tmp_path):
+def test_a_phase_that_made_nothing_better_is_marked_where_it_began():
+    rows = journal(2, 2)
+    for row in rows[4:]:
+        row["val_loss"] = 3.0
+    np.testing.assert_allclose(lines(plots._curves(rows), 0)["kept: 2.000\n(phase 2, epoch 0)"], [[2, 2.0]])
+
+
+def test_without_validation_the_last_epoch_is_kept_and_marked(tmp_path):
     rows = [{key: value for key, value in row.items() if not key.startswith("val")} for row in journal(3)]
     plots.curves(rows, tmp_path / "c.png")
-    assert set(lines(plots._curves(rows), 1)) == {"training sample"}
+    assert set(lines(plots._curves(rows), 1)) == {"training sample", "kept: 0.500\n(phase 1, epoch 3)"}
 
 
 def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):

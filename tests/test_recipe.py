@@ -28,7 +28,7 @@ def refused(table):
 def test_a_recipe_is_a_cut_and_defaults():
     recipe = Recipe.from_mapping({"phase": [PHASE]})
     assert recipe == Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": Backbone("mobilenet_v2")})
-    assert (recipe.phases[0].epochs, recipe.phases[0].rate, recipe.phases[0].optimizer) == (25, 1e-3, "adam")
+    assert (recipe.phases[0].epochs, recipe.phases[0].rate, recipe.phases[0].optimizer) == (25, None, "adam")
     assert (recipe.phases[0].batch, recipe.phases[0].patience, recipe.phases[0].batch_norm) == (32, 10, "frozen")
     assert (recipe.head.kind, recipe.head.dropout, recipe.data.split) == ("linear", 0.2, (0.8, 0.1, 0.1))
 
@@ -400,7 +400,7 @@ def settled(settings):
 
 def test_settings_name_tables_phases_and_backbones():
     recipe = settled({"phase.2.rate": 1e-5, "head.kind": "mlp", "backbones.mobilenet_v2.size": 96})
-    assert [phase.rate for phase in recipe.phases] == [1e-3, 1e-5]
+    assert [phase.rate for phase in recipe.phases] == [None, 1e-5]
     assert recipe.head.kind == "mlp"
     assert recipe.backbones["mobilenet_v2"].size == 96
 

@@ -31,6 +31,12 @@ class Words:
     size: int | None
     settings: list[str]
     data: dict[str, Any] = field(default_factory=dict)
+    no_head_first: bool | None = None
+
+    @property
+    def head_first(self) -> bool:
+        """Whether a phase for the head alone may go before those of the cuts."""
+        return bool(self.cuts) and not self.no_head_first
 
     def recipe(self, parent: Path | None = None) -> Recipe:
         """The recipe of a file, of a parent run or of defaults, with what the command line changes.
@@ -73,7 +79,7 @@ class Words:
         try:
             yield
         except UsageError as error:
-            if not self.file or not error.key:
+            if not self.file or not error.key or (self.cuts and error.key.startswith("phase.")):
                 raise
             path = book.file(self.file)
             written, used = (_at(one.as_mapping(), error.key) for one in (Recipe.load(path), recipe))
@@ -82,7 +88,7 @@ class Words:
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
         """A recipe that trains nothing, whose other words would go unheard."""
         names = {"cuts": "cut", "epochs": "epochs", "rates": "rate"}
-        names |= {name: name for name in ("head", "views", "weights", "size")}
+        names |= {name: name for name in ("head", "views", "weights", "size")} | {"no_head_first": "no-head-first"}
         heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
         if heard:
             raise UsageError(f"a join takes runs as they were trained: leave {heard} away, or join.members.")

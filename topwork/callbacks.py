@@ -119,10 +119,12 @@ class Keeper(keras.callbacks.Callback):
         for name, part in self._parts.items():
             line |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
         self.diverged = not all(np.isfinite(value) for value in line.values())
-        self._note({**self._about, "epoch": epoch, **_json(line), "seconds": round(time.perf_counter() - start, 4)})
         loss = line.get("val_loss", -float(epoch))
-        if self.best is None or (loss < self.best_loss and not self.diverged):
+        kept = self.best is None or (loss < self.best_loss and not self.diverged)
+        if kept:
             self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
+        seconds = round(time.perf_counter() - start, 4)
+        self._note({**self._about, "epoch": epoch, **_json(line), "kept": kept, "seconds": seconds})
         return line
 
 

@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import kept, metrics, registry
+from topwork.chance import chance
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh
 from topwork.folds import folds
+from topwork.phases import completed
 from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.talk import counted, say
-from topwork.train import chosen, prepared
+from topwork.train import chosen, prepared, refuse_early
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +66,8 @@ class Folds:
         """What they came to together.
 
         ``accuracy``, ``test`` (as `topwork.metrics.measure` gives it, over all pictures, each of them tested by the run
-        that was not trained on it), and ``folds``, the accuracy of each.
+        that was not trained on it), ``folds``, the accuracy of each, and ``notes``: that all of it is no better than
+        always answering the largest class, where that is so.
 
         Raises:
             RunError: it has not finished.
@@ -101,6 +104,7 @@ def cross_validate(
     out: str | Path | None = None,
     recipe: Recipe | None = None,
     parent: Any = None,
+    head_first: bool | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
     jobs: int | None = None,
@@ -113,7 +117,7 @@ def cross_validate(
         count: of folds, 2 or more.
         seed: of the dealing; by default the recipe's ``data.seed``.
         out: the folder to make; by default below ``runs``, named after data and time.
-        recipe, callbacks, strict, jobs: as of `topwork.train`.
+        recipe, head_first, callbacks, strict, jobs: as of `topwork.train`.
         parent: not for folds.
         words: phases, backbones, head and views, as of `topwork.train`.
 
@@ -132,6 +136,7 @@ def cross_validate(
         raise UsageError(
             "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
         )
+    first = words.get("phases") is not None if head_first is None else head_first
     recipe = chosen(**words, recipe=recipe)
     if recipe.join:
         raise UsageError(
@@ -140,6 +145,8 @@ def cross_validate(
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
     dealt = recipe.data
+    refuse_early(data, recipe)
+    recipe = completed(recipe, first)
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
     rows = replace(data if isinstance(data, Dataset) else read_by(data, whole), drawn=dealt)
     for note in rows.notes:
@@ -186,7 +193,8 @@ def together(path: Path) -> dict[str, Any]:
     labels = np.array([place[answer.row.label] for answer in exam.answers])
     found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
     each = [run.results["accuracy"]["value"] for run in runs]
-    return {"accuracy": found["accuracy"], "folds": each, "test": found}
+    notes = [warning] if (warning := chance(found)) else []
+    return {"accuracy": found["accuracy"], "folds": each, "test": found, "notes": notes}
 
 
 def _tell(results: dict[str, Any]) -> None:
@@ -195,3 +203,5 @@ def _tell(results: dict[str, Any]) -> None:
         f"Accuracy {rate['value']:.3f} over all {len(each)} folds, {counted(results['test']['pictures'], 'picture')} "
         f"(95 % interval {rate['low']:.3f} to {rate['high']:.3f}); single folds {min(each):.3f} to {max(each):.3f}."
     )
+    for note in results["notes"]:
+        say(note)

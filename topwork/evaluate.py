@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from topwork import lean, lock, metrics, registry
+from topwork.chance import chance
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
 from topwork.errors import DatasetError, NoLabels
@@ -23,6 +24,7 @@ from topwork.folder import Folder
 from topwork.gallery import gallery
 from topwork.gap import gap
 from topwork.gather import gathered, stored
+from topwork.journal import kept_epochs
 from topwork.network import Network
 from topwork.plan import Step
 from topwork.readers import undrawn
@@ -60,8 +62,9 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
         ``None``), ``trained_on`` (how many of those measured the run was trained on), ``left_out`` (path and reason
         of each), ``unknown_classes`` (how many pictures there are of each class that the run does not know; they are
-        not measured); of the run's own pictures also ``notes``: why its validation loss lies below its training loss, where
-        it does; of a join ``members``: the folder, ``accuracy`` and ``loss`` of each.
+        not measured) and ``notes``: that it is no better than always answering the largest class, where that is so, and
+        of the run's own pictures why its validation loss lies below its training loss; of a join ``members``: the
+        folder, ``accuracy`` and ``loss`` of each.
 
     Raises:
         DatasetError: the part is empty, or the data has no picture of a class that the run knows.
@@ -96,14 +99,15 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
             f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}: "
             "what it says of them flatters it. 'topwork evaluate RUN' alone measures its test part."
         )
+    scores = _measured(folder, answers, own.classes)
     return {
         "part": what if inside else "data",
-        **_measured(folder, answers, own.classes),
+        **scores,
         "sample": _sample(taken, rows),
         "trained_on": seen,
         "left_out": {gone.path: gone.reason for gone in measured.left_out},
         "unknown_classes": unknown,
-        "notes": _explained(folder, own) if inside else [],
+        "notes": [*_warned(scores), *(_explained(folder, own) if inside else [])],
     }
 
 
@@ -138,7 +142,7 @@ def conclude(
     pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     results, answers = examined(folder, network, data, exact, pencil)
     results["notes"] += _explained(folder, data)
-    results["phases"] = _best(journal)
+    results["phases"] = kept_epochs(journal)
     if answers:
         below = [one.trunk() for one in last.wanted]
         as_stored = answered(network, below, last.wanted, answers.rows, data.classes)
@@ -158,6 +162,7 @@ def examined(
     rows = [row for row in exact[0].rows if not any(content in bad for _, content in row.pictures)]
     answers = answered(network, network.trunks, exact, rows, data.classes)
     scores = _measured(folder, answers, data.classes)
+    results["notes"] += _warned(scores)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
     pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
     if data.root or data.pixels is not None:
@@ -181,6 +186,12 @@ def _untrained(folder: Folder) -> list[str]:
     used = {name: one for run in folder.members() or [folder] for name, one in run.recipe.backbones.items()}
     names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
     return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
+
+
+def _warned(scores: dict[str, Any]) -> list[str]:
+    """That they may be those of one answer to every picture, where they may."""
+    found = chance(scores)
+    return [found] if found else []
 
 
 def _explained(folder: Folder, data: Dataset) -> list[str]:
@@ -256,21 +267,6 @@ def _compared(exact: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> d
     }
 
 
-def _best(journal: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The line of each phase's best epoch: what its weights scored when they were kept."""
-    phases: dict[int, dict[str, Any]] = {}
-    for line in journal:
-        best = phases.get(line["phase"])
-        if best is None or _score(line) < _score(best):
-            phases[line["phase"]] = line
-    return list(phases.values())
-
-
-def _score(line: dict[str, Any]) -> float:
-    loss = line.get("val_loss", -line["epoch"])
-    return float("inf") if loss is None else float(loss)
-
-
 def _write_predictions(path: Path, answers: Answers, classes: Sequence[str]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -293,6 +289,8 @@ def tell(results: dict[str, Any]) -> None:
     interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
     took = duration(results["cost"]["total"])
     say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
+    for warning in _warned(results["test"]):
+        say(warning)
     stored = results.get("as_stored")
     if stored and stored["precision"] != "float32" and stored["top1_agreement"] < AGREE:
         differ = count - round(stored["top1_agreement"] * count)

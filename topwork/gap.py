@@ -6,15 +6,13 @@ two is training mode; what lies between the second and the validation loss is th
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+from topwork.journal import Line, kept_epochs
 from topwork.recipe import Recipe
-
-Line = dict[str, Any]
 
 
 def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:
-    """One sentence on the epoch of the lowest validation loss; ``None`` where that is not below the training loss.
+    """One sentence on the epoch that was kept; ``None`` where its validation loss is not below its training loss.
 
     Args:
         journal: one dict an epoch, with ``loss`` (as the optimizer saw it), ``train_loss`` and ``val_loss``
@@ -30,10 +28,11 @@ def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:
 for that is taken in training mode (dropout, weights that move within the epoch): in inference mode, as validation \
 is, the training pictures come to 0.200.
     """
-    best = min((line for line in journal if _is_whole(line)), key=lambda line: line["val_loss"], default=None)
-    if best is None or best["val_loss"] >= best["loss"]:
+    trained = [line for line in kept_epochs(journal) if line["epoch"]]  # epoch 0 is what the phase before kept
+    made = trained[-1] if trained else None
+    if made is None or not _is_whole(made) or made["val_loss"] >= made["loss"]:
         return None
-    return _told(best, _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier")
+    return _told(made, _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier")
 
 
 def _is_whole(line: Line) -> bool:

@@ -31,6 +31,16 @@ class Step:
         """What is frozen, one trunk a term; the backbones' graphs must be known by now."""
         return [trunk.resolve(t, w.backbone, trunk.known_graph(w.backbone)) for t, w in zip(self.terms, self.wanted)]
 
+    @property
+    def opens(self) -> bool:
+        """Whether layers of a backbone train, not the head alone."""
+        if any(term.place == INPUT != term.end for term in self.terms):
+            return True  # of a network that may not be known yet
+        if all(term.place == term.end for term in self.terms):
+            return False
+        frozen = ("BatchNormalization",) if self.phase.batch_norm == "frozen" else ()
+        return any(node.parameters and node.kind not in frozen for one in self.trunks() for node in one.above)
+
     def of(self, data: Dataset) -> "Step":
         """The same for the rows of a dataset."""
         return replace(self, wanted=tuple(one.of(data) for one in self.wanted))

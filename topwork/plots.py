@@ -15,6 +15,7 @@ import numpy as np
 from topwork.confusion import Cells, cells
 from topwork.errors import PictureError
 from topwork.gallery import content
+from topwork.journal import kept_epochs
 from topwork.own import PLOT
 from topwork.pictures import thumbnail
 
@@ -50,7 +51,7 @@ SQUARES = 300
 
 
 def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
-    """Draw loss and accuracy over the epochs of all phases; the best epoch has the lowest validation loss.
+    """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
     Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
     the dotted line is the loss as the optimizer saw it (dropout on, weights still moving).
@@ -58,7 +59,7 @@ def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     Args:
         journal: one dict an epoch, in order: ``phase`` (from 1), ``epoch`` (0: the incoming weights), ``cut``, and,
             where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``,
-            ``train_auc``, ``val_auc``.
+            ``train_auc``, ``val_auc``; see `topwork.journal.kept_epochs`.
         path: the PNG to write.
         auc: draw the area under the ROC curve as well, where the journal has it.
 
@@ -142,7 +143,7 @@ def _curves(journal: Journal, auc: bool = False) -> "Figure":
     for axes, (key, label) in zip(panels, keys.items()):
         _lines(axes, journal, places, key)
         _mark_phases(axes, journal, places)
-        _mark_best(axes, journal, places, f"val_{key}")
+        _mark_kept(axes, journal, places, key)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
         axes.set_ylabel(label)
     cuts = {row["phase"]: f"phase {row['phase']}: {_shown(row['cut'], 90)}" for row in journal}
@@ -284,16 +285,19 @@ def _mark_phases(axes: "Axes", journal: Journal, places: list[int]) -> None:
         axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
 
 
-def _mark_best(axes: "Axes", journal: Journal, places: list[int], name: str) -> None:
-    losses = np.array([row.get("val_loss") for row in journal], float)
-    if np.isnan(losses).all():
-        return
-    best = int(np.nanargmin(losses))
-    row = journal[best]
-    if row.get(name) is None:
-        return
-    label = f"kept: {row[name]:.3f}\n(phase {row['phase']}, epoch {row['epoch']})"
-    axes.plot(places[best], row[name], "*", color=VAL, markersize=14, markeredgecolor="white", zorder=5, label=label)
+def _mark_kept(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
+    """A star at the epoch that each phase kept, hollow where another phase followed."""
+    part, color = ("val", VAL) if "val_loss" in journal[0] else ("train", TRAIN)
+    at = {(row["phase"], row["epoch"]): x for row, x in zip(journal, places)}
+    rows = kept_epochs(journal)
+    xs = [at[row["phase"], row["epoch"]] for row in rows]
+    ys = np.array([row.get(f"{part}_{key}") for row in rows], float)
+    star: dict[str, Any] = {"marker": "*", "linestyle": "", "markersize": 14, "zorder": 5}
+    if not np.isnan(ys[:-1]).all():
+        axes.plot(xs[:-1], ys[:-1], color="white", markeredgecolor=color, label="kept by an\nearlier phase", **star)
+    if not np.isnan(ys[-1]):
+        label = f"kept: {ys[-1]:.3f}\n(phase {rows[-1]['phase']}, epoch {rows[-1]['epoch']})"
+        axes.plot(xs[-1], ys[-1], color=color, markeredgecolor="white", label=label, **star)
 
 
 def _name_classes(axes: "Axes", classes: Sequence[str]) -> None:

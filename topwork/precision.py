@@ -95,10 +95,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
-    work = 0
-    for one in below:
-        above = one.graph.ancestors[one.end] & ~one.frontier.below
-        work += sum(node.multiply_adds for i, node in enumerate(one.graph.nodes) if above >> i & 1)
+    work = sum(node.multiply_adds for one in below for node in one.above)
     return 3 * work * pictures * phase.epochs >= (GPU_WORTH if gpu.at_hand() else WORTH)
 
 

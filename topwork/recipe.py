@@ -88,7 +88,8 @@ class Recipe:
             for name, row in table["backbones"].items()
         }
         parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS if key != "about"}
-        return told | parts | {"backbones": backbones, "phase": list(table["phases"])}
+        phases = [{k: v for k, v in row.items() if v is not None} for row in table["phases"]]
+        return told | parts | {"backbones": backbones, "phase": phases}
 
     def dumps(self) -> str:
         """The recipe as TOML."""

@@ -154,6 +154,10 @@ class Training:
     drop_last: bool = False
 
 
+HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
+"""What a phase trains at where it states no rate: the head alone, and layers of a backbone with it (docs/log.md)."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """One stretch of training: what is frozen, for how long, how fast.
@@ -161,7 +165,7 @@ class Phase:
     Args:
         cut: as in `topwork.cut`, for instance ``"mobilenet_v2@block_12_add"``.
         epochs: passes over the training part at most.
-        rate: learning rate.
+        rate: learning rate; ``None``: 1e-3 where the head alone trains, 1e-4 where layers of a backbone train with it.
         optimizer: the name of a Keras optimizer; momentum: for those that have one.
         schedule: how the rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step; ``"plateau"``: a
             tenth of it after half the patience without a better validation loss.
@@ -177,7 +181,7 @@ class Phase:
 
     cut: str
     epochs: int = 25
-    rate: float = 1e-3
+    rate: float | None = None
     optimizer: str = "adam"
     momentum: float = 0.0
     batch: int = 32

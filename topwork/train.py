@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork import backbones as networks
-from topwork import heads, inherit, joining, lean, lock, official, pretrained, runtimes, splits
+from topwork import heads, inherit, joining, lean, lock, official, pretrained, splits
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
+from topwork.phases import completed
 from topwork.plan import steps
 from topwork.readers import look, read_by
 from topwork.recipe import Recipe
@@ -34,6 +35,7 @@ def train(
     seed: int = 0,
     recipe: Recipe | None = None,
     parent: "Run | str | Path | None" = None,
+    head_first: bool | None = None,
     out: str | Path | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
@@ -51,6 +53,9 @@ def train(
         recipe: all of this at once, in place of phases, backbones, head, views and seed; or a join (see `join`).
         parent: a finished run to start from: its weights, and its last phase where none is given. Pictures that it
             knew keep their parts; classes may come and go.
+        head_first: whether a phase for the head alone goes before phases of which the first trains layers of a
+            pretrained network; by default before those in *phases*, and not before those of a recipe. It never does
+            with a parent, a head of your own, or random weights.
         out: the run folder; by default below ``runs``, named after data and time.
         callbacks: your own Keras callbacks; they find ``val_loss``, ``val_accuracy``, ``val_auc`` and ``train_loss``
             in their logs. Their own state is not covered by `Run.resume`.
@@ -76,6 +81,9 @@ def train(
     if recipe.join:
         course = _joining(data, recipe, origin, out, callbacks, strict, jobs)
     else:
+        first = phases is not None if head_first is None else head_first
+        refuse_early(data, recipe)
+        recipe = completed(recipe, first and origin is None)
         course = prepared(data, recipe, origin, out, callbacks, strict, jobs)
     try:
         course.run()
@@ -121,6 +129,20 @@ def join(
     return train(data, recipe=Recipe(join=Join(paths, rule)), out=out, strict=strict, jobs=jobs)
 
 
+def refuse_early(data: Any, recipe: Recipe) -> None:
+    """Refuse names that do not exist, then data that cannot be read, before weights are fetched for anything.
+
+    Raises:
+        UnknownBackbone: no backbone has that name.
+        DatasetError: as of `topwork.readers.look`.
+    """
+    for backbone in recipe.backbones.values():
+        if backbone.model is None:
+            networks.record(backbone.name)
+    if not isinstance(data, Dataset):
+        look(data, recipe.data)
+
+
 def prepared(
     data: Any,
     recipe: Recipe,
@@ -130,15 +152,7 @@ def prepared(
     strict: bool,
     jobs: int | None,
 ) -> Course:
-    """A new run: every word checked, its folder made, nothing computed yet; see `train`."""
-    recipe.refuse_idle()
-    for backbone in recipe.backbones.values():
-        if backbone.model is None:
-            networks.record(backbone.name)
-    if not isinstance(data, Dataset):
-        look(data, recipe.data)
-    found = {name: runtimes.resolved(pretrained.on_disk(b)) for name, b in recipe.backbones.items()}
-    recipe = replace(recipe, backbones=found)
+    """A new run of a `completed` recipe: its folder made, nothing computed yet; see `train`."""
     planned = steps(recipe)
     if origin:
         inherit.check(origin, recipe, planned)

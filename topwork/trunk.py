@@ -18,7 +18,7 @@ from typing import Any
 from topwork import backbones, backend, pretrained
 from topwork.cut import Term
 from topwork.errors import CutError
-from topwork.graph import Frontier, Graph
+from topwork.graph import Frontier, Graph, Node
 from topwork.home import home
 from topwork.pictures import Fit
 from topwork.settings import Backbone
@@ -53,6 +53,12 @@ class Trunk:
     def is_pixels(self) -> bool:
         """Whether nothing is below: the cut ``x@input``."""
         return self.frontier.tensors == ((0, 0),)
+
+    @property
+    def above(self) -> list[Node]:
+        """The nodes between the cut and the end: their weights are what can train."""
+        mask = self.graph.ancestors[self.end] & ~self.frontier.below
+        return [node for i, node in enumerate(self.graph.nodes) if mask >> i & 1]
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -1,7 +1,7 @@
 """``topwork train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +25,8 @@ def train(
         list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")
     ] = None,
     rate: Annotated[
-        list[float] | None, typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all.")
+        list[float] | None,
+        typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all; else as suits the cut."),
     ] = None,
     head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
     views: Annotated[
@@ -47,6 +48,12 @@ def train(
     other_versions: Annotated[
         bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
     ] = False,
+    no_head_first: Annotated[
+        bool,
+        typer.Option(
+            "--no-head-first", help="Put no phase for the head alone before a first --cut that opens the network."
+        ),
+    ] = False,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
     strict: Strict = False,
@@ -54,13 +61,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier on a folder of pictures, and test it."""
+    from dataclasses import replace
+
     from topwork.arguments import Words
     from topwork.crossvalidate import Folds, cross_validate, is_folds
     from topwork.run import Run
     from topwork.train import train as run_training
 
-    read_as = data_options(parts, max_megapixels)
-    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [], read_as)
+    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
+    words = replace(words, data=data_options(parts, max_megapixels), no_head_first=no_head_first or None)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         kind = Folds if is_folds(resume) else Run
@@ -71,14 +80,13 @@ def train(
         if not recipe and not set_:  # a join, which needs no DATA, is never chosen otherwise
             _given(data)
         chosen = words.recipe(from_)
+        how: dict[str, Any] = {"recipe": chosen, "head_first": words.head_first, "parent": from_, "out": out}
+        how |= {"strict": strict, "jobs": jobs}
         with words.located(chosen):
             if folds:
-                run = cross_validate(
-                    _given(data), folds, out=out, recipe=chosen, parent=from_, strict=strict, jobs=jobs
-                )
+                run = cross_validate(_given(data), folds, **how)
             else:
-                given = data if chosen.join else _given(data)
-                run = run_training(given, recipe=chosen, parent=from_, out=out, strict=strict, jobs=jobs)
+                run = run_training(data if chosen.join else _given(data), **how)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:

@@ -1,0 +1,50 @@
+"""A result that may be no better than one answer to everything is named."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+from topwork import chance as module
+from topwork.chance import chance
+from topwork.metrics import measure
+
+
+def measured(right, wrong, classes=("daisy", "rose")):
+    """*right* and *wrong*: how many pictures of each class are."""
+    labels = np.repeat(np.arange(len(classes)), np.add(right, wrong))
+    hits = np.concatenate([np.arange(r + w) < r for r, w in zip(right, wrong)])
+    predicted = np.where(hits, labels, (labels + 1) % len(classes))
+    return measure(labels, np.eye(len(classes))[predicted], list(classes))
+
+
+def test_the_example_runs():
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        ((20, 0), (80, 100), "'rose', which is right for 0.500"),  # worse than chance
+        ((52, 52), (48, 48), "'daisy', which is right for 0.500"),
+        ((60, 60), (40, 40), None),
+        ((900, 0), (0, 100), "'daisy', which is right for 0.900"),  # it always answers the same
+        ((900, 40), (0, 60), None),
+        ((2, 2), (0, 0), None),
+        ((1, 1), (0, 0), "'daisy', which is right for 0.500"),  # too few pictures to tell
+        ((0, 30), (0, 10), None),  # one class alone was tested
+        ((0, 0), (0, 10), None),
+    ],
+)
+def test_an_interval_that_reaches_the_share_of_the_largest_class(right, wrong, named):
+    found = chance(measured(right, wrong))
+    assert (named is None) == (found is None)
+    if named:
+        total = sum(right) + sum(wrong)
+        start = f"As far as {total:,} pictures tell, this is no better than always answering "
+        assert found in (f"{start}{named} of them.", f"{start}{named.replace('rose', 'daisy')} of them.")
+
+
+def test_many_classes():
+    found = chance(measured((5, 5, 5), (20, 25, 20), ("a", "b", "c")))
+    assert "no better than always answering 'b', which is right for 0.375" in found
