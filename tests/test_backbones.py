@@ -208,6 +208,36 @@ def test_a_network_of_your_own_is_opened_from_its_file(tmp_path, suffix):
     np.testing.assert_allclose(np.asarray(given), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+def test_a_network_of_your_own_is_opened_in_float32_whatever_it_was_built_in(tmp_path, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        inner = own(keras.layers.BatchNormalization(name="norm"))
+        start = keras.Input((8, 8, 3))
+        wrapped = keras.layers.TimeDistributed(keras.layers.Dense(4, name="dense"), name="wrapped")(inner(start))
+        cast = keras.ops.cast(keras.layers.Dropout(0.1, seed=1)(wrapped), "float16")
+        model = keras.Model(start, keras.layers.Conv2D(2, 1, dtype="float64", name="end")(cast), name="mine")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "mine.keras")
+    found = build(Backbone("mine", size=8, model=str(tmp_path / "mine.keras")), None)
+    floats = [v for v in found.variables if "float" in v.dtype]
+    assert {v.dtype for v in floats} == {layer.compute_dtype for layer in found._flatten_layers()} == {"float32"}
+    assert [layer.name for layer in found.layers] == [layer.name for layer in model.layers]
+    pixels = PIXELS[:, :8, :8].astype("float32")
+    expected = np.asarray(model(pixels, training=False)).astype("float32")
+    assert expected.std(axis=0).max() > 1e-3
+    np.testing.assert_allclose(np.asarray(found(pixels, training=False)), expected, rtol=0.02, atol=expected.std() / 20)
+    for new, old in zip(found.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(new), np.asarray(old).astype("float32"))
+
+
+def test_a_network_with_its_channels_first_is_refused_in_words(tmp_path):
+    keras.Sequential([keras.Input((3, 8, 8)), keras.layers.ReLU()]).save(tmp_path / "mine.keras")
+    with pytest.raises(BackboneError, match=r"takes \(3, 8, 8\). Its channels come first: build it with data_format="):
+        open_backbone(Backbone("mine", size=8, model=str(tmp_path / "mine.keras")), None)
+
+
 def load_error(path):
     with pytest.raises(BackboneError) as error:
         build(Backbone("mine", size=8, model=str(path)), None)

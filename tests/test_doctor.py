@@ -1,5 +1,6 @@
 """What is told of a machine, and every problem with its way out."""
 
+import json
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
 from topwork.version import VERSION
 
 from . import checkpoint
+from .command import topwork
 from .test_layers import HEAVY
 
 
@@ -80,36 +82,60 @@ def test_versions_are_compared_by_their_numbers(text, numbers):
     assert doctor._numbers("3.9") < doctor._numbers("3.15")
 
 
-def backend_of(monkeypatch, name, **installed):
-    monkeypatch.setattr(doctor.backend, "name", lambda: name)
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda package: installed.get(package, known(package)))
-    return problems()
-
-
-def test_a_backend_that_is_none(monkeypatch, tmp_path):
-    assert backend_of(monkeypatch, "tensorflw") == [
-        Problem(
-            "Keras is to run on 'tensorflw', which topwork does not train with; did you mean 'tensorflow'? "
-            f"Set KERAS_BACKEND to one of tensorflow, jax, torch, or mend {tmp_path}/keras/keras.json.",
-            True,
-        )
-    ]
+@pytest.mark.parametrize("variable", [True, False])
+def test_a_backend_that_is_none(variable, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if variable:
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflw")
+    keras_json(tmp_path, backend="theano")
+    (problem,) = problems()
+    assert problem.fatal
+    assert problem.text == (
+        "KERAS_BACKEND is 'tensorflw', which topwork does not compute with; did you mean 'tensorflow'? "
+        "Set it to one of tensorflow, jax, torch."
+        if variable
+        else "the backend in '~/keras/keras.json' is 'theano', which topwork does not compute with. "
+        "Change it, or set KERAS_BACKEND to one of tensorflow, jax, torch."
+    )
 
 
 def test_a_backend_that_is_not_installed(monkeypatch):
-    there = {"jax": None, "torch": None, "tensorflow-cpu": "2.21.0"}
-    assert backend_of(monkeypatch, "jax", **there) == [
-        Problem(
-            'the backend jax is not installed. Install it: pip install "topwork[jax]", '
-            "or set KERAS_BACKEND=tensorflow, which is there.",
-            True,
-        )
-    ]
-    there |= {"tensorflow": None, "tensorflow-cpu": None}
-    assert backend_of(monkeypatch, "jax", **there) == [
-        Problem('the backend jax is not installed. Install it: pip install "topwork[jax]".', True)
-    ]
+    monkeypatch.setattr(doctor.backend, "name", lambda: "jax")
+    monkeypatch.setattr(doctor.backend, "is_installed", lambda name: name == "tensorflow")
+    told = 'Keras is to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
+    assert problems() == [Problem(f"{told}or set KERAS_BACKEND=tensorflow, which is installed.", True)]
+
+
+def keras_json(tmp_path, **settings):
+    (tmp_path / "keras").mkdir(exist_ok=True)
+    (tmp_path / "keras" / "keras.json").write_text(json.dumps(settings))
+
+
+def test_the_settings_of_keras_that_were_found(tmp_path, monkeypatch):
+    assert diagnose().settings == {}
+    keras_json(tmp_path, backend="tensorflow", floatx="float16", epsilon=1e-3, image_data_format="channels_last")
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "2")
+    found = diagnose()
+    assert found.problems == []
+    assert found.settings == {
+        "floatx": {"found": "float16", "used": "float32"},
+        "epsilon": {"found": 1e-3, "used": 1e-7},
+        "max_epochs": {"found": "2", "used": None},
+    }
+    told = " ".join(topwork("doctor").out.split())
+    assert "settings yours: floatx float16, epsilon 0.001, max_epochs 2; while topwork computes: floatx float32" in told
+
+
+def test_a_setting_that_keras_cannot_be_imported_with(tmp_path, monkeypatch):
+    keras_json(tmp_path, image_data_format="NCHW")
+    monkeypatch.delitem(sys.modules, "keras")
+    found = diagnose()
+    assert not found.is_usable
+    assert found.problems[0].text.startswith(
+        f"image_data_format = 'NCHW' in '{tmp_path}/keras/keras.json': Keras cannot"
+    )
 
 
 def test_a_home_that_is_a_file(tmp_path, monkeypatch):

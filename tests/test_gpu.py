@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from topwork import gpu, lean, runtimes
+from topwork import backend, gpu, lean, runtimes
 from topwork.runtimes.keras import CPU_BATCH, GPU_BATCH, Keras
 from topwork.settings import Backbone
 
@@ -56,7 +56,7 @@ def test_a_device_that_is_hidden(seen, monkeypatch, visible):
 
 
 def test_a_backend_that_is_not_installed_has_none(device, monkeypatch):
-    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
     monkeypatch.setattr(lean, "import_keras", lambda: pytest.fail("it was imported"))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert not gpu._asked("torch")

@@ -162,6 +162,20 @@ def test_a_model_of_your_own_is_cut_as_it_is():
     np.testing.assert_array_equal(np.asarray(top(trunk(x))), np.asarray(model(x)))
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_a_model_of_your_own_keeps_its_dtypes(policy):
+    start = keras.Input((4, 4, 3))
+    made = keras.layers.Conv2D(2, 1, dtype=policy, name="b")(keras.layers.Conv2D(3, 1, dtype=policy, name="a")(start))
+    model = keras.Model(start, made)
+    trunk, top = halves(model, "a")
+    assert {layer.dtype_policy.name for half in (trunk, top) for layer in half.layers[1:]} == {policy}
+    x = np.random.default_rng(0).normal(size=(5, 4, 4, 3)).astype("float32")
+    halved, whole = np.asarray(run(top, run(trunk, x))), np.asarray(run(model, x))
+    assert halved.dtype == whole.dtype == model.output.dtype != "float32"
+    np.testing.assert_array_equal(halved, whole)
+    assert open_model(model).tensors[-1][0].dtype == model.output.dtype  # of the average at its end
+
+
 def test_nested_models_are_flattened():
     inner = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(4, name="a"), keras.layers.ReLU(name="r")], name="inner"

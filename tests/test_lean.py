@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
@@ -77,16 +76,3 @@ def test_what_a_failing_import_says_comes_out():
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert "nonesuch" in done.stderr
-
-
-def test_a_backend_that_is_not_installed():
-    absent = [name for name in ("jax", "torch", "tensorflow") if not find_spec(name)]
-    if not absent:
-        pytest.skip("every backend is installed here")
-    code = "from topwork import lean\nlean.import_keras()"
-    env = os.environ | {"KERAS_BACKEND": absent[0]}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == (
-        f"topwork.errors.MissingExtra: Keras is to run on {absent[0]}, which is not installed. Install it with: "
-        f'pip install "topwork[{absent[0]}]", or choose another backend: KERAS_BACKEND=tensorflow, jax or torch.'
-    )

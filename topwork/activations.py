@@ -17,6 +17,7 @@ from topwork.cut import Cut
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.extract import Wanted, asked, failures, fill_all
+from topwork.keras_settings import ours
 from topwork.readers import read
 from topwork.settings import Backbone, Pooling
 from topwork.talk import counted
@@ -28,6 +29,7 @@ ROWS = 1024
 """So many pictures are read from the store and pooled at once."""
 
 
+@ours()
 def activations(
     data: "str | Path | tuple | Dataset",
     cut: str,
@@ -100,6 +102,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.pooling = pooling
         self.jobs = jobs
 
+    @ours()
     def fit(self, X: Any, y: Any = None) -> "Activations":
         """Check the parameters, and that *X* is pictures; nothing is computed and nothing learned.
 
@@ -112,6 +115,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         _ = self._n_features_out
         return self
 
+    @ours()
     def transform(self, X: Any) -> np.ndarray:
         """The activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
 
@@ -133,6 +137,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
     @property
+    @ours()
     def _n_features_out(self) -> int:
         wanted = self._asked(Dataset("", ()))
         for one in wanted:

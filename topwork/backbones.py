@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import efficientnet_lite0, efficientnet_lite0_weights
+from topwork import efficientnet_lite0, efficientnet_lite0_weights, lean
 from topwork.errors import BackboneError, UnknownBackbone, nearest
 from topwork.settings import Backbone
 
@@ -169,6 +169,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
     Raises:
         BackboneError: Keras cannot build the network at that size, or cannot load your own.
     """
+    lean.import_keras()
     with fresh_names():
         if backbone.model:
             return load(backbone.model)
@@ -307,7 +308,7 @@ def fresh_names() -> Iterator[None]:
 
 
 def load(path: str, what: str = "the network") -> "keras.Model":
-    """A model of one's own from its file.
+    """A model of one's own from its file, in float32 whatever it was built in.
 
     Raises:
         BackboneError: Keras cannot load it in its safe mode.
@@ -315,9 +316,37 @@ def load(path: str, what: str = "the network") -> "keras.Model":
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return _in_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
     except Exception as error:  # as above
         raise BackboneError(
             f"cannot load {what} {path!r}: {_unsafe(error) or _reason(error)} "
             "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
         ) from None
+
+
+def _in_float32(model: "keras.Model") -> "keras.Model":
+    """The same model with float32 layers; itself where it has no others. A user may build it in mixed precision."""
+    from keras import saving
+
+    config = saving.serialize_keras_object(model)
+    wanted = _float32(config)
+    if wanted == config:
+        return model
+    found = saving.deserialize_keras_object(wanted)
+    for new, old in zip(found.weights, model.weights, strict=True):
+        new.assign(old)
+    return found
+
+
+def _float32(config: Any) -> Any:
+    """A part of a model's configuration with float32 in place of each other float dtype and policy."""
+    if isinstance(config, dict):
+        return {key: _dtype(value) if key == "dtype" else _float32(value) for key, value in config.items()}
+    return type(config)(map(_float32, config)) if isinstance(config, list | tuple) else config
+
+
+def _dtype(dtype: Any) -> Any:
+    """Integers and quantized layers stay as they are."""
+    policy = dtype["config"] if isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy" else {"name": dtype}
+    floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+    return "float32" if policy["name"] in floats else dtype

@@ -4,9 +4,13 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from topwork.errors import MissingExtra, UsageError, nearest
 
 DEFAULT = "tensorflow"
 NAMES = (DEFAULT, "jax", "torch")
@@ -14,11 +18,79 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow's own switch: ``"1"`` computes with oneDNN, ``"0"`` without. TensorFlow reads it when it is imported."""
 
 
+ACCEPTED = {"floatx": ("float16", "float32", "float64"), "image_data_format": ("channels_last", "channels_first")}
+"""What Keras takes from its file; with another value it cannot be imported."""
+
+
 def name() -> str:
     """The backend that runs, or else will: what ``KERAS_BACKEND`` says, then Keras' own file ``keras.json``."""
     if "keras" in sys.modules:
         return str(sys.modules["keras"].config.backend())
-    return os.environ.get("KERAS_BACKEND") or _configured()
+    if chosen := os.environ.get("KERAS_BACKEND"):
+        return chosen
+    with suppress(UsageError):  # which `check` raises
+        return str(configured().get("backend", DEFAULT))
+    return DEFAULT
+
+
+def check(backends: Sequence[str] = NAMES) -> None:
+    """Refuse a backend that cannot be used here, and a ``keras.json`` with which Keras cannot be imported.
+
+    Args:
+        backends: those that serve.
+
+    Raises:
+        UsageError: the backend is another, or Keras does not take what its file says.
+        MissingExtra: the backend is not installed.
+    """
+    if "keras" not in sys.modules:
+        configured()
+    chosen = name()
+    if chosen not in backends:
+        raise UsageError(_refused(chosen, backends))
+    if not is_installed(chosen):
+        others = [other for other in backends if is_installed(other)]
+        instead = f", or set KERAS_BACKEND={others[0]}, which is installed" if others else ""
+        raise MissingExtra(
+            f"Keras is to run on {chosen}, which is not installed. "
+            f'Install it: pip install "topwork[{chosen}]"{instead}.'
+        )
+
+
+def is_installed(backend: str) -> bool:
+    """Whether a backend's package is there; it is not imported."""
+    return backend in sys.modules or find_spec(backend) is not None
+
+
+def file() -> Path:
+    """Keras' own file of settings, where Keras looks for it; it need not exist."""
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"], "keras.json").expanduser()
+    home = os.path.expanduser("~")
+    return Path(home if os.access(home, os.W_OK) else "/tmp", ".keras", "keras.json")
+
+
+def configured() -> dict[str, Any]:
+    """What Keras' file says; nothing where there is no file, or no JSON in it, as Keras itself takes it.
+
+    Raises:
+        UsageError: Keras cannot be imported with it.
+    """
+    path = file()
+    try:
+        found = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"Keras cannot read its settings in {str(path)!r}: {error.strerror}. Remove it.") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{str(path)!r} holds no JSON object, and Keras cannot be imported with it. Remove the file.")
+    for key, known in ACCEPTED.items():
+        if found.get(key, known[0]) not in known:
+            raise _unfit(key, found[key], " or ".join(map(repr, known)))
+    if not isinstance(found.get("epsilon", 1e-7), float):
+        raise _unfit("epsilon", found["epsilon"], "a number with a point, such as 1e-07")
+    return found
 
 
 def compiles() -> bool | str:
@@ -65,10 +137,21 @@ def follow(then: str) -> None:
         os.environ.setdefault(ONEDNN, then)
 
 
-def _configured() -> str:
-    folder = os.environ.get("KERAS_HOME")
-    path = (Path(folder) if folder else Path.home() / ".keras") / "keras.json"
-    try:
-        return str(json.loads(path.read_text()).get("backend", DEFAULT))
-    except (OSError, ValueError):
-        return DEFAULT
+def _unfit(key: str, value: Any, expected: str) -> UsageError:
+    return UsageError(
+        f"{key} = {value!r} in {str(file())!r}: Keras cannot be imported with it. Expected {expected}. "
+        "Correct the file, or remove it: topwork needs none."
+    )
+
+
+def _refused(chosen: str, backends: Sequence[str]) -> str:
+    """Where the backend was chosen, and how to choose another."""
+    known, what = (
+        f"one of {', '.join(backends)}",
+        f"which topwork does not compute with{nearest(chosen, backends) or '.'}",
+    )
+    if "keras" in sys.modules:
+        return f"Keras runs on {chosen!r}, {what} Set KERAS_BACKEND to {known} before Keras is imported."
+    if os.environ.get("KERAS_BACKEND"):
+        return f"KERAS_BACKEND is {chosen!r}, {what} Set it to {known}."
+    return f"the backend in {str(file())!r} is {chosen!r}, {what} Change it, or set KERAS_BACKEND to {known}."

@@ -1,13 +1,13 @@
 """What happens at the end of each epoch: scores in inference mode, the journal, the best weights, early stopping."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import keras
 import numpy as np
 
-from topwork import gpu
+from topwork import gpu, keras_settings
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
 from topwork.settings import Phase
@@ -146,6 +146,31 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         """Keras' rule, then note where it stands."""
         super().on_epoch_end(epoch, logs)
         self.waits = {name: getattr(self, name) for name in ("best", "wait", "cooldown_counter")}
+
+
+HOOKS = tuple(f"on_{what}_{when}" for what in ("train", "epoch", "train_batch", "batch") for when in ("begin", "end"))
+"""What Keras calls while it trains; ``on_train_batch_begin`` and ``_end`` call ``on_batch_begin`` and ``_end``."""
+
+
+class Turn(keras.callbacks.Callback):
+    """Does one thing at some of Keras' hooks."""
+
+    def __init__(self, turn: Callable[[], None], hooks: Iterable[str]) -> None:
+        super().__init__()
+        for hook in hooks:
+            setattr(self, hook, lambda *_, **__: turn())
+
+
+def under_their_settings(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    """The user's callbacks between two of ours, so that they run under the user's own settings of Keras."""
+    found = keras.tree.flatten(list(callbacks))
+    own = [hook for hook in HOOKS if any(not _is_empty(getattr(one, hook)) for one in found)]
+    return [Turn(keras_settings.give_back, own), *found, Turn(keras_settings.take_over, own)] if own else found
+
+
+def _is_empty(hook: Any) -> bool:
+    """Whether it is Keras' own, which does nothing. That of a batch, once replaced, would make a GPU wait each step."""
+    return getattr(hook, "_is_default", False)
 
 
 class Saver(keras.callbacks.Callback):

@@ -23,6 +23,7 @@ from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, asked, failures
 from topwork.folds import folds
 from topwork.graph import Node
+from topwork.keras_settings import ours
 from topwork.logme import logme
 from topwork.probe import probe
 from topwork.readers import read
@@ -36,6 +37,7 @@ TIMED = 20
 """A time is told where so many pictures were computed at least."""
 
 
+@ours()
 def choose(
     data: Any,
     cuts: Sequence[str] = (),

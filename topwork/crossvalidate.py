@@ -22,6 +22,7 @@ from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh
 from topwork.folds import folds
+from topwork.keras_settings import ours
 from topwork.phases import completed
 from topwork.readers import read_by
 from topwork.recipe import Recipe
@@ -75,6 +76,7 @@ class Folds:
         refuse_unfinished(self.path)
         return kept.table(self.path / "results.json")
 
+    @ours()
     def resume(self, data: Any = None, **options: Any) -> "Folds":
         """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
         for number, run in enumerate(self.runs, 1):
@@ -96,6 +98,7 @@ def is_folds(path: Path) -> bool:
     return bool(folds_in(path))
 
 
+@ours()
 def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,

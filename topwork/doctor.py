@@ -14,9 +14,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from topwork import backend, efficientnet_lite0_weights, gpu, machine, official, runtimes, weights
-from topwork.errors import WeightsError, nearest
+from topwork import backend, efficientnet_lite0_weights, gpu, keras_settings, machine, official, runtimes, weights
+from topwork.errors import TopworkError, UsageError, WeightsError
 from topwork.home import home, standing
+from topwork.keras_settings import OURS
 from topwork.talk import size
 from topwork.version import VERSION
 
@@ -24,8 +25,6 @@ PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow"),
     *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx", efficientnet_lite0_weights.PACKAGE),
 )
-_DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
-"""What brings each backend."""
 
 LITTLE_DISK, LITTLE_MEMORY = 1_000_000_000, 1_000_000_000
 """Bytes free below which that is told."""
@@ -59,6 +58,8 @@ class Diagnosis:
     Args:
         topwork, python, system: versions.
         backend: Keras' backend.
+        settings: Keras' settings in ``keras.json`` and the environment that topwork does not take over: by name what
+            was *found*, and what is *used* instead.
         packages: name -> version of those installed.
         processor: its name; features: those that matter for speed; cores: usable by this process, and all of them.
         gpu: whether the backend computes on one; ``None`` where it cannot be asked.
@@ -74,6 +75,7 @@ class Diagnosis:
     python: str
     system: str
     backend: str
+    settings: dict[str, dict[str, Any]]
     packages: dict[str, str]
     processor: str
     features: list[str]
@@ -105,6 +107,7 @@ def diagnose() -> Diagnosis:
         python=f"{platform.python_version()} ({tilde(Path(sys.executable))})",
         system=platform.platform(),
         backend=backend.name(),
+        settings=_settings(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
         processor=machine.processor(),
         features=machine.features(),
@@ -197,22 +200,24 @@ def _has_gpu() -> bool | None:
 
 
 def _backend(found: Diagnosis) -> Iterator[Problem]:
-    name = found.backend
-    if name not in _DISTRIBUTIONS:
-        known = ", ".join(_DISTRIBUTIONS)
-        yield Problem(
-            f"Keras is to run on {name!r}, which topwork does not train with{nearest(name, _DISTRIBUTIONS) or '.'} "
-            f"Set KERAS_BACKEND to one of {known}, or mend {tilde(weights.folder().parent / 'keras.json')}.",
-            fatal=True,
-        )
-    elif not any(package in found.packages for package in _DISTRIBUTIONS[name]):
-        others = [other for other, some in _DISTRIBUTIONS.items() if any(p in found.packages for p in some)]
-        instead = f", or set KERAS_BACKEND={others[0]}, which is there" if others else ""
-        yield Problem(
-            f'the backend {name} is not installed. Install it: pip install "topwork[{name}]"{instead}.', fatal=True
-        )
-    elif found.gpu is None:
-        yield Problem(f'the backend {name} cannot be imported: python -c "import keras" says why.', fatal=True)
+    try:
+        backend.check()
+    except TopworkError as error:
+        own = str(Path.home())
+        text = str(error) if own == "/" else str(error).replace(f"'{own}/", "'~/")
+        yield Problem(text, fatal=True)
+    else:
+        if found.gpu is None:
+            yield Problem(
+                f'the backend {found.backend} cannot be imported: python -c "import keras" says why.', fatal=True
+            )
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    try:
+        return {name: {"found": value, "used": OURS[name]} for name, value in keras_settings.found().items()}
+    except UsageError:  # which `_backend` tells
+        return {}
 
 
 def _places(found: Diagnosis) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
+from topwork.keras_settings import ours
 from topwork.runtimes.pixels import Pixels
 from topwork.settings import NO_VIEWS, Backbone, Views
 from topwork.store import Store, key
@@ -218,6 +219,7 @@ class Extraction:
         )
 
 
+@ours()
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
     Cut.parse(cut).only  # noqa: B018

@@ -1,11 +1,9 @@
 """A GPU that Keras' backend computes on: whether there is one, and float32 that is float32 there."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from topwork import backend, lean
@@ -27,7 +25,7 @@ def devices() -> list[Path]:
 
 
 def _asked(name: str) -> bool:
-    if name not in backend.NAMES or not _is_installed(name):
+    if name not in backend.NAMES or not backend.is_installed(name):
         return False
     lean.import_keras()
     if name == "tensorflow":
@@ -42,10 +40,6 @@ def _asked(name: str) -> bool:
 
     wanted = os.environ.get("KERAS_TORCH_DEVICE", "cuda")  # Keras' own switch
     return wanted.startswith("cuda") and bool(torch.cuda.is_available())
-
-
-def _is_installed(name: str) -> bool:
-    return name in sys.modules or find_spec(name) is not None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.graph import Frontier, Graph, Node
 from topwork.graph import Tensor as Where
+from topwork.keras_settings import ours
 from topwork.replay import Call, flat_layers, functional, plain, replay
 from topwork.settings import Backbone
 
@@ -105,6 +106,7 @@ def above(
     return [found[id(goal)] for goal in goals]
 
 
+@ours()
 def halves(
     what: "str | keras.Model", place: Place | None = None, backbone: Backbone | None = None
 ) -> tuple["keras.Model", "keras.Model"]:
@@ -174,8 +176,10 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
 
 def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:
     if len(shape) != len(given) or any(a != b for a, b in zip(shape[1:], given[1:]) if a is not None):
+        turned = len(shape) == 4 and shape[1] == 3
+        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
         raise BackboneError(
-            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. "
+            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. {first}"
             f"Expected a network for square RGB pictures, and its side as backbones.{name}.size."
         )
 
@@ -186,7 +190,7 @@ def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
 
     last = flat.outputs[0]
     if len(last.shape) == 4:
-        flat = keras.Model(flat.inputs, keras.layers.GlobalAveragePooling2D(name="pool")(last))
+        flat = keras.Model(flat.inputs, keras.layers.GlobalAveragePooling2D(name="pool", dtype=last.dtype)(last))
     steps = [n for depth in sorted(flat._nodes_by_depth, reverse=True) for n in flat._nodes_by_depth[depth]]
     steps.sort(key=lambda n: not n.is_input)
     where = {id(t): (i, k) for i, n in enumerate(steps) for k, t in enumerate(n.output_tensors)}

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from topwork import backend
-from topwork.errors import MissingExtra
+from topwork import backend, keras_settings
 
 _HIDDEN = ("sklearn", "matplotlib", "pandas")
 
@@ -26,22 +25,12 @@ own_process = False
 def import_keras() -> None:
     """Import Keras, in a process of our own without the rest; what was hidden can be imported as ever afterwards.
 
-    Raises:
-        MissingExtra: its backend is not installed.
+    Within `topwork.keras_settings.ours`, which looked whether it can be imported, it then has our settings.
     """
-    if "keras" in sys.modules:
-        return
-    wanted = backend.name()
-    backend.onednn()
-    try:
-        _import_keras(wanted)
-    except ModuleNotFoundError as error:
-        if error.name != wanted:
-            raise
-        raise MissingExtra(
-            f"Keras is to run on {wanted}, which is not installed. Install it with: "
-            f'pip install "topwork[{wanted}]", or choose another backend: KERAS_BACKEND=tensorflow, jax or torch.'
-        ) from None
+    if "keras" not in sys.modules:
+        backend.onednn()
+        _import_keras(backend.name())
+    keras_settings.take_over()
 
 
 def _import_keras(wanted: str) -> None:

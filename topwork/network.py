@@ -13,6 +13,7 @@ from topwork.cut import POOL, Cut, Place, Term
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
+from topwork.keras_settings import ours
 from topwork.part import Part
 from topwork.pictures import Fit
 from topwork.recipe import Recipe
@@ -259,6 +260,7 @@ def _single(items: list[Any]) -> Any:
     return items[0] if len(items) == 1 else items
 
 
+@ours()
 def graph_of(backbone: Backbone) -> Graph:
     """A backbone's graph: kept from earlier, or read from Keras now and kept."""
     graph = kept_graph(backbone)
@@ -271,6 +273,7 @@ def graph_of(backbone: Backbone) -> Graph:
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
+    lean.import_keras()
     import keras
 
     keras.utils.set_random_seed(recipe.training.seed)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from topwork import backend, precision
-from topwork.callbacks import Keeper, Plateau, Saver, Shown
+from topwork.callbacks import Keeper, Plateau, Saver, Shown, under_their_settings
 from topwork.checkpoints import Checkpoints, State
 from topwork.feed import Feed
 from topwork.network import Network
@@ -110,7 +110,7 @@ def _fit(
             journey.checkpoints.write(replace(state, about={**journey.about, **state.about}))
 
     with Shown(number, phase) as shown:
-        every = [keeper, *plateau, *journey.callbacks, shown, Saver(save, phase.epochs)]
+        every = [keeper, *plateau, *under_their_settings(journey.callbacks), shown, Saver(save, phase.epochs)]
         model.fit(
             streamed(model, feed),
             initial_epoch=keeper.epochs,

@@ -10,6 +10,7 @@ from topwork.evaluate import evaluate
 from topwork.export import export
 from topwork.finished import restore
 from topwork.folder import Folder
+from topwork.keras_settings import ours
 from topwork.predict import Predictor
 from topwork.recipe import Recipe
 
@@ -63,6 +64,7 @@ class Run:
         """The run's pictures with their splits (for arrays: without pixels)."""
         return self.folder.data()
 
+    @ours()
     def resume(
         self,
         data: "str | Path | tuple | Dataset | None" = None,
@@ -91,6 +93,7 @@ class Run:
         resume(self.folder, data, callbacks, other_versions, jobs)
         return self
 
+    @ours()
     def model(self) -> "keras.Model":
         """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out.
 
@@ -99,10 +102,12 @@ class Run:
         """
         return restore(self.folder).flat()
 
+    @ours()
     def evaluate(self, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
         """Measure it; see `topwork.evaluate.evaluate`."""
         return evaluate(self.folder, what)
 
+    @ours()
     def export(self, file: str | Path) -> Predictor:
         """Write the model as one ONNX file that answers as it does; see `topwork.export.export`."""
         return export(self.folder, Path(file))

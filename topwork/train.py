@@ -12,6 +12,7 @@ from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
+from topwork.keras_settings import ours
 from topwork.phases import completed
 from topwork.plan import steps
 from topwork.readers import look, read_by
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
 
+@ours()
 def train(
     data: "str | Path | tuple | Dataset | None",
     *,

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from topwork import lean
 from topwork.errors import WeightsError
+from topwork.keras_settings import ours
 from topwork.talk import say
 
 TIMEOUT = 5.0
@@ -31,6 +32,7 @@ def offline() -> bool:
     return os.environ.get("TOPWORK_OFFLINE", "") not in ("", "0")
 
 
+@ours()
 def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
 

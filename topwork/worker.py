@@ -24,10 +24,14 @@ from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
 from topwork.hold import Hold
+from topwork.keras_settings import ours
 from topwork.runtimes import Runtime
 from topwork.settings import Backbone, Views
 from topwork.store import room
 from topwork.trunk import Trunk
+
+BACKEND = ("openvino",)
+"""Keras' backend here, whatever it is elsewhere."""
 
 SPARE = 1_000_000
 """Bytes allowed for what a converted trunk holds beside its weights: its graph as XML."""
@@ -39,8 +43,9 @@ def main() -> int:
     Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text())
     try:
-        for wanted in job["fills"]:
-            _do(wanted, job)
+        with ours(BACKEND):
+            for wanted in job["fills"]:
+                _do(wanted, job)
     except TopworkError as error:
         return _failed(error)
     except BrokenPipeError:

@@ -47,6 +47,7 @@ def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
     yield "Python", found.python
     yield "system", found.system
     yield "backend", found.backend
+    yield "settings", _settings(found)
     yield "packages", ", ".join(f"{name} {version}" for name, version in found.packages.items())
     yield "processor", ", ".join([found.processor, f"{usable} of {cores} cores usable", *found.features])
     yield "GPU", "yes" if found.gpu else f"none that {found.backend} can use"
@@ -56,6 +57,16 @@ def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
     yield "weights", f"{', '.join(found.at_hand) or 'none'} at hand; files belong in {_place(found.keras)}"
     yield "default", found.default or "none: see below"
     yield "network", "never used (TOPWORK_OFFLINE)" if found.offline else "used to fetch weights"
+
+
+def _settings(found: "Diagnosis") -> str:
+    """What the user set in Keras, and what topwork does about it."""
+    if not found.settings:
+        return "Keras' defaults"
+    theirs, ours = (
+        ", ".join(f"{name} {values[kind]}" for name, values in found.settings.items()) for kind in ("found", "used")
+    )
+    return f"yours: {theirs}; while topwork computes: {ours}, and then yours again"
 
 
 def _place(disk: "Disk") -> str:

@@ -1,0 +1,99 @@
+"""What topwork answers from training to the exported file, so that two ways of getting there can be compared.
+
+``python -m tests.answers PICTURES FOLDER [NAME=VALUE ...]`` is a script that sets these settings of Keras first.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import topwork as tw
+
+from .tiny import NAME, tiny
+
+PHASES = (tw.Phase(f"{NAME}@pool", epochs=4, rate=0.01), tw.Phase(f"{NAME}@block_13_expand_relu", epochs=2, rate=1e-3))
+PIXELS = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3)).astype("uint8")
+
+
+def read(pictures: str | Path) -> tw.Dataset:
+    return tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
+
+
+def losses(run: tw.Run) -> np.ndarray:
+    return np.array([[line["val_loss"], line["train_loss"]] for line in run.journal])
+
+
+def trained(data: tw.Dataset, folder: Path, phases: Sequence[tw.Phase], runtime: str, **options: Any) -> tw.Run:
+    backbone = tiny(runtime=runtime)
+    return tw.train(data, phases=phases, backbones=[backbone], out=folder / "run", **options)
+
+
+def of_run(run: tw.Run) -> dict[str, np.ndarray]:
+    """What a finished run and its model say."""
+    model = run.model()
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    kept = [array for arrays in run.folder.weights().values() for array in arrays]
+    assert all(array.dtype == "float32" for array in kept)
+    return {
+        "losses": losses(run),
+        "weights": np.concatenate([array.ravel() for array in kept]),
+        "model": model.predict_on_batch(PIXELS),
+        "test": np.array(run.results["test"]["loss"]["value"]),
+    }
+
+
+def of_network() -> dict[str, np.ndarray]:
+    """What the parts of the network say."""
+    trunk, top = tw.halves(f"{NAME}@block_12_add", backbone=tiny())
+    prices = np.array([price.kilobytes for price in tw.cuts(NAME, backbone=tiny())])
+    return {"halves": np.asarray(top(trunk(PIXELS, training=False), training=False)), "cuts": prices}
+
+
+def of_data(run: tw.Run) -> dict[str, np.ndarray]:
+    """What is said of more pictures, with both runtimes."""
+    place = f"{NAME}@block_7_project"
+    both = [tw.activations(run.data, place, backbone=tiny(runtime=runtime)) for runtime in ("openvino", "keras")]
+    evaluated = np.array([run.evaluate(part)["loss"]["value"] for part in ("test", "val")])
+    return {"evaluate": evaluated, "openvino": both[0], "keras": both[1]}
+
+
+def of_file(run: tw.Run, file: Path) -> dict[str, np.ndarray]:
+    """What the exported file says."""
+    predictor = run.export(file)
+    paths = [f"{run.data.root}/{row.path}" for row in run.data.rows[:6]]
+    return {"export": np.array([list(guess.probabilities.values()) for guess in predictor(paths)])}
+
+
+def resumed(data: tw.Dataset, folder: Path) -> dict[str, np.ndarray]:
+    """What a run comes to that was interrupted."""
+    import keras
+
+    def stop(epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyError
+
+    try:
+        trained(data, folder, PHASES, "openvino", callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)])
+    except KeyError:
+        return {"resume": losses(tw.Run(folder / "run").resume())}
+    raise AssertionError("it was not interrupted")
+
+
+def main(pictures: str, where: str, *settings: str) -> None:
+    if settings:
+        import keras
+
+        for name, value in (setting.split("=") for setting in settings):
+            getattr(keras.config, f"set_{name}")({"epsilon": float, "max_epochs": int}.get(name, str)(value))
+    data, folder = read(pictures), Path(where)
+    run = trained(data, folder, PHASES, "openvino", head="mlp")
+    found = of_run(run) | of_network() | of_data(run) | of_file(run, folder / "model.onnx")
+    found |= resumed(data, folder / "stopped")
+    np.savez(folder / "answers.npz", **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
