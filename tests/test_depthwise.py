@@ -98,7 +98,7 @@ def test_what_a_phase_trains_has_its_weights_under_their_own_names():
     network = create(recipe, below, 3)
     top = network.above(below)
     network.freeze(below, "frozen")
-    assert [layer.name for layer in top.layers if isinstance(layer, Padded)] == ["block7a_dwconv_padded"]
+    assert [layer.name for layer in top.layers if isinstance(layer, Padded)] == ["topwork_padded_block7a_dwconv"]
     paths = [variable.path for variable in top.trainable_variables]
     assert "block7a_dwconv/kernel" in paths
     assert len(paths) == len(set(paths))

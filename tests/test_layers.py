@@ -21,10 +21,10 @@ LEVELS = (
     " torch_checkpoint",
     "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed"
     " stream depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
-    " runtimes.openvino",
+    " runtimes.openvino names idle",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare"
     " plots draw writer export shipped predict asked inherit joining course run train crossvalidate activations"
-    " candidates choice choose phases",
+    " candidates choice choose phases trial",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.choose"

@@ -202,8 +202,13 @@ def scaled(pixels: Any, scale: str) -> Any:
     """Bring uint8 RGB pixels ``[..., 3]`` to a network's own scale (a key of `SCALES`); symbolic tensors or arrays."""
     import keras
 
-    turned = keras.ops.flip(pixels, axis=-1) if scale in ("caffe", "bgr_unit") else pixels
+    turned = keras.ops.flip(pixels, axis=-1) if turns(scale) else pixels
     return keras.layers.Rescaling(**SCALES[scale], name="scale")(turned)
+
+
+def turns(scale: str) -> bool:
+    """Whether a pixel scale makes RGB to BGR."""
+    return scale in ("caffe", "bgr_unit")
 
 
 def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, lean, lock, registry
+from topwork import inherit, lean, lock, registry, trial
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
@@ -92,6 +92,8 @@ class Course:
         with Pencil() as pencil, Watch() as watch, Extraction(self.data, fills, watch.report, self.jobs) as extraction:
             lean.import_keras()
             self._check_optimizers()
+            if not state:
+                trial.check(self.recipe, len(self.data.classes))
             extraction.wait_all(range(first))
             lock.settle(self.folder)
             self._leave_out_failures()

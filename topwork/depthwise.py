@@ -46,7 +46,7 @@ class Padded(keras.layers.Layer):
     """
 
     def __init__(self, layer: keras.layers.DepthwiseConv2D) -> None:
-        super().__init__(name=f"{layer.name}_padded", dtype=layer.dtype_policy)
+        super().__init__(name=f"topwork_padded_{layer.name}", dtype=layer.dtype_policy)
         self.layer = layer
 
     def build(self, shape: tuple[int | None, ...]) -> None:

@@ -5,12 +5,12 @@ A network is *opened* once: flattened, uint8 pixels and their scale put in front
 that share the network's layers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from topwork import backbones, pretrained
+from topwork import backbones, names, pretrained
 from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.graph import Frontier, Graph, Node
@@ -40,29 +40,43 @@ class Opened:
 
 
 def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
-    """Build a backbone and open it behind uint8 pixels ``[batch, side, side, 3]``, scaled inside."""
+    """Build a backbone and open it behind uint8 pixels ``[batch, side, side, 3]``, scaled inside.
+
+    Places of your own network are called as its layers are; the layers themselves get names that do no harm.
+    """
     import keras
 
     network = backbones.build(backbone, weights)
     side = backbones.size(backbone)
-    _check(network, backbone.name, {"pixels", "scale", "pool"})
+    scale = backbones.scale(backbone)
+    _check(network, backbone.name, {"pixels", "scale", "pool"} | ({"flip"} if backbones.turns(scale) else set()))
     _check_input(network.inputs[0].shape, (None, side, side, 3), backbone.name)
+    if backbone.model:
+        names.tell_apart(network)
     with backbones.fresh_names():
         pixels = keras.Input((side, side, 3), dtype="uint8", name="pixels")
-        scaled = backbones.scaled(pixels, backbones.scale(backbone))
+        scaled = backbones.scaled(pixels, scale)
         output = replay(network, {id(network.inputs[0]): scaled})[id(network.outputs[0])]
-    return _read(keras.Model(pixels, output), backbone.name, network)
+    opened = _read(keras.Model(pixels, output), backbone.name, network)
+    if backbone.model:
+        names.rename(opened.operations)
+    return opened
 
 
 def open_model(model: "keras.Model") -> Opened:
     """Open a network of your own as it is: its own inputs, nothing added.
 
     Raises:
-        BackboneError: the model is subclassed, or has several inputs or outputs.
+        BackboneError: the model is subclassed, has several inputs or outputs, or layers that are called alike.
     """
     import keras
 
     _check(model, model.name, {"input", "pool"})
+    if same := names.alike(model):
+        raise BackboneError(
+            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a name of its own "
+            f"before, as in model.get_layer({same[0]!r}).name = 'another'."
+        )
     start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="input")
     output = replay(model, {id(model.inputs[0]): start})[id(model.outputs[0])]
     return _read(keras.Model(start, output), model.name, model)
@@ -166,12 +180,22 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
             "one of each was expected."
         )
     ours = ours if len(model.outputs[0].shape) == 4 else ours - {"pool"}
-    taken = ours & {layer.name for layer in flat_layers(model) if type(layer).__name__ != "InputLayer"}
+    taken = [path for path in _paths(model) if path[-1] in ours]
     if taken:
+        word, path = min(taken)[-1], "".join(f".get_layer({layer!r})" for layer in min(taken))
         raise BackboneError(
-            f"cannot cut {name!r}: its layer {min(taken)!r} has a name that topwork needs. "
-            f"Rename it: model.get_layer({min(taken)!r}).name = 'my_{min(taken)}'."
+            f"cannot cut {name!r}: its layer {word!r} has a name that topwork needs. "
+            f"Rename it: model{path}.name = 'my_{word}'."
         )
+
+
+def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The name of each layer but the inputs, behind the names of the nested models that hold it."""
+    for layer in model.layers:
+        if functional(layer) is not None:
+            yield from _paths(layer, (*outer, layer.name))
+        elif type(layer).__name__ != "InputLayer":
+            yield *outer, layer.name
 
 
 def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:

@@ -6,11 +6,13 @@ more features than pictures, random values would leave logits that no training p
 """
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import backbones
+from topwork import backbones, names
 from topwork.errors import BackboneError, RecipeError, nearest
+from topwork.replay import flat_layers, functional
 from topwork.settings import Head
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
     if head.file:
         return _own(Path(head.file), ends, outputs)
     starts = [keras.Input(shape, name=name) for shape, name in zip(ends, _numbered("end", len(ends)))]
-    names = _numbered(f"head_{head.pooling}_pool", len(ends))
-    pooled = [_pooling(head.pooling, n)(x) if len(x.shape) == 4 else x for x, n in zip(starts, names)]
+    words = _numbered(f"head_{head.pooling}_pool", len(ends))
+    pooled = [_pooling(head.pooling, word)(x) if len(x.shape) == 4 else x for x, word in zip(starts, words)]
     x = keras.layers.Concatenate(name="head_join")(pooled) if len(pooled) > 1 else pooled[0]
     for layer in _layers(head, outputs, seed):
         x = layer(x)
@@ -66,11 +68,21 @@ def _activation(name: str) -> str:
     from keras import activations
 
     known = sorted(vars(activations).keys() - {"get", "serialize", "deserialize"})
-    known = [word for word in known if callable(getattr(activations, word)) and not word.startswith("_")]
+    known = [word for word in known if not word.startswith("_") and _takes_one(getattr(activations, word))]
     if name not in known:
         hint = nearest(name, known) or "."
         raise RecipeError(f"no activation {name!r}{hint} Keras has: {', '.join(known)}.", "head.activation")
     return name
+
+
+def _takes_one(function: Any) -> bool:
+    """Whether it can be called on a tensor alone."""
+    if not callable(function):
+        return False
+    needed = [
+        p for p in signature(function).parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    ]
+    return len(needed) == 1
 
 
 def _initializer(name: str, seed: int) -> Any:
@@ -107,8 +119,8 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
     given, takes = [(None, *shape) for shape in ends], [tuple(tensor.shape) for tensor in model.inputs]
     if not _fits(takes, given):
         raise BackboneError(f"the head {str(path)!r} takes {takes}, and the backbones end in {given}.")
-    for layer in model.layers:  # names must differ from the backbone's
-        layer.name = f"head_{layer.name}"
+    names.tell_apart(model)
+    names.rename([*model.layers, *names.operations(model)], "head_")  # they must differ from the backbone's
     return model
 
 
@@ -116,15 +128,20 @@ def opened(path: Path, outputs: int) -> "keras.Model":
     """A head of one's own, checked as far as that goes without what it joins.
 
     Raises:
-        BackboneError: Keras cannot load it, it gives another shape, or it ends in a softmax.
+        BackboneError: Keras cannot load it, it is subclassed, it gives another shape, or it ends in a softmax.
     """
     model = backbones.load(str(path), "the head")
+    if functional(model) is None:
+        raise BackboneError(
+            f"the head {str(path)!r} is a {type(model).__name__}, whose graph is hidden in Python code: expected a "
+            "functional or Sequential keras.Model that has been built."
+        )
     if [tuple(tensor.shape) for tensor in model.outputs] != [(None, outputs)]:
         raise BackboneError(
             f"the head {str(path)!r} gives {tuple(model.outputs[0].shape)}: expected one tensor {(None, outputs)}, "
             "a logit for each class."
         )
-    if _is_softmax(model.layers[-1]):
+    if _is_softmax(flat_layers(model)[-1]):
         raise BackboneError(
             f"the head {str(path)!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
         )

@@ -71,8 +71,8 @@ def mixed(rule: Mixture, logits: Sequence[Any]) -> Any:
     from keras import layers, ops
 
     scaled = [
-        layers.Rescaling(float(weight), name=f"member_{number}_weight")(
-            layers.Softmax(name=f"member_{number}_probabilities")(one)
+        layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(
+            layers.Softmax(name=f"topwork_probabilities_{number}")(one)
         )
         for number, (weight, one) in enumerate(zip(rule.weights, logits), 1)
     ]
@@ -84,7 +84,7 @@ def stacked(rule: Stack, logits: Sequence[Any]) -> Any:
     from keras import layers
 
     logs = [
-        layers.Activation("log_softmax", name=f"member_{number}_log_probabilities")(one)
+        layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
         for number, one in enumerate(logits, 1)
     ]
     dense = layers.Dense(len(rule.bias), name="logits")

@@ -13,7 +13,9 @@ from topwork.cut import POOL, Cut, Place, Term
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
+from topwork.idle import is_idle
 from topwork.keras_settings import ours
+from topwork.names import operations, safe
 from topwork.part import Part
 from topwork.pictures import Fit
 from topwork.recipe import Recipe
@@ -86,7 +88,10 @@ class Network:
 
         from topwork import depthwise
 
-        inputs = [[keras.Input(tensor.shape, dtype=tensor.dtype) for tensor in one.tensors] for one in below]
+        inputs = [
+            [keras.Input(t.shape, dtype=t.dtype, name=f"topwork_input_{i}_{k}") for k, t in enumerate(one.tensors)]
+            for i, one in enumerate(below)
+        ]
         ends: dict[int, Any] = {}
         for branch in self.branches:
             known = {t: x for i in branch.terms for t, x in zip(below[i].frontier.tensors, inputs[i])}
@@ -104,7 +109,9 @@ class Network:
         from topwork import depthwise
         from topwork.live import layers as augmentation
 
-        inputs = [keras.Input((*one.fit.size, 3), dtype="uint8") for one in below]
+        inputs = [
+            keras.Input((*one.fit.size, 3), dtype="uint8", name=f"topwork_input_{i}") for i, one in enumerate(below)
+        ]
         some = augmentation(views, seed, below[0].fit.resample)
         augmented: dict[Input, Any] = {}
         ends: dict[int, Any] = {}
@@ -118,8 +125,8 @@ class Network:
             quick = depthwise.caller()
 
             def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
-                if id(operation) in frozen:
-                    return plain(operation, args, {**kwargs, "training": False})
+                if id(operation) in frozen:  # where the whole model trains, Keras lets no layer in it answer instead
+                    return args[0] if is_idle(operation, args, kwargs) else plain(operation, args, kwargs)
                 return quick(operation, args, kwargs)
 
             goals = [below[i].end for i in branch.terms]
@@ -158,7 +165,7 @@ class Network:
         """Let all layers' names begin with a word, so that several networks fit into one model."""
         for branch in self.branches:
             branch.begin(word)
-        _begin(self.head.layers, word)
+        _begin([*self.head.layers, *operations(self.head)], word)
         self._word = word + self._word
 
     def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
@@ -184,9 +191,9 @@ class Network:
         return {layer.name: layer.get_weights() for layer in self.trained()}
 
     def load(self, values: Values) -> None:
-        """Put back what `values` gave."""
-        for layer in self.trained():
-            layer.set_weights(values[layer.name])
+        """Put back what `values` gave, in its order: topwork may have called the layers otherwise then."""
+        for layer, arrays in zip(self.trained(), values.values(), strict=True):
+            layer.set_weights(arrays)
 
     def _input(self, branch: Branch) -> Input:
         return branch.picture, self.trunks[branch.terms[0]].fit
@@ -209,14 +216,24 @@ class Network:
 
 
 def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
+    graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
+    prefixes = dict(zip(graphs, _prefixes([(*key, graph) for key, graph in graphs.items()])))
     found: dict[tuple[str, str | None], Branch] = {}
-    names = {(term.backbone, term.picture) for term in terms}
     for i, (term, one) in enumerate(zip(terms, trunks)):
-        words = [word for word in (term.backbone, term.picture) if word]
-        prefix = re.sub(r"\W", "_", "_".join(words)) + "_" if len(names) > 1 else ""
         key = term.backbone, term.picture
-        found.setdefault(key, Branch(one.backbone, term.picture, prefix, [])).terms.append(i)
+        found.setdefault(key, Branch(one.backbone, term.picture, prefixes[key], [])).terms.append(i)
     return list(found.values())
+
+
+def _prefixes(branches: Sequence[tuple[str, str | None, Graph]]) -> list[str]:
+    """What the names of each branch's layers begin with, so that all differ; nothing where there is one branch."""
+    if len(branches) == 1:
+        return [""]
+    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture, _ in branches]
+    layers = [word + node.name for word, (*_, graph) in zip(words, branches) for node in graph.nodes]
+    if safe(words) != words or len(set(layers)) < len(layers):
+        return [f"branch_{number}_" for number in range(1, len(branches) + 1)]
+    return words
 
 
 def _through(some: Sequence[Any], x: Any) -> Any:
@@ -231,8 +248,8 @@ def _both(logits: Any, word: str) -> Any:
 
     if logits.shape[-1] > 1:
         return logits
-    zero = layers.Rescaling(0.0, name=f"{word}head_zero")(logits)
-    return layers.Concatenate(name=f"{word}head_logits")([zero, logits])
+    zero = layers.Rescaling(0.0, name=f"{word}topwork_zero")(logits)
+    return layers.Concatenate(name=f"{word}topwork_logits")([zero, logits])
 
 
 def _begin(operations: Iterable[Any], word: str) -> None:
