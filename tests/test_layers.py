@@ -13,7 +13,7 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk printing backend lean gpu home machine keras_settings",
+    "errors version talk printing backend lean gpu home machine keras_settings text",
     "cut lines strict graph numbered labels dataset parts splits folds metrics settings recipe logme probe join gap"
     " gallery hashes confusion intervals hints journal chance",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"

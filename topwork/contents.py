@@ -101,7 +101,7 @@ def _told(tables: Tables, txn: lmdb.Transaction) -> tuple[str | None, str | None
 def _copy(folder: Path) -> dict[str, Any]:
     """The copy of the header that is there for people: good enough to give a damaged store a name."""
     try:
-        return json.loads((folder / "cut.json").read_text())
+        return json.loads((folder / "cut.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -4,7 +4,6 @@ The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of it
 them are made before the first is trained, so that what was killed can go on.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.talk import counted, say
+from topwork.text import as_json
 from topwork.train import chosen, prepared, refuse_early
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Folds:
     def _concluded(self) -> "Folds":
         results = together(self.path)
         aside = self.path / "results.json.part"
-        aside.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        aside.write_text(as_json(results, indent=1) + "\n", encoding="utf-8")
         aside.replace(self.path / "results.json")
         _tell(results)
         return self

@@ -133,7 +133,7 @@ def tilde(path: Path) -> str:
 def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
     """The type of the file system that a path lies on, as Linux tells it; see ``man 5 proc``, mountinfo."""
     try:
-        lines = Path(mounts).read_text().splitlines()
+        lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     real, best = os.path.realpath(standing(path)), ("", "")

@@ -111,6 +111,22 @@ def of_machine(error: OSError | MemoryError) -> MachineError:
     return MachineError(f"{what}{error.strerror or ' '.join(str(error).split())}.")
 
 
+def of_text(error: UnicodeEncodeError) -> TopworkError:
+    """What cannot be written as text: a name with bytes that are none.
+
+    >>> try:
+    ...     "photos/caf\\udce9.jpg".encode()
+    ... except UnicodeEncodeError as error:
+    ...     print(str(of_text(error))[:60])
+    'photos/caf\\udce9.jpg' holds bytes that are no text in UTF-8.
+    """
+    start, end = max(0, error.start - 40), error.end + 20
+    return TopworkError(
+        f"{error.object[start:end]!a} holds bytes that are no text in UTF-8. Rename the file or folder that is "
+        "called so."
+    )
+
+
 @contextmanager
 def at(key: str) -> Iterator[None]:
     """Let errors say at which key of a recipe a word stands; what they know of it already goes behind.

@@ -192,13 +192,13 @@ class Extraction:
         if self._data.pixels is not None:
             about["pixels"] = str(job.with_name("pixels.npy"))
             np.save(about["pixels"], self._data.pixels)
-        job.write_text(json.dumps(about))
+        job.write_text(json.dumps(about), encoding="utf-8")
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "topwork.worker", str(job)],
             stdin=subprocess.PIPE,  # never written to: the worker stops when it closes
             stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"KERAS_BACKEND": "openvino"},
+            encoding="utf-8",
+            env=os.environ | {"KERAS_BACKEND": "openvino", "PYTHONIOENCODING": "utf-8"},
             process_group=0,  # Ctrl-C is for this process, which stops the worker
         )
         self._listener = Thread(target=self._listen, daemon=True)

@@ -39,6 +39,7 @@ from topwork.listing import recall
 from topwork.machine import processor
 from topwork.readers import write_csv
 from topwork.recipe import Recipe
+from topwork.text import as_json
 from topwork.version import FORMAT, VERSION
 
 PACKAGES = (
@@ -125,9 +126,9 @@ class Folder:
                 recipe = replace(recipe, join=replace(recipe.join, members=_copied(recipe.join.members, aside)))
             (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
             write_csv(data, aside / "pictures.csv")
-            (aside / "environment.json").write_text(_json(about))
+            (aside / "environment.json").write_text(_json(about), encoding="utf-8")
             if lock is not None:
-                (aside / LOCK).write_text(_json(lock))
+                (aside / LOCK).write_text(_json(lock), encoding="utf-8")
             aside.chmod(0o755)
             registry.remember(path)
             os.rename(aside, path)
@@ -177,7 +178,7 @@ class Folder:
             RunError: a line is damaged.
         """
         path = self.path / "journal.jsonl"
-        return _epochs(path, path.read_text().splitlines()) if path.exists() else []
+        return _epochs(path, path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
 
     @property
     def results(self) -> dict[str, Any]:
@@ -224,10 +225,10 @@ class Folder:
         """
         path = self.path / "journal.jsonl"
         if path.exists():
-            whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
             lines = zip(whole, _epochs(path, whole), strict=True)
             kept = [line for line, at in lines if at["phase"] < phase or _is_at(at, phase, epoch)]
-            self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept)))
+            self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept), encoding="utf-8"))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -236,7 +237,7 @@ class Folder:
         Raises:
             RunError: another process holds it.
         """
-        with (self.path / "environment.json").open() as file:
+        with (self.path / "environment.json").open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it ends with the process, however that ends
             except OSError:
@@ -247,7 +248,7 @@ class Folder:
 
     def note(self, line: dict[str, Any]) -> None:
         """Add one line to the journal."""
-        with (self.path / "journal.jsonl").open("a") as file:
+        with (self.path / "journal.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def keep_data(self, data: Dataset) -> None:
@@ -256,11 +257,11 @@ class Folder:
 
     def keep_lock(self, lock: Lock) -> None:
         """Write the lock again, once all of it is known."""
-        self._whole(LOCK, lambda path: path.write_text(_json(lock)))
+        self._whole(LOCK, lambda path: path.write_text(_json(lock), encoding="utf-8"))
 
     def keep_results(self, results: dict[str, Any]) -> None:
         """Write the results; they appear whole."""
-        self._whole("results.json", lambda path: path.write_text(_json(results)))
+        self._whole("results.json", lambda path: path.write_text(_json(results), encoding="utf-8"))
 
     def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
         """Write the trained layers' arrays as ``weights/top.npz``."""
@@ -397,4 +398,4 @@ def _version(package: str) -> str | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return as_json(value, indent=1) + "\n"

@@ -36,7 +36,7 @@ def memory() -> tuple[int, int] | None:
 def _said(file: str) -> dict[str, str]:
     """The first value of each name in a file of lines ``name: value``."""
     try:
-        lines = Path(file).read_text().splitlines()
+        lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     pairs = (line.partition(":") for line in reversed(lines))
@@ -45,6 +45,6 @@ def _said(file: str) -> dict[str, str]:
 
 def _number(file: str) -> int | None:
     try:
-        return int(Path(file).read_text())
+        return int(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no such limit, or "max"
         return None

@@ -76,7 +76,7 @@ def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optim
 def _known(path: Path) -> dict[str, float]:
     """Seconds a step by precision, as they were measured; empty where they were not, or the file is damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
@@ -86,7 +86,7 @@ def _keep(path: Path, seconds: dict[str, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         aside = Path(scratch, path.name)
-        aside.write_text(json.dumps(seconds))
+        aside.write_text(json.dumps(seconds), encoding="utf-8")
         aside.replace(path)
 
 

@@ -1,8 +1,10 @@
 """What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.talk`)."""
 
-import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from topwork.text import as_json
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -27,5 +29,5 @@ def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print one object on a line of its own."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """Print one object on a line of its own; where stdout cannot hold a character, all beyond ASCII is escaped."""
+    print(as_json(value, getattr(sys.stdout, "encoding", None)), flush=True)

@@ -164,7 +164,7 @@ def comparison(found: dict[str, Any]) -> None:
 def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
     """Print or write answers as they come; ``False`` where no picture could be read."""
     if path:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             return _each(found, _to_csv(file, labels))
     return _each(found, _guess_as_json if json_wanted else _guess)
 

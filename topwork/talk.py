@@ -6,14 +6,19 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, Self
 
+from topwork.text import fitting
+
 
 def say(text: str) -> None:
-    """Lines to stderr, on a terminal broken between words, but never between a number and its unit."""
+    """Lines to stderr, on a terminal broken between words, but never between a number and its unit.
+
+    What stderr cannot show is written as `topwork.text.fitting` has it, so that no word of ours stops anything.
+    """
     if sys.stderr.isatty():
         tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
         lines = [fill(line, width, break_long_words=False, break_on_hyphens=False) for line in tied.splitlines()]
         text = "\n".join(lines).replace("\0", " ")
-    print(text, file=sys.stderr, flush=True)
+    print(fitting(text, getattr(sys.stderr, "encoding", None)), file=sys.stderr, flush=True)
 
 
 class Bar:

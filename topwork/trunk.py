@@ -147,7 +147,7 @@ def kept_graph(backbone: Backbone) -> Graph | None:
 @lru_cache(maxsize=16)
 def _read_graph(path: Path) -> Graph:
     """A file that stands there never changes, and what was read outlives it: its name holds all that it depends on."""
-    return Graph.from_json(json.loads(path.read_text()))
+    return Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def known_graph(backbone: Backbone) -> Graph:
@@ -163,7 +163,7 @@ def keep_graph(backbone: Backbone, graph: Graph) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as aside:
         made = Path(aside, path.name)
-        made.write_text(json.dumps(graph.as_json()))
+        made.write_text(json.dumps(graph.as_json()), encoding="utf-8")
         made.replace(path)
 
 

@@ -5,6 +5,7 @@ random weights carry no checksums, and are read.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -89,7 +90,8 @@ def _reason(error: Exception) -> str:
 def _check_store(folder: Path, progress: Progress) -> None:
     """Raise what is wrong with a store, as a process beside tells it."""
     words, problem = [sys.executable, "-m", "topwork.sound", str(folder)], None
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as beside:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
+    with subprocess.Popen(words, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, **pipes) as beside:
         for line in beside.stdout or ():
             about = json.loads(line)
             problem = about.get("problem")
@@ -117,7 +119,7 @@ def _check_trunk(folder: Path) -> None:
 
 
 def _check_graph(path: Path) -> None:
-    Graph.from_json(json.loads(path.read_text()))
+    Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _check_weights(path: Path) -> None:

@@ -41,7 +41,7 @@ def main() -> int:
     """Do the job in the file named on the command line; the exit status is the error's."""
     lean.own_process = True
     Thread(target=_end_with_parent, daemon=True).start()
-    job = json.loads(Path(sys.argv[1]).read_text())
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     try:
         with ours(BACKEND):
             for wanted in job["fills"]:

@@ -3,7 +3,6 @@
 tf2onnx is kept from taking all memory.
 """
 
-import json
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ from topwork.errors import ExportError, MissingExtra
 from topwork.halves import rebuild
 from topwork.idle import is_idle
 from topwork.shipped import KEY
+from topwork.text import as_json
 
 if TYPE_CHECKING:
     import keras
@@ -53,7 +53,7 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     file = onnx.load(path)
     _name_output(file.graph, "probabilities")
     entry = file.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(about, ensure_ascii=False)
+    entry.key, entry.value = KEY, as_json(about)
     onnx.save(file, path)
 
 

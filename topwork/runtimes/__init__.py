@@ -59,7 +59,7 @@ def jobs() -> int:
     """The processors that this process may use, by affinity and by the container's limit."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
     except (OSError, ValueError):  # no such limit, or "max"
         return usable
     return max(1, min(usable, quota // period))
@@ -68,4 +68,6 @@ def jobs() -> int:
 def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16."""
     info = Path("/proc/cpuinfo")
-    return info.exists() and any(word in info.read_text() for word in ("avx512_bf16", "amx_bf16"))
+    return info.exists() and any(
+        word in info.read_text(encoding="utf-8", errors="replace") for word in ("avx512_bf16", "amx_bf16")
+    )

@@ -1,0 +1,56 @@
+"""Text for streams and files that cannot hold every character: nothing raises, and as much as possible stays readable.
+
+Terminals may know latin-1 or ASCII alone. Names of files may hold bytes that are no text, which Python keeps as single
+surrogates (PEP 383).
+"""
+
+import codecs
+import json
+import re
+from typing import Any
+
+HANDLER = "topwork"
+"""The name of the error handler for ``errors=``: rules and arrows in ASCII, other characters as their code."""
+
+_PLAIN = {"─": "-", "━": "-", "…": "...", "→": "->", "–": "-", "—": "-", "×": "x", "’": "'", "“": '"', "”": '"'}
+
+
+def fitting(text: str, encoding: str | None) -> str:
+    """The text as an encoding can hold it.
+
+    >>> fitting("a → b: 花", "ascii"), fitting("é", "latin-1"), fitting("花", "utf-8")
+    ('a -> b: \\\\u82b1', 'é', '花')
+    """
+    encoding = encoding or "utf-8"
+    text = re.sub("[\ud800-\udfff]", lambda found: found[0].encode("ascii", "backslashreplace").decode(), text)
+    return text.encode(encoding, HANDLER).decode(encoding)
+
+
+def as_json(value: Any, encoding: str | None = "utf-8", **options: Any) -> str:
+    r"""JSON that an encoding can hold, and that loses nothing: as it is where it can be, else escaped.
+
+    >>> as_json("花"), as_json("花", "latin-1")
+    ('"花"', '"\\u82b1"')
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, **options)
+    return text
+
+
+def _shown(error: UnicodeError) -> tuple[bytes, int]:
+    """What stands in the place of characters that cannot be encoded; bytes of a file's name stand for themselves."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(map(_bytes, error.object[error.start : error.end])), error.end
+
+
+def _bytes(char: str) -> bytes:
+    if "\udc80" <= char <= "\udcff":
+        return char.encode("ascii", "surrogateescape")
+    return _PLAIN.get(char, char).encode("ascii", "backslashreplace")
+
+
+codecs.register_error(HANDLER, _shown)
