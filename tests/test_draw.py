@@ -8,7 +8,6 @@ import pytest
 
 from topwork import draw
 from topwork.draw import Pencil
-from topwork.errors import TopworkError
 
 
 @pytest.fixture(autouse=True)
@@ -69,18 +68,67 @@ def test_an_error_that_passes_ends_it(tmp_path):
     assert draw._idle == []
 
 
-def test_what_cannot_be_written_is_told(tmp_path, capfd):
-    def fail():
-        with Pencil() as pencil:
-            confusion(pencil, tmp_path / "no" / "folder" / "x.png")
-            pencil._process.wait()
-            confusion(pencil, tmp_path / "x.png")
+def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
+    (tmp_path / "file").touch()
+    with Pencil(tmp_path) as pencil:
+        confusion(pencil, tmp_path / "file" / "x.png")
+        confusion(pencil, tmp_path / "y.png")
+    assert capfd.readouterr().err == (
+        f"could not be drawn: x.png (cannot use '{tmp_path}/file/x.png': Not a directory). "
+        f"The run is whole. To draw them later: topwork evaluate {tmp_path}\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "y.png"]
+    assert draw._idle == [pencil._process]
 
-    with pytest.raises(TopworkError) as error:
-        fail()
-    assert str(error.value) == "a plot could not be drawn: the drawing process ended with 1."
-    assert "No such file or directory" in capfd.readouterr().err
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_process_that_is_killed_stops_nothing(tmp_path, capfd, when):
+    with Pencil() as pencil:
+        if when == "between":
+            confusion(pencil, tmp_path / "x.png")
+        pencil._process.kill()
+        pencil._process.wait()
+        confusion(pencil, tmp_path / "y.png")
+    assert "y.png (the drawing process ended with -9).\n" in capfd.readouterr().err
     assert draw._idle == []
+
+
+@pytest.fixture
+def matplotlibrc(tmp_path, monkeypatch):
+    """A folder to stand in, and settings, that matplotlib itself cannot be imported with."""
+    (tmp_path / "matplotlibrc").write_bytes(b"axes.grid: \xff\xfe")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+        ("MPLBACKEND", "no-such-backend"),
+        ("MPLCONFIGDIR", "/dev/null/matplotlib"),
+        ("PYTHONIOENCODING", "utf-16"),
+    ],
+)
+def test_settings_of_the_user_do_not_reach_it(tmp_path, monkeypatch, capfd, name, value, matplotlibrc):
+    monkeypatch.setenv(name, value)
+    with Pencil() as pencil:
+        confusion(pencil, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert capfd.readouterr().err == ""
+
+
+def test_without_matplotlib_it_says_so_for_every_plot(tmp_path, monkeypatch, capfd):
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib" / "__init__.py").write_text("raise ImportError('libfreetype is gone')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    with Pencil() as pencil:
+        for name in "xy":
+            confusion(pencil, tmp_path / f"{name}.png")
+    assert capfd.readouterr().err == (
+        "could not be drawn: x.png, y.png (nothing can be drawn: matplotlib cannot be imported (libfreetype is gone). "
+        "Install it again, or mend its settings: python -c 'import matplotlib' says more).\n"
+    )
 
 
 def test_it_ends_with_the_python_that_began_it(tmp_path):

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import subprocess
+from functools import partial
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import topwork as tw
+from topwork import draw
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
 
@@ -134,3 +138,27 @@ def test_pictures_without_labels_get_the_advice_to_predict(two, others, tmp_path
         f"To ask what the run says of pictures without labels: topwork export {two.path} FILE.onnx, "
         "then topwork predict FILE.onnx PICTURE|FOLDER.\n"
     )
+
+
+def names(run):
+    return sorted(path.name for path in run.path.glob("*.png"))
+
+
+def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as broken:
+        broken.setattr(draw, "_ready", partial(subprocess.Popen, ["false"], stdin=PIPE, stdout=PIPE, text=True))
+        run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
+    assert f"The run is whole. To draw them later: topwork evaluate {run.path}" in said
+    assert run.results["accuracy"] and names(run) == []
+    run.resume()
+    lacking = "It lacks curves.png, confusion.png, predictions.png: "
+    assert f"{run.path} has finished: nothing is left to do. {lacking}'topwork evaluate " in capsys.readouterr().err
+    run.evaluate("val")
+    assert names(run) == ["curves.png"]
+    run.evaluate()
+    assert names(run) == ["confusion.png", "curves.png", "predictions.png"]
+    assert "Drawn, as the run had none: confusion.png, predictions.png" in capsys.readouterr().err
+    run.evaluate()
+    assert "Drawn" not in capsys.readouterr().err

@@ -10,6 +10,7 @@ from PIL import Image
 
 from topwork import plots
 from topwork.confusion import cells
+from topwork.errors import MachineError
 
 ODD = [
     "花の病気",
@@ -282,3 +283,22 @@ def test_plots_load_no_pyplot_and_importing_them_no_matplotlib(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.png")], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\nFalse\n", "")
+
+
+def test_settings_of_the_user_change_no_plot_and_stay(tmp_path):
+    import matplotlib
+
+    plots.confusion([[8, 2], [1, 9]], ["cat", "dog"], tmp_path / "plain.png")
+    mine = {"text.usetex": True, "font.size": 40, "savefig.dpi": 10, "figure.facecolor": "red", "image.cmap": "jet"}
+    with matplotlib.rc_context(mine):
+        before = dict(matplotlib.rcParams)
+        plots.confusion([[8, 2], [1, 9]], ["cat", "dog"], tmp_path / "styled.png")
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "styled.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_without_matplotlib_the_reason_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MachineError) as error:
+        plots.confusion([[8, 2], [1, 9]], ["cat", "dog"], tmp_path / "x.png")
+    assert str(error.value).startswith("nothing can be drawn: matplotlib cannot be imported (import of matplotlib ")

@@ -6,13 +6,17 @@ from contextlib import suppress
 
 from topwork import lean
 from topwork.cli import app
-from topwork.errors import TopworkError, of_machine
+from topwork.errors import TopworkError, of_machine, of_text
 from topwork.talk import say
+from topwork.text import HANDLER
 
 
 def main() -> None:
     """Run the command line and end the process with its exit status."""
     lean.own_process = True
+    os.environ.update(lean.DRAWING)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors=HANDLER)
     status = run()
     with suppress(BrokenPipeError):  # the reader of a pipe may have seen enough
         sys.stdout.flush()
@@ -34,6 +38,8 @@ def run(words: list[str] | None = None) -> int:
         return _told(error)
     except (OSError, MemoryError) as error:
         return _told(of_machine(error))
+    except UnicodeEncodeError as error:
+        return _told(of_text(error))
     except SystemExit as done:
         status = int(done.code or 0)
         if status == 130:

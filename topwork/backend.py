@@ -78,7 +78,7 @@ def configured() -> dict[str, Any]:
     """
     path = file()
     try:
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError:
         return {}
     except OSError as error:

@@ -15,7 +15,7 @@ from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
 from topwork.errors import RunError, at
-from topwork.evaluate import SAMPLE, conclude, sampled, tell
+from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
 from topwork.export import checked
 from topwork.extract import Extraction, failures
 from topwork.folder import Folder
@@ -38,7 +38,9 @@ def resume(
     """Go on with a run that was interrupted; see `topwork.run.Run.resume`."""
     registry.remember(folder.path)  # it may have been moved
     if folder.is_finished:
-        say(f"{folder.path} has finished: nothing is left to do.")
+        lacking = lacks(folder)
+        mend = f" It lacks {', '.join(lacking)}: 'topwork evaluate {folder.path}' draws what can be." if lacking else ""
+        say(f"{folder.path} has finished: nothing is left to do.{mend}")
         return
     recipe = folder.recipe
     rows = check_unchanged(folder, data, other_versions)
@@ -89,7 +91,11 @@ class Course:
         first = len(self.steps[0].wanted)
         exact = self.steps[-1].exact(sampled(self.data.part("test"), SAMPLE))
         fills = [*(one for step in self.steps for one in step.wanted), *exact]
-        with Pencil() as pencil, Watch() as watch, Extraction(self.data, fills, watch.report, self.jobs) as extraction:
+        with (
+            Pencil(self.folder.path) as pencil,
+            Watch() as watch,
+            Extraction(self.data, fills, watch.report, self.jobs) as extraction,
+        ):
             lean.import_keras()
             self._check_optimizers()
             if not state:

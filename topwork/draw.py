@@ -2,11 +2,14 @@
 
 Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m topwork.draw`` reads
 one JSON list a line: the name of a function of `topwork.plots`, its arguments, and those that it takes by name. It
-answers each with a line once it is drawn. The next run of this Python, such as the next fold, finds it ready.
+answers each with a line, a JSON string: why it could not be drawn, or nothing. The next run of this Python, such as the
+next fold, finds it ready. Nothing of your settings of matplotlib reaches it, and no plot is worth a run: what cannot be
+drawn is said.
 """
 
 import atexit
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,14 +17,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from topwork.errors import TopworkError, of_machine
+from topwork.errors import of_machine
+from topwork.lean import DRAWING
+from topwork.talk import say
 
 
 class Pencil:
-    """Draws beside the caller; a context manager that ends when all is drawn, or at once if an error passes."""
+    """Draws beside the caller; a context manager that ends when all is drawn, or at once if an error passes.
+
+    Args:
+        run: the folder that the plots belong to; where some cannot be drawn, how to draw them later is said.
+    """
+
+    def __init__(self, run: Path | None = None) -> None:
+        self._run = run
 
     def __enter__(self) -> Self:
-        self._process, self._asked = _ready(), 0
+        self._process = _ready()
+        self._asked: list[str] = []
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -29,20 +42,29 @@ class Pencil:
             _end(self._process)
             return
         assert self._process.stdout
-        while self._asked and self._process.stdout.readline():
-            self._asked -= 1
-        if self._asked:
-            status = _end(self._process)
-            raise TopworkError(f"a plot could not be drawn: the drawing process ended with {status}.")
-        _idle.append(self._process)
+        lines = [self._process.stdout.readline() for _ in self._asked]
+        if self._process.poll() is None and all(lines):
+            _idle.append(self._process)
+            gone = ""
+        else:
+            gone = f"the drawing process ended with {_end(self._process)}"
+        problems = {name: json.loads(line) if line else gone for name, line in zip(self._asked, lines)}
+        self._tell({name: problem for name, problem in problems.items() if problem})
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
         """Ask for ``topwork.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
         assert self._process.stdin
-        self._asked += 1
-        with suppress(BrokenPipeError):  # it ended, which is told at the end
+        self._asked.append(path.name)
+        with suppress(OSError):  # it ended, which is told at the end
             self._process.stdin.write(json.dumps([plot, [*arguments, str(path.absolute())], options]) + "\n")
             self._process.stdin.flush()
+
+    def _tell(self, problems: dict[str, str]) -> None:
+        if not problems:
+            return
+        reasons = "; ".join(dict.fromkeys(problems.values()))
+        later = f" The run is whole. To draw them later: topwork evaluate {self._run}" if self._run else ""
+        say(f"could not be drawn: {', '.join(problems)} ({reasons}).{later}")
 
 
 _idle: list[subprocess.Popen[str]] = []
@@ -55,7 +77,8 @@ def _ready() -> subprocess.Popen[str]:
         if process.poll() is None:
             return process
         _end(process)
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    pipes |= {"encoding": "utf-8", "env": os.environ | DRAWING | {"PYTHONIOENCODING": "utf-8"}}
     return subprocess.Popen([sys.executable, "-m", "topwork.draw"], process_group=0, **pipes)
 
 
@@ -78,17 +101,28 @@ if hasattr(os, "register_at_fork"):
 
 def main() -> None:
     """Draw until the input ends."""
-    import matplotlib.figure  # noqa: F401
-
-    from topwork import plots
-
+    os.chdir(Path(__file__).parent)  # matplotlib would read a matplotlibrc where the command was given
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with suppress(Exception):  # what is wrong is the answer to each line
+        import matplotlib.figure  # noqa: F401
     for line in sys.stdin:
-        plot, arguments, options = json.loads(line)
-        try:
-            getattr(plots, plot)(*arguments, **options)
-        except OSError as error:
-            sys.exit(str(of_machine(error)))
-        print("drawn", flush=True)
+        plot, (*arguments, path), options = json.loads(line)
+        print(json.dumps(_problem(plot, arguments, Path(path), options)), flush=True)
+
+
+def _problem(plot: str, arguments: list[Any], path: Path, options: dict[str, Any]) -> str:
+    """Draw, so that the file appears whole; why that was not possible, or nothing."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        from topwork import plots
+
+        getattr(plots, plot)(*arguments, aside, **options)
+        aside.replace(path)
+    except OSError as error:
+        return str(of_machine(OSError(error.errno, error.strerror, str(path)))).rstrip(".")
+    except Exception as error:  # no plot is worth a run
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return ""
 
 
 if __name__ == "__main__":

@@ -51,12 +51,13 @@ class Answers:
 
 
 def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
-    """Measure a finished run.
+    """Measure a finished run; of its own pictures, draw plots that it lacks as well.
 
     Args:
         folder: the run.
         what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, all of which is
-            measured but for pictures of classes that the run does not know. Pictures of one class will do.
+            measured but for pictures of classes that the run does not know. Pictures of one class will do. Only the
+            test part has a confusion matrix and a plot of answers, which are drawn where the run lacks them.
 
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
@@ -75,7 +76,9 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
     inside = isinstance(what, str) and what in PARTS
     data, unknown = (own, {}) if inside else _other(folder, what, own.classes)
     rows = own.part(str(what)) if inside else data.rows
+    lacking = lacks(folder) if inside else []
     if not rows:
+        _draw_again(folder, own, lacking)
         there = f"the {what} part of {str(folder.path)!r} is empty" if inside else "there is no picture in the data"
         raise DatasetError(f"{there}: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
@@ -100,6 +103,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
             "what it says of them flatters it. 'topwork evaluate RUN' alone measures its test part."
         )
     scores = _measured(folder, answers, own.classes)
+    _draw_again(folder, data, lacking, *((answers, scores) if what == "test" else ()))
     return {
         "part": what if inside else "data",
         **scores,
@@ -139,7 +143,7 @@ def conclude(
         The run's results but for its cost.
     """
     journal = folder.journal
-    pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
+    _draw(pencil, folder, data, ["curves.png"])
     results, answers = examined(folder, network, data, exact, pencil)
     results["notes"] += _explained(folder, data)
     results["phases"] = kept_epochs(journal)
@@ -164,12 +168,46 @@ def examined(
     scores = _measured(folder, answers, data.classes)
     results["notes"] += _warned(scores)
     _write_predictions(folder.path / "predictions.csv", answers, data.classes)
-    pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
-    if data.root or data.pixels is not None:
-        shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
-        pencil.draw("predictions", folder.path / "predictions.png", shown)
+    _draw(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
     sample = _sample(exact[0].rows, data.part("test"))
     return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
+
+
+def lacks(folder: Folder) -> list[str]:
+    """The files of plots that a finished run could have and has not: it was not possible to draw them."""
+    about = folder.environment
+    names = [] if folder.origins else ["curves.png"]
+    if (folder.path / "predictions.csv").exists():
+        names += ["confusion.png"] + (["predictions.png"] if about["data"] or about.get("source") else [])
+    return [name for name in names if not (folder.path / name).exists()]
+
+
+def _draw_again(folder: Folder, data: Dataset, lacking: Sequence[str], *measured: Any) -> None:
+    """Draw what a run lacks, and say so."""
+    if not lacking:
+        return
+    with Pencil(folder.path) as pencil:
+        _draw(pencil, folder, data, lacking, *measured)
+    if made := [name for name in lacking if (folder.path / name).exists()]:
+        say(f"Drawn, as the run had none: {', '.join(made)}")
+
+
+def _draw(
+    pencil: Pencil,
+    folder: Folder,
+    data: Dataset,
+    names: Sequence[str],
+    answers: Answers | None = None,
+    scores: dict[str, Any] | None = None,
+) -> None:
+    """Ask for some of a run's plots, as far as what they show is given."""
+    if "curves.png" in names:
+        pencil.draw("curves", folder.path / "curves.png", folder.journal, auc=len(data.classes) == 2)
+    if scores is not None and "confusion.png" in names:
+        pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
+    if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
+        shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
+        pencil.draw("predictions", folder.path / "predictions.png", shown)
 
 
 def _measured(folder: Folder, answers: Answers, classes: Sequence[str]) -> dict[str, Any]:

@@ -89,7 +89,11 @@ class Joining:
         exact = shipped(planned, self.data, sampled(self.data.part("test"), SAMPLE))
         fills = [*fitted, *exact]
         self.data = here(self.folder, self.data, fills, "topwork.join(members, data=(X, y))")
-        with Pencil() as pencil, Watch() as watch, Extraction(self.data, fills, watch.report, self.jobs) as extraction:
+        with (
+            Pencil(self.folder.path) as pencil,
+            Watch() as watch,
+            Extraction(self.data, fills, watch.report, self.jobs) as extraction,
+        ):
             lean.import_keras()
             extraction.wait_all(range(len(fills)))
             self._leave_out_failures(fills)

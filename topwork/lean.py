@@ -16,6 +16,9 @@ from types import ModuleType
 
 from topwork import backend, keras_settings
 
+DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+"""What lets matplotlib draw into files, and without settings of the user's, in processes that are topwork's own."""
+
 _HIDDEN = ("sklearn", "matplotlib", "pandas")
 
 own_process = False

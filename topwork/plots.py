@@ -1,10 +1,12 @@
 """What a run shows as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
 
-Each is drawn on a figure of its own, never through pyplot, so that nothing global changes and threads do not meet.
+Each is drawn on a figure of its own, never through pyplot, in matplotlib's own style: your backend and your settings
+(``matplotlibrc``, ``rcParams``) neither change it nor are changed.
 Labels may hold any text; characters that no font at hand can draw are written as their code (``\\u82b1``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from textwrap import fill
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork.confusion import Cells, cells
-from topwork.errors import PictureError
+from topwork.errors import MachineError, PictureError
 from topwork.gallery import content
 from topwork.journal import kept_epochs
 from topwork.own import PLOT
@@ -50,6 +52,27 @@ SQUARES = 300
 """Squares a side that a confusion matrix is drawn with at most; of more classes, some share one."""
 
 
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """matplotlib's defaults meanwhile.
+
+    Raises:
+        MachineError: matplotlib cannot be imported.
+    """
+    try:
+        import matplotlib
+        from matplotlib import figure  # noqa: F401
+    except Exception as error:  # a damaged installation or matplotlibrc raises whatever it is
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise MachineError(
+            f"nothing can be drawn: matplotlib cannot be imported ({reason}). Install it again, or mend its settings: "
+            "python -c 'import matplotlib' says more."
+        ) from None
+    with matplotlib.rc_context({key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}):
+        yield
+
+
+@_own_style()
 def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
@@ -70,6 +93,7 @@ def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     _save(_curves(journal, auc), path)
 
 
+@_own_style()
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
 ) -> None:
@@ -90,6 +114,7 @@ def confusion(
     _save(_confusion(cells(matrix), classes), path)
 
 
+@_own_style()
 def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path, columns: int = 6) -> None:
     """Draw pictures in rows, each below its title.
 
@@ -105,6 +130,7 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     _save(_grid(pictures, titles, columns), path)
 
 
+@_own_style()
 def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> None:
     """Draw pictures with their true label and, below it, the label predicted with its probability; wrong ones in red.
 
