@@ -1,10 +1,11 @@
 """What topwork answers from training to the exported file, so that two ways of getting there can be compared.
 
-``python -m tests.answers PICTURES FOLDER [NAME=VALUE ...]`` is a script that sets these settings of Keras first.
+``python -m tests.answers PICTURES NETWORK FOLDER [NAME=VALUE ...]`` is a script that sets these settings of Keras
+first. NETWORK is the file of `tests.tiny`, which must have been made without them.
 """
 
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 import topwork as tw
 
-from .tiny import NAME, tiny
+from .tiny import NAME, SIDE
 
 PHASES = (tw.Phase(f"{NAME}@pool", epochs=4, rate=0.01), tw.Phase(f"{NAME}@block_13_expand_relu", epochs=2, rate=1e-3))
 PIXELS = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3)).astype("uint8")
@@ -24,11 +25,6 @@ def read(pictures: str | Path) -> tw.Dataset:
 
 def losses(run: tw.Run) -> np.ndarray:
     return np.array([[line["val_loss"], line["train_loss"]] for line in run.journal])
-
-
-def trained(data: tw.Dataset, folder: Path, phases: Sequence[tw.Phase], runtime: str, **options: Any) -> tw.Run:
-    backbone = tiny(runtime=runtime)
-    return tw.train(data, phases=phases, backbones=[backbone], out=folder / "run", **options)
 
 
 def of_run(run: tw.Run) -> dict[str, np.ndarray]:
@@ -45,17 +41,17 @@ def of_run(run: tw.Run) -> dict[str, np.ndarray]:
     }
 
 
-def of_network() -> dict[str, np.ndarray]:
+def of_network(backbone: tw.Backbone) -> dict[str, np.ndarray]:
     """What the parts of the network say."""
-    trunk, top = tw.halves(f"{NAME}@block_12_add", backbone=tiny())
-    prices = np.array([price.kilobytes for price in tw.cuts(NAME, backbone=tiny())])
-    return {"halves": np.asarray(top(trunk(PIXELS, training=False), training=False)), "cuts": prices}
+    trunk, top = tw.halves(f"{NAME}@block_12_add", backbone=backbone)
+    prices = np.array([price.kilobytes for price in tw.cuts(NAME, backbone=backbone)])
+    return {"halves": top.predict_on_batch(trunk.predict_on_batch(PIXELS)), "cuts": prices}
 
 
-def of_data(run: tw.Run) -> dict[str, np.ndarray]:
+def of_data(run: tw.Run, backbone: tw.Backbone) -> dict[str, np.ndarray]:
     """What is said of more pictures, with both runtimes."""
-    place = f"{NAME}@block_7_project"
-    both = [tw.activations(run.data, place, backbone=tiny(runtime=runtime)) for runtime in ("openvino", "keras")]
+    runtimes = [replace(backbone, runtime="openvino"), replace(backbone, runtime="keras")]
+    both = [tw.activations(run.data, f"{NAME}@block_7_project", backbone=one) for one in runtimes]
     evaluated = np.array([run.evaluate(part)["loss"]["value"] for part in ("test", "val")])
     return {"evaluate": evaluated, "openvino": both[0], "keras": both[1]}
 
@@ -67,7 +63,7 @@ def of_file(run: tw.Run, file: Path) -> dict[str, np.ndarray]:
     return {"export": np.array([list(guess.probabilities.values()) for guess in predictor(paths)])}
 
 
-def resumed(data: tw.Dataset, folder: Path) -> dict[str, np.ndarray]:
+def resumed(data: tw.Dataset, backbone: tw.Backbone, out: Path) -> dict[str, np.ndarray]:
     """What a run comes to that was interrupted."""
     import keras
 
@@ -76,22 +72,24 @@ def resumed(data: tw.Dataset, folder: Path) -> dict[str, np.ndarray]:
             raise KeyError
 
     try:
-        trained(data, folder, PHASES, "openvino", callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)])
+        callback = keras.callbacks.LambdaCallback(on_epoch_begin=stop)
+        tw.train(data, phases=PHASES, backbones=[backbone], out=out, callbacks=[callback])
     except KeyError:
-        return {"resume": losses(tw.Run(folder / "run").resume())}
+        return {"resume": losses(tw.Run(out).resume())}
     raise AssertionError("it was not interrupted")
 
 
-def main(pictures: str, where: str, *settings: str) -> None:
+def main(pictures: str, network: str, where: str, *settings: str) -> None:
     if settings:
         import keras
 
         for name, value in (setting.split("=") for setting in settings):
             getattr(keras.config, f"set_{name}")({"epsilon": float, "max_epochs": int}.get(name, str)(value))
     data, folder = read(pictures), Path(where)
-    run = trained(data, folder, PHASES, "openvino", head="mlp")
-    found = of_run(run) | of_network() | of_data(run) | of_file(run, folder / "model.onnx")
-    found |= resumed(data, folder / "stopped")
+    backbone = tw.Backbone(NAME, model=network, size=SIDE, precision="float32")
+    run = tw.train(data, phases=PHASES, backbones=[backbone], head="mlp", out=folder / "run")
+    found = of_run(run) | of_network(backbone) | of_data(run, backbone) | of_file(run, folder / "model.onnx")
+    found |= resumed(data, backbone, folder / "stopped")
     np.savez(folder / "answers.npz", **found)
 
 

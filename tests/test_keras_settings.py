@@ -1,5 +1,6 @@
 """No setting of the user's in Keras changes an answer, and each is as before afterwards."""
 
+import doctest
 import inspect
 import json
 import os
@@ -16,13 +17,13 @@ import pytest
 from keras.src.backend.common import global_state
 
 import topwork as tw
+from topwork import keras_settings
 from topwork.callbacks import under_their_settings
 from topwork.errors import UsageError
 from topwork.keras_settings import OURS, ours
 
-from . import answers
+from . import answers, tiny
 from .command import topwork
-from .tiny import NAME
 
 STRANGE = {
     "floatx": "float16",
@@ -107,6 +108,12 @@ def test_a_backend_is_refused_with_nothing_touched(strange, monkeypatch):
     assert in_force() == strange
 
 
+def test_a_call_within_the_worker_leaves_the_backend_to_it(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "openvino")
+    with ours(("openvino",)), ours():
+        pass
+
+
 LATER = """
 import sys
 from topwork import keras_settings, lean
@@ -185,7 +192,8 @@ def test_a_backend_that_cannot_serve_is_refused_before_anything_begins(name, pic
     assert not out.exists()
 
 
-PHASES = [tw.Phase(f"{NAME}@pool", epochs=4, rate=1e-2)]
+NETWORK = tiny.tiny(runtime="keras")
+PHASES = [tw.Phase(f"{tiny.NAME}@pool", epochs=4, rate=2e-3)]
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +202,13 @@ def usual(pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("usual")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOPWORK_HOME", str(folder / "home"))
-        run = answers.trained(answers.read(pictures), folder, PHASES, "keras")
-        return answers.of_run(run) | answers.of_network()
+        run = tw.train(answers.read(pictures), phases=PHASES, backbones=[NETWORK], out=folder / "run")
+        return answers.of_run(run) | answers.of_network(NETWORK)
 
 
 def same(found, usual):
     losses = usual["losses"]
-    assert losses.min() < losses[0, 0] * 0.8 and usual["model"].std(0).max() > 1e-2, "nothing was learned"
+    assert losses.std() > 0.05 and usual["model"].std(0).max() > 1e-2, "nothing was learned"
     assert found.keys() == usual.keys()
     for name, array in usual.items():
         assert found[name].dtype == array.dtype, name
@@ -217,11 +225,12 @@ def test_no_setting_of_a_script_changes_an_answer(usual, pictures, own_home, tmp
         keras.config.set_dtype_policy("float64")
 
     callback = keras.callbacks.LambdaCallback(on_train_begin=look, on_epoch_end=look, on_train_batch_end=look)
-    run = answers.trained(answers.read(pictures), tmp_path, PHASES, "keras", callbacks=[callback])
+    options = {"phases": PHASES, "backbones": [NETWORK], "callbacks": [callback]}
+    run = tw.train(answers.read(pictures), out=tmp_path / "run", **options)
     assert seen[0] == strange
     assert seen[-1] == strange | {"epsilon": 0.25 / 2 ** (len(seen) - 1), "policy": "float64"}
     assert in_force() == strange | {"epsilon": 0.25 / 2 ** len(seen), "policy": "float64"}
-    same(answers.of_run(run) | answers.of_network(), usual)
+    same(answers.of_run(run) | answers.of_network(NETWORK), usual)
 
 
 def test_a_callback_that_raises_leaves_what_it_set(strange):
@@ -234,6 +243,23 @@ def test_a_callback_that_raises_leaves_what_it_set(strange):
     with pytest.raises(KeyboardInterrupt), ours():
         keras.callbacks.CallbackList(some).on_epoch_begin(0)
     assert in_force() == strange | {"epsilon": 0.5}
+
+
+def test_a_callback_that_uses_topwork_has_its_own_settings_afterwards(strange):
+    def ask(*_):
+        with ours():
+            assert in_force() == OURS | {"policy": "float32"}
+        assert in_force() == strange
+
+    with ours():
+        some = under_their_settings([keras.callbacks.LambdaCallback(on_epoch_begin=ask)])
+        keras.callbacks.CallbackList(some).on_epoch_begin(0)
+        assert in_force() == OURS | {"policy": "float32"}
+    assert in_force() == strange
+
+
+def test_examples():
+    assert doctest.testmod(keras_settings).failed == 0
 
 
 def test_a_callback_without_a_word_on_batches_lets_a_gpu_run_on():
@@ -259,7 +285,7 @@ def in_a_process(folder, pictures, file, *settings):
     (folder / "keras").mkdir(parents=True)
     (folder / "keras" / "keras.json").write_text(json.dumps(file))
     environment = os.environ | {"KERAS_HOME": str(folder / "keras"), "TOPWORK_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "tests.answers", str(pictures), str(folder), *settings]
+    command = [sys.executable, "-m", "tests.answers", str(pictures), tiny.file(), str(folder), *settings]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "keras" / "keras.json").read_text()) == file

@@ -46,7 +46,7 @@ def ours(backends: Sequence[str] = backend.NAMES) -> Iterator[None]:
     It decorates every public function that may use Keras. Calls may lie in one another, and run in several threads.
 
     Args:
-        backends: of Keras, those that may run.
+        backends: of Keras, those that may run; a call within another leaves that to the outer one.
 
     Raises:
         UsageError, MissingExtra: as of `topwork.backend.check`, before anything begins.
@@ -61,14 +61,16 @@ def ours(backends: Sequence[str] = backend.NAMES) -> Iterator[None]:
         0.001
         >>> keras.config.set_epsilon(1e-7)
     """
-    backend.check(backends)
+    if not _thread.calls:
+        backend.check(backends)
+    theirs_hold = "keras" in sys.modules and not _thread.holds  # in a callback of the user's, too
     _count(1)
     try:
         take_over()
         yield
     finally:
         _count(-1)
-        if not _thread.calls:
+        if theirs_hold or not _thread.calls:
             give_back()
 
 
