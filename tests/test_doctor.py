@@ -150,11 +150,15 @@ def test_a_home_that_is_a_file(tmp_path, monkeypatch):
     ]
 
 
+def refused(**_):
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_home_that_may_not_be_written(own_home, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr("topwork.home.TemporaryFile", refused)
     assert problems() == [
         Problem(
-            f"topwork's home {own_home} cannot be used: {tmp_path}: you may not write there. "
+            f"topwork's home {own_home} cannot be used: {tmp_path}: nothing can be written there (Permission denied). "
             "Set TOPWORK_HOME to a folder of your own on a local disk.",
             True,
         )

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import kept, metrics, registry
+from topwork import home, kept, metrics, registry
 from topwork.chance import chance
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
-from topwork.folder import Folder, folds_in, fresh
+from topwork.folder import Folder, folds_in, fresh, making
 from topwork.folds import folds
 from topwork.keras_settings import ours
 from topwork.phases import completed
@@ -174,9 +174,12 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
         raise RunError(
             f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-        aside = Path(scratch, path.name)
+    home.check()
+    with making(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
+    with scratch:
+        aside = Path(scratch.name, path.name)
         recipe, *rest = how
         courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
         aside.rename(path)

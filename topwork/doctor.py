@@ -16,7 +16,7 @@ from typing import Any
 
 from topwork import backend, efficientnet_lite0_weights, gpu, keras_settings, machine, official, runtimes, weights
 from topwork.errors import TopworkError, UsageError, WeightsError
-from topwork.home import home, standing
+from topwork.home import MEND, home, standing, wrong
 from topwork.keras_settings import OURS
 from topwork.talk import size
 from topwork.version import VERSION
@@ -221,14 +221,9 @@ def _settings() -> dict[str, dict[str, Any]]:
 
 
 def _places(found: Diagnosis) -> Iterator[Problem]:
-    place = standing(home())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        why = "it is no folder" if not place.is_dir() else "you may not write there"
-        yield Problem(
-            f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. "
-            "Set TOPWORK_HOME to a folder of your own on a local disk.",
-            fatal=True,
-        )
+    if unusable := wrong():
+        place, why = unusable
+        yield Problem(f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. {MEND}", fatal=True)
     if found.home.filesystem in NETWORK:
         yield Problem(
             f"topwork's home {found.home.path} lies on a network file system ({found.home.filesystem}), where "

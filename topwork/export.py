@@ -15,6 +15,7 @@ from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
 from topwork.finished import Answering, restore
 from topwork.folder import Folder
+from topwork.home import unusable
 from topwork.metrics import agreement
 from topwork.predict import Predictor, fitted
 from topwork.settings import Backbone
@@ -44,6 +45,8 @@ def export(folder: Folder, path: Path) -> Predictor:
         raise ExportError(f"{str(path)!r} does not end in '.onnx', and ONNX is what is written: name it so.")
     if path.exists():
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
+    if wrong := unusable(path.parent):
+        raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
     lean.import_keras()
     network = restore(folder)
     model = network.flat()

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import backbones, errors, gpu, pretrained, runtimes, trunk
+from topwork import backbones, errors, gpu, home, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
@@ -147,6 +147,7 @@ class Extraction:
         self._asked: set[int] = set()
 
     def __enter__(self) -> Self:
+        home.check()
         beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
         fills = [_job(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
         if fills:

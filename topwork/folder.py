@@ -34,6 +34,7 @@ import numpy as np
 from topwork import backend, kept, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
+from topwork.home import unusable
 from topwork.kept import reading
 from topwork.listing import recall
 from topwork.machine import processor
@@ -108,15 +109,13 @@ class Folder:
             RunError: something stands at *path*.
         """
         path = Path(path)
-        if path.exists():
+        if os.path.lexists(path):
             unfinished = (path / "environment.json").exists() and not (path / "results.json").exists()
             mend = f"Go on with it (topwork train --resume {path}), choose" if unfinished else "Choose"
             raise RunError(
                 f"{str(path)!r} exists already, and a run is never overwritten. {mend} another --out, or remove it."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
+        with making(path), _aside(path) as aside:
             if recipe.head.file:
                 shutil.copy(recipe.head.file, aside / HEAD)
                 recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
@@ -131,12 +130,6 @@ class Folder:
                 (aside / LOCK).write_text(_json(lock), encoding="utf-8")
             aside.chmod(0o755)
             registry.remember(path)
-            os.rename(aside, path)
-        except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            if path.exists():
-                raise RunError(f"{str(path)!r} exists already, and a run is never overwritten.") from None
-            raise RunError(f"cannot make the run folder {str(path)!r}: {error.strerror}.") from None
         return cls(path)
 
     @property
@@ -306,6 +299,45 @@ class Folder:
         aside = self.path / f"{name}.part"
         write(aside)
         aside.replace(self.path / name)
+
+
+@contextmanager
+def making(path: Path) -> Iterator[None]:
+    """While the folder of a run, or of a cross-validation, is made.
+
+    Raises:
+        RunError: that is not possible; names the folder, or what cannot be read of what goes into it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if os.path.lexists(path):
+            raise RunError(f"{str(path)!r} exists already, and a run is never overwritten.") from None
+        raise RunError(f"cannot make the run folder {str(path)!r}: {_why(error, path)}") from None
+
+
+def _why(error: OSError, path: Path) -> str:
+    if isinstance(error, shutil.Error):
+        source, _, reason = error.args[0][0]
+        return f"cannot copy {source!r} ({reason})."
+    if error.filename and not str(error.filename).startswith(str(path.parent)):
+        return f"cannot read {str(error.filename)!r} ({error.strerror})."
+    found = unusable(path.parent)
+    where = f"{found[0]}: {found[1]}" if found else error.strerror
+    return f"{where}. Choose another place for it, with --out."
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A folder that becomes *path* at the end, unless an error passes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield aside
+        os.rename(aside, path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:

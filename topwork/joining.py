@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, members, network
+from topwork import home, lean, members, network
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
@@ -34,6 +34,7 @@ SHOWN = 10
 def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, strict: bool, jobs: int | None) -> "Joining":
     """A new join: its members found fit, its folder made; see `topwork.train.join`."""
     assert recipe.join
+    home.check()
     found = members.opened(recipe.join)
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from topwork import heads, lean, lock, metrics, pretrained
 from topwork.cut import POOL, Cut, Place, Term
+from topwork.errors import StoreError
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
@@ -284,7 +286,8 @@ def graph_of(backbone: Backbone) -> Graph:
     if graph is None:
         lean.import_keras()
         graph = open_backbone(backbone, None).graph  # it is the same whatever the weights
-        keep_graph(backbone, graph)
+        with suppress(StoreError):  # it is read again next time
+            keep_graph(backbone, graph)
     return graph
 
 

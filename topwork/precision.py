@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +82,13 @@ def _known(path: Path) -> dict[str, float]:
 
 
 def _keep(path: Path, seconds: dict[str, float]) -> None:
-    """It appears whole, whatever stops the run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        aside = Path(scratch, path.name)
-        aside.write_text(json.dumps(seconds), encoding="utf-8")
-        aside.replace(path)
+    """It appears whole, whatever stops the run; where it cannot be written, it is measured again next time."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            aside = Path(scratch, path.name)
+            aside.write_text(json.dumps(seconds), encoding="utf-8")
+            aside.replace(path)
 
 
 def _is_input(layer: Any) -> bool:

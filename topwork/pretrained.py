@@ -1,5 +1,6 @@
 """Which file a backbone's weights come from, and what identifies them in the keys of the store."""
 
+import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from topwork import backbones, efficientnet_lite0_weights, untrained, weights
 from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
-from topwork.home import home
+from topwork.home import home, writing
 from topwork.settings import WORDS, Backbone
 
 
@@ -92,6 +93,7 @@ def saved(model: Any) -> Path:
 
     Raises:
         BackboneError: it is not built.
+        StoreError: nothing can be written there.
     """
     if not model.built:
         raise BackboneError(
@@ -101,11 +103,12 @@ def saved(model: Any) -> Path:
     for values in model.get_weights():
         content.update(values.tobytes())
     path = home() / "models" / f"{content.hexdigest()}.keras"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent) as scratch:
-            model.save(Path(scratch, path.name))
-            Path(scratch, path.name).replace(path)
+    if not os.path.exists(path):
+        with writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=path.parent) as scratch:
+                model.save(Path(scratch, path.name))
+                Path(scratch, path.name).replace(path)
     return path
 
 

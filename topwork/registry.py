@@ -15,21 +15,19 @@ from topwork.home import home
 
 
 def remember(run: Path) -> None:
-    """Note where a run is, or will be.
-
-    Raises:
-        OSError: the note cannot be written.
-    """
+    """Note where a run is, or will be; where that cannot be written, 'topwork store prune' knows nothing of it."""
     note = _note(run)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=note.parent, prefix=".", delete=False) as file:
-        file.write(os.fsencode(os.path.abspath(run)))
-    os.replace(file.name, note)
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=note.parent, prefix=".", delete=False) as file:
+            file.write(os.fsencode(os.path.abspath(run)))
+        os.replace(file.name, note)
 
 
 def forget(run: Path) -> None:
     """Take the note away, if there is one."""
-    _note(run).unlink(missing_ok=True)
+    with suppress(OSError):
+        _note(run).unlink()
 
 
 def runs() -> list[Path]:

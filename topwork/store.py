@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import accumulate
@@ -302,7 +303,7 @@ class Store:
     def _tell(self) -> None:
         """Write ``cut.json``: a copy for people, which nothing reads."""
         told = {**json.loads(self._header), "stored": self.stored}
-        with self._tables.explained():
+        with suppress(OSError):
             aside = self.folder / f"cut.json.{os.getpid()}"
             aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
             aside.replace(self.folder / "cut.json")

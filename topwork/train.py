@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork import backbones as networks
-from topwork import heads, inherit, joining, lean, lock, official, pretrained, splits
+from topwork import heads, home, inherit, joining, lean, lock, official, pretrained, splits
 from topwork.course import Course
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError
@@ -132,17 +132,19 @@ def join(
 
 
 def refuse_early(data: Any, recipe: Recipe) -> None:
-    """Refuse names that do not exist, then data that cannot be read, before weights are fetched for anything.
+    """Refuse names that do not exist, data that cannot be read, and a home that cannot be used, before all else.
 
     Raises:
         UnknownBackbone: no backbone has that name.
         DatasetError: as of `topwork.readers.look`.
+        MachineError: as of `topwork.home.check`.
     """
     for backbone in recipe.backbones.values():
         if backbone.model is None:
             networks.record(backbone.name)
     if not isinstance(data, Dataset):
         look(data, recipe.data)
+    home.check()
 
 
 def prepared(

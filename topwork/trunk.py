@@ -19,7 +19,7 @@ from topwork import backbones, backend, pretrained
 from topwork.cut import Term
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node
-from topwork.home import home
+from topwork.home import home, writing
 from topwork.pictures import Fit
 from topwork.settings import Backbone
 from topwork.store import Tensor
@@ -138,9 +138,10 @@ def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
 
 def kept_graph(backbone: Backbone) -> Graph | None:
     """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
+    path = graph_path(backbone)
     try:
-        return _read_graph(graph_path(backbone))
-    except FileNotFoundError:
+        return _read_graph(path)
+    except OSError:
         return None
 
 
@@ -158,13 +159,18 @@ def known_graph(backbone: Backbone) -> Graph:
 
 
 def keep_graph(backbone: Backbone, graph: Graph) -> None:
-    """Keep a backbone's graph for `kept_graph`; it appears whole."""
+    """Keep a backbone's graph for `kept_graph`; it appears whole.
+
+    Raises:
+        StoreError: nothing can be written there.
+    """
     path = graph_path(backbone)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
-        made = Path(aside, path.name)
-        made.write_text(json.dumps(graph.as_json()), encoding="utf-8")
-        made.replace(path)
+    with writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+            made = Path(aside, path.name)
+            made.write_text(json.dumps(graph.as_json()), encoding="utf-8")
+            made.replace(path)
 
 
 def graph_path(backbone: Backbone) -> Path:

@@ -5,6 +5,7 @@ batch-norm takes the statistics of one seeded batch, as if it had trained one st
 """
 
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import backbones
-from topwork.home import home
+from topwork.home import home, writing
 from topwork.replay import replay
 from topwork.settings import Backbone
 from topwork.store import room
@@ -35,16 +36,18 @@ def weights_file(backbone: Backbone) -> Path:
     """The file of a backbone's random weights, made once, so that every process and backend loads the same bits."""
     path = kept(backbone)
     if path.exists():
-        path.touch()  # 'topwork store prune' leaves what was used of late
+        with suppress(OSError):
+            path.touch()  # 'topwork store prune' leaves what was used of late
     else:
         network = backbones.build(backbone, None)
         room(path, 5 * network.count_params() + 1_000_000, "random weights")
-        path.parent.mkdir(parents=True, exist_ok=True)
         _draw(network)
         _settle(network, backbone)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            network.save_weights(Path(scratch) / path.name)
-            (Path(scratch) / path.name).replace(path)
+        with writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                network.save_weights(Path(scratch) / path.name)
+                (Path(scratch) / path.name).replace(path)
     return path
 
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from topwork import lean
 from topwork.errors import WeightsError
+from topwork.home import unusable
 from topwork.keras_settings import ours
 from topwork.talk import say
 
@@ -45,6 +46,10 @@ def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     """
     if offline():
         raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
+    if wrong := unusable(path.parent):
+        raise WeightsError(
+            f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
+        )
     lean.import_keras()
     from keras.src.utils import file_utils
 

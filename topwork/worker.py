@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -104,7 +105,8 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
         _say(event="converted", seconds=time.perf_counter() - start)
     start = time.perf_counter()
     runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
-    os.utime(below.converted.parent)  # when it was last used
+    with suppress(OSError):
+        os.utime(below.converted.parent)  # when it was last used
     hold.release()
     _say(event="compiled", seconds=time.perf_counter() - start)
     return runtime

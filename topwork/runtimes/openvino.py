@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from topwork.errors import BackboneError
+from topwork.home import writing
 from topwork.runtimes import BATCH
 from topwork.runtimes.layout import sink_transposes
 
@@ -44,12 +45,13 @@ def convert(trunk: Any, path: Path) -> None:
     single = not isinstance(outputs, list | tuple)
     model = openvino.Model([o.output for o in ([outputs] if single else outputs)], [pixels], "trunk")
     sink_transposes(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
-        openvino.save_model(model, made, compress_to_fp16=False)
-        made.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        made.replace(path)
+    with writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            made = Path(scratch) / path.name
+            openvino.save_model(model, made, compress_to_fp16=False)
+            made.with_suffix(".bin").replace(path.with_suffix(".bin"))
+            made.replace(path)
 
 
 def read(path: Path) -> Any:
