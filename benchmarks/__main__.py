@@ -22,6 +22,7 @@ from benchmarks import (
     fusion,
     head,
     memory,
+    reading,
     recipes,
     report,
     step,
@@ -160,6 +161,19 @@ def memory_command(quick: Quick = False) -> None:
     plan = memory.Plan().quick() if quick else memory.Plan()
     with _scratch() as scratch:
         print(report.memory_table(plan, memory.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("reading")
+def reading_command(
+    pictures: Annotated[int, typer.Option(min=20, help="How many are drawn.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    quick: Quick = False,
+) -> None:
+    """Reading a folder, near-copies together, against the hashing of its files."""
+    plan = reading.Plan(pictures, rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.reading_table(plan, reading.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("choices")

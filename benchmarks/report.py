@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, step, views
+from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, reading, step, views
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
@@ -180,6 +180,19 @@ _PEAKS = {
     "together": "all processes, all their pages",
     "anonymous": "all processes, without pages of files (the store's among them)",
 }
+
+
+def reading_table(plan: reading.Plan, found: reading.Measured, command: str) -> str:
+    """What near-copies cost beside the hashing of bytes."""
+    hashing = found[reading.HASHED]
+    rows = []
+    for name, seconds in found.items():
+        more = Spread.of([a - b for a, b in zip(seconds, hashing)])
+        rows.append([name, f"{Spread.of(seconds):.1f}", "" if name == reading.HASHED else f"{more:.1f}"])
+    about = (
+        f"{plan.pictures:,} drawn photos, {plan.copies:,} of them saved again; {plan.rounds} rounds (median, min–max)."
+    )
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(("from cold", "seconds", "more than hashing"), rows)])
 
 
 def head_table(plan: frozen.Plan, found: Sequence[head.Accuracy], command: str) -> str:

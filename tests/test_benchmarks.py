@@ -325,6 +325,13 @@ def test_recipes_end_to_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reading_is_measured_against_hashing(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "reading", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    assert sum(line.startswith("| ") for line in told.splitlines()) == 6
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "rows"), [("default", 3), ("views", 4), ("crossval", 5), ("fusion", 3), ("memory", 3), ("deep", 4)]

@@ -237,12 +237,12 @@ def test_the_command(tmp_path):
 def test_what_to_take_of_several_networks():
     from topwork.commands.choose import _take
 
-    assert _take("d", "a@pool + b@pool", "random", 32, None, None) == (
+    assert _take("d", "a@pool + b@pool", "random", 32, None, None, None) == (
         "topwork train d --cut 'a@pool + b@pool' --set backbones.a.weights=random --set backbones.a.size=32 "
         "--set backbones.b.weights=random --set backbones.b.size=32"
     )
-    assert _take("d", "a@pool", None, None, "train=fit", 300) == (
-        "topwork train d --cut a@pool --parts train=fit --max-megapixels 300"
+    assert _take("d", "a@pool", None, None, "train=fit", 300, "ignore") == (
+        "topwork train d --cut a@pool --parts train=fit --max-megapixels 300 --near-copies ignore"
     )
 
 

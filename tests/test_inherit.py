@@ -6,6 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import topwork as tw
 from topwork import inherit
@@ -14,6 +15,7 @@ from topwork.folder import Folder
 from topwork.network import create, graph_of
 from topwork.plan import steps
 from topwork.settings import Head, Training
+from topwork.train import prepared
 
 from .command import topwork
 from .conftest import make_folder
@@ -99,6 +101,20 @@ def test_another_seed_alone_would_have_moved_them(more, parent):
     had = {row.content: row.split for row in parent.data.rows}
     drawn = tw.read(more, draw="stratified", seed=5)
     assert any(had.get(row.content, row.split) != row.split for row in drawn.rows)
+
+
+def test_a_copy_that_comes_later_takes_the_part_of_its_original(pictures, parent, tmp_path):
+    had = {row.path: row.split for row in parent.data.rows}
+    for path in had:
+        again = tmp_path / "again" / path
+        again.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(pictures / path).resize((96, 96)).save(again)
+    for word, is_kept in (("together", True), ("ignore", False)):
+        drawn = tw.read(tmp_path / "again", draw="stratified", seed=5, near_copies=word)
+        recipe = inherit.recipe(parent.folder)
+        course = prepared(drawn, recipe, parent.folder, tmp_path / word, (), False, None)
+        assert ({row.path: row.split for row in course.data.rows} == had) is is_kept
+        assert course.recipe.data.near_copies == word
 
 
 def start(parent, classes):

@@ -13,12 +13,12 @@ import topwork
 
 ROOT = Path(topwork.__file__).parent
 LEVELS = (
-    "errors version talk printing backend lean gpu home machine keras_settings text",
+    "errors version talk printing backend lean gpu home machine keras_settings text threads",
     "cut lines strict graph numbered labels dataset parts splits folds metrics settings recipe logme probe join gap"
     " gallery hashes confusion intervals hints journal chance",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
-    " torch_checkpoint",
+    " torch_checkpoint facts near",
     "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed"
     " stream depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
     " runtimes.openvino names idle",

@@ -14,7 +14,7 @@ from topwork.errors import CutError, RecipeError, UsageError
 from topwork.recipe import Recipe
 from topwork.settings import About, Backbone, Data, Head, Join, Phase, Training
 
-DATA_KEYS = "split, draw, seed, parts, max_megapixels"
+DATA_KEYS = "split, draw, seed, parts, max_megapixels, near_copies"
 
 PHASE = {"cut": "mobilenet_v2@pool"}
 

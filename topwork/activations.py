@@ -56,7 +56,7 @@ def activations(
         >>> import topwork as tw
         >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
     """
-    rows = data if isinstance(data, Dataset) else read(data)
+    rows = data if isinstance(data, Dataset) else read(data, near_copies="ignore")
     wanted = asked(rows, cut, [backbone] if isinstance(backbone, Backbone) else backbone)
     fill_all(rows, wanted, jobs)
     _refuse_unread(wanted, "Leave them out: topwork.read(..., decode=True) does.")

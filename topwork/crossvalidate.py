@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import home, kept, metrics, registry
+from topwork import home, kept, metrics, registry, splits
 from topwork.chance import chance
 from topwork.course import Course
 from topwork.dataset import Dataset
@@ -153,7 +153,8 @@ def cross_validate(
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
     rows = replace(data if isinstance(data, Dataset) else read_by(data, whole), drawn=dealt)
     for note in rows.notes:
-        say(note)
+        if not note.startswith(splits.TORN):
+            say(note)
     rows = replace(rows, notes=())  # else each fold would tell them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)

@@ -25,7 +25,9 @@ class Row:
     ``path`` is relative to the dataset's root (for arrays ``"X[17]"``); ``digest`` is the SHA-256
     of the file's bytes in hex (for arrays of bytes, shape and dtype); ``split`` is ``"train"``,
     ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part;
-    ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns.
+    ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns;
+    ``near`` ties rows with near-copies of each other (`topwork.near`), which share a part, too: the content of the
+    row that has the largest of them.
     """
 
     path: str
@@ -34,6 +36,7 @@ class Row:
     split: str | None = None
     group: str | None = None
     further: tuple[tuple[str, str], ...] = ()
+    near: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def pictures(self) -> tuple[tuple[str, str], ...]:

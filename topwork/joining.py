@@ -37,7 +37,7 @@ def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, stric
     home.check()
     found = members.opened(recipe.join)
     rows = members.pictures(found) if data is None else members.fitting(data, found)
-    rows = members.with_parts(rows, found)
+    rows = members.with_parts(rows, found, recipe.data.near_copies)
     check(rows, recipe, strict)
     folder = Folder.create(out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
     return Joining(folder, rows, strict, jobs)

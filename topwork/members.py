@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from topwork import near
 from topwork.dataset import Dataset
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
-from topwork.settings import Join
+from topwork.settings import Join, NearCopies
 from topwork.splits import some, units_of
 from topwork.trainable import as_before
 
@@ -79,8 +80,8 @@ def pictures(members: Sequence[Folder]) -> Dataset:
     return data
 
 
-def with_parts(data: Dataset, members: Sequence[Folder]) -> Dataset:
-    """The dataset with the pictures that members knew in the parts that they had there.
+def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies = "together") -> Dataset:
+    """The dataset with the pictures that members knew, or had near-copies of, in the parts that they had there.
 
     Otherwise the join would be fitted or tested on pictures that a member was trained on. Rows that belong together
     (`topwork.splits.units_of`) follow each other.
@@ -89,15 +90,19 @@ def with_parts(data: Dataset, members: Sequence[Folder]) -> Dataset:
         DatasetError: a picture had other parts in other members.
     """
     known = [(str(folder.path), _parts(folder)) for folder in members]
+    originals: dict[str, set[str]] = {}
+    if near_copies == "together":
+        originals = near.originals(data, [one.data() for folder in members for one in _line(folder)])
     parts: dict[str, str] = {}
     clashes: list[Clash] = []
-    for unit in units_of(data.rows):
+    for unit in units_of(data.rows, near=False):
         rows = [data.rows[i] for i in unit]
         found: Clash = {}
         for path, digest in (picture for row in rows for picture in row.pictures):
             for member, of in known:
-                if digest in of:
-                    found.setdefault(of[digest], (path, member))
+                for old in (digest, *sorted(originals.get(digest, ()))):
+                    if old in of:
+                        found.setdefault(of[old], (path, member))
         if len(found) > 1:
             clashes.append(found)
         parts |= {row.content: part for row in rows for part in found}

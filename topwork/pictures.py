@@ -20,14 +20,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from topwork.errors import PictureError, RecipeError, nearest
+
+T = TypeVar("T")
 
 RULE = "pillow-1"
 MAX_MEGAPIXELS = 179.0
@@ -95,7 +98,43 @@ def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEG
         >>> decode(file.getvalue(), Fit((2, 2)))[0].tolist()
         [[7, 7, 7], [7, 7, 7]]
     """
-    return _decoded(source, fit, lambda image: _fitted(image, fit), max_megapixels)
+    return _decoded(source, fit, lambda image, _: _fitted(image, fit), max_megapixels)
+
+
+def glance(source: str | Path | bytes | np.ndarray, fit: Fit) -> tuple[np.ndarray, tuple[int, int]]:
+    """A picture brought to the size of *fit*, as `decode` and `fit_array` do, and its own (width, height), upright.
+
+    Pictures of any size are taken: `refuse_large` comes before.
+
+    Raises:
+        PictureError: as of these.
+
+    Example:
+        >>> pixels, size = glance(np.full((20, 40), 7, np.uint8), Fit((2, 2)))
+        >>> pixels.shape, size
+        ((2, 2, 3), (40, 20))
+    """
+    if isinstance(source, np.ndarray):
+        return fit_array(source, fit), (source.shape[1], source.shape[0])
+    return _decoded(source, fit, lambda image, size: (_fitted(image, fit), size), inf)
+
+
+def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
+    """All pixels of a picture in its own size, upright, with steps 1 to 3 of the rule above; a JPEG as it is.
+
+    Returns:
+        uint8 ``[height, width, 3]``, RGB.
+
+    Raises:
+        PictureError: as of `decode` and `fit_array`.
+
+    Example:
+        >>> whole(np.full((20, 40), 7, np.uint8)).shape
+        (20, 40, 3)
+    """
+    if isinstance(source, np.ndarray):
+        return fit_array(source, Fit((source.shape[0], source.shape[1]), resample="nearest"))
+    return _decoded(source, None, lambda image, _: np.array(image), inf)
 
 
 def refuse_large(source: str | Path, max_megapixels: float) -> None:
@@ -134,7 +173,7 @@ def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
         ((5, 10, 3), (20, 40, 3))
     """
 
-    def shrunk(image: Image.Image) -> np.ndarray:
+    def shrunk(image: Image.Image, _: tuple[int, int]) -> np.ndarray:
         image.thumbnail((side, side), Image.Resampling.BILINEAR)
         return np.array(image)
 
@@ -308,19 +347,22 @@ def _turn(image: Image.Image) -> int:
 
 def _decoded(
     source: str | Path | bytes,
-    fit: Fit,
-    finish: Callable[[Image.Image], np.ndarray],
+    fit: Fit | None,
+    finish: Callable[[Image.Image, tuple[int, int]], T],
     max_megapixels: float = MAX_MEGAPIXELS,
-) -> np.ndarray:
+) -> T:
+    """What *finish* makes of the upright picture and of its full size; a JPEG is decoded small where *fit* is given."""
     data = source if isinstance(source, bytes) else _bytes(source)
     _refuse(data)
     _silence_pillow()
     try:
         with _opened(BytesIO(data)) as image:
             _refuse_size(*image.size, max_megapixels)
-            _draft(image, fit)
+            size = image.size
+            if fit:
+                _draft(image, fit)
             image.load()
-            return finish(_upright(image))
+            return finish(_upright(image), _swapped(size, _turn(image) > 4))
     except PictureError:
         raise
     except Exception as error:  # hostile bytes make Pillow raise nearly anything

@@ -15,13 +15,12 @@ tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from topwork import labels, parts, pictures, splits
+from topwork import facts, labels, near, parts, pictures, splits
 from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, NoLabels, PictureError, RecipeError, at
@@ -29,12 +28,10 @@ from topwork.frames import read_frame, read_parquet
 from topwork.hints import hint
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
-from topwork.settings import Data, Draw
+from topwork.settings import Data, Draw, NearCopies
 from topwork.splits import some
-from topwork.talk import Bar
+from topwork.threads import each
 from topwork.tree import is_picture, read_folder, visible
-
-T = TypeVar("T")
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
 """The files that can be read, by the ends of their names."""
@@ -51,6 +48,7 @@ def read(
     max_megapixels: float = pictures.MAX_MEGAPIXELS,
     strict: bool = False,
     decode: bool = False,
+    near_copies: NearCopies = "together",
 ) -> Dataset:
     """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
 
@@ -64,7 +62,10 @@ def read(
             the names do not say so; ``train`` alone: all parts are drawn from that folder. See `topwork.parts`.
         max_megapixels: larger pictures are left out; a million pixels each.
         strict: make a picture that would be left out an error.
-        decode: decode every picture, so that the broken ones are found now; else only empty files and HEIC are.
+        decode: leave out every picture that does not decode; else only empty files and HEIC are.
+        near_copies: ``"together"``: a picture and its near-copies (saved again, in another size or as another kind of
+            file) share a part, under one label; those under two labels, or in two parts that the data give, are named
+            in the notes. ``"ignore"``: pictures are only compared byte by byte. See `topwork.near`.
 
     Returns:
         The dataset. The rows of a folder are sorted by path, those of tables and arrays keep their order.
@@ -72,7 +73,7 @@ def read(
     Raises:
         DatasetError: nothing to read, one class alone, labels that look alike, a table or an array that is wrong.
         MissingExtra: a Parquet file, and pyarrow is not installed.
-        RecipeError: *split*, *draw* or *parts* are none.
+        RecipeError: *split*, *draw*, *parts* or *near_copies* are none.
 
     Example:
         >>> import numpy as np
@@ -81,15 +82,15 @@ def read(
         >>> data.classes, len(data.part("test"))
         (('cat', 'dog'), 10)
     """
-    splits.check(split, draw, seed)
-    found = undrawn(data, decode, parts, max_megapixels)
+    splits.check(split, draw, seed, near_copies)
+    found = undrawn(data, decode, parts, max_megapixels, near_copies)
     _refuse_few(found, 2)
     if strict:
         refuse_left_out(found)
     drawn = splits.draw(found, split, draw, seed)
     if drawn.drawn:
-        kept = replace(drawn.drawn, parts=dict(parts or {}), max_megapixels=max_megapixels)
-        drawn = replace(drawn, drawn=kept)
+        how = replace(drawn.drawn, parts=dict(parts or {}), max_megapixels=max_megapixels, near_copies=near_copies)
+        drawn = replace(drawn, drawn=how)
     return drawn
 
 
@@ -116,11 +117,12 @@ def undrawn(
     decode: bool = False,
     parts: Mapping[str, str] | None = None,
     max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    near_copies: NearCopies = "ignore",
 ) -> Dataset:
     """Read pictures with their labels by the same rules, and draw no parts; they may all be of one class.
 
     Args:
-        data, decode, parts, max_megapixels: as of `read`.
+        data, decode, parts, max_megapixels, near_copies: as of `read`.
 
     Raises:
         DatasetError: as of `read`, one class alone excepted.
@@ -128,8 +130,13 @@ def undrawn(
     found = _found(data, parts)
     named = {row.label for row in found.rows}
     labels.refuse_lookalikes(named)
-    usable = _consistent(found if found.pixels is not None else _digested(found, decode, max_megapixels))
+    digested = found if found.pixels is not None else _digested(found, max_megapixels)
+    is_seen = near_copies == "together" or (decode and digested.pixels is None)
+    known = facts.known(near.sources(digested)) if is_seen else {}
+    broken = {digest: reason for digest, reason in known.items() if decode and isinstance(reason, str)}
+    usable = _consistent(digested.without(broken))
     _refuse_few(usable, 1)
+    usable = near.joined(usable, known) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
     notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
     return replace(usable, notes=usable.notes + notes)
@@ -232,8 +239,8 @@ def _is(data: Any, package: str, name: str) -> bool:
     return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
 
 
-def _digested(dataset: Dataset, decode: bool, max_megapixels: float) -> Dataset:
-    """The rows with their digests, less those whose files cannot be read."""
+def _digested(dataset: Dataset, max_megapixels: float) -> Dataset:
+    """The rows with their digests, less those whose files cannot be read or are too large."""
 
     def look(row: Row) -> Row | LeftOut:
         digests: list[str] = []
@@ -241,33 +248,14 @@ def _digested(dataset: Dataset, decode: bool, max_megapixels: float) -> Dataset:
             for name, _ in row.pictures:
                 path = Path(dataset.root, name)
                 found = pictures.digest(path)
-                if decode:
-                    pictures.decode(path, _SMALL, max_megapixels)
-                else:
-                    pictures.refuse_large(path, max_megapixels)
+                pictures.refuse_large(path, max_megapixels)
                 digests.append(found)
         except PictureError as error:
             return dataset.gone(row, len(digests), str(error))
         further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
         return replace(row, digest=digests[0], further=further)
 
-    return _sorted_out(dataset, _each(look, dataset.rows))
-
-
-_SMALL = pictures.Fit((32, 32))
-"""Enough to see that a picture decodes: all of the file is read whatever the size."""
-
-
-def _each(function: Callable[[Row], T], rows: Sequence[Row], block: int = 16) -> list[T]:
-    """``function`` of each row, by a few threads, in order; in blocks, as handing over costs more than a small file."""
-    blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
-    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    found: list[T] = []
-    with ThreadPoolExecutor(threads) as pool, Bar("read", "pictures") as bar:
-        for values in pool.map(lambda part: list(map(function, part)), blocks):
-            found += values
-            bar.update(len(found), len(rows))
-    return found
+    return _sorted_out(dataset, list(each(look, dataset.rows, "read")))
 
 
 def _consistent(dataset: Dataset) -> Dataset:

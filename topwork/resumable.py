@@ -74,7 +74,7 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
             f"the arrays of {str(folder.path)!r} came from {rows.source!r}, and nothing is there now: put it back, or "
             "give the arrays, as in topwork.Run(...).resume((X, y))."
         )
-    given = data if isinstance(data, Dataset) else read(rows.source if data is None else data)
+    given = data if isinstance(data, Dataset) else read(rows.source if data is None else data, near_copies="ignore")
     content = {row.path: row.digest for row in given.rows}
     changed = [row.path for row in rows.rows if content.get(row.path) != row.digest]
     if changed:

@@ -9,6 +9,7 @@ Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
 Resample = Literal["bilinear", "nearest"]
 Draw = Literal["auto", "hash", "stratified", "last"]
+NearCopies = Literal["together", "ignore"]
 Pooling = Literal["avg", "max", "flatten"]
 BatchNorm = Literal["frozen", "train"]
 Runtime = Literal["auto", "openvino", "keras"]
@@ -34,6 +35,7 @@ class Data:
         draw: how the rows are drawn, see `topwork.splits.draw`; seed: of the draw.
         parts: part -> the folder that holds it, where the folders' names do not say so, see `topwork.parts`.
         max_megapixels: larger pictures are left out.
+        near_copies: whether these share a part, see `topwork.near`.
     """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)
@@ -41,6 +43,7 @@ class Data:
     seed: int = 0
     parts: Mapping[str, str] = field(default_factory=dict)
     max_megapixels: float = 179.0
+    near_copies: NearCopies = "together"
 
 
 WORDS = ("imagenet", "random")

@@ -1,26 +1,32 @@
 """Splits: which rows train, which validate, which test.
 
 Rows that must not be torn apart form a *unit*: those that have a picture in common (by content), those of one group,
-and all that these tie together. A unit stands in one part as a whole, so that no picture of the test part was seen in
-training.
+those with near-copies of each other (`topwork.near`), and all that these tie together. A unit stands in one part as a
+whole, so that no picture of the test part was seen in training. Only parts that are given stay what they are where
+near-copies alone tie rows together.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import accumulate
+from itertools import accumulate, combinations, islice
+from math import comb
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
 from topwork.settings import RANGES, Data, Draw
 from topwork.strict import check_range
+from topwork.talk import counted
 
+NEAR_COPIES = ("together", "ignore")
 HOWS = ("auto", "hash", "stratified", "last")
 FEW, INDEPENDENT = 2000, 3
 """``"auto"`` is stratified for fewer rows, where each class has so many units."""
 SHOWN = 3
 """How many of many are named in a sentence."""
+TORN = "Near-copies in two parts"
+"""How the note on these begins."""
 
 Rows = tuple[Row, ...]
 Unit = list[int]
@@ -38,7 +44,8 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     - ``"auto"`` is ``"stratified"`` for fewer than 2,000 rows where each class has three units at least, for there a
       hash would give some classes many test pictures and others none; else ``"hash"``.
 
-    Where given parts tear a unit apart, test wins, then val.
+    Where given parts tear equal pictures or a group apart, test wins, then val. Near-copies in two given parts stay
+    there, and a note names them.
 
     Args:
         dataset: rows with digests; *split* is set in all, some or none of them.
@@ -61,34 +68,37 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     """
     check(shares, how, seed)
     rows, units = dataset.rows, units_of(dataset.rows)
-    given = [unit for unit in units if any(rows[i].split for i in unit)]
-    free = [unit for unit in units if not any(rows[i].split for i in unit)]
+    own = _given(rows)
+    given = [unit for unit in units if not own.keys().isdisjoint(unit)]
+    free = [unit for unit in units if own.keys().isdisjoint(unit)]
     how = _taken(rows, free) if how == "auto" else how
     asked = Data(tuple(map(float, shares)), how, int(seed))
-    parts = [max((rows[i].split for i in unit if rows[i].split), key=PARTS.index) for unit in given]
+    parts: list[str] = [max((own[i] for i in unit if i in own), key=PARTS.index) for unit in given]
     if free and how == "stratified":
         _refuse_singles(rows)
         parts += stratified(rows, free, shares, seed)
     else:
         parts += _placed(rows, free, shares, how, seed)
-    split = {i: part for unit, part in zip(given + free, parts) for i in unit}
+    split = {i: part for unit, part in zip(given + free, parts) for i in unit} | own
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
     joined = [unit for unit in units if len(unit) > 1]
     alone = _alone(rows, joined, shares, how, seed)
     notes = (
         _moves(drawn, alone)
         + _joins(rows, joined)
+        + _torn(drawn)
         + (_empty(drawn, shares, how, len(units)) if free else [])
         + gaps(drawn)
     )
     return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else None)
 
 
-def check(shares: Sequence[float], how: str, seed: int = 0) -> None:
+def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = NEAR_COPIES[0]) -> None:
     """Refuse what `draw` cannot draw by.
 
     Raises:
-        RecipeError: *shares* are not three with the sum 1, *how* is no way to draw, or *seed* out of range.
+        RecipeError: *shares* are not three with the sum 1, *how* is no way to draw, *seed* out of range, or
+            *near_copies* another word than ``"together"`` or ``"ignore"``.
     """
     if len(shares) != len(PARTS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares)
@@ -97,9 +107,10 @@ def check(shares: Sequence[float], how: str, seed: int = 0) -> None:
             "as in (0.8, 0.1, 0.1).",
             "split",
         )
-    if how not in HOWS:
-        expected = " or ".join(map(repr, HOWS))
-        raise RecipeError(f"draw = {how!r}: expected {expected}{nearest(how, HOWS) or '.'}", "draw")
+    for name, word, words in (("draw", how, HOWS), ("near_copies", near_copies, NEAR_COPIES)):
+        if word not in words:
+            expected = " or ".join(map(repr, words))
+            raise RecipeError(f"{name} = {word!r}: expected {expected}{nearest(str(word), words) or '.'}", name)
     check_range(seed, *RANGES["seed"], "seed")
 
 
@@ -114,8 +125,12 @@ def some(words: Sequence[str]) -> str:
     return ", ".join(words[:SHOWN]) + f" and {len(words) - SHOWN} more"
 
 
-def units_of(rows: Rows) -> list[Unit]:
+def units_of(rows: Rows, near: bool = True) -> list[Unit]:
     """The rows that belong together, in the order of their first ones (union-find with path halving).
+
+    Args:
+        rows: with digests.
+        near: near-copies belong together, too.
 
     >>> units_of((Row("a.png", "00", "cat"), Row("b.png", "01", "cat"), Row("copy.png", "00", "cat")))
     [[0, 2], [1]]
@@ -129,7 +144,9 @@ def units_of(rows: Rows) -> list[Unit]:
 
     for row in rows:
         ties = [("content", digest) for _, digest in row.further]
-        for tie in [*ties, ("group", row.group)] if row.group else ties:
+        ties += [("group", row.group)] if row.group else []
+        ties += [("near", f"{row.label} {content}") for content in row.near] if near else []
+        for tie in ties:
             above[top(("content", row.digest))] = top(tie)
     units: dict[tuple[str, str], Unit] = defaultdict(list)
     for i, row in enumerate(rows):
@@ -152,8 +169,12 @@ def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, se
 
 
 def _name(rows: Rows, unit: Unit) -> str:
-    """What a unit is drawn by: its first group in sorted order, so that joining moves no more than the others."""
-    return min((group for i in unit if (group := rows[i].group)), default=min(rows[i].content for i in unit))
+    """What a unit is drawn by: its first group in sorted order, so that joining moves no more than the others.
+
+    Without a group it is the first content, of near-copies that of the largest, as that was most likely there first.
+    """
+    contents = (content for i in unit for content in rows[i].near or (rows[i].content,))
+    return min((group for i in unit if (group := rows[i].group)), default=min(contents))
 
 
 def _hashed(name: str, seed: int) -> float:
@@ -204,12 +225,40 @@ def _alone(rows: Rows, joined: list[Unit], shares: Sequence[float], how: str, se
     """The part that each row of *joined* would have by itself; in a stratified draw there is none."""
     given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
     free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
-    return given | {i: part for [i], part in zip(free, _placed(rows, free, shares, how, seed))}
+    bare = tuple(replace(row, near=()) for row in rows)
+    return given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
 
 
 def _moves(rows: Rows, alone: dict[int, str]) -> list[str]:
-    moved = [f"{rows[i].path!r} from {was} to {rows[i].split}" for i, was in alone.items() if rows[i].split != was]
-    return [f"Moved, as equal pictures and groups share a part: {some(moved)}."] if moved else []
+    moved = [i for i, was in alone.items() if rows[i].split != was]
+    named = some([f"{rows[i].path!r} from {alone[i]} to {rows[i].split}" for i in moved])
+    what = "equal pictures, near-copies" if any(rows[i].near for i in moved) else "equal pictures"
+    return [f"Moved, as {what} and groups share a part: {named}."] if moved else []
+
+
+def _given(rows: Rows) -> dict[int, str]:
+    """The parts that come with the data; a row equal to one that has a part, or of one group with it, has that, too."""
+    return {
+        i: max(parts, key=PARTS.index)
+        for unit in units_of(rows, near=False)
+        if (parts := [part for j in unit if (part := rows[j].split)])
+        for i in unit
+    }
+
+
+def _torn(rows: Rows) -> list[str]:
+    """Near-copies that the data themselves put into two parts."""
+    together: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        for content in row.near:
+            together[row.label, content].append(row)
+    torn = [same for same in together.values() if len({row.split for row in same}) > 1]
+    count = sum(comb(len(same), 2) - sum(comb(n, 2) for n in Counter(r.split for r in same).values()) for same in torn)
+    pairs = ((a, b) for same in torn for a, b in combinations(same, 2) if a.split != b.split)
+    named = [f"{a.path!r} ({a.split}) and {b.path!r} ({b.split})" for a, b in islice(pairs, SHOWN)]
+    more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
+    what = "as the data give their parts, so that the score may be too good"
+    return [f"{TORN}, {what}: {counted(count, 'pair')}, {', '.join(named)}{more}."] if torn else []
 
 
 def _joins(rows: Rows, joined: list[Unit]) -> list[str]:

@@ -18,9 +18,9 @@ from topwork.plan import steps
 from topwork.readers import look, read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
-from topwork.settings import Backbone, Data, Head, Join, Phase, Rule, Training, Views
+from topwork.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.talk import say
-from topwork.trainable import as_before, check, remark, with_validation
+from topwork.trainable import as_before, check, known_parts, remark, with_validation
 
 if TYPE_CHECKING:
     import keras
@@ -167,8 +167,10 @@ def prepared(
     drawn = rows.drawn or Data()
     if not origin and not _is_heard(recipe.data, drawn):
         say("The data come with their parts: data.split, data.draw and data.seed play no part.")
-    recipe = replace(recipe, data=replace(recipe.data, split=drawn.split, draw=drawn.draw, seed=drawn.seed))
-    rows = _after(origin, rows) if origin else rows
+    near_copies = rows.drawn.near_copies if rows.drawn else recipe.data.near_copies
+    how = replace(recipe.data, split=drawn.split, draw=drawn.draw, seed=drawn.seed, near_copies=near_copies)
+    recipe = replace(recipe, data=how)
+    rows = _after(origin, rows, near_copies) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
     _check_head(recipe, rows, origin)
@@ -185,12 +187,12 @@ def _is_heard(asked: Data, drawn: Data) -> bool:
     return wanted in (found, (found[0], "auto", found[2]), (none.split, none.draw, none.seed))
 
 
-def _after(origin: Folder, data: Dataset) -> Dataset:
+def _after(origin: Folder, data: Dataset, near_copies: NearCopies) -> Dataset:
     """The dataset with what a run that starts from another keeps: the parts of known pictures, the classes' order."""
     known = origin.data()
     if set(known.classes) == set(data.classes):
         data = replace(data, order=known.classes)
-    return as_before(data, {row.content: row.split or "" for row in known.rows})
+    return as_before(data, known_parts(data, known, near_copies))
 
 
 def _joining(

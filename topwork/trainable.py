@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from topwork import splits
-from topwork.dataset import Dataset
+from topwork import near, splits
+from topwork.dataset import PARTS, Dataset
 from topwork.errors import DatasetError
 from topwork.readers import refuse_left_out
-from topwork.settings import Training
+from topwork.settings import NearCopies, Training
 from topwork.talk import say
 
 
@@ -29,6 +29,23 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     say(note)
     kept = tuple(replace(row, split="val") if row.path in moved else row for row in data.rows)
     return replace(data, rows=kept, notes=(*data.notes, note))
+
+
+def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[str, str]:
+    """Content -> part of the rows that an earlier run knew, and of those of *data* with near-copies of their pictures.
+
+    Where a row holds copies of pictures from several parts, test wins, then val.
+    """
+    parts = {row.content: row.split or "train" for row in known.rows}
+    if near_copies == "ignore":
+        return parts
+    had = {digest: row.split or "train" for row in known.rows for _, digest in row.pictures}
+    originals = near.originals(data, [known])
+    for row in data.rows:
+        found = [had[old] for _, digest in row.pictures for old in originals.get(digest, ())]
+        if found and row.content not in parts:
+            parts[row.content] = max(found, key=PARTS.index)
+    return parts
 
 
 def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent run") -> Dataset:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, MaxMegapixels, Parts, Size, Weights, data_options
+from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies, Parts, Size, Weights, data_options
 from topwork.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def choose(
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
+    near_copies: NearCopies = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell which backbone suits these pictures, and how much of it.
@@ -36,9 +37,9 @@ def choose(
     from topwork.choose import choose as chosen
     from topwork.readers import read as read_data
 
-    rows = read_data(data, **data_options(parts, max_megapixels))
+    rows = read_data(data, **data_options(parts, max_megapixels, near_copies))
     found = chosen(rows, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)
-    take = _take(data, found.proposed.cut, weights, size, parts, max_megapixels)
+    take = _take(data, found.proposed.cut, weights, size, parts, max_megapixels, near_copies)
     if as_json:
         print_json(_as_json(found, take))
     else:
@@ -106,7 +107,13 @@ def _as_json(found: "Choice", take: str) -> dict[str, Any]:
 
 
 def _take(
-    data: str, cut: str, weights: str | None, size: int | None, parts: str | None, max_megapixels: float | None
+    data: str,
+    cut: str,
+    weights: str | None,
+    size: int | None,
+    parts: str | None,
+    max_megapixels: float | None,
+    near_copies: str | None,
 ) -> str:
     """The command that trains at a cut."""
     import shlex
@@ -116,6 +123,7 @@ def _take(
     words = ["topwork", "train", data, "--cut", cut]
     words += [] if parts is None else ["--parts", parts]
     words += [] if max_megapixels is None else ["--max-megapixels", f"{max_megapixels:g}"]
+    words += [] if near_copies is None else ["--near-copies", near_copies]
     given = [(key, value) for key, value in (("weights", weights), ("size", size)) if value is not None]
     names = dict.fromkeys(term.backbone for term in Cut.parse(cut).terms)
     if len(names) == 1:

@@ -28,5 +28,5 @@ def extract(
     from topwork.settings import Backbone
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
-    found = read_data(data, **data_options(parts, max_megapixels))
+    found = read_data(data, **data_options(parts, max_megapixels, "ignore"))
     show.filled(found, fill(found, cut, backbone, jobs), as_json)

@@ -27,12 +27,23 @@ Parts = Annotated[
 MaxMegapixels = Annotated[
     float | None, typer.Option(min=0, metavar="N", help="Leave larger pictures out; by default above 179.")
 ]
+NearCopies = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help='"together" (else taken): pictures saved again or resized share a part with their originals; or "ignore".',
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Make a picture that cannot be used an error.")]
 
 
-def data_options(parts: str | None, max_megapixels: float | None) -> dict[str, Any]:
+def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:
     """The keys of a recipe's ``[data]`` that these options stand for; those that were not given are left away."""
     from topwork.parts import parse
 
-    given = {"parts": parse(parts) if parts is not None else None, "max_megapixels": max_megapixels}
+    given: dict[str, Any] = {
+        "parts": parse(parts) if parts is not None else None,
+        "max_megapixels": max_megapixels,
+        "near_copies": near_copies,
+    }
     return {key: value for key, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, MaxMegapixels, Parts, Strict, data_options
+from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies, Parts, Strict, data_options
 from topwork.errors import UsageError
 from topwork.printing import print_json
 
@@ -25,6 +25,7 @@ def read(
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
+    near_copies: NearCopies = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +44,7 @@ def read(
     if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
     asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
-    how = replace(asked.data, **data_options(parts, max_megapixels))
+    how = replace(asked.data, **data_options(parts, max_megapixels, near_copies))
     found = read_by(data, how, strict=strict, decode=True)
     if recipe and not asked.join:
         found = with_validation(found, asked.training)

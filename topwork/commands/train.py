@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from topwork.commands.options import AsJson, Jobs, MaxMegapixels, Parts, Size, Strict, Weights, data_options
+from topwork.commands.options import AsJson, Jobs, MaxMegapixels, NearCopies, Parts, Size, Strict, Weights, data_options
 from topwork.errors import UsageError
 from topwork.printing import print_json
 
@@ -56,6 +56,7 @@ def train(
     ] = False,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
+    near_copies: NearCopies = None,
     strict: Strict = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -69,7 +70,8 @@ def train(
     from topwork.train import train as run_training
 
     words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
-    words = replace(words, data=data_options(parts, max_megapixels), no_head_first=no_head_first or None)
+    read_as = data_options(parts, max_megapixels, near_copies)
+    words = replace(words, data=read_as, no_head_first=no_head_first or None)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         kind = Folds if is_folds(resume) else Run
