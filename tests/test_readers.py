@@ -159,7 +159,14 @@ def test_one_class_is_refused(tmp_path):
     assert told(made(tmp_path, a__1=1, a__2=2)) == f"only one class in {root!r}, 'a': expected two at least."
     assert told(made(tmp_path, b__1=b"")) == (
         f"only one class in {root!r}, 'a': expected two at least. "
-        "1 picture cannot be used: 'b/1.png' (the file is empty)."
+        "1 picture cannot be used: 'b/1.png' (the file is empty). Classes of which no picture can be used: 'b'."
+    )
+
+
+def test_equal_pictures_within_a_class_are_told(tmp_path):
+    root = made(tmp_path, a__1=1, a__2=1, a__3=1, b__4=4)
+    assert read(root).notes[0] == (
+        "There more than once, 2 pictures: 'a/2.png' (as 'a/1.png'), 'a/3.png' (as 'a/1.png'). Equal ones share a part."
     )
 
 

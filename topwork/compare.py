@@ -59,13 +59,13 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         second: the same.
 
     Returns:
-        ``first`` and ``second`` (the folders), ``classes`` (``both``, ``only_first``, ``only_second``: which have them),
+        ``first`` and ``second`` (the folders), ``classes`` (``both``, ``only_first``, ``only_second``: of which runs),
         ``pictures`` (how many are compared), ``scores`` of each run,
         ``differences`` (the second less the first: rates with the 95 % interval of a paired bootstrap; ``auc`` is
         ``None`` where `topwork.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a difference
         is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``, ``neither``
-        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``other_class``: of one
-        that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers,
+        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``other_class``: of
+        one that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers,
         ``repeated``), ``intervals`` (the method) and ``text``.
 
     Raises:
@@ -170,8 +170,8 @@ def _classes(a: Exam, b: Exam) -> dict[str, list[str]]:
     if len(both) < 2:
         had, has = (some([repr(label) for label in exam.classes]) for exam in (a, b))
         raise DatasetError(
-            f"the runs have {'one class' if both else 'no class'} in common: the classes of {a.path!r} are {had}, those "
-            f"of {b.path!r} are {has}. Runs that share two classes or more can be compared."
+            f"the runs have {'one class' if both else 'no class'} in common: the classes of {a.path!r} are {had}, "
+            f"those of {b.path!r} are {has}. Runs that share two classes or more can be compared."
         )
     return {"both": both, "only_first": only[0], "only_second": only[1]}
 
@@ -324,8 +324,8 @@ def _on_classes(classes: dict[str, list[str]]) -> list[str]:
         return []
     return [
         f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
-        f"{len(classes['both']):,} classes that both have; an answer, or probability, that a run gives to another class "
-        "counts against it."
+        f"{len(classes['both']):,} classes that both have; an answer, or probability, that a run gives to another "
+        "class counts against it."
     ]
 
 

@@ -270,8 +270,8 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
     unknown = {label: counts[label] for label in data.classes if label not in known}
     if unknown and len(unknown) == len(data.classes):
         raise DatasetError(
-            f"the run {str(folder.path)!r} knows no class of {name}, which has {some([*map(repr, unknown)])}; the run's "
-            f"classes are {some([*map(repr, classes)])}. Give the pictures labels of the run."
+            f"the run {str(folder.path)!r} knows no class of {name}, which has {some([*map(repr, unknown)])}; the "
+            f"run's classes are {some([*map(repr, classes)])}. Give the pictures labels of the run."
         )
     if unknown:
         told = some([f"{label!r} ({count:,})" for label, count in unknown.items()])

@@ -57,23 +57,23 @@ def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
                 yield causes, found
 
 
-def _plain(root: str, path: str) -> str:
+def _plain(_: str, path: str) -> str:
     return path.strip().strip("\"'").strip()
 
 
-def _slashes(root: str, path: str) -> str:
+def _slashes(_: str, path: str) -> str:
     return path.replace("\\", "/")
 
 
-def _without_scheme(root: str, path: str) -> str:
+def _without_scheme(_: str, path: str) -> str:
     return re.sub(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", "", path, flags=re.IGNORECASE)
 
 
-def _unquoted(root: str, path: str) -> str:
+def _unquoted(_: str, path: str) -> str:
     return unquote(path)
 
 
-def _home(root: str, path: str) -> str:
+def _home(_: str, path: str) -> str:
     return os.path.expanduser(path)
 
 

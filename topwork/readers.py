@@ -15,7 +15,7 @@ tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.settings import Data, Draw, NearCopies
 from topwork.splits import some
+from topwork.talk import counted
 from topwork.threads import each
 from topwork.tree import is_picture, read_folder, visible
 
@@ -138,7 +139,8 @@ def undrawn(
     _refuse_few(usable, 1)
     usable = near.joined(usable, known) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    notes = (f"Classes of which no picture can be used: {some(lost)}.",) if lost else ()
+    told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
+    notes = (*told, *_repeated(usable))
     return replace(usable, notes=usable.notes + notes)
 
 
@@ -271,6 +273,15 @@ def _consistent(dataset: Dataset) -> Dataset:
             rows_of[content].append(row)
     clash = [_clash(row, rows_of[key]) if key in torn else row for key, row in zip(contents, dataset.rows)]
     return _sorted_out(dataset, clash)
+
+
+def _repeated(dataset: Dataset) -> Iterator[str]:
+    """How many pictures are there more than once; those under two labels are left out by now."""
+    first: dict[str, str] = {}
+    pairs = [(row.path, seen) for row in dataset.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
+    if pairs:
+        told = [f"{path!r} (as {seen!r})" for path, seen in pairs]
+        yield f"There more than once, {counted(len(pairs), 'picture')}: {some(told)}. Equal ones share a part."
 
 
 def _clash(row: Row, equals: list[Row]) -> LeftOut:

@@ -19,8 +19,8 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    Of other pictures those are measured whose class the run knows; they may all be of one. Of the test part, plots that
-    the run lacks are drawn. The scores of all pictures come with 95 % intervals; --json has those of each class as well.
+    Of other pictures those are measured whose class the run knows; they may all be of one. Of the test part, plots
+    that the run lacks are drawn. The scores of all pictures have 95 % intervals; --json has those of each class, too.
     """
     from topwork import show
     from topwork.readers import undrawn
