@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from topwork.activations import activations
-from topwork.errors import DatasetError
+from topwork.errors import DatasetError, RunError
 from topwork.readers import read
 from topwork.run import Run
 from topwork.settings import Backbone
@@ -316,13 +316,13 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
     words = (folder, *POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--set", "data.split=[0.5, 0.25, 0.25]")
     assert topwork("train", *words, "--out", tmp_path / "run").status == 0
     run = Run(tmp_path / "run")
-    row = run.data.part("val")[0]
+    gone = ", ".join(repr(row.path) for row in run.data.part("val"))
     folder.rename(tmp_path / "elsewhere")
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(RunError) as error:
         run.evaluate("val")
     assert str(error.value) == (
-        f"'{folder}/{row.path}' was there when the data was read, and cannot be opened now: No such file or directory. "
-        "Put it back, and run the same again: what is in the store stays."
+        f"pictures of '{run.path}' changed or went away since it began: {gone}, in '{folder}'. "
+        f"Put them back there as they were, or say where they are: topwork evaluate {run.path} --data NEWPLACE"
     )
     (tmp_path / "elsewhere").rename(folder)
     assert run.evaluate("val")["left_out"] == {}

@@ -18,13 +18,13 @@ LEVELS = (
     " gallery hashes confusion intervals hints journal chance",
     "hold registry book own tables store tree listing arrays idx frames readers pictures views weights folder exam"
     " kept part sample checkpoints trainable resumable members efficientnet_lite0 efficientnet_lite0_weights"
-    " torch_checkpoint facts near",
+    " torch_checkpoint facts near origin",
     "backbones fingerprints official replay untrained pretrained lock halves heads network joined callbacks feed"
     " stream depthwise live optimizers precision phase trunk runtimes runtimes.pixels runtimes.keras runtimes.layout"
     " runtimes.openvino names idle",
     "fill extract gather plan contents needs inventory prune sound verify doctor worker finished evaluate compare"
     " plots draw writer export shipped predict asked inherit joining course run train crossvalidate activations"
-    " candidates choice choose phases trial",
+    " candidates choice choose phases trial moved",
     "show arguments",
     "commands commands.options commands.train commands.read commands.extract commands.evaluate commands.compare"
     " commands.export commands.predict commands.backbones commands.recipes commands.sample commands.choose"

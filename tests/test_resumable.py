@@ -198,7 +198,10 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
     first, second = (row.path for row in run.data.rows[:2])
     (mine / first).write_bytes((mine / second).read_bytes())
     told = f"pictures of {str(run.path)!r} changed or went away since it began:"
-    mend = f"in {str(mine)!r}. Put them back there as they were, or start a new run."
+    mend = (
+        f"in {str(mine)!r}. Put them back there as they were, or say where they are: "
+        f"topwork train --resume {run.path} --data NEWPLACE"
+    )
     assert refused(run) == f"{told} {first!r}, {mend}"
     (mine / second).unlink()
     assert refused(run) == f"{told} {first!r}, {second!r}, {mend}"
@@ -249,12 +252,6 @@ def test_a_store_that_holds_another_dtype(weighted, monkeypatch):
     assert refused_late(run) == (
         f"the dtype of the stored activations of '{NAME}@block_2_add..block_2_add' changed since the run began "
         "(['float16'] then, ['float32'] now): it cannot go on. Put back what was there, or start a new run."
-    )
-
-
-def test_data_beside_a_run_on_files(copy, pictures):
-    assert refused(copy, pictures) == (
-        f"{str(copy.path)!r} has its pictures in {str(pictures)!r}: it is resumed without data."
     )
 
 

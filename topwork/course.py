@@ -10,21 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, lean, lock, registry, trial
+from topwork import inherit, joining, lean, lock, registry, trial
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
 from topwork.errors import RunError, at
 from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
 from topwork.export import checked
-from topwork.extract import Extraction, failures
+from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
 from topwork.gather import gathered, stored
 from topwork.joining import Joining
+from topwork.moved import unchanged
 from topwork.network import Network, create
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
-from topwork.resumable import check_unchanged
+from topwork.resumable import check_versions
 from topwork.talk import Watch, say
 from topwork.trainable import check
 
@@ -43,12 +44,27 @@ def resume(
         say(f"{folder.path} has finished: nothing is left to do.{mend}")
         return
     recipe = folder.recipe
-    rows = check_unchanged(folder, data, other_versions)
+    check_versions(folder, other_versions)
+    rows = unchanged(folder, data, lambda rows: _fills(folder, recipe, rows))
+    if data is not None and rows.root:
+        folder.keep_place(rows)
     if recipe.join:
         return Joining(folder, rows, False, jobs).run()
     lock.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
     Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
+
+
+def _fills(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Wanted]:
+    """All that a run, with its test, wants of a dataset."""
+    if recipe.join:
+        return [one for some in joining.fills(folder, rows) for one in some]
+    planned = [step.of(rows) for step in steps(recipe)]
+    return [*(one for step in planned for one in step.wanted), *_exact(planned[-1], rows)]
+
+
+def _exact(last: Step, rows: Dataset) -> list[Wanted]:
+    return last.exact(sampled(rows.part("test"), SAMPLE))
 
 
 @dataclass
@@ -71,9 +87,7 @@ class Course:
             with self.folder.held():
                 self._run(self._state() if resumed else None)
         except KeyboardInterrupt:
-            folds = self.folder.path.parent
-            whole = folds if (folds / "fold-1").is_dir() else self.folder.path
-            say(f"To go on: topwork train --resume {whole}")
+            say(f"To go on: topwork train --resume {self.folder.whole}")
             raise
 
     def _state(self) -> State | None:
@@ -89,7 +103,7 @@ class Course:
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()
         first = len(self.steps[0].wanted)
-        exact = self.steps[-1].exact(sampled(self.data.part("test"), SAMPLE))
+        exact = _exact(self.steps[-1], self.data)
         fills = [*(one for step in self.steps for one in step.wanted), *exact]
         with (
             Pencil(self.folder.path) as pencil,

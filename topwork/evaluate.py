@@ -17,7 +17,7 @@ from topwork import lean, lock, metrics, registry
 from topwork.chance import chance
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
-from topwork.errors import DatasetError, NoLabels
+from topwork.errors import DatasetError, NoLabels, UsageError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import Answering, endings, restore, shipped
 from topwork.folder import Folder
@@ -25,6 +25,7 @@ from topwork.gallery import gallery
 from topwork.gap import gap
 from topwork.gather import gathered, stored
 from topwork.journal import kept_epochs
+from topwork.moved import placed, refuse_lost
 from topwork.network import Network
 from topwork.plan import Step
 from topwork.readers import undrawn
@@ -50,7 +51,11 @@ class Answers:
     members: tuple[np.ndarray, ...] = ()
 
 
-def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
+def evaluate(
+    folder: Folder,
+    what: "str | Path | tuple | Dataset" = "test",
+    data: "str | Path | tuple | Dataset | None" = None,
+) -> dict[str, Any]:
     """Measure a finished run; of its own pictures, draw plots that it lacks as well.
 
     Args:
@@ -58,6 +63,8 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, all of which is
             measured but for pictures of classes that the run does not know. Pictures of one class will do. Only the
             test part has a confusion matrix and a plot of answers, which are drawn where the run lacks them.
+        data: where the run's own pictures are by now, where they were moved: they are looked for by content. The run
+            does not remember it.
 
     Returns:
         What `topwork.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
@@ -69,13 +76,16 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
 
     Raises:
         DatasetError: the part is empty, or the data has no picture of a class that the run knows.
-        RunError: the run's pretrained weights are others by now.
+        RunError: the run's pretrained weights are others by now, or its pictures are needed and gone.
+        UsageError: *data* beside other data.
     """
     lock.check(folder)
-    own = folder.data()
     inside = isinstance(what, str) and what in PARTS
-    data, unknown = (own, {}) if inside else _other(folder, what, own.classes)
-    rows = own.part(str(what)) if inside else data.rows
+    if data is not None and not inside:
+        raise UsageError("other pictures are measured, and those of the run are not needed: leave one of them away.")
+    own = placed(folder, data)
+    given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
+    rows = own.part(str(what)) if inside else given.rows
     lacking = lacks(folder) if inside else []
     if not rows:
         _draw_again(folder, own, lacking)
@@ -83,13 +93,15 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
         raise DatasetError(f"{there}: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
-    wanted = shipped(endings(folder), data, taken)
-    data = here(folder, data, wanted, "run.evaluate((X, y)), or evaluate the test part")
-    with Watch() as watch, Extraction(data, wanted, watch.report) as extraction:
+    wanted = shipped(endings(folder), given, taken)
+    given = here(folder, given, wanted, "run.evaluate((X, y)), or evaluate the test part")
+    if inside:
+        refuse_lost(folder, given, wanted, f"topwork evaluate {folder.path} --data NEWPLACE")
+    with Watch() as watch, Extraction(given, wanted, watch.report) as extraction:
         lean.import_keras()
         network = restore(folder)
         extraction.wait_all(range(len(wanted)))
-    measured = replace(data, rows=taken, left_out=() if inside else data.left_out)
+    measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
     for one in wanted:
         measured = measured.without(failures(one))
     if not measured.rows:
@@ -103,7 +115,7 @@ def evaluate(folder: Folder, what: "str | Path | tuple | Dataset" = "test") -> d
             "what it says of them flatters it. 'topwork evaluate RUN' alone measures its test part."
         )
     scores = _measured(folder, answers, own.classes)
-    _draw_again(folder, data, lacking, *((answers, scores) if what == "test" else ()))
+    _draw_again(folder, given, lacking, *((answers, scores) if what == "test" else ()))
     return {
         "part": what if inside else "data",
         **scores,

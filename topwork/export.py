@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from topwork.finished import Answering, restore
 from topwork.folder import Folder
 from topwork.home import unusable
 from topwork.metrics import agreement
+from topwork.moved import placed
 from topwork.predict import Predictor, fitted
 from topwork.settings import Backbone
 from topwork.shipped import Input
@@ -29,10 +30,16 @@ CHECKED = 200
 """Pictures that the file is checked on, or all there are."""
 
 
-def export(folder: Folder, path: Path) -> Predictor:
+def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
     """Write a finished run's model as ONNX, checked against it from the bytes of real pictures on.
 
-    The test part is used, then validation and training pictures, up to `CHECKED`.
+    The test part is used, then validation and training pictures, up to `CHECKED`, of those that are there.
+
+    Args:
+        folder: the run.
+        path: of the file, which must be new.
+        data: where the run's pictures are by now, where they were moved: they are looked for by content. The run does
+            not remember it.
 
     Returns:
         The file, opened.
@@ -51,7 +58,7 @@ def export(folder: Folder, path: Path) -> Predictor:
     network = restore(folder)
     model = network.flat()
     inputs = _inputs(network, folder.data().columns[0])
-    pixels, sources = _pictures(folder, inputs)
+    pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
         made = Path(scratch, "model.onnx")
@@ -102,9 +109,12 @@ def _inputs(network: Answering, first: str) -> list[Input]:
     return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
 
 
-def _pictures(folder: Folder, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
+def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
     """Real pictures of the run: an array for each input, decoded as it takes them; and rows of them as they lie."""
-    data, kept = folder.data(), folder.sample()
+    kept = folder.sample()
+    if data.root:
+        there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))
+        data = replace(data, rows=there)
     pixels, sources = [], []
     for row in checked(data):
         files = [kept.get(path, Path(data.root, path)) for path, _ in row.pictures]
@@ -118,7 +128,8 @@ def _pictures(folder: Folder, inputs: Sequence[Input]) -> tuple[list[np.ndarray]
     if not sources:
         raise DatasetError(
             f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
-            "before it is written. Put them back, and export again."
+            "before it is written. Put them back, or say where they are: "
+            f"topwork export {folder.path} FILE --data NEWPLACE"
         )
     return [np.stack(some) for some in zip(*pixels)], sources
 

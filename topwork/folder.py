@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backend, kept, registry
+from topwork import backend, kept, origin, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.home import unusable
@@ -188,8 +188,8 @@ class Folder:
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
         about = self.environment
-        with reading(self.path / "pictures.csv") as path:
-            found = recall(str(path), about["data"])
+        with reading(self.path / origin.PICTURES) as path:
+            found = recall(str(path), *origin.place(self.path))
         by_text = sorted({row.label for row in found.rows})  # the order of runs that did not write theirs
         order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
         return replace(found, source=about.get("source", ""), order=order, notes=notes)
@@ -203,6 +203,12 @@ class Folder:
     def is_finished(self) -> bool:
         """Whether all of it was done."""
         return (self.path / "results.json").exists()
+
+    @property
+    def whole(self) -> Path:
+        """What is resumed: the cross-validation that it is a fold of, else itself."""
+        above = self.path.parent
+        return above if (above / "fold-1").is_dir() else self.path
 
     @property
     def parent(self) -> "Folder | None":
@@ -247,6 +253,14 @@ class Folder:
     def keep_data(self, data: Dataset) -> None:
         """Write the pictures again, once it is known which were left out."""
         self._whole("pictures.csv", lambda path: write_csv(data, path))
+
+    def keep_place(self, data: Dataset) -> None:
+        """Write where the pictures were found; *data* has the rows of `data`, with other paths."""
+        with reading(self.path / origin.PICTURES) as path:
+            before = [picture for row in recall(str(path), "").rows for picture in row.pictures]
+        now = [path for row in data.rows for path, _ in row.pictures]
+        paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
+        self._whole(origin.MOVED, lambda aside: aside.write_text(json.dumps({"data": data.root, "paths": paths})))
 
     def keep_lock(self, lock: Lock) -> None:
         """Write the lock again, once all of it is known."""

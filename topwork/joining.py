@@ -66,6 +66,13 @@ def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
         refuse_left_out(data)
 
 
+def fills(folder: Folder, data: Dataset) -> tuple[list[Wanted], list[Wanted]]:
+    """What a join wants of its pictures: to fit its rule on, and to be tested on."""
+    planned = endings(folder)
+    fitted = trained_on(planned, data, data.part("val"))
+    return fitted, shipped(planned, data, sampled(data.part("test"), SAMPLE))
+
+
 @dataclass
 class Joining:
     """One join under way."""
@@ -85,19 +92,18 @@ class Joining:
             raise
 
     def _run(self) -> None:
-        start, planned = time.perf_counter(), endings(self.folder)
-        fitted = trained_on(planned, self.data, self.data.part("val"))
-        exact = shipped(planned, self.data, sampled(self.data.part("test"), SAMPLE))
-        fills = [*fitted, *exact]
-        self.data = here(self.folder, self.data, fills, "topwork.join(members, data=(X, y))")
+        start = time.perf_counter()
+        fitted, exact = fills(self.folder, self.data)
+        both = [*fitted, *exact]
+        self.data = here(self.folder, self.data, both, "topwork.join(members, data=(X, y))")
         with (
             Pencil(self.folder.path) as pencil,
             Watch() as watch,
-            Extraction(self.data, fills, watch.report, self.jobs) as extraction,
+            Extraction(self.data, both, watch.report, self.jobs) as extraction,
         ):
             lean.import_keras()
-            extraction.wait_all(range(len(fills)))
-            self._leave_out_failures(fills)
+            extraction.wait_all(range(len(both)))
+            self._leave_out_failures(both)
             joined, said = self._fitted(fitted)
             self.folder.keep_weights(joined.rule.values())
             self._keep_sample()

@@ -19,8 +19,8 @@ Names of columns are read in small letters; columns without a name are skipped.
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from topwork import labels
@@ -75,7 +75,7 @@ def read_listing(path: str) -> Dataset:
     Raises:
         DatasetError: columns, labels or files that are missing, a part that is none, or a file that is no table.
     """
-    return read_table(load(path, _refuse_header))
+    return read_table(load(path, refuse_header))
 
 
 def read_table(table: Table) -> Dataset:
@@ -84,7 +84,7 @@ def read_table(table: Table) -> Dataset:
     Raises:
         DatasetError: columns, labels or files that are missing, or a part that is none.
     """
-    _refuse_header(table)
+    refuse_header(table)
     if not table.lines:
         raise DatasetError(f"{table.name} has {table.has} and no row below them: expected a picture on each.")
     columns = _columns(table)
@@ -101,17 +101,29 @@ def read_table(table: Table) -> Dataset:
     return Dataset(table.root, tuple(rows), left_out, columns=columns)
 
 
-def recall(path: str, root: str) -> Dataset:
+def recall(path: str, root: str, moved: Mapping[str, str] | None = None) -> Dataset:
     """What `topwork.readers.write_csv` wrote, with its digests; no picture is looked at.
 
     Args:
         path: the file.
         root: the folder that its paths are relative to (``""`` for arrays).
+        moved: SHA-256 -> path, of pictures that have another path by now.
     """
-    table = load(path, _refuse_header)
+    table = placed(load(path, refuse_header), root, moved or {})
     columns = tuple(name for name in table.header if name not in ABOUT)
     rows = tuple(_recalled(cells, columns) for _, cells in table.used)
     return Dataset(root, rows, tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
+
+
+def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
+    """A table that `topwork.readers.write_csv` wrote, its pictures elsewhere; *root* and *moved* as of `recall`."""
+    columns = [name for name in table.header if name not in ABOUT]
+
+    def found(cells: dict[str, str]) -> dict[str, str]:
+        digests = zip(columns, cells.get("sha256", "").split(" "))
+        return cells | {name: moved[digest] for name, digest in digests if digest in moved}
+
+    return replace(table, root=root, lines=[(where, found(cells)) for where, cells in table.lines])
 
 
 def delimiter(path: str | os.PathLike[str]) -> str:
@@ -152,7 +164,12 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     return found
 
 
-def _refuse_header(table: Table) -> None:
+def refuse_header(table: Table) -> None:
+    """Refuse a table without pictures or without labels.
+
+    Raises:
+        DatasetError: names the columns that it has.
+    """
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
         kind = NoLabels if pictures else DatasetError

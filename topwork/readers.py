@@ -4,7 +4,8 @@ folder                 one folder for each class, with pictures in it or anywher
                        ``test/``, which hold such folders (`topwork.tree`)
 folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not (`topwork.idx`)
 .csv, .tsv             a header with ``path`` and ``label`` and, where wanted, ``split`` and ``group``; or several
-                       columns of pictures and ``label``; relative to the file's folder (`topwork.listing`)
+                       columns of pictures and ``label``; relative to the file's folder (`topwork.listing`), those
+                       in ``pictures.csv`` of a run to where its data are (`topwork.origin`)
 .parquet               the same columns; needs pyarrow (`topwork.frames`)
 .npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (`topwork.arrays`)
 pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork import facts, labels, near, parts, pictures, splits
+from topwork import facts, labels, near, origin, parts, pictures, splits
 from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, NoLabels, PictureError, RecipeError, at
@@ -222,7 +223,10 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         )
     refuse_missing(data)
     path = str(Path(data).resolve())
+    if origin.is_listing(Path(path)):
+        return origin.read_pictures(path)
     if os.path.isdir(path):
+        origin.refuse_run(path)
         return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
     reader = FILES.get(Path(path).suffix.lower())
     if not reader:

@@ -7,54 +7,33 @@ from typing import Any
 
 from topwork import backend, gpu
 from topwork.dataset import Dataset
-from topwork.errors import PictureError, RunError
+from topwork.errors import RunError
 from topwork.folder import Folder, versions
-from topwork.pictures import digest
 from topwork.readers import read
 from topwork.splits import some
 from topwork.talk import say
 from topwork.version import VERSION
 
 
-def check_unchanged(folder: Folder, data: Any, other_versions: bool) -> Dataset:
-    """The run's dataset, found as it was.
+def check_versions(folder: Folder, other_versions: bool) -> None:
+    """That the run began with the versions of this moment; say where the same bits are not promised.
 
     Args:
         folder: the run.
-        data: for arrays that came from no file these once more, else ``None``.
         other_versions: only say it where packages are others.
 
     Raises:
-        RunError: a version or a picture changed, each named; or arrays are wanted and were not given.
+        RunError: a version changed, each named.
     """
-    _check_versions(folder, other_versions)
+    _refuse_others(folder, other_versions)
     if not repeats():
         where = f"{backend.name()} on a GPU" if gpu.at_hand() else backend.name()
         say(f"law 4 holds with TensorFlow on a CPU alone: with {where} the weights may differ in some bits.")
-    rows = folder.data()
-    if not rows.root:
-        return with_arrays(folder, rows, data)
-    if data is not None:
-        raise RunError(f"{str(folder.path)!r} has its pictures in {rows.root!r}: it is resumed without data.")
-    changed = [repr(path) for row in rows.rows for path, content in row.pictures if _digest(rows, path) != content]
-    if changed:
-        raise RunError(
-            f"pictures of {str(folder.path)!r} changed or went away since it began: {some(changed)}, in {rows.root!r}. "
-            "Put them back there as they were, or start a new run."
-        )
-    return rows
 
 
 def repeats() -> bool:
     """Whether a run repeats bit for bit when it is interrupted (law 4): on a GPU sums are added in no fixed order."""
     return backend.name() == backend.DEFAULT and not gpu.at_hand()
-
-
-def _digest(rows: Dataset, path: str) -> str | None:
-    try:
-        return digest(Path(rows.root, path))
-    except PictureError:
-        return None
 
 
 def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
@@ -82,7 +61,7 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
     return replace(rows, pixels=given.pixels)
 
 
-def _check_versions(folder: Folder, other_versions: bool) -> None:
+def _refuse_others(folder: Folder, other_versions: bool) -> None:
     environment = folder.environment
     then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
     now = {"topwork": VERSION, "python": platform.python_version(), "backend": backend.name(), **versions()}

@@ -79,7 +79,9 @@ class Run:
         as it is. A join is done from the beginning: nothing in it takes long.
 
         Args:
-            data: for a run on arrays that came from no file, these once more; they are checked by digest.
+            data: where the pictures are by now, where they were moved (a folder, or what `topwork.read` takes): they
+                are looked for by content, and the run remembers it. For a run on arrays that came from no file, these
+                once more; they are checked by digest.
             callbacks: your own once more; their state is not covered.
             other_versions: go on although packages have other versions than when the run began; bits may differ.
             jobs: processors to use.
@@ -103,11 +105,16 @@ class Run:
         return restore(self.folder).flat()
 
     @ours()
-    def evaluate(self, what: "str | Path | tuple | Dataset" = "test") -> dict[str, Any]:
+    def evaluate(
+        self,
+        what: "str | Path | tuple | Dataset" = "test",
+        *,
+        data: "str | Path | tuple | Dataset | None" = None,
+    ) -> dict[str, Any]:
         """Measure it; see `topwork.evaluate.evaluate`."""
-        return evaluate(self.folder, what)
+        return evaluate(self.folder, what, data)
 
     @ours()
-    def export(self, file: str | Path) -> Predictor:
+    def export(self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
         """Write the model as one ONNX file that answers as it does; see `topwork.export.export`."""
-        return export(self.folder, Path(file))
+        return export(self.folder, Path(file), data)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, MaxMegapixels, Parts, RunPath, data_options
+from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
 from topwork.printing import print_json
 
 
@@ -15,6 +15,7 @@ def evaluate(
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
+    moved: Moved = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run on its test part, or on other pictures.
@@ -27,7 +28,8 @@ def evaluate(
     from topwork.run import Run
 
     read_as = data_options(parts, max_megapixels)
-    scores = Run(run).evaluate(undrawn(data, **read_as) if data and read_as else data or "test")
+    what = undrawn(data, **read_as) if data and read_as else data or "test"
+    scores = Run(run).evaluate(what, data=moved)
     if as_json:
         print_json(scores)
     else:

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, RunPath
+from topwork.commands.options import AsJson, Moved, RunPath
 from topwork.printing import print_json
 
 
 def export(
     run: RunPath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
+    moved: Moved = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's model as one ONNX file.
@@ -20,7 +21,7 @@ def export(
     """
     from topwork.run import Run
 
-    predictor = Run(run).export(file)
+    predictor = Run(run).export(file, data=moved)
     if as_json:
         print_json({"file": str(file), **predictor.about})
     else:

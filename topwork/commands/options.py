@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from topwork.errors import UsageError
+
 DataPath = Annotated[
     str,
     typer.Argument(
@@ -12,6 +14,10 @@ DataPath = Annotated[
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Moved = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NEWPLACE", help="Where the run's pictures are, if moved: found by content."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that it may.")]
 Weights = Annotated[str | None, typer.Option(metavar="WEIGHTS", help='"imagenet", "random", or the path of a file.')]
@@ -35,6 +41,18 @@ NearCopies = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Make a picture that cannot be used an error.")]
+
+
+def refuse_existing(option: str, path: Path | None) -> None:
+    """Refuse to write over a file: it may be one that is read, or the only copy of something.
+
+    Raises:
+        UsageError: there is a file; devices and pipes may be written to.
+    """
+    if path and path.is_file():
+        raise UsageError(
+            f"{option} {str(path)!r} exists already and is not overwritten. Choose another name, or remove it."
+        )
 
 
 def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, MaxMegapixels
+from topwork.commands.options import AsJson, MaxMegapixels, refuse_existing
 
 
 def predict(
@@ -17,7 +17,9 @@ def predict(
             help="Of a folder, all pictures below. A model of several pictures a row takes CSV files of them.",
         ),
     ],
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers to this file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the answers to this file, which must be new.")
+    ] = None,
     max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,6 +28,7 @@ def predict(
     from topwork.asked import asked
     from topwork.predict import Predictor
 
+    refuse_existing("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
     guesses = predictor(asked(pictures, predictor.columns))
     if not show.guesses(guesses, predictor.labels, csv, as_json):

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies, Parts, Strict, data_options
+from topwork.commands.options import (
+    AsJson,
+    DataPath,
+    MaxMegapixels,
+    NearCopies,
+    Parts,
+    Strict,
+    data_options,
+    refuse_existing,
+)
 from topwork.errors import UsageError
 from topwork.printing import print_json
 
@@ -13,9 +22,12 @@ from topwork.printing import print_json
 def read(
     data: DataPath,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again; FILE must be new."),
     ] = None,
-    preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels; PNG must be new.")
+    ] = None,
     views: Annotated[
         int | None,
         typer.Option(min=1, max=32, metavar="N", help="In the preview, N views of each picture, itself counted."),
@@ -43,6 +55,10 @@ def read(
         raise UsageError(f"--preview {str(preview)!r} does not end in '.png', and PNG is what is written: name it so.")
     if views and views > 1 and not preview:
         raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
+    if csv and preview and csv.resolve() == preview.resolve():
+        raise UsageError(f"--csv and --preview name one file, {str(csv)!r}: give them two names.")
+    refuse_existing("--csv", csv)
+    refuse_existing("--preview", preview)
     asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
     how = replace(asked.data, **data_options(parts, max_megapixels, near_copies))
     found = read_by(data, how, strict=strict, decode=True)

@@ -45,6 +45,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run or --folds.")
     ] = None,
+    moved: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are, if moved."),
+    ] = None,
     other_versions: Annotated[
         bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
     ] = False,
@@ -75,9 +79,9 @@ def train(
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         kind = Folds if is_folds(resume) else Run
-        run: Run | Folds = kind(resume).resume(other_versions=other_versions, jobs=jobs)
-    elif other_versions:
-        raise UsageError("--other-versions goes with --resume RUN alone.")
+        run: Run | Folds = kind(resume).resume(moved, other_versions=other_versions, jobs=jobs)
+    elif other_versions or moved:
+        raise UsageError(f"{'--other-versions' if other_versions else '--data'} goes with --resume RUN alone.")
     else:
         if not recipe and not set_:  # a join, which needs no DATA, is never chosen otherwise
             _given(data)

@@ -1,0 +1,156 @@
+"""Pictures of a run that were moved: they are looked for by content, wherever they are by now."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from topwork.dataset import Dataset
+from topwork.errors import DatasetError, PictureError, RunError
+from topwork.extract import Wanted
+from topwork.folder import Folder
+from topwork.pictures import digest
+from topwork.readers import refuse_missing, undrawn
+from topwork.resumable import with_arrays
+from topwork.splits import some
+from topwork.talk import Bar, counted, say
+from topwork.tree import is_picture, visible
+
+
+def placed(folder: Folder, data: Any) -> Dataset:
+    """A run's dataset, its pictures (or arrays) looked for in *data* where that is given.
+
+    Pictures that are not found are counted and named on stderr; they keep their paths, below the new root.
+
+    Args:
+        folder: the run.
+        data: a folder, a file or a `Dataset` that has them, under whatever names; for arrays these once more.
+
+    Raises:
+        DatasetError: *data* cannot be read, or holds arrays in place of files.
+        RunError: arrays are others than the run's.
+    """
+    rows = folder.data()
+    if data is None:
+        return rows
+    if not rows.root:
+        return with_arrays(folder, rows, data)
+    root, paths = _found(rows, data)
+    lacking = {path: None for row in rows.rows for path, content in row.pictures if content not in paths}
+    if lacking:
+        count = len({path for row in rows.rows for path, _ in row.pictures})
+        say(
+            f"Not found in {root}: {len(lacking):,} of the {counted(count, 'picture')} of {folder.path} "
+            f"({some([*map(repr, lacking)])})."
+        )
+    return _with_paths(replace(rows, root=root), paths)
+
+
+def unchanged(folder: Folder, data: Any, fills: Callable[[Dataset], Iterable[Wanted]]) -> Dataset:
+    """A run's dataset as it was when the run began, as far as the run needs its pictures.
+
+    Args:
+        folder: the run; data: as of `placed`.
+        fills: what the run wants of a dataset. Pictures that are gone are not missed where the store has all that.
+
+    Raises:
+        RunError: pictures or arrays are others by now, or are gone and needed.
+    """
+    rows = placed(folder, data)
+    if not rows.root:
+        return with_arrays(folder, rows) if rows.pixels is None else rows
+    lost = [path for row in rows.rows for path, content in row.pictures if _content(rows, path) != content]
+    if any(Path(rows.root, path).exists() for path in lost) or (lost and _needed(rows, fills(rows))):
+        raise _lost(folder, rows, lost, f"topwork train --resume {folder.whole} --data NEWPLACE")
+    if lost:
+        say(f"{counted(len(lost), 'picture')} of {folder.path} are gone; the store has all that is needed of them.")
+    return rows
+
+
+def refuse_lost(folder: Folder, rows: Dataset, wanted: Iterable[Wanted], how: str) -> None:
+    """Refuse what needs pictures of a run that are gone, or are others by now.
+
+    Args:
+        folder: the run; rows: its dataset.
+        wanted: the fills; what the store has of them needs no picture.
+        how: the command that is told where the pictures are, as in ``"topwork evaluate RUN --data NEWPLACE"``.
+
+    Raises:
+        RunError: names them.
+    """
+    if rows.root and (lost := _needed(rows, wanted)):
+        raise _lost(folder, rows, lost, how)
+
+
+def _needed(rows: Dataset, wanted: Iterable[Wanted]) -> list[str]:
+    """The pictures that fills need, as the store lacks them, and that are not there as they were."""
+    shots = {shot.path: shot.content for one in wanted for shot in one.missing()}
+    return [path for path, content in shots.items() if _content(rows, path) != content]
+
+
+def _lost(folder: Folder, rows: Dataset, paths: Sequence[str], how: str) -> RunError:
+    return RunError(
+        f"pictures of {str(folder.path)!r} changed or went away since it began: {some([*map(repr, paths)])}, in "
+        f"{rows.root!r}. Put them back there as they were, or say where they are: {how}"
+    )
+
+
+def _content(rows: Dataset, path: str) -> str | None:
+    """SHA-256 of a picture as it is now; ``None`` where it cannot be read."""
+    try:
+        return digest(Path(rows.root, path))
+    except PictureError:
+        return None
+
+
+def _with_paths(rows: Dataset, paths: Mapping[str, str]) -> Dataset:
+    """The rows with other paths, by SHA-256."""
+    moved = []
+    for row in rows.rows:
+        (path, content), *further = [(paths.get(content, path), content) for path, content in row.pictures]
+        moved.append(replace(row, path=path, digest=content, further=tuple(further)))
+    return replace(rows, rows=tuple(moved))
+
+
+def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:
+    """Where the pictures of *rows* are: an absolute root, and SHA-256 -> path of each that was found."""
+    wanted = {content: path for row in rows.rows for path, content in row.pictures}
+    if isinstance(data, str | os.PathLike):
+        refuse_missing(data)
+        if os.path.isdir(data):
+            root = str(Path(data).resolve())
+            return root, _below(root, wanted)
+    listed = data if isinstance(data, Dataset) else undrawn(data)
+    if not listed.root:
+        raise DatasetError("the run's pictures are files, and arrays were given: give a folder that has the files.")
+    return listed.root, {content: path for row in listed.rows for path, content in row.pictures if content in wanted}
+
+
+def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 -> path of the wanted pictures below a folder: first where they were, then wherever they are."""
+    there = Dataset(root, ())
+    found = {content: path for content, path in wanted.items() if _content(there, path) == content}
+    if len(found) == len(wanted):
+        return found
+    with Bar("look", "files") as bar:
+        files = _likely(root, [path for content, path in wanted.items() if content not in found], set(found.values()))
+        for number, path in enumerate(files, 1):
+            content = _content(there, path)
+            if content and content in wanted:
+                found.setdefault(content, path)
+            if len(found) == len(wanted):
+                break
+            bar.update(number, len(files))
+    return found
+
+
+def _likely(root: str, lacking: Sequence[str], known: set[str]) -> list[str]:
+    """The files that may be one of those that are lacking; those of the same name come first."""
+    names, ends = ({part(path) for path in lacking} for part in (os.path.basename, _end))
+    files = [path for path in visible(root).files if path not in known and (is_picture(path) or _end(path) in ends)]
+    return sorted(files, key=lambda path: os.path.basename(path) not in names)
+
+
+def _end(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
