@@ -17,7 +17,6 @@ NAMES = (DEFAULT, "jax", "torch")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow's own switch: ``"1"`` computes with oneDNN, ``"0"`` without. TensorFlow reads it when it is imported."""
 
-
 ACCEPTED = {"floatx": ("float16", "float32", "float64"), "image_data_format": ("channels_last", "channels_first")}
 """What Keras takes from its file; with another value it cannot be imported."""
 
@@ -78,7 +77,7 @@ def configured() -> dict[str, Any]:
     """
     path = file()
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if os.path.exists(path) else {}
     except ValueError:
         return {}
     except OSError as error:
@@ -146,10 +145,8 @@ def _unfit(key: str, value: Any, expected: str) -> UsageError:
 
 def _refused(chosen: str, backends: Sequence[str]) -> str:
     """Where the backend was chosen, and how to choose another."""
-    known, what = (
-        f"one of {', '.join(backends)}",
-        f"which topwork does not compute with{nearest(chosen, backends) or '.'}",
-    )
+    known = f"one of {', '.join(backends)}"
+    what = f"which topwork does not compute with{nearest(chosen, backends) or '.'}"
     if "keras" in sys.modules:
         return f"Keras runs on {chosen!r}, {what} Set KERAS_BACKEND to {known} before Keras is imported."
     if os.environ.get("KERAS_BACKEND"):
