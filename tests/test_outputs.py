@@ -39,7 +39,8 @@ def test_read_writes_over_no_file(folder, words):
     ran = topwork(*words)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
-        f"UsageError: {words[2]} {words[3]!r} exists already and is not overwritten. Choose another name, or remove it.\n"
+        f"UsageError: {words[2]} {words[3]!r} exists already and is not overwritten. "
+        "Choose another name, or remove it.\n"
     )
     assert kept(folder) == before
 
@@ -50,7 +51,8 @@ def test_predict_and_export_write_over_no_file(folder, tmp_path):
     before = kept(folder)
     for file in (photo, model, "link.csv"):
         assert topwork("predict", model, photo, "--csv", file).err == (
-            f"UsageError: --csv {str(file)!r} exists already and is not overwritten. Choose another name, or remove it.\n"
+            f"UsageError: --csv {str(file)!r} exists already and is not overwritten. "
+            "Choose another name, or remove it.\n"
         )
     assert topwork("predict", model, photo, "--csv", "new.csv").status == 0
     (tmp_path / "new.csv").unlink()
