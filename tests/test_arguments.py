@@ -14,8 +14,14 @@ from . import checkpoint
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 
 
-def made(file=None, cuts=(), epochs=(), rates=(), head=None, views=None, weights=None, size=None, settings=()):
-    return Words(file, list(cuts), list(epochs), list(rates), head, views, weights, size, list(settings)).recipe()
+def worded(
+    file=None, cuts=(), epochs=(), rates=(), head=None, views=None, weights=None, size=None, settings=(), **more
+):
+    return Words(file, list(cuts), list(epochs), list(rates), head, views, weights, size, list(settings), **more)
+
+
+def made(*args, **words):
+    return worded(*args, **words).recipe()
 
 
 @pytest.fixture
@@ -77,6 +83,13 @@ def test_a_recipe_with_other_cuts_or_another_network_is_another_system(capsys):
         "--cut replaces the 2 phases of 'inception_v3_two_phase' whole. To keep their other settings: "
         "--set phase.1.cut=CUT, and so each phase.\n"
     )
+
+
+def test_the_head_goes_first_before_cuts_alone(file):
+    assert worded(cuts=TWO).head_first and worded(file, cuts=["resnet50@input"]).head_first
+    assert not worded(cuts=TWO, no_head_first=True).head_first
+    assert not worded(file).head_first and not worded().head_first
+    assert not worded(file, settings=["phase.1.cut=resnet50@input"]).head_first
 
 
 def test_cuts_of_another_backbone_leave_that_of_the_file(file):
@@ -221,6 +234,7 @@ def test_a_join_needs_settings_alone(tmp_path):
         ("views", {"views": 2}),
         ("weights", {"weights": "random"}),
         ("size", {"size": 64}),
+        ("no-head-first", {"no_head_first": True}),
     ],
 )
 def test_a_join_hears_nothing_of_training(option, words):

@@ -394,3 +394,28 @@ def test_a_network_of_your_own(pictures, tmp_path, form):
     assert {layer.name for layer in run.model().layers} >= {"low", "high", "logits"}
     if form == "model":
         run.export(tmp_path / "mine.onnx")
+
+
+@pytest.mark.full
+def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_path, capsys):
+    """Where phases are given; not in the recipe that the run keeps, which is run as it stands."""
+    phases = [tw.Phase("tiny@block_7_expand", epochs=1, batch=8)]
+    run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
+    first, second = run.recipe.phases
+    assert (first.cut, first.epochs, first.rate, first.batch) == ("tiny@pool", 25, 1e-3, 32)
+    assert (second.cut, second.epochs, second.rate, second.batch) == ("tiny@block_7_expand", 1, 1e-4, 8)
+    assert [line["phase"] for line in run.results["phases"]] == [1, 2]
+    capsys.readouterr()
+    alone = tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "alone")
+    again = tw.train(pictures, recipe=alone.recipe, out=tmp_path / "again")
+    child = tw.train(pictures, parent=alone, phases=phases, backbones=[tiny()], out=tmp_path / "child")
+    assert [one.recipe.phases for one in (alone, again, child)] == [(second,)] * 3
+    assert "trains the head alone" not in capsys.readouterr().err
+
+
+def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
+    phases = [tw.Phase("tiny@pool", epochs=1, rate=1e-30)]
+    run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "no better than always answering" in line]
+    assert told in run.results["notes"]
+    assert told in run.evaluate("test")["notes"]
