@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The real pictures and weights, where they are at hand: tests that want them skip otherwise.
 export TOPWORK_REAL
 
-.PHONY: setup demo test test-full test-backends lint benchmark clean
+.PHONY: setup demo test test-full test-backends test-backends-setup lint benchmark clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +29,8 @@ test-full: setup
 test-backends: $(VENV)-jax/.ready $(VENV)-torch/.ready
 	KERAS_BACKEND=jax $(VENV)-jax/bin/python -m pytest tests/test_backends.py
 	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest tests/test_backends.py
+
+test-backends-setup: $(VENV)-jax/.ready $(VENV)-torch/.ready
 
 $(VENV)-%/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-$*
