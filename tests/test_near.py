@@ -389,7 +389,7 @@ def test_arrays_have_copies_too(tmp_path):
 
 
 def test_small_arrays_are_compared_by_their_bytes_alone(monkeypatch):
-    monkeypatch.setattr(facts, "_fact", None)
+    monkeypatch.setattr(pictures, "glance", None)
     pixels = np.random.default_rng(0).integers(0, 255, (50, 28, 28), np.uint8)
     assert len(tw.read((pixels, ["a", "b"] * 25)).rows) == 50
 

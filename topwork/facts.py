@@ -11,7 +11,9 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +26,7 @@ from topwork.home import home
 from topwork.threads import each
 
 T = TypeVar("T")
-Source = Path | np.ndarray | None
+Source = str | Path | np.ndarray | None
 """Where a picture is: its file, its pixels (as `topwork.pictures.fit_array` takes them), or nowhere now."""
 
 VERSION = 1
@@ -59,16 +61,19 @@ class Fact:
     height: int
 
 
-def known(sources: Mapping[str, Source]) -> dict[str, Fact | str]:
+def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[str, Fact | str]:
     """The facts of pictures, or why one does not decode, by digest; one that is nowhere now and not known is missing.
 
     Args:
         sources: digest -> where the picture is.
+        max_megapixels: larger ones are not decoded.
     """
     found: dict[str, Fact | str] = {digest: _unpacked(value) for digest, value in _get("facts", sources).items()}
     missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
     new: dict[str, bytes] = {}
-    for digest, fact in zip(missing, each(_fact, list(missing.values()), "look")):
+    for digest, fact in zip(
+        missing, each(partial(_fact, max_megapixels=max_megapixels), list(missing.values()), "look")
+    ):
         found[digest] = fact
         if isinstance(fact, Fact):
             new[digest] = _LAYOUT.pack(*astuple(fact))
@@ -94,11 +99,11 @@ def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
     return {digest: np.frombuffer(value, np.uint8) for digest, value in (found | new).items()}
 
 
-def _fact(source: Path | np.ndarray) -> Fact | str:
+def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact | str:
     import imagehash
 
     try:
-        image, (width, height) = _glance(source)
+        image, (width, height) = _glance(source, max_megapixels)
         luma = image.getchannel(0)
         values = np.asarray(luma)
         is_plain = max(width, height) < SMALLEST or float(values.std()) < CONTRAST
@@ -117,9 +122,9 @@ def _unpacked(value: bytes) -> Fact:
     return Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
 
 
-def _glance(source: Path | np.ndarray) -> tuple[Image.Image, tuple[int, int]]:
+def _glance(source: str | Path | np.ndarray, max_megapixels: float = inf) -> tuple[Image.Image, tuple[int, int]]:
     """The picture in YCbCr at `SIDE` x `SIDE`, and its own width and height."""
-    pixels, size = pictures.glance(source, _FIT)
+    pixels, size = pictures.glance(source, _FIT, max_megapixels)
     return Image.fromarray(pixels).convert("YCbCr"), size
 
 

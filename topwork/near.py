@@ -22,10 +22,10 @@ A picture with a detail changed that is smaller than about 1/20 of its sides can
 in which nothing moved. Of pictures under 64 pixels many copies are not found.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -57,17 +57,18 @@ def sources(data: Dataset) -> dict[str, Source]:
         if max(data.pixels.shape[1:3]) < facts.SMALLEST:
             return {}
         return {row.digest: data.pixels[int(row.path[2:-1])] for row in data.rows}
-    return {digest: Path(data.root, path) if data.root else None for row in data.rows for path, digest in row.pictures}
+    start = os.path.join(data.root, "") if data.root else None
+    return {digest: start and start + path for row in data.rows for path, digest in row.pictures}
 
 
-def joined(data: Dataset, known: Mapping[str, Fact | str]) -> Dataset:
+def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:
     """The dataset with near-copies under one label tied together, and with notes on those under two.
 
     Args:
         data: rows with digests.
-        known: what `topwork.facts.known` says of their pictures.
+        known: what `topwork.facts.known` says of their pictures; where: `sources` of them.
     """
-    seen, where = _sound(known), sources(data)
+    seen = _sound(known)
     rows_of: dict[str, list[Row]] = defaultdict(list)
     for row in data.rows:
         for _, digest in row.pictures:
@@ -81,7 +82,9 @@ def joined(data: Dataset, known: Mapping[str, Fact | str]) -> Dataset:
             ties[row.content].add(first[row.label].content)
         named = sorted(f"{row.path!r} ({row.label!r})" for row in first.values())
         clashes += [" and ".join(named)] if len(named) > 1 else []
-    rows = tuple(replace(row, near=tuple(sorted(ties[row.content]))) for row in data.rows)
+    rows = tuple(
+        replace(row, near=tuple(sorted(ties[row.content]))) if row.content in ties else row for row in data.rows
+    )
     notes = (f"Near-copies under two labels, of which one may be wrong: {some(clashes)}.",) if clashes else ()
     return replace(data, rows=rows, notes=data.notes + notes)
 

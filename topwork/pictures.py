@@ -101,13 +101,13 @@ def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEG
     return _decoded(source, fit, lambda image, _: _fitted(image, fit), max_megapixels)
 
 
-def glance(source: str | Path | bytes | np.ndarray, fit: Fit) -> tuple[np.ndarray, tuple[int, int]]:
+def glance(
+    source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = inf
+) -> tuple[np.ndarray, tuple[int, int]]:
     """A picture brought to the size of *fit*, as `decode` and `fit_array` do, and its own (width, height), upright.
 
-    Pictures of any size are taken: `refuse_large` comes before.
-
     Raises:
-        PictureError: as of these.
+        PictureError: as of these, or it has more than so many megapixels.
 
     Example:
         >>> pixels, size = glance(np.full((20, 40), 7, np.uint8), Fit((2, 2)))
@@ -116,7 +116,7 @@ def glance(source: str | Path | bytes | np.ndarray, fit: Fit) -> tuple[np.ndarra
     """
     if isinstance(source, np.ndarray):
         return fit_array(source, fit), (source.shape[1], source.shape[0])
-    return _decoded(source, fit, lambda image, size: (_fitted(image, fit), size), inf)
+    return _decoded(source, fit, lambda image, size: (_fitted(image, fit), size), max_megapixels)
 
 
 def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
@@ -149,7 +149,22 @@ def refuse_large(source: str | Path, max_megapixels: float) -> None:
             size = image.size
     except Exception:  # whether it can be read is asked when it is decoded
         return
-    _refuse_size(*size, max_megapixels)
+    refuse_size(*size, max_megapixels)
+
+
+def refuse_size(width: int, height: int, max_megapixels: float) -> None:
+    """Refuse a picture by its width and height in pixels.
+
+    Raises:
+        PictureError: it has more than so many megapixels, or a single pixel, or none.
+    """
+    _refuse_small(width, height)
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        raise PictureError(
+            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
+            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
+        )
 
 
 def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
@@ -290,16 +305,6 @@ def _refuse_small(width: int, height: int) -> None:
         raise PictureError("a single pixel")
 
 
-def _refuse_size(width: int, height: int, max_megapixels: float) -> None:
-    _refuse_small(width, height)
-    megapixels = width * height / 1e6
-    if megapixels > max_megapixels:
-        raise PictureError(
-            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
-            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
-        )
-
-
 _limit = Lock()
 
 
@@ -357,7 +362,7 @@ def _decoded(
     _silence_pillow()
     try:
         with _opened(BytesIO(data)) as image:
-            _refuse_size(*image.size, max_megapixels)
+            refuse_size(*image.size, max_megapixels)
             size = image.size
             if fit:
                 _draft(image, fit)

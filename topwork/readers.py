@@ -132,13 +132,13 @@ def undrawn(
     found = _found(data, parts)
     named = {row.label for row in found.rows}
     labels.refuse_lookalikes(named)
-    digested = found if found.pixels is not None else _digested(found, max_megapixels)
-    is_seen = near_copies == "together" or (decode and digested.pixels is None)
-    known = facts.known(near.sources(digested)) if is_seen else {}
-    broken = {digest: reason for digest, reason in known.items() if decode and isinstance(reason, str)}
-    usable = _consistent(digested.without(broken))
+    digested = found if found.pixels is not None else _digested(found)
+    where = near.sources(digested)
+    is_seen = near_copies == "together" or (decode and found.pixels is None)
+    known = facts.known(where, max_megapixels) if is_seen else {}
+    usable = _consistent(digested.without(_unread(known, where, decode, max_megapixels)))
     _refuse_few(usable, 1)
-    usable = near.joined(usable, known) if near_copies == "together" else usable
+    usable = near.joined(usable, known, where) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
     told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
     notes = (*told, *_repeated(usable))
@@ -245,23 +245,42 @@ def _is(data: Any, package: str, name: str) -> bool:
     return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
 
 
-def _digested(dataset: Dataset, max_megapixels: float) -> Dataset:
-    """The rows with their digests, less those whose files cannot be read or are too large."""
+def _digested(dataset: Dataset) -> Dataset:
+    """The rows with their digests, less those whose files cannot be read."""
 
     def look(row: Row) -> Row | LeftOut:
         digests: list[str] = []
         try:
             for name, _ in row.pictures:
-                path = Path(dataset.root, name)
-                found = pictures.digest(path)
-                pictures.refuse_large(path, max_megapixels)
-                digests.append(found)
+                digests.append(pictures.digest(os.path.join(dataset.root, name)))
         except PictureError as error:
             return dataset.gone(row, len(digests), str(error))
         further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
         return replace(row, digest=digests[0], further=further)
 
     return _sorted_out(dataset, list(each(look, dataset.rows, "read")))
+
+
+def _unread(
+    known: Mapping[str, facts.Fact | str], where: Mapping[str, facts.Source], decode: bool, max_megapixels: float
+) -> dict[str, str]:
+    """Why pictures are not used, by digest: too large, or, if *decode*, as they do not decode."""
+
+    def why(digest: str) -> str:
+        fact, source = known.get(digest, ""), where[digest]
+        try:
+            if isinstance(fact, facts.Fact):
+                pictures.refuse_size(fact.width, fact.height, max_megapixels)
+            elif decode:
+                return fact
+            elif isinstance(source, str):
+                pictures.refuse_large(source, max_megapixels)
+        except PictureError as error:
+            return str(error)
+        return ""
+
+    reasons = map(why, where) if known else each(why, list(where), "read")
+    return {digest: reason for digest, reason in zip(where, reasons) if reason}
 
 
 def _consistent(dataset: Dataset) -> Dataset:

@@ -225,7 +225,7 @@ def _alone(rows: Rows, joined: list[Unit], shares: Sequence[float], how: str, se
     """The part that each row of *joined* would have by itself; in a stratified draw there is none."""
     given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
     free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
-    bare = tuple(replace(row, near=()) for row in rows)
+    bare = tuple(replace(row, near=()) if row.near else row for row in rows)
     return given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
 
 
