@@ -17,11 +17,12 @@ from topwork.errors import RecipeError
 from topwork.facts import Fact
 from topwork.folds import folds
 from topwork.idx import read_idx
-from topwork.readers import walk
+from topwork.readers import read, walk
 from topwork.settings import Training
 from topwork.splits import HOWS
 
 from .command import topwork
+from .conftest import make_folder
 
 SIZE = (240, 160)
 
@@ -471,3 +472,12 @@ def test_photos_saved_again_are_found_and_no_others(real, tmp_path):
     originals = [sorted({name.removeprefix("again ") for name in cluster}) for cluster in found]
     assert sum(len(cluster) > 1 and f"again {name}" in cluster for cluster in found for name in where) >= 190
     assert [sorted(names) for names in originals if len(names) > 1] == LOOKED_AT
+
+
+def test_absolute_paths_of_a_table_are_found(tmp_path):
+    folder = make_folder(tmp_path / "colours", each=3)
+    lines = [f"{path},{path.parent.name}" for path in sorted(folder.glob("*/*.png"))]
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    data = read(tmp_path / "lists" / "list.csv", decode=True)
+    assert (len(data.rows), data.left_out) == (9, ())

@@ -57,8 +57,9 @@ def sources(data: Dataset) -> dict[str, Source]:
         if max(data.pixels.shape[1:3]) < facts.SMALLEST:
             return {}
         return {row.digest: data.pixels[int(row.path[2:-1])] for row in data.rows}
-    start = os.path.join(data.root, "") if data.root else None
-    return {digest: start and start + path for row in data.rows for path, digest in row.pictures}
+    if not data.root:
+        return {digest: None for row in data.rows for _, digest in row.pictures}
+    return {digest: os.path.join(data.root, path) for row in data.rows for path, digest in row.pictures}
 
 
 def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:
