@@ -2,8 +2,7 @@
 
     TopworkError                    exit status 1: the data or the model fails a check
     ├── DatasetError                no pictures, one class, bad CSV, clashing labels
-    │   ├── PictureError            one picture cannot be read (named, then left out)
-    │   └── NoLabels                pictures that nothing gives a label
+    │   └── PictureError            one picture cannot be read (named, then left out)
     ├── UsageError                  exit status 2: a word that topwork does not know
     │   ├── UnknownBackbone         a backbone's name
     │   ├── CutError                a cut that cannot be parsed, resolved or trained
@@ -31,15 +30,20 @@ class TopworkError(Exception):
 
 
 class DatasetError(TopworkError):
-    """The data as a whole cannot be used."""
+    """The data as a whole cannot be used.
+
+    Args:
+        message: what happened.
+        unlabelled: there are pictures, and nothing says of which class they are.
+    """
+
+    def __init__(self, message: str, unlabelled: bool = False) -> None:
+        super().__init__(message)
+        self.unlabelled = unlabelled
 
 
 class PictureError(DatasetError):
     """One picture cannot be read; its message is the reason alone."""
-
-
-class NoLabels(DatasetError):
-    """There are pictures, and nothing says of which class they are."""
 
 
 class UsageError(TopworkError):

@@ -17,7 +17,7 @@ from topwork import lean, lock, metrics, registry
 from topwork.chance import chance
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
-from topwork.errors import DatasetError, NoLabels, UsageError
+from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import Answering, endings, restore, shipped
 from topwork.folder import Folder
@@ -273,7 +273,9 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
     name = repr(str(what)) if isinstance(what, str | Path) else "the data"
     try:
         data = what if isinstance(what, Dataset) else undrawn(what)
-    except NoLabels as error:
+    except DatasetError as error:
+        if not error.unlabelled:
+            raise
         raise DatasetError(
             f"{error} To ask what the run says of pictures without labels: topwork export {folder.path} FILE.onnx, "
             "then topwork predict FILE.onnx PICTURE|FOLDER."

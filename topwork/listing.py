@@ -25,7 +25,7 @@ from pathlib import Path
 
 from topwork import labels
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, NoLabels, nearest
+from topwork.errors import DatasetError, nearest
 from topwork.hints import hints
 from topwork.parts import WORDS
 from topwork.splits import some
@@ -172,8 +172,8 @@ def refuse_header(table: Table) -> None:
     """
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
-        kind = NoLabels if pictures else DatasetError
-        raise kind(f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}.")
+        told = f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}."
+        raise DatasetError(told, unlabelled=bool(pictures))
 
 
 def _columns(table: Table) -> tuple[str, ...]:

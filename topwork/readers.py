@@ -24,7 +24,7 @@ from typing import Any
 from topwork import facts, labels, near, origin, parts, pictures, splits
 from topwork.arrays import Block, joined, read_npz, read_stream
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, NoLabels, PictureError, RecipeError, at
+from topwork.errors import DatasetError, PictureError, RecipeError, at
 from topwork.frames import read_frame, read_parquet
 from topwork.hints import hint
 from topwork.idx import holds_idx, read_idx
@@ -230,8 +230,8 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
     reader = FILES.get(Path(path).suffix.lower())
     if not reader:
-        kind = NoLabels if is_picture(path) else DatasetError
-        raise kind(f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}.")
+        told = f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}."
+        raise DatasetError(told, unlabelled=is_picture(path))
     return _from(path, reader(path))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from topwork import labels, own, parts
 from topwork.dataset import Dataset, LeftOut, Row
-from topwork.errors import DatasetError, NoLabels
+from topwork.errors import DatasetError
 from topwork.parts import Layout
 from topwork.splits import some
 
@@ -58,9 +58,10 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     found = parts.chosen(listed, tree.folders, root, chosen) if chosen else parts.layout(listed, tree.folders, root)
     places = {name: place for name in listed if _is_utf8(name) and (place := found.place(name))}
     if not places:
-        raise NoLabels(
+        raise DatasetError(
             f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
-            "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label."
+            "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label.",
+            unlabelled=True,
         )
     named = {label for label, _ in places.values()}
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
