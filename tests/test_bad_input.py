@@ -196,7 +196,7 @@ def test_labels_that_look_alike(folder, name):
         (
             (*POOL, "--set", "data.splt=1"),
             "RecipeError: unknown key 'splt' in data; did you mean 'split'? "
-            "Known keys: split, draw, seed, parts, max_megapixels.",
+            "Known keys: split, draw, seed, parts, max_megapixels, near_copies.",
         ),
         (
             (*POOL, "--set", "seed"),
