@@ -37,7 +37,7 @@ def made(tmp_path_factory):
         patched.setenv("KERAS_HOME", str(folder / "keras"))
         patched.setenv("TOPWORK_OFFLINE", "0")
         patched.setenv("no_proxy", "*")
-        recipe = chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE])
+        recipe = chosen([tw.Phase(f"{NAME}@pool", epochs=1, rate=1e-3)], [ONLINE])
         with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
             course = prepared(make_folder(folder / "colours", each=10), recipe, None, folder / "run", (), False, None)
             before = course.folder.lock

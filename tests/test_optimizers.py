@@ -52,14 +52,14 @@ def test_an_optimizer_without_momentum():
 
 def test_an_unknown_optimizer():
     with pytest.raises(RecipeError) as error:
-        optimizer(Phase("x@pool", optimizer="adamm"), 5)
+        optimizer(Phase("x@pool", optimizer="adamm", rate=1e-3), 5)
     assert str(error.value).startswith("no optimizer 'adamm'; did you mean 'adam'? Keras has: adadelta, adafactor, ")
     names = str(error.value).partition("Keras has: ")[2].rstrip(".").split(", ")
     for name in names:
-        assert float(optimizer(Phase("x@pool", optimizer=name), 5).learning_rate) == pytest.approx(1e-3)
+        assert float(optimizer(Phase("x@pool", optimizer=name, rate=1e-3), 5).learning_rate) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "adamw", "lion", "adagrad"])
 def test_every_optimizer_takes_decay_and_clipping(name):
-    made = optimizer(Phase("x@pool", optimizer=name, clip_norm=1.0, weight_decay=0.01), 5)
+    made = optimizer(Phase("x@pool", optimizer=name, rate=1e-3, clip_norm=1.0, weight_decay=0.01), 5)
     assert made.weight_decay == 0.01

@@ -358,7 +358,7 @@ def test_a_class_that_never_trains(tmp_path):
     (tmp_path / "data" / "train" / "red").rmdir()
     data = tw.read(tmp_path / "data", parts={"train": "train", "test": "test"})
     with pytest.raises(DatasetError, match="no training picture of 'red': a class must occur in the training part"):
-        train(data, tmp_path / "run")
+        tw.train(data, phases=[tw.Phase(f"{NAME}@pool")], backbones=[SMALL], out=tmp_path / "run")
 
 
 def test_evaluate_other_pictures(run, tmp_path):

@@ -260,7 +260,9 @@ class Folder:
             before = [picture for row in recall(str(path), "").rows for picture in row.pictures]
         now = [path for row in data.rows for path, _ in row.pictures]
         paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
-        self._whole(origin.MOVED, lambda aside: aside.write_text(json.dumps({"data": data.root, "paths": paths})))
+        self._whole(
+            origin.MOVED, lambda aside: aside.write_text(_json({"data": data.root, "paths": paths}), encoding="utf-8")
+        )
 
     def keep_lock(self, lock: Lock) -> None:
         """Write the lock again, once all of it is known."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from topwork import backbones as networks
 from topwork import heads, home, inherit, joining, lean, lock, official, pretrained, splits
 from topwork.course import Course
+from topwork.cut import Cut
 from topwork.dataset import Dataset
-from topwork.errors import RecipeError, RunError, TopworkError, UsageError
+from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.keras_settings import ours
@@ -139,9 +140,11 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
         DatasetError: as of `topwork.readers.look`.
         MachineError: as of `topwork.home.check`.
     """
-    for backbone in recipe.backbones.values():
-        if backbone.model is None:
-            networks.record(backbone.name)
+    for number, phase in enumerate(recipe.phases, 1):
+        for name in {term.backbone for term in Cut.parse(phase.cut).terms}:
+            if recipe.backbones[name].model is None:
+                with at(f"phase.{number}.cut"):
+                    networks.record(name)
     if not isinstance(data, Dataset):
         look(data, recipe.data)
     home.check()
