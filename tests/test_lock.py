@@ -15,6 +15,7 @@ from topwork import backbones, efficientnet_lite0, lock, untrained
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder
+from topwork.phases import completed
 from topwork.recipe import Recipe
 from topwork.train import chosen, prepared
 from topwork.weights import folder, sha256
@@ -37,7 +38,7 @@ def made(tmp_path_factory):
         patched.setenv("KERAS_HOME", str(folder / "keras"))
         patched.setenv("TOPWORK_OFFLINE", "0")
         patched.setenv("no_proxy", "*")
-        recipe = chosen([tw.Phase(f"{NAME}@pool", epochs=1, rate=1e-3)], [ONLINE])
+        recipe = completed(chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE]), head_first=False)
         with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
             course = prepared(make_folder(folder / "colours", each=10), recipe, None, folder / "run", (), False, None)
             before = course.folder.lock
