@@ -10,9 +10,11 @@ import pytest
 import topwork as tw
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.folder import Folder
+from topwork.phases import completed
+from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.settings import Data
-from topwork.train import chosen
+from topwork.train import chosen, prepared
 
 from .conftest import make_folder
 from .tiny import NAME, file, tiny
@@ -348,6 +350,17 @@ def test_a_head_of_your_own_takes_no_new_classes(pictures, tmp_path):
         f"cannot start from {str(parent.path)!r}: its head is a file, for other classes than the data has. "
         "Only topwork's own heads take new classes: train without --from."
     )
+
+
+def test_the_recipe_of_a_run_has_how_its_data_were_read(tmp_path):
+    folder = make_folder(tmp_path / "data" / "fit", each=6)
+    make_folder(tmp_path / "data" / "more", each=1, first=900)
+    data = tw.read(folder.parent, parts={"train": "fit"}, near_copies="ignore", max_megapixels=12.0)
+    recipe = completed(chosen([tw.Phase(f"{NAME}@pool")], [SMALL]), head_first=False)
+    run = prepared(data, recipe, None, tmp_path / "run", (), False, None).folder
+    assert run.recipe.data == Data(draw="stratified", parts={"train": "fit"}, near_copies="ignore", max_megapixels=12.0)
+    again = read_by(folder.parent, run.recipe.data)
+    assert [(row.path, row.split) for row in again.rows] == [(row.path, row.split) for row in run.data().rows]
 
 
 def test_a_class_that_never_trains(tmp_path):

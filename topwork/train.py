@@ -133,7 +133,7 @@ def join(
 
 
 def refuse_early(data: Any, recipe: Recipe) -> None:
-    """Refuse names that do not exist, data that cannot be read, and a home that cannot be used, before all else.
+    """Refuse names that do not exist and a home that cannot be used; and data, before weights are fetched for them.
 
     Raises:
         UnknownBackbone: no backbone has that name.
@@ -145,7 +145,7 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
             if recipe.backbones[name].model is None:
                 with at(f"phase.{number}.cut"):
                     networks.record(name)
-    if not isinstance(data, Dataset):
+    if not isinstance(data, Dataset) and not all(map(pretrained.is_at_hand, recipe.backbones.values())):
         look(data, recipe.data)
     home.check()
 
@@ -164,16 +164,15 @@ def prepared(
     if origin:
         inherit.check(origin, recipe, planned)
     rows = _rows(data, recipe, strict)
+    later = splits.gaps(rows.rows)  # these are told where the score is
     for note in rows.notes:
-        if note not in splits.gaps(rows.rows):  # these are told where the score is
+        if note not in later:
             say(note)
-    drawn = rows.drawn or Data()
-    if not origin and not _is_heard(recipe.data, drawn):
+    how = rows.drawn or _without_draw(recipe.data)
+    if not origin and not _is_heard(recipe.data, how):
         say("The data come with their parts: data.split, data.draw and data.seed play no part.")
-    near_copies = rows.drawn.near_copies if rows.drawn else recipe.data.near_copies
-    how = replace(recipe.data, split=drawn.split, draw=drawn.draw, seed=drawn.seed, near_copies=near_copies)
     recipe = replace(recipe, data=how)
-    rows = _after(origin, rows, near_copies) if origin else rows
+    rows = _after(origin, rows, how.near_copies) if origin else rows
     rows = with_validation(rows, recipe.training)
     check(rows, strict)
     _check_head(recipe, rows, origin)
@@ -181,6 +180,12 @@ def prepared(
     path = out or fresh(Path("runs"), rows.name)
     folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
+
+
+def _without_draw(asked: Data) -> Data:
+    """The options of data that came with their parts: how they would have been drawn says nothing."""
+    usual = Data()
+    return replace(asked, split=usual.split, draw=usual.draw, seed=usual.seed)
 
 
 def _is_heard(asked: Data, drawn: Data) -> bool:
