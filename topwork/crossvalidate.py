@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import home, kept, metrics, registry, splits
+from topwork import kept, metrics, registry, splits
 from topwork.chance import chance
 from topwork.course import Course
 from topwork.dataset import Dataset
@@ -175,7 +175,6 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
         raise RunError(
             f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
         )
-    home.check()
     with making(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
