@@ -110,8 +110,8 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
     with pytest.raises(DatasetError) as error:
         two.evaluate(folder)
     assert str(error.value) == (
-        f"the run '{two.path}' knows no class of '{folder}', which has 'green'; the run's classes are 'blue', 'red'. "
-        "Give the pictures labels of the run."
+        f"no class of '{folder}' is one of the run '{two.path}': the data has 'green', and the run has 'blue', 'red'. "
+        "Give the pictures the labels that the run uses."
     )
 
 

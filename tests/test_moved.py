@@ -118,7 +118,8 @@ def test_data_beside_other_pictures_is_refused(original):
     ran = topwork("evaluate", done, new, "--data", new)
     assert (ran.status, ran.err) == (
         2,
-        "UsageError: other pictures are measured, and those of the run are not needed: leave one of them away.\n",
+        "UsageError: --data says where the run's own pictures are now, and DATA names other pictures to measure: "
+        "give only one.\n",
     )
     assert topwork("train", new, "--data", new).err == "UsageError: --data goes with --resume RUN alone.\n"
 

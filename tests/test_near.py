@@ -86,7 +86,7 @@ def data_of(folder, **given):
 
 @pytest.fixture(autouse=True)
 def apart(own_home):
-    """Facts of one test are none of another."""
+    """Each test has a home of its own, so that it finds no facts of another."""
 
 
 @pytest.mark.parametrize("kind", AGAIN)

@@ -55,7 +55,7 @@ class Pencil:
         """Ask for ``topwork.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
         assert self._process.stdin
         self._asked.append(path.name)
-        with suppress(OSError):  # it ended, which is told at the end
+        with suppress(OSError):  # the process has ended: __exit__ reports it
             self._process.stdin.write(json.dumps([plot, [*arguments, str(path.absolute())], options]) + "\n")
             self._process.stdin.flush()
 

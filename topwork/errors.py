@@ -116,7 +116,7 @@ def of_machine(error: OSError | MemoryError) -> MachineError:
 
 
 def of_text(error: UnicodeEncodeError) -> TopworkError:
-    """What cannot be written as text: a name with bytes that are none.
+    """The error for text that cannot be written as UTF-8, such as a file's name with bytes in another encoding.
 
     >>> try:
     ...     "photos/caf\\udce9.jpg".encode()

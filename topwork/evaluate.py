@@ -82,7 +82,9 @@ def evaluate(
     lock.check(folder)
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
-        raise UsageError("other pictures are measured, and those of the run are not needed: leave one of them away.")
+        raise UsageError(
+            "--data says where the run's own pictures are now, and DATA names other pictures to measure: give only one."
+        )
     own = placed(folder, data)
     given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
     rows = own.part(str(what)) if inside else given.rows
@@ -284,8 +286,8 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
     unknown = {label: counts[label] for label in data.classes if label not in known}
     if unknown and len(unknown) == len(data.classes):
         raise DatasetError(
-            f"the run {str(folder.path)!r} knows no class of {name}, which has {some([*map(repr, unknown)])}; the "
-            f"run's classes are {some([*map(repr, classes)])}. Give the pictures labels of the run."
+            f"no class of {name} is one of the run {str(folder.path)!r}: the data has {some([*map(repr, unknown)])}, "
+            f"and the run has {some([*map(repr, classes)])}. Give the pictures the labels that the run uses."
         )
     if unknown:
         told = some([f"{label!r} ({count:,})" for label, count in unknown.items()])

@@ -74,7 +74,7 @@ def refuse_lost(folder: Folder, rows: Dataset, wanted: Iterable[Wanted], how: st
     Args:
         folder: the run; rows: its dataset.
         wanted: the fills; what the store has of them needs no picture.
-        how: the command that is told where the pictures are, as in ``"topwork evaluate RUN --data NEWPLACE"``.
+        how: the command to propose, as in ``"topwork evaluate RUN --data NEWPLACE"``.
 
     Raises:
         RunError: names them.

@@ -18,8 +18,8 @@ screenshots, gradients, photos with a patch replaced, bursts), and all of MNIST.
 `imagehash.phash` was tried first: its bits come from the median of a spectrum, and of pictures with few details (a
 gradient, a pattern) half of them change when these are saved again. `dhash` does not need SciPy either.
 
-A picture with a detail changed that is smaller than about 1/20 of its sides can pass for a copy; so can one of a burst
-in which nothing moved. Of pictures under 64 pixels many copies are not found.
+Two pictures that differ only in a detail smaller than about 1/20 of their sides can pass for copies; so can two
+pictures of a burst in which nothing moved. Of pictures under 64 pixels many copies are not found.
 """
 
 import os
