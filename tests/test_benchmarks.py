@@ -325,6 +325,7 @@ def test_recipes_end_to_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_reading_is_measured_against_hashing(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "reading", "--quick"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output

@@ -144,6 +144,7 @@ def names(run):
     return sorted(path.name for path in run.path.glob("*.png"))
 
 
+@pytest.mark.full
 def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as broken:
         broken.setattr(draw, "_ready", partial(subprocess.Popen, ["false"], stdin=PIPE, stdout=PIPE, text=True))

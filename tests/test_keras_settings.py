@@ -215,6 +215,7 @@ def same(found, usual):
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
+@pytest.mark.full
 def test_no_setting_of_a_script_changes_an_answer(usual, pictures, own_home, tmp_path, strange):
     """Not even all at once, and others that a callback makes; the callback sees the script's own."""
     seen = []

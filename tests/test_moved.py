@@ -87,6 +87,7 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
     assert f"since it began: {run.data.part('train')[0].path!r}, in" in refused(lambda: run.evaluate("train", data=new))
 
 
+@pytest.mark.full
 def test_a_resumed_run_keeps_the_new_place(moved, original):
     runs, new = moved
     run, whole = tw.Run(runs / "stopped"), tw.Run(original / "runs" / "done")

@@ -426,6 +426,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
     assert "trains the head alone" not in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
     phases = [tw.Phase("tiny@pool", epochs=1, rate=1e-30)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
