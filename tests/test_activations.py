@@ -18,11 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import topwork as tw
+from tests.conftest import make_folder
 from topwork.activations import pooled
 from topwork.dataset import Dataset
 from topwork.errors import CutError, DatasetError, RecipeError, UnknownBackbone, WeightsError
-
-from .conftest import make_folder
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, "random", 32)

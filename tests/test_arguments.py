@@ -2,14 +2,13 @@
 
 import pytest
 
+from tests import checkpoint
 from topwork import book, official
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError, WeightsError
 from topwork.recipe import Recipe
 from topwork.settings import About, Backbone, Data, Head, Join, Phase
 from topwork.talk import counted
-
-from . import checkpoint
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 

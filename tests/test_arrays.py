@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.conftest import COLOURS, picture
+from tests.tiny import NAME, tiny
 from topwork.errors import DatasetError
 from topwork.export import CHECKED, checked
 from topwork.pictures import digest_array
 from topwork.readers import read
-
-from .conftest import COLOURS, picture
-from .tiny import NAME, tiny
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 """What docs/articles.md says of the articles' code and of ours is so."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import PROJECT
 from topwork import book
 from topwork.metrics import share
 
-TEXT = (Path(__file__).parents[1] / "docs" / "articles.md").read_text()
+TEXT = (PROJECT / "docs" / "articles.md").read_text()
 
 
 def test_three_ways_to_a_layers_output_agree():

@@ -1,9 +1,8 @@
 import pytest
 
+from tests.colours import picture
 from topwork.asked import asked, expand
 from topwork.errors import DatasetError, UsageError
-
-from .colours import picture
 
 COLUMNS = ("front", "side")
 WANTED = "the model takes the pictures 'front' and 'side' of a row. Give a CSV file with these columns."

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.conftest import make_folder
+from tests.tiny import NAME, tiny
 from topwork import backend, gpu, pretrained
 from topwork.checkpoints import Checkpoints
 from topwork.errors import ExportError, MissingExtra, RunError
@@ -21,9 +23,6 @@ from topwork.halves import open_backbone, top, trunk
 from topwork.pictures import Fit, decode
 from topwork.resumable import repeats
 from topwork.writer import write_onnx
-
-from .conftest import make_folder
-from .tiny import NAME, tiny
 
 END = "block_2_add"
 """Where the backbone ends: deeper down random networks are chaotic at 32 pixels."""

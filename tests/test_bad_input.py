@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.command import POOL, SMALL, Ran, topwork
+from tests.conftest import make_folder
 from topwork.activations import activations
 from topwork.errors import DatasetError, RunError
 from topwork.readers import read
 from topwork.run import Run
 from topwork.settings import Backbone
 from topwork.tables import Tables
-
-from .command import POOL, SMALL, Ran, topwork
-from .conftest import make_folder
 
 NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
 

@@ -22,6 +22,7 @@ from benchmarks.folds import deal, splits
 from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
+from tests import PROJECT
 from topwork import book
 from topwork.dataset import Dataset, Row
 from topwork.readers import read
@@ -275,7 +276,7 @@ def test_what_was_measured_on_is_stated():
 @pytest.mark.full
 def test_frozen_end_to_end(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "frozen", "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert "–" not in [cell.strip() for line in told.splitlines() for cell in line.split("|")]
     assert sum(line.startswith("| whole command") for line in told.splitlines()) == 9
     assert list(tmp_path.iterdir()) == []
@@ -285,7 +286,7 @@ def test_frozen_end_to_end(tmp_path):
 def test_frozen_with_a_network_that_keras_does_not_have(tmp_path):
     """The scripts load it from a file that topwork writes."""
     command = [sys.executable, "-m", "benchmarks", "frozen", "--quick", "--backbone", "efficientnet_lite0"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert "`efficientnet_lite0@pool`, random weights" in told
     assert sum(line.startswith("| whole command") for line in told.splitlines()) == 9
 
@@ -293,7 +294,7 @@ def test_frozen_with_a_network_that_keras_does_not_have(tmp_path):
 @pytest.mark.full
 def test_extraction_end_to_end(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "extraction", "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert "| **share of the bound** 1 / (decoding + engine) | **0." in told or "| **1." in told
     assert list(tmp_path.iterdir()) == []
 
@@ -303,7 +304,7 @@ def test_articles_end_to_end(tmp_path):
     """One recipe on photos, one on arrays; ``python -m benchmarks articles --quick`` runs them all."""
     names = ("efficientnet_b0_house", "xception_mnist")
     command = [sys.executable, "-m", "benchmarks", "articles", *names, "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert sum(line.startswith("| `") for line in told.splitlines()) == 2 * len(names) + 2
     assert not {"–", "nan"} & {cell.strip("* ") for line in told.splitlines() for cell in line.split("|")}
     assert list(tmp_path.iterdir()) == []
@@ -312,7 +313,7 @@ def test_articles_end_to_end(tmp_path):
 @pytest.mark.full
 def test_choices_end_to_end(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "choices", "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert sum(line.startswith(("| pixels", "| batch-norm")) for line in told.splitlines()) == 10
 
 
@@ -320,7 +321,7 @@ def test_choices_end_to_end(tmp_path):
 def test_recipes_end_to_end(tmp_path):
     names = ("fusion_single_input",)
     command = [sys.executable, "-m", "benchmarks", "recipes", *names, "--quick", "--seeds", "2"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert sum(line.startswith("| `") for line in told.splitlines()) == len(names)
     assert list(tmp_path.iterdir()) == []
 
@@ -328,7 +329,7 @@ def test_recipes_end_to_end(tmp_path):
 @pytest.mark.full
 def test_reading_is_measured_against_hashing(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "reading", "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert sum(line.startswith("| ") for line in told.splitlines()) == 6
     assert list(tmp_path.iterdir()) == []
 
@@ -339,7 +340,7 @@ def test_reading_is_measured_against_hashing(tmp_path):
 )
 def test_tables_of_training_in_depth(name, rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks", name, "--quick"]
-    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[1])).output
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     lines = [line for line in told.splitlines() if line.startswith("| ")]
     assert len(lines) == rows + 2
     assert not {"–", "nan"} & {cell.strip() for line in lines for cell in line.split("|")}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import PROJECT
 from topwork import book
 from topwork.errors import UsageError
 
@@ -38,9 +39,8 @@ def test_an_unknown_name():
 
 
 def test_the_package_holds_them():
-    root = Path(book.__file__).parents[1]
-    about = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    held = {path.stem for pattern in about["topwork"] for path in (root / "topwork").glob(pattern)}
+    about = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    held = {path.stem for pattern in about["topwork"] for path in (PROJECT / "topwork").glob(pattern)}
     assert held == set(book.names())
 
 

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import checkpoint
 from topwork import candidates, runtimes
 from topwork.candidates import at_hand, cuts_of, learn, networks, places
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.network import graph_of
 from topwork.settings import Backbone
 from topwork.trunk import kept_graph
-
-from . import checkpoint
 
 NAME = "mobilenet_v2_035"
 SMALL = Backbone(NAME, "random", 64)

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import SMALL, Ran, topwork
+from tests.conftest import make_folder
 from topwork import metrics
 from topwork.choose import subset
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
 from topwork.extract import asked
 from topwork.logme import logme
-
-from .command import SMALL, Ran, topwork
-from .conftest import make_folder
 
 NAME = "mobilenet_v2_035"
 CUTS = [f"{NAME}@pool", f"{NAME}@block_2_add..block_2_add"]

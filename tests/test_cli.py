@@ -12,15 +12,14 @@ import pytest
 from PIL import Image
 
 import topwork as tw
+from tests import colours as small
+from tests import shelf
+from tests.command import POOL, SMALL, Ran, in_process, start, topwork
+from tests.conftest import make_folder
 from topwork import registry
 from topwork.run import Run
 from topwork.talk import size
 from topwork.version import VERSION
-
-from . import colours as small
-from . import shelf
-from .command import POOL, SMALL, Ran, in_process, start, topwork
-from .conftest import make_folder
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose", "recipes")
 COMMANDS += ("sample", "doctor", "weights", "store")

@@ -7,14 +7,13 @@ from unittest.mock import patch
 import pytest
 from keras.src.applications import mobilenet
 
+from tests import checkpoint
+from tests.command import Ran, in_process, topwork
+from tests.test_official import MOBILENET, VGG16
 from topwork import efficientnet_lite0_weights as packaged
 from topwork.backbones import TABLE
 from topwork.hashes import PUBLISHED
 from topwork.weights import folder
-
-from . import checkpoint
-from .command import Ran, in_process, topwork
-from .test_official import MOBILENET, VGG16
 
 
 @pytest.fixture(autouse=True)

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 import topwork as tw
+from tests.conftest import make_folder
+from tests.tiny import NAME, tiny
 from topwork import metrics, show
 from topwork.compare import ALPHA, compare, mcnemar, smallest
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.folder import Folder
 from topwork.recipe import Recipe
-
-from .conftest import make_folder
-from .tiny import NAME, tiny
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog", "owl")

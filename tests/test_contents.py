@@ -5,12 +5,11 @@ import shutil
 
 import numpy as np
 
+from tests import shelf
+from tests.shelf import NAME, NET
 from topwork import trunk
 from topwork.contents import contents
 from topwork.store import Store, Tensor, key
-
-from . import shelf
-from .shelf import NAME, NET
 
 
 def test_activations_are_told_by_their_cut(own_home):

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import SMALL, topwork
+from tests.conftest import make_folder
+from tests.tiny import file
 from topwork.errors import DatasetError, RunError, UsageError
-
-from .command import SMALL, topwork
-from .conftest import make_folder
-from .tiny import file
 
 CUT = "mobilenet_v2_035@block_2_add..block_2_add"
 WORDS = ("--cut", CUT, *SMALL, "--epochs", 3, "--rate", 0.02)

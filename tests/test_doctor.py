@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import PROJECT, checkpoint
+from tests.command import topwork
+from tests.test_layers import HEAVY
 from topwork import doctor
 from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
 from topwork.version import VERSION
-
-from . import checkpoint
-from .command import topwork
-from .test_layers import HEAVY
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +59,7 @@ def test_what_is_told(own_home, tmp_path):
 
 
 def test_what_is_required_is_what_the_package_says():
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     said = [re.match(r"([\w-]+).*>=([\d.]+)", line).groups() for line in project["dependencies"]]
     assert doctor._required() == said
 

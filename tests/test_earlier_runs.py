@@ -5,15 +5,15 @@
 
 import csv
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import topwork as tw
+from tests import PROJECT
 from topwork import pictures
 
-FIXTURE = Path(__file__).parent / "fixtures" / "format_1"
+FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")
 
 

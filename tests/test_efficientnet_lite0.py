@@ -2,13 +2,17 @@
 
 import subprocess
 import venv
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import topwork as tw
+from tests import PROJECT
+from tests.conftest import make_folder
+from tests.test_gate import BOUND as SHIPPED
+from tests.test_gate import gate
+from tests.test_halves import BOUND, difference, opened
 from topwork import backbones, efficientnet_lite0, runtimes, torch_checkpoint
 from topwork import efficientnet_lite0_weights as packaged
 from topwork.cut import Cut
@@ -16,11 +20,6 @@ from topwork.extract import Extraction, Wanted
 from topwork.halves import trunk
 from topwork.pictures import Fit, decode
 from topwork.settings import Backbone
-
-from .conftest import make_folder
-from .test_gate import BOUND as SHIPPED
-from .test_gate import gate
-from .test_halves import BOUND, difference, opened
 
 NAME = "efficientnet_lite0"
 SMALL = Backbone(NAME, "random", 32, precision="float32")
@@ -180,7 +179,7 @@ def reference(tmp_path):
     """A Python where torch and the reference implementation are installed."""
     venv.create(tmp_path / "reference", with_pip=True)
     python = tmp_path / "reference" / "bin" / "python"
-    constraints = Path(__file__).parents[1] / "constraints.txt"
+    constraints = PROJECT / "constraints.txt"
     wanted = ["torch==2.13.0", "efficientnet-lite-pytorch==0.1.0", "numpy"]
     done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, *wanted],

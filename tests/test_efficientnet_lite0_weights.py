@@ -1,17 +1,15 @@
 """The package's file: found, checked, and each array of it in its place in the network."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import PROJECT, checkpoint
 from topwork import backbones, efficientnet_lite0, pretrained, torch_checkpoint
 from topwork import efficientnet_lite0_weights as packaged
 from topwork.errors import BackboneError, WeightsError
 from topwork.settings import Backbone
-
-from . import checkpoint
 
 LITE0 = Backbone("efficientnet_lite0", size=32)
 
@@ -141,7 +139,7 @@ def test_arrays_in_another_order_are_refused(tmp_path):
 
 
 def test_the_version_is_the_same_everywhere():
-    root = Path(__file__).parents[1]
+    root = PROJECT
     line = f"{packaged.PACKAGE}=={packaged.VERSION}"
     assert f'weights = ["{line}"]' in (root / "pyproject.toml").read_text()
     assert line in (root / "constraints.txt").read_text().splitlines()

@@ -11,13 +11,12 @@ import pytest
 from PIL import Image
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import tiny
 from topwork import draw
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
-
-from .command import topwork
-from .conftest import make_folder
-from .tiny import tiny
 
 
 @pytest.fixture(scope="module")

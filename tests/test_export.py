@@ -10,16 +10,15 @@ import onnx
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import COLOURS, picture
+from tests.tiny import tiny
 from topwork.errors import ExportError
 from topwork.export import BOUND, check
 from topwork.pictures import Fit, decode
 from topwork.settings import Backbone
 from topwork.shipped import Input
 from topwork.writer import write_onnx
-
-from .command import topwork
-from .conftest import COLOURS, picture
-from .tiny import tiny
 
 SMALL = "tiny@block_2_add..block_2_add"
 SUM = f"{SMALL} + mobilenet_025@conv_pw_2_relu..conv_pw_2_relu"

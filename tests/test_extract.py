@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.tiny import NAME, tiny
 from topwork import runtimes
 from topwork.cut import Cut
 from topwork.errors import CutError, DatasetError, MachineError, StoreError, UnknownBackbone
@@ -16,8 +17,6 @@ from topwork.pictures import Fit, decode
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, Tensor, key
 from topwork.views import view
-
-from .tiny import NAME, tiny
 
 SMALL = tiny(precision="auto")
 

@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 
 import topwork as tw
+from tests.conftest import picture
 from topwork import facts, pictures
 from topwork.facts import Fact
-
-from .conftest import picture
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import PROJECT
 from topwork.dataset import Row
 from topwork.errors import DatasetError, MissingExtra
 from topwork.frames import read_frame, read_parquet
@@ -178,6 +179,6 @@ def test_reading_a_folder_loads_neither_pandas_nor_tensorflow(files):
     source = (
         "import sys, topwork; topwork.read('.'); print(sorted({'pandas', 'pyarrow', 'tensorflow'} & set(sys.modules)))"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "[]\n"

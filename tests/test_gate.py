@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.test_halves import FAMILIES, pixels
 from topwork import heads, pretrained, trunk
 from topwork.cut import Cut
 from topwork.export import BOUND, check
@@ -14,8 +15,6 @@ from topwork.pictures import Fit
 from topwork.settings import Backbone, Head
 from topwork.shipped import Input
 from topwork.writer import write_onnx
-
-from .test_halves import FAMILIES, pixels
 
 LABELS = ["a", "b", "c"]
 SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.items()}

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 import topwork as tw
+from tests.conftest import COLOURS, picture
 from topwork.errors import DatasetError
 from topwork.hints import hint, hints
-
-from .conftest import COLOURS, picture
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "fougère") for form in ("NFC", "NFD"))
 

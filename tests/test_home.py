@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 import topwork as tw
+from tests.command import POOL, Ran, topwork
+from tests.tiny import tiny
 from topwork import export, home, network, precision, registry, trunk, untrained
 from topwork.errors import ExportError, StoreError
 from topwork.home import MEND, check, free, standing, unusable, writing, wrong
-
-from .command import POOL, Ran, topwork
-from .tiny import tiny
 
 
 def test_the_examples():
@@ -85,7 +84,7 @@ def test_a_command_that_needs_it_is_refused_before_anything_is_made(words, below
 
 
 def test_a_network_of_your_own_that_cannot_be_kept(below, pictures):
-    from .tiny import network as build
+    from tests.tiny import network as build
 
     with pytest.raises(StoreError) as error:
         tw.train(pictures, phases=[tw.Phase("mine@pool")], backbones=[tw.Backbone("mine", model=build())])

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import NAME, tiny
 from topwork import inherit
 from topwork.errors import CutError, RunError
 from topwork.folder import Folder
@@ -16,10 +19,6 @@ from topwork.network import create, graph_of
 from topwork.plan import steps
 from topwork.settings import Head, Training
 from topwork.train import prepared
-
-from .command import topwork
-from .conftest import make_folder
-from .tiny import NAME, tiny
 
 SMALL = tiny()
 END = "block_2_add..block_2_add"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .command import POOL, ended, start, topwork
+from tests.command import POOL, ended, start, topwork
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to see processes in")
 

@@ -1,10 +1,9 @@
 """Who needs what lies there, and what keeps the rest."""
 
+from tests import shelf
 from topwork.contents import ASIDE
 from topwork.hold import Hold
 from topwork.inventory import inventory
-
-from . import shelf
 
 
 def stays(path):

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import COLOURS, make_folder, picture
+from tests.tiny import tiny
 from topwork import joining
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.export import BOUND
@@ -19,10 +22,6 @@ from topwork.pictures import Fit, decode
 from topwork.recipe import Recipe
 from topwork.settings import Join
 from topwork.shipped import Input
-
-from .command import topwork
-from .conftest import COLOURS, make_folder, picture
-from .tiny import tiny
 
 RULES = ("mean", "weighted", "stacked")
 A = tiny(precision="auto")

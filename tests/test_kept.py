@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import NAME, tiny
 from topwork import kept
 from topwork.checkpoints import Checkpoints
 from topwork.errors import RunError
 from topwork.folder import Folder
-
-from .command import topwork
-from .conftest import make_folder
-from .tiny import NAME, tiny
 
 END = "block_2_add"
 READERS = {

@@ -17,13 +17,12 @@ import pytest
 from keras.src.backend.common import global_state
 
 import topwork as tw
+from tests import answers, tiny
+from tests.command import topwork
 from topwork import keras_settings
 from topwork.callbacks import under_their_settings
 from topwork.errors import UsageError
 from topwork.keras_settings import OURS, ours
-
-from . import answers, tiny
-from .command import topwork
 
 STRANGE = {
     "floatx": "float16",

@@ -11,6 +11,8 @@ import pytest
 from keras.src.applications import mobilenet_v2
 
 import topwork as tw
+from tests import checkpoint
+from tests.conftest import make_folder
 from topwork import backbones, efficientnet_lite0, lock, untrained
 from topwork.dataset import Dataset
 from topwork.errors import RunError
@@ -19,9 +21,6 @@ from topwork.phases import completed
 from topwork.recipe import Recipe
 from topwork.train import chosen, prepared
 from topwork.weights import folder, sha256
-
-from . import checkpoint
-from .conftest import make_folder
 
 NAME = "mobilenet_v2_035"
 FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import tiny
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
 from topwork.moved import placed
 from topwork.pictures import digest
 from topwork.recipe import Recipe
-
-from .command import topwork
-from .conftest import make_folder
-from .tiny import tiny
 
 PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, rate=0.01, patience=0)
 

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
 from topwork import facts, near, pictures, sample, splits, trainable
 from topwork.arguments import Words
 from topwork.dataset import Dataset, Row
@@ -20,9 +22,6 @@ from topwork.idx import read_idx
 from topwork.readers import read, walk
 from topwork.settings import Training
 from topwork.splits import HOWS
-
-from .command import topwork
-from .conftest import make_folder
 
 SIZE = (240, 160)
 

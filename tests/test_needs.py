@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests import shelf
+from tests.shelf import GRAPH, NAME, NET
 from topwork import efficientnet_lite0, lock, trunk, untrained, weights
 from topwork.contents import contents
 from topwork.folder import Folder
@@ -13,9 +15,6 @@ from topwork.needs import needs
 from topwork.plan import unchecked
 from topwork.recipe import Recipe
 from topwork.settings import Backbone, Phase
-
-from . import shelf
-from .shelf import GRAPH, NAME, NET
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,11 @@
 
 import pytest
 
+from tests.test_graph import skipped
 from topwork.errors import CutError
 from topwork.network import graph_of
 from topwork.numbered import numbered
 from topwork.settings import Backbone
-
-from .test_graph import skipped
 
 
 def test_what_is_alive_at_a_name_and_at_a_number():

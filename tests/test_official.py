@@ -7,14 +7,13 @@ from unittest.mock import patch
 import pytest
 from keras.src.applications import mobilenet, vgg16
 
+from tests import checkpoint
 from topwork import weights
 from topwork.errors import UnknownBackbone, WeightsError
 from topwork.hashes import PUBLISHED
 from topwork.official import Official, at_hand, default, fetch, wanted
 from topwork.settings import Backbone
 from topwork.weights import folder
-
-from . import checkpoint
 
 VGG16 = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 MOBILENET = "mobilenet_2_5_224_tf_no_top.h5"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import PROJECT
+from tests.command import POOL, Ran, ended
+from tests.conftest import make_folder
 from topwork import efficientnet_lite0_weights
-
-from .command import POOL, Ran, ended
-from .conftest import make_folder
 
 REFUSE = """
 import os, socket, sys
@@ -107,7 +107,7 @@ def test_the_demo_asks_for_no_socket_and_reads_digits(refused, tmp_path):
     if not efficientnet_lite0_weights.path().is_file():
         pytest.skip("the extra 'weights' is not installed")
     (tmp_path / "docs").mkdir()
-    script = shutil.copy(Path(__file__).parents[1] / "docs" / "demo.sh", tmp_path / "docs")
+    script = shutil.copy(PROJECT / "docs" / "demo.sh", tmp_path / "docs")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "topwork"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m topwork "$@"\n')

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import POOL, topwork
+from tests.conftest import make_folder
 from topwork.errors import DatasetError
 from topwork.folder import Folder
 from topwork.origin import is_listing, place
 from topwork.recipe import Recipe
-
-from .command import POOL, topwork
-from .conftest import make_folder
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from .colours import ABOUT, export, picture
-from .command import topwork
-from .conftest import make_folder
+from tests.colours import ABOUT, export, picture
+from tests.command import topwork
+from tests.conftest import make_folder
 
 
 @pytest.fixture

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.conftest import make_folder
+from tests.tiny import NAME, file
 from topwork import phase
 from topwork.errors import RecipeError
 from topwork.feed import Feed
 from topwork.pictures import Fit, decode
 from topwork.recipe import Recipe
 from topwork.settings import Backbone, Views
-
-from .conftest import make_folder
-from .tiny import NAME, file
 
 END = f"{NAME}@block_2_add..block_2_add"
 DEEP = f"{NAME}@block_1_project..block_2_add"

@@ -6,13 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from tests.tiny import NAME, tiny
 from topwork import precision
 from topwork.cut import Cut
 from topwork.network import graph_of
 from topwork.settings import Phase
 from topwork.trunk import resolve
-
-from .tiny import NAME, tiny
 
 CUT = f"{NAME}@block_1_project..block_2_add"
 PHASE = Phase(CUT, epochs=2, batch=4)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.colours import ABOUT, COLOURS, LABELS, SIZES, TWO, about, export, picture
 from topwork import predict
 from topwork.errors import DatasetError, UsageError
 from topwork.pictures import Fit, decode
 from topwork.predict import Guess, Predictor
 from topwork.shipped import Input
-
-from .colours import ABOUT, COLOURS, LABELS, SIZES, TWO, about, export, picture
 
 
 @pytest.fixture(scope="module")

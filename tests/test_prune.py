@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import PROJECT, shelf
+from tests.shelf import NET
 from topwork import registry, trunk
 from topwork.contents import contents
 from topwork.dataset import Dataset, Row
 from topwork.inventory import inventory
 from topwork.prune import _drop, prune
 from topwork.store import Store, Tensor, key
-
-from . import shelf
-from .shelf import NET
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -83,7 +82,7 @@ with shelf.wanted("pool").store():
 
 def test_what_another_process_uses_stays_until_it_is_killed(own_home):
     folder = shelf.fill("pool")
-    words = [sys.executable, "-c", OPEN, str(Path(__file__).parents[1])]
+    words = [sys.executable, "-c", OPEN, str(PROJECT)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"open\n"
         assert prune().gone == ()

@@ -2,17 +2,16 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
+from tests import PROJECT
+from tests.command import topwork
+from tests.conftest import make_folder
 from topwork import efficientnet_lite0_weights
 from topwork.cli import app
 
-from .command import topwork
-from .conftest import make_folder
-
-TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
 SESSION = re.search(r"^```\n(topwork read .*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
 PYTHON = re.search(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
 

@@ -10,9 +10,8 @@ import pytest
 import topwork as tw
 from benchmarks import recipes
 from benchmarks.stats import accuracy
+from tests.command import POOL, topwork
 from topwork import official
-
-from .command import POOL, topwork
 
 NAME = "mobilenet_v2_035"
 

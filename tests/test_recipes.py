@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import file
 from topwork import backbones, book
 from topwork.cut import Cut
 from topwork.network import graph_of
 from topwork.recipe import Recipe
 from topwork.settings import Backbone
-
-from .command import topwork
-from .conftest import make_folder
-from .tiny import file
 
 SMALLEST = {"inception_v3": 75, "xception": 71, "resnet50": 32, "efficientnet_b0": 32}
 

@@ -3,12 +3,12 @@
 import re
 import tomllib
 from dataclasses import fields
-from pathlib import Path
 
+from tests import PROJECT
 from topwork.recipe import Recipe
 from topwork.settings import Backbone, Head, Join
 
-TEXT = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
+TEXT = (PROJECT / "docs" / "reference.md").read_text()
 BLOCK, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -31,6 +31,6 @@ def test_keys_without_a_default_are_named():
 
 
 def test_every_variable_is_named():
-    sources = "".join(path.read_text() for path in (Path(__file__).parents[1] / "topwork").rglob("*.py"))
+    sources = "".join(path.read_text() for path in (PROJECT / "topwork").rglob("*.py"))
     used = set(re.findall(r'environ(?:\.get\(|\[)"((?:TOPWORK|KERAS)_\w+)"', sources))
     assert used == set(re.findall(r"^\| `(\w+?)(?:=1)?` \|", TEXT, re.MULTILINE)) | {"KERAS_HOME"}

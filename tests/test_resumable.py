@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.command import topwork
+from tests.conftest import COLOURS, make_folder, picture
+from tests.tiny import tiny
 from topwork import backend, untrained
 from topwork.errors import RunError
 from topwork.version import VERSION
 from topwork.weights import sha256
-
-from .command import topwork
-from .conftest import COLOURS, make_folder, picture
-from .tiny import tiny
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.command import ended, start
 from topwork.checkpoints import Checkpoints
 from topwork.folder import Folder
-
-from .command import ended, start
 
 NAME = "mobilenet_v2_035"
 SEED = random.SystemRandom().randrange(10**6)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.colours import ABOUT, LABELS, TWO, export
 from topwork.errors import ExportError
 from topwork.pictures import Fit
 from topwork.shipped import Input, opened
 from topwork.version import VERSION
-
-from .colours import ABOUT, LABELS, TWO, export
 
 ENTRY = ABOUT["inputs"][0]
 

@@ -2,11 +2,10 @@
 
 import pytest
 
+from tests import shelf
+from tests.test_verify import flip, row_of
 from topwork import sound
 from topwork.errors import StoreError
-
-from . import shelf
-from .test_verify import flip, row_of
 
 
 @pytest.mark.parametrize(("rows", "size"), [(64, 10**9), (10**9, 64 * 4 * 4 * 8 * 2)])

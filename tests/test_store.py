@@ -9,7 +9,6 @@ import sys
 import time
 from hashlib import sha256
 from multiprocessing import get_context
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
+from tests import PROJECT
 from topwork.errors import StoreError
 from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, key, room
 from topwork.version import FORMAT
@@ -240,13 +240,12 @@ def test_float32_takes_over_when_float16_overflows(tmp_path):
 
 # Several processes
 
-CHILD = "import sys; sys.path[:0] = sys.argv[1:3]; from test_store import *; sys.stdin.readline(); "
+CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from tests.test_store import *; sys.stdin.readline(); "
 
 
 def child(code: str) -> subprocess.Popen:
     """A process that has imported this module, runs *code* once it reads a line, and prints what *code* prints."""
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", CHILD + code, str(here), str(here.parent)]
+    command = [sys.executable, "-c", CHILD + code, str(PROJECT)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
 

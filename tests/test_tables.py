@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import PROJECT
 from topwork.errors import StoreError
 from topwork.home import free
 from topwork.tables import Tables, size
@@ -65,9 +66,10 @@ def test_the_map_grows(tmp_path):
 
 def test_a_map_that_another_process_made_grow_is_followed(tmp_path):
     tables = Tables(tmp_path)
-    code = "import sys; sys.path[:0] = sys.argv[1:3]; from test_tables import *; fill(Tables(Path(sys.argv[3])))"
-    here = Path(__file__).parent
-    subprocess.run([sys.executable, "-c", code, str(here), str(here.parent), str(tmp_path)], check=True)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from tests.test_tables import *; fill(Tables(Path(sys.argv[2])))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(PROJECT), str(tmp_path)], check=True)
     assert tables._env.info()["map_size"] < 2_000_000
     assert read(tables, list(ROWS)) == list(ROWS.values())
 
@@ -97,8 +99,8 @@ def test_garbage_is_no_store(tmp_path):
 
 
 SURVIVES = """
-import sys; sys.path[:0] = sys.argv[1:3]; from test_tables import *
-for folder in sys.argv[3:]:
+import sys; sys.path.insert(0, sys.argv[1]); from tests.test_tables import *
+for folder in sys.argv[2:]:
     try:
         tables = Tables(Path(folder))
         known = list(tables.run(lambda txn: tables.stored(txn, ROWS)))
@@ -113,8 +115,7 @@ for folder in sys.argv[3:]:
 
 def outcomes(folders: list[Path]) -> list[str]:
     """What a process makes of these folders: the right rows, or an error in words; a crash shows."""
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", SURVIVES, str(here), str(here.parent), *map(str, folders)]
+    command = [sys.executable, "-c", SURVIVES, str(PROJECT), *map(str, folders)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -204,17 +205,16 @@ def check_full(folder: Path, stored: int, message: str) -> None:
 
 
 LIMITED = """
-import sys; sys.path[:0] = sys.argv[1:3]; from test_tables import *
+import sys; sys.path.insert(0, sys.argv[1]); from tests.test_tables import *
 import resource
-tables = Tables(Path(sys.argv[3]))
+tables = Tables(Path(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_234_567, 1_234_567))
 print(fill(tables))
 """
 
 
 def test_a_file_that_may_not_grow_loses_nothing(tmp_path):
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", LIMITED, str(here), str(here.parent), str(tmp_path)]
+    command = [sys.executable, "-c", LIMITED, str(PROJECT), str(tmp_path)]
     message, stored = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     check_full(tmp_path, int(stored), message)
     tables = Tables(tmp_path)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import topwork
+from tests.command import in_process
+from tests.conftest import make_folder
 from topwork.dataset import Dataset, Row
 from topwork.errors import of_text
 from topwork.folder import Folder
@@ -19,9 +21,6 @@ from topwork.recipe import Recipe
 from topwork.settings import Phase
 from topwork.talk import say
 from topwork.text import HANDLER, as_json, fitting
-
-from .command import in_process
-from .conftest import make_folder
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "koi8-r", "utf-8"]
 ODD = "─ … → 花 é 🌹 \udce9 \ud800 \x00"

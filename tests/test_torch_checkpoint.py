@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import checkpoint
 from topwork.torch_checkpoint import read
-
-from . import checkpoint
 
 
 def test_tensors_are_read_as_they_were_written(tmp_path):

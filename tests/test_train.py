@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.conftest import make_folder
+from tests.tiny import NAME, file, tiny
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.folder import Folder
 from topwork.phases import completed
@@ -15,9 +17,6 @@ from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.settings import Data
 from topwork.train import chosen, prepared
-
-from .conftest import make_folder
-from .tiny import NAME, file, tiny
 
 SMALL = tiny()
 

@@ -8,15 +8,14 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from tests import shelf
+from tests.shelf import NAME, NET
 from topwork import trunk
 from topwork.contents import contents
 from topwork.errors import MachineError, UsageError
 from topwork.store import Store, Tensor, key
 from topwork.tables import Tables
 from topwork.verify import named, verify
-
-from . import shelf
-from .shelf import NAME, NET
 
 AGAIN = "Remove the folder: only its activations are computed again."
 

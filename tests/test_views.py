@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.conftest import picture
 from topwork import views as module
 from topwork.pictures import digest_array
 from topwork.settings import Views
 from topwork.views import FILLS, Drawn, affine, apply, draw, key, view
-
-from .conftest import picture
 
 CONTENT = "0123456789abcdef" * 4
 ALL = Views(rotation=20, shift=0.2, shear=10, zoom=0.3, flip="both", brightness=0.2, contrast=0.3)

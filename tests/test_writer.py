@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from tf2onnx.graph import Graph
 
+from tests.tiny import network
 from topwork.errors import ExportError
 from topwork.export import check
 from topwork.pictures import Fit
 from topwork.shipped import Input
 from topwork.writer import write_onnx
-
-from .tiny import network
 
 
 @pytest.fixture
