@@ -13,7 +13,7 @@ import pytest
 
 from tests import PROJECT, checkpoint
 from tests.command import topwork
-from tests.test_layers import HEAVY
+from tests.test_import_order import HEAVY
 from topwork import doctor
 from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
 from topwork.version import VERSION
