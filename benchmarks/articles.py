@@ -25,7 +25,7 @@ from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.readers import read
 from topwork.recipe import Recipe
-from topwork.talk import say
+from topwork.system.messages import say
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from topwork import book
 from topwork.readers import read
 from topwork.recipe import Recipe
 from topwork.run import Run
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.train import train
 
 NETWORKS = {"mobilenet_v2_035": "block_12_add", "mobilenet_025": "conv_pw_9_relu"}

@@ -12,7 +12,7 @@ from benchmarks.frozen import weights
 from benchmarks.process import run
 from topwork import backbones
 from topwork.readers import read
-from topwork.talk import say
+from topwork.system.messages import say
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
-from topwork import backbones, backend
+from topwork import backbones
 from topwork.readers import read
-from topwork.talk import say
+from topwork.system import keras_backend
+from topwork.system.messages import say
 
 HERE = Path(__file__).parent
 EPOCHS = 2
@@ -83,7 +84,7 @@ def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured
     found.topwork_float32.append(wide)
     policy = "float32" if chosen == "float32" else f"mixed_{chosen}"
     equal = ["--precision", policy, "--freeze-batch-norm"]
-    found.plain_equal.append(_plain(plan, split, file, size, *equal, **{backend.ONEDNN: backend.onednn()}))
+    found.plain_equal.append(_plain(plan, split, file, size, *equal, **{keras_backend.ONEDNN: keras_backend.onednn()}))
     return replace(found, precision=chosen)
 
 

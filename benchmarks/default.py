@@ -10,7 +10,7 @@ from benchmarks.stats import Answers, accuracy, answered
 from topwork.readers import read
 from topwork.recipe import Recipe
 from topwork.settings import Backbone, Phase, Training
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.train import train
 
 NETWORKS = ("efficientnet_lite0", "mobilenet_v2_035")

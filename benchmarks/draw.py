@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from topwork.runtimes import jobs
+from topwork.system.machine import jobs
 
 CLASSES = {
     "amber": ((180, 130, 40), 0.5, 0.02),

@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.draw import draw
-from topwork import gpu, pretrained, runtimes
+from topwork import pretrained, runtimes
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.extract import Extraction, Wanted
 from topwork.halves import open_backbone, trunk
-from topwork.home import home
 from topwork.pictures import decode
 from topwork.readers import read
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT
 from topwork.settings import Backbone
-from topwork.talk import say
+from topwork.system import gpu, machine
+from topwork.system.files import home
+from topwork.system.messages import say
 
 READY = 1000
 """Pictures that are held as pixels for the engine alone, at most."""
@@ -102,7 +103,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 def _decode(wanted: Wanted, paths: list[Path]) -> float:
     """Seconds a picture of decoding in as many threads as topwork decodes in."""
     fit = wanted.trunk().fit
-    with ThreadPoolExecutor(runtimes.jobs()) as pool:
+    with ThreadPoolExecutor(machine.jobs()) as pool:
         return _timed(pool.map(lambda path: decode(path, fit), paths), len(paths))
 
 
@@ -110,7 +111,7 @@ def _engine(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
     """Seconds a picture of the converted trunk on ready pixels, compiled as topwork compiles it."""
     import openvino
 
-    jobs, core = runtimes.jobs(), openvino.Core()
+    jobs, core = machine.jobs(), openvino.Core()
     model = core.read_model(wanted.trunk().converted)
     model.reshape([BATCH, *wanted.trunk().fit.size, 3])
     options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": HINT[wanted.backbone.precision]}

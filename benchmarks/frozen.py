@@ -19,7 +19,7 @@ from topwork import backbones, pretrained
 from topwork.dataset import Dataset
 from topwork.readers import read
 from topwork.settings import Backbone
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.untrained import weights_file
 
 PLAIN, CACHED, BY_HAND = "(a) plain", "(a') plain, `.cache()`", "(c) by hand, `predict` once"

@@ -9,7 +9,7 @@ from benchmarks.folds import splits
 from benchmarks.stats import Answers, answered
 from topwork.readers import read
 from topwork.settings import Backbone, Phase
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.train import train
 
 

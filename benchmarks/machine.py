@@ -6,8 +6,9 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from topwork import backend, gpu, runtimes
+from topwork import runtimes
 from topwork.settings import Backbone
+from topwork.system import gpu, keras_backend, machine
 from topwork.version import VERSION
 
 PACKAGES = {
@@ -25,7 +26,7 @@ def measured_on(command: str) -> str:
     precision = runtimes.resolved(Backbone("")).precision
     versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
     return (
-        f"Measured on {date.today()} on {processor()}, {runtimes.jobs()} cores, {_gpu()}"
+        f"Measured on {date.today()} on {processor()}, {machine.jobs()} cores, {_gpu()}"
         f"topwork's trunk in {precision}, with Python {platform.python_version()}, topwork {VERSION}, {versions}: "
         f"`{command}`."
     )
@@ -44,7 +45,7 @@ def _gpu() -> str:
     if not gpu.at_hand():
         return ""
     asked = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-    return f"{asked.stdout.splitlines()[0]}, Keras on {backend.name()}, "
+    return f"{asked.stdout.splitlines()[0]}, Keras on {keras_backend.name()}, "
 
 
 def _cpuinfo() -> dict[str, str]:

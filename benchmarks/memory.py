@@ -8,7 +8,7 @@ from benchmarks.draw import draw
 from benchmarks.frozen import weights
 from benchmarks.process import Finished, run
 from topwork import backbones
-from topwork.talk import say
+from topwork.system.messages import say
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from topwork import backend
+from topwork.system import keras_backend
 
-_ONEDNN = os.environ.get(backend.ONEDNN)
+_ONEDNN = os.environ.get(keras_backend.ONEDNN)
 
 INTERVAL = 0.5
 """Seconds between two looks at the memory of all processes together."""
@@ -80,8 +80,8 @@ def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name
 
 def _found() -> dict[str, str]:
     """Without the oneDNN that topwork switches on in its own process: a script is to run as it comes."""
-    found = {name: value for name, value in os.environ.items() if name != backend.ONEDNN}
-    return found if _ONEDNN is None else found | {backend.ONEDNN: _ONEDNN}
+    found = {name: value for name, value in os.environ.items() if name != keras_backend.ONEDNN}
+    return found if _ONEDNN is None else found | {keras_backend.ONEDNN: _ONEDNN}
 
 
 class _Together(Thread):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.draw import draw
 from benchmarks.process import run
-from topwork.talk import say
+from topwork.system.messages import say
 
 HASHED = "bytes hashed, by the same threads"
 ALONE = 'read, near_copies = "ignore"'
@@ -21,7 +21,7 @@ _HASH = """
 import sys
 from topwork.pictures import digest
 from topwork.readers import walk
-from topwork.threads import each
+from topwork.system.processes import each
 list(each(digest, walk(sys.argv[1]), "hash"))
 """
 _READ = """

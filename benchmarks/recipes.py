@@ -17,7 +17,7 @@ from topwork.extract import asked, fill_all
 from topwork.probe import probe
 from topwork.readers import read
 from topwork.recipe import Recipe
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.train import train
 
 CUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(

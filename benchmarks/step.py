@@ -8,7 +8,7 @@ from benchmarks.draw import draw
 from benchmarks.stepping import bound, clock
 from topwork.readers import read
 from topwork.settings import Backbone, Phase
-from topwork.talk import say
+from topwork.system.messages import say
 from topwork.train import train
 
 CUTS = (

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean
 from topwork.cut import Cut
 from topwork.draw import Pencil
 from topwork.network import restore
@@ -22,12 +21,13 @@ from topwork.plan import steps
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.settings import Phase
+from topwork.system import keras_settings
 from topwork.train import train
 
 
 def clock() -> Any:
     """A Keras callback: ``phases`` has for each ``fit`` the milliseconds of a step in each epoch, scores apart."""
-    lean.import_keras()  # as the command imports it
+    keras_settings.import_keras()  # as the command imports it
     import keras
 
     class Clock(keras.callbacks.Callback):
@@ -56,9 +56,10 @@ def bound(run: Run, number: int, epochs: int) -> float:
     """The compiled step of one phase (from 0) on one batch that the backend holds, after *epochs* - 1 to warm up."""
     import keras
 
-    from topwork import backend, precision
+    from topwork import precision
     from topwork.optimizers import optimizer
     from topwork.phase import steps_a_call
+    from topwork.system import keras_backend
 
     network, step = restore(run.folder), steps(run.recipe)[number]
     below, phase = step.trunks(), step.phase
@@ -73,7 +74,7 @@ def bound(run: Run, number: int, epochs: int) -> float:
             optimizer(phase, count),
             keras.losses.CategoricalCrossentropy(from_logits=True),
             steps_per_execution=steps_a_call(model, count),
-            jit_compile=backend.compiles(),
+            jit_compile=keras_backend.compiles(),
         )
         timer, batch = clock(), (inputs[0] if len(inputs) == 1 else tuple(inputs), targets)
         model.fit(_held(batch, count * epochs), epochs=epochs, steps_per_epoch=count, verbose=0, callbacks=[timer])

@@ -14,7 +14,7 @@ from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from topwork import backbones
 from topwork.readers import read
-from topwork.talk import say
+from topwork.system.messages import say
 
 PLAIN, NONE = "plain script, augmentation as Keras layers", "topwork, no augmentation"
 STORED, LIVE = "topwork, {} stored views", "topwork, live views"

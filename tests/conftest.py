@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import backend, efficientnet_lite0_weights
+from topwork import efficientnet_lite0_weights
+from topwork.system import keras_backend
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TOPWORK_OFFLINE"] = "1"
-backend.onednn()  # before any test imports Keras, as the commands that it starts do
+keras_backend.onednn()  # before any test imports Keras, as the commands that it starts do
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 

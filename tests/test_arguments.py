@@ -8,7 +8,7 @@ from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError, WeightsError
 from topwork.recipe import Recipe
 from topwork.settings import About, Backbone, Data, Head, Join, Phase
-from topwork.talk import counted
+from topwork.system.messages import counted
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 

@@ -15,13 +15,14 @@ import pytest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork import backend, gpu, pretrained
+from topwork import pretrained
 from topwork.checkpoints import Checkpoints
 from topwork.errors import ExportError, MissingExtra, RunError
 from topwork.folder import Folder
 from topwork.halves import open_backbone, top, trunk
 from topwork.pictures import Fit, decode
 from topwork.resumable import repeats
+from topwork.system import gpu, keras_backend
 from topwork.writer import write_onnx
 
 END = "block_2_add"
@@ -42,7 +43,7 @@ def values(tensors):
 
 
 def test_the_backend_is_the_one_that_was_asked_for():
-    assert backend.name() == keras.config.backend()
+    assert keras_backend.name() == keras.config.backend()
 
 
 def test_exactly_computed_products_are_float32():
@@ -62,11 +63,11 @@ def test_it_is_known_before_keras_is_imported(tmp_path, monkeypatch):
     monkeypatch.delitem(__import__("sys").modules, "keras")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    assert backend.name() == "tensorflow"
+    assert keras_backend.name() == "tensorflow"
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    assert backend.name() == "torch"
+    assert keras_backend.name() == "torch"
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert backend.name() == "jax"
+    assert keras_backend.name() == "jax"
 
 
 CUTS = {"mobilenet_v2_035": [END, "block_12_add", "input"], "mobilenet_v3_small": [59], "resnet50": [100]}

@@ -152,7 +152,8 @@ def test_run_gives_wall_time_memory_and_output():
 
 def test_a_script_runs_without_the_onednn_that_topwork_switched_on():
     code = (
-        "import sys\nfrom benchmarks.process import run\nfrom topwork import backend\nbackend.onednn()\n"
+        "import sys\nfrom benchmarks.process import run\nfrom topwork.system import keras_backend\n"
+        "keras_backend.onednn()\n"
         "child = [sys.executable, '-c', 'import os; print(os.environ.get(\"TF_ENABLE_ONEDNN_OPTS\"))']\n"
         "print(run(child).output, run(child, TF_ENABLE_ONEDNN_OPTS='1').output)"
     )

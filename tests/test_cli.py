@@ -18,7 +18,7 @@ from tests.command import POOL, SMALL, Ran, in_process, start, topwork
 from tests.conftest import make_folder
 from topwork import registry
 from topwork.run import Run
-from topwork.talk import size
+from topwork.system.messages import size
 from topwork.version import VERSION
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose", "recipes")

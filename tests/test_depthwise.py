@@ -85,7 +85,7 @@ def test_a_layer_that_is_called_twice_and_one_that_is_called_by_name():
 
 
 def test_other_backends_call_layers_as_they_are(monkeypatch):
-    monkeypatch.setattr(depthwise.backend, "name", lambda: "jax")
+    monkeypatch.setattr(depthwise.keras_backend, "name", lambda: "jax")
     layer = conv(5)
     assert called(layer, 4) is layer
 

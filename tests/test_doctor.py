@@ -154,7 +154,7 @@ def refused(**_):
 
 
 def test_a_home_that_may_not_be_written(own_home, tmp_path, monkeypatch):
-    monkeypatch.setattr("topwork.home.TemporaryFile", refused)
+    monkeypatch.setattr("topwork.system.files.TemporaryFile", refused)
     assert problems() == [
         Problem(
             f"topwork's home {own_home} cannot be used: {tmp_path}: nothing can be written there (Permission denied). "
@@ -228,7 +228,7 @@ def test_a_backend_that_cannot_be_imported(monkeypatch):
     def broken():
         raise ImportError("undefined symbol")
 
-    monkeypatch.setattr("topwork.gpu.at_hand", broken)
+    monkeypatch.setattr("topwork.system.gpu.at_hand", broken)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     found = diagnose()
     told = 'the backend tensorflow cannot be imported: python -c "import keras" says why.'

@@ -2,8 +2,8 @@
 
 from tests import shelf
 from topwork.contents import ASIDE
-from topwork.hold import Hold
 from topwork.inventory import inventory
+from topwork.system.files import Hold
 
 
 def stays(path):

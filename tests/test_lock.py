@@ -149,7 +149,10 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
 
 def test_a_lock_needs_no_keras(tmp_path):
     recipe = '{"phase": [{"cut": "vgg16@pool + mobilenet_v2@pool"}], "backbones": {"vgg16": {"weights": "random"}}}'
-    code = f"import sys; from topwork import lock, recipe; print(lock.known(recipe.Recipe.from_mapping({recipe})))"
+    code = (
+        "import sys; from topwork import lock; from topwork import recipe; "
+        f"print(lock.known(recipe.Recipe.from_mapping({recipe})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; sys.exit('keras' in sys.modules)"], capture_output=True, text=True, check=True
     )

@@ -63,7 +63,7 @@ def test_live_views_need_pixels(tmp_path):
 def test_what_keras_computes_is_anothers_for_each_backend(tmp_path, monkeypatch):
     need = one(shelf.run(tmp_path / "run", "pool", runtime="keras"))
     for name in ("jax", "torch", "tensorflow"):
-        monkeypatch.setattr("topwork.backend.name", lambda name=name: name)
+        monkeypatch.setattr("topwork.system.keras_backend.name", lambda name=name: name)
         assert shelf.wanted("pool", runtime="keras").folder() in need.paths
         assert shelf.wanted("pool", True, runtime="keras").folder() in need.paths
 

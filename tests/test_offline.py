@@ -35,10 +35,10 @@ note(f"began {sys.orig_argv[1:3]}")
 """
 COMMANDS = """
 import sys
-from topwork import lean
+from topwork.system import keras_settings
 from topwork.__main__ import run
 
-lean.own_process = True
+keras_settings.own_process = True
 for words in sys.argv[1].split("; "):
     status = run(words.split())
     if status:

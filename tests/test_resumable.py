@@ -12,8 +12,9 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, make_folder, picture
 from tests.tiny import tiny
-from topwork import backend, untrained
+from topwork import untrained
 from topwork.errors import RunError
+from topwork.system import keras_backend
 from topwork.version import VERSION
 from topwork.weights import sha256
 
@@ -185,7 +186,7 @@ def test_other_kernels(copy):
     """Begun where oneDNN was off, and TensorFlow is imported here already: it rounds otherwise."""
     change(copy, onednn="0")
     assert refused(copy) == (
-        f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {backend.onednn()} now. "
+        f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {keras_backend.onednn()} now. "
         "Its weights may differ in some bits from those of a run that was never interrupted. "
         "To go on: --other-versions."
     )

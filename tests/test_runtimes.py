@@ -18,6 +18,7 @@ from topwork.runtimes.keras import Keras
 from topwork.runtimes.openvino import OpenVINO
 from topwork.runtimes.pixels import Pixels
 from topwork.settings import Backbone
+from topwork.system import machine
 
 TRUNKS = {"vgg16": "pool", "convnext_tiny": "pool", "mobilenet_v3_small": 59}
 """A place in each: the end of a network in Keras' caffe scale, another end, and a number that leaves three tensors.
@@ -29,11 +30,11 @@ off what float64 gives.
 CONVERT = """
 import json, sys
 from pathlib import Path
-from topwork import lean, worker
+from topwork.system import keras_settings; from topwork import worker
 from topwork.settings import Backbone
 
-lean.own_process = True
-lean.import_keras()
+keras_settings.own_process = True
+keras_settings.import_keras()
 import keras
 from topwork.errors import BackboneError
 from topwork.halves import trunk
@@ -199,9 +200,9 @@ import socket, sys
 def refuse(*words):
     sys.exit(f"called {words}")
 socket.socket.connect = socket.getaddrinfo = refuse
-from topwork import lean, worker
-lean.own_process = True
-lean.import_keras()
+from topwork.system import keras_settings; from topwork import worker
+keras_settings.own_process = True
+keras_settings.import_keras()
 import keras, openvino, openvino.tools.ovc
 assert keras.config.backend() == "openvino" and sys.modules["openvino_telemetry"] is None
 """
@@ -217,7 +218,7 @@ def test_a_runtime_that_is_chosen_stays():
 def test_auto_is_openvino_on_a_processor(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     chosen = resolved(Backbone("vgg16"))
-    assert (chosen.runtime, chosen.precision) == ("openvino", "bfloat16" if runtimes.has_bfloat16() else "float32")
+    assert (chosen.runtime, chosen.precision) == ("openvino", "bfloat16" if machine.has_bfloat16() else "float32")
     assert resolved(Backbone("vgg16", precision="float32")).precision == "float32"
     assert resolved(chosen) == chosen
 
@@ -236,10 +237,10 @@ def test_auto_is_keras_where_openvino_is_not_installed(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system knows no affinity")
 def test_jobs_are_those_that_the_process_may_use():
     allowed = os.sched_getaffinity(0)
-    assert 1 <= runtimes.jobs() <= len(allowed)
+    assert 1 <= machine.jobs() <= len(allowed)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert runtimes.jobs() == 1
+        assert machine.jobs() == 1
     finally:
         os.sched_setaffinity(0, allowed)
 

@@ -20,7 +20,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from tests import PROJECT
 from topwork.errors import StoreError
-from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, key, room
+from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, key
+from topwork.system.files import room
 from topwork.version import FORMAT
 
 ABOUT = {"backbone": "mobilenet_v2", "size": 160}

@@ -66,8 +66,8 @@ def test_a_gpu_holds_the_same_batches(training):
 @pytest.mark.parametrize("name", ["jax", "torch"])
 def test_who_holds_them(name, monkeypatch):
     feed = fed()
-    monkeypatch.setattr(stream.backend, "name", lambda: name)
-    monkeypatch.setattr(stream.backend, "compiled", lambda function: function)
+    monkeypatch.setattr(stream.keras_backend, "name", lambda: name)
+    monkeypatch.setattr(stream.keras_backend, "compiled", lambda function: function)
     monkeypatch.setattr(stream.gpu, "at_hand", lambda: False)
     assert streamed(None, feed) is feed
     monkeypatch.setattr(stream.gpu, "at_hand", lambda: True)
@@ -131,6 +131,6 @@ def test_what_is_not_in_memory_is_read_by_the_feed():
 
 
 def test_another_backend_reads_the_feed(monkeypatch):
-    monkeypatch.setattr("topwork.backend.name", lambda: "jax")
+    monkeypatch.setattr("topwork.system.keras_backend.name", lambda: "jax")
     feed = fed()
     assert streamed(None, feed) is feed

@@ -14,8 +14,8 @@ import pytest
 
 from tests import PROJECT
 from topwork.errors import StoreError
-from topwork.home import free
-from topwork.tables import Tables, size
+from topwork.system.files import free
+from topwork.tables import Tables
 
 AGAIN = "Remove the folder: only its activations are computed again."
 ROWS = {sha256(b"%d" % n).digest(): np.random.default_rng(n).bytes(20_000) for n in range(100)}
@@ -185,7 +185,7 @@ def test_numbers_out_of_sequence_are_seen(tmp_path):
 # A disk that is full, or not ours
 
 FULL = re.compile(
-    r"cannot write to the store (?P<folder>.*): (?P<reason>.*), [0-9.]+ [KMGT]B free. "
+    r"cannot write to the store (?P<folder>.*): (?P<reason>.*), [0-9.]+ [KMGT]?B free. "
     r"The (?P<rows>\d+) rows stored before are safe. "
     r"Free some space, or set TOPWORK_HOME to a folder on a larger disk; the next run goes on from there."
 )
@@ -287,13 +287,5 @@ def test_a_store_is_open_once_a_process(tmp_path):
     )
 
 
-def test_sizes_for_people(tmp_path):
-    assert [size(n) for n in (0, 12, 999_400, 999_600, 2_500_000_000, 10**14)] == [
-        "0 KB",
-        "0.012 KB",
-        "999 KB",
-        "1 MB",
-        "2.5 GB",
-        "100 TB",
-    ]
+def test_free_bytes_of_a_folder_that_is_not_there_yet(tmp_path):
     assert free(tmp_path / "a" / "b") == free(tmp_path) > 0

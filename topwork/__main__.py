@@ -4,17 +4,17 @@ import os
 import sys
 from contextlib import suppress
 
-from topwork import lean
 from topwork.cli import app
 from topwork.errors import TopworkError, of_machine, of_text
-from topwork.talk import say
-from topwork.text import HANDLER
+from topwork.system import keras_settings
+from topwork.system.messages import say
+from topwork.system.text import HANDLER
 
 
 def main() -> None:
     """Run the command line and end the process with its exit status."""
-    lean.own_process = True
-    os.environ.update(lean.DRAWING)
+    keras_settings.own_process = True
+    os.environ.update(keras_settings.DRAWING)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors=HANDLER)
     status = run()

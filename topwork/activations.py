@@ -17,10 +17,10 @@ from topwork.cut import Cut
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.extract import Wanted, asked, failures, fill_all
-from topwork.keras_settings import ours
 from topwork.readers import read
 from topwork.settings import Backbone, Pooling
-from topwork.talk import counted
+from topwork.system.keras_settings import ours
+from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags

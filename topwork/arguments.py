@@ -14,7 +14,7 @@ from topwork.folder import Folder
 from topwork.lines import located
 from topwork.recipe import Recipe, carried
 from topwork.settings import Backbone
-from topwork.talk import counted, say
+from topwork.system.messages import counted, say
 
 
 @dataclass(frozen=True)

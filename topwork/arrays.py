@@ -20,8 +20,7 @@ from topwork import labels, pictures
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError
 from topwork.parts import WORDS
-from topwork.splits import some
-from topwork.talk import counted
+from topwork.system.messages import counted, some
 
 INFINITE = -1
 """What ``tf.data.Dataset.cardinality`` gives for one that never ends."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from topwork.errors import DatasetError, UsageError
 from topwork.listing import Table, load, refuse_empty, refuse_repeated
-from topwork.predict import Pictures, named
+from topwork.predict import Pictures
 from topwork.readers import walk
+from topwork.system.messages import named
 
 Words = Sequence[str | Path]
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import efficientnet_lite0, efficientnet_lite0_weights, lean
+from topwork import efficientnet_lite0, efficientnet_lite0_weights
 from topwork.errors import BackboneError, UnknownBackbone, nearest
 from topwork.settings import Backbone
+from topwork.system import keras_settings
 
 if TYPE_CHECKING:
     import keras
@@ -169,7 +170,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
     Raises:
         BackboneError: Keras cannot build the network at that size, or cannot load your own.
     """
-    lean.import_keras()
+    keras_settings.import_keras()
     with fresh_names():
         if backbone.model:
             return load(backbone.model)

@@ -7,11 +7,11 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from topwork import gpu, keras_settings
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
 from topwork.settings import Phase
-from topwork.talk import Bar
+from topwork.system import gpu, keras_settings
+from topwork.system.messages import Bar
 
 Line = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork.talk import say
+from topwork.system.messages import say
 
 SHARE = 0.05
 """Of a run's time, what writing checkpoints may cost."""

@@ -23,12 +23,12 @@ from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, asked, failures
 from topwork.folds import folds
 from topwork.graph import Node
-from topwork.keras_settings import ours
 from topwork.logme import logme
 from topwork.probe import probe
 from topwork.readers import read
 from topwork.settings import Backbone
-from topwork.talk import Watch, say
+from topwork.system.keras_settings import ours
+from topwork.system.messages import Watch, say
 
 PICTURES, EACH = 500, 10
 """By default so many pictures are looked at, or so many of each class where that is more."""

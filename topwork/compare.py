@@ -20,7 +20,7 @@ from topwork.errors import DatasetError, UsageError
 from topwork.exam import Answer, Exam, Key
 from topwork.intervals import FEW
 from topwork.metrics import SEED, Rate
-from topwork.splits import some
+from topwork.system.messages import some
 
 if TYPE_CHECKING:
     from topwork.crossvalidate import Folds

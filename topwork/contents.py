@@ -15,9 +15,8 @@ import lmdb
 
 from topwork import backbones, efficientnet_lite0_weights, weights
 from topwork.errors import StoreError
-from topwork.home import home
+from topwork.system.files import digest, home
 from topwork.tables import Tables
-from topwork.trunk import digest
 
 Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
 

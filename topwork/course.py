@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, joining, lean, lock, registry, trial
+from topwork import inherit, joining, lock, registry, trial
 from topwork.checkpoints import Checkpoints, State
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
@@ -26,7 +26,8 @@ from topwork.network import Network, create
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
 from topwork.resumable import check_versions
-from topwork.talk import Watch, say
+from topwork.system import keras_settings
+from topwork.system.messages import Watch, say
 from topwork.trainable import check
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Course:
             Watch() as watch,
             Extraction(self.data, fills, watch.report, self.jobs) as extraction,
         ):
-            lean.import_keras()
+            keras_settings.import_keras()
             self._check_optimizers()
             if not state:
                 trial.check(self.recipe, len(self.data.classes))

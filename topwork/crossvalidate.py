@@ -21,13 +21,13 @@ from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh, making
 from topwork.folds import folds
-from topwork.keras_settings import ours
 from topwork.phases import completed
 from topwork.readers import read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
-from topwork.talk import counted, say
-from topwork.text import as_json
+from topwork.system.keras_settings import ours
+from topwork.system.messages import counted, say
+from topwork.system.text import as_json
 from topwork.train import chosen, prepared, refuse_early
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from topwork import backend
 from topwork.replay import Call, plain
+from topwork.system import keras_backend
 
 
 def caller() -> Call:
@@ -27,7 +27,7 @@ def caller() -> Call:
 
 def _is_slow(operation: Any, args: Any, kwargs: Any) -> bool:
     return (
-        backend.name() == "tensorflow"
+        keras_backend.name() == "tensorflow"
         and type(operation) is keras.layers.DepthwiseConv2D
         and len(args) == 1
         and not kwargs

@@ -14,11 +14,13 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from topwork import backend, efficientnet_lite0_weights, gpu, keras_settings, machine, official, runtimes, weights
+from topwork import efficientnet_lite0_weights, official, weights
 from topwork.errors import TopworkError, UsageError, WeightsError
-from topwork.home import MEND, home, standing, wrong
-from topwork.keras_settings import OURS
-from topwork.talk import size
+from topwork.system import gpu, keras_settings, machine
+from topwork.system import keras_backend as backend
+from topwork.system.files import MEND, home, standing, wrong
+from topwork.system.keras_settings import OURS
+from topwork.system.messages import size
 from topwork.version import VERSION
 
 PACKAGES = (
@@ -111,7 +113,7 @@ def diagnose() -> Diagnosis:
         packages={name: found for name in PACKAGES if (found := _version(name))},
         processor=machine.processor(),
         features=machine.features(),
-        cores=(runtimes.jobs(), os.cpu_count() or 1),
+        cores=(machine.jobs(), os.cpu_count() or 1),
         gpu=_has_gpu(),
         memory=machine.memory(),
         home=_disk(home()),

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from topwork.errors import of_machine
-from topwork.lean import DRAWING
-from topwork.talk import say
+from topwork.system.keras_settings import DRAWING
+from topwork.system.messages import say
 
 
 class Pencil:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from topwork import weights
 from topwork.errors import WeightsError
-from topwork.talk import counted
+from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     import keras

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, lock, metrics, registry
+from topwork import lock, metrics, registry
 from topwork.chance import chance
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.draw import Pencil
@@ -30,8 +30,8 @@ from topwork.network import Network
 from topwork.plan import Step
 from topwork.readers import undrawn
 from topwork.resumable import with_arrays
-from topwork.splits import some
-from topwork.talk import Watch, counted, duration, say
+from topwork.system import keras_settings
+from topwork.system.messages import Watch, counted, duration, say, some
 from topwork.trunk import Trunk
 
 SAMPLE = 2000
@@ -100,7 +100,7 @@ def evaluate(
     if inside:
         refuse_lost(folder, given, wanted, f"topwork evaluate {folder.path} --data NEWPLACE")
     with Watch() as watch, Extraction(given, wanted, watch.report) as extraction:
-        lean.import_keras()
+        keras_settings.import_keras()
         network = restore(folder)
         extraction.wait_all(range(len(wanted)))
     measured = replace(given, rows=taken, left_out=() if inside else given.left_out)

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backbones, gpu, lean
+from topwork import backbones
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
 from topwork.finished import Answering, restore
 from topwork.folder import Folder
-from topwork.home import unusable
 from topwork.metrics import agreement
 from topwork.moved import placed
 from topwork.predict import Predictor, fitted
 from topwork.settings import Backbone
 from topwork.shipped import Input
+from topwork.system import gpu, keras_settings
+from topwork.system.files import unusable
 from topwork.version import FORMAT, VERSION
 from topwork.writer import write_onnx
 
@@ -54,7 +55,7 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     if wrong := unusable(path.parent):
         raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
-    lean.import_keras()
+    keras_settings.import_keras()
     network = restore(folder)
     model = network.flat()
     inputs = _inputs(network, folder.data().columns[0])

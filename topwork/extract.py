@@ -19,17 +19,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import backbones, errors, gpu, home, pretrained, runtimes, trunk
+from topwork import backbones, errors, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
-from topwork.keras_settings import ours
 from topwork.runtimes.pixels import Pixels
 from topwork.settings import NO_VIEWS, Backbone, Views
 from topwork.store import Store, key
-from topwork.talk import Watch
+from topwork.system import files, gpu, machine
+from topwork.system.keras_settings import ours
+from topwork.system.messages import Watch
 from topwork.trunk import Trunk
 from topwork.views import key as view_key
 
@@ -141,13 +142,13 @@ class Extraction:
 
     def __init__(self, data: Dataset, wanted: Sequence[Wanted], report: Report, jobs: int | None = None) -> None:
         self._data, self._wanted, self._report = data, list(wanted), report
-        self._jobs = jobs or runtimes.jobs()
+        self._jobs = jobs or machine.jobs()
         self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._worker: subprocess.Popen[str] | None = None
         self._asked: set[int] = set()
 
     def __enter__(self) -> Self:
-        home.check()
+        files.check()
         beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
         fills = [_job(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
         if fills:

@@ -22,8 +22,8 @@ from PIL import Image
 
 from topwork import pictures
 from topwork.errors import PictureError
-from topwork.home import home
-from topwork.threads import each
+from topwork.system.files import home
+from topwork.system.processes import each
 
 T = TypeVar("T")
 Source = str | Path | np.ndarray | None

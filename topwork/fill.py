@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from topwork import runtimes, views
+from topwork import views
 from topwork.errors import DatasetError, PictureError
 from topwork.pictures import decode, fit_array
 from topwork.runtimes import BATCH, Runtime
 from topwork.settings import NO_VIEWS, Views
-from topwork.store import Store, disk_bytes, key, room
+from topwork.store import Store, disk_bytes, key
+from topwork.system import machine
+from topwork.system.files import room
 from topwork.trunk import Trunk
 
 Report = Callable[..., None]
@@ -186,6 +188,6 @@ def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]
             source.load(shot)
         except PictureError:
             continue
-    decode_seconds = (time.perf_counter() - start) / 4 / runtimes.jobs()
+    decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
     together = max if ready.beside else sum
     return {"seconds": len(missing) * together((trunk_seconds, decode_seconds))}

@@ -31,16 +31,17 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backend, kept, origin, registry
+from topwork import kept, origin, registry
 from topwork.dataset import Dataset
 from topwork.errors import RunError
-from topwork.home import unusable
 from topwork.kept import reading
 from topwork.listing import recall
-from topwork.machine import processor
 from topwork.readers import write_csv
 from topwork.recipe import Recipe
-from topwork.text import as_json
+from topwork.system import keras_backend
+from topwork.system.files import unusable
+from topwork.system.machine import processor
+from topwork.system.text import as_json
 from topwork.version import FORMAT, VERSION
 
 PACKAGES = (
@@ -432,8 +433,8 @@ def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor(),
-        "backend": backend.name(),
-        "onednn": backend.onednn(),
+        "backend": keras_backend.name(),
+        "onednn": keras_backend.onednn(),
         "packages": versions(),
     }
 

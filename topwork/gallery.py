@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork.dataset import Dataset, Row
-from topwork.talk import counted
+from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -15,9 +15,9 @@ from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.graph import Frontier, Graph, Node
 from topwork.graph import Tensor as Where
-from topwork.keras_settings import ours
 from topwork.replay import Call, flat_layers, functional, plain, replay
 from topwork.settings import Backbone
+from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,7 @@ from topwork.folder import Folder
 from topwork.network import Network
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
-from topwork.splits import some
-from topwork.talk import say
+from topwork.system.messages import say, some
 
 
 def recipe(parent: Folder) -> Recipe:

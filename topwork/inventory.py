@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topwork.contents import ASIDE, Thing, contents
-from topwork.hold import alone
 from topwork.needs import needs
+from topwork.system.files import alone
 
 GRACE = 86_400
 """Seconds for which files stay after their last use: unlike folders, they are not held by those who read them."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import home, lean, members, network
+from topwork import members, network
 from topwork.dataset import Dataset
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
@@ -25,7 +25,8 @@ from topwork.joined import Joined
 from topwork.readers import refuse_left_out
 from topwork.recipe import Recipe
 from topwork.settings import Rule
-from topwork.talk import Watch, counted, say
+from topwork.system import files, keras_settings
+from topwork.system.messages import Watch, counted, say
 
 SHOWN = 10
 """How many pictures that cannot be read are named."""
@@ -34,7 +35,7 @@ SHOWN = 10
 def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, strict: bool, jobs: int | None) -> "Joining":
     """A new join: its members found fit, its folder made; see `topwork.train.join`."""
     assert recipe.join
-    home.check()
+    files.check()
     found = members.opened(recipe.join)
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found, recipe.data.near_copies)
@@ -101,7 +102,7 @@ class Joining:
             Watch() as watch,
             Extraction(self.data, both, watch.report, self.jobs) as extraction,
         ):
-            lean.import_keras()
+            keras_settings.import_keras()
             extraction.wait_all(range(len(both)))
             self._leave_out_failures(both)
             joined, said = self._fitted(fitted)

@@ -28,7 +28,7 @@ from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError, nearest
 from topwork.hints import hints
 from topwork.parts import WORDS
-from topwork.splits import some
+from topwork.system.messages import some
 from topwork.tree import is_picture
 
 ABOUT = ("sha256", "label", "split", "group", "reason")

@@ -9,7 +9,8 @@ from topwork.dataset import Dataset
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
 from topwork.settings import Join, NearCopies
-from topwork.splits import some, units_of
+from topwork.splits import units_of
+from topwork.system.messages import some
 from topwork.trainable import as_before
 
 Clash = dict[str, tuple[str, str]]

@@ -13,8 +13,7 @@ from topwork.folder import Folder
 from topwork.pictures import digest
 from topwork.readers import refuse_missing, undrawn
 from topwork.resumable import with_arrays
-from topwork.splits import some
-from topwork.talk import Bar, counted, say
+from topwork.system.messages import Bar, counted, say, some
 from topwork.tree import is_picture, visible
 
 

@@ -32,7 +32,7 @@ import numpy as np
 from topwork import facts
 from topwork.dataset import Dataset, Row
 from topwork.facts import SIDE, Fact, Source
-from topwork.splits import some
+from topwork.system.messages import some
 
 BITS = 8
 """Of 64, in which the hashes may differ."""

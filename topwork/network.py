@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import heads, lean, lock, metrics, pretrained
+from topwork import heads, lock, metrics, pretrained
 from topwork.cut import POOL, Cut, Place, Term
 from topwork.errors import StoreError
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
 from topwork.halves import Opened, above, open_backbone
 from topwork.idle import is_idle
-from topwork.keras_settings import ours
 from topwork.names import operations, safe
 from topwork.part import Part
 from topwork.pictures import Fit
 from topwork.recipe import Recipe
 from topwork.replay import Call, plain, replay
 from topwork.settings import Backbone, Views
+from topwork.system import keras_settings
+from topwork.system.keras_settings import ours
 from topwork.trunk import Trunk, keep_graph, kept_graph, resolve
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def graph_of(backbone: Backbone) -> Graph:
     """A backbone's graph: kept from earlier, or read from Keras now and kept."""
     graph = kept_graph(backbone)
     if graph is None:
-        lean.import_keras()
+        keras_settings.import_keras()
         graph = open_backbone(backbone, None).graph  # it is the same whatever the weights
         with suppress(StoreError):  # it is read again next time
             keep_graph(backbone, graph)
@@ -293,7 +294,7 @@ def graph_of(backbone: Backbone) -> Graph:
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
-    lean.import_keras()
+    keras_settings.import_keras()
     import keras
 
     keras.utils.set_random_seed(recipe.training.seed)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from topwork.dataset import PARTS
 from topwork.errors import DatasetError, RecipeError, nearest
-from topwork.splits import some
+from topwork.system.messages import some
 
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),

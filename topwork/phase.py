@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from topwork import backend, precision
+from topwork import precision
 from topwork.callbacks import Keeper, Plateau, Saver, Shown, under_their_settings
 from topwork.checkpoints import Checkpoints, State
 from topwork.feed import Feed
@@ -17,7 +17,8 @@ from topwork.part import Part
 from topwork.recipe import Recipe
 from topwork.settings import Phase
 from topwork.stream import streamed
-from topwork.talk import counted, duration, say
+from topwork.system import keras_backend
+from topwork.system.messages import counted, duration, say
 from topwork.trunk import Trunk
 
 SAMPLE = 1000
@@ -69,7 +70,7 @@ def run_phase(
             optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
             loss=_loss(recipe),
             steps_per_execution=steps_a_call(model, feed.steps),
-            jit_compile=backend.compiles(),
+            jit_compile=keras_backend.compiles(),
         )
         model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
         about = {"phase": number, "cut": phase.cut, "precision": chosen}
@@ -160,7 +161,7 @@ def _scored(parts: dict[str, Part]) -> dict[str, Part]:
 
 def steps_a_call(model: keras.Model, steps: int) -> int:
     """Steps a call into TensorFlow: several where a step is so small that the call counts; they fill the epoch."""
-    small = backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
+    small = keras_backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1
 
 

@@ -8,7 +8,7 @@ from topwork.cut import Cut
 from topwork.plan import Step, steps
 from topwork.recipe import Recipe
 from topwork.settings import HEAD_RATE, OPEN_RATE, Phase
-from topwork.talk import counted, say
+from topwork.system.messages import counted, say
 
 
 def completed(recipe: Recipe, head_first: bool) -> Recipe:

@@ -15,14 +15,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from topwork import backend, gpu
 from topwork.feed import Feed
-from topwork.home import home
-from topwork.machine import processor
 from topwork.part import Part
-from topwork.runtimes import has_bfloat16, jobs
 from topwork.settings import Phase
-from topwork.talk import say
+from topwork.system import gpu, keras_backend
+from topwork.system.files import home
+from topwork.system.machine import has_bfloat16, jobs, processor
+from topwork.system.messages import say
 from topwork.trunk import Trunk
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -105,7 +104,7 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
     batch, found = feed[0], []
     with applied(model, precision):
-        model.compile(optimizer="sgd", loss=keras.losses.MeanSquaredError(), jit_compile=backend.compiles())
+        model.compile(optimizer="sgd", loss=keras.losses.MeanSquaredError(), jit_compile=keras_backend.compiles())
         for _ in range(4):
             start = time.perf_counter()
             model.train_on_batch(batch[0], batch[1])
@@ -118,5 +117,5 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
 def _digest(model: keras.Model, phase: Phase) -> str:
     """What a measurement holds for: this machine, and the shape of what trains."""
     layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
-    about = [processor(), gpu.at_hand(), jobs(), keras.version(), backend.name(), phase.batch, layers]
+    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch, layers]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

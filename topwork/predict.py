@@ -13,8 +13,9 @@ import numpy as np
 from topwork import shipped
 from topwork.errors import DatasetError, PictureError, UsageError
 from topwork.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
-from topwork.runtimes import jobs
 from topwork.shipped import Input
+from topwork.system.machine import jobs
+from topwork.system.messages import named
 
 Picture = str | Path | bytes | np.ndarray
 Pictures = Picture | Mapping[str, Picture]
@@ -168,16 +169,6 @@ class Predictor:
 def fitted(picture: Picture, fit: Fit, max_megapixels: float) -> np.ndarray:
     """The pixels of a picture, however it is given; see `topwork.pictures.decode` and `fit_array`."""
     return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit, max_megapixels)
-
-
-def named(items: Iterable[Any]) -> str:
-    """Some values, as a sentence has them.
-
-    >>> named(["front", "side", "top"])
-    "'front', 'side' and 'top'"
-    """
-    words = list(map(repr, items))
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _is_one(pictures: Any) -> bool:

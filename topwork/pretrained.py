@@ -9,8 +9,8 @@ from typing import Any
 
 from topwork import backbones, efficientnet_lite0_weights, untrained, weights
 from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
-from topwork.home import home, writing
 from topwork.settings import WORDS, Backbone
+from topwork.system.files import home, writing
 
 
 def weights_file(backbone: Backbone) -> Path | None:

@@ -1,10 +1,10 @@
-"""What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.talk`)."""
+"""What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.system.messages`)."""
 
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from topwork.text import as_json
+from topwork.system.text import as_json
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

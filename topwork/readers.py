@@ -30,9 +30,8 @@ from topwork.hints import hint
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
 from topwork.settings import Data, Draw, NearCopies
-from topwork.splits import some
-from topwork.talk import counted
-from topwork.threads import each
+from topwork.system.messages import counted, some
+from topwork.system.processes import each
 from topwork.tree import is_picture, read_folder, visible
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}

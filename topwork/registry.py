@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from topwork.home import home
+from topwork.system.files import home
 
 
 def remember(run: Path) -> None:

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork import backend, gpu
 from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder, versions
 from topwork.readers import read
-from topwork.splits import some
-from topwork.talk import say
+from topwork.system import gpu, keras_backend
+from topwork.system.messages import say, some
 from topwork.version import VERSION
 
 
@@ -27,13 +26,13 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
     """
     _refuse_others(folder, other_versions)
     if not repeats():
-        where = f"{backend.name()} on a GPU" if gpu.at_hand() else backend.name()
+        where = f"{keras_backend.name()} on a GPU" if gpu.at_hand() else keras_backend.name()
         say(f"law 4 holds with TensorFlow on a CPU alone: with {where} the weights may differ in some bits.")
 
 
 def repeats() -> bool:
     """Whether a run repeats bit for bit when it is interrupted (law 4): on a GPU sums are added in no fixed order."""
-    return backend.name() == backend.DEFAULT and not gpu.at_hand()
+    return keras_backend.name() == keras_backend.DEFAULT and not gpu.at_hand()
 
 
 def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
@@ -64,10 +63,10 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
 def _refuse_others(folder: Folder, other_versions: bool) -> None:
     environment = folder.environment
     then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
-    now = {"topwork": VERSION, "python": platform.python_version(), "backend": backend.name(), **versions()}
-    then[backend.ONEDNN] = environment.get("onednn", "unset")
-    backend.follow(then[backend.ONEDNN])
-    now[backend.ONEDNN] = backend.onednn()
+    now = {"topwork": VERSION, "python": platform.python_version(), "backend": keras_backend.name(), **versions()}
+    then[keras_backend.ONEDNN] = environment.get("onednn", "unset")
+    keras_backend.follow(then[keras_backend.ONEDNN])
+    now[keras_backend.ONEDNN] = keras_backend.onednn()
     others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     changed = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in others]
     if not changed:

@@ -10,9 +10,9 @@ from topwork.evaluate import evaluate
 from topwork.export import export
 from topwork.finished import restore
 from topwork.folder import Folder
-from topwork.keras_settings import ours
 from topwork.predict import Predictor
 from topwork.recipe import Recipe
+from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:
     import keras

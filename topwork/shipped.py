@@ -26,7 +26,7 @@ from typing import Any
 
 from topwork.errors import ExportError, RecipeError
 from topwork.pictures import Fit
-from topwork.runtimes import jobs
+from topwork.system.machine import jobs
 from topwork.version import FORMAT, VERSION
 
 KEY = "topwork"

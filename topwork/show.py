@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.predict import Guess
 from topwork.printing import print_json, print_table
-from topwork.talk import counted, say
+from topwork.system.messages import counted, say
 
 if TYPE_CHECKING:
     import numpy as np

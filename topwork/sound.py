@@ -18,8 +18,8 @@ import numpy as np
 
 from topwork.errors import StoreError
 from topwork.store import Tensor, check_format
+from topwork.system.files import digest
 from topwork.tables import Tables
-from topwork.trunk import digest
 
 SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
 """What one transaction reads at most."""

@@ -17,13 +17,12 @@ from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
 from topwork.settings import RANGES, Data, Draw
 from topwork.strict import check_range
-from topwork.talk import counted
+from topwork.system.messages import SHOWN, counted, some
 
 NEAR_COPIES = ("together", "ignore")
 HOWS = ("auto", "hash", "stratified", "last")
 FEW, INDEPENDENT = 2000, 3
 """``"auto"`` is stratified for fewer rows, where each class has so many units."""
-SHOWN = 3
 """How many of many are named in a sentence."""
 TORN = "Near-copies in two parts"
 """How the note on these begins."""
@@ -112,17 +111,6 @@ def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = N
             expected = " or ".join(map(repr, words))
             raise RecipeError(f"{name} = {word!r}: expected {expected}{nearest(str(word), words) or '.'}", name)
     check_range(seed, *RANGES["seed"], "seed")
-
-
-def some(words: Sequence[str]) -> str:
-    """The first few of many, and how many more there are; never one more, which would take as much room.
-
-    >>> some(["'a'", "'b'", "'c'", "'d'", "'e'"])
-    "'a', 'b', 'c' and 2 more"
-    """
-    if len(words) <= SHOWN + 1:
-        return ", ".join(words)
-    return ", ".join(words[:SHOWN]) + f" and {len(words) - SHOWN} more"
 
 
 def units_of(rows: Rows, near: bool = True) -> list[Unit]:

@@ -22,8 +22,7 @@ import lmdb
 import numpy as np
 
 from topwork.errors import StoreError
-from topwork.home import free
-from topwork.tables import Tables, size
+from topwork.tables import Tables
 from topwork.version import FORMAT
 
 T = TypeVar("T")
@@ -85,20 +84,6 @@ def _empty(rows: int, width: int) -> np.ndarray:
     raw = np.empty(rows * width + ALIGNED, np.uint8)
     start = -raw.ctypes.data % ALIGNED
     return raw[start : start + rows * width].reshape(rows, width)
-
-
-def room(folder: Path, needed: int, what: str = "the activations") -> None:
-    """Check that the disk of *folder*, which need not exist yet, has *needed* bytes free for *what*.
-
-    Raises:
-        StoreError: it has not.
-    """
-    there = free(folder)
-    if needed > there:
-        raise StoreError(
-            f"not enough disk for {what}: {size(needed)} needed, {size(there)} free at {folder}. "
-            "Free some space, or set TOPWORK_HOME to a folder on a larger disk."
-        )
 
 
 class Store:

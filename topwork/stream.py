@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from topwork import backend, gpu
 from topwork.feed import Feed, targets
 from topwork.store import ALIGNED
+from topwork.system import gpu, keras_backend
 
 AT_ONCE = 1000
 """Steps whose orders Python gives at once: TensorFlow asks it slowly."""
@@ -29,7 +29,7 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     """
     if any(source.kept is None for source in feed.part.sources):
         return feed
-    if backend.name() != "tensorflow":
+    if keras_backend.name() != "tensorflow":
         return OnDevice(feed) if gpu.at_hand() else feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
@@ -51,7 +51,7 @@ class OnDevice(keras.utils.PyDataset):
         answers = targets(feed.part.labels, feed.classes, feed.training.loss)
         tables = [answers] if feed.weights is None else [answers, feed.weights]
         self._tables = [ops.convert_to_tensor(table) for table in tables]
-        self._look_up = backend.compiled(_rows)
+        self._look_up = keras_backend.compiled(_rows)
 
     def __len__(self) -> int:
         return len(self._feed)

@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from topwork.errors import StoreError
-from topwork.hold import Hold
-from topwork.home import free
+from topwork.system.files import Hold, free
+from topwork.system.messages import size
 
 T = TypeVar("T")
 Buffer = bytes | memoryview
@@ -250,15 +250,3 @@ def damaged(folder: Path, detail: str) -> StoreError:
 
 def _checksum(text: bytes) -> bytes:
     return zlib.crc32(text).to_bytes(4, "little")
-
-
-def size(count: int) -> str:
-    """Bytes for people.
-
-    >>> size(163_840), size(12_345_678_901)
-    ('164 KB', '12.3 GB')
-    """
-    value, units = count / 1e3, ["TB", "GB", "MB", "KB"]
-    while value >= 999.5 and len(units) > 1:
-        value, _ = value / 1e3, units.pop()
-    return f"{value:.3g} {units[-1]}"

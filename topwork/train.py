@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork import backbones as networks
-from topwork import heads, home, inherit, joining, lean, lock, official, pretrained, splits
+from topwork import heads, inherit, joining, lock, official, pretrained, splits
 from topwork.course import Course
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
-from topwork.keras_settings import ours
 from topwork.phases import completed
 from topwork.plan import steps
 from topwork.readers import look, read_by
 from topwork.recipe import Recipe
 from topwork.run import Run
 from topwork.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
-from topwork.talk import say
+from topwork.system import files, keras_settings
+from topwork.system.keras_settings import ours
+from topwork.system.messages import say
 from topwork.trainable import as_before, check, known_parts, remark, with_validation
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
     Raises:
         UnknownBackbone: no backbone has that name.
         DatasetError: as of `topwork.readers.look`.
-        MachineError: as of `topwork.home.check`.
+        MachineError: as of `topwork.system.files.check`.
     """
     for number, phase in enumerate(recipe.phases, 1):
         for name in {term.backbone for term in Cut.parse(phase.cut).terms}:
@@ -147,7 +148,7 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
                     networks.record(name)
     if not isinstance(data, Dataset) and not all(map(pretrained.is_at_hand, recipe.backbones.values())):
         look(data, recipe.data)
-    home.check()
+    files.check()
 
 
 def prepared(
@@ -235,7 +236,7 @@ def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
             f"cannot start from {str(origin.path)!r}: its head is a file, for other classes than the data has. "
             "Only topwork's own heads take new classes: train without --from."
         )
-    lean.import_keras()
+    keras_settings.import_keras()
     heads.opened(Path(recipe.head.file), 1 if recipe.training.loss == "binary" else len(data.classes))
 
 

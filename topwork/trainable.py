@@ -8,7 +8,8 @@ from topwork.dataset import PARTS, Dataset
 from topwork.errors import DatasetError
 from topwork.readers import refuse_left_out
 from topwork.settings import NearCopies, Training
-from topwork.talk import say
+from topwork.system import messages
+from topwork.system.messages import say
 
 
 def with_validation(data: Dataset, training: Training) -> Dataset:
@@ -73,7 +74,7 @@ def remark(data: Dataset) -> None:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
-        say(f"The test part has no picture of {splits.some(untested)}: the score says nothing of that.")
+        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
     if len(test) < FEW:
         say(f"So few test pictures tell little: --folds 5 tests each of all {len(data.rows):,} once.")
 
@@ -92,7 +93,7 @@ def check(data: Dataset, strict: bool) -> None:
     known = {row.label for row in train_rows}
     if lacking := [repr(label) for label in data.classes if label not in known]:
         raise DatasetError(
-            f"no training picture of {splits.some(lacking)}: a class must occur in the training part. Give it more "
+            f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
             'pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); where '
             "the data name the parts themselves, name 'train' for some of it."
         )

@@ -9,7 +9,7 @@ from topwork import labels, own, parts
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import DatasetError
 from topwork.parts import Layout
-from topwork.splits import some
+from topwork.system.messages import some
 
 READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
 NAMED = ("heic", "heif", "hif", "avif")

@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backbones, backend, gpu, heads, pretrained
+from topwork import backbones, heads, pretrained
 from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.halves import open_backbone
-from topwork.home import home
 from topwork.network import graph_of
 from topwork.recipe import Recipe
 from topwork.replay import replay
 from topwork.settings import Backbone
+from topwork.system import gpu, keras_backend
+from topwork.system.files import home
 from topwork.version import VERSION
 from topwork.writer import write_onnx
 
@@ -43,7 +44,7 @@ def check(recipe: Recipe, classes: int) -> None:
     Raises:
         BackboneError: one cannot be exported, or answers otherwise then; names the layer where it can.
     """
-    if backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
+    if keras_backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
         return
     terms = Cut.parse(recipe.phases[-1].cut).terms
     for term in terms:

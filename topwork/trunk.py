@@ -4,7 +4,6 @@ Resolving a cut needs the backbone's graph. It is read from Keras once and kept 
 know every place, shape and key without building a network, or even importing Keras.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -15,14 +14,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from topwork import backbones, backend, pretrained
+from topwork import backbones, pretrained
 from topwork.cut import Term
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node
-from topwork.home import home, writing
 from topwork.pictures import Fit
 from topwork.settings import Backbone
 from topwork.store import Tensor
+from topwork.system import keras_backend
+from topwork.system.files import digest, home, writing
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Trunk:
         """The runtime, as it stands in the key; first that of this process's backend."""
         if self.backbone.runtime == "openvino":
             return ["openvino"]
-        return [f"keras-{name}" for name in dict.fromkeys((backend.name(), *backend.NAMES))]
+        return [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
 
     def _described(self, runtime: str) -> dict[str, Any]:
         network = {} if self.is_pixels else {**self._network, "runtime": runtime, "precision": self.backbone.precision}
@@ -185,8 +185,3 @@ def _build(backbone: Backbone) -> dict[str, int]:
     """Part of the keys where topwork's own code builds the network."""
     version = backbones.version_of(backbone)
     return {"build": version} if version else {}
-
-
-def digest(about: dict[str, Any]) -> str:
-    """What stands behind a name for everything that a file or folder depends on."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import backbones
-from topwork.home import home, writing
 from topwork.replay import replay
 from topwork.settings import Backbone
-from topwork.store import room
+from topwork.system.files import home, room, writing
 
 if TYPE_CHECKING:
     import keras

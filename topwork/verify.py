@@ -18,8 +18,8 @@ from typing import Any
 from topwork.contents import Thing
 from topwork.errors import MachineError, StoreError, UsageError, nearest
 from topwork.graph import Graph
-from topwork.home import home
 from topwork.sound import Progress
+from topwork.system.files import home
 from topwork.tables import damaged
 
 CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)

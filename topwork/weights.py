@@ -12,11 +12,11 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from topwork import lean
 from topwork.errors import WeightsError
-from topwork.home import unusable
-from topwork.keras_settings import ours
-from topwork.talk import say
+from topwork.system import keras_settings
+from topwork.system.files import unusable
+from topwork.system.keras_settings import ours
+from topwork.system.messages import say
 
 TIMEOUT = 5.0
 """Seconds that one attempt to reach the network may take before it counts as none."""
@@ -50,7 +50,7 @@ def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
         raise WeightsError(
             f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
         )
-    lean.import_keras()
+    keras_settings.import_keras()
     from keras.src.utils import file_utils
 
     url, published = source()

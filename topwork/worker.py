@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lean, pretrained, trunk
+from topwork import pretrained, trunk
 from topwork.cut import Cut
 from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
-from topwork.hold import Hold
-from topwork.keras_settings import ours
 from topwork.runtimes import Runtime
 from topwork.settings import Backbone, Views
-from topwork.store import room
+from topwork.system import keras_settings
+from topwork.system.files import Hold, room
+from topwork.system.keras_settings import ours
 from topwork.trunk import Trunk
 
 BACKEND = ("openvino",)
@@ -40,7 +40,7 @@ SPARE = 1_000_000
 
 def main() -> int:
     """Do the job in the file named on the command line; the exit status is the error's."""
-    lean.own_process = True
+    keras_settings.own_process = True
     Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     try:
@@ -116,7 +116,7 @@ _opened: dict[Backbone, Any] = {}
 
 
 def _open(backbone: Backbone) -> Any:
-    lean.import_keras()
+    keras_settings.import_keras()
     from topwork.halves import open_backbone
 
     key = Backbone(**{**backbone.__dict__, "precision": "float32"})

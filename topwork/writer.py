@@ -19,12 +19,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from topwork import backend
 from topwork.errors import ExportError, MissingExtra
 from topwork.halves import rebuild
 from topwork.idle import is_idle
 from topwork.shipped import KEY
-from topwork.text import as_json
+from topwork.system import keras_backend
+from topwork.system.text import as_json
 
 if TYPE_CHECKING:
     import keras
@@ -59,11 +59,12 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
 
 def _check_exporter() -> None:
     """That the package is there through which Keras exports on its backend; torch brings its own."""
-    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(backend.name())
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())
     if needed and not find_spec(needed):
         what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
         raise MissingExtra(
-            f"'topwork export' on {backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
+            f"'topwork export' on {keras_backend.name()} needs {needed}. "
+            f"Install it with: pip install {what}.{_elsewhere()}"
         )
 
 
@@ -76,7 +77,7 @@ def _export(model: "keras.Model", path: Path) -> None:
         raise
     except Exception as error:  # each backend's exporter has errors of its own
         raise ExportError(
-            f"Keras cannot write the model as ONNX on {backend.name()} ({_reason(error)}).{_elsewhere()}"
+            f"Keras cannot write the model as ONNX on {keras_backend.name()} ({_reason(error)}).{_elsewhere()}"
         ) from error
 
 
@@ -106,7 +107,7 @@ def _frugal(write: Callable[[], None]) -> None:
     memory back; once, at the end, is enough. And before each it copies the graph, so as to go on without one that
     fails: it is let do that only where one does fail.
     """
-    if backend.name() != "tensorflow":
+    if keras_backend.name() != "tensorflow":
         return write()
     from tf2onnx.graph import Graph
 
@@ -149,8 +150,8 @@ def _teach() -> None:
 
 
 def _elsewhere() -> str:
-    told = f" Or export with KERAS_BACKEND={backend.DEFAULT}: any backend reads the run."
-    return "" if backend.name() == backend.DEFAULT else told
+    told = f" Or export with KERAS_BACKEND={keras_backend.DEFAULT}: any backend reads the run."
+    return "" if keras_backend.name() == keras_backend.DEFAULT else told
 
 
 def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:

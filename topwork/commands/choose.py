@@ -50,7 +50,7 @@ def _print(found: "Choice", take: str) -> None:
     """What each can do, what each costs, and what to take."""
     from textwrap import fill
 
-    from topwork.talk import counted
+    from topwork.system.messages import counted
 
     rows = list(enumerate(found.candidates, 1))
     print_table(["", "probed at", "probe", "95 % interval"], [(str(i), *_score(one)) for i, one in rows])
@@ -87,7 +87,7 @@ def _ended(term: "Term") -> str:
 
 
 def _price(one: "Candidate") -> tuple[str, ...]:
-    from topwork.talk import size
+    from topwork.system.messages import size
 
     ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
     millions = f"{one.parameters / 1e6:.2f}", f"{one.multiply_adds / 1e6:.1f}"

@@ -8,7 +8,7 @@ import typer
 
 from topwork.commands.options import AsJson
 from topwork.printing import print_json
-from topwork.talk import size
+from topwork.system.messages import size
 
 if TYPE_CHECKING:
     from topwork.doctor import Diagnosis, Disk

@@ -8,7 +8,7 @@ import typer
 
 from topwork.commands.options import AsJson
 from topwork.printing import print_json, print_table
-from topwork.talk import Bar, counted, say, size
+from topwork.system.messages import Bar, counted, say, size
 
 if TYPE_CHECKING:
     from topwork.contents import Thing
@@ -37,8 +37,8 @@ def ls(as_json: AsJson = False) -> None:
 
     What no run needs ("none") is what 'topwork store prune' drops.
     """
-    from topwork.home import home
     from topwork.inventory import inventory
+    from topwork.system.files import home
 
     found = inventory()
     together = sum(item.thing.bytes for item in found)

@@ -9,7 +9,7 @@ import typer
 from topwork.commands.options import AsJson
 from topwork.errors import WeightsError
 from topwork.printing import print_json, table_lines
-from topwork.talk import counted, say, size
+from topwork.system.messages import counted, say, size
 
 if TYPE_CHECKING:
     from topwork.official import Official

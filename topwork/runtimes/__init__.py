@@ -1,19 +1,18 @@
 """What executes a trunk: a family of two, ``openvino`` and ``keras``, each with ``stream``."""
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from topwork import gpu
 from topwork.errors import MissingExtra
 from topwork.settings import Backbone
+from topwork.system import gpu
 
 if TYPE_CHECKING:
     import numpy as np
+from topwork.system.machine import has_bfloat16
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would call its maker
 
@@ -53,21 +52,3 @@ def resolved(backbone: Backbone) -> Backbone:
     fast = backbone.precision == "auto" and runtime == "openvino" and has_bfloat16()
     precision = backbone.precision if backbone.precision != "auto" else "bfloat16" if fast else "float32"
     return replace(backbone, runtime=runtime, precision=precision)
-
-
-def jobs() -> int:
-    """The processors that this process may use, by affinity and by the container's limit."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
-    except (OSError, ValueError):  # no such limit, or "max"
-        return usable
-    return max(1, min(usable, quota // period))
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and any(
-        word in info.read_text(encoding="utf-8", errors="replace") for word in ("avx512_bf16", "amx_bf16")
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import gpu
+from topwork.system import gpu
 
 CPU_BATCH, GPU_BATCH = 32, 256
 """Pictures that are run at once. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""

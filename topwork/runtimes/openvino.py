@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from topwork.errors import BackboneError
-from topwork.home import writing
 from topwork.runtimes import BATCH
 from topwork.runtimes.layout import sink_transposes
+from topwork.system.files import writing
 
 HINT = {"float32": "f32", "bfloat16": "bf16"}
 

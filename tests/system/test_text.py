@@ -19,8 +19,8 @@ from topwork.folder import Folder
 from topwork.printing import print_json, print_table
 from topwork.recipe import Recipe
 from topwork.settings import Phase
-from topwork.talk import say
-from topwork.text import HANDLER, as_json, fitting
+from topwork.system.messages import say
+from topwork.system.text import HANDLER, as_json, fitting
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "koi8-r", "utf-8"]
 ODD = "─ … → 花 é 🌹 \udce9 \ud800 \x00"

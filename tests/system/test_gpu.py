@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from topwork import backend, gpu, lean, runtimes
+from topwork import runtimes
 from topwork.runtimes.keras import CPU_BATCH, GPU_BATCH, Keras
 from topwork.settings import Backbone
+from topwork.system import gpu, keras_backend, keras_settings
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def seen(device, monkeypatch):
 
 def test_no_device_and_nothing_is_imported(monkeypatch):
     monkeypatch.setattr(gpu, "devices", list)
-    monkeypatch.setattr(lean, "import_keras", lambda: pytest.fail("it was"))
+    monkeypatch.setattr(keras_settings, "import_keras", lambda: pytest.fail("it was"))
     assert not gpu.at_hand()
 
 
@@ -56,8 +57,8 @@ def test_a_device_that_is_hidden(seen, monkeypatch, visible):
 
 
 def test_a_backend_that_is_not_installed_has_none(device, monkeypatch):
-    monkeypatch.setattr(backend, "find_spec", lambda name: None)
-    monkeypatch.setattr(lean, "import_keras", lambda: pytest.fail("it was imported"))
+    monkeypatch.setattr(keras_backend, "find_spec", lambda name: None)
+    monkeypatch.setattr(keras_settings, "import_keras", lambda: pytest.fail("it was imported"))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert not gpu._asked("torch")
 
@@ -97,7 +98,7 @@ def test_meanwhile_tensorflow_multiplies_exactly(seen):
 def test_meanwhile_torch_multiplies_exactly(seen, monkeypatch):
     cudnn = SimpleNamespace(allow_tf32=True)
     monkeypatch.setitem(sys.modules, "torch.backends", SimpleNamespace(cudnn=cudnn))
-    monkeypatch.setattr(gpu.backend, "name", lambda: "torch")
+    monkeypatch.setattr(gpu.keras_backend, "name", lambda: "torch")
     with gpu.exact():
         assert not cudnn.allow_tf32
     assert cudnn.allow_tf32
@@ -107,7 +108,7 @@ def test_meanwhile_jax_multiplies_exactly(seen, monkeypatch):
     config = SimpleNamespace(jax_default_matmul_precision=None)
     config.update = lambda key, value: setattr(config, key, value)
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(config=config))
-    monkeypatch.setattr(gpu.backend, "name", lambda: "jax")
+    monkeypatch.setattr(gpu.keras_backend, "name", lambda: "jax")
     with gpu.exact():
         assert config.jax_default_matmul_precision == "highest"
     assert config.jax_default_matmul_precision is None

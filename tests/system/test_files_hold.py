@@ -4,7 +4,7 @@ import subprocess
 import sys
 from threading import Thread
 
-from topwork.hold import Hold, alone
+from topwork.system.files import Hold, alone
 
 
 def is_alone(*folders):
@@ -41,7 +41,7 @@ def test_who_is_forgotten_holds_no_longer(tmp_path):
 
 def test_a_killed_process_holds_no_longer(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from topwork.hold import Hold; "
+        "import sys; from pathlib import Path; from topwork.system.files import Hold; "
         "hold = Hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]

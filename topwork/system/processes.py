@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from topwork.talk import Bar
+from topwork.system.messages import Bar
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from topwork import backend, lean
+from topwork.system import keras_backend, keras_settings
 
 
 def at_hand() -> bool:
     """Whether the backend computes on a GPU; it is imported, and asked, where the machine has one at all."""
-    return _at_hand(backend.name(), os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
+    return _at_hand(keras_backend.name(), os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
 
 
 @cache
@@ -25,9 +25,9 @@ def devices() -> list[Path]:
 
 
 def _asked(name: str) -> bool:
-    if name not in backend.NAMES or not backend.is_installed(name):
+    if name not in keras_backend.NAMES or not keras_backend.is_installed(name):
         return False
-    lean.import_keras()
+    keras_settings.import_keras()
     if name == "tensorflow":
         import tensorflow as tf
 
@@ -55,13 +55,13 @@ def exact() -> Iterator[None]:
 
 def _precise() -> Callable[[], object]:
     """Have the backend multiply exactly, in all threads; gives what undoes that."""
-    if backend.name() == "jax":
+    if keras_backend.name() == "jax":
         import jax
 
         before = jax.config.jax_default_matmul_precision
         jax.config.update("jax_default_matmul_precision", "highest")
         return lambda: jax.config.update("jax_default_matmul_precision", before)
-    if backend.name() == "tensorflow":
+    if keras_backend.name() == "tensorflow":
         from tensorflow.config import experimental as tf
 
         allowed = tf.tensor_float_32_execution_enabled()

@@ -7,19 +7,19 @@ import sys
 
 import pytest
 
-from topwork import backend
+from topwork.system import keras_backend
 
 CODE = """
 import sys
-from topwork import lean
+from topwork.system import keras_settings
 
-lean.own_process = {own}
-lean.import_keras()
+keras_settings.own_process = {own}
+keras_settings.import_keras()
 import keras
 
 assert keras.config.backend() == "openvino"
 print(*sorted({{"sklearn", "matplotlib", "pandas", "scipy.signal"}} & sys.modules.keys()))
-lean.import_keras()
+keras_settings.import_keras()
 import scipy.signal, sklearn, matplotlib.pyplot
 
 assert scipy.signal.stft and sklearn.__version__ and matplotlib.pyplot.plot
@@ -44,11 +44,11 @@ def test_elsewhere_keras_is_imported_as_ever():
 def onednn(before="", **said):
     """What topwork says of oneDNN in a fresh process, and whether TensorFlow uses it (a private function tells)."""
     code = (
-        f"{before}\nfrom topwork import backend, lean\nlean.import_keras()\n"
+        f"{before}\nfrom topwork.system import keras_backend, keras_settings\nkeras_settings.import_keras()\n"
         "from tensorflow.python.util import _pywrap_util_port\n"
-        "print(backend.onednn(), _pywrap_util_port.IsMklEnabled())"
+        "print(keras_backend.onednn(), _pywrap_util_port.IsMklEnabled())"
     )
-    env = {name: value for name, value in os.environ.items() if name != backend.ONEDNN}
+    env = {name: value for name, value in os.environ.items() if name != keras_backend.ONEDNN}
     env |= {"KERAS_BACKEND": "tensorflow", **said}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout.split()
 
@@ -62,7 +62,7 @@ def test_tensorflow_computes_with_onednn_unless_told_otherwise():
 
 
 def test_a_resumed_run_computes_as_it_began():
-    follow = "from topwork import backend; backend.follow({!r})"
+    follow = "from topwork.system import keras_backend; keras_backend.follow({!r})"
     assert onednn(follow.format("unset"))[0] == "unset"
     assert onednn(follow.format("0"))[0] == "0"
     assert onednn(follow.format("1"))[0] == "1"
@@ -71,7 +71,7 @@ def test_a_resumed_run_computes_as_it_began():
 
 def test_what_a_failing_import_says_comes_out():
     """Greetings are kept from stderr, reasons are not."""
-    code = "import sys\nfrom topwork import lean\nlean.own_process = True\nlean.import_keras()"
+    code = "from topwork.system import keras_settings as k\nk.own_process = True\nk.import_keras()"
     env = os.environ | {"KERAS_BACKEND": "nonesuch"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 1

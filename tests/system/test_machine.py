@@ -1,4 +1,4 @@
-from topwork import machine
+from topwork.system import machine
 
 
 def test_what_linux_says_of_the_processor(tmp_path, monkeypatch):

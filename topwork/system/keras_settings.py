@@ -2,16 +2,25 @@
 
 Keras takes a layer's dtype, a map's axis of channels and more from settings that hold for the whole process. Without
 this, ``"floatx": "float16"`` in a forgotten ``keras.json`` would change every answer.
+
+`import_keras` imports it, in a process of topwork's own (command line and worker) without what Keras imports for
+others: Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for ``keras.visualization`` wherever they are
+installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Hidden meanwhile, they leave
+the import of Keras at 2.4 s instead of 3.4 with TensorFlow and at 0.45 s instead of 1.9 with OpenVINO (docs/log.md,
+2026-11-23).
 """
 
+import logging
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
-from topwork import backend
+from topwork.system import keras_backend
 
 OURS: dict[str, Any] = {
     "floatx": "float32",
@@ -40,7 +49,7 @@ _theirs: dict[str, Any] | None = None
 
 
 @contextmanager
-def ours(backends: Sequence[str] = backend.NAMES) -> Iterator[None]:
+def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
     """Let Keras have our settings meanwhile, also where it is imported only now; the user's are back afterwards.
 
     It decorates every public function that may use Keras. Calls may lie in one another, and run in several threads.
@@ -49,7 +58,7 @@ def ours(backends: Sequence[str] = backend.NAMES) -> Iterator[None]:
         backends: of Keras, those that may run; a call within another leaves that to the outer one.
 
     Raises:
-        UsageError, MissingExtra: as of `topwork.backend.check`, before anything begins.
+        UsageError, MissingExtra: as of `topwork.system.keras_backend.check`, before anything begins.
 
     Example:
         >>> import keras
@@ -62,7 +71,7 @@ def ours(backends: Sequence[str] = backend.NAMES) -> Iterator[None]:
         >>> keras.config.set_epsilon(1e-7)
     """
     if not _thread.calls:
-        backend.check(backends)
+        keras_backend.check(backends)
     theirs_hold = "keras" in sys.modules and not _thread.holds  # in a callback of the user's, too
     _count(1)
     try:
@@ -104,10 +113,10 @@ def found() -> dict[str, Any]:
     """What ``keras.json`` and Keras' environment variables say otherwise than `OURS`.
 
     Raises:
-        UsageError: as of `topwork.backend.configured`.
+        UsageError: as of `topwork.system.keras_backend.configured`.
     """
     variables = {name: os.environ.get(f"KERAS_{name.upper()}") for name in ("max_epochs", "max_steps_per_epoch")}
-    said = backend.configured() | variables
+    said = keras_backend.configured() | variables
     return {name: said[name] for name in OURS if said.get(name, OURS[name]) != OURS[name]}
 
 
@@ -135,3 +144,60 @@ def _exchanged_policy(policy: Any) -> Any:
     before = global_state.get_global_attribute("dtype_policy")
     global_state.set_global_attribute("dtype_policy", policy)
     return before
+
+
+DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+"""What lets matplotlib draw into files, and without settings of the user's, in processes that are topwork's own."""
+
+_HIDDEN = ("sklearn", "matplotlib", "pandas")
+
+own_process = False
+"""Whether nobody else's code runs in this process; set by the command line and the worker."""
+
+
+def import_keras() -> None:
+    """Import Keras, in a process of our own without the rest; what was hidden can be imported as ever afterwards.
+
+    Within `topwork.system.keras_settings.ours`, which looked whether it can be imported, it then has our settings.
+    """
+    if "keras" not in sys.modules:
+        keras_backend.onednn()
+        _import_keras(keras_backend.name())
+    take_over()
+
+
+def _import_keras(wanted: str) -> None:
+    if not own_process:
+        import keras
+
+        return
+    hidden = [name for name in _HIDDEN if name not in sys.modules]
+    stubs: dict[str, ModuleType | None] = dict.fromkeys(hidden)
+    if "scipy.signal" not in sys.modules and wanted == "openvino":
+        stubs["scipy.signal"] = ModuleType("scipy.signal")
+    sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
+    try:
+        with _muted():
+            import keras  # noqa: F401
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each fold of a cross-validation traces anew
+    finally:
+        for name in stubs:
+            sys.modules.pop(name, None)
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Keep TensorFlow's C++ greetings off stderr (no setting does); they come out if the import fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

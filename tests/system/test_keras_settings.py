@@ -19,10 +19,10 @@ from keras.src.backend.common import global_state
 import topwork as tw
 from tests import answers, tiny
 from tests.command import topwork
-from topwork import keras_settings
 from topwork.callbacks import under_their_settings
 from topwork.errors import UsageError
-from topwork.keras_settings import OURS, ours
+from topwork.system import keras_settings
+from topwork.system.keras_settings import OURS, ours
 
 STRANGE = {
     "floatx": "float16",
@@ -115,12 +115,12 @@ def test_a_call_within_the_worker_leaves_the_backend_to_it(monkeypatch):
 
 LATER = """
 import sys
-from topwork import keras_settings, lean
+from topwork.system import keras_settings; from topwork.system import keras_settings
 
-lean.own_process = True
+keras_settings.own_process = True
 with keras_settings.ours(("openvino",)):
     assert "keras" not in sys.modules
-    lean.import_keras()
+    keras_settings.import_keras()
     import keras
 
     print(keras.config.floatx(), keras.layers.Dense(1).compute_dtype, keras.config.image_data_format())

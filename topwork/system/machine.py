@@ -1,7 +1,13 @@
 """This machine: its processor and its memory, as Linux tells them; elsewhere what Python knows."""
 
+import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
 
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
 """What the frozen part's speed depends on: Linux's word for it, and ours."""
@@ -48,3 +54,21 @@ def _number(file: str) -> int | None:
         return int(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no such limit, or "max"
         return None
+
+
+def jobs() -> int:
+    """The processors that this process may use, by affinity and by the container's limit."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
+    except (OSError, ValueError):  # no such limit, or "max"
+        return usable
+    return max(1, min(usable, quota // period))
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and any(
+        word in info.read_text(encoding="utf-8", errors="replace") for word in ("avx512_bf16", "amx_bf16")
+    )

@@ -11,21 +11,22 @@ import pytest
 import topwork as tw
 from tests.command import POOL, Ran, topwork
 from tests.tiny import tiny
-from topwork import export, home, network, precision, registry, trunk, untrained
+from topwork import export, network, precision, registry, trunk, untrained
 from topwork.errors import ExportError, StoreError
-from topwork.home import MEND, check, free, standing, unusable, writing, wrong
+from topwork.system import files
+from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
 
 
 def test_the_examples():
-    assert doctest.testmod(home).failed == 0
+    assert doctest.testmod(files).failed == 0
 
 
 def test_home_is_where_the_user_says(monkeypatch):
     monkeypatch.setenv("TOPWORK_HOME", "~/elsewhere")
-    assert home.home() == Path.home() / "elsewhere"
+    assert files.home() == Path.home() / "elsewhere"
     monkeypatch.delenv("TOPWORK_HOME")
-    assert home.home().name == "topwork"
-    assert home.home().is_absolute()
+    assert files.home().name == "topwork"
+    assert files.home().is_absolute()
 
 
 def test_what_stands(tmp_path):
@@ -54,7 +55,7 @@ def test_a_disk_that_is_read_only(own_home, monkeypatch):
     def refused(**_):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(home, "TemporaryFile", refused)
+    monkeypatch.setattr(files, "TemporaryFile", refused)
     assert wrong() == (standing(own_home), "nothing can be written there (Read-only file system)")
 
 

@@ -2,17 +2,20 @@
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, Self
 
-from topwork.text import fitting
+from topwork.system.text import fitting
+
+SHOWN = 3
 
 
 def say(text: str) -> None:
     """Lines to stderr, on a terminal broken between words, but never between a number and its unit.
 
-    What stderr cannot show is written as `topwork.text.fitting` has it, so that no word of ours stops anything.
+    What stderr cannot show is written as `topwork.system.text.fitting` has it, so that no word of ours stops anything.
     """
     if sys.stderr.isatty():
         tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
@@ -132,3 +135,24 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def some(words: Sequence[str]) -> str:
+    """The first few of many, and how many more there are; never one more, which would take as much room.
+
+    >>> some(["'a'", "'b'", "'c'", "'d'", "'e'"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    if len(words) <= SHOWN + 1:
+        return ", ".join(words)
+    return ", ".join(words[:SHOWN]) + f" and {len(words) - SHOWN} more"
+
+
+def named(items: Iterable[Any]) -> str:
+    """Some values, as a sentence has them.
+
+    >>> named(["front", "side", "top"])
+    "'front', 'side' and 'top'"
+    """
+    words = list(map(repr, items))
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
