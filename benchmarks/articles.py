@@ -20,11 +20,12 @@ from benchmarks.frozen import weights_of
 from benchmarks.process import Finished, run
 from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
-from topwork import backbones, book
+from topwork import backbones
 from topwork.cut import Cut
 from topwork.dataset import Dataset
 from topwork.readers import read
-from topwork.recipe import Recipe
+from topwork.recipes import library
+from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say
 
 
@@ -117,7 +118,7 @@ def measure(plan: Plan, scratch: Path) -> list[Measured]:
 
 def recipe_of(name: str, plan: Plan) -> Recipe:
     """The recipe as both sides run it: early stopping off, and what the plan changes."""
-    recipe = book.recipe(name)
+    recipe = library.recipe(name)
     if plan.swap:
         recipe = swapped(recipe, *plan.swap.partition("@")[::2])
     phases = [replace(p, epochs=min(p.epochs, plan.epochs or p.epochs), patience=0) for p in recipe.phases]

@@ -12,9 +12,9 @@ from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
-from topwork import book
 from topwork.readers import read
-from topwork.recipe import Recipe
+from topwork.recipes import library
+from topwork.recipes.recipe import Recipe
 from topwork.run import Run
 from topwork.system.messages import say
 from topwork.train import train
@@ -77,7 +77,7 @@ def _of_pictures() -> Iterator[tuple[str, dict[str, Recipe]]]:
         pooled = Recipe.from_mapping({"phase": [{"cut": f"{name}@pool"}]})
         scales = {scale: {f"backbones.{name}.scale": scale} for scale in ("own", "unit", "bgr_unit")}
         yield f"pixels, {name}", {scale: pooled.with_settings(one) for scale, one in scales.items()}
-        two = swapped(book.recipe("inception_v3_two_phase"), name, place)
+        two = swapped(library.recipe("inception_v3_two_phase"), name, place)
         two = two.with_settings({f"backbones.{name}.size": 224})
         norms = {norm: {"phase.2.batch_norm": norm} for norm in ("frozen", "train")}
         yield f"batch-norm, {name}@{place}", {norm: two.with_settings(one) for norm, one in norms.items()}
@@ -85,7 +85,7 @@ def _of_pictures() -> Iterator[tuple[str, dict[str, Recipe]]]:
 
 def _of_digits() -> dict[str, Recipe]:
     name, _, place = DIGITS.partition("@")
-    recipe = swapped(book.recipe("inception_v3_mnist"), name, place)
+    recipe = swapped(library.recipe("inception_v3_mnist"), name, place)
     ways = [(scale, norm) for norm in ("train", "frozen") for scale in ("unit", "own")]
     return {
         f"{scale}, {norm}": recipe.with_settings({f"backbones.{name}.scale": scale, "phase.1.batch_norm": norm})

@@ -8,8 +8,8 @@ from benchmarks.folds import Split, splits
 from benchmarks.recipes import probed
 from benchmarks.stats import Answers, accuracy, answered
 from topwork.readers import read
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Phase, Training
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Phase, Training
 from topwork.system.messages import say
 from topwork.train import train
 

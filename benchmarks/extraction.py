@@ -23,9 +23,9 @@ from topwork.extract import Extraction, Wanted
 from topwork.halves import open_backbone, trunk
 from topwork.pictures import decode
 from topwork.readers import read
+from topwork.recipes.settings import Backbone
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT
-from topwork.settings import Backbone
 from topwork.system import gpu, machine
 from topwork.system.files import home
 from topwork.system.messages import say

@@ -18,7 +18,7 @@ from benchmarks.stats import Answers
 from topwork import backbones, pretrained
 from topwork.dataset import Dataset
 from topwork.readers import read
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.system.messages import say
 from topwork.untrained import weights_file
 

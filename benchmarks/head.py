@@ -13,7 +13,7 @@ from topwork import heads
 from topwork.activations import activations
 from topwork.metrics import cross_entropy
 from topwork.readers import read
-from topwork.settings import Backbone, Head
+from topwork.recipes.settings import Backbone, Head
 
 INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from topwork import runtimes
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.system import gpu, keras_backend, machine
 from topwork.version import VERSION
 

@@ -10,13 +10,13 @@ import numpy as np
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers, answered
-from topwork import book
 from topwork.activations import features
 from topwork.dataset import Dataset
 from topwork.extract import asked, fill_all
 from topwork.probe import probe
 from topwork.readers import read
-from topwork.recipe import Recipe
+from topwork.recipes import library
+from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say
 from topwork.train import train
 
@@ -55,7 +55,7 @@ class Plan:
     def recipe(self, name: str, seed: int) -> Recipe:
         """A recipe with its network swapped."""
         settings: dict[str, object] = {f"phase.{number}.cut": cut for number, cut in enumerate(CUTS[name], 1)}
-        found = book.recipe(name).with_settings(settings | {"training.seed": seed})
+        found = library.recipe(name).with_settings(settings | {"training.seed": seed})
         each = {"weights": self.weights, **({"size": self.size} if self.size else {})}
         return found.with_settings({f"backbones.{b}.{k}": v for b in found.backbones for k, v in each.items()})
 

@@ -18,9 +18,9 @@ from topwork.cut import Cut
 from topwork.draw import Pencil
 from topwork.network import restore
 from topwork.plan import steps
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Phase
 from topwork.run import Run
-from topwork.settings import Phase
 from topwork.system import keras_settings
 from topwork.train import train
 

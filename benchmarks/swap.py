@@ -2,8 +2,8 @@
 
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.network import cuts
-from topwork.recipe import Recipe
-from topwork.settings import Backbone
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
 
 
 def swapped(recipe: Recipe, names: str, place: str) -> Recipe:
@@ -20,8 +20,8 @@ def swapped(recipe: Recipe, names: str, place: str) -> Recipe:
         ValueError: layers are opened, and *place* is empty, or there are more or fewer names than networks.
 
     Example:
-        >>> from topwork import book
-        >>> two = swapped(book.recipe("inception_v3_two_phase"), "mobilenet_025", "conv_pw_11_relu")
+        >>> from topwork.recipes import library
+        >>> two = swapped(library.recipe("inception_v3_two_phase"), "mobilenet_025", "conv_pw_11_relu")
         >>> [phase.cut for phase in two.phases]
         ['mobilenet_025@pool', 'mobilenet_025@conv_pw_11_relu']
     """

@@ -13,8 +13,8 @@ from topwork.extract import Wanted
 from topwork.fill import store_of
 from topwork.folder import Folder
 from topwork.graph import Graph, Node
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Phase
 from topwork.store import key
 
 NAME = "mobilenet_025"

@@ -3,11 +3,12 @@
 import pytest
 
 from tests import checkpoint
-from topwork import book, official
+from topwork import official
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError, WeightsError
-from topwork.recipe import Recipe
-from topwork.settings import About, Backbone, Data, Head, Join, Phase
+from topwork.recipes import library
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import About, Backbone, Data, Head, Join, Phase
 from topwork.system.messages import counted
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
@@ -128,7 +129,7 @@ def test_a_setting_is_stronger_than_a_word(file):
 
 
 def test_a_recipe_by_name():
-    assert made("inception_v3_two_phase") == book.recipe("inception_v3_two_phase")
+    assert made("inception_v3_two_phase") == library.recipe("inception_v3_two_phase")
     changed = made("inception_v3_two_phase", cuts=["inception_v3@mixed7"], size=150)
     assert changed.phases == (Phase("inception_v3@mixed7"),)
     assert (changed.backbones["inception_v3"].size, changed.head.units) == (150, (1024,))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests import PROJECT
-from topwork import book
 from topwork.metrics import share
+from topwork.recipes import library
 
 TEXT = (PROJECT / "docs" / "articles.md").read_text()
 
@@ -56,4 +56,4 @@ def test_the_intervals_are_wilsons():
 
 
 def test_every_recipe_has_its_line():
-    assert set(re.findall(r"^\| \d \|.*--recipe (\w+)", TEXT, re.MULTILINE)) == set(book.names())
+    assert set(re.findall(r"^\| \d \|.*--recipe (\w+)", TEXT, re.MULTILINE)) == set(library.names())

@@ -16,7 +16,7 @@ from topwork.errors import BackboneError, UnknownBackbone, WeightsError
 from topwork.halves import open_backbone, open_model
 from topwork.hashes import PUBLISHED
 from topwork.pretrained import identity
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 NAMES = ["xception", "vgg16", "vgg19", "resnet50", "resnet101", "resnet152", "resnet50_v2", "resnet101_v2"]
 NAMES += ["resnet152_v2", "inception_v3", "inception_resnet_v2", "mobilenet", "mobilenet_v2", "mobilenet_v3_small"]

@@ -17,8 +17,8 @@ from tests.conftest import make_folder
 from topwork.activations import activations
 from topwork.errors import DatasetError, RunError
 from topwork.readers import read
+from topwork.recipes.settings import Backbone
 from topwork.run import Run
-from topwork.settings import Backbone
 from topwork.tables import Tables
 
 NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"

@@ -23,9 +23,9 @@ from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
 from tests import PROJECT
-from topwork import book
 from topwork.dataset import Dataset, Row
 from topwork.readers import read
+from topwork.recipes import library
 
 
 @pytest.fixture(scope="module")
@@ -208,21 +208,21 @@ def test_both_sides_get_the_recipes_own_sizes_epochs_and_batches():
     short = articles.recipe_of("fusion_single_input", articles.Plan(weights="imagenet", epochs=3, size=96))
     assert [phase.epochs for phase in short.phases] == [3]
     assert {backbone.size for backbone in short.backbones.values()} == {96}
-    assert articles.ARTICLES.keys() <= set(book.names())
+    assert articles.ARTICLES.keys() <= set(library.names())
 
 
 def test_a_network_in_place_of_a_recipes_own_is_opened_where_it_is_said():
-    swapped = swap.swapped(book.recipe("inception_v3_mnist"), "mobilenet_025", "conv_pw_1_relu")
+    swapped = swap.swapped(library.recipe("inception_v3_mnist"), "mobilenet_025", "conv_pw_1_relu")
     assert [phase.cut for phase in swapped.phases] == ["mobilenet_025@conv_pw_1_relu"]
     with pytest.raises(ValueError, match="opens layers") as e:
-        swap.swapped(book.recipe("inception_v3_mnist"), "mobilenet_025", "")
+        swap.swapped(library.recipe("inception_v3_mnist"), "mobilenet_025", "")
     assert str(e.value) == (
         "'inception_v3@64' opens layers: say above which of the other network, as in mobilenet_025@PLACE."
     )
 
 
 def test_each_of_the_networks_that_a_recipe_fuses_gets_another():
-    fused = book.recipe("fusion_single_input")
+    fused = library.recipe("fusion_single_input")
     both = swap.swapped(fused, "mobilenet_v2_035 + mobilenet_025", "")
     assert [phase.cut for phase in both.phases] == ["mobilenet_v2_035@pool + mobilenet_025@pool"]
     with pytest.raises(ValueError, match="networks") as e:
@@ -251,7 +251,7 @@ def test_the_tables_of_the_articles_hold_ratios_and_shares_of_the_bound():
     spent = {"convert": 1.0, "compile": 2.0, "extract": 5.0, "head": 4.0}
     ours = articles.Side(outcome(20.0, spent, answers), [1.0, 500.0])
     name = "inception_v3_two_phase"
-    one = articles.Measured(name, book.recipe(name), plain, ours, [0.9, 450.0], ["float32", "bfloat16"])
+    one = articles.Measured(name, library.recipe(name), plain, ours, [0.9, 450.0], ["float32", "bfloat16"])
     told = article_tables.articles_table([one], articles.Plan(), "python -m benchmarks articles")
     assert f"| `{name}` | 30 + 10 | 90.0 | 9.0 | **10.0** | 7.5 | 100.0 | 20.0 | 5.0 |" in told
     assert f"| `{name}` | 50 | 0.800 (0.670–0.888) | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told

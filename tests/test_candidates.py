@@ -10,7 +10,7 @@ from topwork import candidates, runtimes
 from topwork.candidates import at_hand, cuts_of, learn, networks, places
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.network import graph_of
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.trunk import kept_graph
 
 NAME = "mobilenet_v2_035"

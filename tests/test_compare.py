@@ -21,7 +21,7 @@ from topwork.compare import ALPHA, compare, mcnemar, smallest
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.folder import Folder
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog", "owl")

@@ -9,7 +9,7 @@ from topwork import depthwise
 from topwork.depthwise import Padded
 from topwork.network import create, graph_of
 from topwork.plan import unchecked
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 
 def conv(kernel=5, strides=1, **options):

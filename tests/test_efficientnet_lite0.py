@@ -19,7 +19,7 @@ from topwork.cut import Cut
 from topwork.extract import Extraction, Wanted
 from topwork.halves import trunk
 from topwork.pictures import Fit, decode
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 NAME = "efficientnet_lite0"
 SMALL = Backbone(NAME, "random", 32, precision="float32")

@@ -9,7 +9,7 @@ from tests import PROJECT, checkpoint
 from topwork import backbones, efficientnet_lite0, pretrained, torch_checkpoint
 from topwork import efficientnet_lite0_weights as packaged
 from topwork.errors import BackboneError, WeightsError
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 LITE0 = Backbone("efficientnet_lite0", size=32)
 

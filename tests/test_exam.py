@@ -8,7 +8,7 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.exam import Answer, Exam, answers
 from topwork.folder import Folder
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 ROWS = (
     Row("a.png", "a" * 64, "cat", "test"),

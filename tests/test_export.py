@@ -16,7 +16,7 @@ from tests.tiny import tiny
 from topwork.errors import ExportError
 from topwork.export import BOUND, check
 from topwork.pictures import Fit, decode
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 

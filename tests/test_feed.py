@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from topwork.feed import Feed, targets
 from topwork.part import Part
-from topwork.settings import Training
+from topwork.recipes.settings import Training
 
 ROWS = np.arange(50)
 

@@ -9,7 +9,7 @@ from tests import checkpoint
 from topwork import backbones
 from topwork.backbones import TABLE
 from topwork.fingerprints import NUMBERS, SMALL, network_of
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 SIDES = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75, "nasnet_large": 331, "nasnet_mobile": 224}
 

@@ -7,8 +7,8 @@ from topwork import registry
 from topwork.dataset import Dataset, LeftOut, Row
 from topwork.errors import RunError
 from topwork.folder import Folder, fresh
-from topwork.recipe import Recipe
-from topwork.settings import Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Phase
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 DATA = Dataset(

@@ -4,8 +4,8 @@ import doctest
 
 from topwork import gap as module
 from topwork.gap import gap
-from topwork.recipe import Recipe
-from topwork.settings import Head, Phase, Training, Views
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Head, Phase, Training, Views
 
 PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
 

@@ -12,7 +12,7 @@ from topwork.export import BOUND, check
 from topwork.halves import open_backbone, open_model
 from topwork.network import Network
 from topwork.pictures import Fit
-from topwork.settings import Backbone, Head
+from topwork.recipes.settings import Backbone, Head
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 

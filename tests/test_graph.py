@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node, Price
 from topwork.halves import open_backbone, open_model
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 
 def node(name, *inputs, shape=(2, 2, 3), layer=None, kind="Conv2D", dtype="float32", parameters=0, multiply_adds=0):

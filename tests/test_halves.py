@@ -12,7 +12,7 @@ from topwork.errors import BackboneError, CutError
 from topwork.halves import halves, open_backbone, open_model
 from topwork.halves import top as top_of
 from topwork.halves import trunk as trunk_of
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 FAMILIES = {
     "xception": 71,

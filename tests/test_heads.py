@@ -6,7 +6,7 @@ import pytest
 
 from topwork.errors import BackboneError, RecipeError
 from topwork.heads import build, opened
-from topwork.settings import Head
+from topwork.recipes.settings import Head
 
 MAP = np.random.default_rng(0).normal(size=(5, 2, 2, 3)).astype("float32")
 

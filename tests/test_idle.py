@@ -10,9 +10,9 @@ from topwork.cut import Cut
 from topwork.idle import is_idle
 from topwork.network import create, graph_of
 from topwork.pretrained import on_disk
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Head, Phase, Views
 from topwork.runtimes import resolved
-from topwork.settings import Backbone, Head, Phase, Views
 
 X = keras.Input((8, 8, 3))
 IDLE = [

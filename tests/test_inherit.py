@@ -17,7 +17,7 @@ from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.network import create, graph_of
 from topwork.plan import steps
-from topwork.settings import Head, Training
+from topwork.recipes.settings import Head, Training
 from topwork.train import prepared
 
 SMALL = tiny()

@@ -8,7 +8,7 @@ from topwork.join import Mixture, Stack
 from topwork.joined import Joined
 from topwork.network import create, graph_of
 from topwork.plan import steps
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 NAME, END = "mobilenet_025", "conv_pw_2_relu..conv_pw_2_relu"
 CLASSES = {"categorical": 3, "binary": 2}

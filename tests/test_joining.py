@@ -19,8 +19,8 @@ from topwork import joining
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.export import BOUND
 from topwork.pictures import Fit, decode
-from topwork.recipe import Recipe
-from topwork.settings import Join
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Join
 from topwork.shipped import Input
 
 RULES = ("mean", "weighted", "stacked")

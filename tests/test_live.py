@@ -9,7 +9,7 @@ import pytest
 
 from topwork import live
 from topwork.live import layers
-from topwork.settings import Views
+from topwork.recipes.settings import Views
 from topwork.views import affine, draw
 
 SIDE = 65

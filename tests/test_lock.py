@@ -18,7 +18,7 @@ from topwork.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder
 from topwork.phases import completed
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.train import chosen, prepared
 from topwork.weights import folder, sha256
 
@@ -150,7 +150,7 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
 def test_a_lock_needs_no_keras(tmp_path):
     recipe = '{"phase": [{"cut": "vgg16@pool + mobilenet_v2@pool"}], "backbones": {"vgg16": {"weights": "random"}}}'
     code = (
-        "import sys; from topwork import lock; from topwork import recipe; "
+        "import sys; from topwork import lock; from topwork.recipes import recipe; "
         f"print(lock.known(recipe.Recipe.from_mapping({recipe})))"
     )
     done = subprocess.run(

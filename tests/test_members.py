@@ -8,8 +8,8 @@ from topwork import members
 from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
-from topwork.recipe import Recipe
-from topwork.settings import Join
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Join
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog")

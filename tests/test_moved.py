@@ -16,7 +16,7 @@ from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
 from topwork.moved import placed
 from topwork.pictures import digest
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, rate=0.01, patience=0)
 

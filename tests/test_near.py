@@ -20,7 +20,7 @@ from topwork.facts import Fact
 from topwork.folds import folds
 from topwork.idx import read_idx
 from topwork.readers import read, walk
-from topwork.settings import Training
+from topwork.recipes.settings import Training
 from topwork.splits import HOWS
 
 SIZE = (240, 160)

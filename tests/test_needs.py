@@ -13,8 +13,8 @@ from topwork.contents import contents
 from topwork.folder import Folder
 from topwork.needs import needs
 from topwork.plan import unchecked
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Phase
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from topwork.halves import open_backbone, trunk
 from topwork.network import Network, create, graph_of
 from topwork.plan import steps
 from topwork.pretrained import weights_file
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Views
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Views
 
 A, B, RESIDUAL, CAFFE = "mobilenet_025", "mobilenet_050", "mobilenet_v2_035", "vgg16"
 SIZES = {A: 32, B: 40, RESIDUAL: 32, CAFFE: 32}

@@ -6,7 +6,7 @@ from tests.test_graph import skipped
 from topwork.errors import CutError
 from topwork.network import graph_of
 from topwork.numbered import numbered
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 
 def test_what_is_alive_at_a_name_and_at_a_number():

@@ -12,7 +12,7 @@ from topwork import weights
 from topwork.errors import UnknownBackbone, WeightsError
 from topwork.hashes import PUBLISHED
 from topwork.official import Official, at_hand, default, fetch, wanted
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.weights import folder
 
 VGG16 = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"

@@ -6,7 +6,7 @@ import pytest
 
 from topwork.errors import RecipeError
 from topwork.optimizers import optimizer
-from topwork.settings import Phase
+from topwork.recipes.settings import Phase
 
 
 def rates(phase, steps):

@@ -11,7 +11,7 @@ from tests.conftest import make_folder
 from topwork.errors import DatasetError
 from topwork.folder import Folder
 from topwork.origin import is_listing, place
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 

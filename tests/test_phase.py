@@ -14,8 +14,8 @@ from topwork import phase
 from topwork.errors import RecipeError
 from topwork.feed import Feed
 from topwork.pictures import Fit, decode
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Views
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Views
 
 END = f"{NAME}@block_2_add..block_2_add"
 DEEP = f"{NAME}@block_1_project..block_2_add"

@@ -8,8 +8,8 @@ from tests.tiny import tiny
 from topwork.errors import CutError, UsageError
 from topwork.network import graph_of
 from topwork.phases import completed
-from topwork.recipe import Recipe
-from topwork.settings import HEAD_RATE, OPEN_RATE, Head, Phase, Views
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Head, Phase, Views
 
 OPEN = "tiny@block_2_add"
 BOTH = {"tiny": tiny(), "tiny_48": tiny(48)}

@@ -6,8 +6,8 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, UnknownBackbone
 from topwork.network import graph_of
 from topwork.plan import steps
-from topwork.recipe import Recipe
-from topwork.settings import Backbone
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
 
 NAME, OTHER = "mobilenet_025", "mobilenet_050"
 PAIR = ("front", "side")

@@ -10,7 +10,7 @@ from tests.tiny import NAME, tiny
 from topwork import precision
 from topwork.cut import Cut
 from topwork.network import graph_of
-from topwork.settings import Phase
+from topwork.recipes.settings import Phase
 from topwork.trunk import resolve
 
 CUT = f"{NAME}@block_1_project..block_2_add"

@@ -16,7 +16,7 @@ from topwork import backbones, untrained
 from topwork.errors import RecipeError, WeightsError
 from topwork.halves import halves
 from topwork.pretrained import identity, on_disk, weights_file
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.weights import folder, sha256
 
 SMALL = Backbone("mobilenet_v2_035", size=32)

@@ -13,11 +13,12 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import file
-from topwork import backbones, book
+from topwork import backbones
 from topwork.cut import Cut
 from topwork.network import graph_of
-from topwork.recipe import Recipe
-from topwork.settings import Backbone
+from topwork.recipes import library
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
 
 SMALLEST = {"inception_v3": 75, "xception": 71, "resnet50": 32, "efficientnet_b0": 32}
 
@@ -139,13 +140,13 @@ SMALLER = {"inception_v3_partial": 224, "inception_v3_mnist": 84}
 
 @pytest.mark.parametrize("name", SAYS)
 def test_pictures_have_the_articles_size(name):
-    for backbone in book.recipe(name).backbones.values():
+    for backbone in library.recipe(name).backbones.values():
         assert backbones.size(backbone) == SMALLER.get(name, SIDES[backbone.name])
 
 
 @pytest.mark.parametrize("place", ["block5c_add", "block6d_add", "block7a_project_bn"])
 def test_the_places_that_the_house_recipe_proposes_open_layers_that_train(place):
-    text = book.file("efficientnet_b0_house").read_text()
+    text = library.file("efficientnet_b0_house").read_text()
     assert place in text
     graph = graph_of(Backbone("efficientnet_b0", "random", 32))
     found = graph.resolve(place, "pool")
@@ -156,40 +157,42 @@ def test_the_places_that_the_house_recipe_proposes_open_layers_that_train(place)
 
 
 def test_every_recipe_is_tested():
-    assert set(SAYS) == set(book.names())
+    assert set(SAYS) == set(library.names())
 
 
 @pytest.mark.parametrize("name", SAYS)
 def test_it_says_what_its_article_says(name):
-    table = book.recipe(name).as_mapping()
+    table = library.recipe(name).as_mapping()
     assert {key: value(table, key) for key in SAYS[name]} == SAYS[name]
     assert all(row["weights"] == "imagenet" for row in table.get("backbones", {}).values())
 
 
 @pytest.mark.parametrize("name", SAYS)
 def test_it_tells_what_it_is_and_fits_80_columns(name):
-    about = book.recipe(name).about
+    about = library.recipe(name).about
     assert all((about.title, about.article, about.does, about.beyond, about.expect))
-    text = book.file(name).read_text()
+    text = library.file(name).read_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "  " not in about.does + about.beyond + about.expect
 
 
 def test_the_address_of_the_licensed_article_is_cited():
-    assert book.recipe("xception_mnist").about.article == "https://blog.csdn.net/hgnuxc_1993/article/details/116020911"
-    assert "CC BY-SA" in book.recipe("inception_v3_mnist").about.does
+    assert (
+        library.recipe("xception_mnist").about.article == "https://blog.csdn.net/hgnuxc_1993/article/details/116020911"
+    )
+    assert "CC BY-SA" in library.recipe("inception_v3_mnist").about.does
 
 
 @pytest.mark.parametrize("name", SAYS)
 def test_its_cuts_exist(name):
-    recipe = book.recipe(name)
+    recipe = library.recipe(name)
     for term in (term for phase in recipe.phases for term in Cut.parse(phase.cut).terms):
         graph = graph_of(Backbone(term.backbone, "random", SMALLEST[term.backbone]))
         assert len(graph.resolve(term.place, term.end).tensors) == 1
 
 
 def test_451_houses_are_344_and_61_and_46():
-    split = book.recipe("efficientnet_b0_house").data.split
+    split = library.recipe("efficientnet_b0_house").data.split
     pixels = np.arange(451 * 12, dtype=np.uint32).view(np.uint8).reshape(451, 4, 4, 3)
     data = tw.read((pixels, ["old"] * 200 + ["modern"] * 251), split=split, draw="stratified")
     assert [len(data.part(part)) for part in ("train", "val", "test")] == [344, 61, 46]
@@ -204,7 +207,7 @@ def parameters(features, units, classes):
 def test_the_flattened_head_has_208_million_parameters_and_the_pooled_one_6():
     from topwork import heads
 
-    flat, pooled = (book.recipe(name).head for name in ("resnet50_flowers", "resnet50_flowers_pooled"))
+    flat, pooled = (library.recipe(name).head for name in ("resnet50_flowers", "resnet50_flowers_pooled"))
     small = heads.build(flat, [(2, 2, 8)], 5, 0)
     assert [layer.name for layer in small.layers[1:]] == [
         "head_flatten",
@@ -265,12 +268,12 @@ TRAINED = [name for name in SAYS if name != "fusion_late"]
 def test_it_runs_end_to_end(name, tmp_path):
     of = {"fusion_multi_input": pairs, "inception_v3_mnist": digits, "xception_mnist": digits}
     data = of.get(name, lambda folder: make_folder(folder / "data", each=8))(tmp_path)
-    settings = [word for text in words(book.recipe(name)) for word in ("--set", text)]
+    settings = [word for text in words(library.recipe(name)) for word in ("--set", text)]
     ran = topwork("train", data, "--recipe", name, *settings, "--out", tmp_path / "run")
     assert ran.status == 0, ran.err
     run = tw.Run(tmp_path / "run")
     assert [line["epoch"] for line in run.journal] == [0, 1] * len(run.recipe.phases)
-    assert run.recipe.about == book.recipe(name).about
+    assert run.recipe.about == library.recipe(name).about
     if name.endswith("_mnist"):
         parts = [row.split for row in run.data.rows]
         assert parts == ["train"] * 40 + ["val"] * 10 + ["test"] * 10, "the last fifth validates, the test part stays"
@@ -328,7 +331,7 @@ def test_a_word_that_proves_wrong_later_is_told_with_its_line(pictures, tmp_path
 def test_words_that_would_do_nothing_are_told_with_their_line_and_leave_no_run(pictures, tmp_path):
     words = ("train", pictures, "--recipe", "resnet50_flowers", "--cut", f"{NAME}@pool", "--weights", "random")
     words = (*words, "--size", 32, "--epochs", 1, "--out", tmp_path / "run")
-    file = book.file("resnet50_flowers")
+    file = library.file("resnet50_flowers")
     line = 1 + file.read_text().splitlines().index('pooling = "flatten"')
     ran = topwork(*words)
     assert ran.status == 2
@@ -353,8 +356,8 @@ def test_one_is_printed_as_it_can_be_saved(tmp_path):
     ran = topwork("recipes", "xception_mnist")
     assert (ran.status, ran.err) == (0, "")
     (tmp_path / "mine.toml").write_text(ran.out)
-    assert Recipe.load(tmp_path / "mine.toml") == book.recipe("xception_mnist")
+    assert Recipe.load(tmp_path / "mine.toml") == library.recipe("xception_mnist")
     found = topwork("recipes", "xception_mnist", "--json").json
     assert found.pop("name") == "xception_mnist"
-    assert Recipe.from_mapping(found) == book.recipe("xception_mnist")
+    assert Recipe.from_mapping(found) == library.recipe("xception_mnist")
     assert topwork("recipes", "xception").status == 2

@@ -5,8 +5,8 @@ import tomllib
 from dataclasses import fields
 
 from tests import PROJECT
-from topwork.recipe import Recipe
-from topwork.settings import Backbone, Head, Join
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Head, Join
 
 TEXT = (PROJECT / "docs" / "reference.md").read_text()
 BLOCK, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

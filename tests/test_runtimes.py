@@ -13,11 +13,11 @@ from topwork import pretrained, runtimes
 from topwork.errors import MissingExtra
 from topwork.halves import open_backbone
 from topwork.halves import trunk as trunk_of
+from topwork.recipes.settings import Backbone
 from topwork.runtimes import BATCH, openvino, resolved
 from topwork.runtimes.keras import Keras
 from topwork.runtimes.openvino import OpenVINO
 from topwork.runtimes.pixels import Pixels
-from topwork.settings import Backbone
 from topwork.system import machine
 
 TRUNKS = {"vgg16": "pool", "convnext_tiny": "pool", "mobilenet_v3_small": 59}
@@ -31,7 +31,7 @@ CONVERT = """
 import json, sys
 from pathlib import Path
 from topwork.system import keras_settings; from topwork import worker
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 keras_settings.own_process = True
 keras_settings.import_keras()

@@ -12,7 +12,7 @@ from topwork.dataset import Dataset, LeftOut, Row
 from topwork.pictures import Fit, decode
 from topwork.predict import Guess
 from topwork.readers import read
-from topwork.settings import NO_VIEWS, Views
+from topwork.recipes.settings import NO_VIEWS, Views
 from topwork.views import view
 
 SQUARE = Fit((160, 160))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError
-from topwork.settings import Data
+from topwork.recipes.settings import Data
 from topwork.splits import HOWS, draw, units_of
 
 

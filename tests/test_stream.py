@@ -10,7 +10,7 @@ import tensorflow as tf
 from topwork import stream
 from topwork.feed import Feed
 from topwork.part import Part, Source
-from topwork.settings import Training
+from topwork.recipes.settings import Training
 from topwork.store import Store, Tensor
 from topwork.stream import OnDevice, look_up, orders, streamed
 

@@ -14,8 +14,8 @@ from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, R
 from topwork.folder import Folder
 from topwork.phases import completed
 from topwork.readers import read_by
-from topwork.recipe import Recipe
-from topwork.settings import Data
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Data
 from topwork.train import chosen, prepared
 
 SMALL = tiny()

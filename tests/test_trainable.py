@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from topwork.dataset import Dataset, Row
-from topwork.settings import Training
+from topwork.recipes.settings import Training
 from topwork.trainable import remark, with_validation
 
 

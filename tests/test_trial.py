@@ -17,9 +17,9 @@ from topwork.export import check
 from topwork.network import create, graph_of
 from topwork.pictures import Fit
 from topwork.pretrained import on_disk, saved
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Head, Phase
 from topwork.runtimes import resolved
-from topwork.settings import Backbone, Head, Phase
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 

@@ -11,7 +11,7 @@ from topwork.cut import Cut
 from topwork.errors import CutError
 from topwork.halves import open_backbone
 from topwork.pictures import Fit
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.store import Tensor
 from topwork.trunk import graph_path, keep_graph, kept_graph, known_graph, resolve
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from topwork import backbones, untrained
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 ALIVE = ["mobilenet_v2", "efficientnet_b0", "convnext_tiny", "mobilenet_v3_small"]
 
@@ -57,7 +57,7 @@ def test_a_file_is_made_once_and_whole_and_again_with_the_same_bits(own_home):
 
 
 def test_on_openvino_the_kernels_are_the_same_and_the_statistics_close(tmp_path):
-    code = "from topwork import untrained; from topwork.settings import Backbone; "
+    code = "from topwork import untrained; from topwork.recipes.settings import Backbone; "
     code += f"print(untrained.weights_file({SMALL}))"
     env = os.environ | {"KERAS_BACKEND": "openvino", "TOPWORK_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)

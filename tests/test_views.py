@@ -14,7 +14,7 @@ from PIL import Image
 from tests.conftest import picture
 from topwork import views as module
 from topwork.pictures import digest_array
-from topwork.settings import Views
+from topwork.recipes.settings import Views
 from topwork.views import FILLS, Drawn, affine, apply, draw, key, view
 
 CONTENT = "0123456789abcdef" * 4

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 NAME = "tiny"
 SIDE = 32

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
     from topwork.readers import read
-    from topwork.recipe import Recipe
+    from topwork.recipes.recipe import Recipe
+    from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.run import Run
-    from topwork.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.train import join, train
 
 _WHERE = {

@@ -18,7 +18,7 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.extract import Wanted, asked, failures, fill_all
 from topwork.readers import read
-from topwork.settings import Backbone, Pooling
+from topwork.recipes.settings import Backbone, Pooling
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted
 

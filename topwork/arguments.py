@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import book, fingerprints, inherit, official
+from topwork import fingerprints, inherit, official
 from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.folder import Folder
-from topwork.lines import located
-from topwork.recipe import Recipe, carried
-from topwork.settings import Backbone
+from topwork.recipes import library
+from topwork.recipes.parsing import located
+from topwork.recipes.recipe import Recipe, carried
+from topwork.recipes.settings import Backbone
 from topwork.system.messages import counted, say
 
 
@@ -81,7 +82,7 @@ class Words:
         except UsageError as error:
             if not self.file or not error.key or (self.cuts and error.key.startswith("phase.")):
                 raise
-            path = book.file(self.file)
+            path = library.file(self.file)
             written, used = (_at(one.as_mapping(), error.key) for one in (Recipe.load(path), recipe))
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
 
@@ -96,7 +97,7 @@ class Words:
 
     def _start(self, parent: Path | None) -> dict[str, Any]:
         if self.file:
-            return Recipe.load(book.file(self.file)).as_mapping()
+            return Recipe.load(library.file(self.file)).as_mapping()
         return inherit.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
 
     def _recut(self, table: dict[str, Any]) -> dict[str, Any]:

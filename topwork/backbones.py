@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from topwork import efficientnet_lite0, efficientnet_lite0_weights
 from topwork.errors import BackboneError, UnknownBackbone, nearest
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.system import keras_settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from topwork.metrics import auc, cross_entropy
 from topwork.part import Part
-from topwork.settings import Phase
+from topwork.recipes.settings import Phase
 from topwork.system import gpu, keras_settings
 from topwork.system.messages import Bar
 

@@ -8,7 +8,7 @@ from topwork.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
 from topwork.extract import Extraction, Wanted
 from topwork.graph import Graph, Price
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 """Of a network's depth, as shares of its layers: one place is looked at in each."""

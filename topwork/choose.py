@@ -26,7 +26,7 @@ from topwork.graph import Node
 from topwork.logme import logme
 from topwork.probe import probe
 from topwork.readers import read
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Watch, say
 

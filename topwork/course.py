@@ -24,7 +24,7 @@ from topwork.joining import Joining
 from topwork.moved import unchanged
 from topwork.network import Network, create
 from topwork.plan import Step, steps
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.resumable import check_versions
 from topwork.system import keras_settings
 from topwork.system.messages import Watch, say

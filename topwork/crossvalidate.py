@@ -23,7 +23,7 @@ from topwork.folder import Folder, folds_in, fresh, making
 from topwork.folds import folds
 from topwork.phases import completed
 from topwork.readers import read_by
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.run import Run
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say

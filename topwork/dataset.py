@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from topwork.labels import in_order
-from topwork.settings import Data
+from topwork.recipes.settings import Data
 
 if TYPE_CHECKING:
     import numpy as np

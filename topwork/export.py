@@ -18,7 +18,7 @@ from topwork.folder import Folder
 from topwork.metrics import agreement
 from topwork.moved import placed
 from topwork.predict import Predictor, fitted
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.shipped import Input
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable

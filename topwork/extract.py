@@ -25,8 +25,8 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
+from topwork.recipes.settings import NO_VIEWS, Backbone, Views
 from topwork.runtimes.pixels import Pixels
-from topwork.settings import NO_VIEWS, Backbone, Views
 from topwork.store import Store, key
 from topwork.system import files, gpu, machine
 from topwork.system.keras_settings import ours

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from topwork.part import Part
-from topwork.settings import Training
+from topwork.recipes.settings import Training
 
 
 class Feed(keras.utils.PyDataset):

@@ -16,8 +16,8 @@ import numpy as np
 from topwork import views
 from topwork.errors import DatasetError, PictureError
 from topwork.pictures import decode, fit_array
+from topwork.recipes.settings import NO_VIEWS, Views
 from topwork.runtimes import BATCH, Runtime
-from topwork.settings import NO_VIEWS, Views
 from topwork.store import Store, disk_bytes, key
 from topwork.system import machine
 from topwork.system.files import room

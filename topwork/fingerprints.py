@@ -5,7 +5,7 @@ from pathlib import Path
 
 from topwork import backbones, torch_checkpoint
 from topwork.errors import UsageError, nearest
-from topwork.settings import WORDS
+from topwork.recipes.settings import WORDS
 
 SMALL = 3
 """Arrays of so few numbers do not count: the pixel scales that Keras keeps as weights in some files."""

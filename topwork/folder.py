@@ -37,7 +37,7 @@ from topwork.errors import RunError
 from topwork.kept import reading
 from topwork.listing import recall
 from topwork.readers import write_csv
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.system import keras_backend
 from topwork.system.files import unusable
 from topwork.system.machine import processor

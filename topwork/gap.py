@@ -8,7 +8,7 @@ two is training mode; what lies between the second and the validation loss is th
 from collections.abc import Sequence
 
 from topwork.journal import Line, kept_epochs
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
 
 def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:

@@ -15,8 +15,8 @@ from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.graph import Frontier, Graph, Node
 from topwork.graph import Tensor as Where
+from topwork.recipes.settings import Backbone
 from topwork.replay import Call, flat_layers, functional, plain, replay
-from topwork.settings import Backbone
 from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from topwork import backbones, names
 from topwork.errors import BackboneError, RecipeError, nearest
+from topwork.recipes.settings import Head
 from topwork.replay import flat_layers, functional
-from topwork.settings import Head
 
 if TYPE_CHECKING:
     import keras

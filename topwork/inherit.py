@@ -13,7 +13,7 @@ from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.network import Network
 from topwork.plan import Step, steps
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say, some
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from topwork.metrics import losses, softmax
-from topwork.settings import Rule
+from topwork.recipes.settings import Rule
 
 FEW = 100
 EACH = 10

@@ -23,8 +23,8 @@ from topwork.folder import Folder, fresh
 from topwork.join import Learned, even, fit, loss, warned
 from topwork.joined import Joined
 from topwork.readers import refuse_left_out
-from topwork.recipe import Recipe
-from topwork.settings import Rule
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Rule
 from topwork.system import files, keras_settings
 from topwork.system.messages import Watch, counted, say
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from topwork.settings import Views
+from topwork.recipes.settings import Views
 
 
 def layers(views: Views, seed: int, resample: str = "bilinear") -> list[keras.Layer]:

@@ -11,8 +11,8 @@ from typing import Any
 from topwork import backbones, efficientnet_lite0_weights, hashes, pretrained, weights
 from topwork.errors import RunError, WeightsError
 from topwork.folder import Folder, Lock
-from topwork.recipe import Recipe
-from topwork.settings import Backbone
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
 
 
 def known(recipe: Recipe) -> Lock:

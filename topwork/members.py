@@ -8,7 +8,7 @@ from topwork import near
 from topwork.dataset import Dataset
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
-from topwork.settings import Join, NearCopies
+from topwork.recipes.settings import Join, NearCopies
 from topwork.splits import units_of
 from topwork.system.messages import some
 from topwork.trainable import as_before

@@ -19,9 +19,9 @@ from topwork.idle import is_idle
 from topwork.names import operations, safe
 from topwork.part import Part
 from topwork.pictures import Fit
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Views
 from topwork.replay import Call, plain, replay
-from topwork.settings import Backbone, Views
 from topwork.system import keras_settings
 from topwork.system.keras_settings import ours
 from topwork.trunk import Trunk, keep_graph, kept_graph, resolve

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from topwork import backbones, efficientnet_lite0_weights, hashes, weights
 from topwork.backbones import TABLE
 from topwork.errors import WeightsError
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 
 State = Literal["missing", "ok", "wrong", "no published hash"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from topwork.errors import RecipeError, nearest
-from topwork.settings import Phase
+from topwork.recipes.settings import Phase
 
 
 def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:

@@ -14,8 +14,8 @@ from topwork.feed import Feed
 from topwork.network import Network
 from topwork.optimizers import optimizer
 from topwork.part import Part
-from topwork.recipe import Recipe
-from topwork.settings import Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Phase
 from topwork.stream import streamed
 from topwork.system import keras_backend
 from topwork.system.messages import counted, duration, say

@@ -6,8 +6,8 @@ from dataclasses import replace
 from topwork import pretrained, runtimes
 from topwork.cut import Cut
 from topwork.plan import Step, steps
-from topwork.recipe import Recipe
-from topwork.settings import HEAD_RATE, OPEN_RATE, Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Phase
 from topwork.system.messages import counted, say
 
 

@@ -8,8 +8,8 @@ from topwork.cut import INPUT, Cut, Term
 from topwork.dataset import Dataset, Row
 from topwork.errors import CutError, at
 from topwork.extract import Wanted
-from topwork.recipe import Recipe
-from topwork.settings import NO_VIEWS, Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import NO_VIEWS, Phase
 from topwork.trunk import Trunk, check_freezes
 
 

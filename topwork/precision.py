@@ -17,7 +17,7 @@ import numpy as np
 
 from topwork.feed import Feed
 from topwork.part import Part
-from topwork.settings import Phase
+from topwork.recipes.settings import Phase
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.system.machine import has_bfloat16, jobs, processor

@@ -9,7 +9,7 @@ from typing import Any
 
 from topwork import backbones, efficientnet_lite0_weights, untrained, weights
 from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
-from topwork.settings import WORDS, Backbone
+from topwork.recipes.settings import WORDS, Backbone
 from topwork.system.files import home, writing
 
 

@@ -4,8 +4,9 @@ Law 3 says that activations that are committed are never computed again. It bend
 what no run needs: if somebody asks for that again, it is computed again.
 
 A process that fills or reads a store, or converts or loads a trunk, holds its folder (`topwork.system.files`): what
-is held stays. So do random weights and graphs that were used within a day, networks of your own, whatever a run may need whose
-recipe cannot be resolved any more, folders that hold something else too, and anything whose name is none of topwork's.
+is held stays. So do random weights and graphs that were used within a day, networks of your own, whatever a run may
+need whose recipe cannot be resolved any more, folders that hold something else too, and anything whose name is none of
+topwork's.
 Each thing is renamed before it is deleted: a kill in the middle leaves no half of it, and the next time the rest goes.
 """
 

@@ -29,7 +29,7 @@ from topwork.frames import read_frame, read_parquet
 from topwork.hints import hint
 from topwork.idx import holds_idx, read_idx
 from topwork.listing import ABOUT, delimiter, read_listing
-from topwork.settings import Data, Draw, NearCopies
+from topwork.recipes.settings import Data, Draw, NearCopies
 from topwork.system.messages import counted, some
 from topwork.system.processes import each
 from topwork.tree import is_picture, read_folder, visible

@@ -11,7 +11,7 @@ from topwork.export import export
 from topwork.finished import restore
 from topwork.folder import Folder
 from topwork.predict import Predictor
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from topwork.extract import Wanted
     from topwork.pictures import Fit
-    from topwork.settings import Views
+    from topwork.recipes.settings import Views
 
 MEMBER = 36
 """Letters of a member's name that a table shows."""
@@ -198,7 +198,7 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
     """The price list of one backbone."""
     from topwork import backbones as table_of
     from topwork.network import cuts
-    from topwork.settings import Backbone
+    from topwork.recipes.settings import Backbone
 
     table_of.record(name)
     prices = cuts(name, backbone=Backbone(name, "random", side))
@@ -228,7 +228,7 @@ def layers(name: str, side: int | None, json_wanted: bool) -> None:
     from topwork import backbones as table_of
     from topwork.network import graph_of
     from topwork.numbered import numbered
-    from topwork.settings import Backbone
+    from topwork.recipes.settings import Backbone
 
     table_of.record(name)
     found = numbered(graph_of(Backbone(name, "random", side)))

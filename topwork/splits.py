@@ -15,8 +15,8 @@ from math import comb
 
 from topwork.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
-from topwork.settings import RANGES, Data, Draw
-from topwork.strict import check_range
+from topwork.recipes.parsing import check_range
+from topwork.recipes.settings import RANGES, Data, Draw
 from topwork.system.messages import SHOWN, counted, some
 
 NEAR_COPIES = ("together", "ignore")

@@ -16,9 +16,9 @@ from topwork.joining import Joining
 from topwork.phases import completed
 from topwork.plan import steps
 from topwork.readers import look, read_by
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.run import Run
-from topwork.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.system import files, keras_settings
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
@@ -112,7 +112,7 @@ def join(
 
     Args:
         members: two runs or more, with the same classes and picture columns.
-        rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.settings.Join`.
+        rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipes.settings.Join`.
         data: the pictures to fit the rule on and to test; by default the members' own, which must be the same. A
             picture that a member knew keeps its part.
         out, strict, jobs: as of `train`.

@@ -7,7 +7,7 @@ from topwork import near, splits
 from topwork.dataset import PARTS, Dataset
 from topwork.errors import DatasetError
 from topwork.readers import refuse_left_out
-from topwork.settings import NearCopies, Training
+from topwork.recipes.settings import NearCopies, Training
 from topwork.system import messages
 from topwork.system.messages import say
 

@@ -23,9 +23,9 @@ from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
 from topwork.halves import open_backbone
 from topwork.network import graph_of
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
 from topwork.replay import replay
-from topwork.settings import Backbone
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.version import VERSION

@@ -19,7 +19,7 @@ from topwork.cut import Term
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node
 from topwork.pictures import Fit
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.store import Tensor
 from topwork.system import keras_backend
 from topwork.system.files import digest, home, writing

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import backbones
+from topwork.recipes.settings import Backbone
 from topwork.replay import replay
-from topwork.settings import Backbone
 from topwork.system.files import home, room, writing
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from topwork.pictures import RESAMPLES
-from topwork.settings import Views
+from topwork.recipes.settings import Views
 
 RULE = "views-1"
 FILLS: dict[str, Any] = {"nearest": "edge", "reflect": "symmetric", "constant": "constant"}

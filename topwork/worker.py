@@ -24,8 +24,8 @@ from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
 from topwork.graph import Graph
+from topwork.recipes.settings import Backbone, Views
 from topwork.runtimes import Runtime
-from topwork.settings import Backbone, Views
 from topwork.system import keras_settings
 from topwork.system.files import Hold, room
 from topwork.system.keras_settings import ours

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from topwork import runtimes
+from topwork.recipes.settings import Backbone
 from topwork.runtimes.keras import CPU_BATCH, GPU_BATCH, Keras
-from topwork.settings import Backbone
 from topwork.system import gpu, keras_backend, keras_settings
 
 

@@ -17,8 +17,8 @@ from topwork.dataset import Dataset, Row
 from topwork.errors import of_text
 from topwork.folder import Folder
 from topwork.printing import print_json, print_table
-from topwork.recipe import Recipe
-from topwork.settings import Phase
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Phase
 from topwork.system.messages import say
 from topwork.system.text import HANDLER, as_json, fitting
 

@@ -25,7 +25,7 @@ def extract(
     from topwork.cut import Cut
     from topwork.extract import extract as fill
     from topwork.readers import read as read_data
-    from topwork.settings import Backbone
+    from topwork.recipes.settings import Backbone
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
     found = read_data(data, **data_options(parts, max_megapixels, "ignore"))

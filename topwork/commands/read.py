@@ -44,11 +44,12 @@ def read(
     """Tell what is there: classes, splits, pictures left out."""
     from dataclasses import replace
 
-    from topwork import book, show
+    from topwork import show
     from topwork.pictures import Fit
     from topwork.readers import read_by, write_csv
-    from topwork.recipe import Recipe
-    from topwork.settings import Backbone
+    from topwork.recipes import library
+    from topwork.recipes.recipe import Recipe
+    from topwork.recipes.settings import Backbone
     from topwork.trainable import with_validation
 
     if preview and preview.suffix.lower() != ".png":
@@ -59,7 +60,7 @@ def read(
         raise UsageError(f"--csv and --preview name one file, {str(csv)!r}: give them two names.")
     refuse_existing("--csv", csv)
     refuse_existing("--preview", preview)
-    asked = Recipe.load(book.file(recipe)) if recipe else Recipe()
+    asked = Recipe.load(library.file(recipe)) if recipe else Recipe()
     how = replace(asked.data, **data_options(parts, max_megapixels, near_copies))
     found = read_by(data, how, strict=strict, decode=True)
     if recipe and not asked.join:

@@ -19,21 +19,21 @@ def recipes(
 
     Each is the system of an article, as one command: topwork train DATA --recipe NAME.
     """
-    from topwork import book
+    from topwork.recipes import library
 
     if name is None:
         _list(as_json)
     elif as_json:
-        print_json({"name": name, **book.recipe(name).as_mapping()})
+        print_json({"name": name, **library.recipe(name).as_mapping()})
     else:
-        print(book.file(name).read_text(encoding="utf-8"), end="")
+        print(library.file(name).read_text(encoding="utf-8"), end="")
 
 
 def _list(json_wanted: bool) -> None:
     """The recipes, those of one article together."""
-    from topwork import book
+    from topwork.recipes import library
 
-    about = {name: book.recipe(name).about for name in book.names()}
+    about = {name: library.recipe(name).about for name in library.names()}
     if json_wanted:
         print_json([{"name": name, **asdict(one)} for name, one in about.items()])
         return

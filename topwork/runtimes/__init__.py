@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from topwork.errors import MissingExtra
-from topwork.settings import Backbone
+from topwork.recipes.settings import Backbone
 from topwork.system import gpu
 
 if TYPE_CHECKING:

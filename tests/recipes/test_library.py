@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 
 from tests import PROJECT
-from topwork import book
 from topwork.errors import UsageError
+from topwork.recipes import library
 
 
 def test_a_name_is_a_file():
-    assert book.file("xception_mnist").read_text().startswith("[about]\n")
-    assert set(book.names()) == {path.stem for path in book.FOLDER.glob("*.toml")}
+    assert library.file("xception_mnist").read_text().startswith("[about]\n")
+    assert set(library.names()) == {path.stem for path in library.FOLDER.glob("*.toml")}
 
 
 def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert book.file("xception_mnist").parent == book.FOLDER
+    assert library.file("xception_mnist").parent == library.FOLDER
     Path("xception_mnist").touch()
-    assert book.file("xception_mnist") == Path("xception_mnist")
+    assert library.file("xception_mnist") == Path("xception_mnist")
 
 
 def test_what_looks_like_a_path_is_one():
-    assert [book.file(word) for word in ("mine.toml", "a/xception_mnist")] == [
+    assert [library.file(word) for word in ("mine.toml", "a/xception_mnist")] == [
         Path("mine.toml"),
         Path("a/xception_mnist"),
     ]
@@ -31,7 +31,7 @@ def test_what_looks_like_a_path_is_one():
 
 def test_an_unknown_name():
     with pytest.raises(UsageError) as error:
-        book.file("inception_v3_mist")
+        library.file("inception_v3_mist")
     assert str(error.value) == (
         "no recipe 'inception_v3_mist'; did you mean 'inception_v3_mnist'? 'topwork recipes' lists them all; "
         "a file of your own ends in .toml."
@@ -41,8 +41,8 @@ def test_an_unknown_name():
 def test_the_package_holds_them():
     about = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     held = {path.stem for pattern in about["topwork"] for path in (PROJECT / "topwork").glob(pattern)}
-    assert held == set(book.names())
+    assert held == set(library.names())
 
 
 def test_one_by_its_name():
-    assert book.recipe("xception_mnist").phases[0].cut == "xception@36"
+    assert library.recipe("xception_mnist").phases[0].cut == "xception@36"

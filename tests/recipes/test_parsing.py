@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from topwork.errors import RecipeError
-from topwork.strict import check_range, expect, put, read, refuse_unknown
+from topwork.recipes.parsing import check_range, expect, put, read, refuse_unknown
 
 
 @dataclass(frozen=True)

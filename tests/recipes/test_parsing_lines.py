@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topwork.errors import CutError, RecipeError
-from topwork.lines import lines, located
+from topwork.recipes.parsing import lines, located
 
 TEXT = '''# [data] in a comment
 [data] # seed = 9

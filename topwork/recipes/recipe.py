@@ -21,9 +21,8 @@ from typing import Any
 
 from topwork.cut import POOL, Cut
 from topwork.errors import RecipeError, UsageError, at
-from topwork.lines import located
-from topwork.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
-from topwork.strict import check_range, expect, put, read, refuse_unknown
+from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
+from topwork.recipes.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
 
 
 @dataclass(frozen=True)

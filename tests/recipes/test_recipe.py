@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from topwork.cut import Cut, Term
 from topwork.errors import CutError, RecipeError, UsageError
-from topwork.recipe import Recipe
-from topwork.settings import About, Backbone, Data, Head, Join, Phase, Training
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import About, Backbone, Data, Head, Join, Phase, Training
 
 DATA_KEYS = "split, draw, seed, parts, max_megapixels, near_copies"
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from topwork.errors import UsageError, nearest
-from topwork.recipe import Recipe
+from topwork.recipes.recipe import Recipe
 
-FOLDER = Path(__file__).parent / "recipes"
+FOLDER = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
