@@ -22,8 +22,8 @@ from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
 from topwork import backbones
 from topwork.cut import Cut
-from topwork.dataset import Dataset
-from topwork.readers import read
+from topwork.data.dataset import Dataset
+from topwork.data.readers import read
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say

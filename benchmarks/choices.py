@@ -12,7 +12,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.run import Run

@@ -11,7 +11,7 @@ from benchmarks.folds import splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
 from topwork import backbones
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.system.messages import say
 
 

@@ -15,7 +15,7 @@ from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
 from topwork import backbones
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.system import keras_backend
 from topwork.system.messages import say
 

@@ -7,7 +7,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.recipes import probed
 from benchmarks.stats import Answers, accuracy, answered
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase, Training
 from topwork.system.messages import say

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork.idx import read_idx
+from topwork.data.reading.arrays import read_idx
 
 VALIDATION = 0.2
 """The last so much of the training part, as the article takes it; of what has no parts, so much tests, too."""

@@ -18,11 +18,11 @@ import numpy as np
 from benchmarks.draw import draw
 from topwork import pretrained, runtimes
 from topwork.cut import Cut
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.pictures import decode
+from topwork.data.readers import read
 from topwork.extract import Extraction, Wanted
 from topwork.halves import open_backbone, trunk
-from topwork.pictures import decode
-from topwork.readers import read
 from topwork.recipes.settings import Backbone
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT

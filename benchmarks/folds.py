@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork.dataset import PARTS, Dataset, Row
+from topwork.data.dataset import PARTS, Dataset, Row
 
 VALIDATION = 10
 """One in so many of the pictures that are not tested validates."""

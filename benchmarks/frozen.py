@@ -16,8 +16,8 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers
 from topwork import backbones, pretrained
-from topwork.dataset import Dataset
-from topwork.readers import read
+from topwork.data.dataset import Dataset
+from topwork.data.readers import read
 from topwork.recipes.settings import Backbone
 from topwork.system.messages import say
 from topwork.untrained import weights_file

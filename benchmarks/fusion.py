@@ -7,7 +7,7 @@ from statistics import mean
 from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.stats import Answers, answered
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.recipes.settings import Backbone, Phase
 from topwork.system.messages import say
 from topwork.train import train

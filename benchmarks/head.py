@@ -11,8 +11,8 @@ from benchmarks.folds import parts
 from benchmarks.frozen import Plan
 from topwork import heads
 from topwork.activations import activations
+from topwork.data.readers import read
 from topwork.metrics import cross_entropy
-from topwork.readers import read
 from topwork.recipes.settings import Backbone, Head
 
 INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}

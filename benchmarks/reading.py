@@ -19,14 +19,14 @@ EACH = 20
 
 _HASH = """
 import sys
-from topwork.pictures import digest
-from topwork.readers import walk
+from topwork.data.pictures import digest
+from topwork.data.readers import walk
 from topwork.system.processes import each
 list(each(digest, walk(sys.argv[1]), "hash"))
 """
 _READ = """
 import sys
-from topwork.readers import read
+from topwork.data.readers import read
 data = read(sys.argv[1], near_copies=sys.argv[2])
 print(sum(bool(row.near) for row in data.rows))
 """

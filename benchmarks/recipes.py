@@ -11,10 +11,10 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers, answered
 from topwork.activations import features
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.readers import read
 from topwork.extract import asked, fill_all
 from topwork.probe import probe
-from topwork.readers import read
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say

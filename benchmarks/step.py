@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.draw import draw
 from benchmarks.stepping import bound, clock
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.recipes.settings import Backbone, Phase
 from topwork.system.messages import say
 from topwork.train import train

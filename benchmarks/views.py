@@ -13,7 +13,7 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from topwork import backbones
-from topwork.readers import read
+from topwork.data.readers import read
 from topwork.system.messages import say
 
 PLAIN, NONE = "plain script, augmentation as Keras layers", "topwork, no augmentation"

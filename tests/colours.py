@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from topwork.pictures import Fit
+from topwork.data.pictures import Fit
 from topwork.shipped import Input
 
 LABELS = ["red", "green", "blue"]

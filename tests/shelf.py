@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from topwork import plan, trunk, untrained
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.extract import Wanted
 from topwork.fill import store_of
 from topwork.folder import Folder

@@ -20,7 +20,7 @@ from sklearn.utils import estimator_checks
 import topwork as tw
 from tests.conftest import make_folder
 from topwork.activations import pooled
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
 from topwork.errors import CutError, DatasetError, RecipeError, UnknownBackbone, WeightsError
 
 NAME = "mobilenet_v2_035"
@@ -115,7 +115,7 @@ def test_pictures_may_be_given_in_many_ways(paths, monkeypatch, pictures):
 
 
 def test_pixels_are_pictures_too(paths):
-    from topwork.pictures import Fit, decode
+    from topwork.data.pictures import Fit, decode
 
     pixels = np.stack([decode(path, Fit((48, 48))) for path in paths[:8]])
     transformer = tw.Activations(f"{NAME}@pool", **OPTIONS).fit(pixels)

@@ -15,8 +15,8 @@ from PIL import Image
 from tests.command import POOL, SMALL, Ran, topwork
 from tests.conftest import make_folder
 from topwork.activations import activations
+from topwork.data.readers import read
 from topwork.errors import DatasetError, RunError
-from topwork.readers import read
 from topwork.recipes.settings import Backbone
 from topwork.run import Run
 from topwork.tables import Tables

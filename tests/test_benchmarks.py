@@ -23,8 +23,8 @@ from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
 from tests import PROJECT
-from topwork.dataset import Dataset, Row
-from topwork.readers import read
+from topwork.data.dataset import Dataset, Row
+from topwork.data.readers import read
 from topwork.recipes import library
 
 

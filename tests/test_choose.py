@@ -12,7 +12,7 @@ from tests.command import SMALL, Ran, topwork
 from tests.conftest import make_folder
 from topwork import metrics
 from topwork.choose import subset
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
 from topwork.extract import asked
 from topwork.logme import logme

@@ -18,7 +18,7 @@ from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
 from topwork import metrics, show
 from topwork.compare import ALPHA, compare, mcnemar, smallest
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.folder import Folder
 from topwork.recipes.recipe import Recipe

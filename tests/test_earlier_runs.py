@@ -11,7 +11,7 @@ import pytest
 
 import topwork as tw
 from tests import PROJECT
-from topwork import pictures
+from topwork.data import pictures
 
 FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")

@@ -16,9 +16,9 @@ from tests.test_halves import BOUND, difference, opened
 from topwork import backbones, efficientnet_lite0, runtimes, torch_checkpoint
 from topwork import efficientnet_lite0_weights as packaged
 from topwork.cut import Cut
+from topwork.data.pictures import Fit, decode
 from topwork.extract import Extraction, Wanted
 from topwork.halves import trunk
-from topwork.pictures import Fit, decode
 from topwork.recipes.settings import Backbone
 
 NAME = "efficientnet_lite0"

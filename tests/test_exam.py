@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.exam import Answer, Exam, answers
 from topwork.folder import Folder

@@ -13,9 +13,9 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, picture
 from tests.tiny import tiny
+from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError
 from topwork.export import BOUND, check
-from topwork.pictures import Fit, decode
 from topwork.recipes.settings import Backbone
 from topwork.shipped import Input
 from topwork.writer import write_onnx

@@ -10,13 +10,13 @@ import topwork as tw
 from tests.tiny import NAME, tiny
 from topwork import runtimes
 from topwork.cut import Cut
+from topwork.data.pictures import Fit, decode
+from topwork.data.views import view
 from topwork.errors import CutError, DatasetError, MachineError, StoreError, UnknownBackbone
 from topwork.extract import Extraction, Wanted, extract, failures
 from topwork.fill import Fill, fill
-from topwork.pictures import Fit, decode
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, Tensor, key
-from topwork.views import view
 
 SMALL = tiny(precision="auto")
 

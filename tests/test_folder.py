@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from topwork import registry
-from topwork.dataset import Dataset, LeftOut, Row
+from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.errors import RunError
 from topwork.folder import Folder, fresh
 from topwork.recipes.recipe import Recipe

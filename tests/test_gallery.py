@@ -5,9 +5,9 @@ import doctest
 import numpy as np
 
 from topwork import gallery as module
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
+from topwork.data.pictures import thumbnail
 from topwork.gallery import chosen, content, gallery
-from topwork.pictures import thumbnail
 
 CLASSES = ("cat", "dog", "owl")
 

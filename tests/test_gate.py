@@ -8,10 +8,10 @@ import pytest
 from tests.test_halves import FAMILIES, pixels
 from topwork import heads, pretrained, trunk
 from topwork.cut import Cut
+from topwork.data.pictures import Fit
 from topwork.export import BOUND, check
 from topwork.halves import open_backbone, open_model
 from topwork.network import Network
-from topwork.pictures import Fit
 from topwork.recipes.settings import Backbone, Head
 from topwork.shipped import Input
 from topwork.writer import write_onnx

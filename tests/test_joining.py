@@ -16,9 +16,9 @@ from tests.command import topwork
 from tests.conftest import COLOURS, make_folder, picture
 from tests.tiny import tiny
 from topwork import joining
+from topwork.data.pictures import Fit, decode
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.export import BOUND
-from topwork.pictures import Fit, decode
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
 from topwork.shipped import Input

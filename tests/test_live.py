@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from topwork import live
+from topwork.data.views import affine, draw
 from topwork.live import layers
 from topwork.recipes.settings import Views
-from topwork.views import affine, draw
 
 SIDE = 65
 STILL = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "flip": "none"}

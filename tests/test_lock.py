@@ -14,7 +14,7 @@ import topwork as tw
 from tests import checkpoint
 from tests.conftest import make_folder
 from topwork import backbones, efficientnet_lite0, lock, untrained
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder
 from topwork.phases import completed

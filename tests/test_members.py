@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from topwork import members
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
 from topwork.recipes.recipe import Recipe

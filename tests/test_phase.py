@@ -11,9 +11,9 @@ import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, file
 from topwork import phase
+from topwork.data.pictures import Fit, decode
 from topwork.errors import RecipeError
 from topwork.feed import Feed
-from topwork.pictures import Fit, decode
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
 

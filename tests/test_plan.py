@@ -2,7 +2,7 @@
 
 import pytest
 
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, UnknownBackbone
 from topwork.network import graph_of
 from topwork.plan import steps

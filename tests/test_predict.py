@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.colours import ABOUT, COLOURS, LABELS, SIZES, TWO, about, export, picture
 from topwork import predict
+from topwork.data.pictures import Fit, decode
 from topwork.errors import DatasetError, UsageError
-from topwork.pictures import Fit, decode
 from topwork.predict import Guess, Predictor
 from topwork.shipped import Input
 

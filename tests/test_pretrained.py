@@ -190,7 +190,7 @@ def test_real_weights_tell_pictures_apart(real, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().parent.mkdir(parents=True)
     folder().symlink_to(real / "weights")
-    from topwork.pictures import Fit, decode
+    from topwork.data.pictures import Fit, decode
 
     backbone = Backbone("mobilenet_v2_035")
     photos = sorted((real / "flowers5").rglob("*.jpg"))[::50]

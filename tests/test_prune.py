@@ -12,7 +12,7 @@ from tests import PROJECT, shelf
 from tests.shelf import NET
 from topwork import registry, trunk
 from topwork.contents import contents
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.inventory import inventory
 from topwork.prune import _drop, prune
 from topwork.store import Store, Tensor, key

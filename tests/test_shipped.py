@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.colours import ABOUT, LABELS, TWO, export
+from topwork.data.pictures import Fit
 from topwork.errors import ExportError
-from topwork.pictures import Fit
 from topwork.shipped import Input, opened
 from topwork.version import VERSION
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from topwork import metrics, show
-from topwork.dataset import Dataset, LeftOut, Row
-from topwork.pictures import Fit, decode
+from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.pictures import Fit, decode
+from topwork.data.readers import read
+from topwork.data.views import view
 from topwork.predict import Guess
-from topwork.readers import read
 from topwork.recipes.settings import NO_VIEWS, Views
-from topwork.views import view
 
 SQUARE = Fit((160, 160))
 DATA = Dataset(

@@ -10,10 +10,10 @@ import pytest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, file, tiny
+from topwork.data.readers import read_by
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.folder import Folder
 from topwork.phases import completed
-from topwork.readers import read_by
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Data
 from topwork.train import chosen, prepared
@@ -212,7 +212,7 @@ def test_the_model_is_flat_and_plain(run):
 
 def test_the_model_says_what_the_results_say(run):
     """The figures hold for the flat float32 model from the pictures on."""
-    from topwork.pictures import Fit, decode
+    from topwork.data.pictures import Fit, decode
 
     with (run.path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -12,10 +12,10 @@ from keras import layers
 
 from topwork import trial, trunk
 from topwork.cut import Cut
+from topwork.data.pictures import Fit
 from topwork.errors import BackboneError, TopworkError
 from topwork.export import check
 from topwork.network import create, graph_of
-from topwork.pictures import Fit
 from topwork.pretrained import on_disk, saved
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase

@@ -8,9 +8,9 @@ import pytest
 
 from topwork import efficientnet_lite0, untrained
 from topwork.cut import Cut
+from topwork.data.pictures import Fit
 from topwork.errors import CutError
 from topwork.halves import open_backbone
-from topwork.pictures import Fit
 from topwork.recipes.settings import Backbone
 from topwork.store import Tensor
 from topwork.trunk import graph_path, keep_graph, kept_graph, known_graph, resolve

@@ -10,9 +10,9 @@ import pytest
 from tf2onnx.graph import Graph
 
 from tests.tiny import network
+from topwork.data.pictures import Fit
 from topwork.errors import ExportError
 from topwork.export import check
-from topwork.pictures import Fit
 from topwork.shipped import Input
 from topwork.writer import write_onnx
 

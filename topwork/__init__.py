@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from topwork.compare import compare
     from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
-    from topwork.dataset import Dataset, Row
+    from topwork.data.dataset import Dataset, Row
+    from topwork.data.readers import read
     from topwork.errors import TopworkError
     from topwork.halves import halves
     from topwork.network import cuts
     from topwork.predict import Guess, Predictor
-    from topwork.readers import read
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.run import Run
@@ -38,15 +38,15 @@ _WHERE = {
     "compare": ("compare",),
     "crossvalidate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
-    "dataset": ("Dataset", "Row"),
+    "data.dataset": ("Dataset", "Row"),
     "errors": ("TopworkError",),
     "halves": ("halves",),
     "network": ("cuts",),
     "predict": ("Guess", "Predictor"),
-    "readers": ("read",),
-    "recipe": ("Recipe",),
+    "data.readers": ("read",),
+    "recipes.recipe": ("Recipe",),
     "run": ("Run",),
-    "settings": ("Backbone", "Data", "Head", "Join", "Phase", "Training", "Views"),
+    "recipes.settings": ("Backbone", "Data", "Head", "Join", "Phase", "Training", "Views"),
     "train": ("join", "train"),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}

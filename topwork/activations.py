@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from topwork import pictures
-from topwork.arrays import Block, joined
 from topwork.cut import Cut
-from topwork.dataset import Dataset, Row
+from topwork.data import pictures
+from topwork.data.dataset import Dataset, Row
+from topwork.data.readers import read
+from topwork.data.reading.arrays import Block, joined
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.extract import Wanted, asked, failures, fill_all
-from topwork.readers import read
 from topwork.recipes.settings import Backbone, Pooling
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from topwork.data.reading.folders import walk
+from topwork.data.reading.listing import Table, load, refuse_empty, refuse_repeated
 from topwork.errors import DatasetError, UsageError
-from topwork.listing import Table, load, refuse_empty, refuse_repeated
 from topwork.predict import Pictures
-from topwork.readers import walk
 from topwork.system.messages import named
 
 Words = Sequence[str | Path]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from topwork import backbones, efficientnet_lite0_weights, fingerprints, pretrained, runtimes, trunk, weights
 from topwork.cut import INPUT, POOL, Cut, Term
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
 from topwork.extract import Extraction, Wanted
 from topwork.graph import Graph, Price

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 
 from topwork.compare import ALPHA, mcnemar
-from topwork.dataset import LeftOut
+from topwork.data.dataset import LeftOut
 from topwork.metrics import Rate
 
 

@@ -14,18 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from topwork import candidates, metrics, splits
+from topwork import candidates, metrics
 from topwork.activations import features
 from topwork.choice import Candidate, Choice, ranked
 from topwork.cut import Cut, Term
-from topwork.dataset import Dataset
+from topwork.data import splits
+from topwork.data.dataset import Dataset
+from topwork.data.folds import folds
+from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, asked, failures
-from topwork.folds import folds
 from topwork.graph import Node
 from topwork.logme import logme
 from topwork.probe import probe
-from topwork.readers import read
 from topwork.recipes.settings import Backbone
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Watch, say

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork import intervals, metrics
-from topwork.dataset import Row
+from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.exam import Answer, Exam, Key
 from topwork.intervals import FEW

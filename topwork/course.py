@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from topwork import inherit, joining, lock, registry, trial
 from topwork.checkpoints import Checkpoints, State
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import check
 from topwork.draw import Pencil
 from topwork.errors import RunError, at
 from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
@@ -28,7 +29,6 @@ from topwork.recipes.recipe import Recipe
 from topwork.resumable import check_versions
 from topwork.system import keras_settings
 from topwork.system.messages import Watch, say
-from topwork.trainable import check
 
 if TYPE_CHECKING:
     import keras

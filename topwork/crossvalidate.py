@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import kept, metrics, registry, splits
+from topwork import kept, metrics, registry
 from topwork.chance import chance
 from topwork.course import Course
-from topwork.dataset import Dataset
+from topwork.data import splits
+from topwork.data.dataset import Dataset
+from topwork.data.folds import folds
+from topwork.data.readers import read_by
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.exam import Exam, refuse_unfinished
 from topwork.folder import Folder, folds_in, fresh, making
-from topwork.folds import folds
 from topwork.phases import completed
-from topwork.readers import read_by
 from topwork.recipes.recipe import Recipe
 from topwork.run import Run
 from topwork.system.keras_settings import ours

@@ -15,7 +15,8 @@ import numpy as np
 
 from topwork import lock, metrics, registry
 from topwork.chance import chance
-from topwork.dataset import PARTS, Dataset, Row
+from topwork.data.dataset import PARTS, Dataset, Row
+from topwork.data.readers import undrawn
 from topwork.draw import Pencil
 from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, failures
@@ -28,7 +29,6 @@ from topwork.journal import kept_epochs
 from topwork.moved import placed, refuse_lost
 from topwork.network import Network
 from topwork.plan import Step
-from topwork.readers import undrawn
 from topwork.resumable import with_arrays
 from topwork.system import keras_settings
 from topwork.system.messages import Watch, counted, duration, say, some

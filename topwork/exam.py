@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork.dataset import Row
+from topwork.data.dataset import Row
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder, folds_in
 from topwork.kept import reading

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from topwork import backbones
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
 from topwork.finished import Answering, restore

@@ -21,7 +21,8 @@ import numpy as np
 
 from topwork import backbones, errors, pretrained, runtimes, trunk
 from topwork.cut import INPUT, POOL, Cut, Term
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
+from topwork.data.views import key as view_key
 from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
 from topwork.graph import Graph
@@ -32,7 +33,6 @@ from topwork.system import files, gpu, machine
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Watch
 from topwork.trunk import Trunk
-from topwork.views import key as view_key
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from topwork import views
+from topwork.data import views
+from topwork.data.pictures import decode, fit_array
 from topwork.errors import DatasetError, PictureError
-from topwork.pictures import decode, fit_array
 from topwork.recipes.settings import NO_VIEWS, Views
 from topwork.runtimes import BATCH, Runtime
 from topwork.store import Store, disk_bytes, key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from topwork import network
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.extract import Wanted
 from topwork.folder import Folder
 from topwork.join import learned

@@ -31,12 +31,12 @@ from typing import Any
 
 import numpy as np
 
-from topwork import kept, origin, registry
-from topwork.dataset import Dataset
+from topwork import kept, registry
+from topwork.data.dataset import Dataset
+from topwork.data.reading import run_folders
+from topwork.data.reading.listing import recall, write_csv
 from topwork.errors import RunError
 from topwork.kept import reading
-from topwork.listing import recall
-from topwork.readers import write_csv
 from topwork.recipes.recipe import Recipe
 from topwork.system import keras_backend
 from topwork.system.files import unusable
@@ -189,8 +189,8 @@ class Folder:
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
         about = self.environment
-        with reading(self.path / origin.PICTURES) as path:
-            found = recall(str(path), *origin.place(self.path))
+        with reading(self.path / run_folders.PICTURES) as path:
+            found = recall(str(path), *run_folders.place(self.path))
         by_text = sorted({row.label for row in found.rows})  # the order of runs that did not write theirs
         order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
         return replace(found, source=about.get("source", ""), order=order, notes=notes)
@@ -257,12 +257,13 @@ class Folder:
 
     def keep_place(self, data: Dataset) -> None:
         """Write where the pictures were found; *data* has the rows of `data`, with other paths."""
-        with reading(self.path / origin.PICTURES) as path:
+        with reading(self.path / run_folders.PICTURES) as path:
             before = [picture for row in recall(str(path), "").rows for picture in row.pictures]
         now = [path for row in data.rows for path, _ in row.pictures]
         paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
         self._whole(
-            origin.MOVED, lambda aside: aside.write_text(_json({"data": data.root, "paths": paths}), encoding="utf-8")
+            run_folders.MOVED,
+            lambda aside: aside.write_text(_json({"data": data.root, "paths": paths}), encoding="utf-8"),
         )
 
     def keep_lock(self, lock: Lock) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.system.messages import counted
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def _source(data: Dataset, path: str) -> str:
 
 
 def content(source: str) -> str | bytes:
-    """What `topwork.pictures.thumbnail` takes for a tile's picture."""
+    """What `topwork.data.pictures.thumbnail` takes for a tile's picture."""
     return base64.b64decode(source.removeprefix(EMBEDDED)) if source.startswith(EMBEDDED) else source

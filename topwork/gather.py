@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork.dataset import Row
+from topwork.data.dataset import Row
 from topwork.extract import Wanted
 from topwork.part import Part, Source
 from topwork.store import Store

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from topwork import members, network
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import refuse_left_out
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.evaluate import SAMPLE, Answers, answered, examined, here, sampled, tell
@@ -22,7 +23,6 @@ from topwork.finished import endings, shipped, trained_on
 from topwork.folder import Folder, fresh
 from topwork.join import Learned, even, fit, loss, warned
 from topwork.joined import Joined
-from topwork.readers import refuse_left_out
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Rule
 from topwork.system import files, keras_settings

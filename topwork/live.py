@@ -1,7 +1,7 @@
 """Live views: the same settings as Keras layers, which draw afresh in every step.
 
-They differ from `topwork.views` in two ways: each layer resamples what the one before it gave, so that pictures become
-a little softer, and values keep their fractions.
+They differ from `topwork.data.views` in two ways: each layer resamples what the one before it gave, so that pictures
+become a little softer, and values keep their fractions.
 """
 
 from math import radians
@@ -68,7 +68,7 @@ class Shear(keras.layers.Layer):
 
 
 def _table(views: Views, edge: dict[str, str]) -> list[tuple[str, Any, type[keras.Layer], dict[str, Any]]]:
-    """Name, whether it varies, layer and options, in the order of `topwork.views`.
+    """Name, whether it varies, layer and options, in the order of `topwork.data.views`.
 
     Two layers flip, as one with both ways would always flip both; contrast takes a pair, as from a single number Keras
     would draw higher contrast alone.

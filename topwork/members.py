@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from topwork import near
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import as_before
+from topwork.data.quality import near_copies as near
+from topwork.data.splits import units_of
 from topwork.errors import DatasetError, RunError
 from topwork.folder import Folder
 from topwork.recipes.settings import Join, NearCopies
-from topwork.splits import units_of
 from topwork.system.messages import some
-from topwork.trainable import as_before
 
 Clash = dict[str, tuple[str, str]]
 """Part -> the path of a picture, and of a member in which it has that part."""
@@ -85,7 +85,7 @@ def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies
     """The dataset with the pictures that members knew, or had near-copies of, in the parts that they had there.
 
     Otherwise the join would be fitted or tested on pictures that a member was trained on. Rows that belong together
-    (`topwork.splits.units_of`) follow each other.
+    (`topwork.data.splits.units_of`) follow each other.
 
     Raises:
         DatasetError: a picture had other parts in other members.

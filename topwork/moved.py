@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.pictures import digest
+from topwork.data.readers import refuse_missing, undrawn
+from topwork.data.reading.folders import is_picture, visible
 from topwork.errors import DatasetError, PictureError, RunError
 from topwork.extract import Wanted
 from topwork.folder import Folder
-from topwork.pictures import digest
-from topwork.readers import refuse_missing, undrawn
 from topwork.resumable import with_arrays
 from topwork.system.messages import Bar, counted, say, some
-from topwork.tree import is_picture, visible
 
 
 def placed(folder: Folder, data: Any) -> Dataset:

@@ -11,6 +11,7 @@ import numpy as np
 
 from topwork import heads, lock, metrics, pretrained
 from topwork.cut import POOL, Cut, Place, Term
+from topwork.data.pictures import Fit
 from topwork.errors import StoreError
 from topwork.folder import Folder
 from topwork.graph import Graph, Price
@@ -18,7 +19,6 @@ from topwork.halves import Opened, above, open_backbone
 from topwork.idle import is_idle
 from topwork.names import operations, safe
 from topwork.part import Part
-from topwork.pictures import Fit
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
 from topwork.replay import Call, plain, replay

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from topwork import trunk
 from topwork.cut import INPUT, Cut, Term
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, at
 from topwork.extract import Wanted
 from topwork.recipes.recipe import Recipe

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork.confusion import Cells, cells
+from topwork.data.pictures import thumbnail
+from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError, PictureError
 from topwork.gallery import content
 from topwork.journal import kept_epochs
-from topwork.own import PLOT
-from topwork.pictures import thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from topwork import shipped
+from topwork.data.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
 from topwork.errors import DatasetError, PictureError, UsageError
-from topwork.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
 from topwork.shipped import Input
 from topwork.system.machine import jobs
 from topwork.system.messages import named
@@ -167,7 +167,7 @@ class Predictor:
 
 
 def fitted(picture: Picture, fit: Fit, max_megapixels: float) -> np.ndarray:
-    """The pixels of a picture, however it is given; see `topwork.pictures.decode` and `fit_array`."""
+    """The pixels of a picture, however it is given; see `topwork.data.pictures.decode` and `fit_array`."""
     return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit, max_megapixels)
 
 

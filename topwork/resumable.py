@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
+from topwork.data.readers import read
 from topwork.errors import RunError
 from topwork.folder import Folder, versions
-from topwork.readers import read
 from topwork.system import gpu, keras_backend
 from topwork.system.messages import say, some
 from topwork.version import VERSION

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork.course import resume
-from topwork.dataset import Dataset
+from topwork.data.dataset import Dataset
 from topwork.evaluate import evaluate
 from topwork.export import export
 from topwork.finished import restore

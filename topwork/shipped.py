@@ -12,7 +12,7 @@ key ``topwork`` holds JSON:
         size        [height, width]
         fit         "squash" | "crop" | "pad", and
         resample    "bilinear" | "nearest": how pictures come to that size
-        rule        the id of all that, with the version of the rule (`topwork.pictures.Fit.id`)
+        rule        the id of all that, with the version of the rule (`topwork.data.pictures.Fit.id`)
 
 and what it was made of: cut, backbones with their licences (of a join: its rule, as ``join``, and these of each of its
 ``members``), scores, versions.
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
-from topwork.pictures import Fit
 from topwork.system.machine import jobs
 from topwork.version import FORMAT, VERSION
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
 
-from topwork.dataset import PARTS, Dataset, Row
+from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.predict import Guess
 from topwork.printing import print_json, print_table
 from topwork.system.messages import counted, say
@@ -16,8 +16,8 @@ from topwork.system.messages import counted, say
 if TYPE_CHECKING:
     import numpy as np
 
+    from topwork.data.pictures import Fit
     from topwork.extract import Wanted
-    from topwork.pictures import Fit
     from topwork.recipes.settings import Views
 
 MEMBER = 36
@@ -61,7 +61,7 @@ def preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 
 
 
 def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
-    from topwork.pictures import decode, fit_array
+    from topwork.data.pictures import decode, fit_array
 
     file = row.pictures[column][0]
     if data.pixels is None:
@@ -76,7 +76,7 @@ def _column_name(data: Dataset, column: int) -> str:
 def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
     """A row for each of a few training pictures: its views."""
     from topwork import plots
-    from topwork.views import view
+    from topwork.data.views import view
 
     pictures, titles = [], []
     rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]

@@ -6,23 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork import backbones as networks
-from topwork import heads, inherit, joining, lock, official, pretrained, splits
+from topwork import heads, inherit, joining, lock, official, pretrained
 from topwork.course import Course
 from topwork.cut import Cut
-from topwork.dataset import Dataset
+from topwork.data import splits
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import as_before, check, known_parts, remark, with_validation
+from topwork.data.readers import look, read_by
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.phases import completed
 from topwork.plan import steps
-from topwork.readers import look, read_by
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.run import Run
 from topwork.system import files, keras_settings
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
-from topwork.trainable import as_before, check, known_parts, remark, with_validation
 
 if TYPE_CHECKING:
     import keras
@@ -138,7 +139,7 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
 
     Raises:
         UnknownBackbone: no backbone has that name.
-        DatasetError: as of `topwork.readers.look`.
+        DatasetError: as of `topwork.data.readers.look`.
         MachineError: as of `topwork.system.files.check`.
     """
     for number, phase in enumerate(recipe.phases, 1):

@@ -16,9 +16,9 @@ from typing import Any
 
 from topwork import backbones, pretrained
 from topwork.cut import Term
+from topwork.data.pictures import Fit
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node
-from topwork.pictures import Fit
 from topwork.recipes.settings import Backbone
 from topwork.store import Tensor
 from topwork.system import keras_backend

@@ -13,7 +13,7 @@ import pytest
 import topwork
 from tests.command import in_process
 from tests.conftest import make_folder
-from topwork.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import of_text
 from topwork.folder import Folder
 from topwork.printing import print_json, print_table

@@ -35,7 +35,7 @@ def choose(
     A linear probe of each, cross-validated on a sample outside the test part.
     """
     from topwork.choose import choose as chosen
-    from topwork.readers import read as read_data
+    from topwork.data.readers import read as read_data
 
     rows = read_data(data, **data_options(parts, max_megapixels, near_copies))
     found = chosen(rows, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)

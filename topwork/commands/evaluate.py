@@ -24,7 +24,7 @@ def evaluate(
     that the run lacks are drawn. The scores of all pictures have 95 % intervals; --json has those of each class, too.
     """
     from topwork import show
-    from topwork.readers import undrawn
+    from topwork.data.readers import undrawn
     from topwork.run import Run
 
     read_as = data_options(parts, max_megapixels)

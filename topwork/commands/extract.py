@@ -23,8 +23,8 @@ def extract(
     """
     from topwork import show
     from topwork.cut import Cut
+    from topwork.data.readers import read as read_data
     from topwork.extract import extract as fill
-    from topwork.readers import read as read_data
     from topwork.recipes.settings import Backbone
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)

@@ -57,7 +57,7 @@ def refuse_existing(option: str, path: Path | None) -> None:
 
 def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:
     """The keys of a recipe's ``[data]`` that these options stand for; those that were not given are left away."""
-    from topwork.parts import parse
+    from topwork.data.reading.parts import parse
 
     given: dict[str, Any] = {
         "parts": parse(parts) if parts is not None else None,

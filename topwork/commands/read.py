@@ -45,12 +45,13 @@ def read(
     from dataclasses import replace
 
     from topwork import show
-    from topwork.pictures import Fit
-    from topwork.readers import read_by, write_csv
+    from topwork.data.holdout import with_validation
+    from topwork.data.pictures import Fit
+    from topwork.data.readers import read_by
+    from topwork.data.reading.listing import write_csv
     from topwork.recipes import library
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone
-    from topwork.trainable import with_validation
 
     if preview and preview.suffix.lower() != ".png":
         raise UsageError(f"--preview {str(preview)!r} does not end in '.png', and PNG is what is written: name it so.")

@@ -16,7 +16,7 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Write a small real dataset to try."""
-    from topwork.sample import digits
+    from topwork.data.sample import digits
 
     if what != "digits":
         raise UsageError(f"no sample {what!r}: there is one, 'digits'.")

@@ -100,7 +100,7 @@ def train(
 
 
 def _given(data: str | None) -> str:
-    from topwork.readers import refuse_missing
+    from topwork.data.readers import refuse_missing
 
     if data is None:
         raise UsageError("expected DATA, a folder of pictures or a file, or --resume RUN.")

@@ -32,10 +32,11 @@ class Data:
 
     Args:
         split: shares of train, val, test.
-        draw: how the rows are drawn, see `topwork.splits.draw`; seed: of the draw.
-        parts: part -> the folder that holds it, where the folders' names do not say so, see `topwork.parts`.
+        draw: how the rows are drawn, see `topwork.data.splits.draw`; seed: of the draw.
+        parts: part -> the folder that holds it, where the folders' names do not say so, see
+            `topwork.data.reading.parts`.
         max_megapixels: larger pictures are left out.
-        near_copies: whether these share a part, see `topwork.near`.
+        near_copies: whether these share a part, see `topwork.data.quality.near_copies`.
     """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)

@@ -1,0 +1,180 @@
+import pytest
+
+from topwork.data.dataset import LeftOut, Row
+from topwork.data.reading.listing import read_listing
+from topwork.errors import DatasetError
+
+
+def written(folder, text, name="list.csv", pictures=("a.png", "b.png", "ä ö/c.png")):
+    for picture in pictures:
+        (folder / picture).parent.mkdir(exist_ok=True)
+        (folder / picture).touch()
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(folder / name)
+
+
+def told(path):
+    with pytest.raises(DatasetError) as error:
+        read_listing(path)
+    return str(error.value)
+
+
+def test_a_listing_keeps_its_order_and_its_columns(tmp_path):
+    path = written(tmp_path, "label, Path ,group,split,note\ny,b.png,,TRAIN,hm\nx,ä ö/c.png,g 1, valid ,\nx,a.png,,,\n")
+    data = read_listing(path)
+    assert data.root == str(tmp_path)
+    assert data.rows == (
+        Row("b.png", "", "y", "train", None),
+        Row("ä ö/c.png", "", "x", "val", "g 1"),
+        Row("a.png", "", "x", None, None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.tsv", "path\tlabel\na.png\tx, y\n"),
+        ("list.TSV", "path\tlabel\r\n\r\na.png\tx, y\r\n"),
+        ("list.csv", 'path,label\na.png,"x, y"\n\n'),
+        ("list.csv", b'\xef\xbb\xbfpath,label\na.png,"x, y"'),
+    ],
+)
+def test_tabs_commas_byte_order_marks_and_empty_lines(tmp_path, name, text):
+    assert read_listing(written(tmp_path, text, name)).rows == (Row("a.png", "", "x, y"),)
+
+
+def test_absolute_paths_stay_as_they_are(tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = written(tmp_path, f"path,label\n{tmp_path / 'a.png'},x\n../b.png,y\n", "sub/list.csv")
+    assert [row.path for row in read_listing(path).rows] == [str(tmp_path / "a.png"), "../b.png"]
+
+
+def test_rows_with_a_reason_are_left_out_again(tmp_path):
+    path = written(
+        tmp_path, "path,sha256,label,split,group,reason\na.png,00,x,train,,\ngone.png,,,,,the file is empty\n"
+    )
+    assert read_listing(path).rows == (Row("a.png", "", "x", "train"),)
+    assert read_listing(path).left_out == (LeftOut("gone.png", "the file is empty"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "{path} has no header: expected 'path' and 'label' at least, with commas between."),
+        ("\n", "{path} has no header: expected 'path' and 'label' at least, with commas between."),
+        (
+            "path;label\n",
+            "{path} has the columns 'path;label': expected 'path' and 'label' at least, with commas between.",
+        ),
+        (
+            "path,class\n",
+            "{path} has the columns 'path', 'class': expected 'path' and 'label' at least, with commas between.",
+        ),
+        (
+            "path,label\na.png,x\nb.png, \n",
+            "{path}, line 3: the label is empty. Give the row a label, or leave it out.",
+        ),
+        ("path,label\na.png\n", "{path}, line 2: the label is empty. Give the row a label, or leave it out."),
+        ("path,label\n,x\n", "{path}, line 2: the path is empty."),
+        (
+            "path,label,split\na.png,x,tset\n",
+            "{path}, line 2: split 'tset', expected 'train', 'val' or 'test'; did you mean 'test'?",
+        ),
+        (
+            "path,label\na.png,x,y\n",
+            "{path}, line 2: 3 cells below 2 columns. Put a cell that holds a comma or a tab into quotes.",
+        ),
+        (
+            "path,label\n1.png,x\na.png,x\n2.png,x\n3.png,y\n4.png,y\n",
+            "4 of the 5 files that {path} names are not there: '1.png', '2.png', '3.png', '4.png'. "
+            "Paths are relative to {root}.",
+        ),
+        (b"path,label\n\xe4.png,x\n", "{path} is not UTF-8 (byte 11): save it as UTF-8."),
+    ],
+)
+def test_a_wrong_listing_is_refused(tmp_path, text, message):
+    path = written(tmp_path, text)
+    assert told(path) == message.format(path=repr(path), root=repr(str(tmp_path)))
+
+
+def test_a_tsv_asks_for_tabs(tmp_path):
+    path = written(tmp_path, "path,label\n", "list.tsv")
+    assert (
+        told(path) == f"{path!r} has the columns 'path,label': expected 'path' and 'label' at least, with tabs between."
+    )
+
+
+def test_a_cell_without_end_is_refused(tmp_path):
+    path = written(tmp_path, 'path,label\na.png,"' + "x" * 140_000)
+    assert told(path) == f"{path!r}, line 2: field larger than field limit (131072)."
+
+
+def test_without_a_path_the_other_columns_hold_pictures(tmp_path):
+    data = read_listing(written(tmp_path, "Front,label, side,group,split\na.png,x,b.png,g,test\nb.png,y,a.png,,\n"))
+    assert data.columns == ("front", "side")
+    assert data.rows == (
+        Row("a.png", "", "x", "test", "g", (("b.png", ""),)),
+        Row("b.png", "", "y", None, None, (("a.png", ""),)),
+    )
+
+
+def test_one_picture_column_may_have_any_name(tmp_path):
+    data = read_listing(written(tmp_path, ",image,label\n0,a.png,x\n1,b.png,y\n"))
+    assert data.columns == ("image",)
+    assert data.rows == (Row("a.png", "", "x"), Row("b.png", "", "y"))
+
+
+def test_beside_a_path_a_column_that_names_pictures_holds_them(tmp_path):
+    text = "side,path,label,note,original\nb.png,a.png,x,fine,old.png\na.png,b.png,y,b,older.png\n"
+    data = read_listing(written(tmp_path, text))
+    assert data.columns == ("path", "side")
+    assert data.rows == (
+        Row("a.png", "", "x", further=(("b.png", ""),)),
+        Row("b.png", "", "y", further=(("a.png", ""),)),
+    )
+
+
+def test_rows_of_several_pictures_with_a_reason_are_left_out_again(tmp_path):
+    reason = "the picture 'side' ('b.png'): the file is empty"
+    data = read_listing(written(tmp_path, f"front,side,label,reason\na.png,b.png,x,\ngone.png,,,{reason}\n"))
+    assert data.left_out == (LeftOut("gone.png", reason),)
+    assert data.rows == (Row("a.png", "", "x", further=(("b.png", ""),)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "label,group\nx,g\n",
+            "{path} has the columns 'label', 'group': expected 'path' and 'label' at least, with commas between.",
+        ),
+        (
+            "front,side,label\na.png,b.png,x\nb.png, ,x\n",
+            "{path}, line 3: the picture 'side' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "path,side,label\na.png,b.png,x\nb.png,,x\n",
+            "{path}, line 3: the picture 'side' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "front,side,label\n,b.png,x\n",
+            "{path}, line 2: the picture 'front' is missing. Give the row one, or leave it out.",
+        ),
+        (
+            "path,side,label\na.png,b.png,x\nb.png,none.png,x\n",
+            "1 of the 4 files that {path} names are not there: 'none.png' (the picture 'side' is missing). "
+            "Paths are relative to {root}.",
+        ),
+        (
+            "front,age,label\na.png,34,x\nb.png,35,x\n",
+            "2 of the 4 files that {path} names are not there: '34' (the picture 'age' is missing), "
+            "'35' (the picture 'age' is missing). Paths are relative to {root}. "
+            "Without 'path', every column but label, split and group names pictures.",
+        ),
+        ("front,front,label\na.png,b.png,x\n", "{path} has the column 'front' 2 times: keep one."),
+        ("path,label,Label\na.png,x,y\n", "{path} has the column 'label' 2 times: keep one."),
+    ],
+)
+def test_a_wrong_listing_of_several_pictures_is_refused(tmp_path, text, message):
+    path = written(tmp_path, text)
+    assert told(path) == message.format(path=repr(path), root=repr(str(tmp_path)))

@@ -1,0 +1,203 @@
+"""Folders that are parts: they give the split, or are refused with the way out, and never become classes in silence."""
+
+import pytest
+
+from tests.data.reading.test_folders import made
+from topwork.data.reading.folders import read_folder
+from topwork.data.reading.parts import check
+from topwork.errors import DatasetError, RecipeError
+
+
+def pairs(*folders):
+    """A picture in each folder."""
+    return [f"{folder}/{number}.png" for number, folder in enumerate(folders)]
+
+
+def places(root, parts=None):
+    """(folder, label, part) of each picture."""
+    return {(row.path.rpartition("/")[0], row.label, row.split) for row in read_folder(root, parts).rows}
+
+
+def told(root, parts=None):
+    with pytest.raises(DatasetError) as error:
+        read_folder(root, parts)
+    return str(error.value)
+
+
+BOTH = ("rose", "tulip")
+
+
+@pytest.mark.parametrize(
+    ("train", "other", "part"),
+    [
+        ("Training", "Testing", "test"),
+        ("training_set", "test_set", "test"),
+        ("train", "dev", "val"),
+        ("train", "val1", "val"),
+        ("TRAIN", "holdout", "test"),
+        ("train2017", "val2017", "val"),
+        ("flowers-train", "flowers-eval", "test"),
+        ("data_training", "2test", "test"),
+        ("seg_train", "seg_valid", "val"),
+        ("Training Set", "Validation Set", "val"),
+    ],
+)
+def test_folders_with_a_word_for_a_part_are_parts(tmp_path, train, other, part):
+    root = made(tmp_path, *pairs(*(f"{top}/{name}" for top in (train, other) for name in BOTH)))
+    assert places(root) == {(f"{train}/{name}", name, "train") for name in BOTH} | {
+        (f"{other}/{name}", name, part) for name in BOTH
+    }
+
+
+def test_class_folders_may_hold_the_parts(tmp_path):
+    root = made(tmp_path, *pairs("rose/train", "rose/test1/deep", "tulip/Train", "tulip/test1"))
+    assert places(root) == {
+        ("rose/train", "rose", "train"),
+        ("rose/test1/deep", "rose", "test"),
+        ("tulip/Train", "tulip", "train"),
+        ("tulip/test1", "tulip", "test"),
+    }
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("train", "bus", "testing_tools"),
+        ("train/red", "train/blue", "bus"),
+        ("training_shoes", "test_tubes"),
+        ("trainer/a", "trainer/b", "tester/a", "tester/b"),
+        ("train/old", "train/new", "bus/old", "bus/new"),
+        ("rose/train", "tulip/garden"),
+    ],
+)
+def test_words_for_parts_among_classes_are_classes(tmp_path, folders):
+    root = made(tmp_path, *pairs(*folders))
+    assert {label for _, label, _ in places(root)} == {folder.split("/")[0] for folder in folders}
+    assert {part for _, _, part in places(root)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("folders", "why", "way"),
+    [
+        (("train/a", "train/b", "test"), "'test' holds no class folders", "--parts train=train, which"),
+        (
+            ("train/a", "train/b", "dev/a", "dev/b", "val/a", "val/b"),
+            "'dev' and 'val' both speak of val",
+            "--parts train=train,val=dev; or --parts train=train, which",
+        ),
+        (
+            ("train/a", "train/b", "test/a", "test/b", "extra/a"),
+            "beside 'test', 'train' there is 'extra'",
+            "--parts train=train,test=test; or",
+        ),
+        (
+            ("Training/a", "Training/b", "test/a", "test/c"),
+            "'test' holds 'c', and 'Training' does not",
+            "--parts train=Training,test=test; or",
+        ),
+        (("train_val/a", "train_val/b", "test/a", "test/b"), "'train_val' speaks of two parts", "--parts train="),
+        (
+            ("train1/a", "train1/b", "train2/a", "train2/b", "test/a", "test/b"),
+            "'train1' and 'train2' both speak of train",
+            "--parts train=train1,test=test; or",
+        ),
+        (
+            ("rose/train", "rose/test", "tulip/train", "tulip/more"),
+            "the class folders do not all hold the same, as 'tulip' holds other folders or pictures, too",
+            "--parts train=train,test=test; or",
+        ),
+        (
+            ("rose/train", "rose/test", "tulip/test"),
+            "'tulip' has no training folder, and 'rose' has one",
+            "--parts train=train,test=test; or",
+        ),
+    ],
+)
+def test_what_looks_like_parts_and_does_not_fit_is_refused_with_the_way_out(tmp_path, folders, why, way):
+    text = told(made(tmp_path, *pairs(*folders)))
+    assert f"which is which cannot be told: {why}. Say it: {way}" in text
+    assert "in Python parts={...}, in a recipe parts under [data]" in text
+
+
+def test_train_and_test_without_class_folders_are_no_classes(tmp_path):
+    assert told(made(tmp_path, *pairs("train", "test"))).startswith(f"no class folders in {str(tmp_path)!r}")
+
+
+def test_the_user_says_which_folders_are_the_parts(tmp_path):
+    root = made(tmp_path, *pairs("tr/a", "tr/b", "te/a", "te/b", "te/b", "more/a", "more/a"))
+    assert places(root, {"train": "tr", "test": "te/"}) == {
+        *(("tr/a", "a", "train"), ("tr/b", "b", "train")),
+        *(("te/a", "a", "test"), ("te/b", "b", "test")),
+    }
+    assert read_folder(root, {"train": "tr", "test": "te"}).notes == (
+        "Folders left out, as parts names others, with their pictures: 'more' (2).",
+    )
+
+
+def test_a_training_folder_alone_is_drawn_from_and_the_others_are_left_out_by_name_and_count(tmp_path):
+    data = read_folder(made(tmp_path, *pairs("train/a", "train/b", "test", "test")), {"train": "train"})
+    assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
+    assert data.notes == ("Folders left out, as parts names others, with their pictures: 'test' (2).",)
+    assert data.left_out == ()
+
+
+def test_parts_within_class_folders_may_be_named(tmp_path):
+    root = made(tmp_path, *pairs("rose/train", "rose/test", "tulip/train", "tulip/more"))
+    assert places(root, {"train": "train", "test": "test"}) == {
+        *(("rose/train", "rose", "train"), ("rose/test", "rose", "test"), ("tulip/train", "tulip", "train")),
+    }
+    assert "'tulip/more' (1)" in read_folder(root, {"train": "train", "test": "test"}).notes[0]
+
+
+def test_parts_may_lie_deeper(tmp_path):
+    root = made(tmp_path, *pairs("images/fit/a", "images/fit/b", "images/check/a", "masks/fit/a"))
+    assert places(root, {"train": "images/fit", "val": "images/check"}) == {
+        *(("images/fit/a", "a", "train"), ("images/fit/b", "b", "train"), ("images/check/a", "a", "val")),
+    }
+
+
+def test_a_folder_that_parts_names_and_is_not_there_is_an_error(tmp_path):
+    root = made(tmp_path, *pairs("train/a", "train/b", "testing/a"))
+    assert told(root, {"train": "train", "test": "testin"}).startswith(
+        f"parts names the folder 'testin' for test, and {root!r} has no such folder with pictures; "
+        "did you mean 'testing'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"trian": "a"}, "parts names 'trian': expected 'train', 'val' or 'test'; did you mean 'train'?"),
+        ({"test": "a"}, "parts names no folder for train: say which one, as in train=NAME."),
+        ({"train": "a", "test": "a/"}, "parts names one folder twice ('a', 'a/'): name each once."),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(parts, message):
+    with pytest.raises(RecipeError) as error:
+        check(parts)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("wrapped", ["flowers", "a/b/c"])
+def test_a_folder_that_holds_all_others_is_looked_through(tmp_path, wrapped):
+    data = read_folder(made(tmp_path, *pairs(*(f"{wrapped}/{name}" for name in BOTH))))
+    assert [row.label for row in data.rows] == list(BOTH)
+    assert data.notes == (f"Looked through the folder {wrapped!r}, which holds all the others.",)
+
+
+def test_parts_are_found_in_a_folder_that_holds_all_others(tmp_path):
+    root = made(tmp_path, *pairs(*(f"data/{top}/{name}" for top in ("train", "test") for name in BOTH)))
+    assert {part for _, _, part in places(root)} == {"train", "test"}
+    assert {part for _, _, part in places(root, {"train": "train", "val": "test"})} == {"train", "val"}
+
+
+def test_a_training_folder_alone_gives_no_split_and_says_so(tmp_path):
+    data = read_folder(made(tmp_path, *pairs("Training/a", "Training/b")))
+    assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
+    assert data.notes == ("There is the training folder 'Training' alone: all parts are drawn from it.",)
+
+
+def test_a_class_is_not_looked_through_where_another_is_empty(tmp_path):
+    root = made(tmp_path, *pairs("rose/red", "rose/white"))
+    (tmp_path / "tulip").mkdir()
+    assert {label for _, label, _ in places(root)} == {"rose"}

@@ -1,0 +1,55 @@
+"""What is done where a dataset lacks a validation part."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+from topwork.data.dataset import Dataset, Row
+from topwork.data.holdout import remark, with_validation
+from topwork.recipes.settings import Training
+
+
+def rows(count, split="train"):
+    names = [f"{split}{i}" for i in range(count)]
+    return tuple(Row(name, sha256(name.encode()).hexdigest(), "ab"[i % 2], split) for i, name in enumerate(names))
+
+
+DATA = Dataset("/d", (*rows(50), *rows(10, "test")))
+
+
+def test_a_tenth_of_each_class_is_held_out():
+    held = with_validation(DATA, Training())
+    counts = held.counts()
+    assert sorted(counts[label]["val"] for label in "ab") == [2, 3]
+    assert all(counts[label]["test"] == 5 for label in "ab")
+    assert held.notes == ("No validation part: 5 of 50 training pictures are held out for it.",)
+
+
+def test_the_last_fifth_is_held_out():
+    held = with_validation(DATA, Training(hold_out_share=0.2, hold_out_draw="last"))
+    assert [row.split for row in held.rows] == ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+
+
+def test_a_part_that_is_there_stays():
+    given = Dataset("/d", (*rows(8), *rows(4, "val"), *rows(4, "test")))
+    assert with_validation(given, Training(hold_out_share=0.2)) is given
+
+
+def test_a_small_test_part_is_remarked(capsys):
+    remark(DATA)
+    assert capsys.readouterr().err == "So few test pictures tell little: --folds 5 tests each of all 60 once.\n"
+    remark(Dataset("/d", rows(50, "test")))
+    remark(Dataset("/d", rows(50)))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_class_that_is_not_tested_is_remarked(capsys):
+    remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
+    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing of that.\n"
+
+
+def test_nothing_can_be_held_out_of_one_group(capsys):
+    given = Dataset("/d", tuple(replace(row, group="g") for row in rows(8)))
+    assert with_validation(given, Training()) is given
+    assert capsys.readouterr().err == (
+        "No validation part, and none can be held out of pictures that belong together: the last weights are kept.\n"
+    )

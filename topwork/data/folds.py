@@ -1,0 +1,99 @@
+"""Folds: a dataset dealt into equal test parts, so that each picture is tested once (k-fold cross-validation).
+
+Rows that must not be torn apart stay together, as in `topwork.data.splits`: those with a picture in common, and groups.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from topwork.data import splits
+from topwork.data.dataset import Dataset, Row
+from topwork.data.splits import Unit
+from topwork.errors import DatasetError, RecipeError
+
+HELD_OUT = 0.1
+"""The share of what a fold does not test that validates."""
+
+
+def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
+    """Deal a dataset's rows into folds; whatever parts they had are drawn anew.
+
+    Each fold's test part holds nearly the same share of every class (scikit-learn's `StratifiedKFold`; where rows
+    belong together, `StratifiedGroupKFold`). A tenth of the rest, drawn stratified, validates.
+
+    Args:
+        data: rows with digests.
+        count: of folds, 2 or more.
+        seed: of the dealing and of what validates; the same seed, the same folds.
+
+    Returns:
+        *count* datasets of the same rows, each of which is ``"test"`` in one of them; *notes* tell what a part lacks.
+
+    Raises:
+        RecipeError: less than 2 folds.
+        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class that
+            would be in a test part alone.
+
+    Example:
+        >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
+        >>> [len(fold.part("test")) for fold in folds(Dataset("/d", rows), 5)]
+        [4, 4, 4, 4, 4]
+    """
+    if count < 2:
+        raise RecipeError(f"folds = {count}: expected 2 at least.")
+    units = splits.units_of(data.rows)
+    _refuse_small(data.rows, units, count)
+    return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
+
+
+def _refuse_small(rows: tuple[Row, ...], units: list[Unit], count: int) -> None:
+    sizes = Counter(label for unit in units for label in {rows[i].label for i in unit})
+    label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
+    if size < count:
+        pictures = sum(row.label == label for row in rows)
+        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
+        raise DatasetError(
+            f"{count} folds, and the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
+            "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
+        )
+
+
+def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> Iterable[np.ndarray]:
+    """The numbers of the rows that each fold tests."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    labels = [row.label for row in rows]
+    if len(units) == len(rows):
+        dealt = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
+    else:
+        groups = np.empty(len(rows), int)
+        for number, unit in enumerate(units):
+            groups[unit] = number
+        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups)
+    return (test for _, test in dealt)
+
+
+def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Dataset:
+    rows = data.rows
+    rest = [unit for unit in units if unit[0] not in test]
+    _refuse_unlearned(rows, rest)
+    often = Counter(label for unit in rest for label in {rows[i].label for i in unit})
+    free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
+    parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
+    val = {i for unit, part in zip(free, parts) if part == "val" for i in unit}
+    split = ("test" if i in test else "val" if i in val else "train" for i in range(len(rows)))
+    drawn = tuple(replace(row, split=part) for row, part in zip(rows, split))
+    return replace(data, rows=drawn, notes=tuple(splits.gaps(drawn)))
+
+
+def _refuse_unlearned(rows: tuple[Row, ...], rest: list[Unit]) -> None:
+    learned = {rows[i].label for unit in rest for i in unit}
+    lost = next((label for label in sorted({row.label for row in rows}) if label not in learned), None)
+    if lost:
+        raise DatasetError(
+            f"all pictures of the class {lost!r} fall into the test part of one fold: its groups are uneven. "
+            "Take fewer folds or another seed, or leave the class out."
+        )

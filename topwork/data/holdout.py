@@ -1,0 +1,117 @@
+"""What a dataset must have before anything trains on it, and what is done where it lacks that."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from topwork.data import splits
+from topwork.data.dataset import PARTS, Dataset
+from topwork.data.quality import near_copies as near
+from topwork.errors import DatasetError
+from topwork.recipes.settings import NearCopies, Training
+from topwork.system import messages
+from topwork.system.messages import say, some
+
+
+def with_validation(data: Dataset, training: Training) -> Dataset:
+    """The dataset, some of its training part moved to validation where it has none (never the test part)."""
+    if data.part("val") or not data.part("train"):
+        return data
+    if not training.hold_out:
+        say("No validation part, and holding one out is forbidden: the last weights are kept, not the best.")
+        return data
+    rows = tuple(replace(row, split=None) for row in data.part("train"))
+    share, how = training.hold_out_share, training.hold_out_draw
+    drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
+    moved = {row.path for row in drawn.part("val")}
+    if not moved:
+        say("No validation part, and none can be held out of pictures that belong together: the last weights are kept.")
+        return data
+    note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
+    say(note)
+    kept = tuple(replace(row, split="val") if row.path in moved else row for row in data.rows)
+    return replace(data, rows=kept, notes=(*data.notes, note))
+
+
+def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[str, str]:
+    """Content -> part of the rows that an earlier run knew, and of those of *data* with near-copies of their pictures.
+
+    Where a row holds copies of pictures from several parts, test wins, then val.
+    """
+    parts = {row.content: row.split or "train" for row in known.rows}
+    if near_copies == "ignore":
+        return parts
+    had = {digest: row.split or "train" for row in known.rows for _, digest in row.pictures}
+    originals = near.originals(data, [known])
+    for row in data.rows:
+        found = [had[old] for _, digest in row.pictures for old in originals.get(digest, ())]
+        if found and row.content not in parts:
+            parts[row.content] = max(found, key=PARTS.index)
+    return parts
+
+
+def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent run") -> Dataset:
+    """The dataset with the pictures that an earlier run knew in the parts (by content) that they had *there*.
+
+    Otherwise the new run would be tested on pictures that the old one was trained on.
+    """
+    moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
+    if not moved:
+        return data
+    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in {there}."
+    say(note)
+    rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)
+    return replace(data, rows=rows, notes=(*data.notes, note))
+
+
+FEW = 50
+"""Of so many pictures, Wilson's 95 % interval is up to 0.27 wide."""
+
+
+def remark(data: Dataset) -> None:
+    """Say it where a test part is so small, or lacks a class, so that its score tells little, and what tells more."""
+    test = data.part("test")
+    if not test:
+        return
+    tested = {row.label for row in test}
+    if untested := [repr(label) for label in data.classes if label not in tested]:
+        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
+    if len(test) < FEW:
+        say(f"So few test pictures tell little: --folds 5 tests each of all {len(data.rows):,} once.")
+
+
+def check(data: Dataset, strict: bool) -> None:
+    """That there is a training part, with every class in it.
+
+    Raises:
+        DatasetError: there is not; or, if *strict*, a picture was left out.
+    """
+    train_rows = data.part("train")
+    if not train_rows:
+        raise DatasetError(
+            "the training part is empty: give pictures the split 'train', or draw splits with a larger share."
+        )
+    known = {row.label for row in train_rows}
+    if lacking := [repr(label) for label in data.classes if label not in known]:
+        raise DatasetError(
+            f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
+            'pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); where '
+            "the data name the parts themselves, name 'train' for some of it."
+        )
+    if strict:
+        refuse_left_out(data)
+
+
+def refuse_left_out(dataset: Dataset) -> None:
+    """What *strict* means.
+
+    Raises:
+        DatasetError: a picture is left out.
+    """
+    if dataset.left_out:
+        raise DatasetError(f"{unusable(dataset)} Mend or remove them, or do without strict.")
+
+
+def unusable(dataset: Dataset) -> str:
+    """How many pictures are left out, and which with what reason."""
+    count = f"{len(dataset.left_out)} picture{'s' if len(dataset.left_out) > 1 else ''}"
+    return f"{count} cannot be used: {some([f'{out.path!r} ({out.reason})' for out in dataset.left_out])}."

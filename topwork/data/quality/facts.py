@@ -1,0 +1,179 @@
+"""Facts of pictures, by content: that one decodes, its size, and what near-copies of it have in common.
+
+They are kept in one file, ``facts.sqlite`` in topwork's home, so that a picture is looked at once. SQLite lets several
+processes use it and undoes what a killed one left unfinished. Each entry has a checksum. Where the file is damaged it
+is removed, and where it cannot be used the facts are worked out again: that costs time and nothing else.
+"""
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import astuple, dataclass
+from functools import partial
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from topwork.data import pictures
+from topwork.errors import PictureError
+from topwork.system.files import home
+from topwork.system.processes import each
+
+T = TypeVar("T")
+Source = str | Path | np.ndarray | None
+"""Where a picture is: its file, its pixels (as `topwork.data.pictures.fit_array` takes them), or nowhere now."""
+
+VERSION = 1
+"""Part of every key: whoever changes what a fact says gives it another number."""
+SIDE = 64
+SMALLEST = 32
+"""A picture whose longer side has fewer pixels shows too little to be told from another one by its looks."""
+CONTRAST = 10
+"""Nor does one whose luma (0 to 255) has a smaller standard deviation: 16.5 is the least of 500 photos of flowers."""
+
+_FIT = pictures.Fit((SIDE, SIDE))
+_LAYOUT = struct.Struct("<?32s64sII")
+_HASH = 8
+_CHECKSUM = struct.Struct("<I")
+_TABLES = ("facts", "miniatures")
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a picture that decodes.
+
+    ``is_plain``: it is too small or too flat for a hash that says anything.
+    ``mark``: its perceptual hash, 64 bits; of a plain picture the SHA-256 of its size and pixels.
+    ``coarse``: its luma at 8 x 8 pixels; ``width``, ``height``: in pixels, upright.
+    """
+
+    is_plain: bool
+    mark: bytes
+    coarse: bytes
+    width: int
+    height: int
+
+
+def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[str, Fact | str]:
+    """The facts of pictures, or why one does not decode, by digest; one that is nowhere now and not known is missing.
+
+    Args:
+        sources: digest -> where the picture is.
+        max_megapixels: larger ones are not decoded.
+    """
+    found: dict[str, Fact | str] = {digest: _unpacked(value) for digest, value in _get("facts", sources).items()}
+    missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
+    new: dict[str, bytes] = {}
+    for digest, fact in zip(
+        missing, each(partial(_fact, max_megapixels=max_megapixels), list(missing.values()), "look")
+    ):
+        found[digest] = fact
+        if isinstance(fact, Fact):
+            new[digest] = _LAYOUT.pack(*astuple(fact))
+        if len(new) == 2 * _AT_ONCE:
+            _put("facts", new)
+            new = {}
+    _put("facts", new)
+    return found
+
+
+def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
+    """Luma of `SIDE` x `SIDE` pixels and then the two chromas of 8 x 8, uint8 ``[4224]``, by digest.
+
+    A picture that is nowhere now and was not asked for before, or that does not decode, is missing.
+    """
+    found = _get("miniatures", sources)
+    new: dict[str, bytes] = {}
+    for digest, source in sources.items():
+        if digest not in found and source is not None:
+            with suppress(PictureError):
+                new[digest] = _miniature(_glance(source)[0]).tobytes()
+    _put("miniatures", new)
+    return {digest: np.frombuffer(value, np.uint8) for digest, value in (found | new).items()}
+
+
+def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact | str:
+    import imagehash
+
+    try:
+        image, (width, height) = _glance(source, max_megapixels)
+        luma = image.getchannel(0)
+        values = np.asarray(luma)
+        is_plain = max(width, height) < SMALLEST or float(values.std()) < CONTRAST
+        if is_plain:
+            pixels = pictures.whole(source)
+            mark = sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).digest()
+        else:
+            mark = np.packbits(imagehash.dhash(luma, _HASH).hash).tobytes()
+        return Fact(is_plain, mark, luma.reduce(SIDE // 8).tobytes(), width, height)
+    except PictureError as error:
+        return str(error)
+
+
+def _unpacked(value: bytes) -> Fact:
+    is_plain, mark, *rest = _LAYOUT.unpack(value)
+    return Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
+
+
+def _glance(source: str | Path | np.ndarray, max_megapixels: float = inf) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in YCbCr at `SIDE` x `SIDE`, and its own width and height."""
+    pixels, size = pictures.glance(source, _FIT, max_megapixels)
+    return Image.fromarray(pixels).convert("YCbCr"), size
+
+
+def _miniature(image: Image.Image) -> np.ndarray:
+    luma, *chroma = image.split()
+    return np.concatenate([np.asarray(luma).ravel(), *(np.asarray(one.reduce(8)).ravel() for one in chroma)])
+
+
+def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
+    """What the file has of these, as far as it is sound."""
+    keys = {f"{VERSION} {digest}": digest for digest in digests}
+    names = list(keys)
+
+    def read(db: sqlite3.Connection) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            for key, value in db.execute(f"SELECT key, value FROM {table} WHERE key IN ({marks})", some):
+                if _CHECKSUM.pack(zlib.crc32(value[_CHECKSUM.size :])) == value[: _CHECKSUM.size]:
+                    found[keys[key]] = value[_CHECKSUM.size :]
+        return found
+
+    return _in_file(read, {}) if names else {}
+
+
+def _put(table: str, values: Mapping[str, bytes]) -> None:
+    rows = [(f"{VERSION} {digest}", _CHECKSUM.pack(zlib.crc32(value)) + value) for digest, value in values.items()]
+
+    def write(db: sqlite3.Connection) -> None:
+        db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)
+
+    if rows:
+        _in_file(write, None)
+
+
+def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    """What *work* gives in one transaction, or *otherwise* where the file cannot be used."""
+    path = home() / "facts.sqlite"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as db, db:
+            for table in _TABLES:
+                db.execute(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            return work(db)
+    except (sqlite3.OperationalError, OSError):  # read-only, full, or in use for longer than SQLite waits
+        return otherwise
+    except (sqlite3.Error, TypeError, struct.error):
+        for name in (path, path.with_name(f"{path.name}-journal")):
+            with suppress(OSError):
+                name.unlink()
+        return otherwise

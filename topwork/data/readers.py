@@ -1,0 +1,289 @@
+"""Readers: whatever holds pictures and labels becomes a dataset, and what cannot be used is left out by name.
+
+folder                 one folder for each class, with pictures in it or anywhere below; or ``train/``, ``val/`` and
+                       ``test/``, which hold such folders (`topwork.data.reading.folders`)
+folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not
+.csv, .tsv             a header with ``path`` and ``label`` and, where wanted, ``split`` and ``group``; or several
+                       columns of pictures and ``label``; relative to the file's folder, those in ``pictures.csv`` of
+                       a run to where its data are
+.parquet               the same columns; needs pyarrow
+.npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
+pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
+(X, y)                 uint8 pictures and their labels
+tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one or in batches; read through once
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from topwork.data import labels, pictures, splits
+from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.holdout import refuse_left_out, unusable
+from topwork.data.quality import facts
+from topwork.data.quality import near_copies as near
+from topwork.data.reading import parts, run_folders
+from topwork.data.reading.arrays import Block, holds_idx, joined, read_idx, read_npz, read_stream
+from topwork.data.reading.dataframes import read_frame, read_parquet
+from topwork.data.reading.folders import is_picture, read_folder
+from topwork.data.reading.hints import hint
+from topwork.data.reading.listing import read_listing
+from topwork.errors import DatasetError, PictureError, RecipeError, at
+from topwork.recipes.settings import Data, Draw, NearCopies
+from topwork.system.messages import counted, some
+from topwork.system.processes import each
+
+FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
+"""The files that can be read, by the ends of their names."""
+_ENDS = ", ".join(FILES)
+
+
+def read(
+    data: Any,
+    *,
+    split: Sequence[float] = (0.8, 0.1, 0.1),
+    draw: Draw = "auto",
+    seed: int = 0,
+    parts: Mapping[str, str] | None = None,
+    max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    strict: bool = False,
+    decode: bool = False,
+    near_copies: NearCopies = "together",
+) -> Dataset:
+    """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
+
+    Args:
+        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as this module's head lists them; or arrays
+            ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``, *y* whole numbers or strings ``[n]``.
+        split: shares of train, val and test, for rows whose part is not given; see `topwork.data.splits.draw`.
+        draw: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
+        seed: of the draw.
+        parts: of a folder, part -> the folder below that holds it, as in ``{"train": "fit", "test": "check"}``, where
+            the names do not say so; ``train`` alone: all parts are drawn from that folder. See
+            `topwork.data.reading.parts`.
+        max_megapixels: larger pictures are left out; a million pixels each.
+        strict: make a picture that would be left out an error.
+        decode: leave out every picture that does not decode; else only empty files and HEIC are.
+        near_copies: ``"together"``: a picture and its near-copies (saved again, in another size or as another kind of
+            file) share a part, under one label; those under two labels, or in two parts that the data give, are named
+            in the notes. ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
+
+    Returns:
+        The dataset. The rows of a folder are sorted by path, those of tables and arrays keep their order.
+
+    Raises:
+        DatasetError: nothing to read, one class alone, labels that look alike, a table or an array that is wrong.
+        MissingExtra: a Parquet file, and pyarrow is not installed.
+        RecipeError: *split*, *draw*, *parts* or *near_copies* are none.
+
+    Example:
+        >>> import numpy as np
+        >>> pixels = np.arange(400, dtype=np.uint8).reshape(100, 2, 2)
+        >>> data = read((pixels, ["cat", "dog"] * 50), draw="stratified")
+        >>> data.classes, len(data.part("test"))
+        (('cat', 'dog'), 10)
+    """
+    splits.check(split, draw, seed, near_copies)
+    found = undrawn(data, decode, parts, max_megapixels, near_copies)
+    _refuse_few(found, 2)
+    if strict:
+        refuse_left_out(found)
+    drawn = splits.draw(found, split, draw, seed)
+    if drawn.drawn:
+        how = replace(drawn.drawn, parts=dict(parts or {}), max_megapixels=max_megapixels, near_copies=near_copies)
+        drawn = replace(drawn, drawn=how)
+    return drawn
+
+
+def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False) -> Dataset:
+    """Read a dataset as a recipe's ``[data]`` says; see `read`."""
+    with at("data"):
+        return read(data, **vars(options), strict=strict, decode=decode)
+
+
+def look(data: Any, options: Data) -> None:
+    """Refuse a folder or a table that cannot be read, by its names alone: quick enough to come before anything else.
+
+    Raises:
+        DatasetError, RecipeError: as of `read`, where no file need be opened to say so.
+    """
+    is_path = isinstance(data, str | os.PathLike)
+    if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
+        with at("data"):
+            labels.refuse_lookalikes({row.label for row in _found(data, options.parts).rows})
+
+
+def undrawn(
+    data: Any,
+    decode: bool = False,
+    parts: Mapping[str, str] | None = None,
+    max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    near_copies: NearCopies = "ignore",
+) -> Dataset:
+    """Read pictures with their labels by the same rules, and draw no parts; they may all be of one class.
+
+    Args:
+        data, decode, parts, max_megapixels, near_copies: as of `read`.
+
+    Raises:
+        DatasetError: as of `read`, one class alone excepted.
+    """
+    found = _found(data, parts)
+    named = {row.label for row in found.rows}
+    labels.refuse_lookalikes(named)
+    digested = found if found.pixels is not None else _digested(found)
+    where = near.sources(digested)
+    is_seen = near_copies == "together" or (decode and found.pixels is None)
+    known = facts.known(where, max_megapixels) if is_seen else {}
+    usable = _consistent(digested.without(_unread(known, where, decode, max_megapixels)))
+    _refuse_few(usable, 1)
+    usable = near.joined(usable, known, where) if near_copies == "together" else usable
+    lost = [repr(label) for label in sorted(named.difference(usable.classes))]
+    told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
+    notes = (*told, *_repeated(usable))
+    return replace(usable, notes=usable.notes + notes)
+
+
+def refuse_missing(path: str | os.PathLike[str]) -> None:
+    """What can be said of a dataset's path before anything is read.
+
+    Raises:
+        DatasetError: there is neither a folder nor a file.
+    """
+    if not os.path.exists(path):
+        where = str(Path(path).resolve())
+        told = f"no file or folder {where!r}: expected a folder of pictures, or a file ({_ENDS})."
+        raise DatasetError(f"{told} {hint(os.getcwd(), os.fspath(path))}".rstrip())
+
+
+def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
+    """The rows as they are listed; digests of files are still empty."""
+    is_folder = isinstance(data, str | os.PathLike) and os.path.isdir(data) and not holds_idx(os.fspath(data))
+    if chosen and not is_folder:
+        raise RecipeError(
+            "parts names folders, and DATA is no folder of pictures: give the parts there, in a column 'split' of a "
+            "table or as arrays x_train, y_train, x_test, y_test.",
+            "parts",
+        )
+    if chosen:
+        parts.check(chosen)
+    if _is(data, "pandas", "DataFrame"):
+        return read_frame(data)
+    if _is(data, "tensorflow", "DatasetV2"):
+        return read_stream(data)
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return joined([Block(*data)])
+    if not isinstance(data, str | os.PathLike):
+        raise DatasetError(
+            f"cannot read {type(data).__name__}: expected a folder, a file, arrays (X, y), a pandas DataFrame "
+            "or a tf.data.Dataset."
+        )
+    refuse_missing(data)
+    path = str(Path(data).resolve())
+    if run_folders.is_listing(Path(path)):
+        return run_folders.read_pictures(path)
+    if os.path.isdir(path):
+        run_folders.refuse_run(path)
+        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
+    reader = FILES.get(Path(path).suffix.lower())
+    if not reader:
+        told = f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}."
+        raise DatasetError(told, unlabelled=is_picture(path))
+    return _from(path, reader(path))
+
+
+def _from(path: str, data: Dataset) -> Dataset:
+    """Arrays with where they were read from."""
+    return data if data.pixels is None else replace(data, source=path)
+
+
+def _is(data: Any, package: str, name: str) -> bool:
+    """Whether the type of *data* is, or is made of, one of a package that need not be installed."""
+    return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
+
+
+def _digested(dataset: Dataset) -> Dataset:
+    """The rows with their digests, less those whose files cannot be read."""
+
+    def look(row: Row) -> Row | LeftOut:
+        digests: list[str] = []
+        try:
+            for name, _ in row.pictures:
+                digests.append(pictures.digest(os.path.join(dataset.root, name)))
+        except PictureError as error:
+            return dataset.gone(row, len(digests), str(error))
+        further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
+        return replace(row, digest=digests[0], further=further)
+
+    return _sorted_out(dataset, list(each(look, dataset.rows, "read")))
+
+
+def _unread(
+    known: Mapping[str, facts.Fact | str], where: Mapping[str, facts.Source], decode: bool, max_megapixels: float
+) -> dict[str, str]:
+    """Why pictures are not used, by digest: too large, or, if *decode*, as they do not decode."""
+
+    def why(digest: str) -> str:
+        fact, source = known.get(digest, ""), where[digest]
+        try:
+            if isinstance(fact, facts.Fact):
+                pictures.refuse_size(fact.width, fact.height, max_megapixels)
+            elif decode:
+                return fact
+            elif isinstance(source, str):
+                pictures.refuse_large(source, max_megapixels)
+        except PictureError as error:
+            return str(error)
+        return ""
+
+    reasons = map(why, where) if known else each(why, list(where), "read")
+    return {digest: reason for digest, reason in zip(where, reasons) if reason}
+
+
+def _consistent(dataset: Dataset) -> Dataset:
+    """The dataset less the pictures that stand under two labels (of several pictures a row, all of them together)."""
+    contents = [row.content for row in dataset.rows]
+    first: dict[str, Row] = {}
+    torn = {
+        content for content, row in zip(contents, dataset.rows) if first.setdefault(content, row).label != row.label
+    }
+    rows_of: dict[str, list[Row]] = defaultdict(list)
+    for content, row in zip(contents, dataset.rows):
+        if content in torn:
+            rows_of[content].append(row)
+    clash = [_clash(row, rows_of[key]) if key in torn else row for key, row in zip(contents, dataset.rows)]
+    return _sorted_out(dataset, clash)
+
+
+def _repeated(dataset: Dataset) -> Iterator[str]:
+    """How many pictures are there more than once; those under two labels are left out by now."""
+    first: dict[str, str] = {}
+    pairs = [(row.path, seen) for row in dataset.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
+    if pairs:
+        told = [f"{path!r} (as {seen!r})" for path, seen in pairs]
+        yield f"There more than once, {counted(len(pairs), 'picture')}: {some(told)}. Equal ones share a part."
+
+
+def _clash(row: Row, equals: list[Row]) -> LeftOut:
+    labels = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
+    other = next(equal.path for equal in equals if equal.label != row.label)
+    same = "pictures stand" if row.further else "picture stands"
+    return LeftOut(row.path, f"the same {same} under {labels}, as {other!r}")
+
+
+def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:
+    rows = tuple(item for item in judged if isinstance(item, Row))
+    left_out = [*dataset.left_out, *(item for item in judged if isinstance(item, LeftOut))]
+    return replace(dataset, rows=rows, left_out=tuple(sorted(left_out, key=lambda out: out.path)))
+
+
+def _refuse_few(dataset: Dataset, classes: int) -> None:
+    where = f" in {dataset.root!r}" if dataset.root else ""
+    why = "".join(f" {told}" for told in ([unusable(dataset)] if dataset.left_out else []) + [*dataset.notes])
+    if not dataset.rows:
+        raise DatasetError(f"no picture{where} can be used.{why}")
+    if len(dataset.classes) < classes:
+        raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected two at least.{why}")

@@ -1,0 +1,264 @@
+"""Arrays: pictures that lie in memory, in a ``.npz`` file, or in a ``tf.data.Dataset``, as one array and its labels.
+
+A ``.npz`` file holds ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
+as Keras' ``mnist.npz`` does, which give the parts; what has no part gets one drawn. Capital letters or small ones.
+
+A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read through once, and
+what it holds stays in memory as uint8. Not covered: one that never ends and does not say so.
+"""
+
+import gzip
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.data import labels, pictures
+from topwork.data.dataset import Dataset, Row
+from topwork.data.reading.parts import WORDS
+from topwork.errors import DatasetError
+from topwork.system.messages import counted, some
+
+INFINITE = -1
+"""What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pictures and labels of one part (or of none), and what errors call them."""
+
+    x: Any
+    y: Any
+    names: tuple[str, str] = ("X", "y")
+    split: str | None = None
+
+
+def joined(blocks: Sequence[Block]) -> Dataset:
+    """One dataset of all blocks, in their order. A part that is alone is none: all parts are drawn from it.
+
+    Raises:
+        DatasetError: pictures or labels of another shape or type than the dataset's, see `topwork.read`.
+    """
+    notes: tuple[str, ...] = ()
+    if len(blocks) == 1 and blocks[0].split:
+        notes = (f"There is {blocks[0].names[0]} alone: all parts are drawn from it.",)
+        blocks = [replace(blocks[0], split=None)]
+    arrays = [_pixels(block) for block in blocks]
+    given = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
+    for block, pixels in zip(blocks, arrays):
+        if pixels.shape[1:] != arrays[0].shape[1:]:
+            shape, expected = list(pixels.shape[1:]), list(arrays[0].shape[1:])
+            raise DatasetError(
+                f"{block.names[0]} holds pictures of {shape}: expected {expected}, as in {blocks[0].names[0]}."
+            )
+    pixels = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), *about) for i, about in enumerate(given))
+    return Dataset("", tuple(rows), notes=notes, pixels=pixels)
+
+
+def read_npz(path: str) -> Dataset:
+    """The pictures of a ``.npz`` file.
+
+    Raises:
+        DatasetError: it is none, or its arrays are missing, damaged or not what a dataset is made of.
+    """
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f"{path!r} is no .npz file: expected what numpy.savez writes.")
+    pairs: list[tuple[str, str, str | None]] = [("x", "y", None), *((f"x_{w}", f"y_{w}", p) for w, p in WORDS.items())]
+    with np.load(path) as file:
+        names = {name.lower(): name for name in file.files}
+        found = [pair for pair in pairs if names.keys() & set(pair[:2])]
+        lacking = next((name for pair in found for name in pair[:2] if name not in names), None)
+        if lacking or not found:
+            raise DatasetError(
+                f"{path!r} holds the arrays {some([repr(name) for name in file.files])}"
+                f"{f', and no {lacking!r}' if lacking else ''}: "
+                "expected X and y, or x_train, y_train, x_test and y_test."
+            )
+        return joined([_loaded(file, (names[x], names[y]), part, path) for x, y, part in found])
+
+
+def read_stream(data: Any) -> Dataset:
+    """The pictures of a ``tf.data.Dataset``, which is read through once.
+
+    Raises:
+        DatasetError: it never ends, is empty, or gives something else than pictures of one size and their labels.
+    """
+    if files := getattr(data, "file_paths", None):  # what keras.utils.image_dataset_from_directory leaves there
+        raise DatasetError(
+            f"the tf.data.Dataset was made of {counted(len(files), 'file')}, resized and without the names of their "
+            f"classes: give the folder itself, {os.path.commonpath(files)!r}; topwork reads and splits it."
+        )
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or [type(part).__name__ for part in spec] != ["TensorSpec"] * 2:
+        raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
+    if int(data.cardinality()) == INFINITE:
+        raise DatasetError("the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).")
+    blocks = list(_blocks(data))
+    if not blocks:
+        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
+    labels = np.concatenate([labels for _, labels in blocks])
+    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
+        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
+    return joined([Block(np.concatenate([pixels for pixels, _ in blocks]), labels)])
+
+
+def _blocks(data: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of pictures of one size, in uint8, and their labels; a single picture is a batch of one."""
+    size: list[int] | None = None
+    for picture, label in data.as_numpy_iterator():
+        pixels, labels = (
+            np.asarray(value) if np.ndim(picture) == 4 else np.asarray(value)[None] for value in (picture, label)
+        )
+        size = size or list(pixels.shape[1:])
+        if list(pixels.shape[1:]) != size:
+            raise DatasetError(
+                f"the tf.data.Dataset gives pictures of {size} and of {list(pixels.shape[1:])}: expected one size. "
+                "Resize them, or give the files themselves."
+            )
+        yield _bytes(pixels), labels
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    """The same values as uint8."""
+    if pixels.dtype.kind not in "fiu":
+        return pixels
+    with np.errstate(invalid="ignore"):
+        small = pixels.astype(np.uint8)
+    if not np.array_equal(small, pixels):
+        raise DatasetError(
+            f"the tf.data.Dataset gives pictures of {pixels.dtype} that hold {pixels[small != pixels][0]:g}: "
+            "expected whole numbers from 0 to 255. Give the folder if they are files; else "
+            "round them (times 255 first, if they go from 0 to 1): "
+            "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y))."
+        )
+    return small
+
+
+def _loaded(file: Any, names: tuple[str, str], part: str | None, path: str) -> Block:
+    arrays: list[np.ndarray] = []
+    for name in names:
+        try:
+            arrays.append(file[name])
+        except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
+            raise DatasetError(
+                f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
+                "Expected a plain array of numbers or strings."
+            ) from None
+    return Block(arrays[0], arrays[1], names, part)
+
+
+def _pixels(block: Block) -> np.ndarray:
+    name = block.names[0]
+    pixels = _array(block.x, name)
+    first = pixels.ravel()[0] if pixels.size else None
+    if isinstance(first, str | os.PathLike):
+        raise DatasetError(
+            f"{name} holds text, as {str(first)!r}: expected pictures, uint8 values from 0 to 255. For the paths of "
+            f"files give a table: pandas.DataFrame({{'path': {name}, 'label': {block.names[1]}}})."
+        )
+    if pixels.dtype != np.uint8:
+        unit = f"({name} * 255).round().astype('uint8') if they go from 0 to 1"
+        way = unit if pixels.dtype.kind == "f" else f"{name}.astype('uint8') if they fit"
+        raise DatasetError(f"{name} is {pixels.dtype}: expected uint8, values from 0 to 255. Convert them: {way}.")
+    if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,), (4,)) or np.prod(pixels.shape[1:3]) < 2:
+        raise DatasetError(
+            f"{name} has the shape {list(pixels.shape)}: expected [n, height, width] or [n, height, width, channels], "
+            "with 1, 3 or 4 channels and 2 pixels at least."
+        )
+    return pixels
+
+
+def _labels(block: Block, count: int) -> list[str]:
+    x, y = block.names
+    values = _array(block.y, y)
+    if values.shape == (count, 1):
+        values = values[:, 0]
+    if values.shape != (count,):
+        raise DatasetError(
+            f"{y} has the shape {list(values.shape)}: expected [{count}], a label for each picture of {x}."
+        )
+    if not all(value is None or isinstance(value, int | float | str) for value in values.tolist()):
+        raise DatasetError(f"{y} is {values.dtype}: expected whole numbers or strings.")
+    names = labels.column(map(labels.text, values.tolist()))
+    for i, (name, value) in enumerate(zip(names, values.tolist())):
+        labels.refuse_missing(name, f"{y}[{i}]")
+        if isinstance(value, float) and not value.is_integer():
+            raise DatasetError(f"{y}[{i}] is {value}: expected whole numbers or strings as labels.")
+    return names
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DatasetError(f"{name} is no array: expected items that all have one shape.") from None
+
+
+_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
+_PARTS = {"train": "train", "t10k": "test"}
+_AXES = {"images": 3, "labels": 1}
+
+
+def holds_idx(folder: str) -> bool:
+    """Whether any file in a folder is called as MNIST's are."""
+    try:
+        return any(_NAME.fullmatch(name) for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def read_idx(folder: str) -> Dataset:
+    """The pictures of a folder's idx files as arrays; their parts are given, where both are there.
+
+    Raises:
+        DatasetError: a file that is missing, damaged or no idx file, or labels that are not as many as pictures.
+    """
+    files: dict[tuple[str, str], str] = {}
+    for name in sorted(os.listdir(folder)):  # the plain file stands before the packed one
+        if match := _NAME.fullmatch(name):
+            files.setdefault((match[1], match[2]), name)
+    return joined([_block(folder, files, word) for word in _PARTS if any(word == found for found, _ in files)])
+
+
+def _block(folder: str, files: dict[tuple[str, str], str], word: str) -> Block:
+    lacking = next((kind for kind in _AXES if (word, kind) not in files), None)
+    if lacking:
+        there = next(name for (found, _), name in files.items() if found == word)
+        expected = f"{word}-{lacking}-idx{_AXES[lacking]}-ubyte"
+        raise DatasetError(
+            f"{folder!r} holds {there!r} without its {lacking}: expected {expected!r} or its .gz beside it."
+        )
+    names = files[word, "images"], files[word, "labels"]
+    images, labels = (_values(Path(folder, name), axes) for name, axes in zip(names, _AXES.values()))
+    return Block(images, labels, names, _PARTS[word])
+
+
+def _values(path: Path, axes: int) -> np.ndarray:
+    content = _content(path)
+    start = 4 + 4 * axes
+    if content[:4] != bytes((0, 0, 8, axes)) or len(content) < start:
+        raise DatasetError(f"{str(path)!r} is no idx file of unsigned bytes with {axes} axes.")
+    shape = [int(length) for length in np.frombuffer(content, ">u4", axes, 4)]
+    expected = start + int(np.prod(shape, dtype=object))
+    if len(content) != expected:
+        raise DatasetError(
+            f"{str(path)!r} has {len(content)} bytes, and its header tells of {expected}: it is damaged."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read()
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DatasetError(f"{str(path)!r} cannot be unpacked: it is damaged or cut short.") from None
+    except OSError as error:
+        raise DatasetError(f"cannot read {str(path)!r}: {error.strerror}.") from None

@@ -1,0 +1,79 @@
+"""DataFrames and Parquet files: listings whose table is no text.
+
+Their columns are those of a CSV file (`topwork.data.reading.listing`). Numbers become text as they are written there,
+and what is missing (None, NaN, NaT, NA) is an empty cell. Rows are counted from 0.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from topwork.data import labels
+from topwork.data.dataset import Dataset
+from topwork.data.reading.listing import ABOUT, Table, read_table
+from topwork.errors import DatasetError, MissingExtra
+
+Column = tuple[str, Sequence[Any]]
+
+
+def read_frame(frame: Any) -> Dataset:
+    """The pictures that a pandas DataFrame names, in its order; digests are still empty.
+
+    Args:
+        frame: its paths are relative to the working directory; its index is not looked at.
+
+    Raises:
+        DatasetError: columns, labels or files that are missing, cells that are no text, or a part that is none.
+    """
+    columns = []
+    for number, name in enumerate(frame.columns):
+        cells = frame.iloc[:, number]
+        missing = cells.isna().tolist()
+        columns.append((str(name), [None if no else cell for cell, no in zip(cells.tolist(), missing)]))
+    return read_table(_table("the DataFrame", os.getcwd(), columns))
+
+
+def read_parquet(path: str) -> Dataset:
+    """The pictures that a Parquet file names, in its order; digests are still empty.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+        DatasetError: as for a DataFrame, or a file that is no Parquet.
+    """
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise MissingExtra(
+            'reading a Parquet file needs pyarrow. Install it with: pip install "topwork[parquet]".'
+        ) from None
+    try:
+        with ParquetFile(path) as file:
+            table = file.read()
+    except (pyarrow.ArrowException, OSError):
+        raise DatasetError(f"{path!r} cannot be read: it is no Parquet file, or a damaged one.") from None
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]  # a DataFrame's index
+    columns = ((name, table.column(name).to_pylist()) for name in names)
+    return read_table(_table(repr(path), str(Path(path).parent), columns))
+
+
+def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
+    """The columns as text; one that is none is dropped where it need not be one."""
+    named = [(column.strip().lower(), values) for column, values in columns]
+    header = [column for column, _ in named]
+    cells: dict[str, list[str]] = {}
+    for column, values in named:
+        other = next((value for value in values if not _is_text(value)), None)
+        if other is None:
+            cells[column] = [labels.text(value) for value in values]
+        elif column in ABOUT or column == "path" or "path" not in header:
+            raise DatasetError(f"{name}: the column {column!r} holds {type(other).__name__}: expected text or numbers.")
+    count = max((len(values) for _, values in named), default=0)
+    lines = [(f"row {i}", {column: texts[i] for column, texts in cells.items()}) for i in range(count)]
+    return Table(name, root, header, lines)
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str | os.PathLike | Real)

@@ -1,0 +1,169 @@
+"""The tree of a folder: its pictures, and what their folders say of label and part (`topwork.data.reading.parts`)."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from topwork.data import labels
+from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.reading import own_files, parts
+from topwork.data.reading.parts import Layout
+from topwork.errors import DatasetError
+from topwork.system.messages import some
+
+READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
+NAMED = ("heic", "heif", "hif", "avif")
+"""Suffixes of pictures, in small letters: those that may be read, and those that are named with the way out."""
+HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
+"""What other programs leave behind, in small letters; skipped, as is all that starts with a dot."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies below a folder, as relative paths.
+
+    Args:
+        files: in sorted order.
+        folders: the same, with a ``/`` behind.
+        passed: what topwork made itself, which is passed over -> what it is, as in ``"a run"``.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    passed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The files that are pictures by their names."""
+        return [name for name in self.files if is_picture(name)]
+
+
+def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
+    """The pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
+
+    Args:
+        root: the folder.
+        chosen: part -> its folder, where the user says which is which.
+
+    Raises:
+        DatasetError: no picture, no class folders, or folders that look like parts and are unclear.
+    """
+    tree = visible(root)
+    listed = tree.pictures
+    if not listed:
+        told = " ".join(_not_read(tree))
+        raise DatasetError(
+            f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
+        )
+    found = parts.chosen(listed, tree.folders, root, chosen) if chosen else parts.layout(listed, tree.folders, root)
+    places = {name: place for name in listed if _is_utf8(name) and (place := found.place(name))}
+    if not places:
+        raise DatasetError(
+            f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
+            "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label.",
+            unlabelled=True,
+        )
+    named = {label for label, _ in places.values()}
+    read_as = dict(zip(sorted(named), labels.column(sorted(named))))
+    rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
+    bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
+    left_out = tuple(LeftOut(_shown(name), _misplaced(name)) for name in bad)
+    empty = _class_folders(tree, found) - named
+    return Dataset(root, rows, left_out, (*found.notes, *_not_read(tree), *_notes(empty)))
+
+
+def visible(root: str) -> Tree:
+    """What lies below a folder; hidden files and folders are left away, and those that topwork made are told apart.
+
+    A folder is visited once, however many links lead to it; what lies in *root* itself comes before what is linked.
+
+    Raises:
+        DatasetError: a folder that cannot be read.
+    """
+    found = Tree()
+    linked: list[str] = []
+    real, seen = [""], set()
+    while real or linked:
+        folder = real.pop() if real else linked.pop(0)
+        path = os.path.realpath(Path(root, folder))
+        if path in seen:
+            continue
+        seen.add(path)
+        entries = _entries(path)
+        if folder and (kind := own_files.kind_of_folder([entry.name for entry in entries])):
+            found.passed[folder] = kind
+            continue
+        found.folders.append(folder)
+        for entry in entries:
+            if entry.is_dir():
+                (linked if entry.is_symlink() else real).append(f"{folder}{entry.name}/")
+            elif own_files.is_plot(Path(entry.path)):
+                found.passed[folder + entry.name] = "a plot"
+            else:
+                found.files.append(folder + entry.name)
+    found.files.sort()
+    found.folders.sort()
+    return found
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name says that it is a picture."""
+    _, dot, suffix = name.rpartition(".")
+    return bool(dot) and suffix.lower() in READ + NAMED
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            shown = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in HIDDEN]
+    except OSError as error:
+        raise DatasetError(f"cannot read the folder {path!r}: {error.strerror}.") from None
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def _misplaced(name: str) -> str:
+    return "it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it"
+
+
+def _class_folders(tree: Tree, found: Layout) -> set[str]:
+    """The names of all class folders, those without a picture among them, but for those with what topwork made."""
+    ours = tuple(tree.passed)
+    shown = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
+    return {place[0] for folder in shown if (place := found.place(folder))}
+
+
+def _not_read(tree: Tree) -> Iterable[str]:
+    """What was passed over or skipped, one sentence each."""
+    if tree.passed:
+        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
+        yield f"Passed over, as topwork made them: {some(made)}."
+    if others := [_shown(name) for name in tree.files if not is_picture(name)]:
+        yield (
+            f"Skipped, as they are no pictures by their names: {len(others):,} files, {some(list(map(repr, others)))}."
+            if len(others) > 1
+            else f"Skipped, as it is no picture by its name: {others[0]!r}."
+        )
+
+
+def _notes(empty: set[str]) -> Iterable[str]:
+    if empty:
+        yield f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}."
+
+
+def _is_utf8(name: str) -> bool:
+    return name.isascii() or _shown(name) == name
+
+
+def _shown(name: str) -> str:
+    """The name with what is no UTF-8 in it spelled out, so that it can be printed."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def walk(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of all pictures below a folder, by their names, sorted; hidden files and folders are skipped.
+
+    Raises:
+        DatasetError: a folder that cannot be read.
+    """
+    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).pictures]

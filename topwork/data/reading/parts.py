@@ -1,0 +1,293 @@
+"""Folders that are the parts of a split, ``train/`` and ``test/``, and not classes.
+
+    train/rose/1.jpg      the parts hold the classes, or
+    rose/train/1.jpg      the classes hold the parts
+
+A folder's name speaks of a part where it is one of `WORDS`, in any case, or has one in front or behind, set off by a
+digit or one of ``_``, ``-``, ``.`` and a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: of
+``train/``, ``bus/`` and ``testing_tools/`` each is a class. Folders are parts where one speaks of training and another
+of validation or test, and the first holds two class folders or more, which the others hold as well. What looks like
+parts and does not fit is refused: read as classes, it would teach a model to tell training pictures from test pictures.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from topwork.data.dataset import PARTS
+from topwork.errors import DatasetError, RecipeError, nearest
+from topwork.system.messages import some
+
+WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "holdout"), "test"),
+}
+"""What a part may be called, in small letters."""
+
+_SPOKEN = {word: re.compile(rf"{word}|{word}[ _.\-\d].*|.*[ _.\-\d]{word}", re.I | re.S) for word in WORDS}
+
+Names = Sequence[str]
+"""Paths of pictures, relative to DATA."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a picture's path names its label and its part.
+
+    Args:
+        base: the folder that holds all of it, with ``/`` behind; ``""``: DATA itself.
+        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are classes alone.
+        is_within: whether each class folder holds the parts; the keys of *parts* then are names in small letters.
+        notes: what was decided, one sentence each.
+    """
+
+    base: str = ""
+    parts: Mapping[str, str | None] = field(default_factory=lambda: {"": None})
+    is_within: bool = False
+    notes: tuple[str, ...] = ()
+
+    def place(self, name: str) -> tuple[str, str | None] | None:
+        """Label and part of a picture; ``None`` where it lies in no class folder, or in none of the parts.
+
+        >>> Layout(parts={"Testing": "test"}).place("Testing/rose/1.jpg")
+        ('rose', 'test')
+        """
+        folder, inner = self.folder(name), name[len(self.base) :]
+        if folder is None:
+            return None
+        label, *rest = inner[len(folder) + 1 if folder and not self.is_within else 0 :].split("/")
+        return (label, self.parts[folder]) if rest else None
+
+    def folder(self, name: str) -> str | None:
+        """The key of *parts* in whose folder a picture lies; ``None``: in none of them."""
+        if not name.startswith(self.base):
+            return None
+        inner = name[len(self.base) :]
+        if self.is_within:
+            second = "/".join(inner.split("/")[1:2]).casefold()
+            return second if second in self.parts else None
+        return next((one for one in self.parts if inner.startswith(f"{one}/" if one else "")), None)
+
+
+def spoken(name: str) -> set[str]:
+    """The parts that a folder's name speaks of.
+
+    >>> spoken("Training_set"), spoken("val1"), sorted(spoken("train-test")), spoken("trainer")
+    ({'train'}, {'val'}, ['test', 'train'], set())
+    """
+    return {part for word, part in WORDS.items() if _SPOKEN[word].fullmatch(name)}
+
+
+def parse(text: str) -> dict[str, str]:
+    """Part -> folder, as the command line says it.
+
+    Raises:
+        RecipeError: it is no list of PART=NAME.
+
+    Example:
+        >>> parse("train=fit,test=a, b")
+        {'train': 'fit', 'test': 'a, b'}
+    """
+    pairs = [pair.partition("=") for pair in re.split(r",(?=\w+=)", text)]
+    if not all(equals and folder for _, equals, folder in pairs):
+        raise RecipeError(f"--parts {text!r}: expected PART=NAME, as in train=fit,test=check.", "data.parts")
+    return {part.strip(): folder for part, _, folder in pairs}
+
+
+def check(parts: Mapping[str, str]) -> None:
+    """Refuse a choice of folders that is none.
+
+    Raises:
+        RecipeError: a word that is no part, two parts in one folder, or none for training.
+    """
+    for part in parts:
+        if part not in PARTS:
+            hint = nearest(part, PARTS) or "."
+            raise RecipeError(f"parts names {part!r}: expected 'train', 'val' or 'test'{hint}", "parts")
+    if "train" not in parts:
+        raise RecipeError("parts names no folder for train: say which one, as in train=NAME.", "parts")
+    if len({folder.strip("/") for folder in parts.values()}) < len(parts):
+        told = ", ".join(map(repr, parts.values()))
+        raise RecipeError(f"parts names one folder twice ({told}): name each once.", "parts")
+
+
+def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
+    """Find out what the folders of a dataset are.
+
+    Args:
+        names: the pictures.
+        folders: all folders, with a ``/`` behind.
+        root: DATA, for messages.
+
+    Raises:
+        DatasetError: they look like parts of a split, and which is which cannot be told.
+    """
+    base, notes = _base(names, folders), []
+    if base and spoken(base.split("/")[-2]) == {"train"}:
+        notes.append(f"There is the training folder {base[:-1]!r} alone: all parts are drawn from it.")
+    elif base:
+        notes.append(f"Looked through the folder {base[:-1]!r}, which holds all the others.")
+    inside = _inside(names, base)
+    tops = [top for top in inside if top]
+    if not base and len(tops) == 1 and len(subs := sorted(inside[tops[0]].keys() - {""})) > 1:
+        told = some([repr(sub) for sub in subs])
+        notes.append(f"{tops[0]!r} holds the folders {told}: if these are the classes, give that folder as DATA.")
+    parts = _as_parts(inside, root)
+    within = {} if parts else _as_classes_of_parts(inside, root)
+    return Layout(base, parts or within or {"": None}, bool(within), tuple(notes))
+
+
+def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, str]) -> Layout:
+    """The layout where the user names the folders of the parts; what lies in others is left out, and that is noted.
+
+    Args:
+        names, folders, root: as of `layout`.
+        parts: part -> the path of its folder from DATA, or the name that it has in each class folder.
+
+    Raises:
+        DatasetError: there is no such folder with pictures.
+    """
+    found = {part: folder.strip("/") for part, folder in parts.items()}
+    base = "" if any(_has(names, folder) for folder in found.values()) else _base(names, folders)
+    inside = _inside(names, base)
+    is_within = not any(_has(names, base + folder) for folder in found.values())
+    second = {sub for subs in inside.values() for sub in subs}
+    for part, folder in found.items():
+        if folder not in second if is_within else not _has(names, base + folder):
+            there = sorted({*inside, *second} - {""})
+            raise DatasetError(
+                f"parts names the folder {folder!r} for {part}, and {root!r} has no such folder with pictures"
+                f"{nearest(folder, there) or '.'} It has: {some([repr(one) for one in there])}."
+            )
+    drawn = found.keys() == {"train"}
+    of = {folder.casefold() if is_within else folder: None if drawn else part for part, folder in found.items()}
+    made = Layout(base, of, is_within)
+    return Layout(base, of, is_within, _others(names, made))
+
+
+def _others(names: Names, made: Layout) -> tuple[str, ...]:
+    """What the user's choice of parts leaves out: folders with their numbers of pictures."""
+    depth = made.base.count("/") + (2 if made.is_within else 1)
+    unused = [name for name in names if made.folder(name) is None]
+    counts = Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in unused)
+    told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
+    return (f"Folders left out, as parts names others, with their pictures: {', '.join(told)}.",) if told else ()
+
+
+def _has(names: Names, folder: str) -> bool:
+    return any(name.startswith(f"{folder}/") for name in names)
+
+
+def _base(names: Names, folders: Iterable[str]) -> str:
+    """The folder that alone holds two folders of pictures or more, however deep; ``""`` where that is DATA itself."""
+    base, known = "", list(folders)
+    while True:
+        inside = _inside(names, base)
+        tops = [top for top in inside if top]
+        beside = {one[len(base) :].split("/")[0] for one in known if one.startswith(base)} - {"", *tops}
+        if len(tops) != 1 or "" in inside[tops[0]]:
+            return _whole(base, names)
+        if beside and spoken(tops[0]) != {"train"}:
+            return _whole(base, names)
+        base += f"{tops[0]}/"
+
+
+def _whole(base: str, names: Names) -> str:
+    """*base* where it holds two folders of pictures at least."""
+    return base if len([top for top in _inside(names, base) if top]) > 1 else ""
+
+
+def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
+    """Folder below *base* -> folder below that -> pictures; ``""`` stands for pictures that lie there directly."""
+    found: dict[str, dict[str, int]] = {}
+    for name in names:
+        if name.startswith(base):
+            top, second = [*name[len(base) :].split("/")[:-1], "", ""][:2]
+            of = found.setdefault(top, {})
+            of[second] = of.get(second, 0) + 1
+    return found
+
+
+def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
+    """Folder -> part, where the parts hold the classes; empty where they do not.
+
+    Raises:
+        DatasetError: it looks so, and does not fit.
+    """
+    tops = [top for top in inside if top]
+    said = {top: spoken(top) for top in tops if spoken(top)}
+    classes = {top: set(inside[top]) - {""} for top in said}
+    is_plain = all(top.casefold() in WORDS for top in tops)  # train, test and nothing else, whatever they hold
+    training = [top for top in said if "train" in said[top] and (len(classes[top]) > 1 or is_plain)]
+    if not any(said[other] & {"val", "test"} for top in training for other in said if other != top):
+        return {}
+    others = [top for top in tops if top not in said]
+    unclear = [top for top in said if len(said[top]) > 1]
+    parts = {top: min(said[top]) for top in said}
+    twice = [part for part, count in Counter(parts.values()).items() if count > 1]
+    bare = [top for top in said if not classes[top] and any(classes.values())]
+    strange = {top: sorted(classes[top] - classes[training[0]]) for top in said}
+    if unclear:
+        why = f"{unclear[0]!r} speaks of two parts"
+    elif twice:
+        why = f"{' and '.join(repr(top) for top in said if parts[top] == twice[0])} both speak of {twice[0]}"
+    elif bare:
+        why = f"{bare[0]!r} holds no class folders"
+    elif odd := next((top for top in said if strange[top]), None):
+        why = f"{odd!r} holds {some(list(map(repr, strange[odd])))}, and {training[0]!r} does not"
+    elif others:
+        why = f"beside {some(list(map(repr, said)))} there is {some(list(map(repr, others)))}"
+    else:
+        return dict(parts)
+    raise _unclear(root, why, {top: part for top, part in parts.items() if top not in bare})
+
+
+def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
+    """Name of a folder, in small letters -> part, where each class holds the parts; empty where they do not.
+
+    Raises:
+        DatasetError: it looks so, and does not fit.
+    """
+    tops = [top for top in inside if top]
+    said = {top: {sub: spoken(sub) for sub in inside[top] if sub} for top in tops}
+    split = [top for top in tops if _is_split(said[top].values())]
+    if len(tops) < 2 or not split:
+        return {}
+    subs = sorted({sub for top in tops for sub in said[top]})
+    parts = {sub.casefold(): min(spoken(sub), default="") for sub in subs}
+    unlike = next((top for top in tops if "" in inside[top] or not all(said[top].values())), None)
+    untrained = next((top for top in tops if "train" not in {parts[sub.casefold()] for sub in said[top]}), None)
+    twice = [part for part, count in Counter(parts.values()).items() if count > 1]
+    if unlike:
+        why = f"the class folders do not all hold the same, as {unlike!r} holds other folders or pictures, too"
+    elif untrained:
+        why = f"{untrained!r} has no training folder, and {split[0]!r} has one"
+    elif any(len(spoken(sub)) > 1 for sub in subs):
+        why = f"{next(sub for sub in subs if len(spoken(sub)) > 1)!r} speaks of two parts"
+    elif twice:
+        why = f"{some([repr(sub) for sub in subs if parts[sub.casefold()] == twice[0]])} speak of the same part"
+    else:
+        return dict(parts)
+    raise _unclear(root, why, {sub: parts[sub.casefold()] for sub in subs if parts[sub.casefold()]})
+
+
+def _is_split(spoken_of: Iterable[set[str]]) -> bool:
+    parts = [part for some_parts in spoken_of for part in some_parts]
+    return "train" in parts and bool({"val", "test"} & set(parts))
+
+
+def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
+    """The error for folders that look like parts and do not fit, with the setting that mends it."""
+    by_part: dict[str, str] = {}
+    for folder, part in parts.items():
+        by_part.setdefault(part, folder)
+    alone = f"train={by_part['train']}"
+    words = ",".join(f"{part}={by_part[part]}" for part in PARTS if part in by_part)
+    both = "" if words == alone else f"--parts {words}; or "
+    return DatasetError(
+        f"the folders in {root!r} look like the parts of a split, and which is which cannot be told: {why}. "
+        f"Say it: {both}--parts {alone}, which leaves the other folders out and draws all parts from that one "
+        "(in Python parts={...}, in a recipe parts under [data])."
+    )

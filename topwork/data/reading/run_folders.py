@@ -1,0 +1,77 @@
+"""Where a run's pictures are: what its ``environment.json`` says, or where a resumed run found them since.
+
+``pictures.csv`` of a run is a listing whose paths are relative to that place, not to its own folder. ``moved.json``
+holds the new root as ``data``, and as ``paths`` the path of each picture (by its SHA-256) that has another one there;
+it stands beside the listing, which stays as it is: checkpoints know it by its bytes.
+"""
+
+import os
+from pathlib import Path
+
+from topwork import kept
+from topwork.data.dataset import Dataset
+from topwork.data.reading import own_files
+from topwork.data.reading.listing import load, placed, read_table, refuse_header
+from topwork.errors import DatasetError
+
+PICTURES = "pictures.csv"
+MOVED = "moved.json"
+
+
+def place(run: Path) -> tuple[str, dict[str, str]]:
+    """The absolute root of a run's pictures (``""`` for arrays), and SHA-256 -> path of those that were renamed.
+
+    Raises:
+        RunError: a file of the run is gone or damaged.
+    """
+    if (run / MOVED).exists():
+        moved = kept.table(run / MOVED)
+        return moved["data"], moved["paths"]
+    return kept.table(run / "environment.json")["data"], {}
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return folder.is_dir() and own_files.kind_of_folder(os.listdir(folder)) == "a run"
+
+
+def is_listing(path: Path) -> bool:
+    """Whether a file is the listing of a run's pictures, in its folder."""
+    return path.name == PICTURES and is_run(path.parent)
+
+
+def read_pictures(path: str) -> Dataset:
+    """The pictures of a run with the parts that they have there; digests are still empty.
+
+    Args:
+        path: of the run's ``pictures.csv``.
+
+    Raises:
+        DatasetError: they are gone, or came as arrays.
+        RunError: a file of the run is gone or damaged.
+    """
+    run = Path(path).parent
+    root, moved = place(run)
+    if not root:
+        source = kept.table(run / "environment.json").get("source")
+        told = f"give the file that they came from, {source!r}" if source else "give the arrays, as (X, y) in Python"
+        raise DatasetError(f"{path!r} lists arrays, which a run does not keep: {told}.")
+    return read_table(placed(load(path, refuse_header), root, moved))
+
+
+def refuse_run(path: str) -> None:
+    """Refuse the folder of a run, or of a cross-validation, as data: what is meant by it is not clear.
+
+    Raises:
+        DatasetError: says what to write instead.
+    """
+    folds = is_run(Path(path, "fold-1"))
+    if not folds and not is_run(Path(path)):
+        return
+    listing = str(Path(path, "fold-1" if folds else "", PICTURES))
+    what, there = ("a cross-validation", "its first fold") if folds else ("a run", "it")
+    start = "" if folds else f"; to start from it: topwork train DATA --from {path}"
+    raise DatasetError(
+        f"{path!r} is {what}, not data. Its pictures, with the parts that they have in {there}: {listing!r}. "
+        f"To go on with it: topwork train --resume {path}{start}"
+    )

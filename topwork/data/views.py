@@ -1,0 +1,196 @@
+"""Views: the pictures that one picture becomes, the same on every machine and in every run.
+
+The rule, ``views-1``, in its order:
+
+1. View 0 is the picture itself. What varies in another view is drawn from its number, the settings and the picture's
+   content, never from a run's seed, nor from how many views there are: 8 views are 4 views and 4 more.
+2. Flips, zoom, shear, rotation and shift, in this order and about the centre, are one affine map, and the picture is
+   resampled once. Pixels beyond the border are made first, as many as the map reaches. Between pixels Pillow cuts
+   fractions off: values are at most one level, of 255, below the exact ones, and whole pixels stay what they are.
+3. Contrast, about each channel's mean, and brightness are one lookup table; values are cut to 0 to 255 at its end.
+
+Not covered: antialiasing. A view that shows the picture smaller takes each pixel from its neighbours alone, which is
+seen where it is half as large (``zoom`` near 1), and not at the usual tenths.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields
+from math import cos, radians, sin, tan
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from topwork.data.pictures import RESAMPLES
+from topwork.recipes.settings import Views
+
+RULE = "views-1"
+FILLS: dict[str, Any] = {"nearest": "edge", "reflect": "symmetric", "constant": "constant"}
+"""What `numpy.pad` calls the ways to fill."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one view does to its picture; by default nothing.
+
+    Args:
+        rotation: degrees, counter-clockwise.
+        right, down: shares of the width and the height that the picture is shifted by.
+        shear: degrees that vertical lines lean; rows slide, the lower half to the right.
+        zoom: share of the sides that is seen in addition: 0.25 shows the picture at 1 / 1.25 of its size.
+        left_right, top_bottom: whether it is mirrored.
+        brightness: share of white that is added.
+        contrast: share by which values lie further from their channel's mean.
+    """
+
+    rotation: float = 0.0
+    right: float = 0.0
+    down: float = 0.0
+    shear: float = 0.0
+    zoom: float = 0.0
+    left_right: bool = False
+    top_bottom: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+
+
+def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: str = "bilinear") -> np.ndarray:
+    """One view of a picture.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``, RGB, already of the size that the trunk takes.
+        views: what varies.
+        number: which view; 0: the picture itself.
+        content: SHA-256 of the picture's content, in hex.
+        resample: ``"bilinear"`` or ``"nearest"``.
+
+    Returns:
+        uint8 ``[height, width, 3]``.
+
+    Example:
+        >>> pixels = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+        >>> view(pixels, Views(), 0, "ab" * 32) is pixels
+        True
+        >>> view(pixels, Views(), 1, "ab" * 32).shape
+        (3, 3, 3)
+    """
+    return apply(pixels, draw(views, number, content), views.fill, resample) if number else pixels
+
+
+def key(views: Views, number: int) -> str:
+    """What the store knows a view by: the rule, the number, and every setting that changes pixels.
+
+    >>> key(Views(rotation=20, count=4), 3)
+    'views-1/3/rotation=20.0/shift=0.1/shear=0.0/zoom=0.1/flip=horizontal/brightness=0.0/contrast=0.0/fill=nearest'
+    >>> key(Views(), 0)
+    ''
+    """
+    if not number:
+        return ""
+    values = {f.name: getattr(views, f.name) for f in fields(views) if f.name not in ("count", "mode")}
+    settings = (f"{name}={value if isinstance(value, str) else float(value)}" for name, value in values.items())
+    return "/".join((RULE, str(number), *settings))
+
+
+def draw(views: Views, number: int, content: str) -> Drawn:
+    """What varies in a view, each value uniform within its setting; a flip is drawn half of the time.
+
+    Args:
+        views: the settings.
+        number: which view, from 1.
+        content: SHA-256 of the picture's content, in hex.
+
+    >>> drawn = draw(Views(rotation=20), 1, "ab" * 32)
+    >>> -20 <= drawn.rotation <= 20, drawn.shear
+    (True, 0.0)
+    """
+    *shares, across, over = _uniform(f"{key(views, number)}/{content}", 9)
+    rotation, right, down, shear, zoom, brightness, contrast = (2 * share - 1 for share in shares)
+    return Drawn(
+        rotation=views.rotation * rotation,
+        right=views.shift * right,
+        down=views.shift * down,
+        shear=views.shear * shear,
+        zoom=views.zoom * zoom,
+        left_right=views.flip in ("horizontal", "both") and across < 0.5,
+        top_bottom=views.flip in ("vertical", "both") and over < 0.5,
+        brightness=views.brightness * brightness,
+        contrast=views.contrast * contrast,
+    )
+
+
+def affine(drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
+    """Where each place of a view lies in its picture.
+
+    Args:
+        drawn: what the view does.
+        size: (height, width) in pixels, of both.
+
+    Returns:
+        float64 ``[2, 3]``, of (x, y, 1) in the view to (x, y) in the picture, in pixels to the right and down from the
+        upper left corner, so that pixel (0, 0) has its centre at (0.5, 0.5).
+
+    >>> affine(Drawn(left_right=True, down=0.1), (20, 40)) @ (0, 2, 1) == (40, 0)
+    array([ True,  True])
+    """
+    turn, lean = radians(drawn.rotation), tan(radians(drawn.shear))
+    rotated = np.array([[cos(turn), -sin(turn)], [sin(turn), cos(turn)]])
+    sheared = np.array([[1, -lean], [0, 1]])
+    flipped = np.diag([-1 if drawn.left_right else 1, -1 if drawn.top_bottom else 1])
+    back = (1 + drawn.zoom) * flipped @ sheared @ rotated
+    sides = np.array(size[::-1])
+    moved = sides * (0.5 + np.array([drawn.right, drawn.down]))
+    # Rounded, a quarter turn is one (its cosine is 6e-17), and the last bit of a machine's sine does not count.
+    return np.column_stack([back, sides / 2 - back @ moved]).round(9)
+
+
+def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear") -> np.ndarray:
+    """Do to a picture what was drawn.
+
+    Many threads may call this at once: Pillow resamples outside of Python's lock.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``.
+        drawn: what to do.
+        fill: what appears beyond the border: ``"nearest"`` pixel, mirror image (``"reflect"``), black (``"constant"``).
+        resample: ``"bilinear"`` or ``"nearest"``.
+
+    Returns:
+        uint8 ``[height, width, 3]``.
+
+    >>> apply(np.full((2, 2, 3), 100, np.uint8), Drawn(brightness=0.2), "nearest")[0, 0].tolist()
+    [151, 151, 151]
+    """
+    height, width = pixels.shape[:2]
+    matrix = affine(drawn, (height, width))
+    margins = _margins(matrix, (height, width))
+    matrix[:, 2] += margins[1][0], margins[0][0]
+    padded = Image.fromarray(np.pad(pixels, margins, FILLS[fill]))
+    coefficients = tuple(matrix.ravel().tolist())
+    image = padded.transform((width, height), Image.Transform.AFFINE, coefficients, RESAMPLES[resample])
+    if drawn.brightness or drawn.contrast:
+        image = image.point(_table(image, drawn))
+    return np.array(image)
+
+
+def _uniform(text: str, count: int) -> list[float]:
+    """Numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them."""
+    digest = hashlib.shake_256(text.encode()).digest(8 * count)
+    return [(int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8)]
+
+
+def _margins(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """How many pixels above and below, left and right, a view reads beyond its picture; none in depth."""
+    height, width = size
+    corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
+    before = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
+    behind = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()
+    return (before[1], behind[1]), (before[0], behind[0]), (0, 0)
+
+
+def _table(image: Image.Image, drawn: Drawn) -> list[int]:
+    values = np.arange(256)
+    counts = np.array(image.histogram()).reshape(3, 256)
+    means = (counts @ values / counts.sum(1))[:, None]
+    table = means + (1 + drawn.contrast) * (values - means) + 255 * drawn.brightness
+    return table.round().clip(0, 255).astype(int).ravel().tolist()
