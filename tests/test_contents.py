@@ -9,7 +9,7 @@ from tests import shelf
 from tests.shelf import NAME, NET
 from topwork import trunk
 from topwork.contents import contents
-from topwork.store import Store, Tensor, key
+from topwork.store import Store, TensorSpec, key
 
 
 def test_activations_are_told_by_their_cut(own_home):
@@ -57,7 +57,7 @@ def test_weights_are_known_by_their_content(own_home, tmp_path, monkeypatch):
 def test_several_tensors_and_an_overflow(own_home):
     about = {"backbone": NAME, "tensors": ["a:0", "b:1"], "size": 64, "weights": "random-0", "rule": "r"}
     folder = own_home / "store" / f"{NAME}-{'0' * 16}"
-    with Store(folder, [Tensor((2,)), Tensor((3,))], about) as store:
+    with Store(folder, [TensorSpec((2,)), TensorSpec((3,))], about) as store:
         for number, value in enumerate((1.0, 1e5)):
             arrays = [store.tensors[i].shape for i in (0, 1)]
             store.write([key(f"{number:064x}")], [np.full((1, *shape), value, "float32") for shape in arrays])

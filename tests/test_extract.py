@@ -16,7 +16,7 @@ from topwork.errors import CutError, DatasetError, MachineError, StoreError, Unk
 from topwork.extract import Extraction, Wanted, extract, failures
 from topwork.fill import Fill, fill
 from topwork.runtimes.pixels import Pixels
-from topwork.store import Store, Tensor, key
+from topwork.store import Store, TensorSpec, key
 
 SMALL = tiny(precision="auto")
 
@@ -240,7 +240,7 @@ def test_values_that_are_not_finite_are_left_out(data, own_home):
                 rows[0] = np.nan if number == 2 else 1
                 yield [rows]
 
-    with Store(own_home / "other", [Tensor((3,))], {"cut": "x"}) as store:
+    with Store(own_home / "other", [TensorSpec((3,))], {"cut": "x"}) as store:
         fill(Fill(below, ask.of(data).shots, data.root), store, Broken, lambda **event: None, 2)
         assert len(store) == 59
         assert len(store.failures(key(row.digest) for row in data.rows)) == 1

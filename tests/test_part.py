@@ -5,7 +5,7 @@ import pytest
 
 from topwork import part as part_module
 from topwork.part import Part, Source
-from topwork.store import Store, Tensor
+from topwork.store import Store, TensorSpec
 
 COUNT = 30
 
@@ -20,8 +20,8 @@ def part(request, tmp_path, monkeypatch):
     monkeypatch.setattr(part_module, "IN_MEMORY", 10**9 if request.param == "in memory" else 0)
     values = np.arange(2 * COUNT, dtype=np.float32)
     with (
-        Store(tmp_path / "a", [Tensor((2,)), Tensor((1, 2))], {"cut": "a"}) as a,
-        Store(tmp_path / "b", [Tensor((3,), "uint8")], {"cut": "b"}) as b,
+        Store(tmp_path / "a", [TensorSpec((2,)), TensorSpec((1, 2))], {"cut": "a"}) as a,
+        Store(tmp_path / "b", [TensorSpec((3,), "uint8")], {"cut": "b"}) as b,
     ):
         a.write(keys(0, 2), [np.stack([values, values], 1), values.repeat(2).reshape(-1, 1, 2) + 1])
         b.write(keys(1, 2), [values.astype(np.uint8)[:, None].repeat(3, 1)])

@@ -15,7 +15,7 @@ from topwork.contents import contents
 from topwork.data.dataset import Dataset, Row
 from topwork.inventory import inventory
 from topwork.prune import _drop, prune
-from topwork.store import Store, Tensor, key
+from topwork.store import Store, TensorSpec, key
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -63,7 +63,7 @@ def test_what_is_open_here_stays_and_works(own_home):
 
 def test_float32_that_took_over_is_in_use_too(own_home):
     folder = own_home / "store" / f"x-{'0' * 16}"
-    with Store(folder, [Tensor((2,))], {"cut": "x"}) as store:
+    with Store(folder, [TensorSpec((2,))], {"cut": "x"}) as store:
         for number, value in enumerate((1.0, 1e5)):
             store.write([key(f"{number:064x}")], [np.full((1, 2), value, "float32")])
         assert prune().gone == ()

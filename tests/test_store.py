@@ -20,19 +20,19 @@ from hypothesis.extra import numpy as arrays_of
 
 from tests import PROJECT
 from topwork.errors import StoreError
-from topwork.store import NOT_FINITE, Store, Tensor, disk_bytes, key
+from topwork.store import NOT_FINITE, Store, TensorSpec, disk_bytes, key
 from topwork.system.files import room
 from topwork.version import FORMAT
 
 ABOUT = {"backbone": "mobilenet_v2", "size": 160}
-MAP = [Tensor((40, 40, 5))]  # 16,000 bytes a row as float16
+MAP = [TensorSpec((40, 40, 5))]  # 16,000 bytes a row as float16
 
 
 def keys(*numbers: int) -> list[bytes]:
     return [key(sha256(b"%d" % n).hexdigest()) for n in numbers]
 
 
-def rows(*numbers: int, tensor: Tensor = MAP[0]) -> np.ndarray:
+def rows(*numbers: int, tensor: TensorSpec = MAP[0]) -> np.ndarray:
     """For each number other activations, always the same."""
     return np.array([np.random.default_rng(n).normal(size=tensor.shape) for n in numbers], np.float32)
 
@@ -56,7 +56,7 @@ def store(tmp_path):
 # What is read is what was written
 
 
-def batches(tensors: list[Tensor]) -> st.SearchStrategy:
+def batches(tensors: list[TensorSpec]) -> st.SearchStrategy:
     """Two batches for a store of these tensors; values stay below float16's largest."""
     values = {"float32": st.floats(-6e4, 6e4, width=32), "uint8": st.integers(0, 255)}
     batch = st.integers(1, 5).flatmap(
@@ -66,7 +66,7 @@ def batches(tensors: list[Tensor]) -> st.SearchStrategy:
 
 
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
-frontiers = st.lists(st.builds(Tensor, shapes, st.sampled_from(["float32", "uint8"])), min_size=1, max_size=3)
+frontiers = st.lists(st.builds(TensorSpec, shapes, st.sampled_from(["float32", "uint8"])), min_size=1, max_size=3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -203,7 +203,7 @@ def one(value: float) -> list[np.ndarray]:
     ],
 )
 def test_the_first_batch_fixes_the_dtype(tmp_path, largest, dtype):
-    with Store(tmp_path, [Tensor((2,))], ABOUT) as store:
+    with Store(tmp_path, [TensorSpec((2,))], ABOUT) as store:
         store.write(keys(0), one(largest))
         store.write(keys(1), one(1.5))
         assert store.stored == [dtype]
@@ -212,7 +212,7 @@ def test_the_first_batch_fixes_the_dtype(tmp_path, largest, dtype):
 
 
 def test_one_small_tensor_makes_all_float32(tmp_path):
-    with Store(tmp_path, [Tensor((2,)), Tensor((2,))], ABOUT) as store:
+    with Store(tmp_path, [TensorSpec((2,)), TensorSpec((2,))], ABOUT) as store:
         store.write(keys(0), one(1) + one(1e-5))
         assert store.stored == ["float32", "float32"]
 
@@ -225,7 +225,7 @@ def test_float32_where_it_is_asked_for(tmp_path):
 
 
 def test_float32_takes_over_when_float16_overflows(tmp_path):
-    with Store(tmp_path, [Tensor((2,))], ABOUT) as store:
+    with Store(tmp_path, [TensorSpec((2,))], ABOUT) as store:
         store.write(keys(0, 1), [np.float32([[1, 2], [3, 4.0001]])])
         store.write(keys(2), one(65504))
         assert store.stored == ["float16"]
@@ -233,7 +233,7 @@ def test_float32_takes_over_when_float16_overflows(tmp_path):
         assert store.stored == ["float32"]
         assert store.missing(keys(0, 1, 2, 3)) == keys(0, 1, 2)
         store.write(keys(0, 1), [np.float32([[1, 2], [3, 4.0001]])])
-    with Store(tmp_path, [Tensor((2,))], ABOUT) as store:
+    with Store(tmp_path, [TensorSpec((2,))], ABOUT) as store:
         assert store.missing(keys(0, 1, 2, 3)) == keys(2)
         assert store.read(keys(3, 1))[0].tolist() == [[0, -65505], [3, float(np.float32(4.0001))]]
         assert json.loads((tmp_path / "cut.json").read_text())["stored"] == ["float32"]
@@ -417,7 +417,7 @@ def test_another_format_is_refused(tmp_path):
         (MAP, {"size": 160}, "auto", "backbone is 'mobilenet_v2' there, not None"),
         (MAP, ABOUT, "float32", "dtype is 'auto' there, not 'float32'"),
         (
-            [Tensor((8,))],
+            [TensorSpec((8,))],
             ABOUT,
             "auto",
             "tensors is [{'shape': [40, 40, 5], 'dtype': 'float32'}] there, not [{'shape': [8], 'dtype': 'float32'}]",
@@ -460,7 +460,7 @@ def test_room(tmp_path):
 
 @pytest.mark.parametrize("length", [100, 900, 1010, 1280, 20_000])
 def test_disk_bytes_is_what_a_store_takes(tmp_path, length):
-    tensors = [Tensor((length,))]
+    tensors = [TensorSpec((length,))]
     with Store(tmp_path, tensors, ABOUT) as store:
         for start in range(0, 600, 100):
             put(store, *range(start, start + 100))

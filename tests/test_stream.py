@@ -11,7 +11,7 @@ from topwork import stream
 from topwork.feed import Feed
 from topwork.part import Part, Source
 from topwork.recipes.settings import Training
-from topwork.store import Store, Tensor
+from topwork.store import Store, TensorSpec
 from topwork.stream import OnDevice, look_up, orders, streamed
 
 
@@ -112,7 +112,7 @@ def test_memory_is_shared_where_it_may_be(shift):
 
 
 def test_what_the_store_gives_is_shared(tmp_path):
-    with Store(tmp_path / "s", [Tensor((3,)), Tensor((5,))], {"cut": "x"}) as store:
+    with Store(tmp_path / "s", [TensorSpec((3,)), TensorSpec((5,))], {"cut": "x"}) as store:
         keys = [bytes([i]).ljust(32) for i in range(7)]
         store.write(keys, [np.ones((7, 3), np.float32), np.ones((7, 5), np.float32)])
         assert [array.ctypes.data % 64 for array in store.read(keys)] == [0, 0]

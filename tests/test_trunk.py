@@ -12,7 +12,7 @@ from topwork.data.pictures import Fit
 from topwork.errors import CutError
 from topwork.halves import open_backbone
 from topwork.recipes.settings import Backbone
-from topwork.store import Tensor
+from topwork.store import TensorSpec
 from topwork.trunk import graph_path, keep_graph, kept_graph, known_graph, resolve
 
 SMALL = Backbone("mobilenet_025", "random", 32, runtime="openvino", precision="float32")
@@ -28,9 +28,9 @@ def trunk(place, **options):
 
 
 def test_a_trunk_gives_the_frontiers_tensors():
-    assert trunk("pool").tensors == (Tensor((256,), "float32"),)
-    assert trunk("conv_pw_1_relu").tensors == (Tensor((16, 16, 16), "float32"),)
-    assert trunk("input").tensors == (Tensor((32, 32, 3), "uint8"),)
+    assert trunk("pool").tensors == (TensorSpec((256,), "float32"),)
+    assert trunk("conv_pw_1_relu").tensors == (TensorSpec((16, 16, 16), "float32"),)
+    assert trunk("input").tensors == (TensorSpec((32, 32, 3), "uint8"),)
 
 
 def test_a_place_that_is_none():

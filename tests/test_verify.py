@@ -13,7 +13,7 @@ from tests.shelf import NAME, NET
 from topwork import trunk
 from topwork.contents import contents
 from topwork.errors import MachineError, UsageError
-from topwork.store import Store, Tensor, key
+from topwork.store import Store, TensorSpec, key
 from topwork.system import files
 from topwork.tables import Tables
 from topwork.verify import named, verify
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_store(own_home):
 def test_float32_that_took_over_is_read_too(own_home):
     about = {"cut": "x"}
     folder = own_home / "store" / f"x-{files.digest(about)}"
-    with Store(folder, [Tensor((2000,))], about) as store:
+    with Store(folder, [TensorSpec((2000,))], about) as store:
         for number, value in enumerate((1.0, 1e5)):
             store.write([key(f"{number:064x}")], [np.full((1, 2000), value, "float32")])
     assert problems() == []

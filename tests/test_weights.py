@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from topwork.errors import WeightsError
-from topwork.weights import fetch, folder, missing, offline, sha256
+from topwork.weights import download, folder, missing, offline, sha256
 
 ADVICE = (
     "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
@@ -55,7 +55,7 @@ def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):
     served, address = server
     (served / "some.h5").write_bytes(b"weights")
     digest = hashlib.md5(b"weights").hexdigest()
-    path = fetch(folder() / "other.h5", lambda: (f"{address}some.h5", digest))
+    path = download(folder() / "other.h5", lambda: (f"{address}some.h5", digest))
     assert path == (folder() / "other.h5")
     assert path.read_bytes() == b"weights"
     assert list(folder().iterdir()) == [path]
@@ -64,7 +64,7 @@ def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):
 
 def refused(path, source):
     with pytest.raises(WeightsError) as error:
-        fetch(path, source)
+        download(path, source)
     assert not list(path.parent.glob("*"))
     return str(error.value)
 

@@ -105,7 +105,7 @@ def fetch(one: Official) -> bool:
     if one.state not in ("missing", "wrong"):
         return False
     entry = backbones.record(one.backbone)
-    weights.fetch(one.path, lambda: backbones.source(entry, entry.size))
+    weights.download(one.path, lambda: backbones.source(entry, entry.size))
     return True
 
 

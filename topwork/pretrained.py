@@ -33,7 +33,7 @@ def weights_file(backbone: Backbone) -> Path | None:
     if entry.is_packaged:
         efficientnet_lite0_weights.check(path)
         return path
-    return path if path.is_file() else weights.fetch(path, lambda: backbones.source(entry, side))
+    return path if path.is_file() else weights.download(path, lambda: backbones.source(entry, side))
 
 
 def path(backbone: Backbone) -> Path | None:

@@ -17,7 +17,7 @@ import lmdb
 import numpy as np
 
 from topwork.errors import StoreError
-from topwork.store import Tensor, check_format
+from topwork.store import TensorSpec, check_format
 from topwork.system.files import digest
 from topwork.tables import Tables
 
@@ -65,7 +65,7 @@ def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
         raise tables.damaged("its header is that of another cut")
     if dtype not in (None, "float16", "float32"):
         raise tables.damaged(f"its dtype is {dtype!r}")
-    return sum(Tensor(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
+    return sum(TensorSpec(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
 
 
 def _check_rows(tables: Tables, width: int, progress: Progress) -> None:

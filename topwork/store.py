@@ -49,7 +49,7 @@ def key(content: str, view: str = "") -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorSpec:
     """One array of a picture's activations, as the trunk gives it; ``dtype`` is ``"float32"`` or ``"uint8"``."""
 
     shape: tuple[int, ...]
@@ -64,12 +64,12 @@ class Tensor:
         return prod(self.shape) * self.stored(dtype).itemsize
 
 
-def disk_bytes(tensors: Sequence[Tensor], rows: int, dtype: str = "float16") -> int:
+def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16") -> int:
     """What *rows* pictures take on disk, in bytes, with floats stored as *dtype*.
 
     A row above half a page takes whole pages, smaller ones share one; LMDB's page is the system's, at most 32 KiB.
 
-    >>> disk_bytes([Tensor((1000, 1000))], rows=10) > 20_000_000
+    >>> disk_bytes([TensorSpec((1000, 1000))], rows=10) > 20_000_000
     True
     """
     page = min(mmap.PAGESIZE, 1 << 15)
@@ -102,7 +102,7 @@ class Store:
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder, Store(folder, [Tensor((2,))], {"cut": "x@pool"}) as store:
+        >>> with TemporaryDirectory() as folder, Store(folder, [TensorSpec((2,))], {"cut": "x@pool"}) as store:
         ...     store.write([key("00" * 32)], [np.float32([[0.5, 2]])])
         ...     store.read([key("00" * 32)])
         {}
@@ -112,7 +112,7 @@ class Store:
     def __init__(
         self,
         folder: Path | str,
-        tensors: Iterable[Tensor],
+        tensors: Iterable[TensorSpec],
         description: Mapping[str, Any],
         *,
         dtype: Literal["auto", "float32"] = "auto",

@@ -20,7 +20,7 @@ from topwork.data.pictures import Fit
 from topwork.errors import CutError
 from topwork.graph import Frontier, Graph, Node
 from topwork.recipes.settings import Backbone
-from topwork.store import Tensor
+from topwork.store import TensorSpec
 from topwork.system import keras_backend
 from topwork.system.files import digest, home, writing
 
@@ -61,10 +61,10 @@ class Trunk:
         return [node for i, node in enumerate(self.graph.nodes) if mask >> i & 1]
 
     @cached_property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[TensorSpec, ...]:
         """Shape and dtype of each tensor that the trunk gives for one picture."""
         nodes = self.graph.nodes
-        return tuple(Tensor(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
+        return tuple(TensorSpec(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def offline() -> bool:
 
 
 @ours()
-def fetch(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
+def download(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
 
     Args:
