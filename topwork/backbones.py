@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import efficientnet_lite0, efficientnet_lite0_weights
+from topwork import efficientnet_lite0
+from topwork import efficientnet_lite0_weights as packaged
 from topwork.errors import BackboneError, UnknownBackbone, nearest
 from topwork.recipes.settings import Backbone
 from topwork.system import keras_settings
@@ -59,7 +60,7 @@ class Record:
     def path(self, folder: Path, side: int) -> Path:
         """Where the official file for pictures of that side is or belongs; a package's is not in *folder*."""
         if self.is_packaged:
-            return efficientnet_lite0_weights.path()
+            return packaged.path()
         return folder / self.file.format(side=side if side in self.sides else 224)
 
     def paths(self, folder: Path) -> list[Path]:
@@ -74,7 +75,7 @@ class Record:
     @property
     def licence_note(self) -> str:
         """What its licence rests on, where that is not plain."""
-        return efficientnet_lite0_weights.LICENCE_NOTE if self.is_packaged else ""
+        return packaged.LICENCE_NOTE if self.is_packaged else ""
 
 
 _LICENCES = {"vgg16": "CC-BY-4.0", "vgg19": "CC-BY-4.0", "resnet": "MIT", "densenet": "BSD-3-Clause", "convnext": "MIT"}
@@ -216,7 +217,7 @@ def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
     reads_torch = not record(backbone.name).builder
     try:
         if reads_torch and weights.suffix == ".pth":
-            efficientnet_lite0_weights.load(network, weights)
+            packaged.load(network, weights)
         else:
             network.load_weights(weights)
     except Exception as error:  # Keras raises whatever it stumbles over in a file

@@ -74,21 +74,21 @@ class Official:
         }
 
 
-def wanted(folder: Path, names: Iterable[str] = TABLE) -> list[Official]:
+def wanted(place: Path, names: Iterable[str] = TABLE) -> list[Official]:
     """The file of each named backbone at its default size.
 
     Raises:
         UnknownBackbone: no backbone has that name.
     """
     entries = [backbones.record(name) for name in names]
-    return [Official(entry.name, entry.path(folder, entry.size)) for entry in entries]
+    return [Official(entry.name, entry.path(place, entry.size)) for entry in entries]
 
 
-def at_hand(folder: Path | None = None) -> list[Official]:
-    """Every official file here, those of other sizes than the default ones too; of a *folder* those in it alone."""
-    place = folder or weights.folder()
+def at_hand(inside: Path | None = None) -> list[Official]:
+    """Every official file here, those of other sizes than the default ones too; with *inside*, those in that folder alone."""
+    place = inside or weights.folder()
     every = [Official(entry.name, path) for entry in TABLE.values() for path in entry.paths(place)]
-    return [one for one in every if one.is_there and not (folder and one.is_packaged)]
+    return [one for one in every if one.is_there and not (inside and one.is_packaged)]
 
 
 def fetch(one: Official) -> bool:
