@@ -20,10 +20,10 @@ from benchmarks.frozen import weights_of
 from benchmarks.process import Finished, run
 from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
-from topwork import backbones
 from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
+from topwork.networks.backbones import catalogue
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say
@@ -124,7 +124,7 @@ def recipe_of(name: str, plan: Plan) -> Recipe:
     phases = [replace(p, epochs=min(p.epochs, plan.epochs or p.epochs), patience=0) for p in recipe.phases]
     weights = {n: weights_of(n, plan.size or b.size, plan.weights) for n, b in recipe.backbones.items()}
     known = {
-        n: replace(b, weights=weights[n], size=plan.size or b.size or backbones.record(n).size)
+        n: replace(b, weights=weights[n], size=plan.size or b.size or catalogue.record(n).size)
         for n, b in recipe.backbones.items()
     }
     return replace(recipe, phases=tuple(phases), backbones=known)
@@ -166,7 +166,7 @@ def _data(article: Article, recipe: Recipe, plan: Plan, scratch: Path) -> tuple[
 
 
 def _plain(article: Article, recipe: Recipe, data: Path) -> Side:
-    used = [backbones.record(name) for name in recipe.backbones]
+    used = [catalogue.record(name) for name in recipe.backbones]
     first, last = (Cut.parse(recipe.phases[i].cut).terms[0] for i in (0, -1))
     words = ["--builders", *(one.builder for one in used), "--modules", *(one.module for one in used)]
     words += ["--weights", *(b.weights for b in recipe.backbones.values())]

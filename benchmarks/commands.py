@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.folds import Split
 from benchmarks.process import Finished, run
 from benchmarks.stats import Answers, answered
-from topwork import backbones
+from topwork.networks.backbones import catalogue
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ class Outcome:
 
 def script(name: str, task: Task, split: Split, *options: str) -> Outcome:
     """Run ``plain.py`` or ``by_hand.py``."""
-    entry = backbones.record(task.backbone)
+    entry = catalogue.record(task.backbone)
     words = ["--size", str(task.size), "--epochs", str(task.epochs), "--seed", str(split.seed), *options]
     if task.network:
         words += ["--network", task.network]

@@ -10,8 +10,8 @@ from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
-from topwork import backbones
 from topwork.data.readers import read
+from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
 
 
@@ -51,7 +51,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*."""
     folder = plan.data or draw(scratch / "drawn", plan.pictures)
     data = read(folder, decode=True)
-    size = plan.size or backbones.record(plan.backbone).size
+    size = plan.size or catalogue.record(plan.backbone).size
     task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
     out = scratch / "folds"
     words = ["--cut", f"{plan.backbone}@pool", "--weights", task.weights, "--size", str(size), "--folds"]

@@ -14,8 +14,8 @@ from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
 from benchmarks.process import run
-from topwork import backbones
 from topwork.data.readers import read
+from topwork.networks.backbones import catalogue
 from topwork.system import keras_backend
 from topwork.system.messages import say
 
@@ -75,7 +75,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured:
     """Each side once; what topwork is to train in is measured in the first round and kept in *home*."""
     plan = found.plan
-    size = plan.size or backbones.record(plan.backbone).size
+    size = plan.size or catalogue.record(plan.backbone).size
     file = weights(plan, size)
     ours, chosen = _topwork(plan, split, file, size, scratch, home, "auto")
     found.topwork.append(ours)
@@ -89,7 +89,7 @@ def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured
 
 
 def _plain(plan: Plan, split: Split, file: str, size: int, *options: str, **environment: str) -> float:
-    entry = backbones.record(plan.backbone)
+    entry = catalogue.record(plan.backbone)
     words = ["--weights", file, "--builder", entry.builder, "--module", entry.module, "--size", str(size)]
     words += ["--frozen", str(plan.frozen), "--epochs", str(EPOCHS), *options]
     done = run([sys.executable, str(HERE / "plain_deep.py"), str(split.folder), *words], **environment)

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.draw import draw
-from topwork import pretrained, runtimes
+from topwork import runtimes
 from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.pictures import decode
 from topwork.data.readers import read
 from topwork.extract import Extraction, Wanted
-from topwork.halves import open_backbone, trunk
+from topwork.networks.halves import trunk
+from topwork.networks.keras_graph import open_backbone
+from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.runtimes import BATCH
 from topwork.runtimes.openvino import HINT

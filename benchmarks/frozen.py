@@ -15,12 +15,13 @@ from benchmarks.commands import Outcome, Task, script, topwork
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers
-from topwork import backbones, pretrained
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.weights import pretrained
+from topwork.networks.weights.random_weights import weights_file
 from topwork.recipes.settings import Backbone
 from topwork.system.messages import say
-from topwork.untrained import weights_file
 
 PLAIN, CACHED, BY_HAND = "(a) plain", "(a') plain, `.cache()`", "(c) by hand, `predict` once"
 FIRST, CONVERTED, FILLED = "topwork, very first run", "topwork, trunk converted", "topwork, store filled"
@@ -70,7 +71,7 @@ class Comparison:
 def compare(plan: Plan, scratch: Path) -> Comparison:
     """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
-    size = plan.size or backbones.record(plan.backbone).size
+    size = plan.size or catalogue.record(plan.backbone).size
     task = Task(plan.backbone, weights(plan, size), size, plan.epochs, _network(plan, size, scratch))
     chosen = splits(data, plan.seeds, plan.folds, scratch / "splits")
     _warm_up(task, chosen[0], scratch)
@@ -87,7 +88,7 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
 
 def _network(plan: Plan, size: int, scratch: Path) -> str:
     """The backbone as a ``.keras`` file where Keras has no such network; made beside, as `weights_of` does."""
-    if backbones.record(plan.backbone).builder:
+    if catalogue.record(plan.backbone).builder:
         return ""
     file = str(scratch / f"{plan.backbone}.keras")
     with ProcessPoolExecutor(1, get_context("spawn")) as beside:
@@ -99,10 +100,10 @@ def write_network(backbone: Backbone, file: str) -> None:
     """Write a backbone, its pixel scale inside, as a Keras file for scripts."""
     import keras
 
-    side = backbones.size(backbone)
+    side = catalogue.size(backbone)
     pixels = keras.Input((side, side, 3))
-    network = backbones.build(backbone, pretrained.weights_file(backbone))
-    keras.Model(pixels, network(backbones.scaled(pixels, backbones.scale(backbone)))).save(file)
+    network = builder.build(backbone, pretrained.weights_file(backbone))
+    keras.Model(pixels, network(builder.scaled(pixels, builder.scale(backbone)))).save(file)
 
 
 def weights(plan: Plan, size: int) -> str:

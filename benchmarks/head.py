@@ -9,10 +9,10 @@ import numpy as np
 from benchmarks.draw import draw
 from benchmarks.folds import parts
 from benchmarks.frozen import Plan
-from topwork import heads
 from topwork.activations import activations
 from topwork.data.readers import read
 from topwork.metrics import cross_entropy
+from topwork.networks import heads
 from topwork.recipes.settings import Backbone, Head
 
 INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.draw import draw
 from benchmarks.frozen import weights
 from benchmarks.process import Finished, run
-from topwork import backbones
+from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
 
 
@@ -28,7 +28,7 @@ class Plan:
 
 def measure(plan: Plan, scratch: Path) -> dict[int, Finished]:
     """What a run took for each count of pictures; everything that is written goes below *scratch*."""
-    size = plan.size or backbones.record(plan.backbone).size
+    size = plan.size or catalogue.record(plan.backbone).size
     file, found = weights(plan, size), {}
     for count in plan.counts:
         folder = draw(scratch / f"drawn-{count}", count)

@@ -16,7 +16,7 @@ import numpy as np
 
 from topwork.cut import Cut
 from topwork.draw import Pencil
-from topwork.network import restore
+from topwork.networks.model import restore
 from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase

@@ -1,7 +1,7 @@
 """Other networks in place of a recipe's: where weights are at hand for that alone."""
 
 from topwork.cut import INPUT, POOL, Cut, Term
-from topwork.network import cuts
+from topwork.networks.places import cuts
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
 

@@ -12,8 +12,8 @@ from benchmarks.commands import Outcome, Task, script, topwork
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
-from topwork import backbones
 from topwork.data.readers import read
+from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
 
 PLAIN, NONE = "plain script, augmentation as Keras layers", "topwork, no augmentation"
@@ -46,7 +46,7 @@ Measured = dict[str, list[Outcome]]
 def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
-    size = plan.size or backbones.record(plan.backbone).size
+    size = plan.size or catalogue.record(plan.backbone).size
     task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
     found: Measured = {}
     for split in splits(data, plan.seeds, plan.folds, scratch / "splits"):

@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from topwork import efficientnet_lite0
-from topwork import efficientnet_lite0_weights as packaged
+from topwork.networks.backbones import efficientnet_lite0
+from topwork.networks.weights import efficientnet_lite0 as packaged
 
 
 class Storage:
@@ -117,7 +117,7 @@ def package(folder: Path, monkeypatch, arrays: dict[str, np.ndarray] | None = No
     (folder / packaged.MODULE / "__init__.py").write_text("raise ImportError('it is never imported')\n")
     write(file, lite0() if arrays is None else arrays)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(packaged, "SHA256", packaged.weights.sha256(file))
+    monkeypatch.setattr(packaged, "SHA256", packaged.official.sha256(file))
     monkeypatch.setattr(packaged, "BYTES", file.stat().st_size)
     monkeypatch.setattr(packaged, "version", lambda name: packaged.VERSION)
     return file

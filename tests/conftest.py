@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import efficientnet_lite0_weights
+from topwork.networks.weights import efficientnet_lite0
 from topwork.system import keras_backend
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -127,5 +127,5 @@ def no_package(monkeypatch):
     def version(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(efficientnet_lite0_weights, "MODULE", "a_package_that_is_not_installed")
-    monkeypatch.setattr(efficientnet_lite0_weights, "version", version)
+    monkeypatch.setattr(efficientnet_lite0, "MODULE", "a_package_that_is_not_installed")
+    monkeypatch.setattr(efficientnet_lite0, "version", version)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork import plan, trunk, untrained
+from topwork import plan
 from topwork.data.dataset import Dataset, Row
 from topwork.extract import Wanted
 from topwork.fill import store_of
 from topwork.folder import Folder
-from topwork.graph import Graph, Node
+from topwork.networks import trunk
+from topwork.networks.graph import Graph, Node
+from topwork.networks.weights import random_weights as untrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
 from topwork.store import key

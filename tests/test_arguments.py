@@ -3,9 +3,9 @@
 import pytest
 
 from tests import checkpoint
-from topwork import official
 from topwork.arguments import Words
 from topwork.errors import RecipeError, UsageError, WeightsError
+from topwork.networks.weights import official
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import About, Backbone, Data, Head, Join, Phase

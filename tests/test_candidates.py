@@ -7,11 +7,11 @@ import pytest
 
 from tests import checkpoint
 from topwork import candidates, runtimes
-from topwork.candidates import at_hand, cuts_of, learn, networks, places
+from topwork.candidates import at_hand, learn, networks
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
-from topwork.network import graph_of
+from topwork.networks.places import cuts_of, graph_of, places
+from topwork.networks.trunk import kept_graph
 from topwork.recipes.settings import Backbone
-from topwork.trunk import kept_graph
 
 NAME = "mobilenet_v2_035"
 SMALL = Backbone(NAME, "random", 64)

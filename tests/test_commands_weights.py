@@ -9,11 +9,11 @@ from keras.src.applications import mobilenet
 
 from tests import checkpoint
 from tests.command import Ran, in_process, topwork
-from tests.test_official import MOBILENET, VGG16
-from topwork import efficientnet_lite0_weights as packaged
-from topwork.backbones import TABLE
-from topwork.hashes import PUBLISHED
-from topwork.weights import folder
+from tests.networks.weights.test_official import MOBILENET, VGG16
+from topwork.networks.backbones.catalogue import TABLE
+from topwork.networks.weights import efficientnet_lite0 as packaged
+from topwork.networks.weights.files import folder
+from topwork.networks.weights.official import PUBLISHED
 
 
 @pytest.fixture(autouse=True)
@@ -165,5 +165,5 @@ def test_a_package_that_is_missing_has_its_install_line():
 @pytest.mark.parametrize("verb", ["ls", "verify"])
 def test_no_keras_is_loaded(verb, two):
     ran = in_process("weights", verb, PYTHONPROFILEIMPORTTIME="1")
-    assert "topwork.official" in ran.err
+    assert "topwork.networks.weights.official" in ran.err
     assert not re.search(r"\b(keras|tensorflow|openvino|sklearn|matplotlib|lmdb)\b", ran.err)

@@ -21,6 +21,7 @@ from topwork.compare import ALPHA, compare, mcnemar, smallest
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.folder import Folder
+from topwork.networks import fusion
 from topwork.recipes.recipe import Recipe
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
@@ -41,7 +42,7 @@ def write(path, tested, trained=(), seed=0, skill=1.5, classes=CLASSES):
     with (path / "predictions.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "predicted", *classes])
-        for row, found in zip(tested, metrics.softmax(logits), strict=True):
+        for row, found in zip(tested, fusion.softmax(logits), strict=True):
             table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])
     return path
 

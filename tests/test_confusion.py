@@ -9,6 +9,7 @@ import pytest
 
 from topwork import metrics
 from topwork.confusion import DENSE, as_json, cells
+from topwork.networks import fusion
 
 
 def matrix(classes, seed=0):
@@ -56,7 +57,7 @@ def test_scores_of_many_classes_grow_with_the_classes_and_not_with_their_square(
     sizes = {}
     for classes in (200, 800):
         labels = draw.integers(classes, size=300)
-        probabilities = metrics.softmax(draw.normal(size=(300, classes)))
+        probabilities = fusion.softmax(draw.normal(size=(300, classes)))
         found = metrics.measure(labels, probabilities, [f"{i}" for i in range(classes)])
         assert sum(count for *_, count in found["confusion"]["counts"]) == 300
         sizes[classes] = len(json.dumps(found))

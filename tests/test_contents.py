@@ -7,9 +7,10 @@ import numpy as np
 
 from tests import shelf
 from tests.shelf import NAME, NET
-from topwork import trunk
 from topwork.contents import contents
-from topwork.store import Store, TensorSpec, key
+from topwork.networks import trunk
+from topwork.networks.graph import TensorSpec
+from topwork.store import Store, key
 
 
 def test_activations_are_told_by_their_cut(own_home):

@@ -84,7 +84,7 @@ def test_a_file_is_never_overwritten(run, file):
 
 def planted(model, fault):
     """The same model with a fault in front: another scale, or channels turned."""
-    from topwork.halves import rebuild
+    from topwork.networks.halves import rebuild
 
     def call(operation, args, kwargs):
         if operation.name != "rescaling":

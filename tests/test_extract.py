@@ -15,8 +15,9 @@ from topwork.data.views import view
 from topwork.errors import CutError, DatasetError, MachineError, StoreError, UnknownBackbone
 from topwork.extract import Extraction, Wanted, extract, failures
 from topwork.fill import Fill, fill
+from topwork.networks.graph import TensorSpec
 from topwork.runtimes.pixels import Pixels
-from topwork.store import Store, TensorSpec, key
+from topwork.store import Store, key
 
 SMALL = tiny(precision="auto")
 

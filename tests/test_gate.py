@@ -5,13 +5,14 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.test_halves import FAMILIES, pixels
-from topwork import heads, pretrained, trunk
+from tests.networks.test_keras_graph import FAMILIES, pixels
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
 from topwork.export import BOUND, check
-from topwork.halves import open_backbone, open_model
-from topwork.network import Network
+from topwork.networks import heads, trunk
+from topwork.networks.keras_graph import open_backbone, open_model
+from topwork.networks.model import Network
+from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone, Head
 from topwork.shipped import Input
 from topwork.writer import write_onnx

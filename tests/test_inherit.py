@@ -15,7 +15,8 @@ from tests.tiny import NAME, tiny
 from topwork import inherit
 from topwork.errors import CutError, RunError
 from topwork.folder import Folder
-from topwork.network import create, graph_of
+from topwork.networks.model import create
+from topwork.networks.places import graph_of
 from topwork.plan import steps
 from topwork.recipes.settings import Head, Training
 from topwork.train import prepared

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from topwork import metrics
-from topwork.join import GAP, Mixture, Stack, fit, learned, loss, mixture, stack, warned
+from topwork.join import GAP, fit, loss, mixture, stack, warned
+from topwork.networks import fusion
+from topwork.networks.fusion import Mixture, Stack, learned
 
 QUICK = settings(deadline=None, max_examples=40)
 
@@ -21,7 +22,7 @@ def said(seed=0, members=3, n=60, classes=4, skill=(2.0, 1.0, 0.0)):
     labels = draw.permutation(np.arange(n) % classes)
     logits = draw.normal(size=(members, n, classes))
     logits[:, np.arange(n), labels] += np.array(skill[:members])[:, None]
-    return metrics.softmax(logits), labels
+    return fusion.softmax(logits), labels
 
 
 def own(each, labels):

@@ -13,14 +13,16 @@ from keras.src.applications import mobilenet_v2
 import topwork as tw
 from tests import checkpoint
 from tests.conftest import make_folder
-from topwork import backbones, efficientnet_lite0, lock, untrained
+from topwork import lock
 from topwork.data.dataset import Dataset
 from topwork.errors import RunError
 from topwork.folder import Folder
+from topwork.networks.backbones import builder, efficientnet_lite0
+from topwork.networks.weights import random_weights
+from topwork.networks.weights.files import folder, sha256
 from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.train import chosen, prepared
-from topwork.weights import folder, sha256
 
 NAME = "mobilenet_v2_035"
 FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
@@ -32,7 +34,7 @@ def made(tmp_path_factory):
     """A run whose weights had to be fetched, its lock when its folder was made, and the models folder."""
     folder = tmp_path_factory.mktemp("lock")
     random = replace(ONLINE, weights="random")
-    backbones.build(random, untrained.weights_file(random)).save(folder / FILE)
+    builder.build(random, random_weights.weights_file(random)).save(folder / FILE)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KERAS_HOME", str(folder / "keras"))
         patched.setenv("TOPWORK_OFFLINE", "0")
@@ -56,7 +58,7 @@ def run(made, tmp_path, monkeypatch):
 def told(run):
     """Puts another file in place of the run's, and gives the message that this must lead to."""
     before = sha256(folder() / FILE)
-    shutil.copy(untrained.weights_file(replace(ONLINE, weights="random", size=64)), folder() / FILE)
+    shutil.copy(random_weights.weights_file(replace(ONLINE, weights="random", size=64)), folder() / FILE)
     return (
         f"the run {str(run.path)!r} stands on the weights {FILE!r} with SHA-256 {before[:12]}, and "
         f"{str(folder() / FILE)!r} has {sha256(folder() / FILE)[:12]} now. "
@@ -107,13 +109,13 @@ def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
     backbone = replace(ONLINE, weights="random")
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace('weights = "imagenet"', 'weights = "random"'))
-    assert lock.known(run.recipe) == {NAME: {"random": untrained.identity(backbone)}}
+    assert lock.known(run.recipe) == {NAME: {"random": random_weights.identity(backbone)}}
     run.folder.keep_lock({NAME: {"random": "random-0-32-tf-keras-3.14.0"}})
     with pytest.raises(RunError) as error:
         lock.check(run.folder)
     assert str(error.value) == (
         f"the run {str(run.path)!r} stands on the weights 'random-0-32-tf-keras-3.14.0' of {NAME}, and "
-        f"here they are {untrained.identity(backbone)!r}. "
+        f"here they are {random_weights.identity(backbone)!r}. "
         "Use the versions and the recipe that it was trained with, or train a new run."
     )
 

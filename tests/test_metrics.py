@@ -12,7 +12,8 @@ from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_s
 
 from topwork import metrics
 from topwork.errors import DatasetError
-from topwork.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share, softmax
+from topwork.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share
+from topwork.networks.fusion import softmax
 
 FIVE = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
 

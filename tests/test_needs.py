@@ -8,10 +8,13 @@ import pytest
 
 from tests import shelf
 from tests.shelf import GRAPH, NAME, NET
-from topwork import efficientnet_lite0, lock, trunk, untrained, weights
+from topwork import lock
 from topwork.contents import contents
 from topwork.folder import Folder
 from topwork.needs import needs
+from topwork.networks import trunk
+from topwork.networks.backbones import efficientnet_lite0
+from topwork.networks.weights import official, random_weights
 from topwork.plan import unchecked
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
@@ -39,7 +42,7 @@ def test_a_run_needs_what_its_phases_read_and_what_it_is_measured_with(tmp_path)
         shelf.wanted("pool").trunk().converted.parent,
         shelf.wanted("conv").trunk().converted.parent,
         trunk.graph_path(NET),
-        untrained.kept(NET),
+        random_weights.kept(NET),
     }
     assert not need.backbones and not need.everything
 
@@ -97,7 +100,7 @@ def test_weights_that_are_gone_keep_all_of_the_backbone(tmp_path):
 
 
 def test_imagenet_weights_that_are_gone_are_not_fetched(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "fetch", lambda *_: pytest.fail("the network was used"))
+    monkeypatch.setattr(official, "fetch", lambda *_: pytest.fail("the network was used"))
     assert "activations" in doubtful(shelf.run(tmp_path / "run", "pool", weights="imagenet"))
 
 

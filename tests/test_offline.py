@@ -13,7 +13,7 @@ import pytest
 from tests import PROJECT
 from tests.command import POOL, Ran, ended
 from tests.conftest import make_folder
-from topwork import efficientnet_lite0_weights
+from topwork.networks.weights import efficientnet_lite0
 
 REFUSE = """
 import os, socket, sys
@@ -104,7 +104,7 @@ def test_weights_that_cannot_be_fetched(commands, pictures):
 @pytest.mark.full
 def test_the_demo_asks_for_no_socket_and_reads_digits(refused, tmp_path):
     """``make demo``, once installed: real weights, no network, and digits read nearly without fault."""
-    if not efficientnet_lite0_weights.path().is_file():
+    if not efficientnet_lite0.path().is_file():
         pytest.skip("the extra 'weights' is not installed")
     (tmp_path / "docs").mkdir()
     script = shutil.copy(PROJECT / "docs" / "demo.sh", tmp_path / "docs")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from topwork import part as part_module
+from topwork.networks.graph import TensorSpec
 from topwork.part import Part, Source
-from topwork.store import Store, TensorSpec
+from topwork.store import Store
 
 COUNT = 30
 

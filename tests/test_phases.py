@@ -6,7 +6,7 @@ import pytest
 
 from tests.tiny import tiny
 from topwork.errors import CutError, UsageError
-from topwork.network import graph_of
+from topwork.networks.places import graph_of
 from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Head, Phase, Views

@@ -4,7 +4,7 @@ import pytest
 
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, UnknownBackbone
-from topwork.network import graph_of
+from topwork.networks.places import graph_of
 from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone

@@ -10,12 +10,14 @@ import numpy as np
 
 from tests import PROJECT, shelf
 from tests.shelf import NET
-from topwork import registry, trunk
+from topwork import registry
 from topwork.contents import contents
 from topwork.data.dataset import Dataset, Row
 from topwork.inventory import inventory
+from topwork.networks import trunk
+from topwork.networks.graph import TensorSpec
 from topwork.prune import _drop, prune
-from topwork.store import Store, TensorSpec, key
+from topwork.store import Store, key
 
 
 def files(folder: Path) -> dict[Path, bytes]:

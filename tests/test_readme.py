@@ -8,8 +8,8 @@ import pytest
 from tests import PROJECT
 from tests.command import topwork
 from tests.conftest import make_folder
-from topwork import efficientnet_lite0_weights
 from topwork.cli import app
+from topwork.networks.weights import efficientnet_lite0
 
 TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
 SESSION = re.search(r"^```\n(topwork read .*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
@@ -34,7 +34,7 @@ def test_the_python_compiles():
 
 @pytest.mark.full
 def test_the_session_runs_as_printed(tmp_path, monkeypatch):
-    if not efficientnet_lite0_weights.path().is_file():
+    if not efficientnet_lite0.path().is_file():
         pytest.skip("the extra 'weights' is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

@@ -11,7 +11,7 @@ import topwork as tw
 from benchmarks import recipes
 from benchmarks.stats import accuracy
 from tests.command import POOL, topwork
-from topwork import official
+from topwork.networks.weights import official
 
 NAME = "mobilenet_v2_035"
 

@@ -13,9 +13,9 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import file
-from topwork import backbones
 from topwork.cut import Cut
-from topwork.network import graph_of
+from topwork.networks.backbones import catalogue
+from topwork.networks.places import graph_of
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
@@ -141,7 +141,7 @@ SMALLER = {"inception_v3_partial": 224, "inception_v3_mnist": 84}
 @pytest.mark.parametrize("name", SAYS)
 def test_pictures_have_the_articles_size(name):
     for backbone in library.recipe(name).backbones.values():
-        assert backbones.size(backbone) == SMALLER.get(name, SIDES[backbone.name])
+        assert catalogue.size(backbone) == SMALLER.get(name, SIDES[backbone.name])
 
 
 @pytest.mark.parametrize("place", ["block5c_add", "block6d_add", "block7a_project_bn"])
@@ -205,7 +205,7 @@ def parameters(features, units, classes):
 
 
 def test_the_flattened_head_has_208_million_parameters_and_the_pooled_one_6():
-    from topwork import heads
+    from topwork.networks import heads
 
     flat, pooled = (library.recipe(name).head for name in ("resnet50_flowers", "resnet50_flowers_pooled"))
     small = heads.build(flat, [(2, 2, 8)], 5, 0)

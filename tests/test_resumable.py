@@ -12,11 +12,11 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, make_folder, picture
 from tests.tiny import tiny
-from topwork import untrained
 from topwork.errors import RunError
+from topwork.networks.weights import random_weights
+from topwork.networks.weights.files import sha256
 from topwork.system import keras_backend
 from topwork.version import VERSION
-from topwork.weights import sha256
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
@@ -211,7 +211,7 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
 def weighted(data, tmp_path):
     """An interrupted run on a weights file, that file, and the folder of its store."""
     weights = tmp_path / "network.weights.h5"
-    shutil.copy(untrained.weights_file(SMALL), weights)
+    shutil.copy(random_weights.weights_file(SMALL), weights)
     backbone = replace(SMALL, weights=str(weights), size=40)
     phase = replace(PHASE, cut=f"{NAME}@block_2_add..block_2_add")
     with pytest.raises(KeyboardInterrupt):
@@ -230,7 +230,7 @@ def refused_late(run):
 def test_weights_that_changed(weighted):
     run, weights = weighted
     before = sha256(weights)
-    shutil.copy(untrained.weights_file(replace(SMALL, size=64)), weights)
+    shutil.copy(random_weights.weights_file(replace(SMALL, size=64)), weights)
     assert refused(run) == (
         f"the run {str(run.path)!r} stands on the weights {str(weights)!r} with SHA-256 {before[:12]}, and "
         f"{str(weights)!r} has {sha256(weights)[:12]} now. Put back the file that it was trained with, "

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from topwork import pretrained, runtimes
+from topwork import runtimes
 from topwork.errors import MissingExtra
-from topwork.halves import open_backbone
-from topwork.halves import trunk as trunk_of
+from topwork.networks.halves import trunk as trunk_of
+from topwork.networks.keras_graph import open_backbone
+from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.runtimes import BATCH, openvino, resolved
 from topwork.runtimes.keras import Keras
@@ -37,7 +38,7 @@ keras_settings.own_process = True
 keras_settings.import_keras()
 import keras
 from topwork.errors import BackboneError
-from topwork.halves import trunk
+from topwork.networks.keras_graph import trunk
 from topwork.runtimes.openvino import convert
 
 for name, place in json.loads(sys.argv[2]).items():

@@ -20,7 +20,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from tests import PROJECT
 from topwork.errors import StoreError
-from topwork.store import NOT_FINITE, Store, TensorSpec, disk_bytes, key
+from topwork.networks.graph import TensorSpec
+from topwork.store import NOT_FINITE, Store, disk_bytes, key
 from topwork.system.files import room
 from topwork.version import FORMAT
 

@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from topwork import trial, trunk
+from topwork import trial
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
 from topwork.errors import BackboneError, TopworkError
 from topwork.export import check
-from topwork.network import create, graph_of
-from topwork.pretrained import on_disk, saved
+from topwork.networks import trunk
+from topwork.networks.model import create
+from topwork.networks.places import graph_of
+from topwork.networks.weights.pretrained import on_disk, saved
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase
 from topwork.runtimes import resolved

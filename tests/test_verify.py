@@ -10,10 +10,11 @@ import pytest
 
 from tests import shelf
 from tests.shelf import NAME, NET
-from topwork import trunk
 from topwork.contents import contents
 from topwork.errors import MachineError, UsageError
-from topwork.store import Store, TensorSpec, key
+from topwork.networks import trunk
+from topwork.networks.graph import TensorSpec
+from topwork.store import Store, key
 from topwork.system import files
 from topwork.tables import Tables
 from topwork.verify import named, verify

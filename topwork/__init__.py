@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from topwork.data.dataset import Dataset, Row
     from topwork.data.readers import read
     from topwork.errors import TopworkError
-    from topwork.halves import halves
-    from topwork.network import cuts
+    from topwork.networks.halves import halves
+    from topwork.networks.places import cuts
     from topwork.predict import Guess, Predictor
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
@@ -40,8 +40,8 @@ _WHERE = {
     "cut": ("Cut",),
     "data.dataset": ("Dataset", "Row"),
     "errors": ("TopworkError",),
-    "halves": ("halves",),
-    "network": ("cuts",),
+    "networks.halves": ("halves",),
+    "networks.places": ("cuts",),
     "predict": ("Guess", "Predictor"),
     "data.readers": ("read",),
     "recipes.recipe": ("Recipe",),

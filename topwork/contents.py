@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import lmdb
 
-from topwork import backbones, efficientnet_lite0_weights, weights
 from topwork.errors import StoreError
+from topwork.networks.backbones import catalogue
+from topwork.networks.weights import efficientnet_lite0, files
 from topwork.system.files import digest, home
 from topwork.tables import Tables
 
@@ -144,11 +145,11 @@ def _weights(backbone: str, identity: str | None) -> str | None:
         return None
     if identity.startswith("random-"):
         return "random"
-    record = backbones.TABLE.get(backbone)
+    record = catalogue.TABLE.get(backbone)
     if record and record.is_packaged:
-        return "imagenet" if identity == efficientnet_lite0_weights.SHA256 else "file"
-    official = [path for path in record.paths(weights.folder()) if path.is_file()] if record else []
-    return "imagenet" if identity in map(weights.sha256, official) else "file"
+        return "imagenet" if identity == efficientnet_lite0.SHA256 else "file"
+    official = [path for path in record.paths(files.folder()) if path.is_file()] if record else []
+    return "imagenet" if identity in map(files.sha256, official) else "file"
 
 
 def _trunk_of(store: Path, header: dict[str, Any]) -> tuple[str, str]:

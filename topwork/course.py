@@ -23,7 +23,7 @@ from topwork.folder import Folder
 from topwork.gather import gathered, stored
 from topwork.joining import Joining
 from topwork.moved import unchanged
-from topwork.network import Network, create
+from topwork.networks.model import Network, create
 from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
 from topwork.resumable import check_versions

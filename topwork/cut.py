@@ -4,7 +4,7 @@
     term  = backbone "@" place [ ".." end ] [ "[" picture "]" ]
     place = a layer's name | "pool" | "input" | a number n (``layers[:n]`` are frozen)
 
-A cut is a value; whether its places exist is known only to a `topwork.graph.Graph`.
+A cut is a value; whether its places exist is known only to a `topwork.networks.graph.Graph`.
 """
 
 import re

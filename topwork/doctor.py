@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from topwork import efficientnet_lite0_weights, official, weights
 from topwork.errors import TopworkError, UsageError, WeightsError
+from topwork.networks.weights import efficientnet_lite0, files, official
 from topwork.system import gpu, keras_settings, machine
 from topwork.system import keras_backend as backend
 from topwork.system.files import MEND, home, standing, wrong
@@ -25,7 +25,7 @@ from topwork.version import VERSION
 
 PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "openvino", "numpy", "lmdb", "pillow"),
-    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx", efficientnet_lite0_weights.PACKAGE),
+    *("onnx", "onnxruntime", "scikit-learn", "h5py", "tf2onnx", "jax2onnx", efficientnet_lite0.PACKAGE),
 )
 
 LITTLE_DISK, LITTLE_MEMORY = 1_000_000_000, 1_000_000_000
@@ -117,10 +117,10 @@ def diagnose() -> Diagnosis:
         gpu=_has_gpu(),
         memory=machine.memory(),
         home=_disk(home()),
-        keras=_disk(weights.folder()),
+        keras=_disk(files.folder()),
         at_hand=list(dict.fromkeys(one.backbone for one in official.at_hand())),
         default=_default()[0],
-        offline=weights.offline(),
+        offline=files.offline(),
     )
     found.problems.extend([*_packages(), *_backend(found), *_places(found), *_scarce(found)])
     return found

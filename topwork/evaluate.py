@@ -20,19 +20,19 @@ from topwork.data.readers import undrawn
 from topwork.draw import Pencil
 from topwork.errors import DatasetError, UsageError
 from topwork.extract import Extraction, Wanted, failures
-from topwork.finished import Answering, endings, restore, shipped
+from topwork.finished import endings, restore, shipped
 from topwork.folder import Folder
 from topwork.gallery import gallery
 from topwork.gap import gap
 from topwork.gather import gathered, stored
 from topwork.journal import kept_epochs
 from topwork.moved import placed, refuse_lost
-from topwork.network import Network
+from topwork.networks.model import Answering, Network
+from topwork.networks.trunk import Trunk
 from topwork.plan import Step
 from topwork.resumable import with_arrays
 from topwork.system import keras_settings
 from topwork.system.messages import Watch, counted, duration, say, some
-from topwork.trunk import Trunk
 
 SAMPLE = 2000
 """Pictures that an evaluation takes at most; a seeded sample where there are more."""

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backbones
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
-from topwork.finished import Answering, restore
+from topwork.finished import restore
 from topwork.folder import Folder
 from topwork.metrics import agreement
 from topwork.moved import placed
+from topwork.networks.backbones import catalogue as backbones
+from topwork.networks.model import Answering
 from topwork.predict import Predictor, fitted
 from topwork.recipes.settings import Backbone
 from topwork.shipped import Input

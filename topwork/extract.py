@@ -19,20 +19,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import backbones, errors, pretrained, runtimes, trunk
+from topwork import errors, runtimes
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.data.dataset import Dataset, Row
 from topwork.data.views import key as view_key
 from topwork.errors import CutError, nearest
 from topwork.fill import Fill, Report, Shot, fill, folder_of, store_of
-from topwork.graph import Graph
+from topwork.networks import trunk
+from topwork.networks.backbones import catalogue as backbones
+from topwork.networks.graph import Graph
+from topwork.networks.trunk import Trunk
+from topwork.networks.weights import pretrained
 from topwork.recipes.settings import NO_VIEWS, Backbone, Views
 from topwork.runtimes.pixels import Pixels
 from topwork.store import Store, key
 from topwork.system import files, gpu, machine
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Watch
-from topwork.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -282,8 +285,8 @@ def _job(number: int, wanted: Wanted, shots: list[Shot]) -> dict[str, Any]:
 
 def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
     """Fill in this process, with Keras."""
-    from topwork.halves import open_backbone
-    from topwork.halves import trunk as trunk_of
+    from topwork.networks.halves import trunk as trunk_of
+    from topwork.networks.keras_graph import open_backbone
     from topwork.runtimes.keras import Keras
 
     if trunk.kept_graph(wanted.backbone) and not wanted.missing():

@@ -16,12 +16,12 @@ import numpy as np
 from topwork.data import views
 from topwork.data.pictures import decode, fit_array
 from topwork.errors import DatasetError, PictureError
+from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import NO_VIEWS, Views
 from topwork.runtimes import BATCH, Runtime
 from topwork.store import Store, disk_bytes, key
 from topwork.system import machine
 from topwork.system.files import room
-from topwork.trunk import Trunk
 
 Report = Callable[..., None]
 """Called with keyword ``event`` and what belongs to it."""

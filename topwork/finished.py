@@ -2,45 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from topwork import network
 from topwork.data.dataset import Dataset, Row
 from topwork.extract import Wanted
 from topwork.folder import Folder
-from topwork.join import learned
-from topwork.joined import Joined
-from topwork.network import Input
-from topwork.part import Part
+from topwork.networks import model
+from topwork.networks.fusion import Joined, learned
 from topwork.plan import Step, steps
-from topwork.trunk import Trunk
 
 if TYPE_CHECKING:
-    import keras
-
-
-class Answering(Protocol):
-    """A `topwork.network.Network` or a `topwork.joined.Joined`."""
-
-    @property
-    def trunks(self) -> tuple[Trunk, ...]:
-        """What is frozen, one a term."""
-        ...
-
-    @property
-    def inputs(self) -> list[Input]:
-        """What the whole model takes."""
-        ...
-
-    def flat(self) -> "keras.Model":
-        """Pixels in, probabilities out."""
-        ...
-
-    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
-        """Probabilities of a part's rows, then those of each member of a join."""
-        ...
+    pass
+from topwork.networks.model import Answering
 
 
 def restore(folder: Folder) -> Answering:
@@ -51,9 +24,9 @@ def restore(folder: Folder) -> Answering:
     """
     members = folder.members()
     if not members:
-        return network.restore(folder)
+        return model.restore(folder)
     rule = learned(folder.weights())
-    return Joined([network.restore(member) for member in members], rule, folder.data().columns[0])
+    return Joined([model.restore(member) for member in members], rule, folder.data().columns[0])
 
 
 def endings(folder: Folder) -> list[Step]:

@@ -11,7 +11,7 @@ import numpy as np
 from topwork import lock
 from topwork.errors import CutError, RunError
 from topwork.folder import Folder
-from topwork.network import Network
+from topwork.networks.model import Network
 from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
 from topwork.system.messages import say, some

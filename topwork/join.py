@@ -3,12 +3,10 @@
 A rule maps what each member says, float64 ``[members, n, classes]``, to ``[n, classes]``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
-from topwork.metrics import losses, softmax
+from topwork.metrics import losses
+from topwork.networks.fusion import Learned, Mixture, Stack, _features, even
 from topwork.recipes.settings import Rule
 
 FEW = 100
@@ -16,56 +14,6 @@ EACH = 10
 """Fewer validation pictures than this, or than this for each value that is learned, are called few."""
 GAP = 1e-7
 STEPS = 100_000
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """The mean of the members' probabilities: *weights* ``[members]``, none below 0, sum to 1."""
-
-    weights: np.ndarray
-
-    def __call__(self, each: np.ndarray) -> np.ndarray:
-        """Joined probabilities."""
-        return np.tensordot(self.weights, each, 1)
-
-    def values(self) -> dict[str, list[np.ndarray]]:
-        """The arrays by a name, as a run folder keeps them."""
-        return {"mixture": [self.weights]}
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Softmax of a linear map of the members' log-probabilities.
-
-    Args:
-        kernel: float64 ``[members * classes, classes]``, the members one after another.
-        bias: float64 ``[classes]``.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-
-    def __call__(self, each: np.ndarray) -> np.ndarray:
-        """Joined probabilities."""
-        return softmax(_features(each) @ self.kernel + self.bias)
-
-    def values(self) -> dict[str, list[np.ndarray]]:
-        """The arrays by a name, as a run folder keeps them."""
-        return {"stack": [self.kernel, self.bias]}
-
-    @property
-    def weights(self) -> np.ndarray:
-        """How much each member counts, ``[members]``: its coefficient of a class's own log-probability, on average."""
-        classes = len(self.bias)
-        return np.einsum("mcc->m", self.kernel.reshape(-1, classes, classes)) / classes
-
-
-Learned = Mixture | Stack
-
-
-def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
-    """The rule whose arrays `values` gave."""
-    return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
 
 
 def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
@@ -84,11 +32,6 @@ def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
     if rule == "mean":
         return even(len(each))
     return Mixture(mixture(each[:, np.arange(len(labels)), labels])) if rule == "weighted" else stack(each, labels)
-
-
-def even(members: int) -> Mixture:
-    """The plain mean."""
-    return Mixture(np.full(members, 1 / members))
 
 
 def mixture(own: np.ndarray) -> np.ndarray:
@@ -148,8 +91,3 @@ def warned(rule: Rule, found: Learned, pictures: int) -> list[str]:
         f"The rule {rule!r} fitted {values} on {pictures:,} validation pictures, which is few: it may have learned "
         "chance, and its validation loss flatters it. The rule 'mean' learns nothing; compare the two on test pictures."
     ]
-
-
-def _features(each: np.ndarray) -> np.ndarray:
-    """Log-probabilities ``[n, members * classes]``, the members one after another."""
-    return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork import members, network
+from topwork import members
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import refuse_left_out
 from topwork.draw import Pencil
@@ -21,8 +21,9 @@ from topwork.export import checked
 from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import endings, shipped, trained_on
 from topwork.folder import Folder, fresh
-from topwork.join import Learned, even, fit, loss, warned
-from topwork.joined import Joined
+from topwork.join import fit, loss, warned
+from topwork.networks import model
+from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Rule
 from topwork.system import files, keras_settings
@@ -120,7 +121,7 @@ class Joining:
 
     def _fitted(self, wanted: Sequence[Wanted]) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
-        own = [network.restore(member) for member in self.folder.members()]
+        own = [model.restore(member) for member in self.folder.members()]
         joined = Joined(own, even(len(own)), self.data.columns[0])
         rows, below = self.data.part("val"), [one.trunk() for one in wanted]
         if not rows:

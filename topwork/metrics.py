@@ -187,16 +187,6 @@ def between(value: float, draws: np.ndarray) -> Rate:
     return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """``exp(logits) / sum(exp(logits))`` along the last axis: float64, of the same shape.
-
-    >>> softmax(np.array([[0.0, 0.0]]))
-    array([[0.5, 0.5]])
-    """
-    shifted = np.exp(np.asarray(logits, float) - np.max(logits, -1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
-
-
 def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, float]:
     """How far *b*, a second way to the same probabilities, stands from *a*.
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from topwork import backbones, plan, pretrained, registry, trunk, untrained
+from topwork import plan, registry
 from topwork.contents import Thing
 from topwork.errors import RunError, TopworkError
 from topwork.extract import Wanted
 from topwork.fill import folders_of
 from topwork.folder import Folder
+from topwork.networks import trunk
+from topwork.networks.backbones import builder
+from topwork.networks.weights import pretrained, random_weights
 
 _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
 """What files raise that are gone or were changed."""
@@ -77,7 +80,7 @@ def _is_built_so(run: Folder, one: Wanted) -> bool:
         entry = run.lock.get(one.backbone.name) or {}
     except RunError:  # the lock is gone
         entry = {}
-    return entry.get("build", 0) in (0, backbones.version_of(one.backbone))
+    return entry.get("build", 0) in (0, builder.version_of(one.backbone))
 
 
 def _asked(steps: list[plan.Step]) -> Iterator[Wanted]:
@@ -96,5 +99,7 @@ def _paths(one: Wanted) -> set[Path] | None:
         return None
     if below is None or one.backbone.runtime == "auto" or one.source.precision == "auto":
         return None
-    weights = {untrained.kept(one.backbone)} if one.backbone.weights == "random" and not one.backbone.model else set()
+    weights = (
+        {random_weights.kept(one.backbone)} if one.backbone.weights == "random" and not one.backbone.model else set()
+    )
     return {*folders_of(below, one.exact), *weights, below.converted.parent, trunk.graph_path(one.backbone)}

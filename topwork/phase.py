@@ -11,7 +11,8 @@ from topwork import precision
 from topwork.callbacks import Keeper, Plateau, Saver, Shown, under_their_settings
 from topwork.checkpoints import Checkpoints, State
 from topwork.feed import Feed
-from topwork.network import Network
+from topwork.networks.model import Network
+from topwork.networks.trunk import Trunk
 from topwork.optimizers import optimizer
 from topwork.part import Part
 from topwork.recipes.recipe import Recipe
@@ -19,7 +20,6 @@ from topwork.recipes.settings import Phase
 from topwork.stream import streamed
 from topwork.system import keras_backend
 from topwork.system.messages import counted, duration, say
-from topwork.trunk import Trunk
 
 SAMPLE = 1000
 """Training pictures scored in inference mode after each epoch, at most; no more than the validation part has."""

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from topwork import pretrained, runtimes
+from topwork import runtimes
 from topwork.cut import Cut
+from topwork.networks.weights import pretrained
 from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Phase

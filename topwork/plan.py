@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from topwork import trunk
 from topwork.cut import INPUT, Cut, Term
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, at
 from topwork.extract import Wanted
+from topwork.networks import trunk
+from topwork.networks.trunk import Trunk, check_freezes
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import NO_VIEWS, Phase
-from topwork.trunk import Trunk, check_freezes
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import keras
 import numpy as np
 
 from topwork.feed import Feed
+from topwork.networks.trunk import Trunk
 from topwork.part import Part
 from topwork.recipes.settings import Phase
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.system.machine import has_bfloat16, jobs, processor
 from topwork.system.messages import say
-from topwork.trunk import Trunk
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

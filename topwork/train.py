@@ -5,8 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import backbones as networks
-from topwork import heads, inherit, joining, lock, official, pretrained
+from topwork import inherit, joining, lock
 from topwork.course import Course
 from topwork.cut import Cut
 from topwork.data import splits
@@ -16,6 +15,9 @@ from topwork.data.readers import look, read_by
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
 from topwork.folder import Folder, fresh
 from topwork.joining import Joining
+from topwork.networks import heads
+from topwork.networks.backbones import catalogue as networks
+from topwork.networks.weights import official, pretrained
 from topwork.phases import completed
 from topwork.plan import steps
 from topwork.recipes.recipe import Recipe

@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from topwork import backbones, heads, pretrained
 from topwork.cut import Cut, Place
 from topwork.errors import BackboneError
-from topwork.halves import open_backbone
-from topwork.network import graph_of
+from topwork.networks import heads
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.keras_graph import open_backbone
+from topwork.networks.places import graph_of
+from topwork.networks.replay import replay
+from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
-from topwork.replay import replay
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.version import VERSION
@@ -50,7 +52,7 @@ def check(recipe: Recipe, classes: int) -> None:
     for term in terms:
         own = recipe.backbones[term.backbone]
         if own.model:
-            about = {"network": pretrained.identity(own), "size": backbones.size(own), "scale": backbones.scale(own)}
+            about = {"network": pretrained.identity(own), "size": catalogue.size(own), "scale": builder.scale(own)}
             mend = f"Replace it, or end the network below it, as in {own.name}@PLACE..PLACE."
             _once(f"the network {own.name!r}", about | {"end": term.end}, mend, partial(_network, own, term.end))
     if recipe.head.file:

@@ -17,7 +17,7 @@ from typing import Any
 
 from topwork.contents import Thing
 from topwork.errors import MachineError, StoreError, UsageError, nearest
-from topwork.graph import Graph
+from topwork.networks.graph import Graph
 from topwork.sound import Progress
 from topwork.system.files import home
 from topwork.tables import damaged

@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from topwork import pretrained, trunk
 from topwork.cut import Cut
 from topwork.errors import TopworkError, of_machine
 from topwork.extract import Wanted
 from topwork.fill import Fill, Shot, fill, store_of
-from topwork.graph import Graph
+from topwork.networks import trunk
+from topwork.networks.graph import Graph
+from topwork.networks.trunk import Trunk
+from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone, Views
 from topwork.runtimes import Runtime
 from topwork.system import keras_settings
 from topwork.system.files import Hold, room
 from topwork.system.keras_settings import ours
-from topwork.trunk import Trunk
 
 BACKEND = ("openvino",)
 """Keras' backend here, whatever it is elsewhere."""
@@ -97,7 +98,7 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
         return Pixels()
     hold = Hold(below.converted.parent)
     if not below.converted.exists():
-        from topwork.halves import trunk as trunk_of
+        from topwork.networks.halves import trunk as trunk_of
 
         start = time.perf_counter()
         room(below.converted, 4 * sum(node.parameters for node in below.graph.nodes) + SPARE, "the converted trunk")
@@ -117,7 +118,7 @@ _opened: dict[Backbone, Any] = {}
 
 def _open(backbone: Backbone) -> Any:
     keras_settings.import_keras()
-    from topwork.halves import open_backbone
+    from topwork.networks.keras_graph import open_backbone
 
     key = Backbone(**{**backbone.__dict__, "precision": "float32"})
     if key not in _opened:

@@ -20,8 +20,8 @@ from unittest.mock import patch
 import numpy as np
 
 from topwork.errors import ExportError, MissingExtra
-from topwork.halves import rebuild
-from topwork.idle import is_idle
+from topwork.networks.augmentation import is_idle
+from topwork.networks.halves import rebuild
 from topwork.shipped import KEY
 from topwork.system import keras_backend
 from topwork.system.text import as_json

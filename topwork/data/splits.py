@@ -23,7 +23,6 @@ NEAR_COPIES = ("together", "ignore")
 HOWS = ("auto", "hash", "stratified", "last")
 FEW, INDEPENDENT = 2000, 3
 """``"auto"`` is stratified for fewer rows, where each class has so many units."""
-"""How many of many are named in a sentence."""
 TORN = "Near-copies in two parts"
 """How the note on these begins."""
 

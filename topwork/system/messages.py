@@ -10,6 +10,7 @@ from typing import Any, Self
 from topwork.system.text import fitting
 
 SHOWN = 3
+"""How many of many are named in a sentence."""
 
 
 def say(text: str) -> None:

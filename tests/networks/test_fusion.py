@@ -1,0 +1,70 @@
+"""Several networks as one: of the same backbone too, whose layers have the same names."""
+
+import keras
+import numpy as np
+import pytest
+
+from topwork.networks.fusion import Joined, Mixture, Stack
+from topwork.networks.model import create
+from topwork.networks.places import graph_of
+from topwork.plan import steps
+from topwork.recipes.recipe import Recipe
+
+NAME, END = "mobilenet_025", "conv_pw_2_relu..conv_pw_2_relu"
+CLASSES = {"categorical": 3, "binary": 2}
+
+
+def network(seed, loss, picture=""):
+    """A network that was never trained, whose last layer, which starts at zero, has seeded values."""
+    table = {"weights": "random", "size": 32}
+    cut = f"{NAME}@{END}{picture}"
+    recipe = Recipe.from_mapping({"phase": [{"cut": cut}], "backbones": {NAME: table}, "training": {"loss": loss}})
+    graph_of(recipe.backbones[NAME])
+    made = create(recipe, steps(recipe)[-1].trunks(), CLASSES[loss])
+    last, draw = made.head.layers[-1], np.random.default_rng(seed)
+    last.set_weights([draw.normal(size=w.shape).astype("float32") for w in last.get_weights()])
+    return made
+
+
+def rules(classes):
+    draw = np.random.default_rng(2)
+    return Mixture(np.array([0.3, 0.7])), Stack(draw.normal(size=(2 * classes, classes)), draw.normal(size=classes))
+
+
+def pictures(count=6):
+    light = np.arange(1, count + 1)[:, None, None, None] / count
+    return (light * np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3))).astype("uint8")
+
+
+@pytest.mark.parametrize("loss", CLASSES)
+def test_the_flat_model_is_the_rule_of_the_members(loss):
+    members = [network(seed, loss) for seed in (0, 1)]
+    each = np.array([member.flat().predict(pictures(), verbose=0) for member in members], float)
+    assert each.std(1).max() > 1e-2 and np.abs(each[0] - each[1]).max() > 0.1
+    joined = Joined(members, None, "path")
+    for rule in rules(CLASSES[loss]):
+        joined.rule = rule
+        model = joined.flat()
+        assert [one.name for one in model.inputs] == ["pixels"]  # which both take
+        assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+        np.testing.assert_allclose(model.predict(pictures(), verbose=0), rule(each), atol=1e-5)
+
+
+def test_certainty_is_no_trouble():
+    """Where a member gives a class nothing at all, in float32, the mixture is what it should be."""
+    from topwork.networks.fusion import mixed
+
+    start = keras.Input((3,))
+    model = keras.Model(start, keras.layers.Softmax()(mixed(Mixture(np.array([0.5, 0.5])), [start, start])))
+    found = model.predict(np.array([[0.0, 500.0, -500.0]], "float32"), verbose=0)
+    np.testing.assert_array_equal(found, [[0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("", ""), [None]), (("", "[front]"), ["front"]), (("[side]", ""), ["side", "front"])],
+)
+def test_a_member_that_names_no_picture_takes_the_first(words, expected):
+    joined = Joined([network(seed, "categorical", word) for seed, word in enumerate(words)], rules(3)[0], "front")
+    assert [picture for picture, _ in joined.inputs] == expected
+    assert len(joined.flat().inputs) == len(expected)

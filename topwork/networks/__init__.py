@@ -1,0 +1,4 @@
+"""What can be cut, and the cutting: graphs, places, trunks, heads, and the model that a run trains.
+
+Imports `topwork.data` and what comes before it. Read `topwork.networks.graph` first, then `topwork.networks.halves`.
+"""

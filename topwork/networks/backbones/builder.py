@@ -1,0 +1,212 @@
+"""The builder of backbones: Keras' networks, topwork's own and yours, with their weights and their pixel scales."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.errors import BackboneError
+from topwork.networks.backbones import efficientnet_lite0
+from topwork.networks.backbones.catalogue import TABLE, Record, record, size
+from topwork.networks.weights import efficientnet_lite0 as packaged
+from topwork.recipes.settings import Backbone
+from topwork.system import keras_settings
+
+if TYPE_CHECKING:
+    import keras
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SCALES: dict[str, dict[str, Any]] = {
+    "tf": {"scale": 1 / 127.5, "offset": -1.0},
+    "caffe": {"scale": 1.0, "offset": [-103.939, -116.779, -123.68]},
+    "torch": {"scale": [1 / (255 * s) for s in _STD], "offset": [-m / s for m, s in zip(_MEAN, _STD)]},
+    "lite": {"scale": 1 / 128, "offset": -127 / 128},
+    "none": {"scale": 1.0},
+    "unit": {"scale": 1 / 255},
+    "bgr_unit": {"scale": 1 / 255},
+}
+"""Pixel scales as ``keras.layers.Rescaling``: Keras' ``imagenet_utils.preprocess_input``, and three more."""
+
+
+def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
+    """Build the network as Keras gives it, without classifier: float pixels in its own scale in, mostly a map out.
+
+    Args:
+        backbone: which network, at which size.
+        weights: the file to load; ``None`` leaves initial values (of your own network: those of its file).
+
+    Raises:
+        BackboneError: Keras cannot build the network at that size, or cannot load your own.
+    """
+    keras_settings.import_keras()
+    with fresh_names():
+        if backbone.model:
+            return load(backbone.model)
+        network = _untrained(record(backbone.name), size(backbone))
+        if weights:
+            _load(network, weights, backbone)
+        return network
+
+
+def version_of(backbone: Backbone) -> int:
+    """Which version of topwork's own code builds it; 0 for Keras' networks and yours."""
+    return 0 if backbone.model else record(backbone.name).build
+
+
+def scaled(pixels: Any, scale: str) -> Any:
+    """Bring uint8 RGB pixels ``[..., 3]`` to a network's own scale (a key of `SCALES`); symbolic tensors or arrays."""
+    import keras
+
+    turned = keras.ops.flip(pixels, axis=-1) if turns(scale) else pixels
+    return keras.layers.Rescaling(**SCALES[scale], name="scale")(turned)
+
+
+def turns(scale: str) -> bool:
+    """Whether a pixel scale makes RGB to BGR."""
+    return scale in ("caffe", "bgr_unit")
+
+
+def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
+    reads_torch = not record(backbone.name).builder
+    try:
+        if reads_torch and weights.suffix == ".pth":
+            packaged.load(network, weights)
+        else:
+            network.load_weights(weights)
+    except Exception as error:  # Keras raises whatever it stumbles over in a file
+        kinds = ".weights.h5, .h5 or .pth" if reads_torch else ".weights.h5 or .h5"
+        raise BackboneError(
+            f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
+            f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
+        ) from None
+
+
+def _owner(weights: Path, backbone: Backbone) -> str:
+    """What a file's name says of it: whose official file it is, and where to get a whole one."""
+    owner = owner_by_name(weights)
+    if owner == backbone.name:
+        again = f"'topwork weights fetch {owner}' brings a whole one, 'topwork weights verify' checks it"
+        return f" By its name it is the right one, so it may be damaged or cut short: {again}."
+    return f" By its name it is that of {owner}." if owner else " Copy it here once more where it may be cut short."
+
+
+def owner_by_name(weights: Path) -> str | None:
+    """The backbone whose official file has this file's name, if there is one."""
+    folder = weights.parent
+    named = (name for name, entry in TABLE.items() if weights.name in {path.name for path in entry.paths(folder)})
+    return next(named, None)
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says first, as one sentence or more."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:") + "."
+
+
+def _unsafe(error: Exception) -> str:
+    """Keras' own words would have one pass ``safe_mode=False``, which no command takes."""
+    return "it holds a Lambda layer, whose code is not run." if "`Lambda`" in str(error) else ""
+
+
+def scale(backbone: Backbone) -> str:
+    """Which pixel scale stands in front of the network: a key of `SCALES`."""
+    if backbone.scale != "own":
+        return backbone.scale
+    return "none" if backbone.model else record(backbone.name).scale
+
+
+def _untrained(entry: Record, side: int) -> "keras.Model":
+    if not entry.builder:
+        return efficientnet_lite0.network(side)
+    # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
+    return _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)[0]
+
+
+def source(entry: Record, side: int) -> tuple[str, str | None]:
+    """The address and the hash, where it has one, of the official file that Keras itself asks for at that side."""
+    with fresh_names():
+        asked = _asking(entry, side, "imagenet")[1]
+    return asked.args[1], asked.kwargs.get("file_hash")
+
+
+def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", Any]:
+    """The network without its weights, and the call for their file that Keras would have made."""
+    import warnings
+    from unittest.mock import patch
+
+    import keras
+    from keras.src.utils import file_utils
+
+    builder = getattr(keras.applications, entry.builder)
+    options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
+    try:
+        with (
+            patch.object(file_utils, "get_file") as get_file,
+            patch.object(keras.Model, "load_weights"),
+            warnings.catch_warnings(action="ignore"),  # that a side has no file of its own
+        ):
+            network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
+    except ValueError as error:
+        raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {_reason(error)}") from None
+    return network, get_file.call_args
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let Keras count automatic layer names from zero, as a fresh process does, and give its counters back after."""
+    from collections import defaultdict
+
+    from keras.src.backend.common import global_state
+
+    key = "object_name_uids"
+    before = global_state.get_global_attribute(key, defaultdict(int))
+    global_state.set_global_attribute(key, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(key, before)
+
+
+def load(path: str, what: str = "the network") -> "keras.Model":
+    """A model of one's own from its file, in float32 whatever it was built in.
+
+    Raises:
+        BackboneError: Keras cannot load it in its safe mode.
+    """
+    import keras
+
+    try:
+        return _in_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
+    except Exception as error:  # as above
+        raise BackboneError(
+            f"cannot load {what} {path!r}: {_unsafe(error) or _reason(error)} "
+            "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
+        ) from None
+
+
+def _in_float32(model: "keras.Model") -> "keras.Model":
+    """The same model with float32 layers; itself where it has no others. A user may build it in mixed precision."""
+    from keras import saving
+
+    config = saving.serialize_keras_object(model)
+    wanted = _float32(config)
+    if wanted == config:
+        return model
+    found = saving.deserialize_keras_object(wanted)
+    for new, old in zip(found.weights, model.weights, strict=True):
+        new.assign(old)
+    return found
+
+
+def _float32(config: Any) -> Any:
+    """A part of a model's configuration with float32 in place of each other float dtype and policy."""
+    if isinstance(config, dict):
+        return {key: _dtype(value) if key == "dtype" else _float32(value) for key, value in config.items()}
+    return type(config)(map(_float32, config)) if isinstance(config, list | tuple) else config
+
+
+def _dtype(dtype: Any) -> Any:
+    """Integers and quantized layers stay as they are."""
+    policy = dtype["config"] if isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy" else {"name": dtype}
+    floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+    return "float32" if policy["name"] in floats else dtype

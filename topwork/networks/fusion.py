@@ -1,0 +1,153 @@
+"""Several runs' networks as one: it takes what any of them takes, and answers by a rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topwork.networks.model import Input, Network, classifier, softmax, starts
+from topwork.networks.trunk import Trunk
+from topwork.part import Part
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The mean of the members' probabilities: *weights* ``[members]``, none below 0, sum to 1."""
+
+    weights: np.ndarray
+
+    def __call__(self, each: np.ndarray) -> np.ndarray:
+        """Joined probabilities."""
+        return np.tensordot(self.weights, each, 1)
+
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """The arrays by a name, as a run folder keeps them."""
+        return {"mixture": [self.weights]}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Softmax of a linear map of the members' log-probabilities.
+
+    Args:
+        kernel: float64 ``[members * classes, classes]``, the members one after another.
+        bias: float64 ``[classes]``.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, each: np.ndarray) -> np.ndarray:
+        """Joined probabilities."""
+        return softmax(_features(each) @ self.kernel + self.bias)
+
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """The arrays by a name, as a run folder keeps them."""
+        return {"stack": [self.kernel, self.bias]}
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each member counts, ``[members]``: its coefficient of a class's own log-probability, on average."""
+        classes = len(self.bias)
+        return np.einsum("mcc->m", self.kernel.reshape(-1, classes, classes)) / classes
+
+
+Learned = Mixture | Stack
+
+
+def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
+    """The rule whose arrays `values` gave."""
+    return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
+
+
+def even(members: int) -> Mixture:
+    """The plain mean."""
+    return Mixture(np.full(members, 1 / members))
+
+
+def _features(each: np.ndarray) -> np.ndarray:
+    """Log-probabilities ``[n, members * classes]``, the members one after another."""
+    return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)
+
+
+class Joined:
+    """The layers of a join. It has the inputs, trunks, flat model and answers that a `Network` has.
+
+    Args:
+        members: with their trained weights; their layers are renamed.
+        rule: what joins their probabilities.
+        first: the name of a row's first picture, which a member takes that names none.
+    """
+
+    def __init__(self, members: Sequence[Network], rule: Learned, first: str) -> None:
+        for number, member in enumerate(members, 1):
+            member.begin(f"member_{number}_")
+        named = any(picture for member in members for picture, _ in member.inputs)
+        self.members, self.rule, self._first = tuple(members), rule, first if named else None
+
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The members' trunks, one after another."""
+        return tuple(one for member in self.members for one in member.trunks)
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What the whole model takes: one input for each picture of a row, size and rule of any member."""
+        return list(dict.fromkeys(self._named(one) for member in self.members for one in member.inputs))
+
+    def flat(self) -> "keras.Model":
+        """One flat plain model, as of `topwork.networks.model.Network.flat`."""
+        pixels = starts(self.inputs)
+        logits = [member.logits({one: pixels[self._named(one)] for one in member.inputs}) for member in self.members]
+        return classifier(
+            pixels, mixed(self.rule, logits) if isinstance(self.rule, Mixture) else stacked(self.rule, logits)
+        )
+
+    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
+        """Probabilities of a part's rows, float64 ``[rows, classes]``: joined, then those of each member.
+
+        Args:
+            below: a trunk for each term of each member's cut, as `trunks` has them.
+            part: their activations.
+        """
+        bounds = pairwise(accumulate((len(member.trunks) for member in self.members), initial=0))
+        each = [
+            member.answers(below[start:end], Part(part.sources[start:end], part.labels, part.contents))[0]
+            for member, (start, end) in zip(self.members, bounds)
+        ]
+        return [self.rule(np.array(each)), *each]
+
+    def _named(self, one: Input) -> Input:
+        return one[0] or self._first, one[1]
+
+
+def mixed(rule: Mixture, logits: Sequence[Any]) -> Any:
+    """Logits, the logarithm of the weighted mean of the softmax of each of *logits*."""
+    from keras import layers, ops
+
+    scaled = [
+        layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(
+            layers.Softmax(name=f"topwork_probabilities_{number}")(one)
+        )
+        for number, (weight, one) in enumerate(zip(rule.weights, logits), 1)
+    ]
+    return ops.log(layers.Add(name="mixture")(scaled))
+
+
+def stacked(rule: Stack, logits: Sequence[Any]) -> Any:
+    """Logits, a dense layer on the log-softmax of each of *logits*."""
+    from keras import layers
+
+    logs = [
+        layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
+        for number, one in enumerate(logits, 1)
+    ]
+    dense = layers.Dense(len(rule.bias), name="logits")
+    joined = dense(layers.Concatenate(name="join")(logs))
+    dense.set_weights([rule.kernel, rule.bias])
+    return joined

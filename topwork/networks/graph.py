@@ -1,0 +1,308 @@
+"""A network's graph as a plain value: which places cut it, what is alive there, and what each cut costs.
+
+Nodes stand in topological order. Sets of nodes are Python integers used as bit masks (bit i is node i),
+which makes every question here a handful of word operations: all places of NASNetLarge take 0.1 s.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from topwork.cut import INPUT, POOL, Place
+from topwork.errors import CutError, nearest
+
+Tensor = tuple[int, int]
+"""A tensor: (index of the node that makes it, which of its outputs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    ``kind`` is its class; ``inputs`` are the tensors that it reads; ``shapes`` its outputs' shapes without the batch;
+    ``layer`` its position in Keras' ``layers`` list (``None`` for bare operations and what topwork adds);
+    ``parameters`` its weights; ``multiply_adds`` its work for one picture (convolutions and matrix products alone).
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[Tensor, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str = "float32"
+    layer: int | None = None
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """What a place means in one graph: the nodes below it (a mask) and the tensors that cross it, in node order."""
+
+    below: int
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one legal place costs.
+
+    ``shape`` and ``kilobytes`` (float16, 1,024 bytes) of one picture's activations; ``multiply_adds`` below the place
+    for one picture, ``multiply_adds_above`` in every training step; ``parameters`` below, ``trainable`` above.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kilobytes: float
+    parameters: int
+    multiply_adds: int
+    trainable: int
+    multiply_adds_above: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A backbone's nodes from ``input`` (node 0) to its output, ``pool`` last where the output is a map.
+
+    Args:
+        name: the backbone, for messages.
+        nodes: in topological order.
+        output: the index of the backbone's output (before pooling).
+        pool: the index of the pooled output; equal to *output* where that is no map.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    output: int
+    pool: int
+
+    @cached_property
+    def ancestors(self) -> tuple[int, ...]:
+        """For each node the mask of itself and all that it depends on."""
+        masks: list[int] = []
+        for index, node in enumerate(self.nodes):
+            mask = 1 << index
+            for source, _ in node.inputs:
+                mask |= masks[source]
+            masks.append(mask)
+        return tuple(masks)
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """Node index by place name."""
+        places = {node.name: i for i, node in enumerate(self.nodes) if not self._scaling >> i & 1}
+        return places | {INPUT: 0, POOL: self.pool}
+
+    @cached_property
+    def _scaling(self) -> int:
+        """The mask of what topwork puts between the pixels and the network: no places of their own."""
+        scale = [i for i, node in enumerate(self.nodes) if node.name == "scale" and node.layer is None]
+        return self.ancestors[scale[0]] & ~1 if scale else 0
+
+    def index(self, name: str) -> int:
+        """The node that a place's name stands for.
+
+        Raises:
+            CutError: no layer has that name.
+        """
+        if name not in self.names:
+            hint = nearest(name, self.names) or "."
+            raise CutError(f"no place {name!r} in {self.name}{hint} 'topwork backbones {self.name}' lists its places.")
+        return self.names[name]
+
+    def end(self, place: Place) -> int:
+        """The node where the backbone ends, for the part of a cut after ``..``."""
+        if isinstance(place, str):
+            return self.index(place)
+        tensors = self._frontier(self._frozen(place), self.output).tensors
+        if len(tensors) != 1:
+            raise CutError(
+                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there, one was expected."
+            )
+        return tensors[0][0]
+
+    def resolve(self, place: Place, end: Place = POOL) -> Frontier:
+        """What is below *place* and which tensors cross it, on the way to *end*.
+
+        Raises:
+            CutError: the place is unknown, lies above the end, or is a name where more than its own tensor is alive.
+        """
+        last = self.end(end)
+        if isinstance(place, int):
+            return self._frontier(self._frozen(place), last)
+        index = self.index(place)
+        if not self.ancestors[last] >> index & 1:
+            raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
+        frontier = self._frontier(self.ancestors[index], last)
+        others = [t for t in frontier.tensors if t[0] != index]
+        if others:
+            raise self._alive(index, others, last)
+        return frontier
+
+    def legal(self, end: Place = POOL) -> list[int]:
+        """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
+        last = self.end(end)
+        needed = self.ancestors[last]
+        places = needed & ~self._scaling
+        return [i for i in range(last + 1) if places >> i & 1 and self._single(i, last)]
+
+    def alive(self, index: int) -> int:
+        """How many tensors must be kept where all that a node depends on is frozen, its own output counted."""
+        return len({node for node, _ in self._frontier(self.ancestors[index], self.pool).tensors} | {index})
+
+    def prices(self, end: Place = POOL) -> list[Price]:
+        """The price list: one row for each place with one tensor, from the input to the end."""
+        needed = self.ancestors[self.end(end)]
+        return [self._price(i, needed) for i in self.legal(end)]
+
+    def shapes(self, frontier: Frontier) -> list[tuple[int, ...]]:
+        """The shapes of a frontier's tensors, without the batch."""
+        return [self.nodes[node].shapes[output] for node, output in frontier.tensors]
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Graph":
+        """The graph that `as_json` wrote."""
+        nodes = tuple(
+            Node(**{**node, "inputs": tuple(map(tuple, node["inputs"])), "shapes": tuple(map(tuple, node["shapes"]))})
+            for node in data["nodes"]
+        )
+        return cls(data["name"], nodes, data["output"], data["pool"])
+
+    def _frozen(self, count: int) -> int:
+        """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well.
+
+        Raises:
+            CutError: there are fewer layers.
+        """
+        layers = 1 + max(node.layer or 0 for node in self.nodes)
+        if count > layers:
+            raise CutError(
+                f"cannot cut {self.name} at {count}: it has {layers} layers, and a number says how many are frozen. "
+                f"'topwork backbones {self.name} --layers' lists them."
+            )
+        below = 1
+        for index, node in enumerate(self.nodes[1:], 1):
+            inside = (node.layer or 0) < count and all(below >> source & 1 for source, _ in node.inputs)
+            below |= inside << index
+        return below
+
+    def _frontier(self, below: int, last: int) -> Frontier:
+        needed = self.ancestors[last]
+        below &= needed
+        if below >> last & 1:
+            return Frontier(below, ((last, 0),))
+        crossing = {
+            tensor
+            for index, node in enumerate(self.nodes)
+            if needed >> index & 1 and not below >> index & 1
+            for tensor in node.inputs
+            if below >> tensor[0] & 1
+        }
+        if any(self._scaling >> node & 1 for node, _ in crossing):  # pixels are four times smaller unscaled
+            return self._frontier(below & ~self._scaling, last)
+        return Frontier(below, tuple(sorted(crossing)))
+
+    def _single(self, index: int, last: int) -> bool:
+        return [t[0] for t in self._frontier(self.ancestors[index], last).tensors] == [index]
+
+    def _price(self, index: int, needed: int) -> Price:
+        below = self.ancestors[index]
+        rows = [(node, bool(below >> i & 1)) for i, node in enumerate(self.nodes) if needed >> i & 1]
+        node = self.nodes[index]
+        size = prod(node.shapes[0]) * (1 if node.dtype == "uint8" else 2) / 1024
+        return Price(
+            name=node.name,
+            shape=node.shapes[0],
+            kilobytes=round(size, 3),
+            parameters=sum(n.parameters for n, inside in rows if inside),
+            multiply_adds=sum(n.multiply_adds for n, inside in rows if inside),
+            trainable=sum(n.parameters for n, inside in rows if not inside),
+            multiply_adds_above=sum(n.multiply_adds for n, inside in rows if not inside),
+        )
+
+    def _alive(self, index: int, others: list[Tensor], last: int) -> CutError:
+        legal = self.legal(self.nodes[last].name)
+        under = max(i for i in legal if self.ancestors[index] >> i & 1)
+        over = min(i for i in legal if self.ancestors[i] >> index & 1)
+        alive = ", ".join(repr(self.nodes[node].name) for node, _ in others)
+        verb = "is" if len(others) == 1 else "are"
+        return CutError(
+            f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
+            f"{alive} {verb} still read above it. "
+            f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of Keras' ``include_top=False`` model.
+
+    Args:
+        number: its position; as a cut it freezes all layers before this one.
+        name: as a cut it freezes this layer and what it depends on.
+        type: its class.
+        shape: of its output, without the batch.
+        parameters: its weights.
+        alive: how many tensors must be kept at its output, itself counted; 1: its name is a cut.
+        alive_before: how many tensors a cut at its number keeps.
+    """
+
+    number: int
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    parameters: int
+    alive: int
+    alive_before: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its name can stand in a cut."""
+        return self.alive == 1
+
+
+def numbered(graph: Graph) -> list[Layer]:
+    """The layers of a network in the order of Keras' ``layers`` list.
+
+    >>> from topwork.networks.graph import Node
+    >>> nodes = (Node("input", "InputLayer", (), ((4, 4, 3),), "uint8", 0), Node("a", "ReLU", ((0, 0),), ((4, 4, 3),),
+    ...     layer=1), Node("b", "Add", ((1, 0), (0, 0)), ((4, 4, 3),), layer=2))
+    >>> [(layer.number, layer.name, layer.alive, layer.alive_before) for layer in numbered(Graph("g", nodes, 2, 2))]
+    [(0, 'input', 1, 1), (1, 'a', 2, 1), (2, 'b', 1, 2)]
+    """
+    found = [
+        Layer(
+            node.layer,
+            node.name,
+            node.kind,
+            node.shapes[0],
+            node.parameters,
+            graph.alive(index),
+            len(graph.resolve(node.layer).tensors),
+        )
+        for index, node in enumerate(graph.nodes)
+        if node.layer is not None
+    ]
+    return sorted(found, key=lambda layer: layer.number)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One array of a picture's activations, as the trunk gives it; ``dtype`` is ``"float32"`` or ``"uint8"``."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def stored(self, dtype: str) -> np.dtype:
+        """The dtype on disk, where *dtype* is that of the store's floats."""
+        return np.dtype(dtype if self.dtype == "float32" else self.dtype)
+
+    def width(self, dtype: str) -> int:
+        """Bytes on disk, where *dtype* is that of the store's floats."""
+        return prod(self.shape) * self.stored(dtype).itemsize

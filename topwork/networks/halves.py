@@ -1,0 +1,103 @@
+"""A network cut in two plain Keras models: the trunk below a frontier, the top above it. They share its layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from topwork.cut import Cut, Place
+from topwork.networks.graph import Frontier
+from topwork.networks.graph import Tensor as Where
+from topwork.networks.keras_graph import Opened, open_backbone, open_model, single
+from topwork.networks.replay import Call, plain, replay
+from topwork.networks.weights import pretrained
+from topwork.recipes.settings import Backbone
+from topwork.system.keras_settings import ours
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
+
+
+def trunk(opened: Opened, frontier: Frontier) -> "keras.Model":
+    """What is below: the network's input to the frontier's tensors (one tensor, or a list in node order)."""
+    import keras
+
+    return keras.Model(opened.tensors[0][0], single(opened.at(frontier.tensors)), name="trunk")
+
+
+def top(opened: Opened, frontier: Frontier, end: int) -> "keras.Model":
+    """What is above: the frontier's tensors to the end's (one tensor, or a list in node order)."""
+    import keras
+
+    inputs = [keras.Input(t.shape[1:], dtype=t.dtype) for t in opened.at(frontier.tensors)]
+    known = dict(zip(frontier.tensors, inputs))
+    return keras.Model(single(inputs), above(opened, known, [end])[0], name="top")
+
+
+def above(
+    opened: Opened, known: Mapping[Where, "KerasTensor"], ends: Sequence[int], call: Call = plain
+) -> list["KerasTensor"]:
+    """Run the part above *known* tensors; gives those of *ends*.
+
+    Args:
+        opened: the network.
+        known: symbolic tensors to put in the place of the network's own.
+        ends: nodes.
+        call: see `topwork.networks.replay.replay`.
+    """
+    import keras
+
+    goals = [opened.tensors[end][0] for end in ends]
+    found = {id(old): new for old, new in zip(opened.at(known), known.values())}
+    if known.get((0, 0)) is opened.tensors[0][0] and call is plain:
+        return goals  # it stands there already
+    if any(id(goal) not in found for goal in goals):
+        found = replay(keras.Model(opened.tensors[0][0], goals), found, call)
+    return [found[id(goal)] for goal in goals]
+
+
+@ours()
+def halves(
+    what: "str | keras.Model", place: Place | None = None, backbone: Backbone | None = None
+) -> tuple["keras.Model", "keras.Model"]:
+    """Cut a network in two plain Keras models, trunk and top, so that ``top(trunk(x))`` is the network.
+
+    Args:
+        what: a cut such as ``"resnet50@conv4_block6_out"``: the trunk takes uint8 RGB pixels
+            ``[batch, side, side, 3]``, scaling inside, and the top ends at the cut's end; or a functional
+            ``keras.Model``: nothing is added, the trunk takes the model's own inputs.
+        place: where to cut a ``keras.Model``: a layer's name or a number of layers.
+        backbone: options (weights, size) for the backbone that the cut names.
+
+    Returns:
+        Trunk and top. Where several tensors are alive (at a number), the trunk gives a list and the top takes one.
+
+    Raises:
+        CutError: the place does not exist or is no cut.
+        BackboneError: a subclassed model, or one with several inputs or outputs.
+
+    Example:
+        >>> import topwork as tw
+        >>> small = tw.Backbone("mobilenet_v2_035", weights="random", size=64)
+        >>> trunk, top = tw.halves("mobilenet_v2_035@block_12_add", backbone=small)
+        >>> trunk.output.shape, top.output.shape
+        ((None, 4, 4, 32), (None, 1280))
+    """
+    if not isinstance(what, str):
+        opened = open_model(what)
+        frontier, end = opened.graph.resolve(place if place is not None else "pool"), opened.graph.output
+    else:
+        term = Cut.parse(what).only
+        chosen = backbone or Backbone(term.backbone)
+        opened = open_backbone(chosen, pretrained.weights_file(chosen))
+        frontier, end = opened.graph.resolve(term.place, term.end), opened.graph.end(term.end)
+    return trunk(opened, frontier), top(opened, frontier, end)
+
+
+def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
+    """The same model, flat, with *call* in place of each operation's own call; untouched layers are shared."""
+    import keras
+
+    starts = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]
+    known = {id(tensor): start for tensor, start in zip(model.inputs, starts)}
+    output = replay(model, known, call)[id(model.outputs[0])]
+    return keras.Model(single(starts), output, name=model.name)

@@ -1,0 +1,168 @@
+"""A Keras network read into a `topwork.networks.graph.Graph`.
+
+A network is *opened* once: flattened, uint8 pixels and their scale put in front, its nodes read. Then
+`topwork.networks.halves` gives what is below and above a frontier.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from topwork.errors import BackboneError
+from topwork.networks import layer_names
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.graph import Graph, Node
+from topwork.networks.graph import Tensor as Where
+from topwork.networks.replay import flat_layers, functional, replay
+from topwork.recipes.settings import Backbone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+    from keras import KerasTensor
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A flat network with its graph: ``operations[i]`` makes ``tensors[i]``, as ``graph.nodes[i]`` says."""
+
+    graph: Graph
+    operations: tuple[Any, ...]
+    tensors: tuple[tuple["KerasTensor", ...], ...]
+
+    def at(self, where: Iterable[Where]) -> list["KerasTensor"]:
+        """The Keras tensors that a frontier names."""
+        return [self.tensors[node][output] for node, output in where]
+
+
+def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
+    """Build a backbone and open it behind uint8 pixels ``[batch, side, side, 3]``, scaled inside.
+
+    Places of your own network are called as its layers are; the layers themselves get names that do no harm.
+    """
+    import keras
+
+    network = builder.build(backbone, weights)
+    side = catalogue.size(backbone)
+    scale = builder.scale(backbone)
+    _check(network, backbone.name, {"pixels", "scale", "pool"} | ({"flip"} if builder.turns(scale) else set()))
+    _check_input(network.inputs[0].shape, (None, side, side, 3), backbone.name)
+    if backbone.model:
+        layer_names.tell_apart(network)
+    with builder.fresh_names():
+        pixels = keras.Input((side, side, 3), dtype="uint8", name="pixels")
+        scaled = builder.scaled(pixels, scale)
+        output = replay(network, {id(network.inputs[0]): scaled})[id(network.outputs[0])]
+    opened = _read(keras.Model(pixels, output), backbone.name, network)
+    if backbone.model:
+        layer_names.rename(opened.operations)
+    return opened
+
+
+def open_model(model: "keras.Model") -> Opened:
+    """Open a network of your own as it is: its own inputs, nothing added.
+
+    Raises:
+        BackboneError: the model is subclassed, has several inputs or outputs, or layers that are called alike.
+    """
+    import keras
+
+    _check(model, model.name, {"input", "pool"})
+    if same := layer_names.alike(model):
+        raise BackboneError(
+            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a name of its own "
+            f"before, as in model.get_layer({same[0]!r}).name = 'another'."
+        )
+    start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="input")
+    output = replay(model, {id(model.inputs[0]): start})[id(model.outputs[0])]
+    return _read(keras.Model(start, output), model.name, model)
+
+
+def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
+    if functional(model) is None:
+        raise BackboneError(
+            f"cannot cut {name!r}, a {type(model).__name__}: its graph is hidden in Python code. "
+            "Expected a functional or Sequential keras.Model that has been built."
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise BackboneError(
+            f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
+            "one of each was expected."
+        )
+    ours = ours if len(model.outputs[0].shape) == 4 else ours - {"pool"}
+    taken = [path for path in _paths(model) if path[-1] in ours]
+    if taken:
+        word, path = min(taken)[-1], "".join(f".get_layer({layer!r})" for layer in min(taken))
+        raise BackboneError(
+            f"cannot cut {name!r}: its layer {word!r} has a name that topwork needs. "
+            f"Rename it: model{path}.name = 'my_{word}'."
+        )
+
+
+def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The name of each layer but the inputs, behind the names of the nested models that hold it."""
+    for layer in model.layers:
+        if functional(layer) is not None:
+            yield from _paths(layer, (*outer, layer.name))
+        elif type(layer).__name__ != "InputLayer":
+            yield *outer, layer.name
+
+
+def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:
+    if len(shape) != len(given) or any(a != b for a, b in zip(shape[1:], given[1:]) if a is not None):
+        turned = len(shape) == 4 and shape[1] == 3
+        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
+        raise BackboneError(
+            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. {first}"
+            f"Expected a network for square RGB pictures, and its side as backbones.{name}.size."
+        )
+
+
+def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
+    """Read a flat model's nodes, and put the average over a map at its end."""
+    import keras
+
+    last = flat.outputs[0]
+    if len(last.shape) == 4:
+        flat = keras.Model(flat.inputs, keras.layers.GlobalAveragePooling2D(name="pool", dtype=last.dtype)(last))
+    steps = [n for depth in sorted(flat._nodes_by_depth, reverse=True) for n in flat._nodes_by_depth[depth]]
+    steps.sort(key=lambda n: not n.is_input)
+    where = {id(t): (i, k) for i, n in enumerate(steps) for k, t in enumerate(n.output_tensors)}
+    layers = {id(layer): i for i, layer in enumerate(flat_layers(network))}
+    nodes = tuple(_node(n, where, 0 if n.is_input else layers.get(id(n.operation))) for n in steps)
+    graph = Graph(name, _distinct(nodes), where[id(last)][0], where[id(flat.outputs[0])][0])
+    return Opened(graph, tuple(n.operation for n in steps), tuple(tuple(n.output_tensors) for n in steps))
+
+
+def _node(node: Any, where: dict[int, Where], layer: int | None) -> Node:
+    operation, shapes = node.operation, tuple(tuple(t.shape[1:]) for t in node.output_tensors)
+    weights = getattr(operation, "weights", [])
+    kernels = sum(prod(w.shape) for w in weights if len(w.shape) > 1)
+    return Node(
+        name="input" if node.is_input else operation.name,
+        kind=type(operation).__name__,
+        inputs=tuple(where[id(t)] for t in node.input_tensors),
+        shapes=shapes,
+        dtype=node.output_tensors[0].dtype,
+        layer=layer,
+        parameters=sum(prod(w.shape) for w in weights),
+        multiply_adds=prod(d or 1 for d in shapes[0][:-1]) * kernels,
+    )
+
+
+def _distinct(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Name the second use of a shared layer ``name:1``, and so on; its weights are counted once."""
+    seen: dict[str, int] = {}
+    result = []
+    for node in nodes:
+        times = seen.get(node.name, 0)
+        seen[node.name] = times + 1
+        result.append(replace(node, name=f"{node.name}:{times}", parameters=0) if times else node)
+    return tuple(result)
+
+
+def single(tensors: list[Any]) -> Any:
+    """One tensor instead of a list of one, as Keras has it."""
+    return tensors[0] if len(tensors) == 1 else tensors

@@ -1,0 +1,96 @@
+"""The names of layers in your own networks and heads: all different, none of topwork's own, and fit for any exporter.
+
+Keras takes almost any name, such as ``conv 1`` or ``花``. TensorFlow's graphs, in which a model is trained and
+exported, take letters, digits and a few signs, and a flat model takes each name once.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from topwork.networks.replay import functional
+
+_OURS = re.compile(r"(head|views|member|branch|topwork|own)_.*|logits|probabilities|mixture|join")
+"""What topwork calls layers that it adds."""
+
+
+def safe(names: Iterable[str], prefix: str = "") -> list[str]:
+    """Names for layers that are called *names*; those that do no harm stay, behind the prefix.
+
+    Example:
+        >>> safe(["conv", "conv 1", "conv/1", "花", "logits"])
+        ['conv', 'conv_1', 'conv_1_1', 'own__', 'own_logits']
+    """
+    given = [prefix + name for name in names]
+    used = {name for name in given if _fit(name, prefix) == name}
+    found: dict[str, None] = {}
+    for name in given:
+        stem = free = _fit(name, prefix)
+        number = 0
+        while free in found or (free in used and free != name):
+            number += 1
+            free = f"{stem}_{number}"
+        found[free] = None
+    return list(found)
+
+
+def rename(operations: Sequence[Any], prefix: str = "") -> None:
+    """Give operations, and the layers inside them, names that are `safe`; their order alone decides which."""
+    different = list({id(one): one for one in operations}.values())
+    for operation, name in zip(different, safe((one.name for one in different), prefix)):
+        operation.name = name
+        inside = operation._flatten_layers(include_self=False) if _is_composite(operation) else []
+        for layer, inner in zip(inside, safe(layer.name for layer in inside)):
+            layer.name = inner
+
+
+def operations(network: Any) -> list[Any]:
+    """All operations of a model but its inputs, each once; those of nested models in their place."""
+    return list({id(operation): operation for operation, _ in _within(network, ())}.values())
+
+
+def alike(network: Any) -> list[str]:
+    """The names that several operations of a model have, nested models entered; sorted."""
+    counts = Counter(operation.name for operation in operations(network))
+    return sorted(name for name, count in counts.items() if count > 1)
+
+
+def tell_apart(network: Any) -> None:
+    """Name operations of nested models that are called alike after these models: ``left_conv``, ``right_conv``.
+
+    The network is changed, and its places are called so from then on.
+    """
+    same = alike(network)
+    used = {operation.name for operation in operations(network)} - set(same)
+    found = {id(operation): (operation, outer) for operation, outer in _within(network, ()) if operation.name in same}
+    for operation, outer in found.values():
+        stem = name = "_".join([*outer, operation.name])
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{stem}_{number}"
+        used.add(name)
+        operation.name = name
+
+
+def _within(network: Any, outer: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The operations of a model but its inputs, with the names of the nested models that hold them."""
+    import keras
+
+    for operation in functional(network).operations:
+        if functional(operation) is not None:
+            yield from _within(operation, (*outer, operation.name))
+        elif not isinstance(operation, keras.layers.InputLayer):
+            yield operation, outer
+
+
+def _is_composite(operation: Any) -> bool:
+    """Whether it may hold layers that no graph shows."""
+    return hasattr(operation, "_flatten_layers") and functional(operation) is None
+
+
+def _fit(name: str, prefix: str) -> str:
+    text = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    is_ours = not prefix and _OURS.fullmatch(text)
+    return f"own_{text}" if is_ours or not re.search("[A-Za-z0-9]", text) else text

@@ -1,0 +1,187 @@
+"""A trunk: one backbone below one frontier, what identifies it in the store, and where its converted file lies.
+
+Resolving a cut needs the backbone's graph. It is read from Keras once and kept as JSON, so that later commands
+know every place, shape and key without building a network, or even importing Keras.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from topwork.cut import Term
+from topwork.data.pictures import Fit
+from topwork.errors import CutError
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.graph import Frontier, Graph, Node, TensorSpec
+from topwork.networks.weights import pretrained
+from topwork.recipes.settings import Backbone
+from topwork.system import keras_backend
+from topwork.system.files import digest, home, writing
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What is below a cut.
+
+    Args:
+        backbone: with runtime and precision decided (`topwork.runtimes.resolved`).
+        weights: what identifies its weights (`topwork.networks.weights.pretrained.identity`).
+        graph: the backbone's graph.
+        frontier: the tensors that cross the cut.
+        end: the node where the backbone ends.
+    """
+
+    backbone: Backbone
+    weights: str
+    graph: Graph
+    frontier: Frontier
+    end: int
+
+    @property
+    def fit(self) -> Fit:
+        """How pictures are brought to the trunk's input."""
+        side = catalogue.size(self.backbone)
+        return Fit((side, side), self.backbone.fit, self.backbone.resample)
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether nothing is below: the cut ``x@input``."""
+        return self.frontier.tensors == ((0, 0),)
+
+    @property
+    def above(self) -> list[Node]:
+        """The nodes between the cut and the end: their weights are what can train."""
+        mask = self.graph.ancestors[self.end] & ~self.frontier.below
+        return [node for i, node in enumerate(self.graph.nodes) if mask >> i & 1]
+
+    @cached_property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Shape and dtype of each tensor that the trunk gives for one picture."""
+        nodes = self.graph.nodes
+        return tuple(TensorSpec(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The key of the store: everything that the activations depend on, but for the pictures."""
+        return self._described(self._runtimes[0])
+
+    @property
+    def folder(self) -> Path:
+        """Where the activations lie."""
+        return self._folder_of(self.description)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where they may lie: with the ``keras`` runtime each backend has a folder, that of this process first."""
+        return tuple(self._folder_of(self._described(runtime)) for runtime in self._runtimes)
+
+    @property
+    def converted(self) -> Path:
+        """Where the trunk lies as OpenVINO IR, whether it is there or not."""
+        return home() / "trunks" / f"{self.backbone.name}-{digest(self._network)}" / "trunk.xml"
+
+    @property
+    def _network(self) -> dict[str, Any]:
+        names = [f"{self.graph.nodes[i].name}:{k}" for i, k in self.frontier.tensors]
+        scale = builder.scale(self.backbone)
+        size = catalogue.size(self.backbone)
+        network = {"backbone": self.graph.name, "weights": self.weights, **_build(self.backbone)}
+        return {**network, "size": size, "scale": scale, "tensors": names}
+
+    @property
+    def _runtimes(self) -> list[str]:
+        """The runtime, as it stands in the key; first that of this process's backend."""
+        if self.backbone.runtime == "openvino":
+            return ["openvino"]
+        return [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
+
+    def _described(self, runtime: str) -> dict[str, Any]:
+        network = {} if self.is_pixels else {**self._network, "runtime": runtime, "precision": self.backbone.precision}
+        return {"rule": self.fit.id, **network}
+
+    def _folder_of(self, description: dict[str, Any]) -> Path:
+        name = "pixels" if self.is_pixels else self.backbone.name
+        return home() / "store" / f"{name}-{digest(description)}"
+
+
+def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
+    """The trunk below one term of a cut.
+
+    Raises:
+        CutError: the term's place or end is none of the graph's.
+    """
+    frontier = graph.resolve(term.place, term.end)
+    return Trunk(backbone, pretrained.identity(backbone), graph, frontier, graph.end(term.end))
+
+
+def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
+    """Refuse terms that share layers, one backbone on one picture, and do not freeze the same of them.
+
+    Raises:
+        CutError: names the two.
+    """
+    for (a, one), (b, other) in combinations(zip(terms, trunks), 2):
+        if (a.backbone, a.picture) == (b.backbone, b.picture):
+            shared = one.graph.ancestors[one.end] & other.graph.ancestors[other.end]
+            if (one.frontier.below ^ other.frontier.below) & shared:
+                raise CutError(
+                    f"'{a}' and '{b}' share layers of {a.backbone}, and one freezes what the other trains. "
+                    "Freeze both up to the same place, or up to their ends."
+                )
+
+
+def kept_graph(backbone: Backbone) -> Graph | None:
+    """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
+    path = graph_path(backbone)
+    try:
+        return _read_graph(path)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=16)
+def _read_graph(path: Path) -> Graph:
+    """A file that stands there never changes, and what was read outlives it: its name holds all that it depends on."""
+    return Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def known_graph(backbone: Backbone) -> Graph:
+    """The backbone's graph from disk, where it must be by now."""
+    graph = kept_graph(backbone)
+    assert graph is not None, f"the graph of {backbone.name} was never kept"
+    return graph
+
+
+def keep_graph(backbone: Backbone, graph: Graph) -> None:
+    """Keep a backbone's graph for `kept_graph`; it appears whole.
+
+    Raises:
+        StoreError: nothing can be written there.
+    """
+    path = graph_path(backbone)
+    with writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+            made = Path(aside, path.name)
+            made.write_text(json.dumps(graph.as_json()), encoding="utf-8")
+            made.replace(path)
+
+
+def graph_path(backbone: Backbone) -> Path:
+    """Where a backbone's graph is kept, whether it is there or not."""
+    network = pretrained.identity(backbone) if backbone.model else backbone.name
+    about = {"network": network, "size": catalogue.size(backbone), "keras": version("keras"), "format": 1}
+    about |= {"scale": builder.scale(backbone), **_build(backbone)}
+    return home() / "graphs" / f"{backbone.name}-{digest(about)}.json"
+
+
+def _build(backbone: Backbone) -> dict[str, int]:
+    """Part of the keys where topwork's own code builds the network."""
+    version = builder.version_of(backbone)
+    return {"build": version} if version else {}

@@ -1,0 +1,100 @@
+"""Files of weights: where they are, how they are downloaded, what identifies them. Only downloading imports Keras."""
+
+import hashlib
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from topwork.errors import WeightsError
+from topwork.system import keras_settings
+from topwork.system.files import unusable
+from topwork.system.keras_settings import ours
+from topwork.system.messages import say
+
+TIMEOUT = 5.0
+"""Seconds that one attempt to reach the network may take before it counts as none."""
+
+
+def folder() -> Path:
+    """Where Keras keeps official weights: ``$KERAS_HOME/models``, by default ``~/.keras/models``."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def offline() -> bool:
+    """Whether ``TOPWORK_OFFLINE=1`` forbids the network."""
+    return os.environ.get("TOPWORK_OFFLINE", "") not in ("", "0")
+
+
+@ours()
+def download(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
+    """Download an official file to *path* with Keras' own downloader, which checks its published hash.
+
+    Args:
+        path: where it belongs; it appears there whole.
+        source: gives its address and hash; asked only where the network may be used.
+
+    Raises:
+        WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
+    """
+    if offline():
+        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
+    if wrong := unusable(path.parent):
+        raise WeightsError(
+            f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
+        )
+    keras_settings.import_keras()
+    from keras.src.utils import file_utils
+
+    url, published = source()
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    talk = sys.stderr if sys.stderr.isatty() else StringIO()  # Keras' bar is for a terminal
+    say(f"Fetching {url}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as scratch, redirect_stdout(talk):
+            file_utils.get_file(path.name, url, cache_dir=scratch, cache_subdir="", file_hash=published)
+            return Path(scratch, path.name).replace(path)
+    except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise missing(path, f"and could not be fetched ({reason})") from None
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def missing(path: Path, why: str) -> WeightsError:
+    """The error for an official file that is not at hand, or not as Keras publishes it."""
+    place = repr(str(path.parent))
+    state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
+    usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
+    other = f" Those of 224 pixels serve any size: --weights {usual}" if usual != path and usual.is_file() else ""
+    return WeightsError(
+        f"the ImageNet weights {path.name!r} {state}, {why}. "
+        "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
+        f"choose a backbone whose file is at hand (topwork backbones), or try without: --weights random.{other}"
+    )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    return digest(path, "sha256")
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """The hash of a file's bytes, in hex; computed once a process, as long as size and time stay."""
+    about = path.stat()
+    return _digest(path, algorithm, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, algorithm: str, size: int, time: int) -> str:  # noqa: ARG001
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

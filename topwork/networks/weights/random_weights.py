@@ -1,0 +1,90 @@
+"""Random weights that keep signals alive, for tests and for comparison.
+
+Fresh initial values let signals die: the pooled outputs of an untrained EfficientNetB0 are about 1e-7. Here every
+batch-norm takes the statistics of one seeded batch, as if it had trained one step with momentum 0.
+"""
+
+import tempfile
+from contextlib import suppress
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.replay import replay
+from topwork.recipes.settings import Backbone
+from topwork.system.files import home, room, writing
+
+if TYPE_CHECKING:
+    import keras
+
+SEED = 0
+_BATCH = 16
+
+
+def identity(backbone: Backbone) -> str:
+    """What the random weights depend on: seed, size, pixel scale, Keras' version, and topwork's own build."""
+    build = f"-build-{builder.version_of(backbone)}" if builder.version_of(backbone) else ""
+    return f"random-{SEED}-{catalogue.size(backbone)}-{builder.scale(backbone)}-keras-{version('keras')}{build}"
+
+
+def weights_file(backbone: Backbone) -> Path:
+    """The file of a backbone's random weights, made once, so that every process and backend loads the same bits."""
+    path = kept(backbone)
+    if path.exists():
+        with suppress(OSError):
+            path.touch()  # 'topwork store prune' leaves what was used of late
+    else:
+        network = builder.build(backbone, None)
+        room(path, 5 * network.count_params() + 1_000_000, "random weights")
+        _draw(network)
+        _settle(network, backbone)
+        with writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                network.save_weights(Path(scratch) / path.name)
+                (Path(scratch) / path.name).replace(path)
+    return path
+
+
+def kept(backbone: Backbone) -> Path:
+    """Where that file lies, whether it is there or not."""
+    return home() / "weights" / f"{backbone.name}-{identity(backbone)}.weights.h5"
+
+
+def _draw(network: "keras.Model") -> None:
+    """He-normal kernels (He et al. 2015), gammas of 1 (ConvNeXt's LayerScale of 1e-6 would hide its blocks), else 0."""
+    draw = np.random.default_rng(SEED)
+    for variable in network.trainable_variables:
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            inputs = prod(shape[:-2] if "depthwise" in variable.path else shape[:-1])
+            variable.assign(draw.normal(0, np.sqrt(2 / inputs), shape).astype("float32"))
+        else:
+            variable.assign(np.full(shape, "gamma" in variable.path, "float32"))
+
+
+def _settle(network: "keras.Model", backbone: Backbone) -> None:
+    """Give each batch-norm the mean and variance of what reaches it from one seeded batch."""
+    import keras
+
+    def call(operation: Any, args: Any, kwargs: Any) -> Any:
+        if isinstance(operation, keras.layers.BatchNormalization):
+            operation.moving_mean.assign(np.mean(args[0], axis=(0, 1, 2)))
+            operation.moving_variance.assign(np.var(args[0], axis=(0, 1, 2)))
+        return keras.ops.convert_to_numpy(operation(*args, **kwargs))
+
+    pixels = builder.scaled(_pictures(catalogue.size(backbone)), builder.scale(backbone))
+    replay(network, {id(network.inputs[0]): keras.ops.convert_to_numpy(pixels)}, call=call)
+
+
+def _pictures(side: int) -> np.ndarray:
+    """A seeded batch of coloured patches under noise: uint8 ``[16, side, side, 3]``."""
+    draw = np.random.default_rng(SEED)
+    patches = (
+        draw.integers(0, 200, (_BATCH, 4, 4, 3)).repeat(-(-side // 4), 1).repeat(-(-side // 4), 2)[:, :side, :side]
+    )
+    return (patches + draw.integers(0, 56, patches.shape)).astype("uint8")
