@@ -117,7 +117,7 @@ def package(folder: Path, monkeypatch, arrays: dict[str, np.ndarray] | None = No
     (folder / packaged.MODULE / "__init__.py").write_text("raise ImportError('it is never imported')\n")
     write(file, lite0() if arrays is None else arrays)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(packaged, "SHA256", packaged.official.sha256(file))
+    monkeypatch.setattr(packaged, "SHA256", packaged.files.sha256(file))
     monkeypatch.setattr(packaged, "BYTES", file.stat().st_size)
     monkeypatch.setattr(packaged, "version", lambda name: packaged.VERSION)
     return file

@@ -73,7 +73,7 @@ def test_what_is_imported_is_found():
         f"import topwork.cut\nfrom topwork.networks.backbones import catalogue as b; from topwork import Run\n{within}"
     )
     assert imported(source) == {"cut", "networks.backbones.catalogue", "__init__", "runtimes.keras"}
-    assert {"cut", "errors"} <= IMPORTS["graph"]
+    assert {"cut", "errors"} <= IMPORTS["networks.graph"]
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if folder_of(name) in PLACE])

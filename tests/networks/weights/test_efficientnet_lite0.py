@@ -98,7 +98,7 @@ def test_a_damaged_file_is_refused_before_anything_reads_it(damage, state, packa
     package.write_bytes(damage(package.read_bytes()))
     with pytest.raises(WeightsError) as error:
         pretrained.identity(LITE0)
-    found = packaged.official.sha256(package)[:12]
+    found = packaged.files.sha256(package)[:12]
     assert str(error.value) == (
         f"the ImageNet weights of efficientnet_lite0 are damaged: {str(package)!r} {state.format(size)}; expected "
         f"SHA-256 {packaged.SHA256[:12]}, found {found}. Install them again: "
