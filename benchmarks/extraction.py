@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.draw import draw
-from topwork import runtimes
 from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.pictures import decode
 from topwork.data.readers import read
-from topwork.extract import Extraction, Wanted
 from topwork.networks.halves import trunk
 from topwork.networks.keras_graph import open_backbone
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
-from topwork.runtimes import BATCH
-from topwork.runtimes.openvino import HINT
+from topwork.store.engines.local import Extraction
+from topwork.store.request import Wanted
+from topwork.store.runtimes import base
+from topwork.store.runtimes.base import BATCH
+from topwork.store.runtimes.openvino import HINT
 from topwork.system import gpu, machine
 from topwork.system.files import home
 from topwork.system.messages import say
@@ -88,7 +89,7 @@ class Measured:
 def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
     data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
-    backbone = runtimes.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
+    backbone = base.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
     wanted = Wanted(Cut.parse(f"{plan.backbone}@pool").only, backbone, data.rows)
     _extract(wanted, data)  # makes weights and converts the trunk, neither of which is measured here
     paths = [Path(data.root, row.path) for row in data.rows]

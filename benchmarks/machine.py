@@ -6,8 +6,8 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from topwork import runtimes
 from topwork.recipes.settings import Backbone
+from topwork.store.runtimes import base
 from topwork.system import gpu, keras_backend, machine
 from topwork.version import VERSION
 
@@ -23,7 +23,7 @@ PACKAGES = {
 
 def measured_on(command: str) -> str:
     """All of it, in one sentence."""
-    precision = runtimes.resolved(Backbone("")).precision
+    precision = base.resolved(Backbone("")).precision
     versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
     return (
         f"Measured on {date.today()} on {processor()}, {machine.jobs()} cores, {_gpu()}"

@@ -10,13 +10,13 @@ import numpy as np
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers, answered
-from topwork.activations import features
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
-from topwork.extract import asked, fill_all
 from topwork.probe import probe
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
+from topwork.store.activations import features
+from topwork.store.extract import asked, fill_all
 from topwork.system.messages import say
 from topwork.train import train
 

@@ -17,10 +17,10 @@ import numpy as np
 from topwork.cut import Cut
 from topwork.draw import Pencil
 from topwork.networks.model import restore
-from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.run import Run
+from topwork.store.plan import steps
 from topwork.system import keras_settings
 from topwork.train import train
 

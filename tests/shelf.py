@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from topwork import plan
 from topwork.data.dataset import Dataset, Row
-from topwork.extract import Wanted
-from topwork.fill import store_of
 from topwork.folder import Folder
 from topwork.networks import trunk
 from topwork.networks.graph import Graph, Node
 from topwork.networks.weights import random_weights as untrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
-from topwork.store import key
+from topwork.store import plan
+from topwork.store.request import Wanted, store_of
+from topwork.store.store import key
 
 NAME = "mobilenet_025"
 NET = Backbone(NAME, "random", 32, runtime="openvino", precision="float32")

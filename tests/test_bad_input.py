@@ -14,12 +14,12 @@ from PIL import Image
 
 from tests.command import POOL, SMALL, Ran, topwork
 from tests.conftest import make_folder
-from topwork.activations import activations
 from topwork.data.readers import read
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.settings import Backbone
 from topwork.run import Run
-from topwork.tables import Tables
+from topwork.store.activations import activations
+from topwork.store.tables import Tables
 
 NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
 

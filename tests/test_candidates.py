@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests import checkpoint
-from topwork import candidates, runtimes
+from topwork import candidates
 from topwork.candidates import at_hand, learn, networks
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.networks.places import cuts_of, graph_of, places
 from topwork.networks.trunk import kept_graph
 from topwork.recipes.settings import Backbone
+from topwork.store.runtimes import base
 
 NAME = "mobilenet_v2_035"
 SMALL = Backbone(NAME, "random", 64)
@@ -79,7 +80,7 @@ def test_what_is_missing_is_told_before_anything_begins(own_home, monkeypatch):
 
 
 def test_graphs_are_learned(own_home):
-    small = runtimes.resolved(SMALL)
+    small = base.resolved(SMALL)
     assert kept_graph(small) is None
     learn([small])
     assert kept_graph(small)

@@ -14,8 +14,8 @@ from topwork import metrics
 from topwork.choose import subset
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
-from topwork.extract import asked
 from topwork.logme import logme
+from topwork.store.extract import asked
 
 NAME = "mobilenet_v2_035"
 CUTS = [f"{NAME}@pool", f"{NAME}@block_2_add..block_2_add"]

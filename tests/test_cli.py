@@ -458,7 +458,8 @@ def test_an_empty_store(own_home):
 
 def test_long_names_give_way(own_home, monkeypatch):
     monkeypatch.setattr(
-        "topwork.contents._name", lambda backbone, tensors: "inception_resnet_v2@{" + "a_layer, " * 9 + "b}"
+        "topwork.store.upkeep.inventory._name",
+        lambda backbone, tensors: "inception_resnet_v2@{" + "a_layer, " * 9 + "b}",
     )
     shelf.fill("conv")
     lines = topwork("store", "ls").out.splitlines()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topwork.feed import Feed, targets
-from topwork.part import Part
 from topwork.recipes.settings import Training
+from topwork.store.examples import Part
 
 ROWS = np.arange(50)
 

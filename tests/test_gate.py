@@ -9,12 +9,13 @@ from tests.networks.test_keras_graph import FAMILIES, pixels
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
 from topwork.export import BOUND, check
-from topwork.networks import heads, trunk
+from topwork.networks import heads
 from topwork.networks.keras_graph import open_backbone, open_model
 from topwork.networks.model import Network
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone, Head
 from topwork.shipped import Input
+from topwork.store import request
 from topwork.writer import write_onnx
 
 LABELS = ["a", "b", "c"]
@@ -28,7 +29,7 @@ def classifier(name, end="pool"):
     backbone = Backbone(name, weights="random", size=SIDES[name])
     opened = open_backbone(backbone, pretrained.weights_file(backbone))
     term = Cut.parse(f"{name}@{end}..{end}").only
-    below = trunk.resolve(term, backbone, opened.graph)
+    below = request.resolve(term, backbone, opened.graph)
     head = heads.build(Head(), [opened.graph.nodes[below.end].shapes[0]], len(LABELS), 0)
     network = Network(head, [term], [below])
     network.branches[0].opened = opened

@@ -68,11 +68,11 @@ IMPORTS = {name: imported(path.read_text()) for name, path in MODULES.items()}
 
 
 def test_what_is_imported_is_found():
-    within = "def f():\n  from topwork.runtimes.keras import Keras"
+    within = "def f():\n  from topwork.store.runtimes.keras import Keras"
     source = (
         f"import topwork.cut\nfrom topwork.networks.backbones import catalogue as b; from topwork import Run\n{within}"
     )
-    assert imported(source) == {"cut", "networks.backbones.catalogue", "__init__", "runtimes.keras"}
+    assert imported(source) == {"cut", "networks.backbones.catalogue", "__init__", "store.runtimes.keras"}
     assert {"cut", "errors"} <= IMPORTS["networks.graph"]
 
 

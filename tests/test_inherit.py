@@ -17,8 +17,8 @@ from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
-from topwork.plan import steps
 from topwork.recipes.settings import Head, Training
+from topwork.store.plan import steps
 from topwork.train import prepared
 
 SMALL = tiny()

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from topwork import runtimes
-from topwork.runtimes.layout import sink_transposes
+from topwork.store.runtimes import base
+from topwork.store.runtimes.openvino_layout import sink_transposes
 
-assert runtimes  # it hides OpenVINO's telemetry before that is imported
+assert base  # it hides OpenVINO's telemetry before that is imported
 import openvino  # noqa: E402
 from openvino import opset13  # noqa: E402
 

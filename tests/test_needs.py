@@ -9,15 +9,15 @@ import pytest
 from tests import shelf
 from tests.shelf import GRAPH, NAME, NET
 from topwork import lock
-from topwork.contents import contents
 from topwork.folder import Folder
 from topwork.needs import needs
 from topwork.networks import trunk
 from topwork.networks.backbones import efficientnet_lite0
 from topwork.networks.weights import official, random_weights
-from topwork.plan import unchecked
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
+from topwork.store.plan import unchecked
+from topwork.store.upkeep.inventory import contents
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from tests.tiny import NAME, tiny
 from topwork import precision
 from topwork.cut import Cut
 from topwork.networks.places import graph_of
-from topwork.networks.trunk import resolve
 from topwork.recipes.settings import Phase
+from topwork.store.request import resolve
 
 CUT = f"{NAME}@block_1_project..block_2_add"
 PHASE = Phase(CUT, epochs=2, batch=4)

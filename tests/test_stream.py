@@ -10,9 +10,9 @@ import tensorflow as tf
 from topwork import stream
 from topwork.feed import Feed
 from topwork.networks.graph import TensorSpec
-from topwork.part import Part, Source
 from topwork.recipes.settings import Training
-from topwork.store import Store
+from topwork.store.examples import Part, Source
+from topwork.store.store import Store
 from topwork.stream import OnDevice, look_up, orders, streamed
 
 

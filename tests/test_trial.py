@@ -15,14 +15,14 @@ from topwork.cut import Cut
 from topwork.data.pictures import Fit
 from topwork.errors import BackboneError, TopworkError
 from topwork.export import check
-from topwork.networks import trunk
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
 from topwork.networks.weights.pretrained import on_disk, saved
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase
-from topwork.runtimes import resolved
 from topwork.shipped import Input
+from topwork.store import request
+from topwork.store.runtimes.base import resolved
 from topwork.writer import write_onnx
 
 SIDE = 24
@@ -40,7 +40,7 @@ def shipped(recipe):
     """What the model says of the pixels, and how much the exported file differs; what trains is built as well."""
     (term,) = Cut.parse(recipe.phases[0].cut).terms
     backbone = recipe.backbones["mine"]
-    below = trunk.resolve(term, backbone, graph_of(backbone))
+    below = request.resolve(term, backbone, graph_of(backbone))
     network = create(recipe, [below], 3)
     network.above([below])
     model = network.flat()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from topwork.activations import Activations, activations
     from topwork.choice import Candidate, Choice
     from topwork.choose import choose
     from topwork.compare import compare
@@ -29,10 +28,11 @@ if TYPE_CHECKING:
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.run import Run
+    from topwork.store.activations import Activations, activations
     from topwork.train import join, train
 
 _WHERE = {
-    "activations": ("Activations", "activations"),
+    "store.activations": ("Activations", "activations"),
     "choice": ("Candidate", "Choice"),
     "choose": ("choose",),
     "compare": ("compare",),

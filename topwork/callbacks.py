@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from topwork.metrics import auc, cross_entropy
-from topwork.part import Part
 from topwork.recipes.settings import Phase
+from topwork.store.examples import Part
 from topwork.system import gpu, keras_settings
 from topwork.system.messages import Bar
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from topwork import runtimes
 from topwork.cut import POOL, Cut, Term
 from topwork.data.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
-from topwork.extract import Extraction, Wanted
 from topwork.networks import trunk
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import efficientnet_lite0, files, fingerprints, pretrained
 from topwork.recipes.settings import Backbone
+from topwork.store.engines.local import Extraction
+from topwork.store.request import Wanted
+from topwork.store.runtimes import base
 
 
 def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
@@ -35,7 +36,7 @@ def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None
     if weights_of not in ("imagenet", "random") and len(names) > 1:
         raise UsageError(f"--weights {weights_of} is the file of one backbone, and the cuts name {len(names)}.")
     chosen = [Backbone(name, weights_of, size) for name in names] or at_hand(size)
-    return [runtimes.resolved(pretrained.on_disk(one)) for one in chosen]
+    return [base.resolved(pretrained.on_disk(one)) for one in chosen]
 
 
 def at_hand(size: int | None = None) -> list[Backbone]:

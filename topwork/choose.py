@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from topwork import candidates, metrics
-from topwork.activations import features
 from topwork.choice import Candidate, Choice, ranked
 from topwork.cut import Cut, Term
 from topwork.data import splits
@@ -23,14 +22,17 @@ from topwork.data.dataset import Dataset
 from topwork.data.folds import folds
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
-from topwork.extract import Extraction, Wanted, asked, failures
 from topwork.logme import logme
 from topwork.networks import places
 from topwork.networks.graph import Node
 from topwork.probe import probe
 from topwork.recipes.settings import Backbone
+from topwork.store.activations import features
+from topwork.store.engines.local import Extraction
+from topwork.store.extract import Watch, asked
+from topwork.store.request import Wanted, failures
 from topwork.system.keras_settings import ours
-from topwork.system.messages import Watch, say
+from topwork.system.messages import say
 
 PICTURES, EACH = 500, 10
 """By default so many pictures are looked at, or so many of each class where that is more."""

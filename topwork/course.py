@@ -18,17 +18,18 @@ from topwork.draw import Pencil
 from topwork.errors import RunError, at
 from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
 from topwork.export import checked
-from topwork.extract import Extraction, Wanted, failures
 from topwork.folder import Folder
-from topwork.gather import gathered, stored
 from topwork.joining import Joining
 from topwork.moved import unchanged
 from topwork.networks.model import Network, create
-from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
 from topwork.resumable import check_versions
+from topwork.store.engines.local import Extraction
+from topwork.store.extract import Watch
+from topwork.store.plan import Step, steps
+from topwork.store.request import Wanted, failures, gathered, stored
 from topwork.system import keras_settings
-from topwork.system.messages import Watch, say
+from topwork.system.messages import say
 
 if TYPE_CHECKING:
     import keras

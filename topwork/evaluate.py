@@ -8,6 +8,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,23 @@ from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.data.readers import undrawn
 from topwork.draw import Pencil
 from topwork.errors import DatasetError, UsageError
-from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import endings, restore, shipped
 from topwork.folder import Folder
 from topwork.gallery import gallery
 from topwork.gap import gap
-from topwork.gather import gathered, stored
 from topwork.journal import kept_epochs
 from topwork.moved import placed, refuse_lost
+from topwork.networks.fusion import Joined, softmax
 from topwork.networks.model import Answering, Network
 from topwork.networks.trunk import Trunk
-from topwork.plan import Step
 from topwork.resumable import with_arrays
+from topwork.store.engines.local import Extraction
+from topwork.store.examples import Part
+from topwork.store.extract import Watch
+from topwork.store.plan import Step
+from topwork.store.request import Wanted, failures, gathered, stored
 from topwork.system import keras_settings
-from topwork.system.messages import Watch, counted, duration, say, some
+from topwork.system.messages import counted, duration, say, some
 
 SAMPLE = 2000
 """Pictures that an evaluation takes at most; a seeded sample where there are more."""
@@ -301,8 +305,29 @@ def answered(
     """What a finished model says of rows, from the activations that fills have of them, a trunk each."""
     with gathered(wanted, classes) as part:
         found = part(rows)
-        probabilities, *members = network.answers(below, found)
+        probabilities, *members = said(network, below, found)
     return Answers(tuple(rows), found.labels, probabilities, tuple(members))
+
+
+def said(network: Answering, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
+    """Probabilities of a part's rows, float64 ``[rows, classes]``; of a join followed by those of each member.
+
+    Args:
+        network: with its trained weights.
+        below: a trunk for each term of its cut, of a join for those of each member, as its ``trunks`` are.
+        part: their activations.
+    """
+    from topwork.callbacks import logits
+
+    if isinstance(network, Network):
+        return [softmax(logits(network.above(below), part))]
+    assert isinstance(network, Joined)
+    bounds = pairwise(accumulate((len(member.trunks) for member in network.members), initial=0))
+    each = [
+        said(member, below[start:end], Part(part.sources[start:end], part.labels, part.contents))[0]
+        for member, (start, end) in zip(network.members, bounds)
+    ]
+    return [network.rule(np.array(each)), *each]
 
 
 def _sample(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:

@@ -7,8 +7,8 @@ from functools import cached_property
 import keras
 import numpy as np
 
-from topwork.part import Part
 from topwork.recipes.settings import Training
+from topwork.store.examples import Part
 
 
 class Feed(keras.utils.PyDataset):

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from topwork.data.dataset import Dataset, Row
-from topwork.extract import Wanted
 from topwork.folder import Folder
 from topwork.networks import model
 from topwork.networks.fusion import Joined, learned
-from topwork.plan import Step, steps
+from topwork.store.plan import Step, steps
+from topwork.store.request import Wanted
 
 if TYPE_CHECKING:
     pass

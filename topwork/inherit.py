@@ -12,8 +12,8 @@ from topwork import lock
 from topwork.errors import CutError, RunError
 from topwork.folder import Folder
 from topwork.networks.model import Network
-from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
+from topwork.store.plan import Step, steps
 from topwork.system.messages import say, some
 
 

@@ -18,7 +18,6 @@ from topwork.draw import Pencil
 from topwork.errors import DatasetError
 from topwork.evaluate import SAMPLE, Answers, answered, examined, here, sampled, tell
 from topwork.export import checked
-from topwork.extract import Extraction, Wanted, failures
 from topwork.finished import endings, shipped, trained_on
 from topwork.folder import Folder, fresh
 from topwork.join import fit, loss, warned
@@ -26,8 +25,11 @@ from topwork.networks import model
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Rule
+from topwork.store.engines.local import Extraction
+from topwork.store.extract import Watch
+from topwork.store.request import Wanted, failures
 from topwork.system import files, keras_settings
-from topwork.system.messages import Watch, counted, say
+from topwork.system.messages import counted, say
 
 SHOWN = 10
 """How many pictures that cannot be read are named."""

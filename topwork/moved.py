@@ -11,9 +11,9 @@ from topwork.data.pictures import digest
 from topwork.data.readers import refuse_missing, undrawn
 from topwork.data.reading.folders import is_picture, visible
 from topwork.errors import DatasetError, PictureError, RunError
-from topwork.extract import Wanted
 from topwork.folder import Folder
 from topwork.resumable import with_arrays
+from topwork.store.request import Wanted
 from topwork.system.messages import Bar, counted, say, some
 
 

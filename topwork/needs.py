@@ -6,44 +6,21 @@ built or made to find out.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from topwork import plan, registry
-from topwork.contents import Thing
+from topwork import registry
 from topwork.errors import RunError, TopworkError
-from topwork.extract import Wanted
-from topwork.fill import folders_of
 from topwork.folder import Folder
 from topwork.networks import trunk
 from topwork.networks.backbones import builder
 from topwork.networks.weights import pretrained, random_weights
+from topwork.store import plan
+from topwork.store.request import Wanted, folders_of
+from topwork.store.upkeep.inventory import Need
 
 _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
 """What files raise that are gone or were changed."""
-
-
-@dataclass(frozen=True)
-class Need:
-    """What one run needs.
-
-    Args:
-        run: its folder.
-        paths: what it needs for sure.
-        backbones: of which it may need anything.
-        everything: whether nothing is known of it.
-    """
-
-    run: Path
-    paths: frozenset[Path] = frozenset()
-    backbones: frozenset[str] = frozenset()
-    everything: bool = False
-
-    def covers(self, thing: Thing) -> bool:
-        """Whether it needs a thing, or may."""
-        known = thing.path in self.paths or thing.backbone in self.backbones
-        return thing.kind != "left over" and (known or self.everything)
 
 
 def needs() -> list[Need]:

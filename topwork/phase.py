@@ -14,9 +14,9 @@ from topwork.feed import Feed
 from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
 from topwork.optimizers import optimizer
-from topwork.part import Part
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.store.examples import Part
 from topwork.stream import streamed
 from topwork.system import keras_backend
 from topwork.system.messages import counted, duration, say

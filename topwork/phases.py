@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from topwork import runtimes
 from topwork.cut import Cut
 from topwork.networks.weights import pretrained
-from topwork.plan import Step, steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Phase
+from topwork.store.plan import Step, steps
+from topwork.store.runtimes import base
 from topwork.system.messages import counted, say
 
 
@@ -25,7 +25,7 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
         UsageError: words that do nothing or do not exist. The phases in its message are counted as they were asked for.
     """
     recipe.refuse_idle()
-    found = {name: runtimes.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}
+    found = {name: base.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)
     phases = tuple(_rated(step) for step in planned)

@@ -17,8 +17,8 @@ import numpy as np
 
 from topwork.feed import Feed
 from topwork.networks.trunk import Trunk
-from topwork.part import Part
 from topwork.recipes.settings import Phase
+from topwork.store.examples import Part
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.system.machine import has_bfloat16, jobs, processor

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from topwork.data.pictures import Fit
-    from topwork.extract import Wanted
     from topwork.recipes.settings import Views
+    from topwork.store.request import Wanted
 
 MEMBER = 36
 """Letters of a member's name that a table shows."""
@@ -100,7 +100,7 @@ def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
 
 def filled(data: Dataset, wanted: "Wanted", json_wanted: bool) -> None:
     """What an extraction of *data* left in the store."""
-    from topwork.extract import failures
+    from topwork.store.request import failures
 
     data = data.without(failures(wanted))
     with wanted.store() as store:

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from topwork.feed import Feed, targets
-from topwork.store import ALIGNED
+from topwork.store.store import ALIGNED
 from topwork.system import gpu, keras_backend
 
 AT_ONCE = 1000

@@ -19,10 +19,10 @@ from topwork.networks import heads
 from topwork.networks.backbones import catalogue as networks
 from topwork.networks.weights import official, pretrained
 from topwork.phases import completed
-from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.run import Run
+from topwork.store.plan import steps
 from topwork.system import files, keras_settings
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say

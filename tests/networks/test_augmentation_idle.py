@@ -6,14 +6,14 @@ import pytest
 from keras import layers
 
 from topwork.cut import Cut
-from topwork.networks import trunk
 from topwork.networks.augmentation import is_idle
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
 from topwork.networks.weights.pretrained import on_disk
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase, Views
-from topwork.runtimes import resolved
+from topwork.store import request
+from topwork.store.runtimes.base import resolved
 
 X = keras.Input((8, 8, 3))
 IDLE = [
@@ -55,7 +55,7 @@ def test_what_is_frozen_drops_nothing_while_live_views_train_what_is_above():
     own = keras.Model(start, layers.Conv2D(4, 3, name="above")(x))
     backbone = resolved(on_disk(Backbone("mine", model=own, size=16)))
     term = Cut.parse("mine@frozen").only
-    below = [trunk.resolve(term, backbone, graph_of(backbone))]
+    below = [request.resolve(term, backbone, graph_of(backbone))]
     network = create(Recipe((Phase("mine@frozen"),), head=Head(dropout=0, batch_norm=False)), below, 3)
     network.head.layers[-1].set_weights([np.ones((4, 3), "float32"), np.zeros(3, "float32")])
     network.freeze(below, "frozen")

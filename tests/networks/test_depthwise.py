@@ -9,8 +9,8 @@ from topwork.networks import depthwise
 from topwork.networks.depthwise import Padded
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
-from topwork.plan import unchecked
 from topwork.recipes.recipe import Recipe
+from topwork.store.plan import unchecked
 
 
 def conv(kernel=5, strides=1, **options):

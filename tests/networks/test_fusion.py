@@ -7,8 +7,8 @@ import pytest
 from topwork.networks.fusion import Joined, Mixture, Stack
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
-from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
+from topwork.store.plan import steps
 
 NAME, END = "mobilenet_025", "conv_pw_2_relu..conv_pw_2_relu"
 CLASSES = {"categorical": 3, "binary": 2}

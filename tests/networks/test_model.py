@@ -11,9 +11,9 @@ from topwork.networks.keras_graph import open_backbone
 from topwork.networks.model import Network, create
 from topwork.networks.places import graph_of
 from topwork.networks.weights.pretrained import weights_file
-from topwork.plan import steps
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
+from topwork.store.plan import steps
 
 A, B, RESIDUAL, CAFFE = "mobilenet_025", "mobilenet_050", "mobilenet_v2_035", "vgg16"
 SIZES = {A: 32, B: 40, RESIDUAL: 32, CAFFE: 32}

@@ -12,9 +12,10 @@ from topwork.errors import CutError
 from topwork.networks.backbones import efficientnet_lite0
 from topwork.networks.graph import TensorSpec
 from topwork.networks.keras_graph import open_backbone
-from topwork.networks.trunk import graph_path, keep_graph, kept_graph, known_graph, resolve
+from topwork.networks.trunk import graph_path, keep_graph, kept_graph, known_graph
 from topwork.networks.weights import random_weights
 from topwork.recipes.settings import Backbone
+from topwork.store.request import resolve
 
 SMALL = Backbone("mobilenet_025", "random", 32, runtime="openvino", precision="float32")
 

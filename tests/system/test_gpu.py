@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from topwork import runtimes
 from topwork.recipes.settings import Backbone
-from topwork.runtimes.keras import CPU_BATCH, GPU_BATCH, Keras
+from topwork.store.runtimes import base
+from topwork.store.runtimes.keras import CPU_BATCH, GPU_BATCH, Keras
 from topwork.system import gpu, keras_backend, keras_settings
 
 
@@ -41,12 +41,12 @@ def test_no_device_and_nothing_is_imported(monkeypatch):
 def test_a_device_that_the_backend_does_not_see(device):
     assert not tf.config.get_visible_devices("GPU"), "these tests are for a machine without a GPU"
     assert not gpu.at_hand()
-    assert runtimes.resolved(Backbone("vgg16")).runtime == "openvino"
+    assert base.resolved(Backbone("vgg16")).runtime == "openvino"
 
 
 def test_a_device_that_the_backend_sees(seen):
     assert gpu.at_hand()
-    assert runtimes.resolved(Backbone("vgg16")).runtime == "keras"
+    assert base.resolved(Backbone("vgg16")).runtime == "keras"
 
 
 @pytest.mark.parametrize("visible", ["", "-1"])

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topwork.system.messages import Bar, Watch, duration, say, size
+from topwork.store.extract import Watch
+from topwork.system.messages import Bar, duration, say, size
 
 DURATIONS = {0: "0.0 s", 0.44: "0.4 s", 9.94: "9.9 s", 9.96: "10 s", 59.4: "59 s", 59.6: "1 min 0 s", 75: "1 min 15 s"}
 DURATIONS |= {3599.4: "59 min 59 s", 3599.6: "1 h 0 min", 7300: "2 h 1 min"}

@@ -24,8 +24,8 @@ def extract(
     from topwork import show
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data
-    from topwork.extract import extract as fill
     from topwork.recipes.settings import Backbone
+    from topwork.store.extract import extract as fill
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
     found = read_data(data, **data_options(parts, max_megapixels, "ignore"))

@@ -11,8 +11,7 @@ from topwork.printing import print_json, print_table
 from topwork.system.messages import Bar, counted, say, size
 
 if TYPE_CHECKING:
-    from topwork.contents import Thing
-    from topwork.inventory import Item
+    from topwork.store.upkeep.inventory import Item, Thing
 
 store = typer.Typer(
     name="store",
@@ -37,10 +36,11 @@ def ls(as_json: AsJson = False) -> None:
 
     What no run needs ("none") is what 'topwork store prune' drops.
     """
-    from topwork.inventory import inventory
+    from topwork.needs import needs
+    from topwork.store.upkeep.inventory import inventory
     from topwork.system.files import home
 
-    found = inventory()
+    found = inventory(needs())
     together = sum(item.thing.bytes for item in found)
     going = sum(item.thing.bytes for item in found if item.goes)
     if as_json:
@@ -67,9 +67,9 @@ def verify(
 
     The exit status is 1 where something is damaged.
     """
-    from topwork.contents import contents
-    from topwork.verify import named
-    from topwork.verify import verify as verified
+    from topwork.store.upkeep.inventory import contents
+    from topwork.store.upkeep.verify import named
+    from topwork.store.upkeep.verify import verify as verified
 
     things = named(contents(), name or ())
     bar = Bar("verify", "rows")
@@ -97,9 +97,11 @@ def prune(as_json: AsJson = False) -> None:
 
     What a process uses at the moment stays. What is dropped is computed again if it is needed after all.
     """
-    from topwork.prune import prune as pruned
+    from topwork import registry
+    from topwork.needs import needs
+    from topwork.store.upkeep.prune import prune as pruned
 
-    done = pruned()
+    done = pruned(needs, registry.runs)
     if as_json:
         gone = [{"path": str(thing.path), "bytes": thing.bytes} for thing in done.gone]
         stayed = [{"path": str(item.thing.path), "why": item.stays or "raced"} for item in done.stayed]

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork.networks.model import Input, Network, classifier, softmax, starts
+from topwork.networks.model import Input, Network, classifier, starts
 from topwork.networks.trunk import Trunk
-from topwork.part import Part
 
 if TYPE_CHECKING:
     import keras
@@ -75,8 +73,18 @@ def _features(each: np.ndarray) -> np.ndarray:
     return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """``exp(logits) / sum(exp(logits))`` along the last axis: float64, of the same shape.
+
+    >>> softmax(np.array([[0.0, 0.0]]))
+    array([[0.5, 0.5]])
+    """
+    shifted = np.exp(np.asarray(logits, float) - np.max(logits, -1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
 class Joined:
-    """The layers of a join. It has the inputs, trunks, flat model and answers that a `Network` has.
+    """The layers of a join. It has the inputs, trunks and flat model that a `Network` has.
 
     Args:
         members: with their trained weights; their layers are renamed.
@@ -107,20 +115,6 @@ class Joined:
         return classifier(
             pixels, mixed(self.rule, logits) if isinstance(self.rule, Mixture) else stacked(self.rule, logits)
         )
-
-    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
-        """Probabilities of a part's rows, float64 ``[rows, classes]``: joined, then those of each member.
-
-        Args:
-            below: a trunk for each term of each member's cut, as `trunks` has them.
-            part: their activations.
-        """
-        bounds = pairwise(accumulate((len(member.trunks) for member in self.members), initial=0))
-        each = [
-            member.answers(below[start:end], Part(part.sources[start:end], part.labels, part.contents))[0]
-            for member, (start, end) in zip(self.members, bounds)
-        ]
-        return [self.rule(np.array(each)), *each]
 
     def _named(self, one: Input) -> Input:
         return one[0] or self._first, one[1]

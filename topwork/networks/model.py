@@ -20,11 +20,11 @@ from topwork.networks.keras_graph import Opened, open_backbone
 from topwork.networks.layer_names import operations, safe
 from topwork.networks.places import graph_of
 from topwork.networks.replay import Call, plain, replay
-from topwork.networks.trunk import Trunk, resolve
+from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
-from topwork.part import Part
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
+from topwork.store.request import resolve
 from topwork.system import keras_settings
 
 if TYPE_CHECKING:
@@ -155,15 +155,6 @@ class Network:
             goals = [self.trunks[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
         return _both(self._ended(ends), self._word)
-
-    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
-        """Probabilities of a part's rows from activations of *below*, a trunk a term: float64 ``[rows, classes]``.
-
-        In a list, as a join gives those of its members, too (`topwork.networks.fusion.Joined.answers`).
-        """
-        from topwork.callbacks import logits
-
-        return [softmax(logits(self.above(below), part))]
 
     def begin(self, word: str) -> None:
         """Let all layers' names begin with a word, so that several networks fit into one model."""
@@ -324,17 +315,3 @@ class Answering(Protocol):
     def flat(self) -> "keras.Model":
         """Pixels in, probabilities out."""
         ...
-
-    def answers(self, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
-        """Probabilities of a part's rows, then those of each member of a join."""
-        ...
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """``exp(logits) / sum(exp(logits))`` along the last axis: float64, of the same shape.
-
-    >>> softmax(np.array([[0.0, 0.0]]))
-    array([[0.5, 0.5]])
-    """
-    shifted = np.exp(np.asarray(logits, float) - np.max(logits, -1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)

@@ -6,17 +6,13 @@ know every place, shape and key without building a network, or even importing Ke
 
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from topwork.cut import Term
 from topwork.data.pictures import Fit
-from topwork.errors import CutError
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.graph import Frontier, Graph, Node, TensorSpec
 from topwork.networks.weights import pretrained
@@ -30,7 +26,7 @@ class Trunk:
     """What is below a cut.
 
     Args:
-        backbone: with runtime and precision decided (`topwork.runtimes.resolved`).
+        backbone: with runtime and precision decided (`topwork.store.runtimes.base.resolved`).
         weights: what identifies its weights (`topwork.networks.weights.pretrained.identity`).
         graph: the backbone's graph.
         frontier: the tensors that cross the cut.
@@ -108,32 +104,6 @@ class Trunk:
     def _folder_of(self, description: dict[str, Any]) -> Path:
         name = "pixels" if self.is_pixels else self.backbone.name
         return home() / "store" / f"{name}-{digest(description)}"
-
-
-def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
-    """The trunk below one term of a cut.
-
-    Raises:
-        CutError: the term's place or end is none of the graph's.
-    """
-    frontier = graph.resolve(term.place, term.end)
-    return Trunk(backbone, pretrained.identity(backbone), graph, frontier, graph.end(term.end))
-
-
-def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
-    """Refuse terms that share layers, one backbone on one picture, and do not freeze the same of them.
-
-    Raises:
-        CutError: names the two.
-    """
-    for (a, one), (b, other) in combinations(zip(terms, trunks), 2):
-        if (a.backbone, a.picture) == (b.backbone, b.picture):
-            shared = one.graph.ancestors[one.end] & other.graph.ancestors[other.end]
-            if (one.frontier.below ^ other.frontier.below) & shared:
-                raise CutError(
-                    f"'{a}' and '{b}' share layers of {a.backbone}, and one freezes what the other trains. "
-                    "Freeze both up to the same place, or up to their ends."
-                )
 
 
 def kept_graph(backbone: Backbone) -> Graph | None:

@@ -64,44 +64,6 @@ class Bar:
             self._progress = None
 
 
-class Watch:
-    """Tells of an extraction's events; a context manager, so that no bar outlives it."""
-
-    def __init__(self) -> None:
-        self._bar, self._noun = Bar("trunk", "pictures"), "picture"
-        self.seconds: dict[str, float] = {}
-        """What converting, compiling and running the trunk took."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def report(self, event: str, **about: Any) -> None:
-        """Say what is to come, show how far it is, say what it took."""
-        if event in ("converted", "compiled", "progress"):
-            self._add(event, about)
-        if event == "plan":
-            expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
-            exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
-            self._noun = "view" if about.get("views") else "picture"
-            different = "different " if about.get("repeated") else ""
-            count = counted(about["pictures"], different + self._noun)
-            say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
-            self._bar.start()
-        elif event == "progress":
-            pace = about["done"] / about["seconds"]
-            self._bar.update(about["done"], about["total"], f"{pace:.0f} {self._noun}s/s")
-        elif event == "filled":
-            self._bar.stop()
-
-    def _add(self, event: str, about: dict[str, Any]) -> None:
-        name = {"converted": "convert", "compiled": "compile", "progress": "extract"}[event]
-        if event != "progress" or about["done"] == about["total"]:
-            self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]
-
-
 def counted(number: int, noun: str) -> str:
     """A number of things.
 

@@ -13,15 +13,16 @@ from tests.conftest import make_folder
 from tests.networks.test_keras_graph import BOUND, difference, opened
 from tests.test_gate import BOUND as SHIPPED
 from tests.test_gate import gate
-from topwork import runtimes
 from topwork.cut import Cut
 from topwork.data.pictures import Fit, decode
-from topwork.extract import Extraction, Wanted
 from topwork.networks.backbones import builder, efficientnet_lite0
 from topwork.networks.halves import trunk
 from topwork.networks.weights import efficientnet_lite0 as packaged
 from topwork.networks.weights import torch_checkpoint
 from topwork.recipes.settings import Backbone
+from topwork.store.engines.local import Extraction
+from topwork.store.request import Wanted
+from topwork.store.runtimes import base
 
 NAME = "efficientnet_lite0"
 SMALL = Backbone(NAME, "random", 32, precision="float32")
@@ -68,7 +69,7 @@ def test_law_1_at_every_place():
 
 def fill(data, cuts):
     """Fill the store with these cuts in one process; how many pictures were computed."""
-    backbone = runtimes.resolved(SMALL)
+    backbone = base.resolved(SMALL)
     wanted = [Wanted(Cut.parse(f"{NAME}@{cut}").only, backbone, data.rows) for cut in cuts]
     events = []
     with Extraction(data, wanted, lambda event, **about: events.append((event, about))) as extraction:

@@ -1,0 +1,245 @@
+"""Activations as arrays: of a dataset at a cut, and as scikit-learn transforms pictures. They come from the store."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from topwork.cut import Cut
+from topwork.data import pictures
+from topwork.data.dataset import Dataset, Row
+from topwork.data.readers import read
+from topwork.data.reading.arrays import Block, joined
+from topwork.errors import DatasetError, PictureError, RecipeError, nearest
+from topwork.recipes.settings import Backbone, Pooling
+from topwork.store.extract import asked, check, fill_all
+from topwork.store.request import Wanted, failures
+from topwork.system.keras_settings import ours
+from topwork.system.messages import counted
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+ROWS = 1024
+"""So many pictures are read from the store and pooled at once."""
+
+
+@ours()
+def activations(
+    data: "str | Path | tuple | Dataset",
+    cut: str,
+    *,
+    backbone: Backbone | Sequence[Backbone] = (),
+    jobs: int | None = None,
+) -> Any:
+    """The activations of every picture at a cut: from the store, or filled now.
+
+    Args:
+        data: what `topwork.read` takes, or what it gave.
+        cut: for instance ``"inception_v3@mixed7"``, or a sum.
+        backbone: its options; of a sum those of several.
+        jobs: processors to use.
+
+    Returns:
+        An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
+        a list of arrays where several tensors are alive, or of a sum: term by term.
+
+    Raises:
+        DatasetError: a picture cannot be read (leave it out: ``data.without``).
+
+    Example:
+        >>> import topwork as tw
+        >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
+    """
+    rows = data if isinstance(data, Dataset) else read(data, near_copies="ignore")
+    wanted = asked(rows, cut, [backbone] if isinstance(backbone, Backbone) else backbone)
+    fill_all(rows, wanted, jobs)
+    _refuse_unread(wanted, "Leave them out: topwork.read(..., decode=True) does.")
+    found = [array for one in wanted for array in _stored(one, one.rows)]
+    return found[0] if len(found) == 1 else found
+
+
+class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A scikit-learn transformer: pictures in, their activations at a cut out, as one row of numbers a picture.
+
+    Pictures are paths (a list, an array or a column ``[n]`` of ``str`` or ``Path``) or pixels (uint8 ``[n, height,
+    width]`` or ``[n, height, width, 1 | 3 | 4]``). Nothing is learned from them, so what a picture gives depends on no
+    other: it is computed once and then comes from the store, whatever the fold, the point of a grid or the process. A
+    picture has no features of its own, so there is no ``n_features_in_``.
+
+    Args:
+        cut: a place or a sum of them, as in ``"resnet50@pool"``; what is trained above it elsewhere plays no part here.
+        weights: of all backbones that it names: ``"imagenet"``, ``"random"``, or the path of a file.
+        size: side of pictures in pixels; ``None``: the backbone's own.
+        pooling: of a map ``[height, width, channels]``: ``"avg"``, ``"max"`` or ``"flatten"``.
+        jobs: processors to use.
+
+    Example:
+        >>> import topwork as tw
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> model = make_pipeline(tw.Activations("resnet50@pool"), LogisticRegression())
+        >>> model.fit(["rose.jpg", "tulip.jpg"], ["rose", "tulip"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        cut: str,
+        *,
+        weights: str = "imagenet",
+        size: int | None = None,
+        pooling: Pooling = "avg",
+        jobs: int | None = None,
+    ) -> None:
+        self.cut = cut
+        self.weights = weights
+        self.size = size
+        self.pooling = pooling
+        self.jobs = jobs
+
+    @ours()
+    def fit(self, X: Any, y: Any = None) -> "Activations":
+        """Check the parameters, and that *X* is pictures; nothing is computed and nothing learned.
+
+        Raises:
+            CutError, RecipeError, UnknownBackbone: a parameter that is none.
+            WeightsError: the weights are not at hand and cannot be fetched.
+            DatasetError: *X* is no pictures.
+        """
+        _dataset(X)
+        _ = self._n_features_out
+        return self
+
+    @ours()
+    def transform(self, X: Any) -> np.ndarray:
+        """The activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
+
+        Raises:
+            DatasetError: a picture cannot be read, or *X* is no pictures.
+            CutError, RecipeError, UnknownBackbone, WeightsError: as of `fit`, which need not come first.
+        """
+        data = _dataset(X)
+        wanted = self._asked(data)
+        fill_all(data, wanted, self.jobs)
+        _refuse_unread(wanted, "Leave them out of X.")
+        return features(wanted, self.pooling)
+
+    def __sklearn_tags__(self) -> "Tags":
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = tags.input_tags.three_d_array = tags.input_tags.string = True
+        return tags
+
+    @property
+    @ours()
+    def _n_features_out(self) -> int:
+        wanted = self._asked(Dataset("", ()))
+        for one in wanted:
+            check(one, learn=True)
+        return sum(_width(tensor.shape, self.pooling) for one in wanted for tensor in one.trunk().tensors)
+
+    def _asked(self, data: Dataset) -> list[Wanted]:
+        choices = get_args(Pooling)
+        if self.pooling not in choices:
+            expected = " or ".join(map(repr, choices))
+            raise RecipeError(
+                f"pooling = {self.pooling!r}: expected {expected}{nearest(str(self.pooling), choices) or '.'}"
+            )
+        names = dict.fromkeys(term.backbone for term in Cut.parse(self.cut).terms)
+        return asked(data, self.cut, [Backbone(name, self.weights, self.size) for name in names])
+
+
+def features(wanted: Sequence[Wanted], pooling: Pooling = "avg") -> np.ndarray:
+    """What fills left in the store, as one row of numbers a picture: float32 ``[rows, features]``, term by term."""
+    columns = [np.concatenate(list(_pooled_rows(one, pooling))) for one in wanted]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, 1)
+
+
+def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
+    """Maps ``[n, height, width, channels]`` as rows, float32 ``[n, features]``; what is no map is flattened.
+
+    >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
+    array([[2., 5.]], dtype=float32)
+    """
+    places = tuple(range(1, values.ndim - 1))
+    if pooling == "flatten" or not places:
+        return values.reshape(len(values), -1).astype(np.float32)
+    return values.mean(places, dtype=np.float32) if pooling == "avg" else values.max(places).astype(np.float32)
+
+
+def _width(shape: tuple[int, ...], pooling: Pooling) -> int:
+    return prod(shape) if pooling == "flatten" or len(shape) < 2 else shape[-1]
+
+
+def _pooled_rows(wanted: Wanted, pooling: Pooling) -> Iterator[np.ndarray]:
+    """A block of pictures at a time: maps of all of them may not fit into memory."""
+    for start in range(0, len(wanted.rows), ROWS):
+        found = _stored(wanted, wanted.rows[start : start + ROWS])
+        yield np.concatenate([pooled(array, pooling) for array in found], 1)
+
+
+def _stored(wanted: Wanted, rows: Sequence[Row]) -> list[np.ndarray]:
+    with wanted.store() as store:
+        return store.read([wanted.key(wanted.shots_of(row)[0]) for row in rows])
+
+
+def _refuse_unread(wanted: Sequence[Wanted], way: str) -> None:
+    for one in wanted:
+        bad = failures(one)
+        if bad:
+            path, content = next(shot[:2] for shot in one.shots if shot.content in bad)
+            raise _unread(len(bad), path, bad[content], way)
+
+
+def _unread(count: int, path: str, reason: str, way: str) -> DatasetError:
+    return DatasetError(f"no activations of {counted(count, 'picture')}; the first is {path}: {reason}. {way}")
+
+
+def _dataset(X: Any) -> Dataset:
+    """Pictures without labels as a dataset; paths are relative to the working directory."""
+    paths = _paths(X)
+    if not len(X):
+        raise DatasetError("X is empty: expected a picture at least.")
+    if paths is None:
+        return joined([Block(X, np.zeros(len(X), int))])
+    with ThreadPoolExecutor(8) as pool:
+        return Dataset(os.getcwd(), tuple(pool.map(_row, paths)))
+
+
+def _paths(X: Any) -> list[str] | None:
+    """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` where they are no paths, but should be pixels."""
+    if isinstance(X, str | os.PathLike):
+        raise DatasetError(f"X is the one path {os.fspath(X)!r}: expected a list of them, as in [{os.fspath(X)!r}].")
+    if not hasattr(X, "__len__"):
+        raise DatasetError(
+            f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "
+            "tw.activations(DATA, CUT) takes a dataset."
+        )
+    with suppress(ValueError):  # items of several shapes: no paths
+        values = np.asarray(X)
+        if values.dtype.kind in "OUT" and values.shape in ((len(values),), (len(values), 1)):
+            return [_path(i, value) for i, value in enumerate(values.ravel().tolist())]
+    return None
+
+
+def _path(number: int, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise DatasetError(
+            f"X[{number}] is {type(value).__name__}: expected the path of a picture, or uint8 pixels "
+            "[n, height, width] or [n, height, width, channels]."
+        )
+    return os.fspath(value)
+
+
+def _row(path: str) -> Row:
+    try:
+        return Row(path, pictures.digest(path), "")
+    except PictureError as error:
+        raise _unread(1, path, str(error), "Leave them out of X.") from None

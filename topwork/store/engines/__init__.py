@@ -1,0 +1,4 @@
+"""Where trunks run: in a process beside the caller or in this one.
+
+Read `topwork.store.engines.local` first.
+"""

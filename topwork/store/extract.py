@@ -1,0 +1,120 @@
+"""Extraction: the trunk runs once per picture, and what it gives goes to the store.
+
+Fills run in a worker process beside (OpenVINO) or here (Keras), and only for what the store lacks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+from topwork.cut import INPUT, POOL, Cut
+from topwork.data.dataset import Dataset
+from topwork.errors import CutError, nearest
+from topwork.networks import trunk
+from topwork.networks.backbones import catalogue
+from topwork.networks.weights import pretrained
+from topwork.recipes.settings import Backbone
+from topwork.store.engines.local import Extraction
+from topwork.store.request import Wanted
+from topwork.store.runtimes import base
+from topwork.system.keras_settings import ours
+from topwork.system.messages import Bar, counted, duration, say, size
+
+
+@ours()
+def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
+    """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
+    Cut.parse(cut).only  # noqa: B018
+    (wanted,) = asked(data, cut, [backbone] if backbone else ())
+    fill_all(data, [wanted], jobs)
+    return wanted
+
+
+def asked(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[Wanted]:
+    """The fills of *data* that *cut* stands for, one a term; every word is checked, nothing is computed.
+
+    Args:
+        data: whose pictures.
+        cut: of one term or a sum.
+        backbones: options of those that the cut names; of the others the defaults.
+
+    Raises:
+        UnknownBackbone, CutError: nothing of that name, or options of a backbone that the cut does not name.
+    """
+    terms = Cut.parse(cut).terms
+    given = {one.name: one for one in backbones}
+    names = {term.backbone: given.get(term.backbone, Backbone(term.backbone)) for term in terms}
+    for name in given:
+        if name not in names:
+            raise CutError(
+                f"options are given of {name!r}, and the cut {cut!r} does not name it{nearest(name, names) or '.'}"
+            )
+    ready = {name: base.resolved(pretrained.on_disk(one)) for name, one in names.items()}
+    wanted = [Wanted(term, ready[term.backbone], ()).of(data) for term in terms]
+    for one in wanted:
+        check(one)
+    return wanted
+
+
+def check(wanted: Wanted, learn: bool = False) -> None:
+    """Refuse an unknown backbone or place before anything begins; learn the backbone's graph first where it must.
+
+    Args:
+        wanted: one fill.
+        learn: learn the graph in any case.
+
+    Raises:
+        UnknownBackbone, CutError: nothing of that name.
+    """
+    if not wanted.backbone.model:
+        catalogue.record(wanted.backbone.name)
+    easy = {wanted.term.place, wanted.term.end} <= {POOL, INPUT} and not learn
+    if trunk.kept_graph(wanted.backbone) is None and not easy:
+        with Extraction(Dataset("", ()), [replace(wanted, rows=())], lambda event, **_: None) as extraction:
+            extraction.wait(0)
+    if not easy:
+        wanted.trunk()
+
+
+def fill_all(data: Dataset, wanted: Sequence[Wanted], jobs: int | None = None) -> None:
+    """Fill the store with all that is *wanted* of *data*, and tell how it goes."""
+    with Watch() as watch, Extraction(data, wanted, watch.report, jobs) as extraction:
+        extraction.wait_all(range(len(wanted)))
+
+
+class Watch:
+    """Tells of an extraction's events; a context manager, so that no bar outlives it."""
+
+    def __init__(self) -> None:
+        self._bar, self._noun = Bar("trunk", "pictures"), "picture"
+        self.seconds: dict[str, float] = {}
+        """What converting, compiling and running the trunk took."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def report(self, event: str, **about: Any) -> None:
+        """Say what is to come, show how far it is, say what it took."""
+        if event in ("converted", "compiled", "progress"):
+            self._add(event, about)
+        if event == "plan":
+            expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
+            exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
+            self._noun = "view" if about.get("views") else "picture"
+            different = "different " if about.get("repeated") else ""
+            count = counted(about["pictures"], different + self._noun)
+            say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
+            self._bar.start()
+        elif event == "progress":
+            pace = about["done"] / about["seconds"]
+            self._bar.update(about["done"], about["total"], f"{pace:.0f} {self._noun}s/s")
+        elif event == "filled":
+            self._bar.stop()
+
+    def _add(self, event: str, about: dict[str, Any]) -> None:
+        name = {"converted": "convert", "compiled": "compile", "progress": "extract"}[event]
+        if event != "progress" or about["done"] == about["total"]:
+            self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]

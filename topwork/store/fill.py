@@ -1,0 +1,112 @@
+"""Filling the store in one process: decoding in threads, the trunk's requests in flight, commits in between."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from topwork.errors import PictureError
+from topwork.store.request import Fill, Report, Shot
+from topwork.store.runtimes.base import BATCH, Runtime
+from topwork.store.store import Store
+from topwork.system import machine
+from topwork.system.files import room
+
+COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
+"""A commit is due after so many rows or bytes: what a kill can lose."""
+
+
+def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
+    """Compute and commit what the store lacks of *source*; pictures that cannot be read are recorded as failures.
+
+    Raises:
+        StoreError: the disk cannot hold it.
+    """
+    shots = {source.key(shot): shot for shot in source.shots}
+    while missing := store.missing(shots):  # a second time only where float32 takes over from float16
+        needed = store.disk_bytes(len(missing))
+        room(store.folder, needed)
+        ready = runtime()
+        report(
+            event="plan",
+            pictures=len(missing),
+            bytes=needed,
+            views=any(shots[k].view for k in missing),
+            **_pace(source, ready, [shots[k] for k in missing]),
+        )
+        _pass(source, store, ready, [(k, shots[k]) for k in missing], report, jobs)
+
+
+def _pass(
+    source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, Shot]], report: Report, jobs: int
+) -> None:
+    keys: list[bytes] = []
+    arrays: list[list[np.ndarray]] = []
+    start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
+    waiting: deque[bytes] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for outputs in ready.stream(_batches(_decoded(source, store, todo, pool, jobs), waiting)):
+            keys += [waiting.popleft() for _ in range(len(outputs[0]))]
+            arrays.append(outputs)
+            if len(keys) >= due:
+                done += _commit(store, keys, arrays)
+                report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
+    _commit(store, keys, arrays)
+    report(event="progress", done=len(todo), total=len(todo), seconds=time.perf_counter() - start)
+
+
+def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> int:
+    count = len(keys)
+    if count:
+        store.write(keys, [np.concatenate(tensor) for tensor in zip(*arrays)])
+    keys.clear()
+    arrays.clear()
+    return count
+
+
+def _decoded(
+    source: Fill, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
+) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
+    ahead: deque[tuple[bytes, Future]] = deque()
+    rest = iter(todo)
+    while True:
+        for picture, shot in islice(rest, 4 * jobs * BATCH - len(ahead)):
+            ahead.append((picture, pool.submit(source.load, shot)))
+        if not ahead:
+            return
+        picture, future = ahead.popleft()
+        try:
+            yield picture, future.result()
+        except PictureError as error:
+            store.fail(picture, str(error))
+
+
+def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes]) -> Iterator[np.ndarray]:
+    while batch := list(islice(decoded, BATCH)):
+        waiting.extend(picture for picture, _ in batch)
+        yield np.stack([pixels for _, pixels in batch])
+
+
+def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
+    """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
+    if len(missing) < 20 * COMMIT_ROWS:
+        return {}
+    side = source.trunk.fit.size
+    blanks = [np.zeros((BATCH, *side, 3), np.uint8)] * (ready.trial // BATCH)
+    list(ready.stream(iter(blanks)))
+    start = time.perf_counter()
+    list(ready.stream(iter(blanks)))
+    trunk_seconds = (time.perf_counter() - start) / ready.trial
+    start = time.perf_counter()
+    for shot in missing[:4]:
+        try:
+            source.load(shot)
+        except PictureError:
+            continue
+    decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
+    together = max if ready.beside else sum
+    return {"seconds": len(missing) * together((trunk_seconds, decode_seconds))}

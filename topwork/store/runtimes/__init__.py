@@ -1,0 +1,4 @@
+"""What executes a trunk: ``openvino`` or ``keras``.
+
+Read `topwork.store.runtimes.base` first.
+"""

@@ -1,0 +1,56 @@
+"""Keras itself: the trunk on a GPU, where OpenVINO is absent, or for networks that OpenVINO cannot run."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from topwork.system import gpu
+
+CPU_BATCH, GPU_BATCH = 32, 256
+"""Pictures that are run at once. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
+
+
+class Keras:
+    """A trunk that runs on Keras' backend.
+
+    Args:
+        trunk: a functional ``keras.Model`` from uint8 pixels to the cut's tensors.
+    """
+
+    def __init__(self, trunk: Any) -> None:
+        self.beside = gpu.at_hand()
+        self._trunk, self._batch = trunk, GPU_BATCH if self.beside else CPU_BATCH
+        self.trial = 4 * self._batch
+        if self.beside:
+            self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, which no time left should count
+
+    def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """See `topwork.store.runtimes.base.Runtime`. Batches are gathered while those before them run."""
+        before: Future[list[np.ndarray]] | None = None
+        with ThreadPoolExecutor(1) as pool:
+            for gathered in self._gathered(batches):
+                running = pool.submit(self._run, gathered)
+                if before:
+                    yield before.result()
+                before = running
+            if before:
+                yield before.result()
+
+    def _gathered(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        gathered: list[np.ndarray] = []
+        for batch in batches:
+            gathered.append(batch)
+            if sum(map(len, gathered)) >= self._batch:
+                yield gathered
+                gathered = []
+        if gathered:
+            yield gathered
+
+    def _run(self, gathered: list[np.ndarray]) -> list[np.ndarray]:
+        count = sum(map(len, gathered))
+        lacking = [gathered[-1][-1:]] * (self._batch - count)  # one shape, traced once
+        outputs = self._trunk.predict_on_batch(np.concatenate([*gathered, *lacking]))
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [np.asarray(output)[:count] for output in outputs]

@@ -1,0 +1,315 @@
+"""The store: what a trunk gave for each picture, on disk under the picture's content.
+
+Every change is one transaction, synced before it returns: a killed process loses at most the batch it was writing.
+Any number of processes may fill and read one store; each key is stored once. What is read back is checked against
+the checksum taken when it was written. Not covered: a fork while another thread is inside the store.
+"""
+
+import json
+import mmap
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal, Self, TypeVar
+
+import lmdb
+import numpy as np
+
+from topwork.errors import StoreError
+from topwork.networks.graph import TensorSpec
+from topwork.store.tables import Tables
+from topwork.version import FORMAT
+
+T = TypeVar("T")
+
+FLOAT16_LARGEST = 65504.0
+FLOAT16_SAFE = (1e-3, 3e4)
+ALIGNED = 64
+"""What is read starts at a multiple of so many bytes, so that others may use it without a copy."""
+NOT_FINITE = "its activations are not finite"
+
+
+def key(content: str, view: str = "") -> bytes:
+    """The 32 bytes that a picture's activations are stored under.
+
+    Args:
+        content: SHA-256 of the picture's content, in hex.
+        view: the view's number and settings; ``""`` is the picture itself.
+
+    >>> key("ab" * 32).hex() == "ab" * 32
+    True
+    """
+    digest = bytes.fromhex(content)
+    return sha256(digest + view.encode()).digest() if view else digest
+
+
+def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16") -> int:
+    """What *rows* pictures take on disk, in bytes, with floats stored as *dtype*.
+
+    A row above half a page takes whole pages, smaller ones share one; LMDB's page is the system's, at most 32 KiB.
+
+    >>> disk_bytes([TensorSpec((1000, 1000))], rows=10) > 20_000_000
+    True
+    """
+    page = min(mmap.PAGESIZE, 1 << 15)
+    row = sum(tensor.width(dtype) for tensor in tensors)
+    whole = -(-(row + 16) // page) * page + 32
+    shared = page // ((page - 16) // (row + 18)) if row + 16 <= page // 2 - 10 else whole
+    return rows * (shared + 100)
+
+
+def _empty(rows: int, width: int) -> np.ndarray:
+    """Room for uint8 ``[rows, width]``."""
+    raw = np.empty(rows * width + ALIGNED, np.uint8)
+    start = -raw.ctypes.data % ALIGNED
+    return raw[start : start + rows * width].reshape(rows, width)
+
+
+class Store:
+    """The activations of one cut; a context manager, one a process and folder, to be used from any thread.
+
+    Args:
+        folder: the cut's own folder; made where there is none. ``cut.json`` in it says for people what it holds.
+        tensors: what the trunk gives for one picture.
+        description: what the cut is (backbone, weights, size, ...), a JSON object; a store of another one is refused.
+        dtype: of stored floats. ``"auto"``: float16 if each tensor's largest absolute value in the first batch lies in
+            [1e-3, 3e4], else float32; and float32 takes over, with an empty store, once a value is above 65504.
+        estimate_bytes: the size expected; the map starts at twice that and grows when it must.
+
+    Raises:
+        StoreError: the folder holds something else, another format, or damage; or it cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, Store(folder, [TensorSpec((2,))], {"cut": "x@pool"}) as store:
+        ...     store.write([key("00" * 32)], [np.float32([[0.5, 2]])])
+        ...     store.read([key("00" * 32)])
+        {}
+        [array([[0.5, 2. ]], dtype=float16)]
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        tensors: Iterable[TensorSpec],
+        description: Mapping[str, Any],
+        *,
+        dtype: Literal["auto", "float32"] = "auto",
+        estimate_bytes: int = 0,
+    ) -> None:
+        self.folder = Path(folder)
+        self.tensors = tuple(tensors)
+        about = {"description": description, "tensors": [asdict(t) for t in self.tensors], "dtype": dtype}
+        self._header = json.dumps({"format": FORMAT, **about})
+        self._float32 = dtype == "float32"
+        self._map_bytes = 2 * estimate_bytes
+        self._lock = RLock()
+        self._open(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._run(lambda txn: self._tables.count(txn))
+
+    def close(self) -> None:
+        """Give the files back; the store cannot be used afterwards."""
+        with self._lock:
+            self._tables.close()
+
+    def disk_bytes(self, rows: int) -> int:
+        """What *rows* more pictures take on disk, in bytes; before the first batch, as if they were float16."""
+        wide = self._float32 or "float32" in (self.stored or ())
+        return disk_bytes(self.tensors, rows, "float32" if wide else "float16")
+
+    @property
+    def stored(self) -> list[str] | None:
+        """The dtype of each tensor on disk; ``None`` before the first row."""
+        dtype = self._run(lambda txn: self._tables.get(txn, "dtype"))
+        return [tensor.stored(dtype).name for tensor in self.tensors] if dtype else None
+
+    def missing(self, keys: Iterable[bytes]) -> list[bytes]:
+        """The keys whose activations are still to be computed, neither stored nor failed: in order, each once.
+
+        Ask until there are none: where float32 takes over from float16, what was stored is missing again.
+        """
+        wanted = dict.fromkeys(keys)
+
+        def known(txn: lmdb.Transaction) -> set[bytes]:
+            self._follow(txn)
+            return self._tables.stored(txn, wanted) | self._tables.failures(txn, wanted).keys()
+
+        found = self._run(known)
+        return [k for k in wanted if k not in found]
+
+    def write(self, keys: Sequence[bytes], arrays: Sequence[np.ndarray]) -> dict[bytes, str]:
+        """Store one row a key, all in one transaction; a key that is there already keeps what it has.
+
+        Args:
+            keys: one a row.
+            arrays: one a tensor, as the trunk gives it: ``[len(keys), *tensor.shape]``.
+
+        Returns:
+            key -> reason for rows that are not finite: they are left out, and recorded as failures.
+
+        Raises:
+            StoreError: the disk is full; what was written before is safe.
+        """
+        self._check_arrays(keys, arrays)
+        if not keys:
+            return {}
+        peaks = _peaks(arrays)
+        refused = self._run(lambda txn: self._put(txn, keys, arrays, peaks), write=True)
+        if not self._told:
+            self._tell()
+        return refused
+
+    def read(self, keys: Sequence[bytes]) -> list[np.ndarray]:
+        """The activations of *keys*, which may repeat: ``[len(keys), *tensor.shape]`` for each tensor, dtype as stored.
+
+        Raises:
+            StoreError: a key is not stored, or its row is damaged.
+        """
+        return self._run(lambda txn: self._get(txn, keys))
+
+    def fail(self, key: bytes, reason: str) -> None:
+        """Record that *key* has no activations, and why, so that no later run tries again."""
+        self._run(lambda txn: self._tables.fail(txn, key, reason), write=True)
+
+    def failures(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """key -> reason, for those of *keys* that failed."""
+        wanted = set(keys)
+        return self._run(lambda txn: self._tables.failures(txn, wanted))
+
+    def _put(
+        self, txn: lmdb.Transaction, keys: Sequence[bytes], arrays: Sequence[np.ndarray], peaks: np.ndarray
+    ) -> dict[bytes, str]:
+        self._follow(txn)
+        finite = np.isfinite(peaks).all(axis=0).tolist()
+        dtypes = self._decide(txn, peaks[:, finite])
+        for i in (i for i, good in enumerate(finite) if good):
+            row = b"".join(array[i].astype(dtype).tobytes() for array, dtype in zip(arrays, dtypes))
+            self._tables.append(txn, keys[i], row)
+        refused = {k: NOT_FINITE for k, good in zip(keys, finite) if not good}
+        for k, reason in refused.items():
+            self._tables.fail(txn, k, reason)
+        return refused
+
+    def _decide(self, txn: lmdb.Transaction, peaks: np.ndarray) -> list[np.dtype]:
+        """The dtypes on disk of a batch with these peaks, ``[tensor, row]``; the first batch fixes them."""
+        largest = peaks.max(axis=1, initial=0)
+        dtype = self._tables.get(txn, "dtype")
+        if dtype is None and peaks.shape[1]:
+            low, high = FLOAT16_SAFE
+            safe = bool(((low <= largest) & (largest <= high)).all()) and not self._float32
+            dtype = "float16" if safe else "float32"
+            self._tables.put(txn, "dtype", dtype)
+        if dtype == "float16" and (largest > FLOAT16_LARGEST).any():
+            raise _Overflow
+        return [tensor.stored(dtype or "float32") for tensor in self.tensors]
+
+    def _get(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[np.ndarray]:
+        dtype = self._tables.get(txn, "dtype") or "float32"
+        widths = [tensor.width(dtype) for tensor in self.tensors]
+        ends = list(accumulate(widths))
+        whole = [_empty(len(keys), width) for width in widths]
+        for slot, row in self._tables.rows(txn, keys, sum(widths)):
+            for array, start, end in zip(whole, [0, *ends], ends):
+                array[slot] = np.frombuffer(row, np.uint8)[start:end]
+        return [a.view(t.stored(dtype)).reshape(len(keys), *t.shape) for a, t in zip(whole, self.tensors)]
+
+    def _check_arrays(self, keys: Sequence[bytes], arrays: Sequence[np.ndarray]) -> None:
+        given = [(array.shape, array.dtype.name) for array in arrays]
+        expected = [((len(keys), *tensor.shape), tensor.dtype) for tensor in self.tensors]
+        if given != expected:
+            raise ValueError(f"cannot store arrays of {given}; expected {expected}.")
+
+    def _run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:
+        with self._lock:
+            try:
+                return self._tables.run(work, write)
+            except _Overflow:
+                self._widen()
+                return self._tables.run(work, write)
+
+    def _follow(self, txn: lmdb.Transaction) -> None:
+        """Go where the activations now lie; a handle that only reads stays with what it has."""
+        if self._tables.get(txn, "overflow"):
+            raise _Overflow
+
+    def _widen(self) -> None:
+        """Go on in the float32 store below the folder, and send there all that open the folder from now on."""
+        self._tables.run(lambda txn: self._tables.put(txn, "overflow", "float32"), write=True)
+        self._tables.close()
+        self._float32 = True
+        self._open(self.folder / "float32")
+
+    def _open(self, folder: Path) -> None:
+        self._tables = Tables(folder, self._map_bytes)
+        try:
+            self._run(self._check_header, write=True)
+            self._tell()
+        except BaseException:
+            self._tables.close()
+            raise
+
+    def _check_header(self, txn: lmdb.Transaction) -> None:
+        found = self._tables.get(txn, "header")
+        if found is None:
+            self._tables.put(txn, "header", self._header)
+        else:
+            _compare(self.folder, json.loads(found), json.loads(self._header))
+        self._follow(txn)
+
+    def _tell(self) -> None:
+        """Write ``cut.json``: a copy for people, which nothing reads."""
+        told = {**json.loads(self._header), "stored": self.stored}
+        with suppress(OSError):
+            aside = self.folder / f"cut.json.{os.getpid()}"
+            aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            aside.replace(self.folder / "cut.json")
+        self._told = told["stored"] is not None
+
+
+class _Overflow(Exception):
+    """A float16 store was given, by this process or another, a value above 65504."""
+
+
+def _peaks(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The largest absolute value in each row of each float tensor, ``[tensor, row]``; not finite if one is not."""
+    floats = [array.reshape(len(array), -1) for array in arrays if array.dtype == np.float32]
+    peaks = [np.maximum(flat.max(axis=1), -flat.min(axis=1)) for flat in floats]
+    return np.array(peaks, np.float32).reshape(len(floats), len(arrays[0]))
+
+
+def check_format(folder: Path, header: dict[str, Any]) -> None:
+    """Refuse a store of another format.
+
+    Raises:
+        StoreError: names both.
+    """
+    if header["format"] != FORMAT:
+        raise StoreError(
+            f"the store {folder} has format {header['format']}; this topwork reads format {FORMAT}. "
+            "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
+        )
+
+
+def _compare(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse a store of another format, or of another cut."""
+    check_format(folder, found)
+    had, want = ({**header["description"], **header} for header in (found, asked))
+    for name in sorted({*had, *want} - {"description"}):
+        if had.get(name) != want.get(name):
+            raise StoreError(
+                f"the store {folder} holds activations of another cut: {name} is {had.get(name)!r} there, "
+                f"not {want.get(name)!r}. Give this cut a folder of its own."
+            )

@@ -1,0 +1,113 @@
+"""Whether one store is sound: every row is read and held against its checksum.
+
+``python -m topwork.store.upkeep.checker FOLDER`` writes one JSON object a line: ``done`` and ``total`` rows, last
+``problem``. It is a process of its own because LMDB ends its process where a page holds what cannot be. A slice is
+read in each transaction, so that memory stays bounded (5 bytes a row and one slice) and whoever fills the store
+meanwhile is not held up.
+"""
+
+import json
+import sys
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from topwork.errors import StoreError
+from topwork.networks.graph import TensorSpec
+from topwork.store.store import check_format
+from topwork.store.tables import Tables
+from topwork.system.files import digest
+
+SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
+"""What one transaction reads at most."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many rows of a store were read, and how many there are."""
+
+
+def main() -> None:
+    """Check the store in the folder named on the command line."""
+    try:
+        check(Path(sys.argv[1]), lambda done, total: _say(done=done, total=total))
+        _say(problem="")
+    except StoreError as error:
+        _say(problem=str(error))
+
+
+def check(folder: Path, progress: Progress) -> None:
+    """Read a store, and where float32 took over from float16 that one too.
+
+    Raises:
+        StoreError: says what is wrong, and what to do.
+    """
+    if not (folder / "data.mdb").exists():
+        return  # a fill that was killed before its first step, or one that is about to begin
+    with closing(Tables(folder)) as tables:
+        texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
+        header, dtype, overflow = texts
+        width = _width(tables, header, dtype)
+        _check_rows(tables, width, progress)
+    if overflow:
+        check(folder / "float32", progress)
+
+
+def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
+    """Bytes of a row, by a header that fits its folder; 0 before the first row."""
+    if header is None:
+        raise tables.damaged("it has no header")
+    told = json.loads(header)
+    check_format(tables.folder, told)
+    folder = tables.folder.parent if tables.folder.name == "float32" else tables.folder
+    if digest(told["description"]) not in folder.name:
+        raise tables.damaged("its header is that of another cut")
+    if dtype not in (None, "float16", "float32"):
+        raise tables.damaged(f"its dtype is {dtype!r}")
+    return sum(TensorSpec(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
+
+
+def _check_rows(tables: Tables, width: int, progress: Progress) -> None:
+    checksums = _checksums(tables)
+    slice_, read = max(1, min(SLICE_ROWS, SLICE_BYTES // max(1, width))), 0
+    bad: list[int] = []
+    while read < len(checksums):
+        wanted = checksums[read : read + slice_]
+        bad += tables.run(partial(_bad, tables, read, wanted, width))
+        read += len(wanted)
+        progress(read, len(checksums))
+    if bad:
+        first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
+        raise tables.damaged(f"{first}, are gone or do not match their checksum")
+
+
+def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:
+    """The numbers of a slice's rows that are not what they were."""
+    found = tables.numbered(txn, start, len(wanted))
+    checksums = {number: zlib.crc32(row) for number, row in found if len(row) == width}
+    return [number for number, checksum in enumerate(wanted.tolist(), start) if checksums.get(number) != checksum]
+
+
+def _checksums(tables: Tables) -> np.ndarray:
+    """The checksum of each row by its number, uint32 ``[rows]``."""
+    count = tables.run(tables.count)
+    checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""
+    while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
+        for _, number, checksum in entries:
+            if number < count:  # others were stored meanwhile
+                checksums[number], seen[number] = checksum, True
+        after = entries[-1][0] + b"\0"
+    if not seen.all():
+        raise tables.damaged(f"{count - int(seen.sum()):,} of its {count:,} rows have no key")
+    return checksums
+
+
+def _say(**about: object) -> None:
+    print(json.dumps(about), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""What lies below topwork's home: activations, converted trunks, graphs, random weights, kept models.
+
+Only what bears a name that topwork gives is seen; links are not followed, and anything else is nobody's business here.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import lmdb
+
+from topwork.errors import StoreError
+from topwork.networks.backbones import catalogue
+from topwork.networks.weights import efficientnet_lite0, files
+from topwork.store.tables import Tables
+from topwork.system.files import alone, digest, home
+
+Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
+
+Said = tuple[dict[str, Any], str | None, int | None]
+"""What a store says of itself: header, dtype of floats on disk, rows."""
+
+ASIDE = ".pruned-"
+"""How what was set aside to be removed begins; a kill in the middle leaves it there."""
+
+_DIGEST = r"(?P<backbone>\w+)-[0-9a-f]{16}"
+_PLACES: tuple[tuple[Kind, str, str], ...] = (
+    ("activations", "store", _DIGEST + r"(-float32)?"),
+    ("trunk", "trunks", _DIGEST),
+    ("graph", "graphs", _DIGEST + r"\.json"),
+    ("random weights", "weights", r"(?P<backbone>\w+?)-random-.+\.weights\.h5"),
+    ("model", "models", r"(?P<backbone>)[0-9a-f]{64}\.keras"),
+)
+_LEFT_OVER = re.escape(ASIDE) + r".+|tmp[a-z0-9_]{8}"
+"""What a kill leaves: what was set aside, and the temporary folders in which things are made whole."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One folder or file below topwork's home.
+
+    Args:
+        kind: what it is.
+        path: where.
+        name: as a person would write it: ``mobilenet_v2@pool``; of several tensors ``resnet50@{a, b}``.
+        backbone: whose it is; ``"pixels"`` for those, ``""`` for a kept model.
+        bytes: on disk.
+        used: when it was last opened, or made, in seconds since 1970.
+        size: side of the pictures in pixels; weights: ``"imagenet"``, ``"random"`` or ``"file"``; precision: of the
+            trunk; dtype: on disk; rows: views of pictures. Of activations alone, and ``None`` where not known.
+    """
+
+    kind: Kind
+    path: Path
+    name: str
+    backbone: str
+    bytes: int
+    used: float
+    size: int | None = None
+    weights: str | None = None
+    precision: str | None = None
+    dtype: str | None = None
+    rows: int | None = None
+
+
+def contents() -> list[Thing]:
+    """All of it, the largest first."""
+    listed = list(_listed())
+    stores = {path: header_of(path) for kind, path, _ in listed if kind == "activations"}
+    cuts = dict(_trunk_of(path, header) for path, (header, _, _) in stores.items())
+    found = []
+    for kind, path, backbone in listed:
+        with suppress(FileNotFoundError):  # what was made or removed meanwhile
+            found.append(_thing(kind, path, backbone, stores.get(path), cuts))
+    return sorted(found, key=lambda thing: (-thing.bytes, thing.name, str(thing.path)))
+
+
+def header_of(folder: Path) -> Said:
+    """What a store says of itself; what cannot be read is empty."""
+    if not (folder / "data.mdb").exists():
+        return {}, None, None
+    try:
+        with closing(Tables(folder)) as tables:
+            header, dtype, overflow, rows = tables.run(lambda txn: _told(tables, txn))
+        if overflow:
+            return json.loads(header or "{}"), *header_of(folder / "float32")[1:]
+        return json.loads(header or "{}"), dtype, rows
+    except StoreError:
+        return _copy(folder), None, None
+
+
+def _told(tables: Tables, txn: lmdb.Transaction) -> tuple[str | None, str | None, str | None, int]:
+    header, dtype, overflow = (tables.get(txn, name) for name in ("header", "dtype", "overflow"))
+    return header, dtype, overflow, tables.count(txn)
+
+
+def _copy(folder: Path) -> dict[str, Any]:
+    """The copy of the header that is there for people: good enough to give a damaged store a name."""
+    try:
+        return json.loads((folder / "cut.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _listed() -> Iterator[tuple[Kind, Path, str]]:
+    for kind, folder, pattern in _PLACES:
+        for path in sorted((home() / folder).glob("*")):
+            match = re.fullmatch(pattern, path.name)
+            if match and not path.is_symlink() and path.is_dir() == (kind in ("activations", "trunk")):
+                yield kind, path, match["backbone"]
+            elif re.fullmatch(_LEFT_OVER, path.name) and not path.is_symlink():
+                yield "left over", path, ""
+
+
+def _thing(kind: Kind, path: Path, backbone: str, store: Said | None, cuts: dict[str, str]) -> Thing:
+    thing = Thing(kind, path, cuts.get(path.name, backbone or path.name), backbone, _bytes(path), path.stat().st_mtime)
+    return replace(thing, **_of_store(backbone, *store)) if store else thing
+
+
+def _of_store(backbone: str, header: dict[str, Any], dtype: str | None, rows: int | None) -> dict[str, Any]:
+    """What is known of activations beside the rest."""
+    about, tensors = header.get("description", {}), header.get("tensors", [])
+    if dtype and all(tensor["dtype"] == "uint8" for tensor in tensors):
+        dtype = "uint8"
+    size = about.get("size") or next(iter(map(int, re.findall(r"/(\d+)x", about.get("rule", "")))), None)
+    found = {"name": _name(backbone, about.get("tensors", [])), "weights": _weights(backbone, about.get("weights"))}
+    return {**found, "size": size, "precision": about.get("precision"), "dtype": dtype, "rows": rows}
+
+
+def _name(backbone: str, tensors: list[str]) -> str:
+    if backbone == "pixels":
+        return "x@input"
+    places = [tensor.removesuffix(":0") for tensor in tensors]
+    if not places:
+        return backbone
+    return f"{backbone}@{places[0]}" if len(places) == 1 else f"{backbone}@{{{', '.join(places)}}}"
+
+
+def _weights(backbone: str, identity: str | None) -> str | None:
+    if identity is None:
+        return None
+    if identity.startswith("random-"):
+        return "random"
+    record = catalogue.TABLE.get(backbone)
+    if record and record.is_packaged:
+        return "imagenet" if identity == efficientnet_lite0.SHA256 else "file"
+    official = [path for path in record.paths(files.folder()) if path.is_file()] if record else []
+    return "imagenet" if identity in map(files.sha256, official) else "file"
+
+
+def _trunk_of(store: Path, header: dict[str, Any]) -> tuple[str, str]:
+    """The name of the folder of the trunk that filled a store, and its cut, which nothing else says."""
+    backbone, about = store.name.split("-")[0], header.get("description", {})
+    network = {key: about[key] for key in about.keys() - {"rule", "runtime", "precision"}}
+    return f"{backbone}-{digest(network)}", _name(backbone, about.get("tensors", []))
+
+
+def _bytes(path: Path) -> int:
+    """What a file or all of a folder takes on disk."""
+    inside = path.rglob("*") if path.is_dir() else ()
+    return sum(512 * one.lstat().st_blocks for one in (path, *inside))
+
+
+GRACE = 86_400
+"""Seconds for which files stay after their last use: unlike folders, they are not held by those who read them."""
+
+_INSIDE = r"(data|lock)\.mdb|cut\.json(\.\d+)?|float32|trunk\.(xml|bin)|tmp[a-z0-9_]{8}"
+"""What topwork puts into the folders of stores and trunks."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one run needs of topwork's home.
+
+    Args:
+        run: its folder.
+        paths: what it needs for sure.
+        backbones: of which it may need anything.
+        everything: whether nothing is known of it.
+    """
+
+    run: Path
+    paths: frozenset[Path] = frozenset()
+    backbones: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def covers(self, thing: Thing) -> bool:
+        """Whether it needs a thing, or may."""
+        known = thing.path in self.paths or thing.backbone in self.backbones
+        return thing.kind != "left over" and (known or self.everything)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A thing, who needs it, and what else keeps it.
+
+    Args:
+        thing: what lies there.
+        runs: the folders of the runs that need it, or may.
+        stays: why it stays though no run needs it: ``"in use"`` by a process at the moment; ``"recent"``: a file used
+            within a day; ``"foreign"``: something else lies in its folder; ``"yours"``: a network of your own, which
+            topwork cannot make again; else empty.
+    """
+
+    thing: Thing
+    runs: tuple[Path, ...]
+    stays: str = ""
+
+    @property
+    def goes(self) -> bool:
+        """Whether pruning would drop it."""
+        return not self.runs and not self.stays
+
+
+def inventory(needs: Sequence[Need]) -> list[Item]:
+    """All that lies below topwork's home, the largest first.
+
+    Args:
+        needs: what each known run needs (`topwork.runs.needs.needs`).
+
+    Example:
+        >>> sum(item.thing.bytes for item in inventory([]) if item.goes)  # doctest: +SKIP
+        2340864
+    """
+    return [_item(thing, tuple(need.run for need in needs if need.covers(thing))) for thing in contents()]
+
+
+def parts(folder: Path) -> list[Path]:
+    """A store's or trunk's folders that processes hold: itself, and where float32 took over that one."""
+    return [one for one in (folder, folder / "float32") if one.is_dir()]
+
+
+def _item(thing: Thing, runs: tuple[Path, ...]) -> Item:
+    return Item(thing, runs, "" if runs else _stays(thing))
+
+
+def _stays(thing: Thing) -> str:
+    if thing.kind == "model":
+        return "yours"
+    if thing.kind in ("activations", "trunk"):
+        inside = [entry.name for folder in parts(thing.path) for entry in folder.iterdir()]
+        if not all(re.fullmatch(_INSIDE, name) for name in inside):
+            return "foreign"
+        with alone(*parts(thing.path)) as is_alone:
+            return "" if is_alone else "in use"
+    set_aside = thing.path.name.startswith(ASIDE)
+    return "recent" if not set_aside and time.time() - thing.used < GRACE else ""

@@ -1,0 +1,85 @@
+"""Dropping what no run needs.
+
+Law 3 says that activations that are committed are never computed again. It bends here, and here alone, and only for
+what no run needs: if somebody asks for that again, it is computed again.
+
+A process that fills or reads a store, or converts or loads a trunk, holds its folder (`topwork.system.files`): what
+is held stays. So do random weights and graphs that were used within a day, networks of your own, whatever a run may
+need whose recipe cannot be resolved any more, folders that hold something else too, and anything whose name is none of
+topwork's.
+Each thing is renamed before it is deleted: a kill in the middle leaves no half of it, and the next time the rest goes.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from topwork.store.upkeep.inventory import ASIDE, Item, Need, Thing, inventory, parts
+from topwork.system.files import alone
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What went, and what stayed though no run needs it (each with the reason in `Item.stays`)."""
+
+    gone: tuple[Thing, ...]
+    stayed: tuple[Item, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What was freed."""
+        return sum(thing.bytes for thing in self.gone)
+
+
+def prune(needs: Callable[[], list[Need]], runs: Callable[[], list[Path]]) -> Pruned:
+    """Drop what no run needs.
+
+    A run is known where topwork made it. One that was moved is known again when it is resumed or evaluated; what went
+    meanwhile is computed again then.
+
+    Args:
+        needs: gives what each known run needs (`topwork.runs.needs.needs`).
+        runs: gives the folders of the known runs (`topwork.runs.registry.runs`).
+
+    Returns:
+        What went and what stayed.
+
+    Example:
+        >>> prune(needs, registry.runs).bytes  # doctest: +SKIP
+        2340864
+    """
+    noted = runs()
+    found = inventory(needs())
+    gone = tuple(item.thing for item in found if item.goes and _drop(item.thing, lambda: runs() != noted))
+    dropped = {thing.path for thing in gone}
+    return Pruned(gone, tuple(item for item in found if not item.runs and item.thing.path not in dropped))
+
+
+def _drop(thing: Thing, has_begun: Callable[[], bool]) -> bool:
+    """Remove a thing, unless somebody took hold of it, or a run began, since it was looked at."""
+    try:
+        return _removed(thing, has_begun)
+    except FileNotFoundError:  # somebody else removed it
+        return False
+
+
+def _removed(thing: Thing, has_begun: Callable[[], bool]) -> bool:
+    if thing.kind == "left over":
+        _remove(thing.path)
+        return True
+    aside = thing.path.with_name(f"{ASIDE}{thing.path.name}-{os.getpid()}")
+    with alone(*parts(thing.path)) as is_alone:  # a file has no parts
+        if not is_alone or has_begun():
+            return False
+        thing.path.rename(aside)
+    _remove(aside)
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,150 @@
+"""Whether what lies below topwork's home is whole.
+
+Stores are read in a process beside (`topwork.store.upkeep.checker`), trunks loaded, graphs parsed, kept models'
+archives checked; random weights carry no checksums, and are read.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from topwork.errors import MachineError, StoreError, UsageError, nearest
+from topwork.networks.graph import Graph
+from topwork.store.tables import damaged
+from topwork.store.upkeep.checker import Progress
+from topwork.store.upkeep.inventory import Thing
+from topwork.system.files import home
+
+CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)
+"""How the process that reads a store ends where a page holds what cannot be."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What verifying came to: ``problem`` says what is wrong and what to do; empty where nothing is."""
+
+    thing: Thing
+    problem: str
+
+
+def named(things: Iterable[Thing], names: Iterable[str]) -> list[Thing]:
+    """Those of *things* that *names* mean: a cut, a backbone, or a file's name; all where there are none.
+
+    Raises:
+        UsageError: nothing has that name.
+    """
+    there, wanted = list(things), set(names)
+    known = {name for thing in there for name in _names(thing)}
+    for name in sorted(wanted - known):
+        raise UsageError(
+            f"nothing below {home()} is called {name!r}{nearest(name, known) or '.'} 'topwork store ls' lists what is."
+        )
+    return [thing for thing in there if not wanted or wanted & _names(thing)]
+
+
+def verify(things: Iterable[Thing], progress: Progress = lambda done, total: None) -> Iterator[Checked]:
+    """Check things one after another.
+
+    Example:
+        >>> from topwork.store.upkeep.inventory import contents
+        >>> [checked.problem for checked in verify(contents()) if checked.problem]  # doctest: +SKIP
+        []
+    """
+    for thing in things:
+        yield Checked(thing, _problem(thing, progress))
+
+
+def _names(thing: Thing) -> set[str]:
+    return {thing.name, thing.backbone, thing.path.name} - {""}
+
+
+def _problem(thing: Thing, progress: Progress) -> str:
+    try:
+        if thing.kind == "activations":
+            _check_store(thing.path, progress)
+        elif thing.kind in _CHECKS:
+            _CHECKS[thing.kind](thing.path)
+    except StoreError as error:
+        return str(error)
+    except MachineError:
+        raise
+    except Exception as error:  # whatever OpenVINO, h5py or json stumble over in a file
+        again = "put back a copy of it" if thing.kind == "model" else "it is made again when it is needed"
+        return f"the {thing.kind} {thing.path} cannot be read: {_reason(error)}. Remove it: {again}."
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """What is said first, but for the places in its sources where OpenVINO begins."""
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
+    return next(filter(None, lines), type(error).__name__).rstrip(".")
+
+
+def _check_store(folder: Path, progress: Progress) -> None:
+    """Raise what is wrong with a store, as a process beside tells it."""
+    words, problem = [sys.executable, "-m", "topwork.store.upkeep.checker", str(folder)], None
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
+    with subprocess.Popen(words, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, **pipes) as beside:
+        for line in beside.stdout or ():
+            about = json.loads(line)
+            problem = about.get("problem")
+            if problem is None:
+                progress(about["done"], about["total"])
+    if beside.returncode in CRASHES:
+        raise damaged(folder, f"reading it crashed (signal {-beside.returncode})")
+    if problem is None:
+        raise MachineError(
+            f"the process that read the store {folder} ended with status {beside.returncode} before it was done. "
+            "Run the same command again."
+        )
+    if problem:
+        raise StoreError(problem)
+
+
+def _check_trunk(folder: Path) -> None:
+    if find_spec("openvino") and (folder / "trunk.xml").exists():
+        from xml.etree import ElementTree
+
+        from topwork.store.runtimes.openvino import read
+
+        ElementTree.parse(folder / "trunk.xml")  # OpenVINO would try to read it as many other things, aloud
+        read(folder / "trunk.xml")
+
+
+def _check_graph(path: Path) -> None:
+    Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _check_weights(path: Path) -> None:
+    import h5py
+
+    def read(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(read)
+
+
+def _check_model(path: Path) -> None:
+    from zipfile import ZipFile
+
+    with ZipFile(path) as file:
+        broken = file.testzip()
+    if broken:
+        raise ValueError(f"its part {broken!r} does not match its checksum")
+
+
+_CHECKS: dict[str, Callable[[Path], None]] = {
+    "trunk": _check_trunk,
+    "graph": _check_graph,
+    "random weights": _check_weights,
+    "model": _check_model,
+}
