@@ -16,10 +16,10 @@ import numpy as np
 
 from topwork.cut import Cut
 from topwork.draw import Pencil
-from topwork.networks.model import restore
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.run import Run
+from topwork.runs.restore import network_of
 from topwork.store.plan import steps
 from topwork.system import keras_settings
 from topwork.train import train
@@ -61,7 +61,7 @@ def bound(run: Run, number: int, epochs: int) -> float:
     from topwork.phase import steps_a_call
     from topwork.system import keras_backend
 
-    network, step = restore(run.folder), steps(run.recipe)[number]
+    network, step = network_of(run.folder), steps(run.recipe)[number]
     below, phase = step.trunks(), step.phase
     model = network.above(below)
     network.freeze(below, phase.batch_norm)

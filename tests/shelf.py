@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from topwork.data.dataset import Dataset, Row
-from topwork.folder import Folder
 from topwork.networks import trunk
 from topwork.networks.graph import Graph, Node
 from topwork.networks.weights import random_weights as untrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
+from topwork.runs.folder import Folder
 from topwork.store import plan
 from topwork.store.request import Wanted, store_of
 from topwork.store.store import key

@@ -15,14 +15,14 @@ import pytest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork.checkpoints import Checkpoints
 from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError, MissingExtra, RunError
-from topwork.folder import Folder
 from topwork.networks.halves import top, trunk
 from topwork.networks.keras_graph import open_backbone
 from topwork.networks.weights import pretrained
-from topwork.resumable import repeats
+from topwork.runs.checkpoints import Checkpoints
+from topwork.runs.folder import Folder
+from topwork.runs.resume import repeats
 from topwork.system import gpu, keras_backend
 from topwork.writer import write_onnx
 

@@ -16,8 +16,8 @@ from tests import colours as small
 from tests import shelf
 from tests.command import POOL, SMALL, Ran, in_process, start, topwork
 from tests.conftest import make_folder
-from topwork import registry
 from topwork.run import Run
+from topwork.runs import registry
 from topwork.system.messages import size
 from topwork.version import VERSION
 

@@ -20,9 +20,9 @@ from topwork import metrics, show
 from topwork.compare import ALPHA, compare, mcnemar, smallest
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
-from topwork.folder import Folder
 from topwork.networks import fusion
 from topwork.recipes.recipe import Recipe
+from topwork.runs.folder import Folder
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog", "owl")

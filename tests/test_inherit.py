@@ -14,10 +14,10 @@ from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
 from topwork import inherit
 from topwork.errors import CutError, RunError
-from topwork.folder import Folder
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
 from topwork.recipes.settings import Head, Training
+from topwork.runs.folder import Folder
 from topwork.store.plan import steps
 from topwork.train import prepared
 

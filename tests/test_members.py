@@ -7,9 +7,9 @@ import pytest
 from topwork import members
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
-from topwork.folder import Folder
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
+from topwork.runs.folder import Folder
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog")

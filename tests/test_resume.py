@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.command import ended, start
-from topwork.checkpoints import Checkpoints
-from topwork.folder import Folder
+from topwork.runs.checkpoints import Checkpoints
+from topwork.runs.folder import Folder
 
 NAME = "mobilenet_v2_035"
 SEED = random.SystemRandom().randrange(10**6)

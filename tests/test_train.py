@@ -12,10 +12,10 @@ from tests.conftest import make_folder
 from tests.tiny import NAME, file, tiny
 from topwork.data.readers import read_by
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
-from topwork.folder import Folder
 from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Data
+from topwork.runs.folder import Folder
 from topwork.train import chosen, prepared
 
 SMALL = tiny()

@@ -10,12 +10,12 @@ from typing import Any
 from topwork import inherit
 from topwork.cut import Cut
 from topwork.errors import UsageError
-from topwork.folder import Folder
 from topwork.networks.weights import fingerprints, official
 from topwork.recipes import library
 from topwork.recipes.parsing import located
 from topwork.recipes.recipe import Recipe, carried
 from topwork.recipes.settings import Backbone
+from topwork.runs.folder import Folder
 from topwork.system.messages import counted, say
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from topwork import intervals, metrics
 from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
-from topwork.exam import Answer, Exam, Key
 from topwork.intervals import FEW
 from topwork.metrics import SEED, Rate
+from topwork.runs.predictions import Answer, Exam, Key
 from topwork.system.messages import some
 
 if TYPE_CHECKING:

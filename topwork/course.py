@@ -10,20 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, joining, lock, registry, trial
-from topwork.checkpoints import Checkpoints, State
+from topwork import inherit, joining, trial
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import check
 from topwork.draw import Pencil
 from topwork.errors import RunError, at
 from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
 from topwork.export import checked
-from topwork.folder import Folder
 from topwork.joining import Joining
-from topwork.moved import unchanged
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
-from topwork.resumable import check_versions
+from topwork.runs import lockfile, registry
+from topwork.runs.checkpoints import Checkpoints, State
+from topwork.runs.folder import Folder
+from topwork.runs.moved_pictures import unchanged
+from topwork.runs.resume import check_versions
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps
@@ -52,7 +53,7 @@ def resume(
         folder.keep_place(rows)
     if recipe.join:
         return Joining(folder, rows, False, jobs).run()
-    lock.check(folder)
+    lockfile.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
     Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
 
@@ -117,7 +118,7 @@ class Course:
             if not state:
                 trial.check(self.recipe, len(self.data.classes))
             extraction.wait_all(range(first))
-            lock.settle(self.folder)
+            lockfile.settle(self.folder)
             self._leave_out_failures()
             network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
             if not state and self.folder.parent:

@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import kept, metrics, registry
+from topwork import metrics
 from topwork.chance import chance
 from topwork.course import Course
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds
 from topwork.data.readers import read_by
+from topwork.data.reading import run_files
 from topwork.errors import RunError, TopworkError, UsageError
-from topwork.exam import Exam, refuse_unfinished
-from topwork.folder import Folder, folds_in, fresh, making
 from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.run import Run
+from topwork.runs import registry
+from topwork.runs.folder import Folder, folds_in, fresh, making
+from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say
 from topwork.system.text import as_json
@@ -75,7 +77,7 @@ class Folds:
             RunError: it has not finished.
         """
         refuse_unfinished(self.path)
-        return kept.table(self.path / "results.json")
+        return run_files.table(self.path / "results.json")
 
     @ours()
     def resume(self, data: Any = None, **options: Any) -> "Folds":

@@ -4,7 +4,6 @@ The trunk runs in float32 (the same converted file that filled the store), the t
 activations (bfloat16, kept as float16) would have said is measured beside it.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,22 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lock, metrics, registry
+from topwork import metrics
 from topwork.chance import chance
 from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.data.readers import undrawn
 from topwork.draw import Pencil
 from topwork.errors import DatasetError, UsageError
-from topwork.finished import endings, restore, shipped
-from topwork.folder import Folder
 from topwork.gallery import gallery
 from topwork.gap import gap
-from topwork.journal import kept_epochs
-from topwork.moved import placed, refuse_lost
 from topwork.networks.fusion import Joined, softmax
 from topwork.networks.model import Answering, Network
 from topwork.networks.trunk import Trunk
-from topwork.resumable import with_arrays
+from topwork.runs import lockfile, predictions, registry
+from topwork.runs.folder import Folder
+from topwork.runs.journal import kept_epochs
+from topwork.runs.moved_pictures import placed, refuse_lost
+from topwork.runs.restore import endings, restore, shipped
+from topwork.runs.resume import here
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import Part
 from topwork.store.extract import Watch
@@ -83,7 +83,7 @@ def evaluate(
         RunError: the run's pretrained weights are others by now, or its pictures are needed and gone.
         UsageError: *data* beside other data.
     """
-    lock.check(folder)
+    lockfile.check(folder)
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
         raise UsageError(
@@ -185,7 +185,7 @@ def examined(
     answers = answered(network, network.trunks, exact, rows, data.classes)
     scores = _measured(folder, answers, data.classes)
     results["notes"] += _warned(scores)
-    _write_predictions(folder.path / "predictions.csv", answers, data.classes)
+    predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
     _draw(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
     sample = _sample(exact[0].rows, data.part("test"))
     return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
@@ -254,20 +254,6 @@ def _explained(folder: Folder, data: Dataset) -> list[str]:
     """Why validation went better than training, where it did."""
     found = gap(folder.journal, folder.recipe, len(data.part("val")))
     return [found] if found else []
-
-
-def here(folder: Folder, data: Dataset, wanted: Sequence[Wanted], how: str) -> Dataset:
-    """The data with its arrays, where more of them is wanted than the store holds: the run does not keep them.
-
-    Raises:
-        DatasetError: they came from no file; it says *how* to give them.
-        RunError: what they came from holds others by now.
-    """
-    if data.root or data.pixels is not None or not any(one.missing() for one in wanted):
-        return data
-    if not data.source:
-        raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")
-    return with_arrays(folder, data)
 
 
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:
@@ -344,14 +330,6 @@ def _compared(exact: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> d
         "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
         **metrics.agreement(exact.probabilities, as_stored.probabilities),
     }
-
-
-def _write_predictions(path: Path, answers: Answers, classes: Sequence[str]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "label", "predicted", *classes])
-        for row, found in zip(answers.rows, answers.probabilities):
-            table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])
 
 
 AGREE = 0.98

@@ -12,14 +12,14 @@ import numpy as np
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.evaluate import sampled
-from topwork.finished import restore
-from topwork.folder import Folder
 from topwork.metrics import agreement
-from topwork.moved import placed
 from topwork.networks.backbones import catalogue as backbones
 from topwork.networks.model import Answering
 from topwork.predict import Predictor, fitted
 from topwork.recipes.settings import Backbone
+from topwork.runs.folder import Folder
+from topwork.runs.moved_pictures import placed
+from topwork.runs.restore import restore
 from topwork.shipped import Input
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable

@@ -7,8 +7,8 @@ two is training mode; what lies between the second and the validation loss is th
 
 from collections.abc import Sequence
 
-from topwork.journal import Line, kept_epochs
 from topwork.recipes.recipe import Recipe
+from topwork.runs.journal import Line, kept_epochs
 
 
 def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from topwork import lock
 from topwork.errors import CutError, RunError
-from topwork.folder import Folder
 from topwork.networks.model import Network
 from topwork.recipes.recipe import Recipe
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder
 from topwork.store.plan import Step, steps
 from topwork.system.messages import say, some
 
@@ -50,7 +50,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
             f"cannot start from {str(parent.path)!r}, which differs in {told}. "
             "Leave that as it is there, or train without --from."
         )
-    lock.check(parent)
+    lockfile.check(parent)
     before = steps(had)[-1]
     for old, new, term in zip(before.trunks(), planned[-1].trunks(), planned[-1].terms):
         if new.frontier.below & ~old.frontier.below:

@@ -16,15 +16,15 @@ from topwork.data.dataset import Dataset
 from topwork.data.holdout import refuse_left_out
 from topwork.draw import Pencil
 from topwork.errors import DatasetError
-from topwork.evaluate import SAMPLE, Answers, answered, examined, here, sampled, tell
+from topwork.evaluate import SAMPLE, Answers, answered, examined, sampled, tell
 from topwork.export import checked
-from topwork.finished import endings, shipped, trained_on
-from topwork.folder import Folder, fresh
 from topwork.join import fit, loss, warned
-from topwork.networks import model
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Rule
+from topwork.runs.folder import Folder, fresh
+from topwork.runs.restore import endings, network_of, shipped, trained_on
+from topwork.runs.resume import here
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import Watch
 from topwork.store.request import Wanted, failures
@@ -123,7 +123,7 @@ class Joining:
 
     def _fitted(self, wanted: Sequence[Wanted]) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
-        own = [model.restore(member) for member in self.folder.members()]
+        own = [network_of(member) for member in self.folder.members()]
         joined = Joined(own, even(len(own)), self.data.columns[0])
         rows, below = self.data.part("val"), [one.trunk() for one in wanted]
         if not rows:

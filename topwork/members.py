@@ -9,8 +9,8 @@ from topwork.data.holdout import as_before
 from topwork.data.quality import near_copies as near
 from topwork.data.splits import units_of
 from topwork.errors import DatasetError, RunError
-from topwork.folder import Folder
 from topwork.recipes.settings import Join, NearCopies
+from topwork.runs.folder import Folder
 from topwork.system.messages import some
 
 Clash = dict[str, tuple[str, str]]

@@ -9,13 +9,13 @@ import numpy as np
 
 from topwork import precision
 from topwork.callbacks import Keeper, Plateau, Saver, Shown, under_their_settings
-from topwork.checkpoints import Checkpoints, State
 from topwork.feed import Feed
 from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
 from topwork.optimizers import optimizer
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.runs.checkpoints import Checkpoints, State
 from topwork.store.examples import Part
 from topwork.stream import streamed
 from topwork.system import keras_backend

@@ -19,7 +19,7 @@ from topwork.data.pictures import thumbnail
 from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError, PictureError
 from topwork.gallery import content
-from topwork.journal import kept_epochs
+from topwork.runs.journal import kept_epochs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
     Args:
         journal: one dict an epoch, in order: ``phase`` (from 1), ``epoch`` (0: the incoming weights), ``cut``, and,
             where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``,
-            ``train_auc``, ``val_auc``; see `topwork.journal.kept_epochs`.
+            ``train_auc``, ``val_auc``; see `topwork.runs.journal.kept_epochs`.
         path: the PNG to write.
         auc: draw the area under the ROC curve as well, where the journal has it.
 

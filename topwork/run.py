@@ -8,10 +8,10 @@ from topwork.course import resume
 from topwork.data.dataset import Dataset
 from topwork.evaluate import evaluate
 from topwork.export import export
-from topwork.finished import restore
-from topwork.folder import Folder
 from topwork.predict import Predictor
 from topwork.recipes.recipe import Recipe
+from topwork.runs.folder import Folder
+from topwork.runs.restore import restore
 from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:

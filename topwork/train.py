@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork import inherit, joining, lock
+from topwork import inherit, joining
 from topwork.course import Course
 from topwork.cut import Cut
 from topwork.data import splits
@@ -13,7 +13,6 @@ from topwork.data.dataset import Dataset
 from topwork.data.holdout import as_before, check, known_parts, remark, with_validation
 from topwork.data.readers import look, read_by
 from topwork.errors import RecipeError, RunError, TopworkError, UsageError, at
-from topwork.folder import Folder, fresh
 from topwork.joining import Joining
 from topwork.networks import heads
 from topwork.networks.backbones import catalogue as networks
@@ -22,6 +21,8 @@ from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Data, Head, Join, NearCopies, Phase, Rule, Training, Views
 from topwork.run import Run
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder, fresh
 from topwork.store.plan import steps
 from topwork.system import files, keras_settings
 from topwork.system.keras_settings import ours
@@ -182,7 +183,7 @@ def prepared(
     _check_head(recipe, rows, origin)
     planned = [step.of(rows) for step in planned]
     path = out or fresh(Path("runs"), rows.name)
-    folder = Folder.create(path, recipe, rows, origin, lock.known(recipe))
+    folder = Folder.create(path, recipe, rows, origin, lockfile.known(recipe))
     return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
 
 

@@ -15,10 +15,10 @@ from tests.command import in_process
 from tests.conftest import make_folder
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import of_text
-from topwork.folder import Folder
 from topwork.printing import print_json, print_table
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.runs.folder import Folder
 from topwork.system.messages import say
 from topwork.system.text import HANDLER, as_json, fitting
 

@@ -36,7 +36,7 @@ def ls(as_json: AsJson = False) -> None:
 
     What no run needs ("none") is what 'topwork store prune' drops.
     """
-    from topwork.needs import needs
+    from topwork.runs.needs import needs
     from topwork.store.upkeep.inventory import inventory
     from topwork.system.files import home
 
@@ -97,8 +97,8 @@ def prune(as_json: AsJson = False) -> None:
 
     What a process uses at the moment stays. What is dropped is computed again if it is needed after all.
     """
-    from topwork import registry
-    from topwork.needs import needs
+    from topwork.runs import registry
+    from topwork.runs.needs import needs
     from topwork.store.upkeep.prune import prune as pruned
 
     done = pruned(needs, registry.runs)

@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from topwork import lock
 from topwork.cut import Cut, Term
 from topwork.data.pictures import Fit
-from topwork.folder import Folder
 from topwork.networks import heads
 from topwork.networks.augmentation import is_idle
 from topwork.networks.graph import Graph
 from topwork.networks.halves import above
 from topwork.networks.keras_graph import Opened, open_backbone
 from topwork.networks.layer_names import operations, safe
-from topwork.networks.places import graph_of
 from topwork.networks.replay import Call, plain, replay
 from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
-from topwork.store.request import resolve
 from topwork.system import keras_settings
 
 if TYPE_CHECKING:
@@ -282,21 +278,6 @@ def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     outputs = 1 if recipe.training.loss == "binary" else classes
     head = heads.build(recipe.head, ends, outputs, recipe.training.seed)
     return Network(head, Cut.parse(recipe.phases[-1].cut).terms, trunks)
-
-
-def restore(folder: Folder) -> Network:
-    """The layers of a finished run, which is no join, with their trained weights.
-
-    Raises:
-        RunError: the run has not finished, or its pretrained weights are others by now.
-    """
-    values, recipe = folder.weights(), folder.recipe
-    lock.check(folder)
-    used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
-    trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
-    network = create(recipe, trunks, len(folder.data().classes))
-    network.load(values)
-    return network
 
 
 class Answering(Protocol):

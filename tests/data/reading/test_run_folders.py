@@ -10,8 +10,8 @@ from tests.command import POOL, topwork
 from tests.conftest import make_folder
 from topwork.data.reading.run_folders import is_listing, place
 from topwork.errors import DatasetError
-from topwork.folder import Folder
 from topwork.recipes.recipe import Recipe
+from topwork.runs.folder import Folder
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 

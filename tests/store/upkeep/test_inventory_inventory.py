@@ -1,7 +1,7 @@
 """Who needs what lies there, and what keeps the rest."""
 
 from tests import shelf
-from topwork.needs import needs
+from topwork.runs.needs import needs
 from topwork.store.upkeep.inventory import ASIDE, inventory
 from topwork.system.files import Hold
 

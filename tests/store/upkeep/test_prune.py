@@ -10,11 +10,11 @@ import numpy as np
 
 from tests import PROJECT, shelf
 from tests.shelf import NET
-from topwork import registry
 from topwork.data.dataset import Dataset, Row
-from topwork.needs import needs
 from topwork.networks import trunk
 from topwork.networks.graph import TensorSpec
+from topwork.runs import registry
+from topwork.runs.needs import needs
 from topwork.store.store import Store, key
 from topwork.store.upkeep.inventory import contents, inventory
 from topwork.store.upkeep.prune import _drop, prune
@@ -95,8 +95,8 @@ def test_what_another_process_uses_stays_until_it_is_killed(own_home):
 KILLED = """
 import os, shutil, signal
 from pathlib import Path
-from topwork import registry
-from topwork.needs import needs
+from topwork.runs import registry
+from topwork.runs.needs import needs
 from topwork.store.upkeep.prune import prune
 def half(path):
     Path(path, "data.mdb").unlink()

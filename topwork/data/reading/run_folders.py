@@ -8,9 +8,8 @@ it stands beside the listing, which stays as it is: checkpoints know it by its b
 import os
 from pathlib import Path
 
-from topwork import kept
 from topwork.data.dataset import Dataset
-from topwork.data.reading import own_files
+from topwork.data.reading import own_files, run_files
 from topwork.data.reading.listing import load, placed, read_table, refuse_header
 from topwork.errors import DatasetError
 
@@ -25,9 +24,9 @@ def place(run: Path) -> tuple[str, dict[str, str]]:
         RunError: a file of the run is gone or damaged.
     """
     if (run / MOVED).exists():
-        moved = kept.table(run / MOVED)
+        moved = run_files.table(run / MOVED)
         return moved["data"], moved["paths"]
-    return kept.table(run / "environment.json")["data"], {}
+    return run_files.table(run / "environment.json")["data"], {}
 
 
 def is_run(folder: Path) -> bool:
@@ -53,7 +52,7 @@ def read_pictures(path: str) -> Dataset:
     run = Path(path).parent
     root, moved = place(run)
     if not root:
-        source = kept.table(run / "environment.json").get("source")
+        source = run_files.table(run / "environment.json").get("source")
         told = f"give the file that they came from, {source!r}" if source else "give the arrays, as (X, y) in Python"
         raise DatasetError(f"{path!r} lists arrays, which a run does not keep: {told}.")
     return read_table(placed(load(path, refuse_header), root, moved))

@@ -1,14 +1,17 @@
 """Whether a run can go on as if it had never stopped: the same versions, the same pictures."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
-from topwork.errors import RunError
-from topwork.folder import Folder, versions
+from topwork.errors import DatasetError, RunError
+from topwork.runs.environment import versions
+from topwork.runs.folder import Folder
+from topwork.store.request import Wanted
 from topwork.system import gpu, keras_backend
 from topwork.system.messages import say, some
 from topwork.version import VERSION
@@ -75,3 +78,17 @@ def _refuse_others(folder: Folder, other_versions: bool) -> None:
     if not other_versions:
         raise RunError(f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
     say(f"{told}.")
+
+
+def here(folder: Folder, data: Dataset, wanted: Sequence[Wanted], how: str) -> Dataset:
+    """The data with its arrays, where more of them is wanted than the store holds: the run does not keep them.
+
+    Raises:
+        DatasetError: they came from no file; it says *how* to give them.
+        RunError: what they came from holds others by now.
+    """
+    if data.root or data.pixels is not None or not any(one.missing() for one in wanted):
+        return data
+    if not data.source:
+        raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")
+    return with_arrays(folder, data)

@@ -9,10 +9,10 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork import kept
-from topwork.checkpoints import Checkpoints
+from topwork.data.reading import run_files
 from topwork.errors import RunError
-from topwork.folder import Folder
+from topwork.runs.checkpoints import Checkpoints
+from topwork.runs.folder import Folder
 
 END = "block_2_add"
 READERS = {
@@ -87,9 +87,9 @@ def test_empty_predictions_are_damaged(run, finished):
 
 def test_what_is_whole_is_read(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(3))
-    assert list(kept.arrays(tmp_path / "a.npz")["x"]) == [0, 1, 2]
+    assert list(run_files.arrays(tmp_path / "a.npz")["x"]) == [0, 1, 2]
     (tmp_path / "a.json").write_text('{"ä": 1}', encoding="utf-8")
-    assert kept.table(tmp_path / "a.json") == {"ä": 1}
+    assert run_files.table(tmp_path / "a.json") == {"ä": 1}
 
 
 @pytest.mark.parametrize("name", ["pictures.csv", "recipe.toml"])

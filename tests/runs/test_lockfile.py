@@ -13,15 +13,15 @@ from keras.src.applications import mobilenet_v2
 import topwork as tw
 from tests import checkpoint
 from tests.conftest import make_folder
-from topwork import lock
 from topwork.data.dataset import Dataset
 from topwork.errors import RunError
-from topwork.folder import Folder
 from topwork.networks.backbones import builder, efficientnet_lite0
 from topwork.networks.weights import random_weights
 from topwork.networks.weights.files import folder, sha256
 from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder
 from topwork.train import chosen, prepared
 
 NAME = "mobilenet_v2_035"
@@ -109,10 +109,10 @@ def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
     backbone = replace(ONLINE, weights="random")
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace('weights = "imagenet"', 'weights = "random"'))
-    assert lock.known(run.recipe) == {NAME: {"random": random_weights.identity(backbone)}}
+    assert lockfile.known(run.recipe) == {NAME: {"random": random_weights.identity(backbone)}}
     run.folder.keep_lock({NAME: {"random": "random-0-32-tf-keras-3.14.0"}})
     with pytest.raises(RunError) as error:
-        lock.check(run.folder)
+        lockfile.check(run.folder)
     assert str(error.value) == (
         f"the run {str(run.path)!r} stands on the weights 'random-0-32-tf-keras-3.14.0' of {NAME}, and "
         f"here they are {random_weights.identity(backbone)!r}. "
@@ -127,7 +127,7 @@ def test_files_of_your_own_are_locked_by_their_paths(tmp_path):
     named = {"mine": {"model": mine, "size": 32}, "efficientnet_b0": {"weights": b0}}
     recipe = Recipe.from_mapping({"backbones": named, "phase": [{"cut": "mine@pool + efficientnet_b0@pool"}]})
     about = {"bytes": 3, "sha256": sha256(tmp_path / "b0.h5")}
-    assert lock.known(recipe) == {"mine": {"file": mine, **about}, "efficientnet_b0": {"file": b0, **about}}
+    assert lockfile.known(recipe) == {"mine": {"file": mine, **about}, "efficientnet_b0": {"file": b0, **about}}
 
 
 def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeypatch):
@@ -137,11 +137,11 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
     official.parent.mkdir()
     official.write_bytes(b"abc")
     recipe = Recipe.from_mapping({"phase": [{"cut": "efficientnet_b0@pool"}]})
-    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lock.known(recipe))
-    lock.check(run)
+    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lockfile.known(recipe))
+    lockfile.check(run)
     official.write_bytes(b"abcd")
     with pytest.raises(RunError) as error:
-        lock.check(run)
+        lockfile.check(run)
     assert str(error.value) == (
         f"the run '{tmp_path}/run' stands on the weights '{file}' with SHA-256 ba7816bf8f01, and "
         f"'{official}' has 88d4266fd4e6 now. Put back the file that it was trained with "
@@ -152,8 +152,8 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
 def test_a_lock_needs_no_keras(tmp_path):
     recipe = '{"phase": [{"cut": "vgg16@pool + mobilenet_v2@pool"}], "backbones": {"vgg16": {"weights": "random"}}}'
     code = (
-        "import sys; from topwork import lock; from topwork.recipes import recipe; "
-        f"print(lock.known(recipe.Recipe.from_mapping({recipe})))"
+        "import sys; from topwork.runs import lockfile; from topwork.recipes import recipe; "
+        f"print(lockfile.known(recipe.Recipe.from_mapping({recipe})))"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; sys.exit('keras' in sys.modules)"], capture_output=True, text=True, check=True
@@ -166,13 +166,13 @@ def test_another_build_of_topworks_own_network_is_refused(weights, tmp_path, mon
     checkpoint.package(tmp_path / "site", monkeypatch, {})
     named = {"efficientnet_lite0": {"weights": weights, "size": 32}}
     recipe = Recipe.from_mapping({"backbones": named, "phase": [{"cut": "efficientnet_lite0@pool"}]})
-    known = lock.known(recipe)
+    known = lockfile.known(recipe)
     assert known["efficientnet_lite0"]["build"] == 1
     run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=known)
-    lock.check(run)
+    lockfile.check(run)
     monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
     with pytest.raises(RunError) as error:
-        lock.check(run)
+        lockfile.check(run)
     assert str(error.value) == (
         f"the run '{tmp_path}/run' was trained with build 1 of efficientnet_lite0, and this topwork has build 2, which "
         "computes something else. Use the topwork that it was trained with (environment.json names it), or train a new "

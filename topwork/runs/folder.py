@@ -4,7 +4,7 @@ recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
 environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, what was
                   noted when the data were read
-pretrained.json   which files of pretrained weights the run stands on (`topwork.lock`)
+pretrained.json   which files of pretrained weights the run stands on (`topwork.runs.lockfile`)
 journal.jsonl     one line an epoch
 checkpoints/      what an interrupted run goes on from
 head.keras        where the head is your own
@@ -18,52 +18,36 @@ curves.png, confusion.png, predictions.png
 import fcntl
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from topwork import kept, registry
 from topwork.data.dataset import Dataset
+from topwork.data.reading import run_files as kept
 from topwork.data.reading import run_folders
 from topwork.data.reading.listing import recall, write_csv
+from topwork.data.reading.run_files import reading
 from topwork.errors import RunError
-from topwork.kept import reading
 from topwork.recipes.recipe import Recipe
-from topwork.system import keras_backend
+from topwork.runs import registry
+from topwork.runs.environment import environment
 from topwork.system.files import unusable
-from topwork.system.machine import processor
 from topwork.system.text import as_json
-from topwork.version import FORMAT, VERSION
-
-PACKAGES = (
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
-    "jax",
-    "torch",
-    "openvino",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-    "onnx",
-)
-
+from topwork.version import FORMAT
 
 HEAD = "head.keras"
 LOCK = "pretrained.json"
 MEMBERS = "members"
 
 Lock = dict[str, dict[str, Any] | None]
-"""What identifies the pretrained weights of each backbone; ``None`` where that is not known yet (`topwork.lock`)."""
+"""What identifies the pretrained weights of each backbone; ``None`` where that is not known yet."""
 
 
 class Folder:
@@ -120,7 +104,7 @@ class Folder:
             if recipe.head.file:
                 shutil.copy(recipe.head.file, aside / HEAD)
                 recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
-            about = _environment(data, parent)
+            about = environment(data, parent.path if parent else None)
             if recipe.join:
                 about["members"] = [str(Path(member).resolve()) for member in recipe.join.members]
                 recipe = replace(recipe, join=replace(recipe.join, members=_copied(recipe.join.members, aside)))
@@ -404,11 +388,6 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def versions() -> dict[str, str]:
-    """The packages that a run depends on, as they are installed."""
-    return {name: found for name in PACKAGES if (found := _version(name))}
-
-
 def _epochs(path: Path, lines: list[str]) -> list[dict[str, Any]]:
     found = []
     for number, line in enumerate(lines, 1):
@@ -419,32 +398,6 @@ def _epochs(path: Path, lines: list[str]) -> list[dict[str, Any]]:
                 f"line {number} of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
             ) from None
     return found
-
-
-def _environment(data: Dataset, parent: Folder | None) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "topwork": VERSION,
-        "data": data.root,
-        "source": data.source,
-        "columns": list(data.columns),
-        "classes": list(data.classes),
-        "notes": list(data.notes),
-        "parent": str(parent.path.resolve()) if parent else None,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "backend": keras_backend.name(),
-        "onednn": keras_backend.onednn(),
-        "packages": versions(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _json(value: Any) -> str:

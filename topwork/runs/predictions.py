@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from topwork.data.dataset import Row
+from topwork.data.reading.run_files import reading
 from topwork.errors import DatasetError, RunError
-from topwork.folder import Folder, folds_in
-from topwork.kept import reading
+from topwork.runs.folder import Folder, folds_in
 
 Key = tuple[str, ...]
 """The digests of a row's pictures."""
@@ -139,3 +139,12 @@ def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: frozenset[
     if not fits or not np.isfinite(probabilities).all():
         raise ValueError
     return Answer(row, predicted == label, probabilities)
+
+
+def write(path: Path, rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> None:
+    """Write what a run says of its test part: path, label, predicted label, and the probability of each class."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "predicted", *classes])
+        for row, found in zip(rows, probabilities):
+            table.writerow([row.path, row.label, classes[found.argmax()], *(f"{p:.6g}" for p in found)])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from topwork import checkpoints
-from topwork.checkpoints import Checkpoints, State
+from topwork.runs import checkpoints
+from topwork.runs.checkpoints import Checkpoints, State
 
 
 def state(number):

@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from topwork.registry import forget, remember, runs
+from topwork.runs.registry import forget, remember, runs
 
 
 def test_runs_are_remembered_once_by_their_absolute_paths(own_home, tmp_path, monkeypatch):

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from topwork.cut import Cut
 from topwork.data.dataset import Dataset, Row
-from topwork.folder import Folder
-from topwork.networks import model
 from topwork.networks.fusion import Joined, learned
+from topwork.networks.model import Answering, Network, create
+from topwork.networks.places import graph_of
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder
 from topwork.store.plan import Step, steps
-from topwork.store.request import Wanted
-
-if TYPE_CHECKING:
-    pass
-from topwork.networks.model import Answering
+from topwork.store.request import Wanted, resolve
 
 
 def restore(folder: Folder) -> Answering:
@@ -24,9 +22,9 @@ def restore(folder: Folder) -> Answering:
     """
     members = folder.members()
     if not members:
-        return model.restore(folder)
+        return network_of(folder)
     rule = learned(folder.weights())
-    return Joined([model.restore(member) for member in members], rule, folder.data().columns[0])
+    return Joined([network_of(member) for member in members], rule, folder.data().columns[0])
 
 
 def endings(folder: Folder) -> list[Step]:
@@ -42,3 +40,18 @@ def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list
 def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Wanted]:
     """The fills of such rows in the precision that the runs were trained in."""
     return [replace(one, rows=tuple(rows)) for step in endings for one in step.of(data).wanted]
+
+
+def network_of(folder: Folder) -> Network:
+    """The layers of a finished run, which is no join, with their trained weights.
+
+    Raises:
+        RunError: the run has not finished, or its pretrained weights are others by now.
+    """
+    values, recipe = folder.weights(), folder.recipe
+    lockfile.check(folder)
+    used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
+    trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
+    network = create(recipe, trunks, len(folder.data().classes))
+    network.load(values)
+    return network

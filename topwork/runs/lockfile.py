@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from topwork.errors import RunError, WeightsError
-from topwork.folder import Folder, Lock
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.weights import efficientnet_lite0, files, official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
+from topwork.runs.folder import Folder, Lock
 
 
 def known(recipe: Recipe) -> Lock:

@@ -11,8 +11,8 @@ from topwork.data.pictures import digest
 from topwork.data.readers import refuse_missing, undrawn
 from topwork.data.reading.folders import is_picture, visible
 from topwork.errors import DatasetError, PictureError, RunError
-from topwork.folder import Folder
-from topwork.resumable import with_arrays
+from topwork.runs.folder import Folder
+from topwork.runs.resume import with_arrays
 from topwork.store.request import Wanted
 from topwork.system.messages import Bar, counted, say, some
 

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from topwork import registry
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.errors import RunError
-from topwork.folder import Folder, fresh
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.runs import registry
+from topwork.runs.folder import Folder, fresh
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 DATA = Dataset(

@@ -14,9 +14,9 @@ from tests.conftest import make_folder
 from tests.tiny import tiny
 from topwork.data.pictures import digest
 from topwork.errors import DatasetError, RunError
-from topwork.folder import Folder
-from topwork.moved import placed
 from topwork.recipes.recipe import Recipe
+from topwork.runs.folder import Folder
+from topwork.runs.moved_pictures import placed
 
 PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, rate=0.01, patience=0)
 

@@ -6,9 +6,9 @@ import pytest
 
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
-from topwork.exam import Answer, Exam, answers
-from topwork.folder import Folder
 from topwork.recipes.recipe import Recipe
+from topwork.runs.folder import Folder
+from topwork.runs.predictions import Answer, Exam, answers
 
 ROWS = (
     Row("a.png", "a" * 64, "cat", "test"),

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from topwork import callbacks
-from topwork import journal as module
 from topwork.callbacks import Keeper
-from topwork.journal import kept_epochs
+from topwork.runs import journal as module
+from topwork.runs.journal import kept_epochs
 
 
 def test_the_example_runs():

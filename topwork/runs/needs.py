@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from topwork import registry
 from topwork.errors import RunError, TopworkError
-from topwork.folder import Folder
 from topwork.networks import trunk
 from topwork.networks.backbones import builder
 from topwork.networks.weights import pretrained, random_weights
+from topwork.runs import registry
+from topwork.runs.folder import Folder
 from topwork.store import plan
 from topwork.store.request import Wanted, folders_of
 from topwork.store.upkeep.inventory import Need

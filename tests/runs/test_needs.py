@@ -8,14 +8,14 @@ import pytest
 
 from tests import shelf
 from tests.shelf import GRAPH, NAME, NET
-from topwork import lock
-from topwork.folder import Folder
-from topwork.needs import needs
 from topwork.networks import trunk
 from topwork.networks.backbones import efficientnet_lite0
 from topwork.networks.weights import official, random_weights
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder
+from topwork.runs.needs import needs
 from topwork.store.plan import unchecked
 from topwork.store.upkeep.inventory import contents
 
@@ -138,7 +138,7 @@ def test_another_build_of_topworks_own_network_keeps_all_of_it(tmp_path, monkeyp
     recipe = Recipe((Phase("efficientnet_lite0@pool"),), backbones=cut).checked()
     graph = replace(GRAPH, name="efficientnet_lite0")
     trunk.keep_graph(backbone, graph)
-    Folder.create(tmp_path / "run", recipe, shelf.DATA, lock=lock.known(recipe))
+    Folder.create(tmp_path / "run", recipe, shelf.DATA, lock=lockfile.known(recipe))
     assert one(tmp_path / "run").paths
     assert not one(tmp_path / "run").backbones
     monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
