@@ -10,9 +10,9 @@ from benchmarks.draw import draw
 from benchmarks.folds import parts
 from benchmarks.frozen import Plan
 from topwork.data.readers import read
-from topwork.metrics import cross_entropy
 from topwork.networks import heads
 from topwork.recipes.settings import Backbone, Head
+from topwork.scoring.metrics import cross_entropy
 from topwork.store.activations import activations
 
 INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform values (Keras)"}

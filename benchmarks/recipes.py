@@ -12,9 +12,9 @@ from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers, answered
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
-from topwork.probe import probe
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
+from topwork.scoring.choosing.probe import probe
 from topwork.store.activations import features
 from topwork.store.extract import asked, fill_all
 from topwork.system.messages import say

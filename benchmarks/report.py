@@ -9,7 +9,7 @@ from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, 
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
 from benchmarks.stats import Spread, accuracy, difference
-from topwork.metrics import Rate
+from topwork.scoring.metrics import Rate
 
 Round = dict[str, Outcome]
 Measure = Callable[[Round], float]

@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from topwork.metrics import Rate, share
+from topwork.scoring.metrics import Rate, share
 
 Answers = Mapping[str, bool]
 """What one run said of its test part: picture -> whether it was right."""

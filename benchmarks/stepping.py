@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from topwork.cut import Cut
-from topwork.draw import Pencil
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.run import Run
 from topwork.runs.restore import network_of
+from topwork.scoring.drawing import Pencil
 from topwork.store.plan import steps
 from topwork.system import keras_settings
 from topwork.train import train

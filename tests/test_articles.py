@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests import PROJECT
-from topwork.metrics import share
 from topwork.recipes import library
+from topwork.scoring.metrics import share
 
 TEXT = (PROJECT / "docs" / "articles.md").read_text()
 

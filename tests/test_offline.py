@@ -82,7 +82,7 @@ def test_train_export_and_predict_ask_for_no_socket(commands, tmp_path):
     )
     assert ran.status == 0, ran.err
     assert ran.out.startswith(f"{run}\n{file}\n{pictures}/red/000.png\t")
-    assert {"began ['-m', 'topwork.store.engines.worker']", "began ['-m', 'topwork.draw']"} < set(notes)
+    assert {"began ['-m', 'topwork.store.engines.worker']", "began ['-m', 'topwork.scoring.drawing']"} < set(notes)
     assert [note for note in notes if not note.startswith("began ")] == []
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import metrics, show
+from topwork import show
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read
 from topwork.data.views import view
 from topwork.predict import Guess
 from topwork.recipes.settings import NO_VIEWS, Views
+from topwork.scoring import metrics
 
 SQUARE = Fit((160, 160))
 DATA = Dataset(
@@ -94,7 +95,7 @@ def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
 
 def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("topwork.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
+    monkeypatch.setattr("topwork.scoring.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
     data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill="constant", flip="none")
     show.preview(data, tmp_path / "grid.png", views, SQUARE)
     row = next(row for row in data.part("train") if row.label == data.classes[0])
@@ -270,7 +271,9 @@ def test_a_preview_of_arrays_shows_them(tmp_path):
 @pytest.mark.parametrize("views", [1, 2])
 def test_a_preview_shows_every_picture_of_a_row(tmp_path, monkeypatch, views):
     drawn = []
-    monkeypatch.setattr("topwork.plots.grid", lambda pictures, titles, *_, **__: drawn.append((pictures, titles)))
+    monkeypatch.setattr(
+        "topwork.scoring.plots.grid", lambda pictures, titles, *_, **__: drawn.append((pictures, titles))
+    )
     for name, level in (("a", 0), ("b", 60), ("c", 120), ("d", 180)):
         Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{name}.png")
     (tmp_path / "rows.csv").write_text("front,side,label,split\na.png,b.png,cat,train\nc.png,d.png,dog,train\n")

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from topwork.choice import Candidate, Choice
-    from topwork.choose import choose
-    from topwork.compare import compare
     from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
     from topwork.data.dataset import Dataset, Row
@@ -28,14 +25,17 @@ if TYPE_CHECKING:
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.run import Run
+    from topwork.scoring.choosing.choice import Candidate, Choice
+    from topwork.scoring.choosing.choose import choose
+    from topwork.scoring.compare import compare
     from topwork.store.activations import Activations, activations
     from topwork.train import join, train
 
 _WHERE = {
     "store.activations": ("Activations", "activations"),
-    "choice": ("Candidate", "Choice"),
-    "choose": ("choose",),
-    "compare": ("compare",),
+    "scoring.choosing.choice": ("Candidate", "Choice"),
+    "scoring.choosing.choose": ("choose",),
+    "scoring.compare": ("compare",),
     "crossvalidate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
     "data.dataset": ("Dataset", "Row"),

@@ -7,42 +7,13 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from topwork.metrics import auc, cross_entropy
 from topwork.recipes.settings import Phase
+from topwork.scoring.answers import score
 from topwork.store.examples import Part
-from topwork.system import gpu, keras_settings
+from topwork.system import keras_settings
 from topwork.system.messages import Bar
 
 Line = dict[str, Any]
-
-SCORING_BATCH = 128
-
-
-def logits(model: keras.Model, part: Part) -> np.ndarray:
-    """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
-
-    The last batch is filled up, so that one shape alone is traced. A single logit z becomes the two (0, z).
-    """
-    size = min(SCORING_BATCH, max(1, len(part)))
-    found = []
-    with gpu.exact():
-        for rows in part.batches(size):
-            inputs = part.take(np.resize(rows, size))
-            outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
-            found.append(np.asarray(outputs, np.float32)[: len(rows)])
-    joined = np.concatenate(found)
-    return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined
-
-
-def score(model: keras.Model, part: Part) -> dict[str, float]:
-    """Unweighted cross-entropy, accuracy and (where it is defined) ROC AUC of *part* in inference mode."""
-    outputs = logits(model, part)
-    found = {
-        "loss": cross_entropy(part.labels, outputs),
-        "accuracy": float((outputs.argmax(1) == part.labels).mean()),
-        "auc": auc(part.labels, outputs),
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 class Keeper(keras.callbacks.Callback):

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any
 from topwork import inherit, joining, trial
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import check
-from topwork.draw import Pencil
 from topwork.errors import RunError, at
-from topwork.evaluate import SAMPLE, conclude, lacks, sampled, tell
-from topwork.export import checked
 from topwork.joining import Joining
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
@@ -25,6 +22,9 @@ from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import unchanged
 from topwork.runs.resume import check_versions
+from topwork.scoring.answers import SAMPLE, checked, sampled
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.results import conclude, lacks, tell
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import metrics
-from topwork.chance import chance
 from topwork.course import Course
 from topwork.data import splits
 from topwork.data.dataset import Dataset
@@ -28,6 +26,8 @@ from topwork.run import Run
 from topwork.runs import registry
 from topwork.runs.folder import Folder, folds_in, fresh, making
 from topwork.runs.predictions import Exam, refuse_unfinished
+from topwork.scoring import metrics
+from topwork.scoring.results import chance
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say
 from topwork.system.text import as_json
@@ -69,9 +69,9 @@ class Folds:
     def results(self) -> dict[str, Any]:
         """What they came to together.
 
-        ``accuracy``, ``test`` (as `topwork.metrics.measure` gives it, over all pictures, each of them tested by the run
-        that was not trained on it), ``folds``, the accuracy of each, and ``notes``: that all of it is no better than
-        always answering the largest class, where that is so.
+        ``accuracy``, ``test`` (as `topwork.scoring.metrics.measure` gives it, over all pictures, each of them tested
+        by the run that was not trained on it), ``folds``, the accuracy of each, and ``notes``: that all of it is no
+        better than always answering the largest class, where that is so.
 
         Raises:
             RunError: it has not finished.

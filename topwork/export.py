@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from topwork.data.dataset import Dataset, Row
+from topwork.data.dataset import Dataset
 from topwork.errors import DatasetError, ExportError, PictureError
-from topwork.evaluate import sampled
-from topwork.metrics import agreement
 from topwork.networks.backbones import catalogue as backbones
 from topwork.networks.model import Answering
 from topwork.predict import Predictor, fitted
@@ -20,6 +18,8 @@ from topwork.recipes.settings import Backbone
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
+from topwork.scoring.answers import checked
+from topwork.scoring.metrics import agreement
 from topwork.shipped import Input
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable
@@ -28,8 +28,6 @@ from topwork.writer import write_onnx
 
 BOUND = 1e-4
 """The largest difference of a probability that passes, and the gap from which the best class must be the same."""
-CHECKED = 200
-"""Pictures that the file is checked on, or all there are."""
 
 
 def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
@@ -72,11 +70,6 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     return Predictor(path)
 
 
-def checked(data: Dataset) -> list[Row]:
-    """The rows that a file is checked on: of the test part, then of the validation and training parts."""
-    return [row for part in ("test", "val", "train") for row in sampled(data.part(part), CHECKED)][:CHECKED]
-
-
 def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, Any]:
     """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
 
@@ -86,7 +79,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, An
         pictures: rows of paths or arrays, as `Predictor` takes them.
 
     Returns:
-        `topwork.metrics.agreement`.
+        `topwork.scoring.metrics.agreement`.
 
     Raises:
         ExportError: they differ by more than `BOUND`.

@@ -5,9 +5,9 @@ A rule maps what each member says, float64 ``[members, n, classes]``, to ``[n, c
 
 import numpy as np
 
-from topwork.metrics import losses
 from topwork.networks.fusion import Learned, Mixture, Stack, _features, even
 from topwork.recipes.settings import Rule
+from topwork.scoring.metrics import losses
 
 FEW = 100
 EACH = 10

@@ -14,10 +14,7 @@ import numpy as np
 from topwork import members
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import refuse_left_out
-from topwork.draw import Pencil
 from topwork.errors import DatasetError
-from topwork.evaluate import SAMPLE, Answers, answered, examined, sampled, tell
-from topwork.export import checked
 from topwork.join import fit, loss, warned
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
@@ -25,6 +22,9 @@ from topwork.recipes.settings import Rule
 from topwork.runs.folder import Folder, fresh
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
+from topwork.scoring.answers import SAMPLE, Answers, answered, checked, sampled
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.results import examined, tell
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import Watch
 from topwork.store.request import Wanted, failures

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from topwork.course import resume
 from topwork.data.dataset import Dataset
-from topwork.evaluate import evaluate
 from topwork.export import export
 from topwork.predict import Predictor
 from topwork.recipes.recipe import Recipe
 from topwork.runs.folder import Folder
 from topwork.runs.restore import restore
+from topwork.scoring.evaluate import evaluate
 from topwork.system.keras_settings import ours
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Run:
         *,
         data: "str | Path | tuple | Dataset | None" = None,
     ) -> dict[str, Any]:
-        """Measure it; see `topwork.evaluate.evaluate`."""
+        """Measure it; see `topwork.scoring.evaluate.evaluate`."""
         return evaluate(self.folder, what, data)
 
     @ours()

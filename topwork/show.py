@@ -49,7 +49,7 @@ def preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 
 
     They are brought to the size of *fit* as a network's pictures are, so that what is seen is what it sees.
     """
-    from topwork import plots
+    from topwork.scoring import plots
 
     if views.count > 1:
         return _preview_views(data, path, views, fit)
@@ -75,8 +75,8 @@ def _column_name(data: Dataset, column: int) -> str:
 
 def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
     """A row for each of a few training pictures: its views."""
-    from topwork import plots
     from topwork.data.views import view
+    from topwork.scoring import plots
 
     pictures, titles = [], []
     rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]

@@ -8,8 +8,8 @@ from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies
 from topwork.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from topwork.choice import Candidate, Choice
     from topwork.cut import Term
+    from topwork.scoring.choosing.choice import Candidate, Choice
 
 
 def choose(
@@ -34,8 +34,8 @@ def choose(
 
     A linear probe of each, cross-validated on a sample outside the test part.
     """
-    from topwork.choose import choose as chosen
     from topwork.data.readers import read as read_data
+    from topwork.scoring.choosing.choose import choose as chosen
 
     rows = read_data(data, **data_options(parts, max_megapixels, near_copies))
     found = chosen(rows, cut or [], weights=weights or "imagenet", size=size, pictures=pictures)

@@ -20,7 +20,7 @@ def compare(
     for its runs together.
     """
     from topwork import show
-    from topwork.compare import compare as compared
+    from topwork.scoring.compare import compare as compared
 
     found = compared(first, second)
     if as_json:

@@ -11,7 +11,7 @@ from tests.tiny import NAME, tiny
 from topwork.data.pictures import digest_array
 from topwork.data.readers import read
 from topwork.errors import DatasetError
-from topwork.export import CHECKED, checked
+from topwork.scoring.answers import CHECKED, checked
 
 
 @pytest.fixture(scope="module")

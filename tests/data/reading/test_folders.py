@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from topwork import plots
 from topwork.data.dataset import LeftOut
 from topwork.data.reading.folders import is_picture, read_folder, visible
 from topwork.errors import DatasetError
+from topwork.scoring import plots
 
 
 def made(root, *names):

@@ -21,7 +21,7 @@ EMBEDDED = "data:image/png;base64,"
 
 
 def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities: "ndarray") -> dict[str, Any]:
-    """What `topwork.plots.predictions` draws, as JSON.
+    """What `topwork.scoring.plots.predictions` draws, as JSON.
 
     Args:
         data: the run's.

@@ -10,11 +10,11 @@ import pytest
 import topwork as tw
 from tests.command import SMALL, Ran, topwork
 from tests.conftest import make_folder
-from topwork import metrics
-from topwork.choose import subset
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
-from topwork.logme import logme
+from topwork.scoring import metrics
+from topwork.scoring.choosing.choose import subset
+from topwork.scoring.choosing.probe import logme
 from topwork.store.extract import asked
 
 NAME = "mobilenet_v2_035"
@@ -155,7 +155,7 @@ def test_equal_pictures_count_once_and_the_test_part_not_at_all():
 
 
 def test_groups_stay_together(data):
-    from topwork.choose import _tests
+    from topwork.scoring.choosing.choose import _tests
 
     grouped = replace(data, rows=tuple(replace(row, group=f"{row.label}{i // 3}") for i, row in enumerate(data.rows)))
     tests = _tests(grouped, 0)

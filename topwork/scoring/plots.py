@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork.confusion import Cells, cells
 from topwork.data.pictures import thumbnail
 from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError, PictureError
-from topwork.gallery import content
 from topwork.runs.journal import kept_epochs
+from topwork.scoring.confusion import Cells, cells
+from topwork.scoring.gallery import content
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,8 +103,8 @@ def confusion(
     among thousands of classes still shows.
 
     Args:
-        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or as `topwork.confusion.as_json`
-            gives them.
+        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or as
+            `topwork.scoring.confusion.as_json` gives them.
         classes: the labels, in the matrix' order.
         path: the PNG to write.
 
@@ -135,8 +135,8 @@ def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) ->
     """Draw pictures with their true label and, below it, the label predicted with its probability; wrong ones in red.
 
     Args:
-        found: ``heading`` and ``tiles``, as `topwork.gallery.gallery` gives them. A picture that can no longer be read
-            is drawn grey.
+        found: ``heading`` and ``tiles``, as `topwork.scoring.gallery.gallery` gives them. A picture that can no longer
+            be read is drawn grey.
         path: the PNG to write.
         columns: tiles in a row.
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests import checkpoint
-from topwork import candidates
-from topwork.candidates import at_hand, learn, networks
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.networks.places import cuts_of, graph_of, places
 from topwork.networks.trunk import kept_graph
 from topwork.recipes.settings import Backbone
+from topwork.scoring.choosing import candidates
+from topwork.scoring.choosing.candidates import at_hand, learn, networks
 from topwork.store.runtimes import base
 
 NAME = "mobilenet_v2_035"

@@ -14,9 +14,9 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
-from topwork import draw
-from topwork.draw import Pencil
 from topwork.errors import DatasetError
+from topwork.scoring import drawing
+from topwork.scoring.drawing import Pencil
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def names(run):
 @pytest.mark.full
 def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as broken:
-        broken.setattr(draw, "_ready", partial(subprocess.Popen, ["false"], stdin=PIPE, stdout=PIPE, text=True))
+        broken.setattr(drawing, "_ready", partial(subprocess.Popen, ["false"], stdin=PIPE, stdout=PIPE, text=True))
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
     assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said

@@ -2,10 +2,10 @@
 
 import doctest
 
-from topwork import gap as module
-from topwork.gap import gap
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Head, Phase, Training, Views
+from topwork.scoring import results as module
+from topwork.scoring.results import gap
 
 PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-from topwork.logme import logme
+from topwork.scoring.choosing.probe import logme
 
 
 def brute(features, labels):

@@ -5,9 +5,9 @@ import doctest
 import numpy as np
 import pytest
 
-from topwork import chance as module
-from topwork.chance import chance
-from topwork.metrics import measure
+from topwork.scoring import results as module
+from topwork.scoring.metrics import measure
+from topwork.scoring.results import chance
 
 
 def measured(right, wrong, classes=("daisy", "rose")):

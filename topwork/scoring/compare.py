@@ -6,28 +6,27 @@ the runs' ``predictions.csv``. Training again with another seed is another sourc
 knows of.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork import intervals, metrics
 from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
-from topwork.intervals import FEW
-from topwork.metrics import SEED, Rate
 from topwork.runs.predictions import Answer, Exam, Key
+from topwork.scoring import intervals, metrics
+from topwork.scoring.intervals import FEW
+from topwork.scoring.metrics import SEED, Rate
 from topwork.system.messages import some
 
 if TYPE_CHECKING:
     from topwork.crossvalidate import Folds
     from topwork.run import Run
+from topwork.scoring.intervals import ALPHA, mcnemar, smallest
 
 DRAWS = 2000
-ALPHA = 0.05
 PROVING = 6
 """Fewer pictures prove nothing, whatever both runs said of them: see `mcnemar`."""
 
@@ -62,11 +61,11 @@ def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds
         ``first`` and ``second`` (the folders), ``classes`` (``both``, ``only_first``, ``only_second``: of which runs),
         ``pictures`` (how many are compared), ``scores`` of each run,
         ``differences`` (the second less the first: rates with the 95 % interval of a paired bootstrap; ``auc`` is
-        ``None`` where `topwork.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a difference
-        is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``, ``neither``
-        right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part: ``other_class``: of
-        one that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers,
-        ``repeated``), ``intervals`` (the method) and ``text``.
+        ``None`` where `topwork.scoring.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a
+        difference is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``,
+        ``neither`` right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part:
+        ``other_class``: of one that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the
+        other's answers, ``repeated``), ``intervals`` (the method) and ``text``.
 
     Raises:
         UsageError: both are the same.
@@ -116,47 +115,6 @@ def _method(pictures: int) -> str:
     if pictures < FEW:
         return "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
     return f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: the two-sided p of this split of the pictures on which only one of two runs is right.
-
-    Were the runs equally good, each such picture would fall to either by the toss of a coin: twice the smaller tail
-    of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers see
-    Dietterich 1998, Neural Computation 10:1895-1923).
-
-    >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
-    (0.03125, 0.6476058959960938, 1.0)
-    """
-    n = only_first + only_second
-    tail = next(islice(_tails(n), min(only_first, only_second), None))
-    return min(1.0, 2 * tail / 2**n)
-
-
-def smallest(apart: int, pictures: int) -> float | None:
-    """The smallest difference of accuracy that `mcnemar` would call significant; ``None``: no difference could be.
-
-    Args:
-        apart: on how many pictures only one run is right; fewer than 6 can prove nothing, so 6 are taken then.
-        pictures: how many are compared.
-
-    Example:
-        >>> smallest(19, 150), smallest(0, 150), smallest(0, 5)
-        (0.07333333333333333, 0.04, None)
-    """
-    apart = max(apart, 6)
-    proved = takewhile(lambda tail: 2 * tail / 2**apart < ALPHA, _tails(apart))
-    fewer = sum(1 for _ in proved) - 1
-    return None if apart > pictures else (apart - 2 * fewer) / pictures
-
-
-def _tails(n: int) -> Iterator[int]:
-    """How many of all 2**n outcomes of n tosses have at most k heads, for k = 0 to n: exact, whatever n."""
-    ways = total = 1
-    for k in range(n + 1):
-        yield total
-        ways = ways * (n - k) // (k + 1)
-        total += ways
 
 
 def _classes(a: Exam, b: Exam) -> dict[str, list[str]]:

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from topwork import draw
-from topwork.draw import Pencil
+from topwork.scoring import drawing
+from topwork.scoring.drawing import Pencil
 
 
 @pytest.fixture(autouse=True)
 def alone():
-    draw._end_all()
+    drawing._end_all()
     yield
-    draw._end_all()
+    drawing._end_all()
 
 
 def confusion(pencil, path):
@@ -41,7 +41,7 @@ def test_two_at_once_have_a_process_each(tmp_path):
     with Pencil() as outer, Pencil() as inner:
         confusion(outer, tmp_path / "outer.png")
         assert outer._process is not inner._process
-    assert len(draw._idle) == 2
+    assert len(drawing._idle) == 2
 
 
 def test_one_that_died_in_between_is_replaced(tmp_path):
@@ -65,7 +65,7 @@ def test_an_error_that_passes_ends_it(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert processes[0].returncode is not None
-    assert draw._idle == []
+    assert drawing._idle == []
 
 
 def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
@@ -78,7 +78,7 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
         f"The run is whole. To draw them later: topwork evaluate {tmp_path}\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "y.png"]
-    assert draw._idle == [pencil._process]
+    assert drawing._idle == [pencil._process]
 
 
 @pytest.mark.parametrize("when", ["before", "between"])
@@ -90,7 +90,7 @@ def test_a_process_that_is_killed_stops_nothing(tmp_path, capfd, when):
         pencil._process.wait()
         confusion(pencil, tmp_path / "y.png")
     assert "y.png (the drawing process ended with -9).\n" in capfd.readouterr().err
-    assert draw._idle == []
+    assert drawing._idle == []
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_without_matplotlib_it_says_so_for_every_plot(tmp_path, monkeypatch, cap
 
 
 def test_it_ends_with_the_python_that_began_it(tmp_path):
-    code = "from topwork import draw\nwith draw.Pencil() as pencil: pass\nprint(pencil._process.pid)"
+    code = "from topwork.scoring import drawing\nwith drawing.Pencil() as pencil: pass\nprint(pencil._process.pid)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     with pytest.raises(ProcessLookupError):

@@ -16,13 +16,15 @@ from scipy.stats import binomtest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork import metrics, show
-from topwork.compare import ALPHA, compare, mcnemar, smallest
+from topwork import show
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.networks import fusion
 from topwork.recipes.recipe import Recipe
 from topwork.runs.folder import Folder
+from topwork.scoring import metrics
+from topwork.scoring.compare import compare
+from topwork.scoring.intervals import ALPHA, mcnemar, smallest
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 CLASSES = ("cat", "dog", "owl")
@@ -75,7 +77,7 @@ def told(call, kind=DatasetError):
 
 
 def test_the_examples_run():
-    assert doctest.testmod(sys.modules["topwork.compare"]).failed == 0
+    assert doctest.testmod(sys.modules["topwork.scoring.compare"]).failed == 0
 
 
 @given(a=st.integers(0, 60), b=st.integers(0, 60))

@@ -6,9 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from topwork.compare import ALPHA, mcnemar
 from topwork.data.dataset import LeftOut
-from topwork.metrics import Rate
+from topwork.scoring.intervals import ALPHA, mcnemar
+from topwork.scoring.metrics import Rate
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Candidate:
         cut: as it was probed: a map is averaged.
         accuracy: of the linear probe, with Wilson's 95 % interval.
         right: which pictures it got right, bool ``[n]``.
-        logme: see `topwork.logme`.
+        logme: see `topwork.scoring.choosing.probe`.
         features: how many numbers the probe read.
         parameters, multiply_adds: below the cut; layers that terms of a sum share count once.
         multiply_adds_above: from there to the cut's end, in every step of training.

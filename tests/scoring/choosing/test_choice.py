@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from topwork import metrics
-from topwork.choice import Candidate, Choice, ranked
+from topwork.scoring import metrics
+from topwork.scoring.choosing.choice import Candidate, Choice, ranked
 
 N = 100
 

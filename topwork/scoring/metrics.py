@@ -2,8 +2,9 @@
 
 A rate is ``{"value": v, "low": l, "high": h}``. Shares of counted pictures (accuracy, top-k, precision, recall) have
 Wilson's interval; what is no plain share (loss, AUC, F1, macro averages) has a seeded bootstrap, which draws pictures
-whatever their class; for fewer than 30 pictures see `topwork.intervals`. No interval knows of pictures that resemble
-each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here does.
+whatever their class; for fewer than 30 pictures see `topwork.scoring.intervals`. No interval knows of pictures that
+resemble each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here
+does.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from topwork import confusion as confusions
-from topwork import intervals
 from topwork.errors import DatasetError
-from topwork.intervals import FEW
+from topwork.scoring import confusion as confusions
+from topwork.scoring import intervals
+from topwork.scoring.intervals import FEW
 
 Rate = dict[str, float]
 
@@ -45,7 +46,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
     Returns:
         ``pictures``, ``accuracy``, ``loss`` (unweighted cross-entropy in nats), ``auc``, ``top_k``, ``macro``,
         ``classes``, ``confusion`` (counts; rows true, columns predicted; beyond 100 classes the filled cells alone,
-        see `topwork.confusion.as_json`) and ``intervals`` (the method of each).
+        see `topwork.scoring.confusion.as_json`) and ``intervals`` (the method of each).
 
     Raises:
         DatasetError: no rows, shapes that do not fit, labels outside the classes, or probabilities that are not finite.
@@ -224,7 +225,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, fl
 
 
 def share(hits: int, total: int) -> Rate:
-    """The share ``hits / total`` with its interval (`topwork.intervals.wilson`); ``total`` is at least 1.
+    """The share ``hits / total`` with its interval (`topwork.scoring.intervals.wilson`); ``total`` is at least 1.
 
     >>> {key: round(value, 3) for key, value in share(45, 50).items()}
     {'value': 0.9, 'low': 0.786, 'high': 0.957}

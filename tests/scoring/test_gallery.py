@@ -4,10 +4,10 @@ import doctest
 
 import numpy as np
 
-from topwork import gallery as module
 from topwork.data.dataset import Dataset, Row
 from topwork.data.pictures import thumbnail
-from topwork.gallery import chosen, content, gallery
+from topwork.scoring import gallery as module
+from topwork.scoring.gallery import chosen, content, gallery
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import plots
-from topwork.confusion import cells
 from topwork.errors import MachineError
+from topwork.scoring import plots
+from topwork.scoring.confusion import cells
 
 ODD = [
     "花の病気",
@@ -278,7 +278,7 @@ def test_predictions_of_any_labels_and_number_fit_their_picture(tmp_path):
 
 def test_plots_load_no_pyplot_and_importing_them_no_matplotlib(tmp_path):
     code = (
-        "import sys; from topwork.plots import confusion; print('matplotlib' in sys.modules); "
+        "import sys; from topwork.scoring.plots import confusion; print('matplotlib' in sys.modules); "
         "confusion([[1, 0], [0, 1]], ['a', 'b'], sys.argv[1]); print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.png")], capture_output=True, text=True)

@@ -1,12 +1,17 @@
 """95 % intervals that hold for few pictures, where a bootstrap draws the same few again and finds no spread.
 
 Three pictures that are all right say little, and a bootstrap of them says ``1.000 to 1.000``. Below `FEW` pictures the
-intervals here are given in place of a bootstrap's, or widen it.
+intervals here are given in place of a bootstrap's, or widen it. McNemar's exact test is here, too.
 """
 
+from collections.abc import Iterator
+from itertools import islice, takewhile
 from math import sqrt
 
 import numpy as np
+
+ALPHA = 0.05
+
 
 FEW = 30
 """Below so many pictures a bootstrap's interval is not trusted."""
@@ -76,3 +81,44 @@ def difference(first: float, of_first: Ends, second: float, of_second: Ends) -> 
     low = sqrt((second - of_second[0]) ** 2 + (of_first[1] - first) ** 2)
     high = sqrt((of_second[1] - second) ** 2 + (first - of_first[0]) ** 2)
     return second - first - low, second - first + high
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test: the two-sided p of this split of the pictures on which only one of two runs is right.
+
+    Were the runs equally good, each such picture would fall to either by the toss of a coin: twice the smaller tail
+    of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers see
+    Dietterich 1998, Neural Computation 10:1895-1923).
+
+    >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
+    (0.03125, 0.6476058959960938, 1.0)
+    """
+    n = only_first + only_second
+    tail = next(islice(_tails(n), min(only_first, only_second), None))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def smallest(apart: int, pictures: int) -> float | None:
+    """The smallest difference of accuracy that `mcnemar` would call significant; ``None``: no difference could be.
+
+    Args:
+        apart: on how many pictures only one run is right; fewer than 6 can prove nothing, so 6 are taken then.
+        pictures: how many are compared.
+
+    Example:
+        >>> smallest(19, 150), smallest(0, 150), smallest(0, 5)
+        (0.07333333333333333, 0.04, None)
+    """
+    apart = max(apart, 6)
+    proved = takewhile(lambda tail: 2 * tail / 2**apart < ALPHA, _tails(apart))
+    fewer = sum(1 for _ in proved) - 1
+    return None if apart > pictures else (apart - 2 * fewer) / pictures
+
+
+def _tails(n: int) -> Iterator[int]:
+    """How many of all 2**n outcomes of n tosses have at most k heads, for k = 0 to n: exact, whatever n."""
+    ways = total = 1
+    for k in range(n + 1):
+        yield total
+        ways = ways * (n - k) // (k + 1)
+        total += ways

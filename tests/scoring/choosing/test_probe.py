@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from topwork.probe import probe
+from topwork.scoring.choosing.probe import probe
 
 TESTS = [list(range(i, 40, 5)) for i in range(5)]
 LABELS = np.array(["a", "b"] * 20)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
 
-from topwork import metrics
 from topwork.errors import DatasetError
-from topwork.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share
 from topwork.networks.fusion import softmax
+from topwork.scoring import metrics
+from topwork.scoring.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share
 
 FIVE = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
 

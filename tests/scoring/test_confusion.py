@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from topwork import metrics
-from topwork.confusion import DENSE, as_json, cells
 from topwork.networks import fusion
+from topwork.scoring import metrics
+from topwork.scoring.confusion import DENSE, as_json, cells
 
 
 def matrix(classes, seed=0):
@@ -20,7 +20,7 @@ def matrix(classes, seed=0):
 
 
 def test_the_examples_run():
-    assert doctest.testmod(sys.modules["topwork.confusion"]).failed == 0
+    assert doctest.testmod(sys.modules["topwork.scoring.confusion"]).failed == 0
 
 
 def test_up_to_100_classes_all_cells_are_written():

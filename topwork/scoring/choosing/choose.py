@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from topwork import candidates, metrics
-from topwork.choice import Candidate, Choice, ranked
 from topwork.cut import Cut, Term
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
-from topwork.logme import logme
 from topwork.networks import places
 from topwork.networks.graph import Node
-from topwork.probe import probe
 from topwork.recipes.settings import Backbone
+from topwork.scoring import metrics
+from topwork.scoring.choosing import candidates
+from topwork.scoring.choosing.choice import Candidate, Choice, ranked
+from topwork.scoring.choosing.probe import logme, probe
 from topwork.store.activations import features
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import Watch, asked

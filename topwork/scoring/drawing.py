@@ -1,10 +1,10 @@
 """The process that draws: it imports matplotlib while the training is under way, then draws what it is told.
 
-Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m topwork.draw`` reads
-one JSON list a line: the name of a function of `topwork.plots`, its arguments, and those that it takes by name. It
-answers each with a line, a JSON string: why it could not be drawn, or nothing. The next run of this Python, such as the
-next fold, finds it ready. Nothing of your settings of matplotlib reaches it, and no plot is worth a run: what cannot be
-drawn is said.
+Importing matplotlib and drawing two plots takes a second, a fifth of a short command. ``python -m
+topwork.scoring.drawing`` reads one JSON list a line: the name of a function of `topwork.scoring.plots`, its arguments,
+and those that it takes by name. It answers each with a line, a JSON string: why it could not be drawn, or nothing. The
+next run of this Python, such as the next fold, finds it ready. Nothing of your settings of matplotlib reaches it, and
+no plot is worth a run: what cannot be drawn is said.
 """
 
 import atexit
@@ -52,7 +52,7 @@ class Pencil:
         self._tell({name: problem for name, problem in problems.items() if problem})
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
-        """Ask for ``topwork.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
+        """Ask for ``topwork.scoring.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
         assert self._process.stdin
         self._asked.append(path.name)
         with suppress(OSError):  # the process has ended: __exit__ reports it
@@ -79,7 +79,7 @@ def _ready() -> subprocess.Popen[str]:
         _end(process)
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     pipes |= {"encoding": "utf-8", "env": os.environ | DRAWING | {"PYTHONIOENCODING": "utf-8"}}
-    return subprocess.Popen([sys.executable, "-m", "topwork.draw"], process_group=0, **pipes)
+    return subprocess.Popen([sys.executable, "-m", "topwork.scoring.drawing"], process_group=0, **pipes)
 
 
 def _end(process: subprocess.Popen[str]) -> int:
@@ -114,7 +114,7 @@ def _problem(plot: str, arguments: list[Any], path: Path, options: dict[str, Any
     """Draw, so that the file appears whole; why that was not possible, or nothing."""
     aside = path.with_name(f".{path.name}.part")
     try:
-        from topwork import plots
+        from topwork.scoring import plots
 
         getattr(plots, plot)(*arguments, aside, **options)
         aside.replace(path)

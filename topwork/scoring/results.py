@@ -1,0 +1,232 @@
+"""The results of a run: its test part measured, written down and drawn, and remarks on what they mean.
+
+``fit`` reports the training loss as the optimizer saw it: dropout on, averaged over weights that moved meanwhile. The
+journal also has the loss of training pictures in inference mode, measured as validation is. `gap` explains with these
+two why a validation loss is below the training loss: the difference of the two is training mode; what is between the
+second and the validation loss is the pictures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from topwork.data.dataset import Dataset
+from topwork.networks.model import Answering, Network
+from topwork.recipes.recipe import Recipe
+from topwork.runs import predictions
+from topwork.runs.folder import Folder
+from topwork.runs.journal import Line, kept_epochs
+from topwork.scoring import metrics
+from topwork.scoring.answers import Answers, answered, measured_scores, sample_size
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.gallery import gallery
+from topwork.store.plan import Step
+from topwork.store.request import Wanted, failures, stored
+from topwork.system.messages import counted, duration, say
+
+AGREE = 0.98
+"""Below this share of equal answers, what the trunk's precision changes is said aloud."""
+
+
+def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:
+    """One sentence on the epoch that was kept; ``None`` where its validation loss is not below its training loss.
+
+    Args:
+        journal: one dict an epoch, with ``loss`` (as the optimizer saw it), ``train_loss`` and ``val_loss``
+            (in inference mode), in nats, where they were measured.
+        recipe: of the run: what it does in training alone is named.
+        pictures: how many validate.
+
+    Example:
+        >>> line = {"phase": 1, "epoch": 3, "loss": 0.5, "train_loss": 0.2, "val_loss": 0.3}
+        >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
+        >>> print(gap([line], recipe, 61))
+        In phase 1, epoch 3, the validation loss (0.300) lies below the training loss that the optimizer saw (0.500), \
+for that is taken in training mode (dropout, weights that move within the epoch): in inference mode, as validation \
+is, the training pictures come to 0.200.
+    """
+    trained = [line for line in kept_epochs(journal) if line["epoch"]]  # epoch 0 is what the phase before kept
+    made = trained[-1] if trained else None
+    if made is None or not _is_whole(made) or made["val_loss"] >= made["loss"]:
+        return None
+    return _told(made, _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier")
+
+
+def _is_whole(line: Line) -> bool:
+    return all(line.get(name) is not None for name in ("loss", "train_loss", "val_loss"))
+
+
+def _told(line: Line, mode: str, easier: str) -> str:
+    seen, same, val = (line[name] for name in ("loss", "train_loss", "val_loss"))
+    start = (
+        f"In phase {line['phase']}, epoch {line['epoch']}, the validation loss ({val:.3f}) lies below the training "
+        f"loss that the optimizer saw ({seen:.3f})"
+    )
+    measured = f"in inference mode, as validation is, the training pictures come to {same:.3f}"
+    if same <= val:
+        return f"{start}, for that is taken in training mode ({mode}): {measured}."
+    if same >= seen:
+        return f"{start}, for {easier}: {measured}."
+    return (
+        f"{start}: {measured}, so that {seen - same:.3f} of the difference is training mode ({mode}), and "
+        f"{same - val:.3f} that {easier}."
+    )
+
+
+def _in_training(recipe: Recipe) -> str:
+    """What raises the loss in training mode alone."""
+    head, training = recipe.head, recipe.training
+    named = {
+        "dropout": head.dropout > 0 and not head.file,
+        "augmented views": recipe.views.count > 1,
+        "label smoothing": training.label_smoothing > 0,
+        "class weights": training.class_weight != "none",
+        "balanced sampling": training.sampling != "none",
+    }
+    return ", ".join([*(name for name, so in named.items() if so), "weights that move within the epoch"])
+
+
+def chance(found: Mapping[str, Any]) -> str | None:
+    """One sentence where the accuracy's interval reaches down to the share of the largest class; else ``None``.
+
+    Args:
+        found: what `topwork.scoring.metrics.measure` gives. Of pictures of one class alone nothing is said.
+
+    Example:
+        >>> classes = {"daisy": {"support": 20}, "rose": {"support": 30}}
+        >>> chance({"pictures": 50, "accuracy": {"value": 0.66, "low": 0.52, "high": 0.78}, "classes": classes})
+        "As far as 50 pictures tell, this is no better than always answering 'rose', which is right for 0.600 of them."
+    """
+    counts = {label: each["support"] for label, each in found["classes"].items()}
+    largest = max(counts, key=counts.__getitem__)
+    total = found["pictures"]
+    if counts[largest] == total or found["accuracy"]["low"] > counts[largest] / total:
+        return None
+    return (
+        f"As far as {total:,} pictures tell, this is no better than always answering {largest!r}, "
+        f"which is right for {counts[largest] / total:.3f} of them."
+    )
+
+
+def conclude(
+    folder: Folder, network: Network, data: Dataset, last: Step, exact: Sequence[Wanted], pencil: Pencil
+) -> dict[str, Any]:
+    """Measure the test part of a run that was trained; write predictions and plots.
+
+    Args:
+        folder: the run.
+        network: with its final weights.
+        data: the run's dataset.
+        last: the last phase; exact: the exact fills of the test part.
+        pencil: what draws.
+
+    Returns:
+        The run's results but for its cost.
+    """
+    journal = folder.journal
+    draw_plots(pencil, folder, data, ["curves.png"])
+    results, answers = examined(folder, network, data, exact, pencil)
+    results["notes"] += explained(folder, data)
+    results["phases"] = kept_epochs(journal)
+    if answers:
+        below = [one.trunk() for one in last.wanted]
+        as_stored = answered(network, below, last.wanted, answers.rows, data.classes)
+        results["as_stored"] = _compared(answers, as_stored, last.wanted)
+    return results
+
+
+def examined(
+    folder: Folder, network: Answering, data: Dataset, exact: Sequence[Wanted], pencil: Pencil
+) -> tuple[dict[str, Any], Answers | None]:
+    """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
+    results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
+    results["notes"] = [*data.notes, *_untrained(folder)]
+    if not data.part("test"):
+        return results, None
+    bad = {content for one in exact for content in failures(one)}
+    rows = [row for row in exact[0].rows if not any(content in bad for _, content in row.pictures)]
+    answers = answered(network, network.trunks, exact, rows, data.classes)
+    scores = measured_scores(folder, answers, data.classes)
+    results["notes"] += warned(scores)
+    predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
+    draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
+    sample = sample_size(exact[0].rows, data.part("test"))
+    return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
+
+
+def lacks(folder: Folder) -> list[str]:
+    """The files of plots that a finished run could have and has not: it was not possible to draw them."""
+    about = folder.environment
+    names = [] if folder.origins else ["curves.png"]
+    if (folder.path / "predictions.csv").exists():
+        names += ["confusion.png"] + (["predictions.png"] if about["data"] or about.get("source") else [])
+    return [name for name in names if not (folder.path / name).exists()]
+
+
+def draw_plots(
+    pencil: Pencil,
+    folder: Folder,
+    data: Dataset,
+    names: Sequence[str],
+    answers: Answers | None = None,
+    scores: dict[str, Any] | None = None,
+) -> None:
+    """Ask for some of a run's plots, as far as what they show is given."""
+    if "curves.png" in names:
+        pencil.draw("curves", folder.path / "curves.png", folder.journal, auc=len(data.classes) == 2)
+    if scores is not None and "confusion.png" in names:
+        pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
+    if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
+        shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
+        pencil.draw("predictions", folder.path / "predictions.png", shown)
+
+
+def _untrained(folder: Folder) -> list[str]:
+    used = {name: one for run in folder.members() or [folder] for name, one in run.recipe.backbones.items()}
+    names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
+    return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
+
+
+def warned(scores: dict[str, Any]) -> list[str]:
+    """That they may be those of one answer to every picture, where they may."""
+    found = chance(scores)
+    return [found] if found else []
+
+
+def explained(folder: Folder, data: Dataset) -> list[str]:
+    """Why validation went better than training, where it did."""
+    found = gap(folder.journal, folder.recipe, len(data.part("val")))
+    return [found] if found else []
+
+
+def _compared(exact: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> dict[str, Any]:
+    """What bfloat16 trunks and float16 activations change against the shipped model."""
+    dtypes = [dtype for some in stored(wanted) for dtype in some or ()]
+    return {
+        "backbone": wanted[0].backbone.name,
+        "precision": wanted[0].backbone.precision,
+        "dtype": dtypes[0] if dtypes else None,
+        "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
+        **metrics.agreement(exact.probabilities, as_stored.probabilities),
+    }
+
+
+def tell(results: dict[str, Any]) -> None:
+    """Say the outcome in a sentence or two."""
+    rate = results["accuracy"]
+    if rate is None:
+        say("No test part: the accuracy on new pictures is unknown.")
+        return
+    count = results["test"]["pictures"]
+    interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
+    took = duration(results["cost"]["total"])
+    say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
+    for warning in warned(results["test"]):
+        say(warning)
+    stored = results.get("as_stored")
+    if stored and stored["precision"] != "float32" and stored["top1_agreement"] < AGREE:
+        differ = count - round(stored["top1_agreement"] * count)
+        say(
+            f"For speed the frozen part ran in {stored['precision']} while training; the finished model, tested here, "
+            f"runs in float32. {differ:,} of {count:,} answers differ between the two. To train on "
+            f"float32, slower: --set backbones.{stored['backbone']}.precision=float32"
+        )
