@@ -15,9 +15,9 @@ from benchmarks.swap import swapped
 from topwork.data.readers import read
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
-from topwork.run import Run
 from topwork.system.messages import say
-from topwork.train import train
+from topwork.training.run import Run
+from topwork.training.train import train
 
 NETWORKS = {"mobilenet_v2_035": "block_12_add", "mobilenet_025": "conv_pw_9_relu"}
 """By name the place above which a second phase opens it."""

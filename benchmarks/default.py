@@ -11,7 +11,7 @@ from topwork.data.readers import read
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase, Training
 from topwork.system.messages import say
-from topwork.train import train
+from topwork.training.train import train
 
 NETWORKS = ("efficientnet_lite0", "mobilenet_v2_035")
 

@@ -10,7 +10,7 @@ from benchmarks.stats import Answers, answered
 from topwork.data.readers import read
 from topwork.recipes.settings import Backbone, Phase
 from topwork.system.messages import say
-from topwork.train import train
+from topwork.training.train import train
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from topwork.scoring.choosing.probe import probe
 from topwork.store.activations import features
 from topwork.store.extract import asked, fill_all
 from topwork.system.messages import say
-from topwork.train import train
+from topwork.training.train import train
 
 CUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from benchmarks.stepping import bound, clock
 from topwork.data.readers import read
 from topwork.recipes.settings import Backbone, Phase
 from topwork.system.messages import say
-from topwork.train import train
+from topwork.training.train import train
 
 CUTS = (
     ("mobilenet_v2_035@pool", 224, 25, 2000, 25),

@@ -17,12 +17,12 @@ import numpy as np
 from topwork.cut import Cut
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
-from topwork.run import Run
 from topwork.runs.restore import network_of
 from topwork.scoring.drawing import Pencil
 from topwork.store.plan import steps
 from topwork.system import keras_settings
-from topwork.train import train
+from topwork.training.run import Run
+from topwork.training.train import train
 
 
 def clock() -> Any:
@@ -56,10 +56,10 @@ def bound(run: Run, number: int, epochs: int) -> float:
     """The compiled step of one phase (from 0) on one batch that the backend holds, after *epochs* - 1 to warm up."""
     import keras
 
-    from topwork import precision
-    from topwork.optimizers import optimizer
-    from topwork.phase import steps_a_call
     from topwork.system import keras_backend
+    from topwork.training import precision
+    from topwork.training.optimizers import optimizer
+    from topwork.training.phase import steps_a_call
 
     network, step = network_of(run.folder), steps(run.recipe)[number]
     below, phase = step.trunks(), step.phase

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from topwork.data.pictures import Fit
-from topwork.shipped import Input
+from topwork.shipping.metadata import Input
 
 LABELS = ["red", "green", "blue"]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}

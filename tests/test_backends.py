@@ -23,8 +23,8 @@ from topwork.networks.weights import pretrained
 from topwork.runs.checkpoints import Checkpoints
 from topwork.runs.folder import Folder
 from topwork.runs.resume import repeats
+from topwork.shipping.formats.onnx import write_onnx
 from topwork.system import gpu, keras_backend
-from topwork.writer import write_onnx
 
 END = "block_2_add"
 """Where the backbone ends: deeper down random networks are chaotic at 32 pixels."""

@@ -17,9 +17,9 @@ from tests.conftest import make_folder
 from topwork.data.readers import read
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.settings import Backbone
-from topwork.run import Run
 from topwork.store.activations import activations
 from topwork.store.tables import Tables
+from topwork.training.run import Run
 
 NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
 

@@ -16,9 +16,9 @@ from tests import colours as small
 from tests import shelf
 from tests.command import POOL, SMALL, Ran, in_process, start, topwork
 from tests.conftest import make_folder
-from topwork.run import Run
 from topwork.runs import registry
 from topwork.system.messages import size
+from topwork.training.run import Run
 from topwork.version import VERSION
 
 COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose", "recipes")

@@ -8,15 +8,15 @@ import pytest
 from tests.networks.test_keras_graph import FAMILIES, pixels
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
-from topwork.export import BOUND, check
 from topwork.networks import heads
 from topwork.networks.keras_graph import open_backbone, open_model
 from topwork.networks.model import Network
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone, Head
-from topwork.shipped import Input
+from topwork.shipping.export import BOUND, check
+from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.metadata import Input
 from topwork.store import request
-from topwork.writer import write_onnx
 
 LABELS = ["a", "b", "c"]
 SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.items()}

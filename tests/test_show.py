@@ -12,9 +12,9 @@ from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read
 from topwork.data.views import view
-from topwork.predict import Guess
 from topwork.recipes.settings import NO_VIEWS, Views
 from topwork.scoring import metrics
+from topwork.shipping.predictor import Guess
 
 SQUARE = Fit((160, 160))
 DATA = Dataset(

@@ -6,65 +6,52 @@ Example:
     >>> predictor = run.export("flowers.onnx")  # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from topwork.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from topwork.crossvalidate import Folds, cross_validate
     from topwork.cut import Cut
     from topwork.data.dataset import Dataset, Row
     from topwork.data.readers import read
     from topwork.errors import TopworkError
     from topwork.networks.halves import halves
     from topwork.networks.places import cuts
-    from topwork.predict import Guess, Predictor
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
-    from topwork.run import Run
     from topwork.scoring.choosing.choice import Candidate, Choice
     from topwork.scoring.choosing.choose import choose
     from topwork.scoring.compare import compare
+    from topwork.shipping.predictor import Guess, Predictor
     from topwork.store.activations import Activations, activations
-    from topwork.train import join, train
+    from topwork.training.cross_validate import Folds, cross_validate
+    from topwork.training.run import Run
+    from topwork.training.train import join, train
 
 _WHERE = {
     "store.activations": ("Activations", "activations"),
     "scoring.choosing.choice": ("Candidate", "Choice"),
     "scoring.choosing.choose": ("choose",),
     "scoring.compare": ("compare",),
-    "crossvalidate": ("Folds", "cross_validate"),
+    "training.cross_validate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
     "data.dataset": ("Dataset", "Row"),
     "errors": ("TopworkError",),
     "networks.halves": ("halves",),
     "networks.places": ("cuts",),
-    "predict": ("Guess", "Predictor"),
+    "shipping.predictor": ("Guess", "Predictor"),
     "data.readers": ("read",),
     "recipes.recipe": ("Recipe",),
-    "run": ("Run",),
+    "training.run": ("Run",),
     "recipes.settings": ("Backbone", "Data", "Head", "Join", "Phase", "Training", "Views"),
-    "train": ("join", "train"),
+    "training.train": ("join", "train"),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = ["Activations", "Backbone", "Candidate", "Choice", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Join"]
 __all__ += ["Phase", "Predictor", "Recipe", "Row", "Run", "TopworkError", "Training", "Views", "__version__"]
 __all__ += ["activations", "choose", "compare", "cross_validate", "cuts", "halves", "join", "read", "train"]
-
-
-class _Package(ModuleType):
-    """Importing a submodule sets it as an attribute of its package; ``tw.train`` must stay the function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _MODULES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

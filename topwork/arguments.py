@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from topwork import inherit
 from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.networks.weights import fingerprints, official
@@ -17,6 +16,7 @@ from topwork.recipes.recipe import Recipe, carried
 from topwork.recipes.settings import Backbone
 from topwork.runs.folder import Folder
 from topwork.system.messages import counted, say
+from topwork.training import warm_start
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Words:
     def _start(self, parent: Path | None) -> dict[str, Any]:
         if self.file:
             return Recipe.load(library.file(self.file)).as_mapping()
-        return inherit.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
+        return warm_start.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
 
     def _recut(self, table: dict[str, Any]) -> dict[str, Any]:
         """A table with phases of these cuts alone, and with the options of those backbones that they name."""

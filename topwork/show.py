@@ -9,8 +9,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
 
 from topwork.data.dataset import PARTS, Dataset, Row
-from topwork.predict import Guess
 from topwork.printing import print_json, print_table
+from topwork.shipping.predictor import Guess
 from topwork.system.messages import counted, say
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from topwork import callbacks
-from topwork.callbacks import Keeper
 from topwork.runs import journal as module
 from topwork.runs.journal import kept_epochs
+from topwork.training import callbacks
+from topwork.training.callbacks import Keeper
 
 
 def test_the_example_runs():

@@ -18,11 +18,10 @@ from topwork.errors import RunError
 from topwork.networks.backbones import builder, efficientnet_lite0
 from topwork.networks.weights import random_weights
 from topwork.networks.weights.files import folder, sha256
-from topwork.phases import completed
 from topwork.recipes.recipe import Recipe
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder
-from topwork.train import chosen, prepared
+from topwork.training.prepare import chosen, completed, prepared
 
 NAME = "mobilenet_v2_035"
 FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"

@@ -11,13 +11,14 @@ import pytest
 import topwork as tw
 from tests.command import POOL, Ran, topwork
 from tests.tiny import tiny
-from topwork import export, precision
 from topwork.errors import ExportError, StoreError
 from topwork.networks import places, trunk
 from topwork.networks.weights import random_weights
 from topwork.runs import registry
+from topwork.shipping import export
 from topwork.system import files
 from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
+from topwork.training import precision
 
 
 def test_the_examples():

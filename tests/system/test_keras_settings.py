@@ -19,10 +19,10 @@ from keras.src.backend.common import global_state
 import topwork as tw
 from tests import answers, tiny
 from tests.command import topwork
-from topwork.callbacks import under_their_settings
 from topwork.errors import UsageError
 from topwork.system import keras_settings
 from topwork.system.keras_settings import OURS, ours
+from topwork.training.callbacks import under_their_settings
 
 STRANGE = {
     "floatx": "float16",

@@ -25,7 +25,7 @@ def evaluate(
     """
     from topwork import show
     from topwork.data.readers import undrawn
-    from topwork.run import Run
+    from topwork.training.run import Run
 
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"

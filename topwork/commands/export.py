@@ -19,7 +19,7 @@ def export(
 
     It is checked against the model on real pictures first.
     """
-    from topwork.run import Run
+    from topwork.training.run import Run
 
     predictor = Run(run).export(file, data=moved)
     if as_json:

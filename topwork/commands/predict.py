@@ -25,8 +25,8 @@ def predict(
 ) -> None:
     """Say what is on pictures."""
     from topwork import show
-    from topwork.asked import asked
-    from topwork.predict import Predictor
+    from topwork.shipping.inputs import asked
+    from topwork.shipping.predictor import Predictor
 
     refuse_existing("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)

@@ -69,9 +69,9 @@ def train(
     from dataclasses import replace
 
     from topwork.arguments import Words
-    from topwork.crossvalidate import Folds, cross_validate, is_folds
-    from topwork.run import Run
-    from topwork.train import train as run_training
+    from topwork.training.cross_validate import Folds, cross_validate, is_folds
+    from topwork.training.run import Run
+    from topwork.training.train import train as run_training
 
     words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
     read_as = data_options(parts, max_megapixels, near_copies)

@@ -9,7 +9,7 @@ knows of.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,14 +17,9 @@ from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.runs.predictions import Answer, Exam, Key
 from topwork.scoring import intervals, metrics
-from topwork.scoring.intervals import FEW
+from topwork.scoring.intervals import ALPHA, FEW, mcnemar, smallest
 from topwork.scoring.metrics import SEED, Rate
 from topwork.system.messages import some
-
-if TYPE_CHECKING:
-    from topwork.crossvalidate import Folds
-    from topwork.run import Run
-from topwork.scoring.intervals import ALPHA, mcnemar, smallest
 
 DRAWS = 2000
 PROVING = 6
@@ -43,7 +38,16 @@ class Sheet:
     probabilities: np.ndarray
 
 
-def compare(first: "str | Path | Run | Folds", second: "str | Path | Run | Folds") -> dict[str, Any]:
+class HasPath(Protocol):
+    """A run, or a cross-validation."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+
+def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> dict[str, Any]:
     """Compare two finished runs on the test pictures that they share, matched by content; equal ones count once.
 
     A cross-validation stands for its runs together, which tested every picture once.

@@ -4,7 +4,6 @@ import os
 import platform
 from pathlib import Path
 
-
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
 """What the frozen part's speed depends on: Linux's word for it, and ours."""
 

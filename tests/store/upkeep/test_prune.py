@@ -154,7 +154,7 @@ def test_a_home_that_is_not_there_is_fine(own_home):
 
 
 def test_every_fold_is_noted_where_it_stays(own_home, tmp_path):
-    from topwork.crossvalidate import _prepared
+    from topwork.training.cross_validate import _prepared
 
     rows = tuple(Row(f"{n}.png", f"{n:064x}", "xy"[n % 2], "train") for n in range(40))
     _prepared(tmp_path / "cv", [Dataset("/d", rows)] * 2, shelf.recipe("pool"), (), False, None)

@@ -6,16 +6,16 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from topwork.errors import MissingExtra
 from topwork.recipes.settings import Backbone
 from topwork.system import gpu
+from topwork.system.machine import has_bfloat16
 
 if TYPE_CHECKING:
     import numpy as np
 
-import numpy as np
-
-from topwork.system.machine import has_bfloat16
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would call its maker
 

@@ -1,0 +1,212 @@
+"""Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+import topwork as tw
+from tests.command import topwork
+from tests.conftest import COLOURS, picture
+from tests.tiny import tiny
+from topwork.data.pictures import Fit, decode
+from topwork.errors import ExportError
+from topwork.recipes.settings import Backbone
+from topwork.shipping.export import BOUND, check
+from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.metadata import Input
+
+SMALL = "tiny@block_2_add..block_2_add"
+SUM = f"{SMALL} + mobilenet_025@conv_pw_2_relu..conv_pw_2_relu"
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory):
+    return tw.train(
+        pictures,
+        phases=[tw.Phase("tiny@pool", epochs=5)],
+        backbones=[tiny()],
+        out=tmp_path_factory.mktemp("runs") / "run",
+    )
+
+
+@pytest.fixture(scope="module")
+def file(run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "colours.onnx"
+    run.export(path)
+    return path
+
+
+def test_the_file_is_as_the_design_describes_it(run, file):
+    model = onnx.load(file)
+    onnx.checker.check_model(model)
+    (given,), (made,) = model.graph.input, model.graph.output
+    assert (given.name, given.type.tensor_type.elem_type) == ("pixels", onnx.TensorProto.UINT8)
+    assert (made.name, made.type.tensor_type.elem_type) == ("probabilities", onnx.TensorProto.FLOAT)
+    (entry,) = model.metadata_props
+    about = json.loads(entry.value)
+    assert entry.key == "topwork"
+    assert about["labels"] == ["blue", "green", "red"]
+    assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
+    assert about["cut"] == "tiny@pool"
+    assert about["backbones"]["tiny"]["licence"] == "your own"
+    assert about["scores"]["accuracy"] == run.results["accuracy"]
+
+
+def test_it_answers_as_the_run_does(run, file):
+    rows = run.data.part("test")
+    guesses = list(tw.Predictor(file)([Path(run.data.root, row.path) for row in rows]))
+    right = np.mean([guess.label == row.label for guess, row in zip(guesses, rows, strict=True)])
+    assert right == pytest.approx(run.results["accuracy"]["value"])
+
+
+def test_the_file_is_named_after_what_it_is(run, tmp_path):
+    with pytest.raises(ExportError) as error:
+        run.export(tmp_path / "x.h5")
+    assert (
+        str(error.value) == f"'{tmp_path / 'x.h5'}' does not end in '.onnx', and ONNX is what is written: name it so."
+    )
+
+
+def test_a_file_is_never_overwritten(run, file):
+    before = file.read_bytes()
+    with pytest.raises(ExportError) as error:
+        run.export(file)
+    assert (
+        str(error.value) == f"{str(file)!r} exists already and is not overwritten. Choose another name, or remove it."
+    )
+    assert file.read_bytes() == before
+
+
+def planted(model, fault):
+    """The same model with a fault in front: another scale, or channels turned."""
+    from topwork.networks.halves import rebuild
+
+    def call(operation, args, kwargs):
+        if operation.name != "rescaling":
+            return operation(*args, **kwargs)
+        turned = keras.ops.flip(args[0], axis=-1) if fault == "channels" else args[0]
+        scale = keras.layers.Rescaling(1 / 128 if fault == "scale" else 1 / 127.5, -1.0, name="rescaling")
+        return scale(turned)
+
+    return rebuild(model, call)
+
+
+@pytest.mark.parametrize("fault", ["scale", "channels", "resize"])
+def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
+    model = run.model()
+    about = json.loads(onnx.load(file).metadata_props[0].value)
+    if fault == "resize":
+        about["inputs"] = [Input("pixels", None, Fit((32, 32), resample="nearest")).as_json()]
+    write_onnx(model if fault == "resize" else planted(model, fault), tmp_path / "faulty.onnx", about)
+    rows = run.data.part("test")
+    sources = [Path(run.data.root, row.path) for row in rows]
+    expected = model.predict(np.stack([decode(s, Fit((32, 32))) for s in sources]), verbose=0)
+    with pytest.raises(ExportError) as error:
+        check(expected, tmp_path / "faulty.onnx", sources)
+    assert str(error.value).startswith("the exported file answers otherwise than the model and was not kept: on ")
+
+
+def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("topwork.shipping.export.BOUND", -1.0)
+    with pytest.raises(ExportError):
+        run.export(tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
+    data = shutil.copytree(pictures, tmp_path / "data")
+    run = tw.train(
+        data,
+        phases=[tw.Phase("tiny@pool", epochs=1)],
+        backbones=[tiny()],
+        out=tmp_path / "run",
+    )
+    shutil.rmtree(data)
+    with pytest.raises(tw.TopworkError) as error:
+        run.export(tmp_path / "model.onnx")
+    assert str(error.value).startswith(
+        f"no picture of the run is where it was ({data}): the file is checked on real pictures before it is written. "
+    )
+    assert f"topwork export {run.path} FILE --data NEWPLACE" in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A CSV file of 48 rows: the colours of ``front`` and ``side`` together are the class."""
+    folder = tmp_path_factory.mktemp("pairs")
+    lines = ["front,side,label"]
+    for i in range(48):
+        front, side = ("blue", "red")[i // 2 % 2], ("blue", "red")[i % 2]
+        picture(COLOURS[front], 2 * i).save(folder / f"{i}-front.png")
+        picture(COLOURS[side], 2 * i + 1).save(folder / f"{i}-side.png")
+        lines.append(f"{i}-front.png,{i}-side.png,{front} {side}")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder / "pairs.csv"
+
+
+@pytest.mark.parametrize("first", [pytest.param("[front]", marks=pytest.mark.full), ""], ids=["named", "unnamed"])
+def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
+    run = tw.train(
+        pairs,
+        phases=[tw.Phase(f"{SMALL}{first} + {SMALL}[side]", epochs=4, rate=1e-2)],
+        backbones=[tiny()],
+        out=tmp_path / "run",
+    )
+    predictor = run.export(tmp_path / "pairs.onnx")
+    fit = Fit((32, 32))
+    assert predictor.inputs == (Input("pixels_1", "front", fit), Input("pixels_2", "side", fit))
+    ran = topwork("predict", tmp_path / "pairs.onnx", pairs, "--json")
+    answered = [list(json.loads(line)["probabilities"].values()) for line in ran.out.splitlines()]
+    pixels = [
+        np.stack([decode(pairs.parent / f"{i}-{name}.png", fit) for i in range(48)]) for name in ("front", "side")
+    ]
+    expected = run.model().predict(pixels, verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between rows"
+    np.testing.assert_allclose(answered, expected, atol=BOUND)
+    assert np.abs(run.model().predict(pixels[::-1], verbose=0) - expected).max() > 100 * BOUND  # which is which matters
+
+
+def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path):
+    run = tw.train(
+        pictures,
+        phases=[tw.Phase(SUM, epochs=2, rate=1e-2)],
+        backbones=[tiny(), Backbone("mobilenet_025", "random", 48)],
+        out=tmp_path / "run",
+    )
+    predictor = run.export(tmp_path / "sum.onnx")
+    assert predictor.inputs == (Input("pixels_1", None, Fit((32, 32))), Input("pixels_2", None, Fit((48, 48))))
+    assert predictor.about["backbones"]["mobilenet_025"]["licence"] == "Apache-2.0"
+    ran = topwork("predict", tmp_path / "sum.onnx", pictures, "--json")
+    guesses = [json.loads(line) for line in ran.out.splitlines()]
+    pixels = [np.stack([decode(guess["path"], one.fit) for guess in guesses]) for one in predictor.inputs]
+    expected = run.model().predict(pixels, verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    np.testing.assert_allclose([list(guess["probabilities"].values()) for guess in guesses], expected, atol=BOUND)
+
+
+def test_several_places_of_one_backbone_are_one_input(pictures, tmp_path):
+    cut = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
+    run = tw.train(pictures, phases=[tw.Phase(cut, epochs=2, rate=1e-2)], backbones=[tiny()], out=tmp_path / "run")
+    predictor = run.export(tmp_path / "places.onnx")
+    assert predictor.inputs == (Input("pixels", None, Fit((32, 32))),)
+    guesses = list(predictor(sorted(pictures.rglob("*.png"))))
+    expected = run.model().predict(np.stack([decode(guess.path, Fit((32, 32))) for guess in guesses]), verbose=0)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    np.testing.assert_allclose([list(guess.probabilities.values()) for guess in guesses], expected, atol=BOUND)
+
+
+def test_a_row_whose_second_picture_is_broken_is_left_out(pairs, tmp_path, capsys):
+    folder = shutil.copytree(pairs.parent, tmp_path / "pairs")
+    broken = folder / "5-side.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    phases = [tw.Phase(f"{SMALL}[front] + {SMALL}[side]", epochs=1)]
+    run = tw.train(folder / "pairs.csv", phases=phases, backbones=[tiny()], out=tmp_path / "run")
+    (gone,) = run.data.left_out
+    assert gone.path == "5-front.png" and gone.reason.startswith("the picture 'side' ('5-side.png'): ")
+    assert f"left out: {gone.path}: {gone.reason}" in capsys.readouterr().err.splitlines()
+    assert len(run.data.rows) == 47

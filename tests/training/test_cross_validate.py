@@ -1,0 +1,187 @@
+"""Cross-validation: one fill, a run a fold, every picture tested once."""
+
+import csv
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import topwork as tw
+from tests.command import SMALL, topwork
+from tests.conftest import make_folder
+from tests.tiny import file
+from topwork.errors import DatasetError, RunError, UsageError
+
+CUT = "mobilenet_v2_035@block_2_add..block_2_add"
+WORDS = ("--cut", CUT, *SMALL, "--epochs", 3, "--rate", 0.02)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """36 pictures that no other test has stored."""
+    return make_folder(tmp_path_factory.mktemp("folds") / "colours", each=12, first=50_000)
+
+
+@pytest.fixture(scope="module")
+def ran(pictures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "folds"
+    return out, topwork("train", pictures, *WORDS, "--folds", 3, "--out", out, "--json")
+
+
+@pytest.fixture(scope="module")
+def tested(ran):
+    """Each fold's predictions: path, label, what was said."""
+    found = []
+    for number in (1, 2, 3):
+        with (ran[0] / f"fold-{number}" / "predictions.csv").open(newline="") as file:
+            found.append([row[:3] for row in list(csv.reader(file))[1:]])
+    return found
+
+
+def test_a_run_for_each_fold(ran):
+    out, said = ran
+    assert sorted(path.name for path in out.iterdir()) == ["fold-1", "fold-2", "fold-3", "results.json"]
+    assert all(tw.Run(out / f"fold-{number}").folder.is_finished for number in (1, 2, 3))
+    assert said.json == {"run": str(out), **json.loads((out / "results.json").read_text())}
+
+
+def test_an_interrupted_one_goes_on(ran, tmp_path):
+    """Fold 2 is set back to its beginning, as a kill between two folds leaves it, and so is what all came to."""
+    out = tmp_path / "folds"
+    shutil.copytree(ran[0], out)
+    (out / "results.json").unlink()
+    for name in ("results.json", "journal.jsonl", "checkpoints", "weights"):
+        path = out / "fold-2" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(RunError) as error:
+        _ = tw.Folds(out).results
+    assert str(error.value) == (
+        f"the cross-validation {str(out)!r} has not finished. Go on with it: topwork train --resume {out}"
+    )
+    again = topwork("train", "--resume", out, "--json")
+    assert again.json == {"run": str(out), **json.loads((ran[0] / "results.json").read_text())}
+    assert f"{out / 'fold-2'} goes on from the beginning." in again.err
+    assert again.err.count("has finished: nothing is left to do.") == 2
+    assert len(tw.Folds(out).runs) == 3
+
+
+def test_what_is_no_cross_validation(tmp_path):
+    with pytest.raises(RunError) as error:
+        tw.Folds(tmp_path)
+    assert str(error.value) == f"{str(tmp_path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it."
+
+
+def test_every_picture_is_tested_once(tested, pictures):
+    paths = [row[0] for fold in tested for row in fold]
+    assert sorted(paths) == sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
+    assert [len(fold) for fold in tested] == [12, 12, 12]
+
+
+def test_no_fold_trains_on_what_it_tests(ran, tested):
+    for number, fold in enumerate(tested, 1):
+        data = tw.Run(ran[0] / f"fold-{number}").data
+        assert {row.path for row in data.part("test")} == {row[0] for row in fold}
+        assert data.part("train") and data.part("val")
+
+
+def test_the_accuracy_is_the_mean_of_all_hits(ran, tested):
+    hits = [[label == said for _, label, said in fold] for fold in tested]
+    results = ran[1].json
+    assert np.mean(hits) > 0.4
+    assert results["accuracy"]["value"] == pytest.approx(np.mean(hits))
+    assert results["accuracy"]["low"] < results["accuracy"]["value"] <= results["accuracy"]["high"]
+    assert results["folds"] == pytest.approx(np.mean(hits, axis=1).tolist())
+    assert results["test"]["pictures"] == 36
+
+
+def test_the_store_is_filled_once(ran):
+    lines = ran[1].err.splitlines()
+    paid = [number for number, line in enumerate(lines) if line.startswith("trunk: 36 pictures to compute")]
+    assert len(paid) == 1
+    assert lines.index("fold 1 of 3") < paid[0] < lines.index("fold 2 of 3") < lines.index("fold 3 of 3")
+    assert not [line for line in lines[lines.index("fold 2 of 3") :] if "mobilenet" in line and "to compute" in line]
+
+
+def test_it_says_what_came_out(ran):
+    rate, each = ran[1].json["accuracy"], ran[1].json["folds"]
+    assert ran[1].err.splitlines()[-1] == (
+        f"Accuracy {rate['value']:.3f} over all 3 folds, 36 pictures "
+        f"(95 % interval {rate['low']:.3f} to {rate['high']:.3f}); single folds {min(each):.3f} to {max(each):.3f}."
+    )
+
+
+def test_more_folds_than_a_class_has_pictures(pictures, tmp_path):
+    ran = topwork("train", pictures, *WORDS, "--folds", 13, "--out", tmp_path / "folds")
+    assert (ran.status, ran.out, ran.err) == (
+        1,
+        "",
+        "DatasetError: 13 folds, and the class 'blue' has 12 pictures: expected one for each fold at least. "
+        "Take fewer folds, add pictures, or leave the class out.\n",
+    )
+    assert not (tmp_path / "folds").exists()
+
+
+def test_nothing_is_overwritten(ran, pictures):
+    with pytest.raises(RunError) as error:
+        tw.cross_validate(pictures, 3, out=ran[0])
+    assert str(error.value) == (
+        f"{str(ran[0])!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+    )
+
+
+def test_a_parent_would_keep_its_test_part(ran, pictures, tmp_path):
+    with pytest.raises(UsageError) as error:
+        tw.cross_validate(pictures, 3, parent=ran[0] / "fold-1", out=tmp_path / "folds")
+    assert str(error.value) == (
+        "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
+    )
+    assert not (tmp_path / "folds").exists()
+
+
+def test_folds_beside_resume(ran):
+    again = topwork("train", "--resume", ran[0] / "fold-1", "--folds", 3)
+    assert (again.status, again.err) == (
+        2,
+        "UsageError: --resume goes on with the recipe and the data of that run: leave the other words away.\n",
+    )
+
+
+def test_data_that_cannot_be_read(tmp_path):
+    with pytest.raises(DatasetError):
+        tw.cross_validate(tmp_path, 3, out=tmp_path / "folds")
+
+
+def test_the_seed_of_the_data_deals_the_folds(pictures, monkeypatch):
+    """What is dealt, without training."""
+    dealt = []
+    monkeypatch.setattr("topwork.training.cross_validate._prepared", lambda path, folds, *_: dealt.append(folds) or [])
+    monkeypatch.setattr("topwork.training.cross_validate.Folds", lambda path: SimpleNamespace(_concluded=lambda: None))
+    recipe = tw.Recipe((tw.Phase(CUT),), backbones={"mobilenet_v2_035": tw.Backbone("mobilenet_v2_035", "random", 32)})
+    for seed in (0, 1):
+        tw.cross_validate(pictures, 3, recipe=recipe.with_settings({"data.seed": seed}))
+    tw.cross_validate(pictures, 3, recipe=recipe, seed=1)
+    tested = [[{row.path for row in fold.part("test")} for fold in folds] for folds in dealt]
+    assert tested[0] != tested[1] == tested[2]
+
+
+@pytest.mark.full
+def test_the_head_goes_first_in_every_fold_which_is_said_once(pictures, tmp_path):
+    network = ("--cut", "tiny@block_7_expand", "--set", f"backbones.tiny.model={file()}", "--epochs", 1)
+    words = (*network, "--set", "backbones.tiny.size=32", "--set", "phase.1.batch=8")
+    ran = topwork("train", pictures, *words, "--folds", 2, "--out", tmp_path / "folds")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("trains the head alone (tiny@pool, up to 25 epochs)") == 1
+    for run in tw.Folds(tmp_path / "folds").runs:
+        phases = [(phase.cut, phase.epochs, phase.batch) for phase in run.recipe.phases]
+        assert phases == [("tiny@pool", 25, 32), ("tiny@block_7_expand", 1, 8)]
+
+
+@pytest.mark.full
+def test_folds_at_chance_are_named(pictures, tmp_path):
+    words = ("--cut", CUT, *SMALL, "--epochs", 1, "--rate", 1e-30)
+    ran = topwork("train", pictures, *words, "--folds", 2, "--out", tmp_path / "folds")
+    told = [line for line in ran.err.splitlines() if "no better than always answering" in line]
+    assert told[-1].startswith("As far as 36 pictures tell")
+    assert tw.Folds(tmp_path / "folds").results["notes"] == told[-1:]

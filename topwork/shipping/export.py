@@ -1,0 +1,157 @@
+"""Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.data.dataset import Dataset
+from topwork.errors import DatasetError, ExportError, PictureError
+from topwork.networks.backbones import catalogue as backbones
+from topwork.networks.model import Answering
+from topwork.recipes.settings import Backbone
+from topwork.runs.folder import Folder
+from topwork.runs.moved_pictures import placed
+from topwork.runs.restore import restore
+from topwork.scoring.answers import checked
+from topwork.scoring.metrics import agreement
+from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.metadata import Input
+from topwork.shipping.predictor import Predictor, fitted
+from topwork.system import gpu, keras_settings
+from topwork.system.files import unusable
+from topwork.version import FORMAT, VERSION
+
+BOUND = 1e-4
+"""The largest difference of a probability that passes, and the gap from which the best class must be the same."""
+
+
+def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
+    """Write a finished run's model as ONNX, checked against it from the bytes of real pictures on.
+
+    The test part is used, then validation and training pictures, up to `CHECKED`, of those that are there.
+
+    Args:
+        folder: the run.
+        path: of the file, which must be new.
+        data: where the run's pictures are by now, where they were moved: they are looked for by content. The run does
+            not remember it.
+
+    Returns:
+        The file, opened.
+
+    Raises:
+        ExportError: something stands at *path*, Keras cannot write the model, or the file answers otherwise.
+        MissingExtra: what Keras exports through is not installed.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise ExportError(f"{str(path)!r} does not end in '.onnx', and ONNX is what is written: name it so.")
+    if path.exists():
+        raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
+    if wrong := unusable(path.parent):
+        raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
+    keras_settings.import_keras()
+    network = restore(folder)
+    model = network.flat()
+    inputs = _inputs(network, folder.data().columns[0])
+    pixels, sources = _pictures(folder, placed(folder, data), inputs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
+        made = Path(scratch, "model.onnx")
+        write_onnx(model, made, _about(folder, inputs))
+        with gpu.exact():
+            said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
+        check(said, made, sources)
+        made.replace(path)
+    return Predictor(path)
+
+
+def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, Any]:
+    """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
+
+    Args:
+        expected: the model's probabilities, float ``[pictures, classes]``.
+        file: what was exported.
+        pictures: rows of paths or arrays, as `Predictor` takes them.
+
+    Returns:
+        `topwork.scoring.metrics.agreement`.
+
+    Raises:
+        ExportError: they differ by more than `BOUND`.
+    """
+    guesses = list(Predictor(file, inf)(pictures))
+    answered = np.array([list(guess.probabilities.values()) for guess in guesses])
+    found = agreement(expected, answered, BOUND)
+    if found["largest_difference"] > BOUND or found["disagreements"]:
+        raise ExportError(
+            f"the exported file answers otherwise than the model and was not kept: on {len(pictures)} pictures a "
+            f"probability differs by {found['largest_difference']:.2g} (at most {BOUND:g} was expected), and "
+            f"{found['disagreements']} of the answers are another class. Please report this with the backbone's name."
+        )
+    return found
+
+
+def _inputs(network: Answering, first: str) -> list[Input]:
+    """What the file takes: where any term of the cut names a picture, the others take the *first*."""
+    wanted = network.inputs
+    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+    unnamed = first if any(picture for picture, _ in wanted) else None
+    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+
+
+def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
+    """Real pictures of the run: an array for each input, decoded as it takes them; and rows of them as they lie."""
+    kept = folder.sample()
+    if data.root:
+        there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))
+        data = replace(data, rows=there)
+    pixels, sources = [], []
+    for row in checked(data):
+        files = [kept.get(path, Path(data.root, path)) for path, _ in row.pictures]
+        named = dict(zip(data.columns, files))
+        wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
+        try:
+            pixels.append([fitted(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
+        except PictureError:
+            continue
+        sources.append(named if inputs[0].picture else files[0])
+    if not sources:
+        raise DatasetError(
+            f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
+            "before it is written. Put them back, or say where they are: "
+            f"topwork export {folder.path} FILE --data NEWPLACE"
+        )
+    return [np.stack(some) for some in zip(*pixels)], sources
+
+
+def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
+    scores = folder.results if folder.is_finished else {}
+    join = folder.recipe.join
+    made = [_made(member) for member in folder.members()]
+    return {
+        "format": FORMAT,
+        "labels": list(folder.data().classes),
+        "inputs": [one.as_json() for one in inputs],
+        **({"join": join.rule, "members": made} if join else _made(folder)),
+        "scores": {"accuracy": scores.get("accuracy")},
+        "versions": {"topwork": VERSION, **folder.environment["packages"]},
+    }
+
+
+def _made(folder: Folder) -> dict[str, Any]:
+    """What a network was made of."""
+    recipe = folder.recipe
+    backbones = {name: asdict(one) | {"licence": _licence(one)} for name, one in recipe.backbones.items()}
+    return {"cut": recipe.phases[-1].cut, "backbones": backbones}
+
+
+def _licence(backbone: Backbone) -> str:
+    if backbone.model:
+        return "your own"
+    entry = backbones.record(backbone.name)
+    return f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence

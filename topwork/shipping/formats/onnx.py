@@ -1,0 +1,228 @@
+"""A flat model as an ONNX file: layers that ONNX lacks are rewritten exactly, those that do nothing are left out.
+
+tf2onnx is kept from taking all memory.
+"""
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import cache, partial
+from importlib.util import find_spec
+from io import StringIO
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+
+from topwork.errors import ExportError, MissingExtra
+from topwork.networks.augmentation import is_idle
+from topwork.networks.halves import rebuild
+from topwork.shipping.metadata import KEY
+from topwork.system import keras_backend
+from topwork.system.text import as_json
+
+if TYPE_CHECKING:
+    import keras
+
+
+def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
+    """Write a flat model as ONNX with one metadata key.
+
+    Layers that ONNX lacks are rewritten exactly; those that do nothing in inference are left out.
+
+    Args:
+        model: inputs ``pixels``, or ``pixels_1`` and so on; one output.
+        path: where to.
+        about: the metadata, as JSON.
+
+    Raises:
+        ExportError: Keras cannot write it.
+    """
+    import onnx
+
+    _check_exporter()
+    plain = rebuild(model, _rewritten)
+    blank = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in plain.inputs]
+    plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
+    _export(plain, path)
+    file = onnx.load(path)
+    _name_output(file.graph, "probabilities")
+    entry = file.metadata_props.add()
+    entry.key, entry.value = KEY, as_json(about)
+    onnx.save(file, path)
+
+
+def _check_exporter() -> None:
+    """That the package is there through which Keras exports on its backend; torch brings its own."""
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())
+    if needed and not find_spec(needed):
+        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
+        raise MissingExtra(
+            f"'topwork export' on {keras_backend.name()} needs {needed}. "
+            f"Install it with: pip install {what}.{_elsewhere()}"
+        )
+
+
+def _export(model: "keras.Model", path: Path) -> None:
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), _quiet():  # torch prints what it cannot write
+            warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
+            _frugal(partial(model.export, path, format="onnx", verbose=False))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # each backend's exporter has errors of its own
+        raise ExportError(
+            f"Keras cannot write the model as ONNX on {keras_backend.name()} ({_reason(error)}).{_elsewhere()}"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the words of tf2onnx on what it cannot write: the error says it."""
+    logger = logging.getLogger("tf2onnx")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _reason(error: Exception) -> str:
+    """What an exporter says first, without the line in which Keras says that a layer was called."""
+    lines = [line for line in re.sub(r"\x1b\[\d+m", "", str(error)).splitlines() if line.strip()]
+    told = [line.strip() for line in lines if not line.startswith("Exception encountered when calling")]
+    return told[0].rstrip(".") if told else type(error).__name__
+
+
+def _frugal(write: Callable[[], None]) -> None:
+    """Let tf2onnx write with a third of the memory that it takes by itself (docs/log.md, 2026-11-25).
+
+    After each of its dozen optimisations, done over and over, it writes all weights anew into messages that never give
+    memory back; once, at the end, is enough. And before each it copies the graph, so as to go on without one that
+    fails: it is let do that only where one does fail.
+    """
+    if keras_backend.name() != "tensorflow":
+        return write()
+    from tf2onnx.graph import Graph
+
+    _teach()
+    update = Graph.update_proto
+
+    def at_the_end(graph: Any, *storage: Any) -> None:
+        if storage:  # which only the end gives
+            update(graph, *storage)
+
+    with patch.object(Graph, "update_proto", at_the_end):
+        try:
+            with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"):
+                return write()
+        except (OSError, MemoryError):  # copies would mend neither
+            raise
+        except Exception:
+            return write()
+
+
+@cache
+def _teach() -> None:
+    """Tell tf2onnx of two operations that it lacks: those in Keras' gelu and celu."""
+    from tf2onnx.handler import tf_op
+
+    def handler(first: str, parts: Callable[[str, str], list[str]]) -> type:
+        class Handler:
+            @classmethod
+            def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+                shapes, types, (x,) = node.output_shapes, node.output_dtypes, node.input
+                ctx.remove_node(node.name)
+                one = ctx.make_const(f"{node.name}_one", np.ones((), np.float32)).output[0]
+                made = ctx.make_node(first, [x]).output[0]
+                ctx.make_node("Sub", parts(one, made), name=node.name, outputs=node.output, shapes=shapes, dtypes=types)
+
+        return Handler
+
+    tf_op("Erfc")(handler("Erf", lambda one, made: [one, made]))
+    tf_op("Expm1")(handler("Exp", lambda one, made: [made, one]))
+
+
+def _elsewhere() -> str:
+    told = f" Or export with KERAS_BACKEND={keras_backend.DEFAULT}: any backend reads the run."
+    return "" if keras_backend.name() == keras_backend.DEFAULT else told
+
+
+def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
+    """Call an operation, or what says the same in words that ONNX has."""
+    import keras
+    from keras import layers
+
+    if is_idle(operation, args, kwargs):
+        return args[0]
+    if isinstance(operation, layers.Normalization):
+        mean, variance = (np.ravel(keras.ops.convert_to_numpy(v)) for v in (operation.mean, operation.variance))
+        scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+        return layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=operation.name)(*args)
+    if isinstance(operation, layers.Conv2D) and 1 < operation.groups == args[0].shape[-1] == operation.filters:
+        return _depthwise(operation)(*args)
+    if isinstance(operation, layers.Conv2D) and operation.groups > 1:
+        return _grouped(operation)(*args)
+    if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
+        return _gelu(operation.name)(*args)
+    return operation(*args, **kwargs)
+
+
+def _depthwise(conv: Any) -> Any:
+    """A convolution with as many groups as channels is a depthwise one, its kernel's last two axes swapped."""
+    from keras import layers
+
+    made = layers.DepthwiseConv2D(
+        conv.kernel_size,
+        conv.strides,
+        conv.padding,
+        dilation_rate=conv.dilation_rate,
+        activation=conv.activation,
+        use_bias=conv.use_bias,
+        name=conv.name,
+    )
+    kernel, *bias = conv.get_weights()
+    made.build((None, None, None, conv.filters))
+    made.set_weights([np.swapaxes(kernel, 2, 3), *bias])
+    return made
+
+
+def _grouped(conv: Any) -> Any:
+    """A convolution in groups, as one in each group: TensorFlow runs it through XLA, which tf2onnx cannot see into."""
+    import keras
+
+    class Grouped(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            pairs = zip(keras.ops.split(x, conv.groups, -1), keras.ops.split(conv.kernel, conv.groups, -1))
+            how = {"strides": conv.strides, "padding": conv.padding, "dilation_rate": conv.dilation_rate}
+            made = keras.ops.concatenate([keras.ops.conv(part, kernel, **how) for part, kernel in pairs], -1)
+            return conv.activation(made + conv.bias if conv.use_bias else made)
+
+    return Grouped(name=conv.name)
+
+
+def _gelu(name: str) -> Any:
+    """Gelu as defined (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
+    import keras
+
+    class Gelu(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
+
+    return Gelu(name=name)
+
+
+def _name_output(graph: Any, name: str) -> None:
+    old = graph.output[0].name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, found in enumerate(names):
+                if found == old:
+                    names[i] = name
+    graph.output[0].name = name

@@ -1,0 +1,82 @@
+"""What ``topwork predict`` is asked: the words of the command line, as rows of pictures."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from topwork.data.reading.folders import walk
+from topwork.data.reading.listing import Table, load, refuse_empty, refuse_repeated
+from topwork.errors import DatasetError, UsageError
+from topwork.shipping.predictor import Pictures
+from topwork.system.messages import named
+
+Words = Sequence[str | Path]
+
+
+def asked(words: Words, columns: Sequence[str]) -> Sequence[Pictures]:
+    """The rows that a model is asked about.
+
+    Args:
+        words: paths of pictures and folders; for a model that takes several pictures a row, of CSV or TSV files.
+        columns: the names of its pictures (`topwork.shipping.predictor.Predictor.columns`).
+
+    Raises:
+        UsageError: a model that takes several pictures a row, and a word that is no table with these columns.
+        DatasetError: nothing there, a cell without its picture, or a table that is damaged.
+    """
+    if len(columns) < 2:
+        return expand(words)
+    rows = [row for word in words for row in listed(str(word), columns)]
+    if words and not rows:
+        raise DatasetError(f"no row in {_names(words)}.")
+    return rows
+
+
+def expand(words: Words) -> list[str]:
+    """Paths with each folder replaced by the pictures below it, sorted; hidden files are skipped.
+
+    A path that is no folder stays as it is, whatever its name.
+
+    Raises:
+        DatasetError: folders in which there is no picture, and nothing else.
+    """
+    found = [path for word in words for path in (walk(word) if os.path.isdir(word) else [str(word)])]
+    if words and not found:
+        raise DatasetError(f"no picture in {_names(words)}, nor anywhere below.")
+    return found
+
+
+def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The pictures in *columns* of a CSV or TSV file, a row each; it needs no labels, and other columns are skipped.
+
+    Returns:
+        Mappings from column to path; paths in the file are relative to its folder.
+
+    Raises:
+        UsageError: it is no such file, or lacks a column.
+        DatasetError: a cell without its picture, or a file that is no table.
+    """
+
+    def check(table: Table) -> None:
+        if not set(columns) <= set(table.header):
+            raise _refused(f"{path!r} has {table.has}", columns)
+
+    if not path.lower().endswith((".csv", ".tsv")):
+        raise _refused(f"{path!r} is no CSV file", columns)
+    if not os.path.isfile(path):
+        raise _refused(f"no file {path!r}", columns)
+    table = load(path, check)
+    refuse_repeated(table, columns)
+    for where, cells in table.used:
+        refuse_empty(cells, columns, f"{table.name}, {where}")
+    return [{name: str(Path(table.root, cells[name])) for name in columns} for _, cells in table.used]
+
+
+def _refused(what: str, columns: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"{what}: the model takes the pictures {named(columns)} of a row. Give a CSV file with these columns."
+    )
+
+
+def _names(words: Words) -> str:
+    return ", ".join(repr(str(word)) for word in words)

@@ -1,0 +1,196 @@
+"""Answers of an exported file, from a picture's bytes on: onnxruntime, NumPy and Pillow, and nothing of Keras."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.data.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
+from topwork.errors import DatasetError, PictureError, UsageError
+from topwork.shipping import metadata
+from topwork.shipping.metadata import Input
+from topwork.system.machine import jobs
+from topwork.system.messages import named
+
+Picture = str | Path | bytes | np.ndarray
+Pictures = Picture | Mapping[str, Picture]
+"""One row: a picture, or several by the names of their columns."""
+
+BATCH = 16
+"""Rows in one pass through the network; at most twice as many are held decoded."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the model says of one row.
+
+    Args:
+        path: of the picture, or of the first that the model takes of a row; ``"pictures[3]"`` for bytes and arrays.
+        label: the most probable class; ``""`` where a picture cannot be read.
+        probability: of that class.
+        probabilities: of every class, in the model's order.
+        error: why a picture cannot be read, else ``None``.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    error: str | None = None
+
+
+class Predictor:
+    """An exported model, ready to answer.
+
+    Args:
+        path: an ONNX file that topwork exported.
+        max_megapixels: larger pictures are not read.
+
+    Raises:
+        ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
+
+    Example:
+        >>> predictor = Predictor("flowers.onnx")                # doctest: +SKIP
+        >>> for guess in predictor(["rose.jpg", "tulip.jpg"]):   # doctest: +SKIP
+        ...     print(guess.path, guess.label, guess.probability)
+    """
+
+    labels: tuple[str, ...]
+    """The classes, in the order of the probabilities."""
+    inputs: tuple[Input, ...]
+    """What the model takes, and how pictures are brought to it."""
+    about: dict[str, Any]
+    """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
+
+    def __init__(self, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> None:
+        self._max_megapixels = max_megapixels
+        self._session, self.about, self.inputs = metadata.opened(Path(path))
+        self.labels = tuple(self.about["labels"])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of a row's pictures; empty where a row is one picture."""
+        return tuple(dict.fromkeys(one.picture for one in self.inputs if one.picture))
+
+    def __call__(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
+        """Answer for each row, in order, while later ones are read; at most a few batches are held in memory.
+
+        A picture that cannot be read gives a guess with its ``error`` and stops nothing.
+
+        Args:
+            pictures: paths, bytes of picture files, or uint8 arrays ``[h, w]``, ``[h, w, 1 | 3 | 4]`` of any size; or
+                many of one size in one array ``[n, h, w]``, ``[n, h, w, 1 | 3 | 4]``. Where the model takes several
+                pictures a row, mappings from each of `columns` to such.
+
+        Raises:
+            UsageError: one row instead of several, or a row that lacks one of its pictures.
+        """
+        if _is_one(pictures):
+            what = "row" if isinstance(pictures, Mapping) else "picture"
+            raise UsageError(f"expected several {what}s, got one: put it in a list, as in predictor([{what}]).")
+        return self._guesses(pictures)
+
+    def probabilities(self, *pixels: np.ndarray) -> np.ndarray:
+        """The network alone, on pixels that have its size.
+
+        Args:
+            pixels: for each of `inputs` uint8 ``[n, height, width, 3]``, RGB.
+
+        Returns:
+            float32 ``[n, classes]``.
+
+        Raises:
+            DatasetError: another dtype or shape, or not one array of *n* rows for each input.
+        """
+        if len(pixels) != len(self.inputs):
+            raise DatasetError(f"{len(pixels)} of {len(self.inputs)} arrays: expected one for each input of the model.")
+        for one, array in zip(self.inputs, pixels):
+            _check(array, one.fit)
+        if len(counts := {len(array) for array in pixels}) > 1:
+            raise DatasetError(f"arrays of {named(sorted(counts))} rows: expected as many in each.")
+        answers = [np.zeros((0, len(self.labels)), np.float32)]
+        for start in range(0, len(pixels[0]), BATCH):
+            batch = {one.name: array[start : start + BATCH] for one, array in zip(self.inputs, pixels)}
+            answers += self._session.run(["probabilities"], batch)
+        return np.concatenate(answers)
+
+    def _guesses(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
+        """Two batches are under way: while one is in the network, the other is read."""
+        pool = ThreadPoolExecutor(jobs())
+        rows = ((number, self._taken(number, row)) for number, row in enumerate(pictures))
+        waiting: deque[list[tuple[str, Future]]] = deque()
+        try:
+            while batch := list(islice(rows, BATCH)):
+                waiting.append([(_name(number, row[0]), pool.submit(self._pixels, row)) for number, row in batch])
+                if len(waiting) > 1:
+                    yield from self._answers(waiting.popleft())
+            while waiting:
+                yield from self._answers(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _taken(self, number: int, row: Pictures) -> list[Picture]:
+        """What each input takes of a row."""
+        if not isinstance(row, Mapping):
+            if len(self.columns) < 2:
+                return [row] * len(self.inputs)
+        elif self.columns and set(self.columns) <= set(row):
+            return [row[one.picture or ""] for one in self.inputs]
+        raise _refused(number, row, self.columns)
+
+    def _pixels(self, row: Sequence[Picture]) -> list[np.ndarray] | str:
+        """The pixels of a row for each input, or why there are none."""
+        found = []
+        for one, picture in zip(self.inputs, row):
+            try:
+                found.append(fitted(picture, one.fit, self._max_megapixels))
+            except PictureError as error:
+                path = f" ({str(picture)!r})" if isinstance(picture, str | Path) else ""
+                return f"the picture {one.picture!r}{path}: {error}" if len(self.columns) > 1 else str(error)
+        return found
+
+    def _answers(self, batch: list[tuple[str, Future]]) -> Iterator[Guess]:
+        read = [(name, future.result()) for name, future in batch]
+        pixels = [result for _, result in read if not isinstance(result, str)]
+        answers = iter(self.probabilities(*map(np.stack, zip(*pixels))) if pixels else ())
+        for name, result in read:
+            yield Guess(name, "", 0.0, {}, result) if isinstance(result, str) else self._guess(name, next(answers))
+
+    def _guess(self, name: str, answer: np.ndarray) -> Guess:
+        best = int(answer.argmax())
+        return Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
+
+
+def fitted(picture: Picture, fit: Fit, max_megapixels: float) -> np.ndarray:
+    """The pixels of a picture, however it is given; see `topwork.data.pictures.decode` and `fit_array`."""
+    return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit, max_megapixels)
+
+
+def _is_one(pictures: Any) -> bool:
+    if not isinstance(pictures, np.ndarray):
+        return isinstance(pictures, str | bytes | Path | Mapping)
+    return pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
+
+
+def _check(pixels: np.ndarray, fit: Fit) -> None:
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != (*fit.size, 3):
+        expected = ", ".join(map(str, ("n", *fit.size, 3)))
+        given = f"{pixels.dtype} {list(pixels.shape)}"
+        raise DatasetError(f"{given} are no pixels for this model: expected uint8 [{expected}].")
+
+
+def _name(number: int, picture: Picture) -> str:
+    return str(picture) if isinstance(picture, str | Path) else f"pictures[{number}]"
+
+
+def _refused(number: int, row: Pictures, columns: Sequence[str]) -> UsageError:
+    held = f"holds {named(row) or 'nothing'}" if isinstance(row, Mapping) else "is one picture"
+    takes, expected = "one picture", "that picture alone"
+    if columns:
+        takes, expected = named(columns), "{" + ", ".join(f"{name!r}: ..." for name in columns) + "}"
+    return UsageError(f"pictures[{number}] {held}, and the model takes {takes} of a row: expected {expected}.")

@@ -1,0 +1,178 @@
+"""Your own network or head, exported before it is trained: what cannot be shipped is refused while nothing is lost.
+
+It is tried on random pixels, once for each network, where its cut ends, and for each head; that it went well is kept
+under ``TOPWORK_HOME``. With JAX and torch, whose exporters are others, nothing is tried: any backend exports a run.
+"""
+
+import inspect
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.cut import Cut, Place
+from topwork.errors import BackboneError
+from topwork.networks import heads
+from topwork.networks.backbones import builder, catalogue
+from topwork.networks.keras_graph import open_backbone
+from topwork.networks.places import graph_of
+from topwork.networks.replay import replay
+from topwork.networks.weights import pretrained
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone
+from topwork.shipping.formats.onnx import write_onnx
+from topwork.system import gpu, keras_backend
+from topwork.system.files import home
+from topwork.version import VERSION
+
+BOUND = 1e-3
+"""How much a value may differ, as a share of the largest: far more than rounding, far less than another layer."""
+
+PICTURES = 2
+"""How many random ones are looked at."""
+
+
+def check(recipe: Recipe, classes: int) -> None:
+    """Try to export your own networks and head.
+
+    Raises:
+        BackboneError: one cannot be exported, or answers otherwise then; names the layer where it can.
+    """
+    if keras_backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
+        return
+    terms = Cut.parse(recipe.phases[-1].cut).terms
+    for term in terms:
+        own = recipe.backbones[term.backbone]
+        if own.model:
+            about = {"network": pretrained.identity(own), "size": catalogue.size(own), "scale": builder.scale(own)}
+            mend = f"Replace it, or end the network below it, as in {own.name}@PLACE..PLACE."
+            _once(f"the network {own.name!r}", about | {"end": term.end}, mend, partial(_network, own, term.end))
+    if recipe.head.file:
+        graphs = [graph_of(recipe.backbones[term.backbone]) for term in terms]
+        ends = [graph.nodes[graph.end(term.end)].shapes[0] for graph, term in zip(graphs, terms)]
+        outputs = 1 if recipe.training.loss == "binary" else classes
+        about = {"head": sha256(Path(recipe.head.file).read_bytes()).hexdigest(), "ends": ends}
+        _once(f"the head {recipe.head.file!r}", about, "Replace it.", partial(_head, recipe, ends, outputs))
+
+
+def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) -> None:
+    """Try it, unless the same went well before."""
+    versions = [VERSION, *map(version, ("keras", "tf2onnx", "onnxruntime"))]
+    note = home() / "exported" / sha256(json.dumps([about, versions], sort_keys=True).encode()).hexdigest()[:16]
+    if note.exists():
+        return
+    model = make()
+    if problem := _untrue(model) or _problem(model):
+        raise BackboneError(f"{what} cannot be exported, so it is not trained: {_culprit(model) or problem}. {mend}")
+    with suppress(OSError):  # then it is tried again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+
+
+def _network(backbone: Backbone, end: Place) -> Any:
+    """From pixels to where the network ends."""
+    import keras
+
+    opened = open_backbone(backbone, None)
+    return keras.Model(opened.tensors[0][0], opened.tensors[opened.graph.end(end)][0])
+
+
+def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
+    """From what the backbones end in to logits."""
+    import keras
+
+    head = heads.build(recipe.head, ends, outputs, 0)
+    starts = [keras.Input(shape, name=f"end_{number}") for number, shape in enumerate(ends, 1)]
+    logits = replay(head, dict(zip(map(id, head.inputs), starts)))[id(head.outputs[0])]
+    return keras.Model(starts if len(starts) > 1 else starts[0], logits)
+
+
+def _untrue(model: Any) -> str:
+    """Which layer gives another shape in inference than it says, as `keras.layers.RandomCrop` does."""
+    said = _calls(model, symbolic=True)
+    for (operation, _, expected), (_, _, made) in zip(said, _calls(model, symbolic=False)):
+        for one, other in zip(_several(expected), _several(made)):
+            shape, found = tuple(one.shape[1:]), tuple(other.shape[1:])
+            if shape != found:
+                return f"its layer {_named(operation)} says that it gives {shape}, and gives {found} in inference"
+    return ""
+
+
+def _problem(model: Any) -> str:
+    """Why a model cannot be exported; ``""`` where it can, and answers as it does in Keras."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    given = [_random(tensor) for tensor in model.inputs]
+    named = {tensor.name: values for tensor, values in zip(model.inputs, given)}
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "model.onnx")
+        try:
+            write_onnx(model, file, {})
+            session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            (answered,) = session.run(None, {one.name: named[one.name] for one in session.get_inputs()})
+            with gpu.exact():
+                expected = np.asarray(model(given if len(given) > 1 else given[0], training=False))
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # onnxruntime's errors share no class below Exception
+            return (str(error).split("failed:")[-1].strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    bound = BOUND * np.abs(expected).max(initial=0)
+    if answered.shape == expected.shape and np.allclose(answered, expected, 0, bound, equal_nan=True):
+        return ""
+    return "the exported file answers otherwise than the model"
+
+
+def _culprit(model: Any) -> str:
+    """The first layer that fails, as far as they can be tried alone: one tensor in, one out."""
+    import keras
+
+    if untrue := _untrue(model):
+        return untrue
+    for operation, args, made in _calls(model, symbolic=True):
+        if len(args) == 1 and all(hasattr(one, "shape") for one in (args[0], made)):
+            alone = keras.Input(args[0].shape[1:], dtype=args[0].dtype)
+            if problem := _problem(keras.Model(alone, operation(alone))):
+                return f"its layer {_named(operation)} fails ({problem})"
+    return ""
+
+
+def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
+    """Each operation with what it is given and gives in inference, up to one that fails."""
+    import keras
+
+    found: list[tuple[Any, Any, Any]] = []
+
+    def call(operation: Any, args: Any, kwargs: Any) -> Any:
+        if isinstance(operation, keras.Layer) and "training" in inspect.signature(operation.call).parameters:
+            kwargs = {**kwargs, "training": False}
+        found.append((operation, args, operation(*args, **kwargs)))
+        return found[-1][-1]
+
+    starts = [keras.Input(t.shape[1:], dtype=t.dtype) if symbolic else _random(t) for t in model.inputs]
+    with suppress(Exception):  # a layer on a shape that another one did not announce
+        replay(model, dict(zip(map(id, model.inputs), starts)), call)
+    return found
+
+
+def _random(tensor: Any) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    shape = (PICTURES, *tensor.shape[1:])
+    return draw.integers(0, 256, shape, np.uint8) if tensor.dtype == "uint8" else draw.random(shape, np.float32)
+
+
+def _several(made: Any) -> Sequence[Any]:
+    return made if isinstance(made, list | tuple) else [made]
+
+
+def _named(operation: Any) -> str:
+    return f"{operation.name!r} ({type(operation).__name__})"

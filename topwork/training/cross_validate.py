@@ -1,0 +1,216 @@
+"""K-fold cross-validation: one fill of the store, a run for each fold, every picture tested once.
+
+The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of its own, and ``results.json``. All of
+them are made before the first is trained, so that what was killed can go on.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topwork.data import splits
+from topwork.data.dataset import Dataset
+from topwork.data.folds import folds
+from topwork.data.readers import read_by
+from topwork.data.reading import run_files
+from topwork.errors import RunError, TopworkError, UsageError
+from topwork.recipes.recipe import Recipe
+from topwork.runs import registry
+from topwork.runs.folder import Folder, folds_in, fresh, making
+from topwork.runs.predictions import Exam, refuse_unfinished
+from topwork.scoring import metrics
+from topwork.scoring.results import chance
+from topwork.system.keras_settings import ours
+from topwork.system.messages import counted, say
+from topwork.system.text import as_json
+from topwork.training.prepare import chosen, completed, prepared
+from topwork.training.run import Run
+from topwork.training.train import refuse_early
+from topwork.training.trainer import Course
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Folds:
+    """Open the folder of a cross-validation.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        RunError: it is none.
+
+    Example:
+        >>> found = Folds("runs/flowers-folds")  # doctest: +SKIP
+        >>> found.results["folds"]  # doctest: +SKIP
+        [0.82, 0.84, 0.79, 0.85, 0.83]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not is_folds(self.path):
+            raise RunError(f"{str(path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it.")
+
+    def __repr__(self) -> str:
+        return f"Folds({str(self.path)!r})"
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """One a fold."""
+        return tuple(map(Run, folds_in(self.path)))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What they came to together.
+
+        ``accuracy``, ``test`` (as `topwork.scoring.metrics.measure` gives it, over all pictures, each of them tested
+        by the run that was not trained on it), ``folds``, the accuracy of each, and ``notes``: that all of it is no
+        better than always answering the largest class, where that is so.
+
+        Raises:
+            RunError: it has not finished.
+        """
+        refuse_unfinished(self.path)
+        return run_files.table(self.path / "results.json")
+
+    @ours()
+    def resume(self, data: Any = None, **options: Any) -> "Folds":
+        """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
+        for number, run in enumerate(self.runs, 1):
+            say(f"fold {number} of {len(self.runs)}")
+            run.resume(data, **options)
+        return self._concluded()
+
+    def _concluded(self) -> "Folds":
+        results = together(self.path)
+        aside = self.path / "results.json.part"
+        aside.write_text(as_json(results, indent=1) + "\n", encoding="utf-8")
+        aside.replace(self.path / "results.json")
+        _tell(results)
+        return self
+
+
+def is_folds(path: Path) -> bool:
+    """Whether a folder is that of a cross-validation."""
+    return bool(folds_in(path))
+
+
+@ours()
+def cross_validate(
+    data: "str | Path | tuple | Dataset",
+    count: int,
+    *,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    recipe: Recipe | None = None,
+    parent: Any = None,
+    head_first: bool | None = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    strict: bool = False,
+    jobs: int | None = None,
+    **words: Any,
+) -> Folds:
+    """Train and test on each of several folds.
+
+    Args:
+        data: what `topwork.read` takes, or what it gave; its parts are drawn anew.
+        count: of folds, 2 or more.
+        seed: of the dealing; by default the recipe's ``data.seed``.
+        out: the folder to make; by default below ``runs``, named after data and time.
+        recipe, head_first, callbacks, strict, jobs: as of `topwork.training.train`.
+        parent: not for folds.
+        words: phases, backbones, head and views, as of `topwork.training.train`.
+
+    Raises:
+        UsageError: a parent, whose test part the run of every fold would keep; or a join.
+        RunError: something stands at *out*.
+        DatasetError, RecipeError: the data cannot be dealt into so many.
+
+    Example:
+        >>> import topwork as tw
+        >>> found = tw.cross_validate("flowers/", 5, phases=[tw.Phase("mobilenet_v2@pool")])  # doctest: +SKIP
+        >>> found.results["accuracy"]  # doctest: +SKIP
+        {'value': 0.83, 'low': 0.79, 'high': 0.86}
+    """
+    if parent is not None:
+        raise UsageError(
+            "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
+        )
+    first = words.get("phases") is not None if head_first is None else head_first
+    recipe = chosen(**words, recipe=recipe)
+    if recipe.join:
+        raise UsageError(
+            "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
+        )
+    if seed is not None:
+        recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
+    dealt = recipe.data
+    refuse_early(data, recipe)
+    recipe = completed(recipe, first)
+    whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
+    rows = replace(data if isinstance(data, Dataset) else read_by(data, whole), drawn=dealt)
+    for note in rows.notes:
+        if not note.startswith(splits.TORN):
+            say(note)
+    rows = replace(rows, notes=())  # else each fold would tell them again
+    path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
+    courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)
+    try:
+        for number, course in enumerate(courses, 1):
+            say(f"fold {number} of {count}")
+            course.run()
+    except TopworkError:
+        if not courses[0].folder.journal:
+            shutil.rmtree(path)
+        raise
+    return Folds(path)._concluded()
+
+
+def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
+    """A course a fold, in a folder that appears whole."""
+    if path.exists():
+        raise RunError(
+            f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+        )
+    with making(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
+    with scratch:
+        aside = Path(scratch.name, path.name)
+        recipe, *rest = how
+        courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
+        aside.rename(path)
+    for course in courses:
+        course.told = courses[0].told
+        registry.forget(course.folder.path)
+        registry.remember(path / course.folder.path.name)
+        course.folder = Folder(path / course.folder.path.name)
+        course.recipe = course.folder.recipe
+    return courses
+
+
+def together(path: Path) -> dict[str, Any]:
+    """What the runs of a cross-validation say of their test parts, as if one had said it all."""
+    exam, runs = Exam.of_folds(path), Folds(path).runs
+    place = {label: number for number, label in enumerate(exam.classes)}
+    labels = np.array([place[answer.row.label] for answer in exam.answers])
+    found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
+    each = [run.results["accuracy"]["value"] for run in runs]
+    notes = [warning] if (warning := chance(found)) else []
+    return {"accuracy": found["accuracy"], "folds": each, "test": found, "notes": notes}
+
+
+def _tell(results: dict[str, Any]) -> None:
+    rate, each = results["accuracy"], results["folds"]
+    say(
+        f"Accuracy {rate['value']:.3f} over all {len(each)} folds, {counted(results['test']['pictures'], 'picture')} "
+        f"(95 % interval {rate['low']:.3f} to {rate['high']:.3f}); single folds {min(each):.3f} to {max(each):.3f}."
+    )
+    for note in results["notes"]:
+        say(note)

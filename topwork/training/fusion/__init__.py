@@ -1,0 +1,4 @@
+"""Late fusion: finished runs joined at their probabilities.
+
+Read `topwork.training.fusion.joining` first.
+"""

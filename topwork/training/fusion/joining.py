@@ -1,0 +1,186 @@
+"""The course of a join: what the members say of validation pictures, the rule fitted on that, the test part measured.
+
+Activations come from the store, where the members' own training left them: no trunk runs for what is there.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import refuse_left_out
+from topwork.errors import DatasetError
+from topwork.networks.fusion import Joined, Learned, even
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Rule
+from topwork.runs.folder import Folder, fresh
+from topwork.runs.restore import endings, network_of, shipped, trained_on
+from topwork.runs.resume import here
+from topwork.scoring.answers import SAMPLE, Answers, answered, checked, sampled
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.results import examined, tell
+from topwork.store.engines.local import Extraction
+from topwork.store.extract import Watch
+from topwork.store.request import Wanted, failures
+from topwork.system import files, keras_settings
+from topwork.system.messages import counted, say
+from topwork.training.fusion import members
+from topwork.training.fusion.rules import fit, loss, warned
+
+SHOWN = 10
+"""How many pictures that cannot be read are named."""
+
+
+def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, strict: bool, jobs: int | None) -> "Joining":
+    """A new join: its members found fit, its folder made; see `topwork.training.train.join`."""
+    assert recipe.join
+    files.check()
+    found = members.opened(recipe.join)
+    rows = members.pictures(found) if data is None else members.fitting(data, found)
+    rows = members.with_parts(rows, found, recipe.data.near_copies)
+    check(rows, recipe, strict)
+    folder = Folder.create(out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
+    return Joining(folder, rows, strict, jobs)
+
+
+def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
+    """That there are the pictures that the rule is fitted on.
+
+    Raises:
+        DatasetError: there are not; or, if *strict*, a picture was left out.
+    """
+    assert recipe.join
+    rule, there = recipe.join.rule, {row.label for row in data.part("val")}
+    if rule != "mean" and not there:
+        raise DatasetError(
+            f"the rule {rule!r} is fitted on validation pictures, and there are none: give some the split 'val', "
+            "or take the rule 'mean'."
+        )
+    lacking = [label for label in data.classes if label not in there]
+    if rule == "stacked" and lacking:
+        raise DatasetError(
+            f"no validation picture of {', '.join(map(repr, lacking))}: the rule 'stacked' needs some of each class. "
+            "Add some, or take the rule 'weighted' or 'mean'."
+        )
+    if strict:
+        refuse_left_out(data)
+
+
+def fills(folder: Folder, data: Dataset) -> tuple[list[Wanted], list[Wanted]]:
+    """What a join wants of its pictures: to fit its rule on, and to be tested on."""
+    planned = endings(folder)
+    fitted = trained_on(planned, data, data.part("val"))
+    return fitted, shipped(planned, data, sampled(data.part("test"), SAMPLE))
+
+
+@dataclass
+class Joining:
+    """One join under way."""
+
+    folder: Folder
+    data: Dataset
+    strict: bool
+    jobs: int | None
+
+    def run(self) -> None:
+        """All of it, also where it was interrupted: nothing in it takes long."""
+        try:
+            with self.folder.held():
+                self._run()
+        except KeyboardInterrupt:
+            say(f"To go on: topwork train --resume {self.folder.path}")
+            raise
+
+    def _run(self) -> None:
+        start = time.perf_counter()
+        fitted, exact = fills(self.folder, self.data)
+        both = [*fitted, *exact]
+        self.data = here(self.folder, self.data, both, "topwork.join(members, data=(X, y))")
+        with (
+            Pencil(self.folder.path) as pencil,
+            Watch() as watch,
+            Extraction(self.data, both, watch.report, self.jobs) as extraction,
+        ):
+            keras_settings.import_keras()
+            extraction.wait_all(range(len(both)))
+            self._leave_out_failures(both)
+            joined, said = self._fitted(fitted)
+            self.folder.keep_weights(joined.rule.values())
+            self._keep_sample()
+            results, _ = examined(self.folder, joined, self.data, exact, pencil)
+            results["join"] = about = _about(self.folder, joined.rule, said)
+            warnings = warned(about["rule"], joined.rule, about["val_pictures"])
+            results["notes"] += warnings
+            spent = {**watch.seconds, "total": time.perf_counter() - start}
+            results["cost"] = {name: round(value, 3) for name, value in spent.items()}
+            self.folder.keep_results(results)
+        _tell(about, warnings)
+        tell(results)
+
+    def _fitted(self, wanted: Sequence[Wanted]) -> tuple[Joined, Answers | None]:
+        """The members' networks under the rule that was learned, and what they say of validation pictures."""
+        own = [network_of(member) for member in self.folder.members()]
+        joined = Joined(own, even(len(own)), self.data.columns[0])
+        rows, below = self.data.part("val"), [one.trunk() for one in wanted]
+        if not rows:
+            return joined, None
+        said = answered(joined, below, wanted, rows, self.data.classes)
+        joined.rule = fit(_rule(self.folder), np.array(said.members), said.labels)
+        return joined, said
+
+    def _leave_out_failures(self, fills: Sequence[Wanted]) -> None:
+        bad: dict[str, str] = {}
+        for one in fills:
+            bad |= failures(one)
+        if not bad:
+            return
+        before = len(self.data.left_out)
+        self.data = self.data.without(bad)
+        for gone in self.data.left_out[before:][:SHOWN]:
+            say(f"left out: {gone.path}: {gone.reason}")
+        self.folder.keep_data(self.data)
+        members.fitting(self.data, self.folder.members())
+        check(self.data, self.folder.recipe, self.strict)
+
+    def _keep_sample(self) -> None:
+        """Of arrays the pictures that an export is checked on; of the members' own those that a member kept."""
+        if self.data.pixels is not None:
+            rows = checked(self.data)
+            self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
+        elif not self.data.root:
+            self.folder.keep_sample(self.folder.members()[0].sample())
+
+
+def _rule(folder: Folder) -> Rule:
+    chosen = folder.recipe.join
+    assert chosen
+    return chosen.rule
+
+
+def _about(folder: Folder, found: Learned, said: Answers | None) -> dict[str, Any]:
+    """What was joined, what the rule learned, and the validation loss of it, of the plain mean, of each member."""
+    rule: str = _rule(folder)
+    losses: dict[str, Any] | None = None
+    if said:
+        each = np.array(said.members)
+        losses = {rule: loss(found(each), said.labels), "mean": loss(each.mean(0), said.labels)}
+        losses["members"] = [loss(one, said.labels) for one in each]
+    about = {"rule": rule, "members": folder.origins, "weights": found.weights.tolist()}
+    return about | {"val_pictures": len(said.rows) if said else 0, "val_loss": losses}
+
+
+def _tell(about: dict[str, Any], warnings: Sequence[str]) -> None:
+    if about["val_loss"] is None:
+        return
+    names = ", ".join(f"{share:.2f} of {path!r}" for path, share in zip(about["members"], about["weights"]))
+    losses = dict(about["val_loss"])
+    alone = ", ".join(f"{one:.3f}" for one in losses.pop("members"))
+    joined = ", ".join(f"{name} {one:.3f}" for name, one in losses.items())
+    say(f"{about['rule']}: {names}")
+    say(f"validation loss on {counted(about['val_pictures'], 'picture')}: {joined}; members alone {alone}")
+    for warning in warnings:
+        say(warning)

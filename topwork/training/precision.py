@@ -1,0 +1,121 @@
+"""The precision of the part that trains: float32, or Keras' mixed policies where they are faster here.
+
+A short measurement says so, once a machine and top; it is kept under ``TOPWORK_HOME`` and never made again.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from topwork.networks.trunk import Trunk
+from topwork.recipes.settings import Phase
+from topwork.store.examples import Part
+from topwork.system import gpu, keras_backend
+from topwork.system.files import home
+from topwork.system.machine import has_bfloat16, jobs, processor
+from topwork.system.messages import say
+from topwork.training.batches import Feed
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+WORTH = 2e12
+"""Multiply-adds of all steps of a phase from which a measurement pays: about a minute in float32 on two cores."""
+
+GPU_WORTH = 5e15
+"""The same on a GPU: two minutes on an H200, where a measurement compiles the step twice (docs/log.md, 2026-11-26)."""
+
+
+@contextmanager
+def applied(model: keras.Model, precision: str) -> Iterator[None]:
+    """A model's layers compute in *precision* meanwhile; weights stay float32, and so do the logits."""
+    layers = [layer for layer in model.layers if layer.name != "logits" and not _is_input(layer)]
+    before = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = POLICIES[precision]
+        yield
+    finally:
+        for layer, policy in zip(layers, before):
+            layer.dtype_policy = policy
+
+
+def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part, feed: Feed) -> str:
+    """What a phase trains in: as it says, or what was measured to be faster."""
+    if phase.precision != "auto":
+        return phase.precision
+    other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
+    if other is None or not _is_worth(phase, below, len(part)):
+        return "float32"
+    path = home() / "precision" / f"{_digest(model, phase)}.json"
+    seconds = _known(path)
+    if not seconds:
+        seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
+        _keep(path, seconds)
+        told = ", ".join(f"{1000 * value:.0f} ms in {name}" for name, value in seconds.items())
+        say(f"a training step takes {told}; measured once.")
+    return min(seconds, key=seconds.__getitem__)
+
+
+def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
+    """The optimizer, in float16 under a scale of the loss, without which small gradients become zero there.
+
+    ``compile`` does that for a model whose own policy is ``mixed_float16``; here its layers alone have one.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+def _known(path: Path) -> dict[str, float]:
+    """Seconds a step by precision, as they were measured; empty where they were not, or the file is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep(path: Path, seconds: dict[str, float]) -> None:
+    """It appears whole, whatever stops the run; where it cannot be written, it is measured again next time."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            aside = Path(scratch, path.name)
+            aside.write_text(json.dumps(seconds), encoding="utf-8")
+            aside.replace(path)
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
+    work = sum(node.multiply_adds for one in below for node in one.above)
+    return 3 * work * pictures * phase.epochs >= (GPU_WORTH if gpu.at_hand() else WORTH)
+
+
+def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
+    """Seconds a training step, the best of three; the model's variables are left as they were."""
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+    batch, found = feed[0], []
+    with applied(model, precision):
+        model.compile(optimizer="sgd", loss=keras.losses.MeanSquaredError(), jit_compile=keras_backend.compiles())
+        for _ in range(4):
+            start = time.perf_counter()
+            model.train_on_batch(batch[0], batch[1])
+            found.append(time.perf_counter() - start)
+    for variable, value in zip(model.variables, before):
+        variable.assign(value)
+    return min(found[1:])
+
+
+def _digest(model: keras.Model, phase: Phase) -> str:
+    """What a measurement holds for: this machine, and the shape of what trains."""
+    layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
+    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch, layers]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

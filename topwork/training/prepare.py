@@ -1,0 +1,218 @@
+"""A run prepared: its recipe completed and checked, its rows read and kept from leaking, its folder made."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.cut import Cut
+from topwork.data import splits
+from topwork.data.dataset import Dataset
+from topwork.data.holdout import as_before, check, known_parts, with_validation
+from topwork.data.readers import read_by
+from topwork.errors import RecipeError, RunError, UsageError
+from topwork.networks import heads
+from topwork.networks.weights import official, pretrained
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Backbone, Data, Head, NearCopies, Phase, Training, Views
+from topwork.runs import lockfile
+from topwork.runs.folder import Folder, fresh
+from topwork.store.plan import Step, steps
+from topwork.store.runtimes import base
+from topwork.system import keras_settings
+from topwork.system.messages import counted, say
+from topwork.training import warm_start
+from topwork.training.fusion import joining
+from topwork.training.fusion.joining import Joining
+from topwork.training.trainer import Course
+
+if TYPE_CHECKING:
+    import keras
+
+
+def prepared(
+    data: Any,
+    recipe: Recipe,
+    origin: Folder | None,
+    out: str | Path | None,
+    callbacks: "Sequence[keras.callbacks.Callback]",
+    strict: bool,
+    jobs: int | None,
+) -> Course:
+    """A new run of a `completed` recipe: its folder made, nothing computed yet; see `train`."""
+    planned = steps(recipe)
+    if origin:
+        warm_start.check(origin, recipe, planned)
+    rows = _rows(data, recipe, strict)
+    later = splits.gaps(rows.rows)  # these are told where the score is
+    for note in rows.notes:
+        if note not in later:
+            say(note)
+    how = rows.drawn or _without_draw(recipe.data)
+    if not origin and not _is_heard(recipe.data, how):
+        say("The data come with their parts: data.split, data.draw and data.seed play no part.")
+    recipe = replace(recipe, data=how)
+    rows = _after(origin, rows, how.near_copies) if origin else rows
+    rows = with_validation(rows, recipe.training)
+    check(rows, strict)
+    _check_head(recipe, rows, origin)
+    planned = [step.of(rows) for step in planned]
+    path = out or fresh(Path("runs"), rows.name)
+    folder = Folder.create(path, recipe, rows, origin, lockfile.known(recipe))
+    return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
+
+
+def prepared_join(
+    data: Any,
+    recipe: Recipe,
+    origin: Folder | None,
+    out: str | Path | None,
+    callbacks: "Sequence[keras.callbacks.Callback]",
+    strict: bool,
+    jobs: int | None,
+) -> Joining:
+    """The same for a join, which hears nothing of training."""
+    if origin or callbacks:
+        raise UsageError(
+            f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."
+        )
+    return joining.prepared(None if data is None else _rows(data, recipe, strict), recipe, out, strict, jobs)
+
+
+def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
+    if recipe.training.loss == "binary" and len(data.classes) != 2:
+        raise RecipeError(
+            f"training.loss = 'binary' is for two classes, and the data has {len(data.classes)}: use 'categorical'.",
+            "training.loss",
+        )
+    if not recipe.head.file:
+        return
+    if not Path(recipe.head.file).is_file():
+        raise RecipeError(f"no file {recipe.head.file!r}: head.file is the path of a .keras file.", "head.file")
+    if origin and set(origin.data().classes) != set(data.classes):
+        raise RunError(
+            f"cannot start from {str(origin.path)!r}: its head is a file, for other classes than the data has. "
+            "Only topwork's own heads take new classes: train without --from."
+        )
+    keras_settings.import_keras()
+    heads.opened(Path(recipe.head.file), 1 if recipe.training.loss == "binary" else len(data.classes))
+
+
+def chosen(
+    phases: Sequence[Phase] | None = None,
+    backbones: Sequence[Backbone] = (),
+    head: Any = "linear",
+    views: Views | int = 1,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+) -> Recipe:
+    """The recipe that the words of `train` make, or are, checked.
+
+    Raises:
+        UsageError: a recipe and what it holds came side by side, or other phases than `Phase`.
+        RecipeError, CutError: a word of it; see `Recipe.checked`.
+    """
+    if recipe is not None:
+        _refuse_beside(phases=phases, backbones=backbones or None, head=head, views=views, seed=seed)
+        return recipe.checked()
+    if phases is None:
+        backbone, why = official.default()
+        say(why)
+        phases, backbones = [Phase(f"{backbone.name}@pool")], [backbone, *backbones]
+    if not isinstance(phases, Sequence) or not all(isinstance(phase, Phase) for phase in phases):
+        raise UsageError(
+            f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."
+        )
+    named = {backbone.name: pretrained.on_disk(backbone) for backbone in backbones}
+    shown = Views(views) if isinstance(views, int) else views
+    table = Recipe(tuple(phases), Data(), named, shown, Head(), Training(seed)).as_mapping()
+    return Recipe.from_mapping(table | {"head": _head(head)})
+
+
+def _refuse_beside(**given: Any) -> None:
+    defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
+    beside = [name for name, value in given.items() if value != defaults[name]]
+    if beside:
+        raise UsageError(f"a recipe came with {' and '.join(beside)} beside it: set what it holds in the recipe.")
+
+
+def _head(head: Any) -> dict[str, Any]:
+    if isinstance(head, str):
+        return {"file" if head.endswith(".keras") else "kind": head}
+    if not isinstance(head, Head):
+        return {"file": str(pretrained.saved(head))}
+    return {key: value for key, value in asdict(head).items() if value is not None}
+
+
+def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
+    return data if isinstance(data, Dataset) else read_by(data, recipe.data, strict=strict, decode=strict)
+
+
+def _without_draw(asked: Data) -> Data:
+    """The options of data that came with their parts: how they would have been drawn says nothing."""
+    usual = Data()
+    return replace(asked, split=usual.split, draw=usual.draw, seed=usual.seed)
+
+
+def _is_heard(asked: Data, drawn: Data) -> bool:
+    """Whether the data were drawn as a recipe asks; one of defaults asks for nothing."""
+    wanted, found = ((one.split, one.draw, one.seed) for one in (asked, drawn))
+    none = Data()
+    return wanted in (found, (found[0], "auto", found[2]), (none.split, none.draw, none.seed))
+
+
+def _after(origin: Folder, data: Dataset, near_copies: NearCopies) -> Dataset:
+    """The dataset with what a run that starts from another keeps: the parts of known pictures, the classes' order."""
+    known = origin.data()
+    if set(known.classes) == set(data.classes):
+        data = replace(data, order=known.classes)
+    return as_before(data, known_parts(data, known, near_copies))
+
+
+def completed(recipe: Recipe, head_first: bool) -> Recipe:
+    """The recipe as a run keeps it: the backbones' files found, their runtimes chosen, each phase with a rate.
+
+    Args:
+        recipe: as it was asked for.
+        head_first: whether a phase for the head alone may go first. It does where the first phase would train layers of
+            a pretrained network under one of topwork's own heads: the gradients of a head that knows nothing yet spoil
+            them. That is said.
+
+    Raises:
+        UsageError: words that do nothing or do not exist. The phases in its message are counted as they were asked for.
+    """
+    recipe.refuse_idle()
+    found = {name: base.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}
+    recipe = replace(recipe, backbones=found)
+    planned = steps(recipe)
+    phases = tuple(_rated(step) for step in planned)
+    if not head_first or not planned[0].opens or recipe.head.file or _is_random(recipe):
+        return replace(recipe, phases=phases)
+    first = _head_alone(planned[0])
+    _tell(first, phases)
+    return replace(recipe, phases=(first, *phases))
+
+
+def _rated(step: Step) -> Phase:
+    if step.phase.rate is not None:
+        return step.phase
+    return replace(step.phase, rate=OPEN_RATE if step.opens else HEAD_RATE)
+
+
+def _head_alone(step: Step) -> Phase:
+    """A phase of defaults that freezes each term of a step to its end."""
+    frozen = Cut(tuple(replace(term, place=term.end) for term in step.terms))
+    return Phase(str(frozen), rate=HEAD_RATE)
+
+
+def _is_random(recipe: Recipe) -> bool:
+    """Whether nothing is pretrained, so that there is nothing to spoil."""
+    return all(backbone.weights == "random" for backbone in recipe.backbones.values())
+
+
+def _tell(first: Phase, others: Sequence[Phase]) -> None:
+    follow = "phase 2 is" if len(others) == 1 else f"phases 2 to {len(others) + 1} are"
+    say(
+        f"phase 1 trains the head alone ({first.cut}, up to {counted(first.epochs, 'epoch')}), so that a new head does "
+        f"not spoil pretrained layers; {follow} as you asked. --no-head-first (Python: head_first=False) leaves it out."
+    )

@@ -1,0 +1,149 @@
+"""A run: the folder of one training, and what can be done with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.data.dataset import Dataset
+from topwork.recipes.recipe import Recipe
+from topwork.runs import lockfile, registry
+from topwork.runs.folder import Folder
+from topwork.runs.moved_pictures import unchanged
+from topwork.runs.restore import restore
+from topwork.runs.resume import check_versions
+from topwork.scoring.evaluate import evaluate
+from topwork.scoring.results import lacks
+from topwork.shipping.export import export
+from topwork.shipping.predictor import Predictor
+from topwork.store.plan import steps
+from topwork.system.keras_settings import ours
+from topwork.system.messages import say
+from topwork.training.fusion.joining import Joining
+from topwork.training.trainer import Course, fills
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Run:
+    """Open a run folder.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        RunError: it is no run folder, or one of a newer format.
+
+    Example:
+        >>> run = Run("runs/flowers")  # doctest: +SKIP
+        >>> run.results["accuracy"]["value"]  # doctest: +SKIP
+        0.86
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = Folder(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was run."""
+        return self.folder.recipe
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """One object an epoch: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
+        return self.folder.journal
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Scores and cost."""
+        return self.folder.results
+
+    @property
+    def data(self) -> Dataset:
+        """The run's pictures with their splits (for arrays: without pixels)."""
+        return self.folder.data()
+
+    @ours()
+    def resume(
+        self,
+        data: "str | Path | tuple | Dataset | None" = None,
+        *,
+        callbacks: "Sequence[keras.callbacks.Callback]" = (),
+        other_versions: bool = False,
+        jobs: int | None = None,
+    ) -> "Run":
+        """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
+
+        That holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run is left
+        as it is. A join is done from the beginning: nothing in it takes long.
+
+        Args:
+            data: where the pictures are by now, where they were moved (a folder, or what `topwork.read` takes): they
+                are looked for by content, and the run remembers it. For a run on arrays that came from no file, these
+                once more; they are checked by digest.
+            callbacks: your own once more; their state is not covered.
+            other_versions: go on although packages have other versions than when the run began; bits may differ.
+            jobs: processors to use.
+
+        Returns:
+            The run itself, finished.
+
+        Raises:
+            RunError: versions, pictures, weights or activations are not those of its beginning.
+        """
+        resume(self.folder, data, callbacks, other_versions, jobs)
+        return self
+
+    @ours()
+    def model(self) -> "keras.Model":
+        """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out.
+
+        A run on several pictures a row, or on backbones of several sizes, has an input for each. That of a join holds
+        its members' layers, whose names begin with ``member_1_``, ``member_2_`` and so on.
+        """
+        return restore(self.folder).flat()
+
+    @ours()
+    def evaluate(
+        self,
+        what: "str | Path | tuple | Dataset" = "test",
+        *,
+        data: "str | Path | tuple | Dataset | None" = None,
+    ) -> dict[str, Any]:
+        """Measure it; see `topwork.scoring.evaluate.evaluate`."""
+        return evaluate(self.folder, what, data)
+
+    @ours()
+    def export(self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
+        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`."""
+        return export(self.folder, Path(file), data)
+
+
+def resume(
+    folder: Folder, data: Any, callbacks: "Sequence[keras.callbacks.Callback]", other_versions: bool, jobs: int | None
+) -> None:
+    """Go on with a run that was interrupted; see `topwork.training.run.Run.resume`."""
+    registry.remember(folder.path)  # it may have been moved
+    if folder.is_finished:
+        lacking = lacks(folder)
+        mend = f" It lacks {', '.join(lacking)}: 'topwork evaluate {folder.path}' draws what can be." if lacking else ""
+        say(f"{folder.path} has finished: nothing is left to do.{mend}")
+        return
+    recipe = folder.recipe
+    check_versions(folder, other_versions)
+    rows = unchanged(folder, data, lambda rows: fills(folder, recipe, rows))
+    if data is not None and rows.root:
+        folder.keep_place(rows)
+    if recipe.join:
+        return Joining(folder, rows, False, jobs).run()
+    lockfile.check(folder)
+    planned = [step.of(rows) for step in steps(recipe)]
+    Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
