@@ -8,7 +8,7 @@ import pytest
 from tests import PROJECT
 from tests.command import topwork
 from tests.conftest import make_folder
-from topwork.cli import app
+from topwork.commands.cli import app
 from topwork.networks.weights import efficientnet_lite0
 
 TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")

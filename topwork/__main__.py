@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import suppress
 
-from topwork.cli import app
+from topwork.commands.cli import app
 from topwork.errors import TopworkError, of_machine, of_text
 from topwork.system import keras_settings
 from topwork.system.messages import say

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork import show
+from topwork.commands import show
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.networks import fusion

@@ -13,9 +13,9 @@ import pytest
 import topwork
 from tests.command import in_process
 from tests.conftest import make_folder
+from topwork.commands.output import print_json, print_table
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import of_text
-from topwork.printing import print_json, print_table
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.runs.folder import Folder

@@ -20,7 +20,7 @@ def backbones(
 
     Places come with their price.
     """
-    from topwork import show
+    from topwork.commands import show
 
     if name is None and layers:
         raise UsageError("--layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies, Parts, Size, Weights, data_options
-from topwork.printing import print_json, print_table
+from topwork.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
     from topwork.cut import Term

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.options import AsJson, RunPath
-from topwork.printing import print_json
+from topwork.commands.output import print_json
 
 
 def compare(
@@ -19,7 +19,7 @@ def compare(
     Both are judged on the test pictures that they share, by paired tests. Either may be what --folds made: it stands
     for its runs together.
     """
-    from topwork import show
+    from topwork.commands import show
     from topwork.scoring.compare import compare as compared
 
     found = compared(first, second)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from topwork.commands.options import AsJson
-from topwork.printing import print_json
+from topwork.commands.output import print_json
 from topwork.system.messages import size
 
 if TYPE_CHECKING:
-    from topwork.doctor import Diagnosis, Disk
+    from topwork.commands.diagnosis import Diagnosis, Disk
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -19,7 +19,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     The exit status is 1 where topwork cannot be used.
     """
-    from topwork import doctor as examined
+    from topwork.commands import diagnosis as examined
 
     found = examined.diagnose()
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
-from topwork.printing import print_json
+from topwork.commands.output import print_json
 
 
 def evaluate(
@@ -23,7 +23,7 @@ def evaluate(
     Of other pictures those are measured whose class the run knows; they may all be of one. Of the test part, plots
     that the run lacks are drawn. The scores of all pictures have 95 % intervals; --json has those of each class, too.
     """
-    from topwork import show
+    from topwork.commands import show
     from topwork.data.readers import undrawn
     from topwork.training.run import Run
 

@@ -21,7 +21,7 @@ def extract(
 
     Time (where it is long) and disk are said first.
     """
-    from topwork import show
+    from topwork.commands import show
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data
     from topwork.recipes.settings import Backbone

@@ -24,7 +24,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Say what is on pictures."""
-    from topwork import show
+    from topwork.commands import show
     from topwork.shipping.inputs import asked
     from topwork.shipping.predictor import Predictor
 

@@ -15,8 +15,8 @@ from topwork.commands.options import (
     data_options,
     refuse_existing,
 )
+from topwork.commands.output import print_json
 from topwork.errors import UsageError
-from topwork.printing import print_json
 
 
 def read(
@@ -44,7 +44,7 @@ def read(
     """Tell what is there: classes, splits, pictures left out."""
     from dataclasses import replace
 
-    from topwork import show
+    from topwork.commands import show
     from topwork.data.holdout import with_validation
     from topwork.data.pictures import Fit
     from topwork.data.readers import read_by

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.options import AsJson
-from topwork.printing import print_json
+from topwork.commands.output import print_json
 
 
 def recipes(

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from topwork.commands.options import AsJson
+from topwork.commands.output import print_json
 from topwork.errors import UsageError
-from topwork.printing import print_json
 
 
 def sample(

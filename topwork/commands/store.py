@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topwork.commands.options import AsJson
-from topwork.printing import print_json, print_table
+from topwork.commands.output import print_json, print_table
 from topwork.system.messages import Bar, counted, say, size
 
 if TYPE_CHECKING:

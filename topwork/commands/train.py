@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from topwork.commands.options import AsJson, Jobs, MaxMegapixels, NearCopies, Parts, Size, Strict, Weights, data_options
+from topwork.commands.output import print_json
 from topwork.errors import UsageError
-from topwork.printing import print_json
 
 
 def train(
@@ -68,7 +68,7 @@ def train(
     """Train a classifier on a folder of pictures, and test it."""
     from dataclasses import replace
 
-    from topwork.arguments import Words
+    from topwork.commands.train_arguments import Words
     from topwork.training.cross_validate import Folds, cross_validate, is_folds
     from topwork.training.run import Run
     from topwork.training.train import train as run_training

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from topwork.commands.options import AsJson
+from topwork.commands.output import print_json, table_lines
 from topwork.errors import WeightsError
-from topwork.printing import print_json, table_lines
 from topwork.system.messages import counted, say, size
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
-from topwork.arguments import Words
+from topwork.commands.train_arguments import Words
 from topwork.data import holdout, pictures, sample, splits
 from topwork.data.dataset import Dataset, Row
 from topwork.data.folds import folds

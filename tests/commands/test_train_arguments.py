@@ -3,7 +3,7 @@
 import pytest
 
 from tests import checkpoint
-from topwork.arguments import Words
+from topwork.commands.train_arguments import Words
 from topwork.errors import RecipeError, UsageError, WeightsError
 from topwork.networks.weights import official
 from topwork.recipes import library

@@ -14,17 +14,17 @@ import pytest
 from tests import PROJECT, checkpoint
 from tests.command import topwork
 from tests.test_import_order import HEAVY
-from topwork import doctor
-from topwork.doctor import Disk, Problem, diagnose, filesystem, tilde
+from topwork.commands import diagnosis
+from topwork.commands.diagnosis import Disk, Problem, diagnose, filesystem, tilde
 from topwork.version import VERSION
 
 
 @pytest.fixture(autouse=True)
 def plain(own_home, tmp_path, monkeypatch):
     """A machine where nothing is wrong, as far as these tests can see to it."""
-    monkeypatch.setattr(doctor, "LITTLE_DISK", 0)
-    monkeypatch.setattr(doctor, "LITTLE_MEMORY", 0)
-    monkeypatch.setattr(doctor, "filesystem", lambda path: "ext4")
+    monkeypatch.setattr(diagnosis, "LITTLE_DISK", 0)
+    monkeypatch.setattr(diagnosis, "LITTLE_MEMORY", 0)
+    monkeypatch.setattr(diagnosis, "filesystem", lambda path: "ext4")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     checkpoint.package(tmp_path / "site", monkeypatch, {})
     monkeypatch.delenv("TOPWORK_OFFLINE", raising=False)
@@ -48,7 +48,7 @@ def test_what_is_told(own_home, tmp_path):
         False,
     )
     assert found.python.startswith(f"{platform.python_version()} (")
-    assert found.packages.items() >= {(name, doctor.version(name)) for name in ("keras", "numpy", "lmdb", "pillow")}
+    assert found.packages.items() >= {(name, diagnosis.version(name)) for name in ("keras", "numpy", "lmdb", "pillow")}
     assert 1 <= found.cores[0] <= found.cores[1]
     assert (found.home.path, found.home.filesystem) == (str(own_home), "ext4")
     assert found.home.free > 0
@@ -61,13 +61,13 @@ def test_what_is_told(own_home, tmp_path):
 def test_what_is_required_is_what_the_package_says():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     said = [re.match(r"([\w-]+).*>=([\d.]+)", line).groups() for line in project["dependencies"]]
-    assert doctor._required() == said
+    assert diagnosis._required() == said
 
 
 def test_a_package_that_is_missing_or_old(monkeypatch):
     found = {"lmdb": None, "keras": "3.9.2"}
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: found[name] if name in found else known(name))
+    known = diagnosis._version
+    monkeypatch.setattr(diagnosis, "_version", lambda name: found[name] if name in found else known(name))
     assert problems() == [
         Problem('keras 3.9.2 is too old: topwork needs 3.15 or later. Update it: pip install "keras>=3.15"', True),
         Problem('lmdb is not installed. Install it: pip install "lmdb>=3.0"', True),
@@ -77,8 +77,8 @@ def test_a_package_that_is_missing_or_old(monkeypatch):
 
 @pytest.mark.parametrize(("text", "numbers"), [("2.21.0rc1", (2, 21, 0)), ("3.15.", (3, 15)), ("dev", ())])
 def test_versions_are_compared_by_their_numbers(text, numbers):
-    assert doctor._numbers(text) == numbers
-    assert doctor._numbers("3.9") < doctor._numbers("3.15")
+    assert diagnosis._numbers(text) == numbers
+    assert diagnosis._numbers("3.9") < diagnosis._numbers("3.15")
 
 
 @pytest.mark.parametrize("variable", [True, False])
@@ -101,8 +101,8 @@ def test_a_backend_that_is_none(variable, tmp_path, monkeypatch):
 
 
 def test_a_backend_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(doctor.backend, "name", lambda: "jax")
-    monkeypatch.setattr(doctor.backend, "is_installed", lambda name: name == "tensorflow")
+    monkeypatch.setattr(diagnosis.backend, "name", lambda: "jax")
+    monkeypatch.setattr(diagnosis.backend, "is_installed", lambda name: name == "tensorflow")
     told = 'Keras is to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
     assert problems() == [Problem(f"{told}or set KERAS_BACKEND=tensorflow, which is installed.", True)]
 
@@ -165,7 +165,7 @@ def test_a_home_that_may_not_be_written(own_home, tmp_path, monkeypatch):
 
 
 def test_a_home_on_a_network_file_system(own_home, monkeypatch):
-    monkeypatch.setattr(doctor, "filesystem", lambda path: "nfs4")
+    monkeypatch.setattr(diagnosis, "filesystem", lambda path: "nfs4")
     found = diagnose()
     assert found.problems == [
         Problem(
@@ -198,10 +198,10 @@ def test_damaged_weights_of_the_default_network(tmp_path, monkeypatch):
 
 
 def test_little_disk_and_memory(own_home, monkeypatch):
-    monkeypatch.setattr(doctor, "LITTLE_DISK", 10**9)
-    monkeypatch.setattr(doctor, "LITTLE_MEMORY", 10**9)
-    monkeypatch.setattr(doctor, "_disk", lambda path: Disk(str(path), 5_000_000, "ext4"))
-    monkeypatch.setattr(doctor.machine, "memory", lambda: (8_000_000_000, 70_000_000))
+    monkeypatch.setattr(diagnosis, "LITTLE_DISK", 10**9)
+    monkeypatch.setattr(diagnosis, "LITTLE_MEMORY", 10**9)
+    monkeypatch.setattr(diagnosis, "_disk", lambda path: Disk(str(path), 5_000_000, "ext4"))
+    monkeypatch.setattr(diagnosis.machine, "memory", lambda: (8_000_000_000, 70_000_000))
     assert problems() == [
         Problem(
             f"only 5.0 MB are free at {own_home}. Free some space (topwork store prune drops what no run needs), "
@@ -251,5 +251,5 @@ def test_nothing_secret_and_nothing_heavy(tmp_path):
     assert "s3cret" not in done.stdout
     assert "bob" not in done.stdout
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "topwork.doctor" in loaded
+    assert "topwork.commands.diagnosis" in loaded
     assert not loaded & (HEAVY | {"numpy"})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork import show
+from topwork.commands import show
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read

@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
 
+from topwork.commands.output import print_json, print_table
 from topwork.data.dataset import PARTS, Dataset, Row
-from topwork.printing import print_json, print_table
 from topwork.shipping.predictor import Guess
 from topwork.system.messages import counted, say
 
