@@ -22,7 +22,7 @@ keras_backend.onednn()  # before any test imports Keras, as the commands that it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 
-LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_network", "test_resume")
+LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_model", "test_resume")
 
 
 def pytest_collection_modifyitems(items):

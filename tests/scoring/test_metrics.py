@@ -314,7 +314,7 @@ def test_agreement_refuses_what_cannot_be():
 
 
 def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():
-    code = "import sys, topwork.metrics; print([m for m in ('sklearn', 'scipy') if m in sys.modules])"
+    code = "import sys, topwork.scoring.metrics; print([m for m in ('sklearn', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
