@@ -23,7 +23,7 @@ test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: setup
-	$(BIN)/python -m pytest -n 2 -m full
+	$(BIN)/python -m pytest -n 2 -m full -p tests.selection
 
 # Keras on JAX and on torch, each in an environment of its own, where TensorFlow is not installed.
 test-backends: $(VENV)-jax/.ready $(VENV)-torch/.ready
