@@ -90,6 +90,20 @@ def test_no_imports_go_in_a_circle():
         pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
 
 
+def test_each_folder_holds_few_modules():
+    folders = {path.parent for path in MODULES.values()} - {ROOT, ROOT / "commands"}
+    crowded = {str(folder): count for folder in folders if (count := len([*folder.glob("*.py")]) - 1) > 12}
+    assert not crowded
+    assert {path.stem for path in ROOT.glob("*.py")} == {"__init__", "__main__", "errors", "version", "cut"}
+
+
+def test_each_folder_says_what_it_is_for():
+    packages = [path for name, path in MODULES.items() if path.name == "__init__.py" and name != "__init__"]
+    assert len(packages) > 10
+    for path in packages:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
 @pytest.mark.parametrize("words", ["-c 'import topwork'", "-m topwork --help", "-m topwork train --help"])
 def test_nothing_heavy_is_loaded_before_it_is_needed(words):
     command = [sys.executable, "-X", "importtime", *shlex.split(words)]
