@@ -81,6 +81,7 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
     assert "Erf" in kinds
 
 
+@pytest.mark.full
 def test_the_default_network_passes_the_gate(tmp_path):
     found = gate("efficientnet_lite0", tmp_path / "model.onnx")
     assert found["largest_difference"] <= BOUND

@@ -72,6 +72,7 @@ def commands(refused, tmp_path):
     return run
 
 
+@pytest.mark.full
 def test_train_export_and_predict_ask_for_no_socket(commands, tmp_path):
     pictures = make_folder(tmp_path / "colours", each=10, side=42)
     run, file = tmp_path / "run", tmp_path / "colours.onnx"

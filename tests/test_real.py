@@ -75,6 +75,7 @@ def test_mnist(real, keras_home, tmp_path):
     assert found["accuracy"]["value"] >= 0.975
 
 
+@pytest.mark.full
 def test_choose(real, keras_home):
     """The linear probe that the figures in the folder's README speak of, on the pictures outside the test part."""
     found = topwork("choose", real / "flowers5", "--cut", f"{NAME}@pool", "--cut", "mobilenet_025@pool", "--json").json

@@ -289,6 +289,7 @@ SWAPPED = (
 )
 
 
+@pytest.mark.full
 def test_a_run_s_own_recipe_repeats_it(pictures, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     ran = topwork("train", pictures, "--recipe", "inception_v3_two_phase", *SWAPPED, "--out", first)

@@ -109,6 +109,7 @@ def killed_and_resumed(pictures, recipe, whole, out: Path, kills: int, seed: int
     return done
 
 
+@pytest.mark.full
 def test_killed_at_random_moments(pictures, recipe, whole, tmp_path):
     print("seed", SEED)
     assert killed_and_resumed(pictures, recipe, whole, tmp_path / "run", 3, SEED)

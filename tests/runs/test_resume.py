@@ -312,8 +312,8 @@ SUM = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
     ("cut", "views", "words"),
     [
         (SUM, tw.Views(2), {}),
-        ("tiny@28", tw.Views(), {}),
-        ("tiny@block_2_add..block_2_add", tw.Views(2, mode="live"), {}),
+        pytest.param("tiny@28", tw.Views(), {}, marks=pytest.mark.full),
+        pytest.param("tiny@block_2_add..block_2_add", tw.Views(2, mode="live"), {}, marks=pytest.mark.full),
         ("tiny@block_2_add..block_2_add", tw.Views(), {"precision": "float16", "schedule": "plateau", "patience": 9}),
     ],
     ids=["sum", "frontier", "live", "float16"],

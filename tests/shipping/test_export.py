@@ -171,6 +171,7 @@ def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     assert np.abs(run.model().predict(pixels[::-1], verbose=0) - expected).max() > 100 * BOUND  # which is which matters
 
 
+@pytest.mark.full
 def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path):
     run = tw.train(
         pictures,
@@ -189,6 +190,7 @@ def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path
     np.testing.assert_allclose([list(guess["probabilities"].values()) for guess in guesses], expected, atol=BOUND)
 
 
+@pytest.mark.full
 def test_several_places_of_one_backbone_are_one_input(pictures, tmp_path):
     cut = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
     run = tw.train(pictures, phases=[tw.Phase(cut, epochs=2, rate=1e-2)], backbones=[tiny()], out=tmp_path / "run")

@@ -53,6 +53,7 @@ def onednn(before="", **said):
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout.split()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86 processors get oneDNN from topwork")
 def test_tensorflow_computes_with_onednn_unless_told_otherwise():
     pytest.importorskip("tensorflow")
@@ -61,6 +62,7 @@ def test_tensorflow_computes_with_onednn_unless_told_otherwise():
     assert onednn("import tensorflow")[0] == "unset"
 
 
+@pytest.mark.full
 def test_a_resumed_run_computes_as_it_began():
     follow = "from topwork.system import keras_backend; keras_backend.follow({!r})"
     assert onednn(follow.format("unset"))[0] == "unset"

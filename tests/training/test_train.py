@@ -236,7 +236,7 @@ def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("place", [9, 28])
+@pytest.mark.parametrize("place", [pytest.param(9, marks=pytest.mark.full), 28])
 def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_path, place):
     run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
     trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
@@ -390,7 +390,7 @@ def small_network():
     )
 
 
-@pytest.mark.parametrize("form", ["model", "h5"])
+@pytest.mark.parametrize("form", ["model", pytest.param("h5", marks=pytest.mark.full)])
 def test_a_network_of_your_own(pictures, tmp_path, form):
     """A ``.keras`` file is what all tests here train on."""
     network = small_network()

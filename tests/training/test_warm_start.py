@@ -239,6 +239,7 @@ def test_the_parent_stays_as_it_is(child, parent):
     assert len(parent.journal) == 7
 
 
+@pytest.mark.full
 def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
     """Its checkpoint holds all that it took from there, also what its second phase alone opens."""
 

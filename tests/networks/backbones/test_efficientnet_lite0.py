@@ -95,6 +95,7 @@ def four(tmp_path):
     return tw.read(make_folder(tmp_path / "few", each=2, first=70_000))
 
 
+@pytest.mark.full
 def test_laws_2_and_3_at_some_places(four, own_home):
     check_laws_2_and_3(four, ["block4c_add", "pool"])
 
@@ -127,6 +128,7 @@ def split(tmp_path):
     return tw.read(folder, split=(0.6, 0.2, 0.2), draw="stratified")
 
 
+@pytest.mark.full
 def test_law_7_at_one_place(split, tmp_path):
     check_law_7(split, ["block7a_project_bn"], tmp_path / "run")
 

@@ -359,6 +359,7 @@ def test_what_a_join_cannot_be(members, joins, data, tmp_path):
         tw.train(data, recipe=Recipe(tuple(ONE), join=recipe.join), out=tmp_path / "run")
 
 
+@pytest.mark.full
 def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
     draw = np.random.default_rng(3)
     x, y = draw.integers(0, 256, (40, 32, 32, 3)).astype("uint8"), ["cat", "dog"] * 20
