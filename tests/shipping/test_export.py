@@ -1,6 +1,7 @@
 """Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -80,6 +81,27 @@ def test_a_file_is_never_overwritten(run, file):
         str(error.value) == f"{str(file)!r} exists already and is not overwritten. Choose another name, or remove it."
     )
     assert file.read_bytes() == before
+
+
+def test_evaluating_and_exporting_leave_the_users_random_generators_as_they_were(run, tmp_path):
+    import tensorflow as tf
+
+    def drawn():
+        return random.random(), np.random.random(), float(tf.random.uniform(()))
+
+    def seeded():
+        random.seed(5)
+        np.random.seed(5)
+        tf.random.set_seed(5)
+
+    seeded()
+    expected = [drawn(), drawn()]
+    seeded()
+    first = drawn()
+    run.evaluate("val")
+    run.model()
+    run.export(tmp_path / "again.onnx")
+    assert [first, drawn()] == expected
 
 
 def planted(model, fault):

@@ -271,9 +271,6 @@ def _single(items: list[Any]) -> Any:
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
     keras_settings.import_keras()
-    import keras
-
-    keras.utils.set_random_seed(recipe.training.seed)
     ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
     outputs = 1 if recipe.training.loss == "binary" else classes
     head = heads.build(recipe.head, ends, outputs, recipe.training.seed)

@@ -12,6 +12,7 @@ from topwork.runs import lockfile
 from topwork.runs.folder import Folder
 from topwork.store.plan import Step, steps
 from topwork.store.request import Wanted, resolve
+from topwork.system.keras_settings import generators_kept
 
 
 def restore(folder: Folder) -> Answering:
@@ -52,6 +53,7 @@ def network_of(folder: Folder) -> Network:
     lockfile.check(folder)
     used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
     trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
-    network = create(recipe, trunks, len(folder.data().classes))
-    network.load(values)
+    with generators_kept():
+        network = create(recipe, trunks, len(folder.data().classes))
+        network.load(values)
     return network

@@ -24,12 +24,14 @@ from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor, fitted
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable
+from topwork.system.keras_settings import generators_kept
 from topwork.version import FORMAT, VERSION
 
 BOUND = 1e-4
 """The largest difference of a probability that passes, and the gap from which the best class must be the same."""
 
 
+@generators_kept()
 def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
     """Write a finished run's model as ONNX, checked against it from the bytes of real pictures on.
 

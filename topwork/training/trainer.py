@@ -91,12 +91,15 @@ class Course:
             Extraction(self.data, fills, watch.report, self.jobs) as extraction,
         ):
             keras_settings.import_keras()
+            import keras
+
             self._check_optimizers()
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
             extraction.wait_all(range(first))
             lockfile.settle(self.folder)
             self._leave_out_failures()
+            keras.utils.set_random_seed(self.recipe.training.seed)
             network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
             if not state and self.folder.parent:
                 warm_start.load(network, self.folder.parent, self.data.classes)
