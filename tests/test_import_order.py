@@ -90,6 +90,10 @@ def test_no_imports_go_in_a_circle():
         pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
 
 
+def test_nothing_is_mocked_but_in_tests():
+    assert not [name for name, path in MODULES.items() if "unittest" in path.read_text()]
+
+
 def test_each_folder_holds_few_modules():
     folders = {path.parent for path in MODULES.values()} - {ROOT, ROOT / "commands"}
     crowded = {str(folder): count for folder in folders if (count := len([*folder.glob("*.py")]) - 1) > 12}

@@ -11,6 +11,7 @@ from topwork.networks.backbones.catalogue import TABLE, Record, record, size
 from topwork.networks.weights import efficientnet_lite0 as packaged
 from topwork.recipes.settings import Backbone
 from topwork.system import keras_settings
+from topwork.system.replaced import replaced
 
 if TYPE_CHECKING:
     import keras
@@ -125,30 +126,33 @@ def _untrained(entry: Record, side: int) -> "keras.Model":
 def source(entry: Record, side: int) -> tuple[str, str | None]:
     """The address and the hash, where it has one, of the official file that Keras itself asks for at that side."""
     with fresh_names():
-        asked = _asking(entry, side, "imagenet")[1]
-    return asked.args[1], asked.kwargs.get("file_hash")
+        return _asking(entry, side, "imagenet")[1][-1]
 
 
-def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", Any]:
-    """The network without its weights, and the call for their file that Keras would have made."""
+def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", list[tuple[str, str | None]]]:
+    """The network without its weights, and the address and hash of each file that Keras would have downloaded."""
     import warnings
-    from unittest.mock import patch
 
     import keras
     from keras.src.utils import file_utils
 
     builder = getattr(keras.applications, entry.builder)
     options: dict[str, Any] = {"alpha": entry.alpha} if entry.alpha is not None else {}
+    asked: list[tuple[str, str | None]] = []
+
+    def get_file(_: str, address: str, **words: Any) -> None:
+        asked.append((address, words.get("file_hash")))
+
     try:
         with (
-            patch.object(file_utils, "get_file") as get_file,
-            patch.object(keras.Model, "load_weights"),
+            replaced(file_utils, "get_file", get_file),
+            replaced(keras.Model, "load_weights", lambda *_, **__: None),
             warnings.catch_warnings(action="ignore"),  # that a side has no file of its own
         ):
             network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
     except ValueError as error:
         raise BackboneError(f"Keras cannot build {entry.name} at {side} pixels: {_reason(error)}") from None
-    return network, get_file.call_args
+    return network, asked
 
 
 @contextmanager

@@ -4,7 +4,6 @@ tf2onnx is kept from taking all memory.
 """
 
 import logging
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from io import StringIO
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -24,6 +22,7 @@ from topwork.networks.augmentation import is_idle
 from topwork.networks.halves import rebuild
 from topwork.shipping.metadata import KEY
 from topwork.system import keras_backend
+from topwork.system.replaced import replaced, variable
 from topwork.system.text import as_json
 
 if TYPE_CHECKING:
@@ -118,9 +117,9 @@ def _frugal(write: Callable[[], None]) -> None:
         if storage:  # which only the end gives
             update(graph, *storage)
 
-    with patch.object(Graph, "update_proto", at_the_end):
+    with replaced(Graph, "update_proto", at_the_end):
         try:
-            with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"):
+            with variable("TF2ONNX_CATCH_ERRORS", "FALSE"):
                 return write()
         except (OSError, MemoryError):  # copies would mend neither
             raise

@@ -1,0 +1,33 @@
+"""Attributes and environment variables are replaced for a while."""
+
+import doctest
+import os
+
+import pytest
+
+from topwork.system import replaced as module
+from topwork.system.replaced import replaced, variable
+
+
+def test_examples():
+    assert doctest.testmod(module).failed == 0
+
+
+def test_what_was_there_is_back_whatever_happens():
+    class Owner:
+        word = "before"
+
+    def fails():
+        with replaced(Owner, "word", "meanwhile"):
+            raise ValueError(Owner.word)
+
+    with pytest.raises(ValueError, match="meanwhile"):
+        fails()
+    assert Owner.word == "before"
+
+
+def test_a_variable_that_was_not_there_is_gone_afterwards(monkeypatch):
+    monkeypatch.delenv("TOPWORK_TRIED", raising=False)
+    with variable("TOPWORK_TRIED", "1"), variable("TOPWORK_TRIED", "2"):
+        assert os.environ["TOPWORK_TRIED"] == "2"
+    assert "TOPWORK_TRIED" not in os.environ
