@@ -40,7 +40,12 @@ def test_an_unknown_name():
 
 def test_the_package_holds_them():
     about = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    held = {path.stem for pattern in about["topwork"] for path in (PROJECT / "topwork").glob(pattern)}
+    held = {
+        path.stem
+        for pattern in about["topwork"]
+        for path in (PROJECT / "topwork").glob(pattern)
+        if path.suffix == ".toml"
+    }
     assert held == set(library.names())
 
 

@@ -1,9 +1,12 @@
 """What is said to people, and where."""
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import topwork as tw
 from topwork.store.extract import Watch
 from topwork.system.messages import Bar, duration, say, size
 
@@ -92,3 +95,45 @@ def test_the_bar_of_an_extraction_counts_what_is_computed(monkeypatch):
             watch.report("plan", pictures=1500, bytes=3_840_000, views=views)
             watch.report("progress", done=750, total=1500, seconds=2.0)
     assert notes == ["375 pictures/s", "375 views/s"]
+
+
+@pytest.fixture
+def logger():
+    """The logger that all goes to, as it was afterwards."""
+    logger = logging.getLogger("topwork")
+    level, handlers = logger.level, list(logger.handlers)
+    yield logger
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+
+
+def test_lines_go_to_stderr_unless_the_logger_is_silenced(logger, capsys):
+    say("50 % of one")
+    assert capsys.readouterr() == ("", "50 % of one\n")
+    logger.setLevel(logging.WARNING)
+    say("two")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_lines_go_to_the_users_handler(logger, capsys):
+    heard = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append((record.name, record.levelname, record.getMessage()))
+    logger.handlers[:] = [handler]
+    say("one")
+    assert heard == [("topwork", "INFO", "one")]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_silenced_logger_silences_bars(logger, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logger.setLevel(logging.WARNING)
+    bar = Bar("trunk", "pictures")
+    bar.start()
+    assert bar._progress is None
+
+
+def test_reading_is_silent_where_that_is_asked(logger, pictures, capsys):
+    logger.setLevel(logging.WARNING)
+    tw.read(pictures)
+    assert capsys.readouterr() == ("", "")

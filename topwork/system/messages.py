@@ -1,5 +1,10 @@
-"""What topwork says while it works: lines and bars to stderr, bars only on a terminal."""
+"""What topwork says while it works: lines to the logger ``topwork``, which writes to stderr; bars on a terminal alone.
 
+``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both. The lines go elsewhere with other handlers:
+``logging.getLogger("topwork").handlers[:] = [mine]``.
+"""
+
+import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,16 +18,35 @@ SHOWN = 3
 """How many of many are named in a sentence."""
 
 
-def say(text: str) -> None:
+logger = logging.getLogger("topwork")
+
+
+class Stderr(logging.Handler):
     """Lines to stderr, on a terminal broken between words, but never between a number and its unit.
 
     What stderr cannot show is written as `topwork.system.text.fitting` has it, so that no word of ours stops anything.
     """
-    if sys.stderr.isatty():
-        tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
-        lines = [fill(line, width, break_long_words=False, break_on_hyphens=False) for line in tied.splitlines()]
-        text = "\n".join(lines).replace("\0", " ")
-    print(fitting(text, getattr(sys.stderr, "encoding", None)), file=sys.stderr, flush=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message to what is stderr now."""
+        text = record.getMessage()
+        if sys.stderr.isatty():
+            tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
+            lines = [fill(line, width, break_long_words=False, break_on_hyphens=False) for line in tied.splitlines()]
+            text = "\n".join(lines).replace("\0", " ")
+        print(fitting(text, getattr(sys.stderr, "encoding", None)), file=sys.stderr, flush=True)
+
+
+if not logger.handlers:
+    logger.addHandler(Stderr())
+    logger.propagate = False
+if logger.level == logging.NOTSET:
+    logger.setLevel(logging.INFO)
+
+
+def say(text: str) -> None:
+    """Tell what happens, in a line or more."""
+    logger.info("%s", text)
 
 
 class Bar:
@@ -41,7 +65,7 @@ class Bar:
 
     def start(self) -> None:
         """Show the bar."""
-        if not sys.stderr.isatty() or self._progress:
+        if not sys.stderr.isatty() or self._progress or not logger.isEnabledFor(logging.INFO):
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
