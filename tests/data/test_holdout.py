@@ -3,6 +3,8 @@
 from dataclasses import replace
 from hashlib import sha256
 
+import pytest
+
 from topwork.data.dataset import Dataset, Row
 from topwork.data.holdout import remark, with_validation
 from topwork.recipes.settings import Training
@@ -40,6 +42,13 @@ def test_a_small_test_part_is_remarked(capsys):
     remark(Dataset("/d", rows(50, "test")))
     remark(Dataset("/d", rows(50)))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("independent", "hint"), [(4, ": --folds 4 tests each of all 46 once"), (1, "")])
+def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, independent, hint):
+    small = tuple(replace(row, label="c", group=f"g{i % independent}") for i, row in enumerate(rows(6, "val")))
+    remark(Dataset("/d", (*rows(30), *small, *rows(10, "test")[:10])))
+    assert capsys.readouterr().err.splitlines()[-1] == f"So few test pictures tell little{hint}."
 
 
 def test_a_class_that_is_not_tested_is_remarked(capsys):

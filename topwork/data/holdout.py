@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from topwork.data import splits
 from topwork.data.dataset import PARTS, Dataset
+from topwork.data.folds import most
 from topwork.data.quality import near_copies as near
 from topwork.errors import DatasetError
 from topwork.recipes.settings import NearCopies, Training
@@ -65,6 +66,8 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
 
 FEW = 50
 """Of so many pictures, Wilson's 95 % interval is up to 0.27 wide."""
+FOLDS = 5
+"""How many folds are proposed, where the smallest class has pictures for so many."""
 
 
 def remark(data: Dataset) -> None:
@@ -76,7 +79,9 @@ def remark(data: Dataset) -> None:
     if untested := [repr(label) for label in data.classes if label not in tested]:
         say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
     if len(test) < FEW:
-        say(f"So few test pictures tell little: --folds 5 tests each of all {len(data.rows):,} once.")
+        count = min(FOLDS, most(data))
+        hint = f": --folds {count} tests each of all {len(data.rows):,} once" if count > 1 else ""
+        say(f"So few test pictures tell little{hint}.")
 
 
 def check(data: Dataset, strict: bool) -> None:
