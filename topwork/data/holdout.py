@@ -58,7 +58,13 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
     moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
     if not moved:
         return data
-    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in {there}."
+    count = f"{len(moved)} of {len(data.rows)} pictures"
+    note = f"{count} stay in the part that they had in {there}."
+    if data.has_own_parts:
+        note = (
+            f"{count} were moved from the part that the data give to the one that they had in {there}, "
+            "so that none that was trained on there is tested."
+        )
     say(note)
     rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)
     return replace(data, rows=rows, notes=(*data.notes, note))
