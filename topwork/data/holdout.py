@@ -105,8 +105,9 @@ def check(data: Dataset, strict: bool) -> None:
     if lacking := [repr(label) for label in data.classes if label not in known]:
         raise DatasetError(
             f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
-            'pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); where '
-            "the data name the parts themselves, name 'train' for some of it."
+            'pictures, leave it out, or draw otherwise, by --set data.draw=stratified (Python: draw="stratified") or '
+            "with another seed, as --set data.seed=1 (Python: seed=1); where the data "
+            "name the parts themselves, name 'train' for some of it."
         )
     if strict:
         refuse_left_out(data)
