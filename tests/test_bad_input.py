@@ -305,7 +305,7 @@ def test_no_weights_and_no_network(command, folder, tmp_path, monkeypatch):
     message = (
         "WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5' are not in "
         f"'{os.environ['KERAS_HOME']}/models', and TOPWORK_OFFLINE forbids to fetch it. Put the file there "
-        "(on a connected machine, 'topwork weights fetch' brings it), choose a backbone whose file "
+        "(on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose file "
         "is at hand (topwork backbones), or try without: --weights random."
     )
     refused(3, message, *command)
