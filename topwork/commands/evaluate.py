@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
+from topwork.errors import UsageError
 from topwork.printing import print_json
 
 
@@ -27,6 +28,8 @@ def evaluate(
     from topwork.data.readers import undrawn
     from topwork.run import Run
 
+    if parts and not data:
+        raise UsageError("--parts says how DATA is read, and no DATA is given.")
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     scores = Run(run).evaluate(what, data=moved)
