@@ -72,17 +72,19 @@ def test_one_class(folder):
 def test_a_class_with_one_picture(folder, tmp_path):
     for path in sorted((folder / "red").iterdir())[1:]:
         path.unlink()
-    stratified = (*POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--out", tmp_path / "run")
+    stratified = (*POOL, "--epochs", 1, "--set", "data.draw=stratified", "--out", tmp_path / "run")
     message = (
         "DatasetError: class 'red' has one picture: a stratified draw needs two of each class at least. "
-        'Add pictures, leave the class out, or set draw = "hash".'
+        'Add pictures, leave the class out, or draw by --set data.draw=hash (Python: draw="hash").'
     )
     refused(1, message, "train", folder, *stratified)
     parts = {part_of_red(folder, seed): seed for seed in range(100)}
     message = (
         "DatasetError: no training picture of 'red': a class must occur in the training part. "
-        'Give it more pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); '
-        "where the data name the parts themselves, name 'train' for some of it."
+        "Give it more pictures, leave it out, or draw otherwise, by --set data.draw=stratified "
+        '(Python: draw="stratified") '
+        "or with another seed, as --set data.seed=1 (Python: seed=1); where the data "
+        "name the parts themselves, name 'train' for some of it."
     )
     seeded = (*POOL, "--epochs", 1, "--out", tmp_path / "run")
     refused(1, message, "train", folder, *seeded, "--set", f"data.seed={parts['test']}")
@@ -97,7 +99,7 @@ def part_of_red(folder: Path, seed: int) -> str | None:
 def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp_path):
     (folder / "red" / "bad.jpg").write_text("no picture")
     (folder / "red" / "empty.jpg").touch()
-    ran = topwork("train", folder, *POOL, "--epochs", 1, "--set", 'data.draw="stratified"', "--out", tmp_path / "run")
+    ran = topwork("train", folder, *POOL, "--epochs", 1, "--set", "data.draw=stratified", "--out", tmp_path / "run")
     assert ran.status == 0
     for line in (f"left out: red/bad.jpg: {NO_PICTURE}", "left out: red/empty.jpg: the file is empty"):
         assert line in ran.err.splitlines()
@@ -303,7 +305,7 @@ def test_no_weights_and_no_network(command, folder, tmp_path, monkeypatch):
     message = (
         "WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5' are not in "
         f"'{os.environ['KERAS_HOME']}/models', and TOPWORK_OFFLINE forbids to fetch it. Put the file there "
-        "(on a connected machine, 'topwork weights fetch' brings it), choose a backbone whose file "
+        "(on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose file "
         "is at hand (topwork backbones), or try without: --weights random."
     )
     refused(3, message, *command)

@@ -113,7 +113,8 @@ def test_scores(capsys):
     assert lines[0] == "A seeded sample of 2,000 pictures was measured."
     assert lines[1] == "                 value   95 % interval"
     assert lines[3] == "accuracy         0.750  0.301 to 0.954"  # Wilson
-    assert lines[5] == "AUC              0.750  0.000 to 1.000"  # 3 of 4 pairs are in order; few pictures tell little
+    assert lines[4] == "loss             0.544  0.000 to 1.690"  # Student's t
+    assert lines[5] == "AUC              0.750               -"  # 3 of 4 pairs are in order; few pictures tell nothing
     assert lines[-8:] == [
         "class  precision  recall     F1  pictures",
         "─────  ─────────  ──────  ─────  ────────",
@@ -124,6 +125,13 @@ def test_scores(capsys):
         " ".join(["Said"] * 16),
         " ".join(["Said"] * 14),
     ]
+
+
+def test_an_interval_of_the_loss_that_says_nothing_is_a_dash(capsys):
+    found = metrics.measure(np.array([0]), np.array([[0.9, 0.1]]), ("cat", "dog"))
+    assert found["loss"]["high"] == metrics.WORST
+    show.scores({**found, "sample": None, "left_out": {}, "notes": []})
+    assert capsys.readouterr().out.splitlines()[3].split() == ["loss", "0.105", "-"]
 
 
 def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
@@ -175,6 +183,25 @@ def test_a_comparison(capsys):
         "  than 80 columns.\n"
         "Short.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "end", "shown"),
+    [
+        ("loss", metrics.WORST, "-"),
+        ("loss", 80.0, "-80.000 to +80.000"),
+        ("auc", 0.5, "-"),
+        ("auc", 0.707, "-"),
+        ("auc", 0.4, "-0.400 to +0.400"),
+        ("accuracy", 0.9, "-0.900 to +0.900"),
+    ],
+)
+def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(capsys, key, end, shown):
+    rates = COMPARISON["differences"] | {key: {"value": 0.0, "low": -end, "high": end}}
+    sides = {run: each | {"auc": 0.5} for run, each in COMPARISON["scores"].items()}
+    show.comparison(COMPARISON | {"differences": rates, "scores": sides})
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.lower().startswith(key))
+    assert line.split("+0.000", 1)[1].strip() == shown
 
 
 def test_guesses_for_people(capsys):

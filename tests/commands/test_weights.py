@@ -116,8 +116,8 @@ def test_fetch_without_network(models):
         3,
         "",
         f"WeightsError: the ImageNet weights '{VGG16}' are not in '{models}', and TOPWORK_OFFLINE forbids to fetch it. "
-        "Put the file there (on a connected machine, 'topwork weights fetch' brings it), choose a backbone whose file "
-        "is at hand (topwork backbones), or try without: --weights random.\n",
+        "Put the file there (on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose "
+        "file is at hand (topwork backbones), or try without: --weights random.\n",
     )
     assert list(models.iterdir()) == []
 

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from hashlib import sha256
 
+import pytest
+
 from topwork.data.dataset import Dataset, Row
-from topwork.data.holdout import remark, with_validation
-from topwork.recipes.settings import Training
+from topwork.data.holdout import as_before, remark, with_validation
+from topwork.recipes.settings import Data, Training
 
 
 def rows(count, split="train"):
@@ -40,6 +42,26 @@ def test_a_small_test_part_is_remarked(capsys):
     remark(Dataset("/d", rows(50, "test")))
     remark(Dataset("/d", rows(50)))
     assert capsys.readouterr().err == ""
+
+
+def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(capsys):
+    parts = {row.content: "train" for row in DATA.rows[:56]}
+    moved = as_before(DATA, parts)
+    assert len(moved.part("train")) == 56
+    note = (
+        "6 of 60 pictures were moved from the part that the data give to the one that they had in the parent run, "
+        "so that none that was trained on there is tested."
+    )
+    assert (moved.notes, capsys.readouterr().err) == ((note,), f"{note}\n")
+    drawn = as_before(replace(DATA, drawn=Data()), parts)
+    assert drawn.notes == ("6 of 60 pictures stay in the part that they had in the parent run.",)
+
+
+@pytest.mark.parametrize(("independent", "hint"), [(4, ": --folds 4 tests each of all 46 once"), (1, "")])
+def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, independent, hint):
+    small = tuple(replace(row, label="c", group=f"g{i % independent}") for i, row in enumerate(rows(6, "val")))
+    remark(Dataset("/d", (*rows(30), *small, *rows(10, "test")[:10])))
+    assert capsys.readouterr().err.splitlines()[-1] == f"So few test pictures tell little{hint}."
 
 
 def test_a_class_that_is_not_tested_is_remarked(capsys):

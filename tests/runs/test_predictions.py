@@ -64,14 +64,24 @@ def test_a_run_that_has_not_finished(folder):
     )
 
 
-def test_a_run_without_a_test_part(folder):
+@pytest.mark.parametrize(
+    ("draw", "way"),
+    [
+        ("hash", "Train it with some, as in --set data.split=[0.8,0.1,0.1]."),
+        (
+            "auto",
+            "Its data come with parts of their own, and none is named test: name one (--parts for folders, the column "
+            "split in a table), or use --folds.",
+        ),
+    ],
+)
+def test_a_run_without_a_test_part(tmp_path, draw, way):
+    recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}], "data": {"draw": draw}})
+    folder = Folder.create(tmp_path / "run", recipe, Dataset("/d", ROWS))
     folder.keep_results({"accuracy": None})
     with pytest.raises(DatasetError) as e:
         Exam.of(folder)
-    assert str(e.value) == (
-        f"the run '{folder.path}' has no test part: runs are compared on test pictures. "
-        "Train it with some, as in --set data.split=[0.8,0.1,0.1]."
-    )
+    assert str(e.value) == (f"the run '{folder.path}' has no test part: runs are compared on test pictures. {way}")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import topwork as tw
-from tests.command import topwork
+from tests.command import Ran, topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
 from topwork.errors import DatasetError
@@ -111,6 +111,12 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
     assert str(error.value) == (
         f"no class of '{folder}' is one of the run '{two.path}': the data has 'green', and the run has 'blue', 'red'. "
         "Give the pictures the labels that the run uses."
+    )
+
+
+def test_parts_without_data_are_refused(two):
+    assert topwork("evaluate", two.path, "--parts", "train=a,test=b") == Ran(
+        2, "", "UsageError: --parts says how DATA is read, and no DATA is given.\n"
     )
 
 

@@ -104,6 +104,28 @@ def test_the_store_is_filled_once(ran):
     assert not [line for line in lines[lines.index("fold 2 of 3") :] if "mobilenet" in line and "to compute" in line]
 
 
+MIXED = "The data's own parts are mixed: each of the 2 folds tests a share of all pictures."
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_it_says_that_parts_which_come_with_the_data_are_mixed(pictures, tmp_path, given, monkeypatch, capsys):
+    (tmp_path / "list.csv").write_text("path,label,split\n" + "".join(_lines(pictures, given)))
+    monkeypatch.setattr("topwork.crossvalidate._prepared", _stop)
+    recipe = tw.Recipe((tw.Phase(CUT),), backbones={"mobilenet_v2_035": tw.Backbone("mobilenet_v2_035", "random", 32)})
+    with pytest.raises(RunError):
+        tw.cross_validate(tmp_path / "list.csv", 2, recipe=recipe, out=tmp_path / "folds")
+    assert capsys.readouterr().err.splitlines().count(MIXED) == int(given)
+
+
+def _lines(pictures, given):
+    for number, path in enumerate(sorted(pictures.rglob("*.png"))):
+        yield f"{path},{path.parent.name},{('train', 'test')[number % 2] if given else ''}\n"
+
+
+def _stop(*_):
+    raise RunError("enough")
+
+
 def test_it_says_what_came_out(ran):
     rate, each = ran[1].json["accuracy"], ran[1].json["folds"]
     assert ran[1].err.splitlines()[-1] == (

@@ -6,6 +6,7 @@ import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
 from topwork.commands.output import print_json
+from topwork.errors import UsageError
 
 
 def evaluate(
@@ -27,6 +28,8 @@ def evaluate(
     from topwork.data.readers import undrawn
     from topwork.training.run import Run
 
+    if parts and not data:
+        raise UsageError("--parts says how DATA is read, and no DATA is given.")
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     scores = Run(run).evaluate(what, data=moved)

@@ -118,13 +118,18 @@ def filled(data: Dataset, wanted: "Wanted", json_wanted: bool) -> None:
 
 
 def scores(found: dict[str, Any]) -> None:
-    """The scores of an evaluation."""
+    """The scores of an evaluation; an interval that holds every possible value is a dash."""
+    from topwork.scoring.metrics import WORST
+
     if found["sample"]:
         print(f"A seeded sample of {found['sample']:,} pictures was measured.")
     rates = {"accuracy": found["accuracy"], "loss": found["loss"], "AUC": found["auc"]}
     rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
     rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
-    print_table(["", "value", "95 % interval"], [(name, *_rate(rate)) for name, rate in rates.items()])
+    print_table(
+        ["", "value", "95 % interval"],
+        [(name, *_rate(rate, WORST if name == "loss" else 1.0)) for name, rate in rates.items()],
+    )
     print()
     if "members" in found:
         members = [(_name(one["run"]), *_rate(one["accuracy"]), _rate(one["loss"])[0]) for one in found["members"]]
@@ -267,18 +272,25 @@ def _name(run: str) -> str:
     return name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"
 
 
-def _rate(rate: Any) -> tuple[str, str]:
+def _rate(rate: Any, largest: float = 1.0) -> tuple[str, str]:
+    """Value and interval of what lies between 0 and *largest*."""
     if rate is None or rate.get("value") is None:
         return "-", ""
-    return f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}"
+    is_all = rate["low"] <= 0 and rate["high"] >= largest
+    return f"{rate['value']:.3f}", "-" if is_all else f"{rate['low']:.3f} to {rate['high']:.3f}"
 
 
 def _compared(name: str, found: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A line on two runs; the interval is a dash where it holds every loss, or half of all AUC, in both directions."""
+    from topwork.scoring.metrics import WORST
+
     rate = found["differences"][key]
     if rate is None:
         return name, "-", "-", "-", ""
     value, low, high = (f"{rate[end] + 0.0:+.3f}" for end in ("value", "low", "high"))
-    return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, f"{low} to {high}"
+    half = {"accuracy": 1.0, "loss": WORST, "auc": 0.5}[key]
+    interval = "-" if rate["low"] <= -half and rate["high"] >= half else f"{low} to {high}"
+    return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, interval
 
 
 def _each(found: Iterable[Guess], show: Callable[[Guess], object]) -> bool:

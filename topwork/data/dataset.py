@@ -119,6 +119,15 @@ class Dataset:
         there = {row.label for row in self.rows}
         return tuple(label for label in self.order if label in there) if self.order else in_order(there)
 
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether the data themselves give the part of every row, and more than one part.
+
+        >>> Dataset("/d", (Row("a.png", "00", "cat", "train"), Row("b.png", "01", "dog", "test"))).has_own_parts
+        True
+        """
+        return self.drawn is None and len({row.split for row in self.rows}) > 1
+
     def part(self, name: str) -> tuple[Row, ...]:
         """The rows of one part (``"train"``, ``"val"`` or ``"test"``), in reading order."""
         return tuple(row for row in self.rows if row.split == name)

@@ -49,8 +49,22 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
     return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
 
 
+def most(data: Dataset) -> int:
+    """The largest number of folds that a dataset can be dealt into: the independent pictures of its smallest class.
+
+    >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
+    3
+    """
+    return min(_sizes(data.rows, splits.units_of(data.rows)).values(), default=0)
+
+
+def _sizes(rows: tuple[Row, ...], units: list[Unit]) -> Counter[str]:
+    """The number of each class's pictures that are independent."""
+    return Counter(label for unit in units for label in {rows[i].label for i in unit})
+
+
 def _refuse_small(rows: tuple[Row, ...], units: list[Unit], count: int) -> None:
-    sizes = Counter(label for unit in units for label in {rows[i].label for i in unit})
+    sizes = _sizes(rows, units)
     label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
     if size < count:
         pictures = sum(row.label == label for row in rows)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from topwork.data import splits
 from topwork.data.dataset import PARTS, Dataset
+from topwork.data.folds import most
 from topwork.data.quality import near_copies as near
 from topwork.errors import DatasetError
 from topwork.recipes.settings import NearCopies, Training
@@ -57,7 +58,13 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
     moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
     if not moved:
         return data
-    note = f"{len(moved)} of {len(data.rows)} pictures stay in the part that they had in {there}."
+    count = f"{len(moved)} of {len(data.rows)} pictures"
+    note = f"{count} stay in the part that they had in {there}."
+    if data.has_own_parts:
+        note = (
+            f"{count} were moved from the part that the data give to the one that they had in {there}, "
+            "so that none that was trained on there is tested."
+        )
     say(note)
     rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)
     return replace(data, rows=rows, notes=(*data.notes, note))
@@ -65,6 +72,8 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
 
 FEW = 50
 """Of so many pictures, Wilson's 95 % interval is up to 0.27 wide."""
+FOLDS = 5
+"""How many folds are proposed, where the smallest class has pictures for so many."""
 
 
 def remark(data: Dataset) -> None:
@@ -76,7 +85,9 @@ def remark(data: Dataset) -> None:
     if untested := [repr(label) for label in data.classes if label not in tested]:
         say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
     if len(test) < FEW:
-        say(f"So few test pictures tell little: --folds 5 tests each of all {len(data.rows):,} once.")
+        count = min(FOLDS, most(data))
+        hint = f": --folds {count} tests each of all {len(data.rows):,} once" if count > 1 else ""
+        say(f"So few test pictures tell little{hint}.")
 
 
 def check(data: Dataset, strict: bool) -> None:
@@ -94,8 +105,9 @@ def check(data: Dataset, strict: bool) -> None:
     if lacking := [repr(label) for label in data.classes if label not in known]:
         raise DatasetError(
             f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
-            'pictures, leave it out, or draw otherwise (data.draw = "stratified", or another data.seed); where '
-            "the data name the parts themselves, name 'train' for some of it."
+            'pictures, leave it out, or draw otherwise, by --set data.draw=stratified (Python: draw="stratified") or '
+            "with another seed, as --set data.seed=1 (Python: seed=1); where the data "
+            "name the parts themselves, name 'train' for some of it."
         )
     if strict:
         refuse_left_out(data)

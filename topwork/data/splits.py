@@ -187,7 +187,7 @@ def _refuse_singles(rows: Rows) -> None:
     if single is not None:
         raise DatasetError(
             f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
-            'Add pictures, leave the class out, or set draw = "hash".'
+            'Add pictures, leave the class out, or draw by --set data.draw=hash (Python: draw="hash").'
         )
 
 
@@ -259,7 +259,9 @@ def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[st
     if units == 1:
         return ["All rows belong together, as equal pictures and groups do: they are in one part."]
     out = (
-        'draw = "stratified" gives each class its exact shares' if how == "hash" else "add pictures or raise its share"
+        '--set data.draw=stratified (Python: draw="stratified") gives each class its exact shares'
+        if how == "hash"
+        else "add pictures or raise its share"
     )
     return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
 

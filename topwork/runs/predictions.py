@@ -32,6 +32,16 @@ class Answer:
         return tuple(digest for _, digest in self.row.pictures)
 
 
+def _way(folder: Folder) -> str:
+    """How a run gets a test part. A recipe that was drawn by says how; ``"auto"``: the data had their own parts."""
+    if folder.recipe.data.draw != "auto":
+        return "Train it with some, as in --set data.split=[0.8,0.1,0.1]."
+    return (
+        "Its data come with parts of their own, and none is named test: name one (--parts for folders, the column "
+        "split in a table), or use --folds."
+    )
+
+
 @dataclass(frozen=True)
 class Exam:
     """What a run said of its test part, and the digests of the pictures that it was trained on.
@@ -54,10 +64,7 @@ class Exam:
         """
         path = str(folder.path)
         if folder.results["accuracy"] is None:
-            raise DatasetError(
-                f"the run {path!r} has no test part: runs are compared on test pictures. "
-                "Train it with some, as in --set data.split=[0.8,0.1,0.1]."
-            )
+            raise DatasetError(f"the run {path!r} has no test part: runs are compared on test pictures. {_way(folder)}")
         data = folder.data()
         classes, given = answers(folder.path / "predictions.csv", data.part("test"))
         trained = frozenset(digest for row in data.part("train") for _, digest in row.pictures)

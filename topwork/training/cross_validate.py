@@ -154,7 +154,10 @@ def cross_validate(
     refuse_early(data, recipe)
     recipe = completed(recipe, first)
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
-    rows = replace(data if isinstance(data, Dataset) else read_by(data, whole), drawn=dealt)
+    rows = data if isinstance(data, Dataset) else read_by(data, whole)
+    if rows.has_own_parts:
+        say(f"The data's own parts are mixed: each of the {count} folds tests a share of all pictures.")
+    rows = replace(rows, drawn=dealt)
     for note in rows.notes:
         if not note.startswith(splits.TORN):
             say(note)

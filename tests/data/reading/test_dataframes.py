@@ -135,6 +135,7 @@ def test_a_parquet_file_has_the_columns_of_a_listing(files):
     pd.DataFrame(table, index=[4, 5, 6, 8]).to_parquet("lists/label=z.parquet")
     data = read("lists/label=z.parquet")
     assert (data.root, data.columns) == (str(files / "lists"), ("path",))
+    assert "Columns that were not read: 'vector'." in data.notes
     assert [(row.path, row.label, row.group) for row in data.rows] == [
         ("../0.png", "x", "1"),
         ("../1.png", "y", None),

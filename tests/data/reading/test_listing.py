@@ -1,7 +1,7 @@
 import pytest
 
 from topwork.data.dataset import LeftOut, Row
-from topwork.data.reading.listing import read_listing
+from topwork.data.reading.listing import read_listing, write_csv
 from topwork.errors import DatasetError
 
 
@@ -178,3 +178,29 @@ def test_rows_of_several_pictures_with_a_reason_are_left_out_again(tmp_path):
 def test_a_wrong_listing_of_several_pictures_is_refused(tmp_path, text, message):
     path = written(tmp_path, text)
     assert told(path) == message.format(path=repr(path), root=repr(str(tmp_path)))
+
+
+SPLIT = " The split is read from a column named 'split'."
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("path,label,Part,camera\na.png,x,Train,\nb.png,y,test,c\n", (f"'part', 'camera'.{SPLIT}",)),
+        ("path,label,fold\na.png,x,1\nb.png,y,2\n", ("'fold'.",)),
+        ("path,label,set\na.png,x,\nb.png,y,\n", ("'set'.",)),
+        ("path,label,camera\na.png,x,train\nb.png,y,test\n", ("'camera'.",)),
+        ("path,label,split,set\na.png,x,train,train\nb.png,y,test,test\n", ("'set'.",)),
+        (",path,sha256,label,split,group,reason\n0,a.png,00,x,,,\n1,b.png,01,y,,,\n", ()),
+        ("front,side,label\na.png,b.png,x\nb.png,a.png,y\n", ()),
+    ],
+)
+def test_columns_that_are_not_read_are_noted(tmp_path, text, notes):
+    found = read_listing(written(tmp_path, text)).notes
+    assert found == tuple(f"Columns that were not read: {note}" for note in notes)
+
+
+def test_a_listing_that_topwork_wrote_has_no_column_that_is_not_read(tmp_path):
+    data = read_listing(written(tmp_path, "path,label\na.png,x\nb.png,y\n"))
+    write_csv(data, tmp_path / "again.csv")
+    assert read_listing(str(tmp_path / "again.csv")).notes == ()

@@ -4,7 +4,7 @@ import pytest
 
 from tests.data.reading.test_folders import made
 from topwork.data.reading.folders import read_folder
-from topwork.data.reading.parts import check
+from topwork.data.reading.parts import check, parse
 from topwork.errors import DatasetError, RecipeError
 
 
@@ -201,3 +201,51 @@ def test_a_class_is_not_looked_through_where_another_is_empty(tmp_path):
     root = made(tmp_path, *pairs("rose/red", "rose/white"))
     (tmp_path / "tulip").mkdir()
     assert {label for _, label, _ in places(root)} == {"rose"}
+
+
+SAYS = "(in Python parts={...}, in a recipe parts under [data])"
+
+
+@pytest.mark.parametrize(
+    ("folders", "note"),
+    [
+        (
+            ("set1/daisy", "set1/rose", "set2/daisy", "set2/rose"),
+            "'set1', 'set2' were read as classes, and hold folders of the same names: 'daisy', 'rose'. If these are "
+            f"the classes: --parts train=set1,test=set2 {SAYS}; or give one of the folders that hold them as DATA.",
+        ),
+        (
+            ("daisy", "rose", "tulip", "test/daisy", "test/rose", "test/tulip"),
+            "'test' was read as a class, and holds folders named as other classes: 'daisy', 'rose', 'tulip'. If these "
+            "are the classes: move the other class folders into a folder 'train', then --parts train=train,test=test "
+            f"{SAYS}; or give 'test' as DATA.",
+        ),
+        (
+            ("held out/a", "held out/b", "known/a", "known/a", "known/b"),
+            "'held out', 'known' were read as classes, and hold folders of the same names: 'a', 'b'. If these are the "
+            f"classes: --parts 'train=known,test=held out' {SAYS}; or give one of the folders that hold them as DATA.",
+        ),
+        (
+            ("all/train1/a", "all/train1/b", "all/train2/a", "all/train2/b", "all/more/a", "all/more/b"),
+            "'more', 'train1', 'train2' were read as classes, and hold folders of the same names: 'a', 'b'. If these "
+            f"are the classes: --parts train=train1,val=more,test=train2 {SAYS}; "
+            "or give one of the folders that hold them as DATA.",
+        ),
+    ],
+)
+def test_class_folders_that_hold_the_same_folders_are_noted_with_the_way_out(tmp_path, folders, note):
+    data = read_folder(made(tmp_path, *pairs(*folders)))
+    assert {row.split for row in data.rows} == {None}
+    assert data.notes[-1] == note
+
+
+def test_the_way_out_of_folders_with_the_same_names_works(tmp_path):
+    root = made(tmp_path, *pairs("set1/a", "set1/b", "set2/a", "set2/b"))
+    assert places(root, parse("train=set1,test=set2")) == {
+        *(("set1/a", "a", "train"), ("set1/b", "b", "train"), ("set2/a", "a", "test"), ("set2/b", "b", "test")),
+    }
+
+
+@pytest.mark.parametrize("folders", [("a/x", "a/y", "b/x", "b/z"), ("a/x", "a/y", "b/v", "b/w"), ("a/a", "a/x", "b")])
+def test_class_folders_that_share_less_than_two_names_are_not_noted(tmp_path, folders):
+    assert read_folder(made(tmp_path, *pairs(*folders))).notes == ()

@@ -11,7 +11,7 @@ from topwork.errors import WeightsError
 from topwork.networks.weights.files import download, folder, missing, offline, sha256
 
 ADVICE = (
-    "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
+    "Put the file there (on a connected machine, 'topwork weights fetch NAME' brings it), "
     "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
 )
 

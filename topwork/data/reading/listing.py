@@ -19,7 +19,7 @@ Names of columns are read in small letters; columns without a name are skipped.
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from topwork.system.messages import some
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
 """The columns that say something of a row, and name no picture."""
+LIKE_SPLIT = ("part", "parts", "set", "subset", "partition", "fold")
+"""What others call the column that is named split here."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def read_table(table: Table) -> Dataset:
         labels.refuse_missing(label, where, is_ours="sha256" in table.header)
         rows.append(_row(cells, columns, label, group or None, _part(cells, where)))
     _refuse_missing(table, columns, rows)
-    return Dataset(table.root, tuple(rows), left_out, columns=columns)
+    return Dataset(table.root, tuple(rows), left_out, tuple(_unread(table, columns)), columns=columns)
 
 
 def recall(path: str, root: str, moved: Mapping[str, str] | None = None) -> Dataset:
@@ -184,6 +186,21 @@ def _columns(table: Table) -> tuple[str, ...]:
     return "path", *(
         name for name in others if any(_names_picture(table.root, cells.get(name, "")) for _, cells in table.used)
     )
+
+
+def _unread(table: Table, columns: Sequence[str]) -> Iterator[str]:
+    """A note on the columns that are not read, and on one of them that seems to hold the split."""
+    unread = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, *columns)]
+    if unread:
+        split = " The split is read from a column named 'split'." if _is_split(table, unread) else ""
+        yield f"Columns that were not read: {some(list(map(repr, unread)))}.{split}"
+
+
+def _is_split(table: Table, unread: Sequence[str]) -> bool:
+    """Whether the table has no column named split, and one of those not read has its words."""
+    called = [] if "split" in table.header else [name for name in unread if name in LIKE_SPLIT]
+    found = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
+    return any(words and words <= WORDS.keys() for words in found)
 
 
 def _names_picture(root: str, cell: str) -> bool:

@@ -11,6 +11,7 @@ parts and does not fit is refused: read as classes, it would teach a model to te
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,8 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
         notes.append(f"{tops[0]!r} holds the folders {told}: if these are the classes, give that folder as DATA.")
     parts = _as_parts(inside, root)
     within = {} if parts else _as_classes_of_parts(inside, root)
+    if not parts and not within:
+        notes += _holders(inside)
     return Layout(base, parts or within or {"": None}, bool(within), tuple(notes))
 
 
@@ -242,6 +245,39 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
     else:
         return dict(parts)
     raise _unclear(root, why, {top: part for top, part in parts.items() if top not in bare})
+
+
+def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
+    """The folders that became classes though they hold folders of the same names, and what to do if they are none."""
+    tops = {top: {sub for sub in inside[top] if sub} for top in inside if top and top.isprintable()}
+    often = Counter(name for top in tops for name in {top, *tops[top]})
+    shared = {top: {sub for sub in tops[top] - {top} if often[sub] > 1 and sub.isprintable()} for top in tops}
+    holders = [top for top in tops if len(shared[top]) > 1]
+    if not holders:
+        return
+    same = sorted(set().union(*(shared[top] for top in holders)))
+    beside = [top for top in same if top in tops and top not in holders]
+    were = "were read as classes, and hold" if len(holders) > 1 else "was read as a class, and holds"
+    which = "named as other classes" if beside else "of the same names"
+    yield (
+        f"{some(list(map(repr, holders)))} {were} folders {which}: {some(list(map(repr, same)))}. "
+        f"If these are the classes: {_as_if_parts(inside, holders, bool(beside))}; or give {_one(holders)} as DATA."
+    )
+
+
+def _one(holders: Sequence[str]) -> str:
+    return repr(holders[0]) if len(holders) == 1 else "one of the folders that hold them"
+
+
+def _as_if_parts(inside: Mapping[str, Mapping[str, int]], holders: Sequence[str], is_beside: bool) -> str:
+    """How to say that *holders* are parts; *is_beside*: the folders of the training part lie beside them."""
+    weight = {top: sum(inside[top].values()) for top in holders}
+    ranked = sorted(holders, key=lambda top: ("train" not in spoken(top), -weight[top]))
+    ranked = ["train", *(top for top in ranked if top != "train")] if is_beside else ranked
+    of = dict(zip(("train", "test", "val"), ranked))
+    words = shlex.quote(",".join(f"{part}={of[part]}" for part in PARTS if part in of))
+    first = "move the other class folders into a folder 'train', then " if is_beside else ""
+    return f"{first}--parts {words} (in Python parts={{...}}, in a recipe parts under [data])"
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:

@@ -34,18 +34,19 @@ def offline() -> bool:
 
 
 @ours()
-def download(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
+def download(path: Path, source: Callable[[], tuple[str, str | None]], network: str = "NAME") -> Path:
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
 
     Args:
         path: where it belongs; it appears there whole.
         source: gives its address and hash; asked only where the network may be used.
+        network: the name of the backbone whose file it is, for messages.
 
     Raises:
         WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
     """
     if offline():
-        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it")
+        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it", network)
     if wrong := unusable(path.parent):
         raise WeightsError(
             f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
@@ -65,12 +66,12 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]]) -> Path:
             return Path(scratch, path.name).replace(path)
     except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise missing(path, f"and could not be fetched ({reason})") from None
+        raise missing(path, f"and could not be fetched ({reason})", network) from None
     finally:
         socket.setdefaulttimeout(before)
 
 
-def missing(path: Path, why: str) -> WeightsError:
+def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
     """The error for an official file that is not at hand, or not as Keras publishes it."""
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
@@ -78,7 +79,7 @@ def missing(path: Path, why: str) -> WeightsError:
     other = f" Those of 224 pixels serve any size: --weights {usual}" if usual != path and usual.is_file() else ""
     return WeightsError(
         f"the ImageNet weights {path.name!r} {state}, {why}. "
-        "Put the file there (on a connected machine, 'topwork weights fetch' brings it), "
+        f"Put the file there (on a connected machine, 'topwork weights fetch {network}' brings it), "
         f"choose a backbone whose file is at hand (topwork backbones), or try without: --weights random.{other}"
     )
 

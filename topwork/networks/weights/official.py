@@ -107,7 +107,7 @@ def fetch(one: Official) -> bool:
     if one.state not in ("missing", "wrong"):
         return False
     entry = catalogue.record(one.backbone)
-    download(one.path, lambda: builder.source(entry, entry.size))
+    download(one.path, lambda: builder.source(entry, entry.size), one.backbone)
     return True
 
 

@@ -34,7 +34,7 @@ def weights_file(backbone: Backbone) -> Path | None:
     if entry.is_packaged:
         efficientnet_lite0.check(path)
         return path
-    return path if path.is_file() else files.download(path, lambda: builder.source(entry, side))
+    return path if path.is_file() else files.download(path, lambda: builder.source(entry, side), entry.name)
 
 
 def path(backbone: Backbone) -> Path | None:
