@@ -226,9 +226,15 @@ SAYS = "(in Python parts={...}, in a recipe parts under [data])"
             f"classes: --parts 'train=known,test=held out' {SAYS}; or give one of the folders that hold them as DATA.",
         ),
         (
+            ("a", "b", "test/a", "test/b", "val/a", "val/b", "val/b"),
+            "'test', 'val' were read as classes, and hold folders named as other classes: 'a', 'b'. If these are the "
+            "classes: move the other class folders into a folder 'train', then --parts train=train,val=val,test=test "
+            f"{SAYS}; or give one of the folders that hold them as DATA.",
+        ),
+        (
             ("all/train1/a", "all/train1/b", "all/train2/a", "all/train2/b", "all/more/a", "all/more/b"),
             "'more', 'train1', 'train2' were read as classes, and hold folders of the same names: 'a', 'b'. If these "
-            f"are the classes: --parts train=train1,val=more,test=train2 {SAYS}; "
+            f"are the classes: --parts train=train1,test=train2 {SAYS}; "
             "or give one of the folders that hold them as DATA.",
         ),
     ],

@@ -272,9 +272,11 @@ def _one(holders: Sequence[str]) -> str:
 def _as_if_parts(inside: Mapping[str, Mapping[str, int]], holders: Sequence[str], is_beside: bool) -> str:
     """How to say that *holders* are parts; *is_beside*: the folders of the training part lie beside them."""
     weight = {top: sum(inside[top].values()) for top in holders}
-    ranked = sorted(holders, key=lambda top: ("train" not in spoken(top), -weight[top]))
+    ranked = sorted(holders, key=lambda top: ("train" not in spoken(top), bool(spoken(top)), -weight[top]))
     ranked = ["train", *(top for top in ranked if top != "train")] if is_beside else ranked
-    of = dict(zip(("train", "test", "val"), ranked))
+    of = {"train": ranked[0]}
+    for top in sorted(ranked[1:], key=lambda top: "test" not in spoken(top)):
+        of.setdefault("val" if spoken(top) == {"val"} else "test", top)
     words = shlex.quote(",".join(f"{part}={of[part]}" for part in PARTS if part in of))
     first = "move the other class folders into a folder 'train', then " if is_beside else ""
     return f"{first}--parts {words} (in Python parts={{...}}, in a recipe parts under [data])"
