@@ -20,7 +20,7 @@ EACH = 20
 _HASH = """
 import sys
 from topwork.data.pictures import digest
-from topwork.data.readers import walk
+from topwork.data.reading.folders import walk
 from topwork.system.processes import each
 list(each(digest, walk(sys.argv[1]), "hash"))
 """

@@ -11,6 +11,7 @@ import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, file, tiny
 from topwork.data.readers import read_by
+from topwork.data.reading.listing import write_csv
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Data
@@ -69,7 +70,7 @@ def test_its_recipe_draws_the_parts_that_the_dataset_had(run, pictures):
 
 
 def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path, capsys):
-    tw.readers.write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
+    write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
     recipe = Recipe((tw.Phase(f"{NAME}@pool", epochs=1),), Data(seed=3), {NAME: SMALL})
     run = tw.train(tmp_path / "table.csv", recipe=recipe, out=tmp_path / "run")
     told = "The data come with their parts: data.split, data.draw and data.seed play no part."

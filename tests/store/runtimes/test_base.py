@@ -37,7 +37,7 @@ keras_settings.own_process = True
 keras_settings.import_keras()
 import keras
 from topwork.errors import BackboneError
-from topwork.networks.keras_graph import trunk
+from topwork.networks.halves import trunk
 from topwork.store.runtimes.openvino import convert
 
 for name, place in json.loads(sys.argv[2]).items():
