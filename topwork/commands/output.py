@@ -31,3 +31,11 @@ def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
 def print_json(value: Any) -> None:
     """Print one object on a line of its own; where stdout cannot hold a character, all beyond ASCII is escaped."""
     print(as_json(value, getattr(sys.stdout, "encoding", None)), flush=True)
+
+
+def rate_cells(rate: Any, largest: float = 1.0) -> tuple[str, str]:
+    """Value and interval of what lies between 0 and *largest*."""
+    if rate is None or rate.get("value") is None:
+        return "-", ""
+    is_all = rate["low"] <= 0 and rate["high"] >= largest
+    return f"{rate['value']:.3f}", "-" if is_all else f"{rate['low']:.3f} to {rate['high']:.3f}"

@@ -1,7 +1,9 @@
 """``topwork read``."""
 
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +17,19 @@ from topwork.commands.options import (
     data_options,
     refuse_existing,
 )
-from topwork.commands.output import print_json
+from topwork.commands.output import print_json, print_table
+from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.errors import UsageError
+from topwork.system.messages import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from topwork.data.pictures import Fit
+    from topwork.recipes.settings import Views
+
+ROWS_OF_VIEWS = 6
+"""How many pictures a preview shows with their views."""
 
 
 def read(
@@ -44,7 +57,6 @@ def read(
     """Tell what is there: classes, splits, pictures left out."""
     from dataclasses import replace
 
-    from topwork.commands import show
     from topwork.data.holdout import with_validation
     from topwork.data.pictures import Fit
     from topwork.data.readers import read_by
@@ -71,8 +83,80 @@ def read(
     if preview:
         rule = next(iter(asked.backbones.values()), Backbone("any"))
         fit = Fit((160, 160), rule.fit, rule.resample)
-        show.preview(found, preview, replace(asked.views, count=views or asked.views.count), fit)
+        write_preview(found, preview, replace(asked.views, count=views or asked.views.count), fit)
     if as_json:
-        print_json(show.as_json(found))
+        print_json(dataset_as_json(found))
     else:
-        show.table(found)
+        print_dataset(found)
+
+
+def print_dataset(data: Dataset) -> None:
+    """Classes by part, what was left out, what splitting noted."""
+    lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
+    lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
+    print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
+    print("", *data.notes, sep="\n")
+    if data.left_out:
+        print(f"{counted(len(data.left_out), 'picture')} left out:")
+    for gone in data.left_out:
+        print(f"  {gone.path}: {gone.reason}")
+
+
+def dataset_as_json(data: Dataset) -> dict[str, Any]:
+    """The same as one object."""
+    left_out = {gone.path: gone.reason for gone in data.left_out}
+    return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
+
+
+def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 24) -> None:
+    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts; or their views.
+
+    They are brought to the size of *fit* as a network's pictures are, so that what is seen is what it sees.
+    """
+    from topwork.scoring import plots
+
+    if views.count > 1:
+        return _preview_views(data, path, views, fit)
+    rows = _in_turn(data, data.rows)[: count // len(data.columns)]
+    shown = [(row, column) for row in rows for column in range(len(data.columns))]
+    pictures = [_picture(data, row, fit, column) for row, column in shown]
+    titles = [f"{row.label} ({row.split})" + _column_name(data, column) for row, column in shown]
+    plots.grid(pictures, titles, path)
+
+
+def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
+    """A row for each of a few training pictures: its views."""
+    from topwork.data.views import view
+    from topwork.scoring import plots
+
+    pictures, titles = [], []
+    rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
+    for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
+        pixels = _picture(data, row, fit, column)
+        pictures += [view(pixels, views, number, row.pictures[column][1]) for number in range(views.count)]
+        what = _column_name(data, column) or "\nview 0: the picture"
+        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
+    plots.grid(pictures, titles, path, columns=views.count)
+
+
+def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
+    from topwork.data.pictures import decode, fit_array
+
+    file = row.pictures[column][0]
+    if data.pixels is None:
+        return decode(Path(data.root, file), fit, inf)
+    return fit_array(data.pixels[int(file[2:-1])], fit)
+
+
+def _column_name(data: Dataset, column: int) -> str:
+    return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
+
+
+def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
+    """The first of each class, then the second of each, and so on."""
+    from itertools import zip_longest
+
+    by_class: dict[str, list[Row]] = {label: [] for label in data.classes}
+    for row in rows:
+        by_class[row.label].append(row)
+    return [row for turn in zip_longest(*by_class.values()) for row in turn if row]

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topwork.commands import show
+from topwork.commands.backbones import print_backbones, print_layers, print_places
+from topwork.commands.compare import print_comparison
+from topwork.commands.evaluate import print_scores
+from topwork.commands.predict import print_guesses
+from topwork.commands.read import dataset_as_json, print_dataset, write_preview
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read
@@ -33,7 +37,7 @@ GUESSES = (
 
 
 def test_the_table_of_a_dataset(capsys):
-    show.table(DATA)
+    print_dataset(DATA)
     assert capsys.readouterr().out == (
         "class        train  val  test    all\n"
         "───────────  ─────  ───  ────  ─────\n"
@@ -48,7 +52,7 @@ def test_the_table_of_a_dataset(capsys):
 
 
 def test_a_dataset_as_json():
-    assert show.as_json(DATA) == {
+    assert dataset_as_json(DATA) == {
         "pictures": 1201,
         "classes": {"cat": {"train": 1200, "val": 0, "test": 0}, "Ä pfel 日本": {"train": 0, "val": 0, "test": 1}},
         "notes": ["The val part is empty: add pictures or raise its share."],
@@ -59,12 +63,12 @@ def test_a_dataset_as_json():
 def test_names_are_never_broken_whatever_the_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     label = "a very long name of a class that no terminal of twenty columns can hold"
-    show.table(Dataset("/d", (Row("a.png", "0", label, "train"), Row("b.png", "1", "b", "train"))))
+    print_dataset(Dataset("/d", (Row("a.png", "0", label, "train"), Row("b.png", "1", "b", "train"))))
     assert f"\n{label}  " in capsys.readouterr().out
 
 
 def test_the_preview_takes_the_classes_in_turn(pictures, tmp_path):
-    show.preview(read(pictures), tmp_path / "grid.png", NO_VIEWS, SQUARE, count=6)
+    write_preview(read(pictures), tmp_path / "grid.png", NO_VIEWS, SQUARE, count=6)
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     strongest = pixels[np.ptp(pixels, axis=1) > 60].argmax(1)
@@ -76,14 +80,14 @@ def test_a_preview_shows_what_the_network_sees(tmp_path, fit, black):
     for label in "ab":
         (tmp_path / label).mkdir()
         Image.new("RGB", (90, 30), (250, 20, 20 + ord(label))).save(tmp_path / label / "wide.png")
-    show.preview(read(tmp_path), tmp_path / "grid.png", NO_VIEWS, Fit((160, 160), fit))
+    write_preview(read(tmp_path), tmp_path / "grid.png", NO_VIEWS, Fit((160, 160), fit))
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     assert ((pixels.max(1) < 5).sum() > 5_000) == black
 
 
 def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
-    show.preview(read(pictures), tmp_path / "grid.png", Views(3), SQUARE)
+    write_preview(read(pictures), tmp_path / "grid.png", Views(3), SQUARE)
     with Image.open(tmp_path / "grid.png") as image:
         assert image.size == (3 * 204, 6 * 240)  # as plots.grid draws 3 columns and 6 rows
         pixels = np.asarray(image.convert("RGB")).astype(int)
@@ -97,7 +101,7 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
     drawn = []
     monkeypatch.setattr("topwork.scoring.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
     data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill="constant", flip="none")
-    show.preview(data, tmp_path / "grid.png", views, SQUARE)
+    write_preview(data, tmp_path / "grid.png", views, SQUARE)
     row = next(row for row in data.part("train") if row.label == data.classes[0])
     pixels = decode(Path(data.root, row.path), Fit((160, 160)))
     for number in range(3):
@@ -108,7 +112,7 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
 def test_scores(capsys):
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.1, 0.9]])
     found = metrics.measure(labels, probabilities, ("cat", "dog"))
-    show.scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}, "notes": ["Said " * 30]})
+    print_scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}, "notes": ["Said " * 30]})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "A seeded sample of 2,000 pictures was measured."
     assert lines[1] == "                 value   95 % interval"
@@ -130,13 +134,13 @@ def test_scores(capsys):
 def test_an_interval_of_the_loss_that_says_nothing_is_a_dash(capsys):
     found = metrics.measure(np.array([0]), np.array([[0.9, 0.1]]), ("cat", "dog"))
     assert found["loss"]["high"] == metrics.WORST
-    show.scores({**found, "sample": None, "left_out": {}, "notes": []})
+    print_scores({**found, "sample": None, "left_out": {}, "notes": []})
     assert capsys.readouterr().out.splitlines()[3].split() == ["loss", "0.105", "-"]
 
 
 def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
     found = metrics.measure(np.array([0, 0]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("cat", "dog"))
-    show.scores({**found, "sample": None, "left_out": {}, "notes": []})
+    print_scores({**found, "sample": None, "left_out": {}, "notes": []})
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split()[:3] == ["dog", "-", "-"]
     assert lines[4].split() == ["AUC", "-"]
@@ -161,7 +165,7 @@ COMPARISON = {
 
 
 def test_a_comparison(capsys):
-    show.comparison(COMPARISON)
+    print_comparison(COMPARISON)
     assert capsys.readouterr().out == (
         "first   runs/flowers\n"
         "second  runs/deeper\n"
@@ -199,13 +203,13 @@ def test_a_comparison(capsys):
 def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(capsys, key, end, shown):
     rates = COMPARISON["differences"] | {key: {"value": 0.0, "low": -end, "high": end}}
     sides = {run: each | {"auc": 0.5} for run, each in COMPARISON["scores"].items()}
-    show.comparison(COMPARISON | {"differences": rates, "scores": sides})
+    print_comparison(COMPARISON | {"differences": rates, "scores": sides})
     line = next(line for line in capsys.readouterr().out.splitlines() if line.lower().startswith(key))
     assert line.split("+0.000", 1)[1].strip() == shown
 
 
 def test_guesses_for_people(capsys):
-    assert show.guesses(GUESSES, ("cat", "dog, small"), None, False)
+    assert print_guesses(GUESSES, ("cat", "dog, small"), None, False)
     assert capsys.readouterr() == (
         "a.png\tcat\t0.750\n",
         "b.png: the file is empty\n1 of 2 pictures could not be read.\n",
@@ -213,7 +217,7 @@ def test_guesses_for_people(capsys):
 
 
 def test_guesses_as_json_are_a_line_each(capsys):
-    assert show.guesses(GUESSES, ("cat", "dog, small"), None, True)
+    assert print_guesses(GUESSES, ("cat", "dog, small"), None, True)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25}},
         {"path": "b.png", "label": None, "probability": None, "probabilities": {}, "error": "the file is empty"},
@@ -221,7 +225,7 @@ def test_guesses_as_json_are_a_line_each(capsys):
 
 
 def test_guesses_as_csv(tmp_path, capsys):
-    assert show.guesses(GUESSES, ("cat", "dog, small"), tmp_path / "a.csv", False)
+    assert print_guesses(GUESSES, ("cat", "dog, small"), tmp_path / "a.csv", False)
     assert (tmp_path / "a.csv").read_text().splitlines() == [
         'path,label,probability,cat,"dog, small",error',
         "a.png,cat,0.75,0.75,0.25,",
@@ -233,14 +237,14 @@ def test_guesses_as_csv(tmp_path, capsys):
 @pytest.mark.parametrize("path", [None, Path("a.csv")])
 def test_no_picture_that_could_be_read(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert not show.guesses(GUESSES[1:], ("cat",), path, False)
+    assert not print_guesses(GUESSES[1:], ("cat",), path, False)
 
 
 def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_package):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
-    show.backbones(False)
+    print_backbones(False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "name                 size  at hand  licence       paper"
     assert "vgg16                 224  yes      CC-BY-4.0     arXiv:1409.1556" in lines
@@ -255,19 +259,19 @@ def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_p
 
 
 def test_the_price_list(capsys):
-    show.places("vgg16", 32, False)
+    print_places("vgg16", 32, False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["place", "shape", "KB", "madds", "above", "params", "above"]
     assert lines[2].split() == ["input", "32x32x3", "3.0", "0.0", "313.2", "0.00", "14.71"]
     assert lines[3].split() == ["block1_conv1", "32x32x64", "128.0", "1.8", "311.4", "0.00", "14.71"]
-    show.places("vgg16", 32, True)
+    print_places("vgg16", 32, True)
     found = json.loads(capsys.readouterr().out)
     assert found[-1]["name"] == "pool"
     assert found[-1]["parameters"] == 14_714_688  # as Keras documents
 
 
 def test_the_numbered_layers(capsys):
-    show.layers("mobilenet_v2_035", 32, False)
+    print_layers("mobilenet_v2_035", 32, False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["no.", "layer", "type", "shape", "params", "cut", "@no."]
     assert lines[2].split() == ["0", "input", "InputLayer", "32x32x3", "0", "yes", "1"]
@@ -275,7 +279,7 @@ def test_the_numbered_layers(capsys):
     assert lines[4].split() == ["2", "bn_Conv1", "BatchNorm", "16x16x16", "64", "yes", "1"]
     assert "block_2_expand " in lines[20] and lines[20].split()[-2:] == ["2", "1"]
     assert max(map(len, lines)) <= 80
-    show.layers("mobilenet_v2_035", 32, True)
+    print_layers("mobilenet_v2_035", 32, True)
     assert json.loads(capsys.readouterr().out)[2] == {
         "number": 2,
         "name": "bn_Conv1",
@@ -290,7 +294,7 @@ def test_the_numbered_layers(capsys):
 
 def test_a_preview_of_arrays_shows_them(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
-    show.preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png", NO_VIEWS, SQUARE)
+    write_preview(read((pixels, list("abc") * 4)), tmp_path / "grid.png", NO_VIEWS, SQUARE)
     with Image.open(tmp_path / "grid.png") as grid:
         assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 700  # 768 colours, and text
 
@@ -304,7 +308,7 @@ def test_a_preview_shows_every_picture_of_a_row(tmp_path, monkeypatch, views):
     for name, level in (("a", 0), ("b", 60), ("c", 120), ("d", 180)):
         Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{name}.png")
     (tmp_path / "rows.csv").write_text("front,side,label,split\na.png,b.png,cat,train\nc.png,d.png,dog,train\n")
-    show.preview(read(str(tmp_path / "rows.csv")), tmp_path / "grid.png", Views(views), SQUARE)
+    write_preview(read(str(tmp_path / "rows.csv")), tmp_path / "grid.png", Views(views), SQUARE)
     ((pictures, titles),) = drawn
     assert [int(picture[20, 20, 0]) for picture in pictures[::views]] == [0, 60, 120, 180]
     first = [f"{label} (train)\n{column}" for label in ("cat", "dog") for column in ("front", "side")]
