@@ -1,4 +1,4 @@
-"""The command line as a person uses it: in this process where that says the same, in one of its own where not."""
+"""The command line as a person uses it: in this process where that says the same, in a new one where not."""
 
 import io
 import json
@@ -54,6 +54,6 @@ def ended(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
     return Ran(process.returncode, out, err)
 
 
-def in_process(*words: object, **environment: str) -> Ran:
-    """Run a command in a process of its own."""
+def in_a_new_process(*words: object, **environment: str) -> Ran:
+    """Run a command in a process that starts for it."""
     return ended(start(*words, env=os.environ | environment))

@@ -14,7 +14,7 @@ from PIL import Image
 import topwork as tw
 from tests import colours as small
 from tests import shelf
-from tests.command import POOL, SMALL, Ran, in_process, start, topwork
+from tests.command import POOL, SMALL, Ran, in_a_new_process, start, topwork
 from tests.conftest import make_folder
 from topwork.runs import registry
 from topwork.system.messages import size
@@ -48,7 +48,7 @@ def test_version():
 
 
 def test_topwork_alone_prints_help():
-    ran = in_process()
+    ran = in_a_new_process()
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("Usage: ")
     assert re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE) == list(COMMANDS)
@@ -64,7 +64,7 @@ def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
 
 
 def test_help_loads_no_keras():
-    ran = in_process("train", "--help", PYTHONPROFILEIMPORTTIME="1")
+    ran = in_a_new_process("train", "--help", PYTHONPROFILEIMPORTTIME="1")
     assert "typer" in ran.err
     assert not re.search(r"\b(keras|tensorflow|openvino|sklearn|matplotlib|lmdb)\b", ran.err)
 
@@ -361,10 +361,10 @@ def test_sample_digits(tmp_path):
 
 
 def test_exit_statuses_of_processes(tmp_path):
-    assert in_process("--version") == Ran(0, f"topwork {VERSION}\n", "")
-    assert in_process("read", tmp_path).status == 1
-    assert in_process("train", tmp_path, "--cut", "resnet55@pool").status == in_process("trian").status == 2
-    assert in_process("backbones", "resnet50", "--size", "many").status == 2
+    assert in_a_new_process("--version") == Ran(0, f"topwork {VERSION}\n", "")
+    assert in_a_new_process("read", tmp_path).status == 1
+    assert in_a_new_process("train", tmp_path, "--cut", "resnet55@pool").status == in_a_new_process("trian").status == 2
+    assert in_a_new_process("backbones", "resnet50", "--size", "many").status == 2
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(own_home):

@@ -8,7 +8,7 @@ import pytest
 from keras.src.applications import mobilenet
 
 from tests import checkpoint
-from tests.command import Ran, in_process, topwork
+from tests.command import Ran, in_a_new_process, topwork
 from tests.networks.weights.test_official import MOBILENET, VGG16
 from topwork.networks.backbones.catalogue import TABLE
 from topwork.networks.weights import efficientnet_lite0 as packaged
@@ -164,6 +164,6 @@ def test_a_package_that_is_missing_has_its_install_line():
 
 @pytest.mark.parametrize("verb", ["ls", "verify"])
 def test_no_keras_is_loaded(verb, two):
-    ran = in_process("weights", verb, PYTHONPROFILEIMPORTTIME="1")
+    ran = in_a_new_process("weights", verb, PYTHONPROFILEIMPORTTIME="1")
     assert "topwork.networks.weights.official" in ran.err
     assert not re.search(r"\b(keras|tensorflow|openvino|sklearn|matplotlib|lmdb)\b", ran.err)

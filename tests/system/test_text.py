@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import topwork
-from tests.command import in_process
+from tests.command import in_a_new_process
 from tests.conftest import make_folder
 from topwork.commands.output import print_json, print_table
 from topwork.data.dataset import Dataset, Row
@@ -97,7 +97,7 @@ def test_a_command_on_a_terminal_that_knows_few_characters(odd, environment):
 
 
 def test_json_of_a_command_on_such_a_terminal(odd, tmp_path):
-    ran = in_process(
+    ran = in_a_new_process(
         "read",
         odd,
         "--json",
