@@ -177,6 +177,18 @@ def test_a_model_of_your_own_keeps_its_dtypes(policy):
     assert open_model(model).tensors[-1][0].dtype == model.output.dtype  # of the average at its end
 
 
+def test_a_model_of_your_own_that_ends_in_a_map_is_cut_there_unless_a_place_is_named():
+    start = keras.Input((8, 8, 3))
+    model = keras.Model(start, keras.layers.Conv2D(4, 3, name="last")(keras.layers.Conv2D(5, 3, name="first")(start)))
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    for place in (None, "first", 2):
+        trunk, top = halves(model, place)
+        np.testing.assert_allclose(top(trunk(x)), model(x), rtol=1e-5, atol=1e-6)
+    assert halves(model)[0].output.shape == (None, 4, 4, 4)
+    with pytest.raises(CutError, match="'pool': it lies above the end, 'last'"):
+        halves(model, "pool")
+
+
 def test_nested_models_are_flattened():
     inner = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(4, name="a"), keras.layers.ReLU(name="r")], name="inner"

@@ -65,7 +65,7 @@ def halves(
         what: a cut such as ``"resnet50@conv4_block6_out"``: the trunk takes uint8 RGB pixels
             ``[batch, side, side, 3]``, scaling inside, and the top ends at the cut's end; or a functional
             ``keras.Model``: nothing is added, the trunk takes the model's own inputs.
-        place: where to cut a ``keras.Model``: a layer's name or a number of layers.
+        place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
         backbone: options (weights, size) for the backbone that the cut names.
 
     Returns:
@@ -84,7 +84,8 @@ def halves(
     """
     if not isinstance(what, str):
         opened = open_model(what)
-        frontier, end = opened.graph.resolve(place if place is not None else "pool"), opened.graph.output
+        last = opened.graph.nodes[opened.graph.output].name
+        frontier, end = opened.graph.resolve(last if place is None else place, last), opened.graph.output
     else:
         term = Cut.parse(what).only
         chosen = backbone or Backbone(term.backbone)
