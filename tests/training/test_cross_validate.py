@@ -110,7 +110,7 @@ MIXED = "The data's own parts are mixed: each of the 2 folds tests a share of al
 @pytest.mark.parametrize("given", [True, False])
 def test_it_says_that_parts_which_come_with_the_data_are_mixed(pictures, tmp_path, given, monkeypatch, capsys):
     (tmp_path / "list.csv").write_text("path,label,split\n" + "".join(_lines(pictures, given)))
-    monkeypatch.setattr("topwork.crossvalidate._prepared", _stop)
+    monkeypatch.setattr("topwork.training.cross_validate._prepared", _stop)
     recipe = tw.Recipe((tw.Phase(CUT),), backbones={"mobilenet_v2_035": tw.Backbone("mobilenet_v2_035", "random", 32)})
     with pytest.raises(RunError):
         tw.cross_validate(tmp_path / "list.csv", 2, recipe=recipe, out=tmp_path / "folds")
