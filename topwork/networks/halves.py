@@ -49,7 +49,7 @@ def above(
     goals = [opened.tensors[end][0] for end in ends]
     found = {id(old): new for old, new in zip(opened.at(known), known.values())}
     if known.get((0, 0)) is opened.tensors[0][0] and call is plain:
-        return goals  # it stands there already
+        return goals  # the network itself has them
     if any(id(goal) not in found for goal in goals):
         found = replay(keras.Model(opened.tensors[0][0], goals), found, call)
     return [found[id(goal)] for goal in goals]

@@ -46,7 +46,7 @@ def check_range(value: Any, low: float, high: float, where: str) -> None:
 
 
 def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuse a key that is none of the known ones; the nearest is proposed."""
+    """Refuse an unknown key and propose the nearest known one."""
     for key in table:
         if key not in known:
             hint, names = nearest(key, known) or ".", ", ".join(known)

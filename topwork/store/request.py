@@ -35,7 +35,7 @@ def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
     """The trunk below one term of a cut.
 
     Raises:
-        CutError: the term's place or end is none of the graph's.
+        CutError: the graph does not have the term's place or end.
     """
     frontier = graph.resolve(term.place, term.end)
     return Trunk(backbone, pretrained.identity(backbone), graph, frontier, graph.end(term.end))

@@ -95,7 +95,7 @@ def _refused(reason: str) -> StoreError:
 
 
 class Hold:
-    """Hold a folder, which is made where there is none, until `release` or the end of the process.
+    """Hold a folder until `release` or the end of the process; it is created if it is missing.
 
     Raises:
         OSError: the folder cannot be made or opened.

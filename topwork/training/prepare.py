@@ -71,7 +71,7 @@ def prepared_join(
     strict: bool,
     jobs: int | None,
 ) -> Joining:
-    """The same for a join, which hears nothing of training."""
+    """A new join of runs: its folder made, nothing computed yet; options of training are refused."""
     if origin or callbacks:
         raise UsageError(
             f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."

@@ -248,7 +248,7 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
 
 
 def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
-    """The folders that became classes though they hold folders of the same names, and what to do if they are none."""
+    """A note on folders that became classes although they hold folders of the same names, and how to change that."""
     tops = {top: {sub for sub in inside[top] if sub} for top in inside if top and top.isprintable()}
     often = Counter(name for top in tops for name in {top, *tops[top]})
     shared = {top: {sub for sub in tops[top] - {top} if often[sub] > 1 and sub.isprintable()} for top in tops}

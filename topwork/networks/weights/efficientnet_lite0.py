@@ -79,7 +79,7 @@ def load(network: "keras.Model", file: Path) -> None:
         file: the package's, or another checkpoint of this network in the same format.
 
     Raises:
-        ValueError: the file is none that `topwork.networks.weights.torch_checkpoint` reads, or holds the weights of
+        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it holds the weights of
             another network.
     """
     from topwork.networks.weights import torch_checkpoint

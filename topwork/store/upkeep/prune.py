@@ -1,13 +1,17 @@
 """Dropping what no run needs.
 
-Law 3 says that activations that are committed are never computed again. It bends here, and here alone, and only for
-what no run needs: if somebody asks for that again, it is computed again.
+Law 3 says that committed activations are never computed again. This module makes the one exception: what no run needs
+is removed, and is computed again if it is asked for later.
 
-A process that fills or reads a store, or converts or loads a trunk, holds its folder (`topwork.system.files`): what
-is held stays. So do random weights and graphs that were used within a day, networks of your own, whatever a run may
-need whose recipe cannot be resolved any more, folders that hold something else too, and anything whose name is none of
-topwork's.
-Each thing is renamed before it is deleted: a kill in the middle leaves no half of it, and the next time the rest goes.
+These stay:
+
+- folders that a process holds, because it fills or reads that store, or converts or loads that trunk
+- random weights and graphs that were used within a day
+- networks of your own
+- what may be needed by a run whose recipe can no longer be resolved
+- folders that also hold other files, and files whose names topwork does not use
+
+Each thing is renamed before it is deleted, so that a kill never leaves half a store; the next prune removes the rest.
 """
 
 import os
