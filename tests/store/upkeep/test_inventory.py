@@ -4,9 +4,11 @@ import os
 import shutil
 
 import numpy as np
+import pytest
 
 from tests import shelf
 from tests.shelf import NAME, NET
+from topwork.errors import StoreError
 from topwork.networks import trunk
 from topwork.networks.graph import TensorSpec
 from topwork.store.store import Store, key
@@ -97,3 +99,10 @@ def test_what_is_not_topworks_is_not_seen(own_home, tmp_path):
     shutil.copytree(folder, tmp_path / "elsewhere")
     (own_home / "store" / f"{NAME}-{'2' * 16}").symlink_to(tmp_path / "elsewhere")
     assert {thing.path for thing in contents()} == {folder, trunk.graph_path(NET)}
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("not a folder")
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
+    with pytest.raises(StoreError, match="is a file"):
+        contents()

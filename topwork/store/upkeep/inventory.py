@@ -18,7 +18,7 @@ from topwork.errors import StoreError
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import efficientnet_lite0, files
 from topwork.store.tables import Tables
-from topwork.system.files import alone, digest, home
+from topwork.system.files import MEND, alone, digest, home
 
 Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
 
@@ -69,7 +69,13 @@ class Thing:
 
 
 def contents() -> list[Thing]:
-    """All of it, the largest first."""
+    """All of it, the largest first.
+
+    Raises:
+        StoreError: topwork's home is a file.
+    """
+    if home().is_file():
+        raise StoreError(f"cannot look into topwork's home: {str(home())!r} is a file. {MEND}")
     listed = list(_listed())
     stores = {path: header_of(path) for kind, path, _ in listed if kind == "activations"}
     cuts = dict(_trunk_of(path, header) for path, (header, _, _) in stores.items())
