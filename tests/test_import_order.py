@@ -115,3 +115,13 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(words):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "topwork.version" in loaded
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["training.train", "training.cross_validate", "shipping.export", "scoring.evaluate", "store.activations"],
+)
+def test_words_can_be_checked_and_a_run_folder_made_before_keras_is_imported(module):
+    code = f"import sys, topwork.{module}; print(sorted({{'keras', 'tensorflow'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -11,12 +11,11 @@ import numpy as np
 from topwork.cut import Cut, Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
-from topwork.networks.augmentation import is_idle
 from topwork.networks.graph import Graph
 from topwork.networks.halves import above
 from topwork.networks.keras_graph import Opened, open_backbone
 from topwork.networks.layer_names import operations, safe
-from topwork.networks.replay import Call, plain, replay
+from topwork.networks.replay import Call, is_idle, plain, replay
 from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe

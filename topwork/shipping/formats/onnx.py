@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork.errors import ExportError, MissingExtra
-from topwork.networks.augmentation import is_idle
 from topwork.networks.halves import rebuild
+from topwork.networks.replay import is_idle
 from topwork.shipping.metadata import KEY
 from topwork.system import keras_backend
 from topwork.system.replaced import replaced, variable

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from topwork.cut import Cut
-from topwork.networks.augmentation import is_idle
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
+from topwork.networks.replay import is_idle
 from topwork.networks.weights.pretrained import on_disk
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase, Views
