@@ -171,7 +171,7 @@ def _plain(article: Article, recipe: Recipe, data: Path) -> Side:
     words = ["--builders", *(one.builder for one in used), "--modules", *(one.module for one in used)]
     words += ["--weights", *(b.weights for b in recipe.backbones.values())]
     words += ["--sizes", *(str(b.size) for b in recipe.backbones.values())]
-    words += ["--epochs", *(str(phase.epochs) for phase in recipe.phases), "--batch", str(recipe.phases[0].batch)]
+    words += ["--epochs", *(str(phase.epochs) for phase in recipe.phases), "--batch", str(recipe.phases[0].batch_size)]
     words += ["--frozen", str(last.place), "--end", str(first.end)]
     alphas = [str(one.alpha) for one in used if one.alpha is not None]
     words += ["--alphas", *alphas] if alphas else []

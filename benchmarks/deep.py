@@ -102,7 +102,16 @@ def _topwork(
     plan: Plan, split: Split, file: str, size: int, scratch: Path, home: Path, precision: str
 ) -> tuple[float, str]:
     out = scratch / f"run-{precision}"
-    words = ["--cut", f"{plan.backbone}@{plan.frozen}", "--weights", file, "--size", str(size), "--rate", "1e-5"]
+    words = [
+        "--cut",
+        f"{plan.backbone}@{plan.frozen}",
+        "--weights",
+        file,
+        "--size",
+        str(size),
+        "--learning-rate",
+        "1e-5",
+    ]
     words += ["--no-head-first", "--epochs", str(EPOCHS), "--set", f"phase.1.precision={precision}", "--out", str(out)]
     run([sys.executable, "-m", "topwork", "train", str(split.csv), *words], TOPWORK_HOME=str(home))
     last = json.loads((out / "journal.jsonl").read_text().splitlines()[-1])

@@ -69,7 +69,7 @@ def measure(plan: Plan, scratch: Path) -> list[Step]:
 
 def _step(cut: str, size: int, epochs: int, pictures: int, rounds: int, precision: str, scratch: Path) -> Step:
     data = read(draw(scratch / f"drawn-{pictures}", pictures), draw="stratified")
-    phase = Phase(cut, epochs=epochs, rate=1e-5, patience=0, batch=BATCH, precision=precision)
+    phase = Phase(cut, epochs=epochs, learning_rate=1e-5, patience=0, batch_size=BATCH, precision=precision)
     backbone = Backbone(cut.partition("@")[0], "random", size)
     found = Step(cut, size, "", [], [], -(-len(data.part("train")) // BATCH), [])
     for number in range(rounds):

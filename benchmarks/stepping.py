@@ -65,10 +65,10 @@ def bound(run: Run, number: int, epochs: int) -> float:
     below, phase = step.trunks(), step.phase
     model = network.above(below)
     network.freeze(below, phase.batch_norm)
-    inputs = [_drawn(tensor, phase.batch) for one in below for tensor in one.tensors]
+    inputs = [_drawn(tensor, phase.batch_size) for one in below for tensor in one.tensors]
     classes, rows = len(run.data.classes), len(run.data.part("train"))
-    targets = np.eye(classes, dtype=np.float32)[np.arange(phase.batch) % classes]
-    count = max(1, rows // phase.batch if run.recipe.training.drop_last else -(-rows // phase.batch))
+    targets = np.eye(classes, dtype=np.float32)[np.arange(phase.batch_size) % classes]
+    count = max(1, rows // phase.batch_size if run.recipe.training.drop_last else -(-rows // phase.batch_size))
     with precision.applied(model, _last_line(run, number)["precision"]):
         model.compile(
             optimizer(phase, count),

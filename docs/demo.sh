@@ -28,7 +28,7 @@ topwork sample digits demo/digits
 topwork read demo/digits
 topwork train demo/digits --size 64 --out demo/run \
     --cut efficientnet_lite0@block5c_add..block5c_add --epochs 10 \
-    --cut efficientnet_lite0@block4c_add..block5c_add --epochs 10 --rate 1e-3 \
+    --cut efficientnet_lite0@block4c_add..block5c_add --epochs 10 --learning-rate 1e-3 \
     --set phase.2.batch_norm=train --set phase.2.schedule=cosine
 topwork evaluate demo/run
 topwork export demo/run demo/digits.onnx

@@ -14,7 +14,10 @@ import numpy as np
 import topwork as tw
 from tests.tiny import NAME, SIDE
 
-PHASES = (tw.Phase(f"{NAME}@pool", epochs=4, rate=0.01), tw.Phase(f"{NAME}@block_13_expand_relu", epochs=2, rate=1e-3))
+PHASES = (
+    tw.Phase(f"{NAME}@pool", epochs=4, learning_rate=0.01),
+    tw.Phase(f"{NAME}@block_13_expand_relu", epochs=2, learning_rate=1e-3),
+)
 PIXELS = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3)).astype("uint8")
 
 

@@ -108,9 +108,9 @@ def test_laws_2_and_3_what_the_trunk_gave_is_stored_once(runtime, tmp_path, own_
 
 
 PHASES = (
-    tw.Phase(f"{NAME}@{END}..{END}", epochs=30, rate=0.03),
-    tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, rate=1e-4, precision="bfloat16"),
-    tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, rate=30.0, optimizer="sgd"),
+    tw.Phase(f"{NAME}@{END}..{END}", epochs=30, learning_rate=0.03),
+    tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, learning_rate=1e-4, precision="bfloat16"),
+    tw.Phase(f"{NAME}@block_1_project_BN..{END}", epochs=2, learning_rate=30.0, optimizer="sgd"),
 )
 
 
@@ -195,7 +195,7 @@ def stop(epoch, logs=None):
 
 
 def test_a_stopped_run_goes_on_and_says_whether_law_4_holds(pictures, tmp_path, capsys):
-    phases, out = [tw.Phase(f"{NAME}@{END}..{END}", epochs=6, rate=0.01, patience=0)], tmp_path / "stopped"
+    phases, out = [tw.Phase(f"{NAME}@{END}..{END}", epochs=6, learning_rate=0.01, patience=0)], tmp_path / "stopped"
     whole = train(pictures, tmp_path / "whole", phases)
     with pytest.raises(Stopped):
         train(pictures, out, phases, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)])

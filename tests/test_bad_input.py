@@ -201,7 +201,7 @@ def test_labels_that_look_alike(folder, name):
         ),
         (
             (*POOL, "--set", "seed"),
-            "UsageError: --set 'seed': expected KEY=VALUE, as in --set phase.1.rate=1e-4.",
+            "UsageError: --set 'seed': expected KEY=VALUE, as in --set phase.1.learning_rate=1e-4.",
         ),
         (
             (*POOL, "--epochs", 1, "--epochs", 2),

@@ -203,7 +203,7 @@ def test_the_examples_run():
 
 def test_both_sides_get_the_recipes_own_sizes_epochs_and_batches():
     recipe = articles.recipe_of("inception_v3_two_phase", articles.Plan(weights="imagenet"))
-    assert [(phase.epochs, phase.batch, phase.patience) for phase in recipe.phases] == [(30, 32, 0), (10, 32, 0)]
+    assert [(phase.epochs, phase.batch_size, phase.patience) for phase in recipe.phases] == [(30, 32, 0), (10, 32, 0)]
     assert recipe.backbones["inception_v3"].size == 299
     short = articles.recipe_of("fusion_single_input", articles.Plan(weights="imagenet", epochs=3, size=96))
     assert [phase.epochs for phase in short.phases] == [3]

@@ -12,6 +12,7 @@ import pytest
 import topwork as tw
 from tests import PROJECT
 from topwork.data import pictures
+from topwork.errors import RunError
 
 FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")
@@ -46,3 +47,21 @@ def test_the_model_of_an_earlier_run_answers_in_the_order_that_it_was_trained_in
     picture = pictures.fit_array(pixels[first["path"]], pictures.Fit((32, 32)))
     said = run.model().predict(picture[None], verbose=0)[0]
     np.testing.assert_allclose(said, [float(first[label]) for label in BY_TEXT], atol=1e-4)
+
+
+def test_the_recipe_of_an_earlier_run_is_read_under_todays_names(run):
+    (phase,) = run.recipe.phases
+    text = (run.path / "recipe.toml").read_text(encoding="utf-8")
+    assert f"rate = {phase.learning_rate}\n" in text
+    assert f"batch = {phase.batch_size}\n" in text
+
+
+def test_an_unfinished_earlier_run_is_refused_with_the_reason(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    with pytest.raises(RunError) as error:
+        tw.Run(tmp_path / "run").resume()
+    assert "has format 1 and is not finished. This topwork resumes runs of format 2 only: it draws and" in str(
+        error.value
+    )
+    assert str(error.value).endswith(f"topwork train DATA --recipe {tmp_path / 'run' / 'recipe.toml'}")

@@ -110,7 +110,7 @@ def test_arrays(digits, keras_home, tmp_path):
     pixels, labels = digits
     run = tw.train(
         (pixels[:500], labels[:500]),
-        phases=[tw.Phase(f"{NAME}@pool", rate=3e-3)],
+        phases=[tw.Phase(f"{NAME}@pool", learning_rate=3e-3)],
         backbones=[tw.Backbone(NAME, size=64)],
         out=tmp_path / "run",
     )

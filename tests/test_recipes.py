@@ -29,13 +29,13 @@ BASIC = {
     "head.batch_norm": False,
     "head.dropout": 0.0,
     "phase.1.optimizer": "rmsprop",
-    "phase.1.rate": 1e-3,
+    "phase.1.learning_rate": 1e-3,
 }
 TUNED = BASIC | {
-    "phase.1.rate": 1e-4,
+    "phase.1.learning_rate": 1e-4,
     "phase.1.epochs": 30,
     "phase.2.optimizer": "sgd",
-    "phase.2.rate": 1e-4,
+    "phase.2.learning_rate": 1e-4,
     "phase.2.momentum": 0.9,
     "phase.2.batch_norm": "train",
 }
@@ -46,10 +46,10 @@ FLOWERS = {
     "views.shear": 0.2,
     "views.zoom": 0.3,
     "views.flip": "horizontal",
-    "views.fill": "nearest",
+    "views.fill_mode": "nearest",
     "head.units": [2048, 1024],
     "head.activation": "relu",
-    "head.initializer": "he_normal",
+    "head.kernel_initializer": "he_normal",
     "head.batch_norm": True,
     "head.batch_norm_at": "every",
     "head.dropout": 0.0,
@@ -58,7 +58,7 @@ FLOWERS = {
     "backbones.resnet50.scale": "own",
     "phase.1.optimizer": "adam",
     "phase.1.epochs": 30,
-    "phase.1.batch": 32,
+    "phase.1.batch_size": 32,
     "phase.1.patience": 0,
 }
 
@@ -78,9 +78,9 @@ def mnist(name, layers):
         "data.draw": "last",
         "phase.1.cut": f"{name}@{layers}",
         "phase.1.optimizer": "adam",
-        "phase.1.rate": 1e-3,
+        "phase.1.learning_rate": 1e-3,
         "phase.1.epochs": 5,
-        "phase.1.batch": 64,
+        "phase.1.batch_size": 64,
         "phase.1.patience": 0,
         "phase.1.batch_norm": "train",
     }
@@ -96,7 +96,7 @@ SAYS = {
         "head.batch_norm": True,  # ours: the middle's averages are small
         "head.batch_norm_at": "every",
         "phase.1.epochs": 50,
-        "phase.1.rate": 1e-4,
+        "phase.1.learning_rate": 1e-4,
     },
     "fusion_single_input": BASIC | {"phase.1.cut": "inception_v3@pool + resnet50@pool"},
     "fusion_multi_input": BASIC | {"phase.1.cut": "inception_v3@pool[front] + resnet50@pool[side]"},
@@ -108,7 +108,7 @@ SAYS = {
         "training.drop_last": True,
         "phase.1.cut": "efficientnet_b0@pool",
         "phase.1.optimizer": "adam",
-        "phase.1.rate": 1e-3,
+        "phase.1.learning_rate": 1e-3,
         "phase.1.epochs": 25,
         "phase.1.patience": 10,
     },
@@ -119,9 +119,9 @@ SAYS = {
     | {
         "head.pooling": "flatten",
         "phase.1.cut": "resnet50@conv5_block3_out..conv5_block3_out",
-        "phase.1.rate": 1e-4,
+        "phase.1.learning_rate": 1e-4,
     },
-    "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool", "phase.1.rate": 1e-4},
+    "resnet50_flowers_pooled": FLOWERS | {"phase.1.cut": "resnet50@pool", "phase.1.learning_rate": 1e-4},
     "inception_v3_mnist": mnist("inception_v3", 64),
     "xception_mnist": mnist("xception", 36),
 }
@@ -285,7 +285,7 @@ NAME = "mobilenet_v2_035"
 SWAPPED = (
     *("--set", "phase.1.cut=tiny@block_2_add..block_2_add", "--set", f"backbones.tiny.model={file()}"),
     *("--set", "phase.2.cut=tiny@block_1_project_BN..block_2_add"),
-    *("--size", 32, "--epochs", 4, "--rate", 0.01, "--set", 'data.draw="stratified"'),
+    *("--size", 32, "--epochs", 4, "--learning-rate", 0.01, "--set", 'data.draw="stratified"'),
 )
 
 

@@ -51,7 +51,7 @@ class UsageError(TopworkError):
 
     Args:
         message: what happened.
-        key: which key of a recipe the word stands at, as in ``"phase.2.rate"``, where it is known.
+        key: which key of a recipe the word stands at, as in ``"phase.2.learning_rate"``, where it is known.
     """
 
     exit_status = 2

@@ -33,7 +33,7 @@ def trained(tmp_path_factory) -> tuple[Path, Ran]:
     """A run of three epochs on pictures that no other test stores, and what the command said."""
     pictures = make_folder(tmp_path_factory.mktemp("own") / "colours", first=300)
     out = tmp_path_factory.mktemp("runs") / "colours"
-    return out, topwork("train", pictures, *POOL, "--epochs", 3, "--rate", 1e-2, *STRATIFIED, "--out", out)
+    return out, topwork("train", pictures, *POOL, "--epochs", 3, "--learning-rate", 1e-2, *STRATIFIED, "--out", out)
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,14 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
 def test_train_as_json_names_its_run_after_data_and_time(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("recipe.toml").write_text('[[phase]]\ncut = "mobilenet_v2_035@pool"\nrate = 1\n[data]\ndraw = "stratified"\n')
-    words = ("--recipe", "recipe.toml", *SMALL, "--epochs", 1, "--set", "phase.1.rate=0.01")
+    words = ("--recipe", "recipe.toml", *SMALL, "--epochs", 1, "--set", "phase.1.learning_rate=0.01")
     found = topwork("train", pictures, *words, "--json").json
     assert re.fullmatch(r"runs/colours-\d{4}-\d\d-\d\d-\d{4}", found["run"])
     assert found["accuracy"].keys() == {"value", "low", "high"}
     assert (found["test"]["pictures"], found["left_out"]) == (6, 0)
     run = Run(found.pop("run"))
     assert found == run.results
-    assert (run.recipe.phases[0].epochs, run.recipe.phases[0].rate) == (1, 0.01)
+    assert (run.recipe.phases[0].epochs, run.recipe.phases[0].learning_rate) == (1, 0.01)
 
 
 def test_a_run_folder_that_exists_is_left_as_it_is(trained, pictures):

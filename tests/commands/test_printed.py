@@ -100,7 +100,7 @@ def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
 def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("topwork.scoring.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
-    data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill="constant", flip="none")
+    data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill_mode="constant", flip="none")
     write_preview(data, tmp_path / "grid.png", views, SQUARE)
     row = next(row for row in data.part("train") if row.label == data.classes[0])
     pixels = decode(Path(data.root, row.path), Fit((160, 160)))

@@ -15,7 +15,16 @@ TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 
 
 def worded(
-    file=None, cuts=(), epochs=(), rates=(), head=None, views=None, weights=None, size=None, settings=(), **more
+    file=None,
+    cuts=(),
+    epochs=(),
+    rates=(),
+    head=None,
+    views=None,
+    weights=None,
+    size=None,
+    settings=(),
+    **more,
 ):
     return Words(file, list(cuts), list(epochs), list(rates), head, views, weights, size, list(settings), **more)
 
@@ -41,12 +50,12 @@ def test_one_cut_a_phase():
 
 def test_the_kth_value_belongs_to_the_kth_cut():
     phases = made(cuts=TWO, epochs=[5, 10], rates=[1e-3, 1e-5]).phases
-    assert [(phase.epochs, phase.rate) for phase in phases] == [(5, 1e-3), (10, 1e-5)]
+    assert [(phase.epochs, phase.learning_rate) for phase in phases] == [(5, 1e-3), (10, 1e-5)]
 
 
 def test_one_value_serves_all():
     phases = made(cuts=TWO, epochs=[7], rates=[0.5]).phases
-    assert [(phase.epochs, phase.rate) for phase in phases] == [(7, 0.5), (7, 0.5)]
+    assert [(phase.epochs, phase.learning_rate) for phase in phases] == [(7, 0.5), (7, 0.5)]
 
 
 @pytest.mark.parametrize(("cuts", "epochs"), [(TWO, [1, 2, 3]), (TWO[:1], [1, 2]), ([*TWO, TWO[1]], [1, 2])])
@@ -64,7 +73,7 @@ def test_a_file_alone_is_the_recipe(file):
 
 def test_values_without_cuts_change_the_phases_of_the_file(file):
     phases = made(file, rates=[0.1, 0.2]).phases
-    assert [(phase.epochs, phase.rate) for phase in phases] == [(3, 0.1), (4, 0.2)]
+    assert [(phase.epochs, phase.learning_rate) for phase in phases] == [(3, 0.1), (4, 0.2)]
 
 
 def test_cuts_replace_all_phases_of_the_file(file):
@@ -205,7 +214,7 @@ MEMBERS = 'join.members=["runs/a", "runs/b"]'
 @pytest.mark.parametrize(
     ("setting", "error"),
     [
-        ("phase.1.rte=1", "unknown key 'rte' in phase.1; did you mean 'rate'? Known keys: "),
+        ("phase.1.epoch=1", "unknown key 'epoch' in phase.1; did you mean 'epochs'? Known keys: "),
         ("head.dropout=2", "head.dropout = 2.0: expected between 0 and 1."),
     ],
 )
@@ -229,7 +238,7 @@ def test_a_join_needs_settings_alone(tmp_path):
     [
         ("cut", {"cuts": TWO}),
         ("epochs", {"epochs": [3]}),
-        ("rate", {"rates": [0.1]}),
+        ("learning-rate", {"rates": [0.1]}),
         ("head", {"head": "mlp"}),
         ("views", {"views": 2}),
         ("weights", {"weights": "random"}),
@@ -249,11 +258,11 @@ def test_phases_of_a_file_and_a_join(file):
 
 
 def test_settings_are_toml_or_text():
-    words = ["data.split=[0.5, 0.25, 0.25]", "training.hold_out=false", "phase.2.rate=1e-5", "head.kind=mlp"]
+    words = ["data.split=[0.5, 0.25, 0.25]", "training.hold_out=false", "phase.2.learning_rate=1e-5", "head.kind=mlp"]
     changed = made(cuts=TWO, settings=[*words, "head.activation=", "backbones.vgg16.weights=a=b.h5"])
     assert changed.data.split == (0.5, 0.25, 0.25)
     assert changed.training.hold_out is False
-    assert changed.phases[1].rate == 1e-5
+    assert changed.phases[1].learning_rate == 1e-5
     assert (changed.head.kind, changed.head.activation) == ("mlp", "")
     assert changed.backbones["vgg16"].weights == "a=b.h5"
 
@@ -261,10 +270,10 @@ def test_settings_are_toml_or_text():
 def test_a_setting_without_a_value():
     with pytest.raises(UsageError) as error:
         made(cuts=TWO, settings=["data.seed"])
-    assert str(error.value) == "--set 'data.seed': expected KEY=VALUE, as in --set phase.1.rate=1e-4."
+    assert str(error.value) == "--set 'data.seed': expected KEY=VALUE, as in --set phase.1.learning_rate=1e-4."
 
 
 def test_a_setting_of_nothing():
     with pytest.raises(RecipeError) as error:
-        made(cuts=TWO, settings=["phase.3.rate=1"])
-    assert str(error.value) == "cannot set 'phase.3.rate': the recipe has phases 1 to 2."
+        made(cuts=TWO, settings=["phase.3.learning_rate=1"])
+    assert str(error.value) == "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2."

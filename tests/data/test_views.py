@@ -19,7 +19,9 @@ from topwork.recipes.settings import Views
 
 CONTENT = "0123456789abcdef" * 4
 ALL = Views(rotation=20, shift=0.2, shear=10, zoom=0.3, flip="both", brightness=0.2, contrast=0.3)
-OTHERWISE = Views(rotation=1, shift=0.2, shear=1, zoom=0.2, flip="none", brightness=0.1, contrast=0.1, fill="reflect")
+OTHERWISE = Views(
+    rotation=1, shift=0.2, shear=1, zoom=0.2, flip="none", brightness=0.1, contrast=0.1, fill_mode="reflect"
+)
 GOLDEN_DRAWN = Drawn(
     rotation=15.1024107142463,
     right=0.18121024387747836,
@@ -211,7 +213,7 @@ def test_any_map_agrees_with_the_book_in_every_pixel(drawn, size, fill):
 @given(contents, numbers, sizes, st.sampled_from(list(FILLS)))
 def test_a_view_is_the_same_each_time_and_leaves_its_picture_alone(content, number, size, fill):
     pixels = noise(*size)
-    before, chosen = pixels.copy(), replace(ALL, fill=fill)
+    before, chosen = pixels.copy(), replace(ALL, fill_mode=fill)
     made = view(pixels, chosen, number, content)
     assert (made.dtype, made.shape, made.flags.writeable) == (np.uint8, pixels.shape, True)
     np.testing.assert_array_equal(made, view(pixels, chosen, number, content))

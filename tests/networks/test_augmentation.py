@@ -80,7 +80,7 @@ def test_brightness_is_a_share_of_white():
 def test_what_appears_beyond_the_border(fill, beyond):
     flat = np.full((8, 24, 24, 3), 10, np.uint8)
     for setting in ({"rotation": 60.0}, {"shift": 0.5}, {"shear": 40.0}, {"zoom": 0.5}):
-        found = run(Views(**STILL | setting, fill=fill), flat)
+        found = run(Views(**STILL | setting, fill_mode=fill), flat)
         assert found.min() == pytest.approx(beyond, abs=1e-4), setting
 
 

@@ -14,8 +14,8 @@ from topwork.networks.keras_graph import open_backbone, open_model
 from topwork.recipes.settings import Backbone
 
 
-def node(name, *inputs, shape=(2, 2, 3), layer=None, kind="Conv2D", dtype="float32", parameters=0, multiply_adds=0):
-    return Node(name, kind, tuple((i, 0) for i in inputs), (shape,), dtype, layer, parameters, multiply_adds)
+def node(name, *inputs, shape=(2, 2, 3), layer=None, kind="Conv2D", dtype="float32", parameters=0, macs=0):
+    return Node(name, kind, tuple((i, 0) for i in inputs), (shape,), dtype, layer, parameters, macs)
 
 
 def skipped():
@@ -24,11 +24,11 @@ def skipped():
         "small",
         (
             node("input", kind="InputLayer", shape=(4, 4, 3), dtype="uint8", layer=0),
-            node("stem", 0, layer=1, parameters=10, multiply_adds=100),
-            node("left", 1, layer=2, parameters=20, multiply_adds=200),
-            node("right", 1, layer=3, parameters=30, multiply_adds=300),
+            node("stem", 0, layer=1, parameters=10, macs=100),
+            node("left", 1, layer=2, parameters=20, macs=200),
+            node("right", 1, layer=3, parameters=30, macs=300),
             node("add", 2, 3, layer=4),
-            node("last", 4, layer=5, shape=(2, 2, 8), parameters=40, multiply_adds=400),
+            node("last", 4, layer=5, shape=(2, 2, 8), parameters=40, macs=400),
             node("pool", 5, shape=(8,)),
         ),
         output=5,
@@ -308,7 +308,7 @@ def test_legal_layers_of_networks_of_many_branches(name):
 )
 def test_multiply_adds_are_those_published(name, published):
     """Sandler et al. 2018, table 4; He et al. 2015, table 1; Simonyan and Zisserman 2014; Tan and Le 2019, table 2."""
-    assert real(name).prices()[-1].multiply_adds == pytest.approx(published, rel=0.02)
+    assert real(name).prices()[-1].macs == pytest.approx(published, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0"])
@@ -325,3 +325,12 @@ def test_the_prices_of_mobilenet_v2():
     assert (prices["block_12_add"].shape, prices["block_12_add"].kilobytes) == ((14, 14, 96), 36.75)
     assert prices["input"].kilobytes == 147
     assert prices["pool"].kilobytes == 2.5
+
+
+def test_a_graph_that_an_earlier_version_kept_is_read():
+    """It called the multiply-accumulate operations ``multiply_adds``."""
+    graph = Graph("g", (node("input"), node("stem", 0, layer=1, macs=100)), 1, 1)
+    kept = graph.as_json()
+    for row in kept["nodes"]:
+        row["multiply_adds"] = row.pop("macs")
+    assert Graph.from_json(json.loads(json.dumps(kept))) == graph

@@ -100,7 +100,7 @@ def test_several_ends_are_pooled_and_joined():
 
 def test_an_initializer_by_name():
     first, second = (
-        build(Head("mlp", initializer=name), [(7,)], 4, 0).layers[1] for name in ("he_normal", "glorot_uniform")
+        build(Head("mlp", kernel_initializer=name), [(7,)], 4, 0).layers[1] for name in ("he_normal", "glorot_uniform")
     )
     assert isinstance(first.kernel_initializer, keras.initializers.HeNormal)
     assert first.kernel_initializer.seed == 1
@@ -109,7 +109,7 @@ def test_an_initializer_by_name():
 
 def test_an_unknown_initializer():
     with pytest.raises(RecipeError) as error:
-        build(Head("mlp", initializer="he_normla"), [(7,)], 4, 0)
+        build(Head("mlp", kernel_initializer="he_normla"), [(7,)], 4, 0)
     assert str(error.value) == (
         "no initializer 'he_normla'; did you mean 'he_normal'? Keras has: glorot_normal, glorot_uniform, he_normal, "
         "he_uniform, lecun_normal, lecun_uniform, orthogonal, random_normal, random_uniform, truncated_normal, "

@@ -78,19 +78,23 @@ def test_a_known_key_is_not_refused():
 
 
 def test_a_setting_goes_deep():
-    table = {"data": {"seed": 0}, "phase": [{"rate": 1}, {"rate": 2}]}
+    table = {"data": {"seed": 0}, "phase": [{"learning_rate": 1}, {"learning_rate": 2}]}
     put(table, "data.seed", 5)
-    put(table, "phase.2.rate", 3)
+    put(table, "phase.2.learning_rate", 3)
     put(table, "head.kind", "mlp")
-    assert table == {"data": {"seed": 5}, "phase": [{"rate": 1}, {"rate": 3}], "head": {"kind": "mlp"}}
+    assert table == {
+        "data": {"seed": 5},
+        "phase": [{"learning_rate": 1}, {"learning_rate": 3}],
+        "head": {"kind": "mlp"},
+    }
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("phase.3.rate", "cannot set 'phase.3.rate': the recipe has phases 1 to 2."),
-        ("seed", "cannot set 'seed': expected a key such as 'data.seed' or 'phase.1.rate'."),
-        ("data.seed.x", "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.rate'."),
+        ("phase.3.learning_rate", "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2."),
+        ("seed", "cannot set 'seed': expected a key such as 'data.seed' or 'phase.1.learning_rate'."),
+        ("data.seed.x", "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.learning_rate'."),
     ],
 )
 def test_what_cannot_be_set(key, words):

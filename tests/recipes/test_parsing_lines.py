@@ -128,7 +128,9 @@ def test_windows_ends_of_lines_count_once():
     assert lines("a=1\r\n[b]\r\nc=2\r\n") == {"a": 1, "b": 2, "b.c": 3}
 
 
-@pytest.mark.parametrize(("key", "line"), [("phase.2.cut", 31), ("phase.1.rate", 25), ("backbones.vgg16.scale", 18)])
+@pytest.mark.parametrize(
+    ("key", "line"), [("phase.2.cut", 31), ("phase.1.learning_rate", 25), ("backbones.vgg16.scale", 18)]
+)
 def test_an_error_is_told_with_the_line_of_its_key_or_its_table(key, line):
     told = located(RecipeError("wrong.", key), Path("a.toml"), TEXT)
     assert (type(told), str(told)) == (RecipeError, f"'a.toml', line {line}: wrong.")

@@ -28,8 +28,8 @@ def refused(table):
 def test_a_recipe_is_a_cut_and_defaults():
     recipe = Recipe.from_mapping({"phase": [PHASE]})
     assert recipe == Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": Backbone("mobilenet_v2")})
-    assert (recipe.phases[0].epochs, recipe.phases[0].rate, recipe.phases[0].optimizer) == (25, None, "adam")
-    assert (recipe.phases[0].batch, recipe.phases[0].patience, recipe.phases[0].batch_norm) == (32, 10, "frozen")
+    assert (recipe.phases[0].epochs, recipe.phases[0].learning_rate, recipe.phases[0].optimizer) == (25, None, "adam")
+    assert (recipe.phases[0].batch_size, recipe.phases[0].patience, recipe.phases[0].batch_norm) == (32, 10, "frozen")
     assert (recipe.head.kind, recipe.head.dropout, recipe.data.split) == ("linear", 0.2, (0.8, 0.1, 0.1))
 
 
@@ -49,15 +49,15 @@ def test_a_file_is_read(tmp_path):
         cut = "resnet50@pool"
         [[phase]]
         cut = "resnet50@conv4_block6_out"
-        rate = 1
+        learning_rate = 1
         """
     )
     recipe = Recipe.load(tmp_path / "two.toml")
     assert recipe.data == Data((0.6, 0.2, 0.2), "stratified")
     assert recipe.backbones == {"resnet50": Backbone("resnet50", size=128, fit="pad")}
     assert recipe.head == Head("mlp", units=(64, 32))
-    assert recipe.phases == (Phase("resnet50@pool"), Phase("resnet50@conv4_block6_out", rate=1.0))
-    assert isinstance(recipe.phases[1].rate, float)
+    assert recipe.phases == (Phase("resnet50@pool"), Phase("resnet50@conv4_block6_out", learning_rate=1.0))
+    assert isinstance(recipe.phases[1].learning_rate, float)
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -135,8 +135,13 @@ UNKNOWN = {
     f"unknown key 'name' in data. Known keys: {DATA_KEYS}.": {"data": {"name": "x"}, "phase": [PHASE]},
     "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
     "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
-    "unknown key 'learning_rate' in phase.1. Known keys: cut, epochs, rate, optimizer, momentum, batch, patience, "
-    "batch_norm, schedule, warmup, clip_norm, weight_decay, precision.": {"phase": [{**PHASE, "learning_rate": 1e-3}]},
+    "unknown key 'lr' in phase.1. Known keys: cut, epochs, learning_rate, optimizer, momentum, batch_size, patience, "
+    "batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, precision.": {
+        "phase": [{**PHASE, "lr": 1e-3}]
+    },
+    "unknown key 'rate' in phase.1: it is called 'learning_rate' now. Known keys: cut, epochs, learning_rate, "
+    "optimizer, momentum, batch_size, patience, batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, "
+    "precision.": {"phase": [{**PHASE, "rate": 1e-3}]},
     "unknown key 'mobilnet_v2' in backbones; did you mean 'mobilenet_v2'? Known keys: mobilenet_v2.": {
         "backbones": {"mobilnet_v2": {"size": 96}},
         "phase": [PHASE],
@@ -162,7 +167,7 @@ WRONG = {
     "head = 'linear': expected a table.": {"head": "linear", "phase": [PHASE]},
     "phase.2.epochs = 2.5: expected a whole number.": {"phase": [PHASE, {**PHASE, "epochs": 2.5}]},
     "phase.1.epochs = True: expected a whole number.": {"phase": [{**PHASE, "epochs": True}]},
-    "phase.1.rate = '1e-3': expected a number.": {"phase": [{**PHASE, "rate": "1e-3"}]},
+    "phase.1.learning_rate = '1e-3': expected a number.": {"phase": [{**PHASE, "learning_rate": "1e-3"}]},
     "phase.1.cut = 3: expected a text.": {"phase": [{"cut": 3}]},
     "head.batch_norm = 1: expected true or false.": {"head": {"batch_norm": 1}, "phase": [PHASE]},
     "backbones.mobilenet_v2.size = '96': expected a whole number.": {
@@ -178,9 +183,9 @@ WRONG = {
     },
     "data.draw = 3: expected 'auto' or 'hash' or 'stratified' or 'last'.": {"data": {"draw": 3}, "phase": [PHASE]},
     "phase.1.epochs = 0: expected at least 1.": {"phase": [{**PHASE, "epochs": 0}]},
-    "phase.1.rate = -0.1: expected at least 0.": {"phase": [{**PHASE, "rate": -0.1}]},
-    "phase.1.rate = nan: expected at least 0.": {"phase": [{**PHASE, "rate": nan}]},
-    "phase.1.batch = 0: expected at least 1.": {"phase": [{**PHASE, "batch": 0}]},
+    "phase.1.learning_rate = -0.1: expected at least 0.": {"phase": [{**PHASE, "learning_rate": -0.1}]},
+    "phase.1.learning_rate = nan: expected at least 0.": {"phase": [{**PHASE, "learning_rate": nan}]},
+    "phase.1.batch_size = 0: expected at least 1.": {"phase": [{**PHASE, "batch_size": 0}]},
     "phase.1.patience = -1: expected at least 0.": {"phase": [{**PHASE, "patience": -1}]},
     "phase.1.momentum = 1.5: expected between 0 and 1.": {"phase": [{**PHASE, "momentum": 1.5}]},
     "head.dropout = 2.0: expected between 0 and 1.": {"head": {"dropout": 2}, "phase": [PHASE]},
@@ -362,10 +367,10 @@ def recipes(draw):
         Phase,
         cut=term,
         epochs=COUNTS,
-        rate=st.floats(0, 1e3),
+        learning_rate=st.floats(0, 1e3),
         optimizer=TEXTS,
         momentum=SHARES,
-        batch=COUNTS,
+        batch_size=COUNTS,
         patience=COUNTS,
     )
     backbone = drawn(Backbone, name=st.just(name), weights=TEXTS, size=st.none() | COUNTS, model=st.none() | TEXTS)
@@ -399,20 +404,20 @@ def settled(settings):
 
 
 def test_settings_name_tables_phases_and_backbones():
-    recipe = settled({"phase.2.rate": 1e-5, "head.kind": "mlp", "backbones.mobilenet_v2.size": 96})
-    assert [phase.rate for phase in recipe.phases] == [None, 1e-5]
+    recipe = settled({"phase.2.learning_rate": 1e-5, "head.kind": "mlp", "backbones.mobilenet_v2.size": 96})
+    assert [phase.learning_rate for phase in recipe.phases] == [None, 1e-5]
     assert recipe.head.kind == "mlp"
     assert recipe.backbones["mobilenet_v2"].size == 96
 
 
 SETTINGS = {
-    "cannot set 'phase.3.rate': the recipe has phases 1 to 2.": "phase.3.rate",
-    "cannot set 'phase.0.rate': the recipe has phases 1 to 2.": "phase.0.rate",
-    "cannot set 'phase.x.rate': the recipe has phases 1 to 2.": "phase.x.rate",
-    "cannot set 'rate': expected a key such as 'data.seed' or 'phase.1.rate'.": "rate",
-    "cannot set 'phase.1': expected a key such as 'data.seed' or 'phase.1.rate'.": "phase.1",
-    "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x",
-    "cannot set 'data.seed.x.y': expected a key such as 'data.seed' or 'phase.1.rate'.": "data.seed.x.y",
+    "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2.": "phase.3.learning_rate",
+    "cannot set 'phase.0.learning_rate': the recipe has phases 1 to 2.": "phase.0.learning_rate",
+    "cannot set 'phase.x.learning_rate': the recipe has phases 1 to 2.": "phase.x.learning_rate",
+    "cannot set 'rate': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "rate",
+    "cannot set 'phase.1': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "phase.1",
+    "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "data.seed.x",
+    "cannot set 'data.seed.x.y': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "data.seed.x.y",
     f"unknown key 'sed' in data; did you mean 'seed'? Known keys: {DATA_KEYS}.": "data.sed",
     "unknown key 'vgg16' in backbones. Known keys: mobilenet_v2.": "backbones.vgg16.size",
 }
@@ -430,14 +435,14 @@ SWAPPED = {"phase.1.cut": "vgg16@pool", "phase.2.cut": "vgg16@block5_conv1"}
 
 def test_a_network_is_swapped_and_all_else_of_a_phase_stays():
     first = {**PHASE, "epochs": 3, "optimizer": "rmsprop"}
-    second = {**PHASE, "cut": "mobilenet_v2@block_12_add", "rate": 1e-5, "batch_norm": "train"}
+    second = {**PHASE, "cut": "mobilenet_v2@block_12_add", "learning_rate": 1e-5, "batch_norm": "train"}
     options = {"mobilenet_v2": {"size": 96}}
     recipe = Recipe.from_mapping({"phase": [first, second], "backbones": options, "head": {"kind": "mlp"}})
     changed = recipe.with_settings(SWAPPED)
     assert changed.backbones == {"vgg16": Backbone("vgg16", size=96)}
     assert changed.phases == (
         Phase("vgg16@pool", epochs=3, optimizer="rmsprop"),
-        Phase("vgg16@block5_conv1", rate=1e-5, batch_norm="train"),
+        Phase("vgg16@block5_conv1", learning_rate=1e-5, batch_norm="train"),
     )
     assert changed.head == recipe.head
 

@@ -18,7 +18,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 
-PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, rate=0.01, patience=0)
+PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, learning_rate=0.01, patience=0)
 
 
 class Stop(keras.callbacks.Callback):

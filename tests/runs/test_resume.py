@@ -20,7 +20,7 @@ from topwork.version import VERSION
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, weights="random", size=32, precision="float32")
-PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=10, rate=0.01, patience=0)
+PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=10, learning_rate=0.01, patience=0)
 
 
 class Stop(keras.callbacks.Callback):
@@ -320,7 +320,7 @@ SUM = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
 )
 def test_law_4_holds_for_sums_frontiers_live_views_and_float16(data, tmp_path, cut, views, words):
     def run(out, **options):
-        phase = replace(PHASE, cut=cut, epochs=5, batch=8, **words)
+        phase = replace(PHASE, cut=cut, epochs=5, batch_size=8, **words)
         return tw.train(data, phases=[phase], backbones=[tiny()], views=views, out=out, **options)
 
     with pytest.raises(KeyboardInterrupt):

@@ -420,7 +420,7 @@ def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     data = tw.read(make_folder(out / "colours", first=500), split=(0.4, 0.1, 0.5), draw="stratified")
     cuts = {"idle": ("pool", 1e-4), "able": ("block_2_add..block_2_add", 0.03)}
-    phases = {name: tw.Phase(f"{NAME}@{cut}", epochs=12, rate=rate) for name, (cut, rate) in cuts.items()}
+    phases = {name: tw.Phase(f"{NAME}@{cut}", epochs=12, learning_rate=rate) for name, (cut, rate) in cuts.items()}
     return [tw.train(data, phases=[phase], backbones=[tiny()], out=out / name) for name, phase in phases.items()]
 
 

@@ -175,7 +175,7 @@ def pairs(tmp_path_factory):
 def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     run = tw.train(
         pairs,
-        phases=[tw.Phase(f"{SMALL}{first} + {SMALL}[side]", epochs=4, rate=1e-2)],
+        phases=[tw.Phase(f"{SMALL}{first} + {SMALL}[side]", epochs=4, learning_rate=1e-2)],
         backbones=[tiny()],
         out=tmp_path / "run",
     )
@@ -197,7 +197,7 @@ def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
 def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path):
     run = tw.train(
         pictures,
-        phases=[tw.Phase(SUM, epochs=2, rate=1e-2)],
+        phases=[tw.Phase(SUM, epochs=2, learning_rate=1e-2)],
         backbones=[tiny(), Backbone("mobilenet_025", "random", 48)],
         out=tmp_path / "run",
     )
@@ -215,7 +215,9 @@ def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path
 @pytest.mark.full
 def test_several_places_of_one_backbone_are_one_input(pictures, tmp_path):
     cut = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
-    run = tw.train(pictures, phases=[tw.Phase(cut, epochs=2, rate=1e-2)], backbones=[tiny()], out=tmp_path / "run")
+    run = tw.train(
+        pictures, phases=[tw.Phase(cut, epochs=2, learning_rate=1e-2)], backbones=[tiny()], out=tmp_path / "run"
+    )
     predictor = run.export(tmp_path / "places.onnx")
     assert predictor.inputs == (Input("pixels", None, Fit((32, 32))),)
     guesses = list(predictor(sorted(pictures.rglob("*.png"))))

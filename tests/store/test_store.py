@@ -23,7 +23,7 @@ from topwork.errors import StoreError
 from topwork.networks.graph import TensorSpec
 from topwork.store.store import NOT_FINITE, Store, disk_bytes, key
 from topwork.system.files import room
-from topwork.version import FORMAT
+from topwork.version import STORE_FORMAT
 
 ABOUT = {"backbone": "mobilenet_v2", "size": 160}
 MAP = [TensorSpec((40, 40, 5))]  # 16,000 bytes a row as float16
@@ -383,7 +383,7 @@ def test_threads_share_a_handle_while_the_map_grows(tmp_path):
 
 
 def test_cut_json_tells_people_what_the_folder_holds(store):
-    told = {"format": FORMAT, "description": ABOUT, "tensors": [{"shape": [40, 40, 5], "dtype": "float32"}]}
+    told = {"format": STORE_FORMAT, "description": ABOUT, "tensors": [{"shape": [40, 40, 5], "dtype": "float32"}]}
     path = store.folder / "cut.json"
     assert json.loads(path.read_text()) == {**told, "dtype": "auto", "stored": None}
     put(store, 0)
@@ -406,7 +406,7 @@ def test_another_format_is_refused(tmp_path):
     with pytest.raises(StoreError) as e:
         Store(tmp_path, MAP, ABOUT)
     assert str(e.value) == (
-        f"the store {tmp_path} has format 7; this topwork reads format {FORMAT}. "
+        f"the store {tmp_path} has format 7; this topwork reads format {STORE_FORMAT}. "
         "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
     )
 

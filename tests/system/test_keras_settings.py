@@ -192,7 +192,7 @@ def test_a_backend_that_cannot_serve_is_refused_before_anything_begins(name, pic
 
 
 NETWORK = tiny.tiny(runtime="keras")
-PHASES = [tw.Phase(f"{tiny.NAME}@pool", epochs=4, rate=2e-3)]
+PHASES = [tw.Phase(f"{tiny.NAME}@pool", epochs=4, learning_rate=2e-3)]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.tiny import file
 from topwork.errors import DatasetError, RunError, UsageError
 
 CUT = "mobilenet_v2_035@block_2_add..block_2_add"
-WORDS = ("--cut", CUT, *SMALL, "--epochs", 3, "--rate", 0.02)
+WORDS = ("--cut", CUT, *SMALL, "--epochs", 3, "--learning-rate", 0.02)
 
 
 @pytest.fixture(scope="module")
@@ -191,18 +191,18 @@ def test_the_seed_of_the_data_deals_the_folds(pictures, monkeypatch):
 @pytest.mark.full
 def test_the_head_goes_first_in_every_fold_which_is_said_once(pictures, tmp_path):
     network = ("--cut", "tiny@block_7_expand", "--set", f"backbones.tiny.model={file()}", "--epochs", 1)
-    words = (*network, "--set", "backbones.tiny.size=32", "--set", "phase.1.batch=8")
+    words = (*network, "--set", "backbones.tiny.size=32", "--set", "phase.1.batch_size=8")
     ran = topwork("train", pictures, *words, "--folds", 2, "--out", tmp_path / "folds")
     assert ran.status == 0, ran.err
     assert ran.err.count("trains the head alone (tiny@pool, up to 25 epochs)") == 1
     for run in tw.Folds(tmp_path / "folds").runs:
-        phases = [(phase.cut, phase.epochs, phase.batch) for phase in run.recipe.phases]
+        phases = [(phase.cut, phase.epochs, phase.batch_size) for phase in run.recipe.phases]
         assert phases == [("tiny@pool", 25, 32), ("tiny@block_7_expand", 1, 8)]
 
 
 @pytest.mark.full
 def test_folds_at_chance_are_named(pictures, tmp_path):
-    words = ("--cut", CUT, *SMALL, "--epochs", 1, "--rate", 1e-30)
+    words = ("--cut", CUT, *SMALL, "--epochs", 1, "--learning-rate", 1e-30)
     ran = topwork("train", pictures, *words, "--folds", 2, "--out", tmp_path / "folds")
     told = [line for line in ran.err.splitlines() if "no better than always answering" in line]
     assert told[-1].startswith("As far as 36 pictures tell")

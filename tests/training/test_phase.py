@@ -23,7 +23,7 @@ SMALL = {"model": file(), "size": 32, "precision": "float32"}
 
 
 def train(data, out, *phases, callbacks=(), **parts):
-    phases = [{"epochs": 3, "rate": 0.03, **one} for one in phases]
+    phases = [{"epochs": 3, "learning_rate": 0.03, **one} for one in phases]
     table = {"phase": phases, "backbones": {NAME: SMALL}, **parts}
     return tw.train(data, recipe=Recipe.from_mapping(table), out=out, callbacks=callbacks)
 
@@ -105,13 +105,13 @@ def test_label_smoothing_is_keras_own(loss, targets, logits):
 
 
 def test_a_rate_that_makes_nothing_better_is_named(pictures, tmp_path, capsys):
-    train(read(pictures), tmp_path / "run", {"cut": END, "epochs": 2, "rate": 1e-30})
+    train(read(pictures), tmp_path / "run", {"cut": END, "epochs": 2, "learning_rate": 1e-30})
     said = capsys.readouterr().err.splitlines()
     assert "phase 1 made nothing better in 2 epochs: try a smaller rate than 1e-30." in said
 
 
 def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
-    bad = {"cut": DEEP, "rate": 1e30, "epochs": 9, "optimizer": "sgd"}
+    bad = {"cut": DEEP, "learning_rate": 1e30, "epochs": 9, "optimizer": "sgd"}
     run = train(read(pictures), tmp_path / "run", {"cut": END}, bad)
     said = "phase 2 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
     assert said in capsys.readouterr().err.splitlines()
@@ -124,8 +124,8 @@ def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
 def live(pictures, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "live"
     views = {"count": 2, "mode": "live", "rotation": 90.0, "brightness": 0.4}
-    first = {"cut": END, "epochs": 3, "batch": 8}
-    return train(read(pictures), out, first, {**first, "cut": DEEP, "rate": 1e-3, "epochs": 1}, views=views)
+    first = {"cut": END, "epochs": 3, "batch_size": 8}
+    return train(read(pictures), out, first, {**first, "cut": DEEP, "learning_rate": 1e-3, "epochs": 1}, views=views)
 
 
 def test_live_phases_train_on_pixels(live):
@@ -171,7 +171,7 @@ def test_stored_views_are_all_used_and_an_epoch_mixes_them(pictures, tmp_path, m
         return rows, places
 
     monkeypatch.setattr(Feed, "order_of", noted)
-    run = train(read(pictures), tmp_path / "run", {"cut": END, "patience": 0, "batch": 9}, views={"count": 3})
+    run = train(read(pictures), tmp_path / "run", {"cut": END, "patience": 0, "batch_size": 9}, views={"count": 3})
     assert len(run.journal) == 4
     epochs = np.concatenate(taken)[: 3 * 27].reshape(3, 27)
     assert all(set(epoch) == {0, 1, 2} for epoch in epochs)
@@ -180,7 +180,7 @@ def test_stored_views_are_all_used_and_an_epoch_mixes_them(pictures, tmp_path, m
 
 def test_a_plateau_lowers_the_rate(pictures, tmp_path):
     shows = Shows()
-    stuck = {"cut": END, "epochs": 5, "rate": 30.0, "schedule": "plateau", "patience": 4}
+    stuck = {"cut": END, "epochs": 5, "learning_rate": 30.0, "schedule": "plateau", "patience": 4}
     run = train(read(pictures), tmp_path / "run", stuck, callbacks=[shows])
     rates, rate, best, waited = [], 30.0, np.inf, 0
     for line in run.journal[1:]:

@@ -14,7 +14,7 @@ from topwork.store.request import resolve
 from topwork.training import precision
 
 CUT = f"{NAME}@block_1_project..block_2_add"
-PHASE = Phase(CUT, epochs=2, batch=4)
+PHASE = Phase(CUT, epochs=2, batch_size=4)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_float32_is_taken_where_it_is_faster(measured, below):
 
 def test_another_batch_is_measured_for_itself(measured, below):
     chosen(below)
-    chosen(below, Phase(CUT, epochs=2, batch=8))
+    chosen(below, Phase(CUT, epochs=2, batch_size=8))
     assert len(measured[1]) == 4
 
 
@@ -83,7 +83,7 @@ def test_a_measurement_that_was_cut_short_is_made_again(measured, below, own_hom
 def test_what_takes_no_time_is_not_measured(measured, below, monkeypatch):
     graph = below[0].graph
     above = graph.ancestors[below[0].end] & ~below[0].frontier.below
-    work = sum(node.multiply_adds for i, node in enumerate(graph.nodes) if above >> i & 1)
+    work = sum(node.macs for i, node in enumerate(graph.nodes) if above >> i & 1)
     monkeypatch.setattr(precision, "WORTH", 3 * work * 9 * 2 + 1)
     assert (chosen(below), measured[1]) == ("float32", [])
     monkeypatch.setattr(precision, "WORTH", 3 * work * 9 * 2)

@@ -50,8 +50,8 @@ def cuts(*phases, **parts):
     ],
 )
 def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
-    assert made(phase, head_first=False) == (replace(phase, rate=rate),)
-    assert made(replace(phase, rate=0.25), head_first=False) == (replace(phase, rate=0.25),)
+    assert made(phase, head_first=False) == (replace(phase, learning_rate=rate),)
+    assert made(replace(phase, learning_rate=0.25), head_first=False) == (replace(phase, learning_rate=0.25),)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
     ],
 )
 def test_the_head_trains_alone_before_an_opened_network(cut, head, capsys):
-    first, second = made(Phase(cut, epochs=3, rate=0.5, optimizer="sgd"))
-    assert first == Phase(head, rate=HEAD_RATE)
-    assert second == Phase(cut, epochs=3, rate=0.5, optimizer="sgd")
+    first, second = made(Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd"))
+    assert first == Phase(head, learning_rate=HEAD_RATE)
+    assert second == Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd")
     assert capsys.readouterr().err == (
         f"phase 1 trains the head alone ({head}, up to 25 epochs), so that a new head does not spoil pretrained "
         "layers; phase 2 is as you asked. --no-head-first (Python: head_first=False) leaves it out.\n"

@@ -22,7 +22,7 @@ SMALL = tiny()
 
 
 def train(pictures, out, *cuts, epochs=3, rate=1e-3, **options):
-    phases = [tw.Phase(f"{NAME}@{cut}", epochs=epochs, rate=rate) for cut in cuts or ("pool",)]
+    phases = [tw.Phase(f"{NAME}@{cut}", epochs=epochs, learning_rate=rate) for cut in cuts or ("pool",)]
     data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
     return tw.train(data, phases=options.pop("phases", phases), backbones=[SMALL], out=out, **options)
 
@@ -94,7 +94,10 @@ def test_a_phase_begins_with_the_best_weights_so_far(run):
 
 
 def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
-    phases = [tw.Phase(f"{NAME}@pool", epochs=6), tw.Phase(f"{NAME}@block_14_add", epochs=3, rate=3.0, optimizer="sgd")]
+    phases = [
+        tw.Phase(f"{NAME}@pool", epochs=6),
+        tw.Phase(f"{NAME}@block_14_add", epochs=3, learning_rate=3.0, optimizer="sgd"),
+    ]
     run = train(pictures, tmp_path / "run", phases=phases)
     second = [line["val_loss"] for line in run.journal if line["phase"] == 2]
     assert max(x for x in second[1:] if x is not None) > 2 * second[0], (
@@ -105,7 +108,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, tmp_path, capsys):
-    phases = [tw.Phase(f"{NAME}@pool", epochs=30, rate=1e30, optimizer="sgd")]
+    phases = [tw.Phase(f"{NAME}@pool", epochs=30, learning_rate=1e30, optimizer="sgd")]
     run = train(pictures, tmp_path / "run", phases=phases)
     assert len(run.journal) < 31
     assert (
@@ -133,7 +136,7 @@ def test_another_seed_is_another_run(pictures, tmp_path):
 
 
 def test_patience_stops(pictures, tmp_path):
-    phases = [tw.Phase(f"{NAME}@pool", epochs=50, rate=0.3, patience=2)]
+    phases = [tw.Phase(f"{NAME}@pool", epochs=50, learning_rate=0.3, patience=2)]
     run = train(pictures, tmp_path / "run", phases=phases)
     losses = [line["val_loss"] for line in run.journal]
     assert len(losses) < 51
@@ -149,7 +152,7 @@ def test_batch_norm_of_the_backbone_is_frozen_unless_asked(pictures, tmp_path):
         return [not np.array_equal(layer.get_weights()[2], kept[layer.name][2]) for layer in norms]
 
     def phase(batch_norm):
-        return [tw.Phase(f"{NAME}@block_14_add", epochs=2, rate=1e-3, patience=0, batch_norm=batch_norm)]
+        return [tw.Phase(f"{NAME}@block_14_add", epochs=2, learning_rate=1e-3, patience=0, batch_norm=batch_norm)]
 
     frozen = train(pictures, tmp_path / "frozen", phases=phase("frozen"))
     assert not any(moved(frozen))
@@ -399,7 +402,7 @@ def test_a_network_of_your_own(pictures, tmp_path, form):
     if form != "model":
         network.save(path)
     mine = tw.Backbone("mine", model=network if form == "model" else str(path), size=32)
-    phases = [tw.Phase("mine@pool", epochs=2), tw.Phase("mine@low", epochs=20, rate=1e-2, patience=0)]
+    phases = [tw.Phase("mine@pool", epochs=2), tw.Phase("mine@low", epochs=20, learning_rate=1e-2, patience=0)]
     data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
     run = tw.train(data, phases=phases, backbones=[mine], out=tmp_path / "run")
     assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
@@ -411,11 +414,11 @@ def test_a_network_of_your_own(pictures, tmp_path, form):
 @pytest.mark.full
 def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_path, capsys):
     """Where phases are given; not in the recipe that the run keeps, which is run as it stands."""
-    phases = [tw.Phase("tiny@block_7_expand", epochs=1, batch=8)]
+    phases = [tw.Phase("tiny@block_7_expand", epochs=1, batch_size=8)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     first, second = run.recipe.phases
-    assert (first.cut, first.epochs, first.rate, first.batch) == ("tiny@pool", 25, 1e-3, 32)
-    assert (second.cut, second.epochs, second.rate, second.batch) == ("tiny@block_7_expand", 1, 1e-4, 8)
+    assert (first.cut, first.epochs, first.learning_rate, first.batch_size) == ("tiny@pool", 25, 1e-3, 32)
+    assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 1e-4, 8)
     assert [line["phase"] for line in run.results["phases"]] == [1, 2]
     capsys.readouterr()
     alone = tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "alone")
@@ -427,7 +430,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
 
 @pytest.mark.full
 def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
-    phases = [tw.Phase("tiny@pool", epochs=1, rate=1e-30)]
+    phases = [tw.Phase("tiny@pool", epochs=1, learning_rate=1e-30)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "no better than always answering" in line]
     assert told in run.results["notes"]

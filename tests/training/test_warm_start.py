@@ -35,7 +35,7 @@ def pictures(tmp_path_factory):
 @pytest.fixture(scope="module")
 def parent(pictures, tmp_path_factory):
     data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
-    phases = [tw.Phase(CUT, epochs=6, rate=0.03)]
+    phases = [tw.Phase(CUT, epochs=6, learning_rate=0.03)]
     run = tw.train(data, phases=phases, backbones=[SMALL], out=tmp_path_factory.mktemp("runs") / "parent")
     assert run.journal[0]["val_loss"] > min(line["val_loss"] for line in run.journal) + 0.1
     return run
@@ -147,7 +147,7 @@ def test_logits_of_classes_that_stay_are_the_parents(parent, classes):
 
 
 def test_a_further_phase_begins_where_the_parent_ended(pictures, parent, tmp_path):
-    phases = [tw.Phase(DEEPER, epochs=1, rate=1e-4)]
+    phases = [tw.Phase(DEEPER, epochs=1, learning_rate=1e-4)]
     run = tw.train(pictures, parent=parent.path, phases=phases, backbones=[SMALL], out=tmp_path / "run")
     first, ended = run.journal[0], best(parent)
     assert (first["phase"], first["epoch"], first["cut"]) == (1, 0, DEEPER)
@@ -251,10 +251,10 @@ def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
     def train(out, start, phases, **options):
         return tw.train(parent.data, phases=phases, backbones=[SMALL], parent=start, out=out, **options)
 
-    opened = tw.Phase(DEEPER, epochs=2, rate=0.01, patience=0)
+    opened = tw.Phase(DEEPER, epochs=2, learning_rate=0.01, patience=0)
     first = train(tmp_path / "first", parent, [opened])
     assert best(first)["epoch"] > 0, "nothing of the network was trained"
-    phases = [tw.Phase(CUT, epochs=4, rate=1e-3, patience=0), opened]
+    phases = [tw.Phase(CUT, epochs=4, learning_rate=1e-3, patience=0), opened]
     whole = train(tmp_path / "whole", first, phases)
     shutil.copytree(first.path, tmp_path / "parent")
     with pytest.raises(KeyboardInterrupt):

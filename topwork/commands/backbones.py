@@ -75,7 +75,7 @@ def print_places(name: str, side: int | None, json_wanted: bool) -> None:
             price.name,
             "x".join(map(str, price.shape)),
             f"{price.kilobytes:.1f}",
-            *(f"{count / 1e6:.1f}" for count in (price.multiply_adds, price.multiply_adds_above)),
+            *(f"{count / 1e6:.1f}" for count in (price.macs, price.macs_above)),
             *(f"{count / 1e6:.2f}" for count in (price.parameters, price.trainable)),
         )
         for price in prices

@@ -90,12 +90,12 @@ def _price(one: "Candidate") -> tuple[str, ...]:
     from topwork.system.messages import size
 
     ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
-    millions = f"{one.parameters / 1e6:.2f}", f"{one.multiply_adds / 1e6:.1f}"
+    millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
     return "yes" if one.tied else "no", f"{one.logme:.3f}", *millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)
 
 
 def _as_json(found: "Choice", take: str) -> dict[str, Any]:
-    names = ["logme", "features", "parameters", "multiply_adds", "multiply_adds_above", "kilobytes", "disk_bytes"]
+    names = ["logme", "features", "parameters", "macs", "macs_above", "kilobytes", "disk_bytes"]
     names += ["milliseconds", "p", "tied"]
     each = [
         {"cut": one.cut, "accuracy": one.accuracy, **{name: getattr(one, name) for name in names}}

@@ -24,9 +24,14 @@ def train(
     epochs: Annotated[
         list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")
     ] = None,
-    rate: Annotated[
+    learning_rate: Annotated[
         list[float] | None,
-        typer.Option(metavar="R", help="Learning rate of the k-th phase; one value serves all; else as suits the cut."),
+        typer.Option(
+            "--learning-rate",
+            "--lr",
+            metavar="R",
+            help="Of the k-th phase; one value serves all; else as suits the cut.",
+        ),
     ] = None,
     head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
     views: Annotated[
@@ -73,7 +78,7 @@ def train(
     from topwork.training.run import Run
     from topwork.training.train import train as run_training
 
-    words = Words(recipe, cut or [], epochs or [], rate or [], head, views, weights, size, set_ or [])
+    words = Words(recipe, cut or [], epochs or [], learning_rate or [], head, views, weights, size, set_ or [])
     read_as = data_options(parts, max_megapixels, near_copies)
     words = replace(words, data=read_as, no_head_first=no_head_first or None)
     if resume:

@@ -26,7 +26,7 @@ class Words:
     file: str | Path | None
     cuts: list[str]
     epochs: list[int]
-    rates: list[float]
+    learning_rates: list[float]
     head: str | None
     views: int | None
     weights: str | None
@@ -56,7 +56,7 @@ class Words:
         if not table["phase"]:
             _check_early(table, settings)
         phases = table["phase"] or [_default(table, self.weights, self.size)]
-        table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "rate", self.rates)
+        table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "learning_rate", self.learning_rates)
         if self.head:
             kind = "file" if self.head.endswith(".keras") else "kind"
             table["head"] = {**table.get("head", {}), kind: self.head}
@@ -89,7 +89,7 @@ class Words:
 
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
         """A recipe that trains nothing, whose other words would go unheard."""
-        names = {"cuts": "cut", "epochs": "epochs", "rates": "rate"}
+        names = {"cuts": "cut", "epochs": "epochs", "learning_rates": "learning-rate"}
         names |= {name: name for name in ("head", "views", "weights", "size")} | {"no_head_first": "no-head-first"}
         heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
         if heard:
@@ -157,7 +157,7 @@ def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[d
 
 
 def _at(table: Any, key: str) -> Any:
-    """The value of a key, as ``phase.2.rate``; `None` where there is none."""
+    """The value of a key, as ``phase.2.learning_rate``; `None` where there is none."""
     for word in key.split("."):
         if isinstance(table, list):
             table = table[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(table) else None
@@ -170,7 +170,7 @@ def _setting(text: str) -> tuple[str, Any]:
     """``KEY=VALUE``, the value as TOML, or as text where it is none."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"--set {text!r}: expected KEY=VALUE, as in --set phase.1.rate=1e-4.")
+        raise UsageError(f"--set {text!r}: expected KEY=VALUE, as in --set phase.1.learning_rate=1e-4.")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -74,7 +74,7 @@ def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: 
         >>> view(pixels, Views(), 1, "ab" * 32).shape
         (3, 3, 3)
     """
-    return apply(pixels, draw(views, number, content), views.fill, resample) if number else pixels
+    return apply(pixels, draw(views, number, content), views.fill_mode, resample) if number else pixels
 
 
 def key(views: Views, number: int) -> str:
@@ -87,7 +87,8 @@ def key(views: Views, number: int) -> str:
     """
     if not number:
         return ""
-    values = {f.name: getattr(views, f.name) for f in fields(views) if f.name not in ("count", "mode")}
+    named = {f.name: "fill" if f.name == "fill_mode" else f.name for f in fields(views)}  # as the first stores have it
+    values = {named[name]: getattr(views, name) for name in named if name not in ("count", "mode")}
     settings = (f"{name}={value if isinstance(value, str) else float(value)}" for name, value in values.items())
     return "/".join((RULE, str(number), *settings))
 

@@ -30,7 +30,7 @@ def layers(views: Views, seed: int, resample: str = "bilinear") -> list[keras.La
         >>> [layer.name for layer in layers(Views(shift=0.0), seed=0)]
         ['views_float', 'views_left_right', 'views_zoom', 'views_rotation']
     """
-    table = _table(views, {"fill_mode": views.fill, "interpolation": resample})
+    table = _table(views, {"fill_mode": views.fill_mode, "interpolation": resample})
     seeds = (np.random.SeedSequence(seed).generate_state(len(table)) >> 1).tolist()  # 31 bits: what any backend takes
     drawing = [
         kind(**options, seed=own, dtype="float32", name=f"views_{name}")

@@ -24,7 +24,7 @@ class Node:
 
     ``kind`` is its class; ``inputs`` are the tensors that it reads; ``shapes`` its outputs' shapes without the batch;
     ``layer`` its position in Keras' ``layers`` list (``None`` for bare operations and what topwork adds);
-    ``parameters`` its weights; ``multiply_adds`` its work for one picture (convolutions and matrix products alone).
+    ``parameters`` its weights; ``macs`` its work for one picture (convolutions and matrix products alone).
     """
 
     name: str
@@ -34,7 +34,7 @@ class Node:
     dtype: str = "float32"
     layer: int | None = None
     parameters: int = 0
-    multiply_adds: int = 0
+    macs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,17 @@ class Frontier:
 class Price:
     """What one legal place costs.
 
-    ``shape`` and ``kilobytes`` (float16, 1,024 bytes) of one picture's activations; ``multiply_adds`` below the place
-    for one picture, ``multiply_adds_above`` in every training step; ``parameters`` below, ``trainable`` above.
+    ``shape`` and ``kilobytes`` (float16, 1,024 bytes) of one picture's activations; ``macs`` below the place
+    for one picture, ``macs_above`` in every training step; ``parameters`` below, ``trainable`` above.
     """
 
     name: str
     shape: tuple[int, ...]
     kilobytes: float
     parameters: int
-    multiply_adds: int
+    macs: int
     trainable: int
-    multiply_adds_above: int
+    macs_above: int
 
 
 @dataclass(frozen=True)
@@ -168,10 +168,7 @@ class Graph:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Graph":
         """The graph that `as_json` wrote."""
-        nodes = tuple(
-            Node(**{**node, "inputs": tuple(map(tuple, node["inputs"])), "shapes": tuple(map(tuple, node["shapes"]))})
-            for node in data["nodes"]
-        )
+        nodes = tuple(map(_node, data["nodes"]))
         return cls(data["name"], nodes, data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
@@ -221,9 +218,9 @@ class Graph:
             shape=node.shapes[0],
             kilobytes=round(size, 3),
             parameters=sum(n.parameters for n, inside in rows if inside),
-            multiply_adds=sum(n.multiply_adds for n, inside in rows if inside),
+            macs=sum(n.macs for n, inside in rows if inside),
             trainable=sum(n.parameters for n, inside in rows if not inside),
-            multiply_adds_above=sum(n.multiply_adds for n, inside in rows if not inside),
+            macs_above=sum(n.macs for n, inside in rows if not inside),
         )
 
     def _alive(self, index: int, others: list[Tensor], last: int) -> CutError:
@@ -306,3 +303,11 @@ class TensorSpec:
     def width(self, dtype: str) -> int:
         """Bytes on disk, where *dtype* is that of the store's floats."""
         return prod(self.shape) * self.stored(dtype).itemsize
+
+
+def _node(data: dict[str, Any]) -> Node:
+    """A node from JSON; files of earlier versions say ``multiply_adds`` for ``macs``."""
+    macs = data.get("macs", data.get("multiply_adds"))
+    values = {key: value for key, value in data.items() if key != "multiply_adds"}
+    values |= {"inputs": tuple(map(tuple, data["inputs"])), "shapes": tuple(map(tuple, data["shapes"]))}
+    return Node(**{**values, "macs": macs})

@@ -56,7 +56,7 @@ def _layers(head: Head, outputs: int, seed: int) -> list[Any]:
     for number, units in enumerate(head.units if head.kind == "mlp" else (), 1):
         if head.batch_norm and head.batch_norm_at == "every":
             found.append(layers.BatchNormalization(name=f"head_batch_norm_{number}"))
-        values, name = _initializer(head.initializer, seed + number), f"head_dense_{number}"
+        values, name = _initializer(head.kernel_initializer, seed + number), f"head_dense_{number}"
         found.append(layers.Dense(units, _activation(head.activation), kernel_initializer=values, name=name))
     if head.batch_norm:
         found.append(layers.BatchNormalization(name="head_batch_norm"))
@@ -93,7 +93,7 @@ def _initializer(name: str, seed: int) -> Any:
     known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
     if name not in known:
         hint = nearest(name, known) or "."
-        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.initializer")
+        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.kernel_initializer")
     kind = type(initializers.get(name))
     return kind(seed=seed)
 

@@ -148,7 +148,7 @@ def _node(node: Any, where: dict[int, Where], layer: int | None) -> Node:
         dtype=node.output_tensors[0].dtype,
         layer=layer,
         parameters=sum(prod(w.shape) for w in weights),
-        multiply_adds=prod(d or 1 for d in shapes[0][:-1]) * kernels,
+        macs=prod(d or 1 for d in shapes[0][:-1]) * kernels,
     )
 
 

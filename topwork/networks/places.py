@@ -35,7 +35,7 @@ def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> l
     Example:
         >>> import topwork as tw
         >>> for place in tw.cuts("mobilenet_v2"):  # doctest: +SKIP
-        ...     print(place.name, place.shape, place.kilobytes, place.multiply_adds, place.trainable)
+        ...     print(place.name, place.shape, place.kilobytes, place.macs, place.trainable)
     """
     return graph_of(backbone or Backbone(name, weights="random")).prices(end)
 
@@ -52,9 +52,7 @@ def places(graph: Graph) -> list[str]:
     Of equals it is the last. Places before the first multiplication and after the last are left out: there the network
     has not begun, or has ended.
     """
-    found = [
-        price for price in graph.prices() if price.name != INPUT and price.multiply_adds and price.multiply_adds_above
-    ]
+    found = [price for price in graph.prices() if price.name != INPUT and price.macs and price.macs_above]
     chosen = [_cheapest(graph, found, low, high) for low, high in reversed(BANDS)]
     return [name for name in chosen if name]
 

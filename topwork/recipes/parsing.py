@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from topwork.errors import RecipeError, UsageError, nearest
+from topwork.recipes.renamed import NAMES
 
 
 def read(kind: type, table: Any, where: str, **given: Any) -> Any:
@@ -49,13 +50,14 @@ def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -
     """Refuse an unknown key and propose the nearest known one."""
     for key in table:
         if key not in known:
-            hint, names = nearest(key, known) or ".", ", ".join(known)
+            names, new = ", ".join(known), NAMES.get(key, "")
+            hint = f": it is called {new!r} now." if new in known else nearest(key, known) or "."
             stands = key if where == "recipe" else f"{where}.{key}"
             raise RecipeError(f"unknown key {key!r} in {where}{hint} Known keys: {names}.", stands)
 
 
 def put(table: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value deep in a table: ``"phase.1.rate"`` is that of the first of a list."""
+    """Set a value deep in a table: ``"phase.1.learning_rate"`` is that of the first of a list."""
     *path, last = key.split(".")
     node: Any = table
     for word in path:
@@ -66,7 +68,7 @@ def put(table: dict[str, Any], key: str, value: Any) -> None:
         elif isinstance(node, dict):
             node = node.setdefault(word, {})
     if not isinstance(node, dict) or not path:
-        raise RecipeError(f"cannot set {key!r}: expected a key such as 'data.seed' or 'phase.1.rate'.")
+        raise RecipeError(f"cannot set {key!r}: expected a key such as 'data.seed' or 'phase.1.learning_rate'.")
     node[last] = value
 
 
@@ -120,7 +122,7 @@ def lines(text: str) -> dict[str, int]:
 
     Returns:
         Line, from 1, by key: those of tables are joined by dots, entries of arrays are counted from 1, as in
-        ``phase.2.rate``. A table is where it is named first.
+        ``phase.2.learning_rate``. A table is where it is named first.
 
     Example:
         >>> lines('[data]\\nseed = 1\\n[[phase]]\\ncut = "x@pool"')

@@ -22,6 +22,7 @@ from typing import Any
 from topwork.cut import POOL, Cut
 from topwork.errors import RecipeError, UsageError, at
 from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
+from topwork.recipes.renamed import is_of_format_1, with_new_names
 from topwork.recipes.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
 
 
@@ -45,14 +46,15 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
-        """Read a TOML file.
+        """Read a TOML file; in a run folder of format 1, keys may have the names that they had there.
 
         Raises:
             RecipeError: the file is missing or no TOML, or holds an unknown key or a wrong value, whose line is named.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
-            return cls.from_mapping(tomllib.loads(text))
+            table = tomllib.loads(text)
+            return cls.from_mapping(with_new_names(table) if is_of_format_1(Path(path)) else table)
         except OSError as error:
             raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -97,7 +99,7 @@ class Recipe:
         return tomli_w.dumps(self.as_mapping())
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.rate": 1e-5}`` (phases count from 1)."""
+        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.learning_rate": 1e-5}`` (phases count from 1)."""
         return Recipe.settled(self.as_mapping(), settings)
 
     @classmethod

@@ -91,7 +91,7 @@ class Views:
             such a share.
         flip: mirrored half of the time, left to right, top to bottom, or both.
         brightness: up to such a share of white added or taken; contrast: up to such a share more or less.
-        fill: what appears beyond the border: its nearest pixel, its mirror image, or black.
+        fill_mode: what appears beyond the border: its nearest pixel, its mirror image, or black.
     """
 
     count: int = 1
@@ -103,7 +103,7 @@ class Views:
     flip: Flip = "horizontal"
     brightness: float = 0.0
     contrast: float = 0.0
-    fill: Fill = "nearest"
+    fill_mode: Fill = "nearest"
 
 
 NO_VIEWS = Views()
@@ -128,7 +128,7 @@ class Head:
     batch_norm_at: Where = "last"
     units: tuple[int, ...] = (256,)
     activation: str = "relu"
-    initializer: str = "glorot_uniform"
+    kernel_initializer: str = "glorot_uniform"
     file: str | None = None
 
 
@@ -169,14 +169,14 @@ class Phase:
     Args:
         cut: as in `topwork.cut`, for instance ``"mobilenet_v2@block_12_add"``.
         epochs: passes over the training part at most.
-        rate: learning rate; ``None``: 1e-3 where the head alone trains, 1e-4 where layers of a backbone train with it.
+        learning_rate: ``None``: 1e-3 where the head alone trains, 1e-4 where layers of a backbone train with it.
         optimizer: the name of a Keras optimizer; momentum: for those that have one.
-        schedule: how the rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step; ``"plateau"``: a
-            tenth of it after half the patience without a better validation loss.
-        warmup: epochs in which the rate rises from 0.
-        clip_norm: the largest norm of all gradients together; 0: any.
+        schedule: how the learning rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step;
+            ``"plateau"``: a tenth of it after half the patience without a better validation loss.
+        warmup_epochs: epochs in which the learning rate rises from 0.
+        global_clipnorm: the largest norm of all gradients together; 0: any.
         weight_decay: the optimizer's own; 0: none.
-        batch: rows a step.
+        batch_size: rows per step.
         patience: epochs without a better validation loss before the phase stops; 0: never.
         batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
         precision: of the part that trains; ``"auto"``: mixed bfloat16 where the processor has it and a short
@@ -185,15 +185,15 @@ class Phase:
 
     cut: str
     epochs: int = 25
-    rate: float | None = None
+    learning_rate: float | None = None
     optimizer: str = "adam"
     momentum: float = 0.0
-    batch: int = 32
+    batch_size: int = 32
     patience: int = 10
     batch_norm: BatchNorm = "frozen"
     schedule: Schedule = "constant"
-    warmup: float = 0.0
-    clip_norm: float = 0.0
+    warmup_epochs: float = 0.0
+    global_clipnorm: float = 0.0
     weight_decay: float = 0.0
     precision: TopPrecision = "auto"
 
@@ -239,12 +239,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "hold_out_share": (0, 1),
     "units": (1, inf),
     "epochs": (1, inf),
-    "rate": (0, inf),
+    "learning_rate": (0, inf),
     "momentum": (0, 1),
-    "batch": (1, inf),
+    "batch_size": (1, inf),
     "patience": (0, inf),
-    "warmup": (0, inf),
-    "clip_norm": (0, inf),
+    "warmup_epochs": (0, inf),
+    "global_clipnorm": (0, inf),
     "weight_decay": (0, inf),
     "label_smoothing": (0, 1),
     "count": (1, 100),

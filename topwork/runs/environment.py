@@ -8,7 +8,7 @@ from typing import Any
 from topwork.data.dataset import Dataset
 from topwork.system import keras_backend
 from topwork.system.machine import processor
-from topwork.version import FORMAT, VERSION
+from topwork.version import RUN_FORMAT, VERSION
 
 PACKAGES = (
     "keras",
@@ -37,7 +37,7 @@ def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
         parent: the folder of the run that it goes on from.
     """
     return {
-        "format": FORMAT,
+        "format": RUN_FORMAT,
         "topwork": VERSION,
         "data": data.root,
         "source": data.source,

@@ -40,7 +40,7 @@ from topwork.runs import registry
 from topwork.runs.environment import environment
 from topwork.system.files import unusable
 from topwork.system.text import as_json
-from topwork.version import FORMAT
+from topwork.version import RUN_FORMAT
 
 HEAD = "head.keras"
 LOCK = "pretrained.json"
@@ -72,9 +72,9 @@ class Folder:
         if not (self.path / "recipe.toml").is_file() or not (self.path / "environment.json").is_file():
             raise RunError(f"{str(path)!r} is no run folder: expected recipe.toml and environment.json in it.")
         found = self.environment["format"]
-        if found > FORMAT:
+        if found > RUN_FORMAT:
             raise RunError(
-                f"the run {str(path)!r} has format {found}; this topwork reads up to {FORMAT}. Update topwork."
+                f"the run {str(path)!r} has format {found}; this topwork reads up to {RUN_FORMAT}. Update topwork."
             )
 
     @classmethod

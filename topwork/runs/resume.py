@@ -14,7 +14,7 @@ from topwork.runs.folder import Folder
 from topwork.store.request import Wanted
 from topwork.system import gpu, keras_backend
 from topwork.system.messages import say, some
-from topwork.version import VERSION
+from topwork.version import RUN_FORMAT, VERSION
 
 
 def check_versions(folder: Folder, other_versions: bool) -> None:
@@ -25,8 +25,9 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
         other_versions: only say it where packages are others.
 
     Raises:
-        RunError: a version changed, each named.
+        RunError: a version changed, each named; or the run has format 1.
     """
+    _refuse_format_1(folder)
     _refuse_others(folder, other_versions)
     if not repeats():
         where = f"{keras_backend.name()} on a GPU" if gpu.at_hand() else keras_backend.name()
@@ -61,6 +62,17 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
     if changed:
         raise RunError(f"the arrays are not those of {str(folder.path)!r}: others at {some(changed)}.")
     return replace(rows, pixels=given.pixels)
+
+
+def _refuse_format_1(folder: Folder) -> None:
+    found = folder.environment["format"]
+    if found < RUN_FORMAT:
+        raise RunError(
+            f"the run {str(folder.path)!r} has format {found} and is not finished. This topwork resumes runs of format "
+            f"{RUN_FORMAT} only: it draws and computes some things otherwise than the topwork that began the run, and "
+            "the weights would be those of neither. Train it again from the beginning: "
+            f"topwork train DATA --recipe {folder.path / 'recipe.toml'}"
+        )
 
 
 def _refuse_others(folder: Folder, other_versions: bool) -> None:

@@ -25,7 +25,7 @@ from topwork.shipping.predictor import Predictor, fitted
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable
 from topwork.system.keras_settings import generators_kept
-from topwork.version import FORMAT, VERSION
+from topwork.version import FILE_FORMAT, VERSION
 
 BOUND = 1e-4
 """The largest difference of a probability that passes, and the gap from which the best class must be the same."""
@@ -136,7 +136,7 @@ def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     join = folder.recipe.join
     made = [_made(member) for member in folder.members()]
     return {
-        "format": FORMAT,
+        "format": FILE_FORMAT,
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": made} if join else _made(folder)),

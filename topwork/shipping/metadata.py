@@ -27,7 +27,7 @@ from typing import Any
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
 from topwork.system.machine import jobs
-from topwork.version import FORMAT, VERSION
+from topwork.version import FILE_FORMAT, VERSION
 
 KEY = "topwork"
 """The metadata key of an exported file."""
@@ -100,9 +100,9 @@ def _session(path: Path) -> Any:
 
 
 def _refuse_newer(found: int, path: Path) -> None:
-    if found > FORMAT:
+    if found > FILE_FORMAT:
         raise ExportError(
-            f"{str(path)!r} has format {found}, and topwork {VERSION} reads up to {FORMAT}: "
+            f"{str(path)!r} has format {found}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
             "pip install --upgrade topwork."
         )
 

@@ -23,7 +23,7 @@ import numpy as np
 from topwork.errors import StoreError
 from topwork.networks.graph import TensorSpec
 from topwork.store.tables import Tables
-from topwork.version import FORMAT
+from topwork.version import STORE_FORMAT
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Store:
         self.folder = Path(folder)
         self.tensors = tuple(tensors)
         about = {"description": description, "tensors": [asdict(t) for t in self.tensors], "dtype": dtype}
-        self._header = json.dumps({"format": FORMAT, **about})
+        self._header = json.dumps({"format": STORE_FORMAT, **about})
         self._float32 = dtype == "float32"
         self._map_bytes = 2 * estimate_bytes
         self._lock = RLock()
@@ -296,9 +296,9 @@ def check_format(folder: Path, header: dict[str, Any]) -> None:
     Raises:
         StoreError: names both.
     """
-    if header["format"] != FORMAT:
+    if header["format"] != STORE_FORMAT:
         raise StoreError(
-            f"the store {folder} has format {header['format']}; this topwork reads format {FORMAT}. "
+            f"the store {folder} has format {header['format']}; this topwork reads format {STORE_FORMAT}. "
             "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
         )
 

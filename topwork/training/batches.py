@@ -20,21 +20,29 @@ class Feed(keras.utils.PyDataset):
     Args:
         part: the training part.
         classes: how many there are.
-        batch: rows a step; an epoch's last step may have fewer.
+        batch_size: rows per step; an epoch's last step may have fewer.
         epochs: the first epoch, from 0, and the one after the last.
         number: the phase's; with the seed and the epoch it fixes the order.
         training: what all phases share.
     """
 
     def __init__(
-        self, part: Part, classes: int, batch: int, epochs: tuple[int, int], number: int, training: Training
+        self, part: Part, classes: int, batch_size: int, epochs: tuple[int, int], number: int, training: Training
     ) -> None:
         super().__init__()
-        self.part, self.classes, self.batch, self.epochs, self.training = part, classes, batch, epochs, training
+        self.part, self.classes, self.batch_size, self.epochs, self.training = (
+            part,
+            classes,
+            batch_size,
+            epochs,
+            training,
+        )
         self.weights = _weights(part.labels) if training.class_weight == "balanced" else None
         self._seed = training.seed, number
         self._turned: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0, np.int64), np.empty(0, np.int64))
-        self.steps = len(part) // batch if training.drop_last and len(part) >= batch else -(-len(part) // batch)
+        self.steps = (
+            len(part) // batch_size if training.drop_last and len(part) >= batch_size else -(-len(part) // batch_size)
+        )
 
     def __len__(self) -> int:
         return (self.epochs[1] - self.epochs[0]) * self.steps
@@ -50,7 +58,7 @@ class Feed(keras.utils.PyDataset):
     def order_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of one step, and where the views that they show lie in the part."""
         epoch, number = divmod(step, self.steps)
-        where = slice(number * self.batch, (number + 1) * self.batch)
+        where = slice(number * self.batch_size, (number + 1) * self.batch_size)
         rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
         return rows, places
 
@@ -74,7 +82,7 @@ class Feed(keras.utils.PyDataset):
 
     def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch's steps in their order, and where the views that they show lie in the part."""
-        rows = self.order(epoch)[: self.steps * self.batch]
+        rows = self.order(epoch)[: self.steps * self.batch_size]
         return rows, self.views(epoch)[rows] * len(self.part) + rows
 
     def _turn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:

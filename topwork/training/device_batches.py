@@ -73,7 +73,7 @@ def orders(feed: Feed) -> Any:
     """A ``tf.data.Dataset`` of the steps' rows and places: int64 ``[2, batch]``, a short step filled up with -1."""
     import tensorflow as tf
 
-    spec = tf.TensorSpec((None, 2, feed.batch), tf.int64)
+    spec = tf.TensorSpec((None, 2, feed.batch_size), tf.int64)
     found = tf.data.Dataset.from_generator(lambda: _epochs(feed), output_signature=spec)
     return found.prefetch(1).unbatch().with_options(_lean())
 
@@ -85,7 +85,7 @@ def look_up(feed: Feed) -> Callable[[Any], tuple]:
     kept = [_tensor(array) for source in feed.part.sources for array in source.kept or ()]
     answers = _targets(feed.part.labels, feed.classes, feed.training.loss)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
-    is_short = feed.steps * feed.batch > len(feed.part)
+    is_short = feed.steps * feed.batch_size > len(feed.part)
 
     def rows_at(order: Any) -> tuple:
         if is_short:
@@ -107,9 +107,9 @@ def _epochs(feed: Feed) -> Iterator[np.ndarray]:
 
 
 def _steps(order: np.ndarray, feed: Feed) -> np.ndarray:
-    lacking = feed.steps * feed.batch - order.shape[1]
+    lacking = feed.steps * feed.batch_size - order.shape[1]
     filled = np.pad(order, ((0, 0), (0, lacking)), constant_values=-1)
-    return filled.reshape(2, feed.steps, feed.batch).swapaxes(0, 1)
+    return filled.reshape(2, feed.steps, feed.batch_size).swapaxes(0, 1)
 
 
 def _build(model: keras.Model, feed: Feed) -> None:

@@ -31,7 +31,7 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
             f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out.",
             "momentum",
         )
-    options |= {"global_clipnorm": phase.clip_norm} if phase.clip_norm else {}
+    options |= {"global_clipnorm": phase.global_clipnorm} if phase.global_clipnorm else {}
     options |= {"weight_decay": phase.weight_decay} if phase.weight_decay else {}
     return kind(learning_rate=_rate(phase, steps), **options)
 
@@ -46,15 +46,17 @@ def _known() -> dict[str, Any]:
 
 def _rate(phase: Phase, steps: int) -> Any:
     """A number, or Keras' `CosineDecay`; with a floor of 1 it is a warm-up alone."""
-    if phase.schedule == "plateau" and phase.warmup:
+    if phase.schedule == "plateau" and phase.warmup_epochs:
         raise RecipeError(
-            "schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.", "warmup"
+            "schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.", "warmup_epochs"
         )
-    if phase.schedule != "cosine" and not phase.warmup:
-        return phase.rate
-    rising = round(phase.warmup * steps)
+    if phase.schedule != "cosine" and not phase.warmup_epochs:
+        return phase.learning_rate
+    rising = round(phase.warmup_epochs * steps)
     falling = max(1, phase.epochs * steps - rising)
     floor = 0.0 if phase.schedule == "cosine" else 1.0
     if not rising:
-        return keras.optimizers.schedules.CosineDecay(phase.rate, falling, floor)
-    return keras.optimizers.schedules.CosineDecay(0.0, falling, floor, warmup_target=phase.rate, warmup_steps=rising)
+        return keras.optimizers.schedules.CosineDecay(phase.learning_rate, falling, floor)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, falling, floor, warmup_target=phase.learning_rate, warmup_steps=rising
+    )

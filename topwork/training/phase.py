@@ -62,7 +62,7 @@ def run_phase(
     """
     recipe, phase = journey.recipe, journey.recipe.phases[number - 1]
     begun = state.about["epoch"] if state else 0
-    feed = Feed(parts["train"], journey.classes, phase.batch, (begun, phase.epochs), number, recipe.training)
+    feed = Feed(parts["train"], journey.classes, phase.batch_size, (begun, phase.epochs), number, recipe.training)
     model = _model(journey, number, below)
     chosen = state.about["precision"] if state else precision.choose(model, phase, below, parts["train"], feed)
     with precision.applied(model, chosen):
@@ -171,6 +171,7 @@ def _tell(keeper: Keeper, phase: Phase, number: int) -> None:
     say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
     if not keeper.best_epoch and not keeper.diverged:
         tried = counted(keeper.epochs, "epoch")
-        say(f"phase {number} made nothing better in {tried}: try a smaller rate than {phase.rate:g}.")
+        say(f"phase {number} made nothing better in {tried}: try a smaller rate than {phase.learning_rate:g}.")
     if keeper.diverged:
-        say(f"phase {number} stopped: its loss was no finite number at rate {phase.rate}; the best weights are kept.")
+        rate = phase.learning_rate
+        say(f"phase {number} stopped: its loss was no finite number at rate {rate}; the best weights are kept.")

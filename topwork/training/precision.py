@@ -95,7 +95,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
-    work = sum(node.multiply_adds for one in below for node in one.above)
+    work = sum(node.macs for one in below for node in one.above)
     return 3 * work * pictures * phase.epochs >= (GPU_WORTH if gpu.at_hand() else WORTH)
 
 
@@ -117,5 +117,5 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
 def _digest(model: keras.Model, phase: Phase) -> str:
     """What a measurement holds for: this machine, and the shape of what trains."""
     layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
-    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch, layers]
+    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch_size, layers]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

@@ -194,15 +194,15 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
 
 
 def _rated(step: Step) -> Phase:
-    if step.phase.rate is not None:
+    if step.phase.learning_rate is not None:
         return step.phase
-    return replace(step.phase, rate=OPEN_RATE if step.opens else HEAD_RATE)
+    return replace(step.phase, learning_rate=OPEN_RATE if step.opens else HEAD_RATE)
 
 
 def _head_alone(step: Step) -> Phase:
     """A phase of defaults that freezes each term of a step to its end."""
     frozen = Cut(tuple(replace(term, place=term.end) for term in step.terms))
-    return Phase(str(frozen), rate=HEAD_RATE)
+    return Phase(str(frozen), learning_rate=HEAD_RATE)
 
 
 def _is_random(recipe: Recipe) -> bool:

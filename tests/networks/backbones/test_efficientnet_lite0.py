@@ -108,7 +108,9 @@ def test_laws_2_and_3_at_every_place(four, own_home):
 def check_law_7(data, cuts, out):
     """A first phase for the head, then one careless epoch above each of *cuts*: none makes the run worse."""
     phases = [tw.Phase(f"{NAME}@pool", epochs=3)]
-    phases += [tw.Phase(f"{NAME}@{cut}", epochs=1, rate=3.0, optimizer="sgd", precision="float32") for cut in cuts]
+    phases += [
+        tw.Phase(f"{NAME}@{cut}", epochs=1, learning_rate=3.0, optimizer="sgd", precision="float32") for cut in cuts
+    ]
     run = tw.train(data, phases=phases, backbones=[SMALL], out=out)
     losses = [
         [line["val_loss"] for line in run.journal if line["phase"] == number + 1] for number in range(len(phases))

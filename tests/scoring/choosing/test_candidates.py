@@ -101,4 +101,4 @@ def test_places_are_spread_over_the_network(name):
     prices = {price.name: price for price in graph.prices()}
     for place in found:
         assert len(graph.resolve(place, place).tensors) == 1
-        assert prices[place].multiply_adds_above > 0
+        assert prices[place].macs_above > 0

@@ -74,9 +74,9 @@ def test_prices_are_those_of_the_price_list(found):
     prices = {price.name: price for price in tw.cuts(NAME, backbone=tw.Backbone(NAME, **OPTIONS))}
     pool, early = (next(one for one in found.candidates if one.cut == cut) for cut in CUTS)
     for one, price in ((pool, prices["pool"]), (early, prices["block_2_add"])):
-        assert (one.parameters, one.multiply_adds, one.multiply_adds_above) == (
+        assert (one.parameters, one.macs, one.macs_above) == (
             price.parameters,
-            price.multiply_adds,
+            price.macs,
             0,
         )
         assert one.kilobytes == pytest.approx(price.kilobytes, abs=1e-3)  # float16 in both
@@ -99,14 +99,14 @@ def test_what_tells_the_classes_apart_wins(data):
     cuts = [f"{NAME}@block_15_add..block_15_add", f"{NAME}@input..input"]
     found = tw.choose(data, cuts, **OPTIONS)
     assert (found.best.cut, found.best.accuracy["value"]) == (f"{NAME}@input..input", 1.0)
-    assert (found.best.features, found.best.multiply_adds) == (3, 0)
+    assert (found.best.features, found.best.macs) == (3, 0)
     assert found.proposed is found.best
 
 
 def test_a_sum_shares_layers(data, found):
     pool = next(one for one in found.candidates if one.cut == CUTS[0])
     both = tw.choose(data, [f"{NAME}@block_2_add..block_2_add + {NAME}@pool"], **OPTIONS).best
-    assert (both.parameters, both.multiply_adds) == (pool.parameters, pool.multiply_adds)
+    assert (both.parameters, both.macs) == (pool.parameters, pool.macs)
     assert both.features == sum(one.features for one in found.candidates)
     assert both.kilobytes == pytest.approx(sum(one.kilobytes for one in found.candidates))
 
@@ -114,8 +114,8 @@ def test_a_sum_shares_layers(data, found):
 def test_a_place_that_trains_to_the_end_says_what_is_above(data):
     (one,) = tw.choose(data, [f"{NAME}@block_2_add"], **OPTIONS).candidates
     whole = tw.cuts(NAME, backbone=tw.Backbone(NAME, **OPTIONS))[-1]
-    assert one.multiply_adds + one.multiply_adds_above == whole.multiply_adds
-    assert 0 < one.multiply_adds < whole.multiply_adds
+    assert one.macs + one.macs_above == whole.macs
+    assert 0 < one.macs < whole.macs
 
 
 def rows(**counts):

@@ -27,10 +27,10 @@ RULES = ("mean", "weighted", "stacked")
 A = tiny(precision="auto")
 B = tiny(48, precision="auto")
 TWO = [
-    tw.Phase("tiny@pool", epochs=6, rate=1e-2),
-    tw.Phase("tiny@block_14_add", epochs=1, rate=1e-4),
+    tw.Phase("tiny@pool", epochs=6, learning_rate=1e-2),
+    tw.Phase("tiny@block_14_add", epochs=1, learning_rate=1e-4),
 ]
-ONE = [tw.Phase("tiny_48@block_3_expand_relu..block_3_expand_relu", epochs=5, rate=1e-2)]
+ONE = [tw.Phase("tiny_48@block_3_expand_relu..block_3_expand_relu", epochs=5, learning_rate=1e-2)]
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_several_pictures_a_row(pairs, tmp_path):
     data = tw.read(pairs, split=(0.5, 0.25, 0.25), draw="stratified")
     cuts = {"a": f"{early}", "b": f"{early}[front] + {early}[side]"}
     runs = [
-        tw.train(data, phases=[tw.Phase(cut, epochs=3, rate=1e-2)], backbones=[A], out=tmp_path / name)
+        tw.train(data, phases=[tw.Phase(cut, epochs=3, learning_rate=1e-2)], backbones=[A], out=tmp_path / name)
         for name, cut in cuts.items()
     ]
     run = tw.join(runs, "weighted", out=tmp_path / "join")

@@ -21,8 +21,8 @@ class Candidate:
         right: which pictures it got right, bool ``[n]``.
         logme: see `topwork.scoring.choosing.probe`.
         features: how many numbers the probe read.
-        parameters, multiply_adds: below the cut; layers that terms of a sum share count once.
-        multiply_adds_above: from there to the cut's end, in every step of training.
+        parameters, macs: below the cut; layers that terms of a sum share count once.
+        macs_above: from there to the cut's end, in every step of training.
         kilobytes: 1,024 bytes, of one picture in the store.
         disk_bytes: what all pictures of the data take there.
         milliseconds: to decode a picture and run it below the cut, as measured while filling the store; ``None`` where
@@ -37,8 +37,8 @@ class Candidate:
     logme: float
     features: int
     parameters: int
-    multiply_adds: int
-    multiply_adds_above: int
+    macs: int
+    macs_above: int
     kilobytes: float
     disk_bytes: int
     milliseconds: float | None
@@ -52,7 +52,7 @@ class Candidate:
     @property
     def cost(self) -> tuple[int, int, float]:
         """What makes it cheap: multiply-adds of an answer, then those of training, then room in the store."""
-        return self.multiply_adds + self.multiply_adds_above, self.multiply_adds_above, self.kilobytes
+        return self.macs + self.macs_above, self.macs_above, self.kilobytes
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,8 @@ def _work(wanted: Sequence[Wanted]) -> dict[str, int]:
     nodes = list(_nodes(wanted))
     return {
         "parameters": sum(node.parameters for node, is_below in nodes if is_below),
-        "multiply_adds": sum(node.multiply_adds for node, is_below in nodes if is_below),
-        "multiply_adds_above": sum(node.multiply_adds for node, is_below in nodes if not is_below),
+        "macs": sum(node.macs for node, is_below in nodes if is_below),
+        "macs_above": sum(node.macs for node, is_below in nodes if not is_below),
     }
 
 

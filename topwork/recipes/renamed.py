@@ -1,0 +1,42 @@
+"""Keys that had another name in format 1 of run folders: such a folder's recipe is still read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAMES = {
+    "rate": "learning_rate",
+    "batch": "batch_size",
+    "warmup": "warmup_epochs",
+    "clip_norm": "global_clipnorm",
+    "initializer": "kernel_initializer",
+    "fill": "fill_mode",
+}
+"""The name in format 1, and the name since."""
+
+
+def is_of_format_1(recipe: Path) -> bool:
+    """Whether a recipe is that of a run folder of format 1, by the ``environment.json`` beside it."""
+    try:
+        about = json.loads(recipe.with_name("environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and about.get("format") == 1
+
+
+def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's table of format 1 with the keys that it would have today.
+
+    >>> with_new_names({"phase": [{"cut": "vgg16@pool", "rate": 0.1}], "views": {"fill": "nearest"}})
+    {'phase': [{'cut': 'vgg16@pool', 'learning_rate': 0.1}], 'views': {'fill_mode': 'nearest'}}
+    """
+    return {key: _renamed(part) for key, part in table.items()}
+
+
+def _renamed(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_renamed(row) for row in part]
+    if isinstance(part, dict):
+        return {NAMES.get(key, key): value for key, value in part.items()}
+    return part
