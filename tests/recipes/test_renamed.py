@@ -56,7 +56,7 @@ def test_every_old_name_is_read_beside_an_environment_of_format_1(recipe):
 def test_an_old_name_is_refused_elsewhere_with_its_line_and_the_new_name(recipe, beside):
     if beside is not None:
         recipe.with_name("environment.json").write_text(beside, encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"line 11: unknown key 'rate' in phase.1: it is called 'learning_rate' now\."):
+    with pytest.raises(RecipeError, match=r"line 11: unknown key 'rate' in phase.1: it is called 'learning_rate'"):
         Recipe.load(recipe)
 
 
