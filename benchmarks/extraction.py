@@ -25,7 +25,7 @@ from topwork.networks.keras_graph import open_backbone
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import BATCH
 from topwork.store.runtimes.openvino import HINT
@@ -90,34 +90,34 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
     data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
     backbone = base.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
-    wanted = Wanted(Cut.parse(f"{plan.backbone}@pool").only, backbone, data.rows)
-    _extract(wanted, data)  # makes weights and converts the trunk, neither of which is measured here
+    request = Request(Cut.parse(f"{plan.backbone}@pool").only, backbone, data)
+    _extract(request)  # makes weights and converts the trunk, neither of which is measured here
     paths = [Path(data.root, row.path) for row in data.rows]
-    batches = _ready(wanted, paths)
-    engine = _engine(wanted) if backbone.runtime == "openvino" else _predict(wanted)
+    batches = _ready(request, paths)
+    engine = _engine(request) if backbone.runtime == "openvino" else _predict(request)
     rounds = []
     for number in range(plan.repeats):
-        alone = _decode(wanted, paths), engine(batches)
-        rounds.append(Round(*alone, _extract(wanted, data), gpu.at_hand()))
+        alone = _decode(request, paths), engine(batches)
+        rounds.append(Round(*alone, _extract(request), gpu.at_hand()))
         say(f"round {number + 1} of {plan.repeats}: {rounds[-1].reached:.3f} of the bound")
     return Measured(plan, data, backbone.precision, rounds)
 
 
-def _decode(wanted: Wanted, paths: list[Path]) -> float:
+def _decode(request: Request, paths: list[Path]) -> float:
     """Seconds a picture of decoding in as many threads as topwork decodes in."""
-    fit = wanted.trunk().fit
+    fit = request.trunk.fit
     with ThreadPoolExecutor(machine.jobs()) as pool:
         return _timed(pool.map(lambda path: decode(path, fit), paths), len(paths))
 
 
-def _engine(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
+def _engine(request: Request) -> Callable[[list[np.ndarray]], float]:
     """Seconds a picture of the converted trunk on ready pixels, compiled as topwork compiles it."""
     import openvino
 
     jobs, core = machine.jobs(), openvino.Core()
-    model = core.read_model(wanted.trunk().converted)
-    model.reshape([BATCH, *wanted.trunk().fit.size, 3])
-    options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": HINT[wanted.backbone.precision]}
+    model = core.read_model(request.trunk.converted)
+    model.reshape([BATCH, *request.trunk.fit.size, 3])
+    options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": HINT[request.backbone.precision]}
     options |= {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
     queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", options), 2 * jobs)
 
@@ -128,14 +128,14 @@ def _engine(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
         queue.wait_all()
         return (time.perf_counter() - start) / (BATCH * len(batches))
 
-    run(2 * jobs * [np.zeros((BATCH, *wanted.trunk().fit.size, 3), np.uint8)])
+    run(2 * jobs * [np.zeros((BATCH, *request.trunk.fit.size, 3), np.uint8)])
     return run
 
 
-def _predict(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
+def _predict(request: Request) -> Callable[[list[np.ndarray]], float]:
     """Seconds a picture of Keras' ``predict`` on ready pixels, at the best of `SIZES`."""
-    opened = open_backbone(wanted.backbone, pretrained.weights_file(wanted.backbone))
-    model = trunk(opened, wanted.trunk().frontier)
+    opened = open_backbone(request.backbone, pretrained.weights_file(request.backbone))
+    model = trunk(opened, request.trunk.frontier)
 
     def run(batches: list[np.ndarray]) -> float:
         found = []
@@ -151,7 +151,7 @@ def _predict(wanted: Wanted) -> Callable[[list[np.ndarray]], float]:
     return run
 
 
-def _extract(wanted: Wanted, data: Dataset) -> float:
+def _extract(request: Request) -> float:
     """Seconds a picture of topwork's own pass, from an empty store; conversion and compilation are not in it."""
     shutil.rmtree(home() / "store", ignore_errors=True)
     seen: dict[str, Any] = {}
@@ -160,16 +160,16 @@ def _extract(wanted: Wanted, data: Dataset) -> float:
         if event == "progress":
             seen.update(about)
 
-    with Extraction(data, [wanted], report) as extraction:
+    with Extraction([request], report) as extraction:
         extraction.wait(0)
-    if seen["done"] != len({row.digest for row in wanted.rows}):
-        raise ValueError(f"only {seen['done']} of {len(wanted.rows)} pictures were extracted")
+    if seen["done"] != len({row.digest for row in request.data.rows}):
+        raise ValueError(f"only {seen['done']} of {len(request.data.rows)} pictures were extracted")
     return seen["seconds"] / seen["done"]
 
 
-def _ready(wanted: Wanted, paths: list[Path]) -> list[np.ndarray]:
+def _ready(request: Request, paths: list[Path]) -> list[np.ndarray]:
     """Batches of decoded pixels; pictures that do not fill a last batch are left away."""
-    pixels = [decode(path, wanted.trunk().fit) for path in paths[:READY]]
+    pixels = [decode(path, request.trunk.fit) for path in paths[:READY]]
     return [np.stack(pixels[start : start + BATCH]) for start in range(0, len(pixels) - BATCH + 1, BATCH)]
 
 

@@ -16,7 +16,8 @@ from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.scoring.choosing.probe import probe
 from topwork.store.activations import features
-from topwork.store.extract import asked, fill_all
+from topwork.store.examples import StoredActivations
+from topwork.store.extract import fill_all, requested
 from topwork.system.messages import say
 from topwork.training.train import train
 
@@ -88,9 +89,11 @@ def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
 
 def probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
     """What a probe says in each fold, from the features that the recipe's first phase trains on."""
-    wanted = asked(data, recipe.phases[0].cut, list(recipe.backbones.values()))
-    fill_all(data, wanted, None)
-    values, labels = features(wanted, recipe.head.pooling), np.array([row.label for row in data.rows])
+    requests = requested(data, recipe.phases[0].cut, list(recipe.backbones.values()))
+    fill_all(requests)
+    with StoredActivations(requests) as stored:
+        values = features(stored, data.rows, recipe.head.pooling)
+    labels = np.array([row.label for row in data.rows])
     said: dict[str, Answers] = {}
     for seed in dict.fromkeys(split.seed for split in dealt):
         folds = [split for split in dealt if split.seed == seed]

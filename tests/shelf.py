@@ -15,8 +15,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
 from topwork.runs.folder import Folder
 from topwork.store import plan
-from topwork.store.request import Wanted, store_of
-from topwork.store.store import key
+from topwork.store.request import Request
 
 NAME = "mobilenet_025"
 NET = Backbone(NAME, "random", 32, runtime="openvino", precision="float32")
@@ -45,16 +44,19 @@ def run(path: Path, *cuts: str, **options) -> Path:
     return Folder.create(path, recipe(*cuts, **options), DATA).path
 
 
-def wanted(cut: str, exact: bool = False, **options) -> Wanted:
+def request(cut: str, exact: bool = False, rows: int = 0, **options) -> Request:
+    """A request for so many pictures, which are nowhere."""
     step = plan.unchecked(recipe(cut, **options))[0]
-    return step.exact(())[0] if exact else step.wanted[0]
+    pictures = tuple(Row(f"{n}.png", sha256(b"%d" % n).hexdigest(), "x") for n in range(rows))
+    data = Dataset("/data", pictures)
+    return step.exact(data)[0] if exact else step.requests[0].of(data)
 
 
 def fill(cut: str, rows: int = 10, exact: bool = False, **options) -> Path:
     """A store with so many rows; its folder."""
-    ask = wanted(cut, exact, **options)
+    ask = request(cut, exact, rows, **options)
     trunk.keep_graph(ask.backbone, GRAPH)
-    with store_of(ask.trunk(), rows, exact) as store:
+    with ask.store() as store:
         tensor = store.tensors[0]
         draw = np.random.default_rng(0)
         values = (
@@ -62,13 +64,13 @@ def fill(cut: str, rows: int = 10, exact: bool = False, **options) -> Path:
             if tensor.dtype == "float32"
             else draw.integers(0, 9, (rows, *tensor.shape))
         )
-        store.write([key(sha256(b"%d" % n).hexdigest()) for n in range(rows)], [values.astype(tensor.dtype)])
+        store.write(list(ask.by_key), [values.astype(tensor.dtype)])
     return store.folder
 
 
 def convert(cut: str, **options) -> Path:
     """A folder of a converted trunk; files that only look like one."""
-    path = wanted(cut, **options).trunk(GRAPH).converted
+    path = request(cut, **options).trunk_in(GRAPH).converted
     path.parent.mkdir(parents=True)
     path.write_text("<net/>")
     path.with_suffix(".bin").write_bytes(bytes(5000))

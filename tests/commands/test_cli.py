@@ -438,7 +438,7 @@ def test_store_verify_names_what_is_damaged(own_home):
 
 def test_store_prune_says_what_stays(own_home):
     folder = shelf.fill("conv")
-    with shelf.wanted("conv").store():
+    with shelf.request("conv").store():
         ran = topwork("store", "prune")
     assert ran == Ran(
         0,

@@ -95,7 +95,7 @@ def test_what_a_phase_trains_has_its_weights_under_their_own_names():
     backbone = {"weights": "random", "size": 64, "precision": "float32"}
     cut = "efficientnet_lite0@block6d_add"
     recipe = Recipe.from_mapping({"phase": [{"cut": cut}], "backbones": {"efficientnet_lite0": backbone}})
-    below = [one.trunk(graph_of(one.backbone)) for one in unchecked(recipe)[0].wanted]
+    below = [one.trunk_in(graph_of(one.backbone)) for one in unchecked(recipe)[0].requests]
     network = create(recipe, below, 3)
     top = network.above(below)
     network.freeze(below, "frozen")

@@ -36,11 +36,11 @@ def one(path):
 def test_a_run_needs_what_its_phases_read_and_what_it_is_measured_with(tmp_path):
     need = one(shelf.run(tmp_path / "run", "pool", "conv"))
     assert need.paths == {
-        shelf.wanted("pool").folder(),
-        shelf.wanted("conv").folder(),
-        shelf.wanted("conv", exact=True).folder(),
-        shelf.wanted("pool").trunk().converted.parent,
-        shelf.wanted("conv").trunk().converted.parent,
+        shelf.request("pool").folder,
+        shelf.request("conv").folder,
+        shelf.request("conv", exact=True).folder,
+        shelf.request("pool").trunk.converted.parent,
+        shelf.request("conv").trunk.converted.parent,
         trunk.graph_path(NET),
         random_weights.kept(NET),
     }
@@ -49,7 +49,7 @@ def test_a_run_needs_what_its_phases_read_and_what_it_is_measured_with(tmp_path)
 
 def test_exact_activations_are_another_store_where_the_trunk_is_in_bfloat16(tmp_path):
     need = one(shelf.run(tmp_path / "run", "pool", precision="bfloat16"))
-    fast, exact = shelf.wanted("pool", precision="bfloat16").folder(), shelf.wanted("pool", exact=True).folder()
+    fast, exact = shelf.request("pool", precision="bfloat16").folder, shelf.request("pool", exact=True).folder
     assert {fast, exact} <= need.paths and exact.name.endswith("-float32")
     assert fast.with_name(f"{fast.name}-float32") not in need.paths
 
@@ -59,16 +59,16 @@ def test_live_views_need_pixels(tmp_path):
     Folder.create(tmp_path / "run", recipe, shelf.DATA)
     need = one(tmp_path / "run")
     assert {path.name.split("-")[0] for path in need.paths if path.parent.name == "store"} == {"pixels", NAME}
-    assert unchecked(recipe)[0].wanted[0].folder() in need.paths
-    assert shelf.wanted("conv").folder() not in need.paths
+    assert unchecked(recipe)[0].requests[0].folder in need.paths
+    assert shelf.request("conv").folder not in need.paths
 
 
 def test_what_keras_computes_is_anothers_for_each_backend(tmp_path, monkeypatch):
     need = one(shelf.run(tmp_path / "run", "pool", runtime="keras"))
     for name in ("jax", "torch", "tensorflow"):
         monkeypatch.setattr("topwork.system.keras_backend.name", lambda name=name: name)
-        assert shelf.wanted("pool", runtime="keras").folder() in need.paths
-        assert shelf.wanted("pool", True, runtime="keras").folder() in need.paths
+        assert shelf.request("pool", runtime="keras").folder in need.paths
+        assert shelf.request("pool", True, runtime="keras").folder in need.paths
 
 
 def test_a_run_that_is_gone_or_elsewhere_needs_nothing(tmp_path):

@@ -15,6 +15,7 @@ from tests.tiny import tiny
 from topwork.errors import RunError
 from topwork.networks.weights import random_weights
 from topwork.networks.weights.files import sha256
+from topwork.store.examples import StoredActivations
 from topwork.system import keras_backend
 from topwork.version import VERSION
 
@@ -248,7 +249,7 @@ def test_a_store_that_went_away_is_filled_again(weighted, own_home):
 
 def test_a_store_that_holds_another_dtype(weighted, monkeypatch):
     run, _ = weighted
-    monkeypatch.setattr("topwork.training.trainer.stored", lambda wanted: [["float32"]])
+    monkeypatch.setattr(StoredActivations, "dtypes", [["float32"]])
     assert refused_late(run) == (
         f"the dtype of the stored activations of '{NAME}@block_2_add..block_2_add' changed since the run began "
         "(['float16'] then, ['float32'] now): it cannot go on. Put back what was there, or start a new run."

@@ -14,9 +14,10 @@ from topwork.data.views import view
 from topwork.errors import CutError, DatasetError, MachineError, StoreError, UnknownBackbone
 from topwork.networks.graph import TensorSpec
 from topwork.store.engines.local import Extraction
+from topwork.store.examples import StoredActivations
 from topwork.store.extract import extract
 from topwork.store.fill import fill
-from topwork.store.request import Fill, Wanted, failures
+from topwork.store.request import Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import Pixels
 from topwork.store.store import Store, key
@@ -24,15 +25,20 @@ from topwork.store.store import Store, key
 SMALL = tiny(precision="auto")
 
 
-def wanted(data, cut="pool", **options):
+def requested(data, cut="pool", **options):
     backbone = base.resolved(replace(SMALL, **options))
-    return Wanted(Cut.parse(f"{NAME}@{cut}").only, backbone, data.rows)
+    return Request(Cut.parse(f"{NAME}@{cut}").only, backbone, data)
 
 
-def filled(data, ask):
+def failures(request):
+    with StoredActivations([request]) as stored:
+        return stored.failures()
+
+
+def filled(ask):
     """Run one extraction; gives its events."""
     events = []
-    with Extraction(data, [ask], lambda **event: events.append(event)) as extraction:
+    with Extraction([ask], lambda **event: events.append(event)) as extraction:
         extraction.wait(0)
     return events
 
@@ -48,32 +54,32 @@ def data(pictures):
 
 def test_law_3_only_what_is_new_is_computed(data, own_home, tmp_path):
     first = replace(data, rows=data.rows[:20])
-    assert computed(filled(first, wanted(first))) == 20
-    assert computed(filled(data, wanted(data))) == 40
-    assert filled(data, wanted(data)) == []
+    assert computed(filled(requested(first))) == 20
+    assert computed(filled(requested(data))) == 40
+    assert filled(requested(data)) == []
     other = tuple(replace(row, label="other", split="test") for row in data.rows)
-    assert filled(replace(data, rows=other), wanted(replace(data, rows=other))) == []
+    assert filled(requested(replace(data, rows=other))) == []
 
 
 def test_law_3_a_number_and_a_name_are_one_cut(data, own_home):
-    filled(data, wanted(data, "block_12_add"))
-    graph = wanted(data).trunk().graph
+    filled(requested(data, "block_12_add"))
+    graph = requested(data).trunk.graph
     number = graph.nodes[graph.index("block_12_add")].layer + 1
-    assert filled(data, wanted(data, number)) == []
+    assert filled(requested(data, number)) == []
 
 
 def test_another_key_is_another_store(data, own_home):
     folders = {
-        ask.trunk().folder
+        ask.trunk.folder
         for ask in [
-            wanted(data),
-            wanted(data, "block_12_add"),
-            wanted(data, precision="float32"),
-            wanted(data, fit="crop"),
+            requested(data),
+            requested(data, "block_12_add"),
+            requested(data, precision="float32"),
+            requested(data, fit="crop"),
         ]
-        if filled(data, wanted(data)) is not None
+        if filled(requested(data)) is not None
     }
-    assert len(folders) == (4 if SMALL and wanted(data).backbone.precision == "bfloat16" else 3)
+    assert len(folders) == (4 if SMALL and requested(data).backbone.precision == "bfloat16" else 3)
 
 
 def test_both_runtimes_give_the_same(data, own_home):
@@ -107,8 +113,8 @@ VIEWS = tw.Views(3, rotation=40.0, brightness=0.2)
 
 
 def test_a_stored_view_is_that_view(data, own_home):
-    ask = replace(wanted(data, "input"), views=VIEWS)
-    filled(data, ask)
+    ask = replace(requested(data, "input"), views=VIEWS)
+    filled(ask)
     with ask.store() as store:
         for row in data.part("train")[:5]:
             found = store.read([ask.key(shot) for shot in ask.shots_of(row)])[0]
@@ -120,8 +126,8 @@ def test_a_stored_view_is_that_view(data, own_home):
 
 
 def test_a_stored_views_activations_are_the_trunks(data, own_home):
-    ask = replace(wanted(data, "block_12_add", precision="float32"), views=VIEWS)
-    filled(data, ask)
+    ask = replace(requested(data, "block_12_add", precision="float32"), views=VIEWS)
+    filled(ask)
     trunk, _ = tw.halves(f"{NAME}@block_12_add", backbone=SMALL)
     rows = data.part("train")[:5]
     with ask.store() as store:
@@ -135,14 +141,14 @@ def test_a_stored_views_activations_are_the_trunks(data, own_home):
 
 def test_law_3_more_views_cost_those_that_are_new(data, own_home):
     def ask(count):
-        return replace(wanted(data), views=replace(VIEWS, count=count))
+        return replace(requested(data), views=replace(VIEWS, count=count))
 
     train = len(data.part("train"))
     assert [len(ask(1).missing()), len(ask(3).missing())] == [60, 60 + 2 * train]
-    assert computed(filled(data, ask(2))) == 60 + train
-    assert computed(filled(data, ask(4))) == 2 * train
-    assert filled(data, ask(3)) == []
-    assert filled(data, wanted(data)) == []
+    assert computed(filled(ask(2))) == 60 + train
+    assert computed(filled(ask(4))) == 2 * train
+    assert filled(ask(3)) == []
+    assert filled(requested(data)) == []
 
 
 def test_arrays_are_pictures_too(own_home):
@@ -168,7 +174,7 @@ def test_a_broken_picture_is_recorded_and_stops_nothing(tmp_path, own_home, pict
         f"no activations of 1 picture; the first is red/000.png: {bad[digest]}. "
         "Leave them out: topwork.read(..., decode=True) does."
     )
-    assert filled(data, ask) == []
+    assert filled(ask) == []
 
 
 def test_unknown_words_are_refused_before_anything_begins(data, own_home):
@@ -181,8 +187,8 @@ def test_unknown_words_are_refused_before_anything_begins(data, own_home):
 
 
 def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_home):
-    ask = wanted(data)
-    with Extraction(data, [ask], lambda **event: None) as extraction:
+    ask = requested(data)
+    with Extraction([ask], lambda **event: None) as extraction:
         extraction._worker.kill()
         with pytest.raises(MachineError) as error:
             extraction.wait(0)
@@ -190,16 +196,15 @@ def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_
         "the extraction process ended with status -9 before it was done. What it committed is safe: run the same "
         "command again to go on."
     )
-    assert computed(filled(data, ask)) == 60
+    assert computed(filled(ask)) == 60
 
 
 def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
     """Law 2 and 3 in one process: the runtime dies after some batches; what was committed is not asked for again."""
-    ask = wanted(data, "input")
-    filled(data, ask)
-    below = ask.trunk()
+    ask = requested(data, "input")
+    filled(ask)
+    below = ask.trunk
     monkeypatch.setattr("topwork.store.fill.COMMIT_ROWS", 8)
-    source = Fill(below, ask.of(data).shots, data.root)
 
     class Dying(Pixels):
         def stream(self, batches):
@@ -210,10 +215,10 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
 
     with Store(own_home / "other", below.tensors, {"cut": "x"}) as store:
         with pytest.raises(RuntimeError):
-            fill(source, store, Dying, lambda **event: None, 2)
+            fill(ask, store, Dying, lambda **event: None, 2)
         assert len(store) == 16
         events = []
-        fill(source, store, Pixels, lambda **event: events.append(event), 2)
+        fill(ask, store, Pixels, lambda **event: events.append(event), 2)
         assert computed(events) == 44
         with ask.store() as whole:
             keys = [key(row.digest) for row in data.rows]
@@ -221,20 +226,18 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
 
 
 def test_a_full_disk_is_said_before_the_start(data, own_home, monkeypatch):
-    ask = wanted(data, "input")
-    filled(data, ask)
-    source = Fill(ask.trunk(), ask.of(data).shots, data.root)
-    with Store(own_home / "other", ask.trunk().tensors, {"cut": "x"}) as store:
+    ask = requested(data, "input")
+    filled(ask)
+    with Store(own_home / "other", ask.trunk.tensors, {"cut": "x"}) as store:
         monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=10))
         with pytest.raises(StoreError) as error:
-            fill(source, store, Pixels, lambda **event: None, 2)
+            fill(ask, store, Pixels, lambda **event: None, 2)
     assert str(error.value).startswith("not enough disk for the activations: ")
 
 
 def test_values_that_are_not_finite_are_left_out(data, own_home):
-    ask = wanted(data, "input")
-    filled(data, ask)
-    below = ask.trunk()
+    ask = requested(data, "input")
+    filled(ask)
 
     class Broken:
         def stream(self, batches):
@@ -244,6 +247,6 @@ def test_values_that_are_not_finite_are_left_out(data, own_home):
                 yield [rows]
 
     with Store(own_home / "other", [TensorSpec((3,))], {"cut": "x"}) as store:
-        fill(Fill(below, ask.of(data).shots, data.root), store, Broken, lambda **event: None, 2)
+        fill(ask, store, Broken, lambda **event: None, 2)
         assert len(store) == 59
         assert len(store.failures(key(row.digest) for row in data.rows)) == 1

@@ -94,7 +94,7 @@ def test_words_that_nothing_is_called():
 
 def test_each_term_reads_its_own_picture_and_views_of_training_rows_alone():
     (step,) = planned(f"{NAME}@conv_pw_1[side] + {NAME}@pool[front]", count=3)
-    side, front = step.of(Dataset("/d", ROWS, columns=PAIR)).wanted
+    side, front = step.of(Dataset("/d", ROWS, columns=PAIR)).requests
     assert [tuple(shot) for shot in side.shots] == [
         ("b.png", "bb", 0),
         ("b.png", "bb", 1),
@@ -102,15 +102,18 @@ def test_each_term_reads_its_own_picture_and_views_of_training_rows_alone():
         ("d.png", "dd", 0),
     ]
     assert {shot.path for shot in front.shots} == {"a.png", "c.png"}
-    exact = step.of(Dataset("/d", ROWS, columns=PAIR)).exact(ROWS)
-    assert [(one.exact, one.column, len(one.shots)) for one in exact] == [(True, 1, 2), (True, 0, 2)]
+    exact = step.exact(Dataset("/d", ROWS, columns=PAIR))
+    assert [(one.exact, [shot.path for shot in one.shots]) for one in exact] == [
+        (True, ["b.png", "d.png"]),
+        (True, ["a.png", "c.png"]),
+    ]
 
 
 def test_live_training_reads_pixels_and_still_freezes_up_to_the_cut():
     (step,) = planned(f"{NAME}@conv_pw_1", count=3, mode="live")
-    (wanted,) = step.of(Dataset("/d", ROWS, columns=PAIR)).wanted
-    assert [tuple(shot) for shot in wanted.shots] == [("a.png", "aa", 0), ("c.png", "cc", 0)]
-    assert wanted.trunk().is_pixels
+    (request,) = step.of(Dataset("/d", ROWS, columns=PAIR)).requests
+    assert [tuple(shot) for shot in request.shots] == [("a.png", "aa", 0), ("c.png", "cc", 0)]
+    assert request.trunk.is_pixels
     assert [str(step.terms[0]), step.trunks()[0].tensors[0].shape] == [f"{NAME}@conv_pw_1", (16, 16, 16)]
-    (exact,) = step.exact(ROWS)
+    (exact,) = step.exact(Dataset("/d", ROWS, columns=PAIR))
     assert str(exact.term) == f"{NAME}@conv_pw_1"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topwork.recipes.settings import Training
-from topwork.store.examples import Part
+from topwork.store.examples import Examples
 from topwork.training.batches import Feed, targets
 
 ROWS = np.arange(50)
@@ -17,7 +17,7 @@ ROWS = np.arange(50)
 def fed(labels, batch=8, epochs=(0, 3), number=1, views=1, **training):
     """A feed of rows that nothing is stored of."""
     contents = [sha256(bytes([i % 256, i // 256])).hexdigest() for i in range(len(labels))]
-    return Feed(Part((), np.asarray(labels), contents, views), 50, batch, epochs, number, Training(**training))
+    return Feed(Examples((), np.asarray(labels), contents, views), 50, batch, epochs, number, Training(**training))
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 5))

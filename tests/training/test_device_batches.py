@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from topwork.networks.graph import TensorSpec
 from topwork.recipes.settings import Training
-from topwork.store.examples import Part, Source
+from topwork.store.examples import Examples, Source
 from topwork.store.store import Store
 from topwork.training import device_batches
 from topwork.training.batches import Feed
@@ -24,7 +24,7 @@ def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):
     pixels = (draw.integers(0, 256, (count, 4, 4, 3), np.uint8),)
     sources = tuple(Source(None, [b""] * count, arrays if kept else None) for arrays in (floats, pixels))
     contents = [sha256(bytes([i])).hexdigest() for i in range(rows)]
-    part = Part(sources, np.arange(rows) % 2, contents, views)
+    part = Examples(sources, np.arange(rows) % 2, contents, views)
     return Feed(part, 2, 4, epochs, 1, Training(**training))
 
 
@@ -121,7 +121,7 @@ def test_what_the_store_gives_is_shared(tmp_path):
 
 def test_one_tensor_is_no_tuple():
     feed = fed()
-    alone = Feed(Part(feed.part.sources[1:], feed.part.labels, feed.part.contents), 2, 4, (0, 1), 1, Training())
+    alone = Feed(Examples(feed.part.sources[1:], feed.part.labels, feed.part.contents), 2, 4, (0, 1), 1, Training())
     inputs, _ = look_up(alone)(next(iter(orders(alone))))
     assert inputs.shape == (4, 4, 4, 3) and inputs.dtype == tf.uint8
 

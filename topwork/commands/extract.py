@@ -10,7 +10,7 @@ from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     from topwork.data.dataset import Dataset
-    from topwork.store.request import Wanted
+    from topwork.store.request import Request
 
 
 def extract(
@@ -37,20 +37,20 @@ def extract(
     print_filled(found, fill(found, cut, backbone, jobs), as_json)
 
 
-def print_filled(data: "Dataset", wanted: "Wanted", json_wanted: bool) -> None:
+def print_filled(data: "Dataset", request: "Request", json_wanted: bool) -> None:
     """What an extraction of *data* left in the store."""
-    from topwork.store.request import failures
+    from topwork.store.examples import StoredActivations
 
-    data = data.without(failures(wanted))
-    with wanted.store() as store:
-        tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(store.tensors, store.stored or ())]
-        where = str(store.folder)
+    with StoredActivations([request]) as stored:
+        data = data.without(stored.failures())
+        (reader,) = stored.readers
+        tensors = [{"shape": list(t.shape), "dtype": d} for t, d in zip(reader.tensors, reader.stored or ())]
     left_out = {gone.path: gone.reason for gone in data.left_out}
     if json_wanted:
-        about = {"cut": str(wanted.term), "pictures": len(data.rows), "tensors": tensors}
-        print_json({**about, "left_out": left_out, "folder": where})
+        about = {"cut": str(request.term), "pictures": len(data.rows), "tensors": tensors}
+        print_json({**about, "left_out": left_out, "folder": str(request.folder)})
         return
     for path, reason in left_out.items():
         print(f"left out: {path}: {reason}")
     shapes = ", ".join(f"{'x'.join(map(str, t['shape']))} {t['dtype']}" for t in tensors)
-    print(f"{counted(len(data.rows), 'picture')} at {wanted.term}: {shapes or 'nothing'} each, in {where}")
+    print(f"{counted(len(data.rows), 'picture')} at {request.term}: {shapes or 'nothing'} each, in {request.folder}")

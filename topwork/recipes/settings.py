@@ -1,9 +1,10 @@
 """The settings of a recipe, part by part, as frozen dataclasses: each field is a key, each default what is taken."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
@@ -229,6 +230,23 @@ class Join:
 
     members: tuple[str, ...]
     rule: Rule = "mean"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out, which its recipe does not say.
+
+    Args:
+        out: the run folder to make; ``None``: one below ``runs``, named after data and time.
+        callbacks: the user's own Keras callbacks.
+        strict: make pictures that cannot be read an error.
+        jobs: processors to use; ``None``: all that this process may.
+    """
+
+    out: str | Path | None = None
+    callbacks: Sequence[Any] = ()
+    strict: bool = False
+    jobs: int | None = None
 
 
 RANGES: dict[str, tuple[float, float]] = {

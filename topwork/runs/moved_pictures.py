@@ -13,7 +13,7 @@ from topwork.data.reading.folders import is_picture, visible
 from topwork.errors import DatasetError, PictureError, RunError
 from topwork.runs.folder import Folder
 from topwork.runs.resume import with_arrays
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 from topwork.system.messages import Bar, counted, say, some
 
 
@@ -46,12 +46,12 @@ def placed(folder: Folder, data: Any) -> Dataset:
     return _with_paths(replace(rows, root=root), paths)
 
 
-def unchanged(folder: Folder, data: Any, fills: Callable[[Dataset], Iterable[Wanted]]) -> Dataset:
+def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[Request]]) -> Dataset:
     """A run's dataset as it was when the run began, as far as the run needs its pictures.
 
     Args:
         folder: the run; data: as of `placed`.
-        fills: what the run wants of a dataset. Pictures that are gone are not missed where the store has all that.
+        requests: what the run asks of a dataset. Pictures that are gone are not missed where the store has all that.
 
     Raises:
         RunError: pictures or arrays are others by now, or are gone and needed.
@@ -60,31 +60,31 @@ def unchanged(folder: Folder, data: Any, fills: Callable[[Dataset], Iterable[Wan
     if not rows.root:
         return with_arrays(folder, rows) if rows.pixels is None else rows
     lost = [path for row in rows.rows for path, content in row.pictures if _content(rows, path) != content]
-    if any(Path(rows.root, path).exists() for path in lost) or (lost and _needed(rows, fills(rows))):
+    if any(Path(rows.root, path).exists() for path in lost) or (lost and _needed(rows, requests(rows))):
         raise _lost(folder, rows, lost, f"topwork train --resume {folder.whole} --data NEWPLACE")
     if lost:
         say(f"{counted(len(lost), 'picture')} of {folder.path} are gone; the store has all that is needed of them.")
     return rows
 
 
-def refuse_lost(folder: Folder, rows: Dataset, wanted: Iterable[Wanted], how: str) -> None:
+def refuse_lost(folder: Folder, rows: Dataset, requests: Iterable[Request], how: str) -> None:
     """Refuse what needs pictures of a run that are gone, or are others by now.
 
     Args:
         folder: the run; rows: its dataset.
-        wanted: the fills; what the store has of them needs no picture.
+        requests: what the store has of them needs no picture.
         how: the command to propose, as in ``"topwork evaluate RUN --data NEWPLACE"``.
 
     Raises:
         RunError: names them.
     """
-    if rows.root and (lost := _needed(rows, wanted)):
+    if rows.root and (lost := _needed(rows, requests)):
         raise _lost(folder, rows, lost, how)
 
 
-def _needed(rows: Dataset, wanted: Iterable[Wanted]) -> list[str]:
-    """The pictures that fills need, as the store lacks them, and that are not there as they were."""
-    shots = {shot.path: shot.content for one in wanted for shot in one.missing()}
+def _needed(rows: Dataset, requests: Iterable[Request]) -> list[str]:
+    """The pictures that requests need, as the store lacks them, and that are not there as they were."""
+    shots = {shot.path: shot.content for one in requests for shot in one.missing()}
     return [path for path, content in shots.items() if _content(rows, path) != content]
 
 

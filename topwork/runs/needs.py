@@ -16,7 +16,7 @@ from topwork.networks.weights import pretrained, random_weights
 from topwork.runs import registry
 from topwork.runs.folder import Folder
 from topwork.store import plan
-from topwork.store.request import Wanted, folders_of
+from topwork.store.request import NO_PICTURES, Request, folders_of
 from topwork.store.upkeep.inventory import Need
 
 _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
@@ -51,7 +51,7 @@ def need(run: Path) -> Need:
     return Need(run, sure | models, doubtful | ({"pixels"} if doubtful else frozenset()))
 
 
-def _is_built_so(run: Folder, one: Wanted) -> bool:
+def _is_built_so(run: Folder, one: Request) -> bool:
     """Whether a network that topwork builds is still the one that the run was trained with."""
     try:
         entry = run.lock.get(one.backbone.name) or {}
@@ -60,21 +60,21 @@ def _is_built_so(run: Folder, one: Wanted) -> bool:
     return entry.get("build", 0) in (0, builder.version_of(one.backbone))
 
 
-def _asked(steps: list[plan.Step]) -> Iterator[Wanted]:
-    """Every fill of a run: of its phases, and the exact ones that it is measured with."""
+def _asked(steps: list[plan.Step]) -> Iterator[Request]:
+    """Every request of a run: of its phases, and the exact ones that it is measured with."""
     for step in steps:
-        yield from step.wanted
-    yield from steps[-1].exact(())
+        yield from step.requests
+    yield from steps[-1].exact(NO_PICTURES)
 
 
-def _paths(one: Wanted) -> set[Path] | None:
-    """Where what a fill wants lies, or would lie; ``None`` where that cannot be told."""
+def _paths(one: Request) -> set[Path] | None:
+    """Where what is requested lies, or would lie; ``None`` where that cannot be told."""
     try:
         graph = trunk.kept_graph(one.backbone) if pretrained.is_at_hand(one.backbone) else None
-        below = one.trunk(graph) if graph else None
+        below = one.trunk_in(graph) if graph else None
     except _UNREADABLE:
         return None
-    if below is None or one.backbone.runtime == "auto" or one.source.precision == "auto":
+    if below is None or one.backbone.runtime == "auto" or below.backbone.precision == "auto":
         return None
     weights = (
         {random_weights.kept(one.backbone)} if one.backbone.weights == "random" and not one.backbone.model else set()

@@ -11,7 +11,7 @@ from topwork.networks.places import graph_of
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder
 from topwork.store.plan import Step, steps
-from topwork.store.request import Wanted, resolve
+from topwork.store.request import Request, resolve
 from topwork.system.keras_settings import generators_kept
 
 
@@ -33,14 +33,14 @@ def endings(folder: Folder) -> list[Step]:
     return [steps(one.recipe)[-1] for one in folder.members() or [folder]]
 
 
-def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Wanted]:
-    """The fills in float32 that a finished model is measured with on some rows of a dataset."""
-    return [one for step in endings for one in step.of(data).exact(rows)]
+def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
+    """The requests in float32 that a finished model is measured with on some rows of a dataset."""
+    return [one for step in endings for one in step.exact(replace(data, rows=tuple(rows)))]
 
 
-def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Wanted]:
-    """The fills of such rows in the precision that the runs were trained in."""
-    return [replace(one, rows=tuple(rows)) for step in endings for one in step.of(data).wanted]
+def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
+    """The requests of such rows in the precision that the runs were trained in."""
+    return [one for step in endings for one in step.of(replace(data, rows=tuple(rows))).requests]
 
 
 def network_of(folder: Folder) -> Network:

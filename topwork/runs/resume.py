@@ -11,7 +11,7 @@ from topwork.data.readers import read
 from topwork.errors import DatasetError, RunError
 from topwork.runs.environment import versions
 from topwork.runs.folder import Folder
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 from topwork.system import gpu, keras_backend
 from topwork.system.messages import say, some
 from topwork.version import RUN_FORMAT, VERSION
@@ -92,14 +92,14 @@ def _refuse_others(folder: Folder, other_versions: bool) -> None:
     say(f"{told}.")
 
 
-def here(folder: Folder, data: Dataset, wanted: Sequence[Wanted], how: str) -> Dataset:
-    """The data with its arrays, where more of them is wanted than the store holds: the run does not keep them.
+def here(folder: Folder, data: Dataset, requests: Sequence[Request], how: str) -> Dataset:
+    """The data with its arrays, where more of them is requested than the store holds: the run does not keep them.
 
     Raises:
         DatasetError: they came from no file; it says *how* to give them.
         RunError: what they came from holds others by now.
     """
-    if data.root or data.pixels is not None or not any(one.missing() for one in wanted):
+    if data.root or data.pixels is not None or not any(one.missing() for one in requests):
         return data
     if not data.source:
         raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")

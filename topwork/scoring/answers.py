@@ -14,8 +14,7 @@ from topwork.networks.trunk import Trunk
 from topwork.runs.folder import Folder
 from topwork.scoring import metrics
 from topwork.scoring.metrics import auc, cross_entropy
-from topwork.store.examples import Part
-from topwork.store.request import Wanted, gathered
+from topwork.store.examples import Examples, StoredActivations
 from topwork.system import gpu
 
 if TYPE_CHECKING:
@@ -62,16 +61,15 @@ def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) ->
 
 
 def answered(
-    network: Answering, below: Sequence[Trunk], wanted: Sequence[Wanted], rows: Sequence[Row], classes: Sequence[str]
+    network: Answering, below: Sequence[Trunk], stored: StoredActivations, rows: Sequence[Row], classes: Sequence[str]
 ) -> Answers:
-    """What a finished model says of rows, from the activations that fills have of them, a trunk each."""
-    with gathered(wanted, classes) as part:
-        found = part(rows)
-        probabilities, *members = said(network, below, found)
+    """What a finished model says of rows, from the activations that are stored of them, a trunk for each request."""
+    found = stored.examples(rows, classes)
+    probabilities, *members = said(network, below, found)
     return Answers(tuple(rows), found.labels, probabilities, tuple(members))
 
 
-def said(network: Answering, below: Sequence[Trunk], part: Part) -> list[np.ndarray]:
+def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.ndarray]:
     """Probabilities of a part's rows, float64 ``[rows, classes]``; of a join followed by those of each member.
 
     Args:
@@ -84,7 +82,7 @@ def said(network: Answering, below: Sequence[Trunk], part: Part) -> list[np.ndar
     assert isinstance(network, Joined)
     bounds = pairwise(accumulate((len(member.trunks) for member in network.members), initial=0))
     each = [
-        said(member, below[start:end], Part(part.sources[start:end], part.labels, part.contents))[0]
+        said(member, below[start:end], Examples(part.sources[start:end], part.labels, part.contents))[0]
         for member, (start, end) in zip(network.members, bounds)
     ]
     return [network.rule(np.array(each)), *each]
@@ -95,7 +93,7 @@ def sample_size(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:
     return len(taken) if len(taken) < len(rows) else None
 
 
-def logits(model: "keras.Model", part: Part) -> np.ndarray:
+def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
     The last batch is filled up, so that one shape alone is traced. A single logit z becomes the two (0, z).
@@ -111,7 +109,7 @@ def logits(model: "keras.Model", part: Part) -> np.ndarray:
     return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined
 
 
-def score(model: "keras.Model", part: Part) -> dict[str, float]:
+def score(model: "keras.Model", part: Examples) -> dict[str, float]:
     """Unweighted cross-entropy, accuracy and (where it is defined) ROC AUC of *part* in inference mode."""
     outputs = logits(model, part)
     found = {

@@ -22,8 +22,8 @@ from topwork.scoring.answers import SAMPLE, answered, measured_scores, sample_si
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import draw_plots, explained, lacks, warned
 from topwork.store.engines.local import Extraction
+from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
-from topwork.store.request import failures
 from topwork.system import keras_settings
 from topwork.system.messages import counted, say, some
 
@@ -72,21 +72,22 @@ def evaluate(
         raise DatasetError(f"{there}: nothing can be measured on it.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
-    wanted = shipped(endings(folder), given, taken)
-    given = here(folder, given, wanted, "run.evaluate((X, y)), or evaluate the test part")
+    requests = shipped(endings(folder), given, taken)
+    given = here(folder, given, requests, "run.evaluate((X, y)), or evaluate the test part")
     if inside:
-        refuse_lost(folder, given, wanted, f"topwork evaluate {folder.path} --data NEWPLACE")
-    with Watch() as watch, Extraction(given, wanted, watch.report) as extraction:
+        refuse_lost(folder, given, requests, f"topwork evaluate {folder.path} --data NEWPLACE")
+    measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
+    requests = [one.of(measured) for one in requests]
+    with Watch() as watch, Extraction(requests, watch.report) as extraction:
         keras_settings.import_keras()
         network = restore(folder)
-        extraction.wait_all(range(len(wanted)))
-    measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
-    for one in wanted:
-        measured = measured.without(failures(one))
-    if not measured.rows:
-        first = measured.left_out[0]
-        raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
-    answers = answered(network, network.trunks, wanted, measured.rows, own.classes)
+        extraction.wait_all(range(len(requests)))
+    with StoredActivations(requests) as stored:
+        measured = measured.without(stored.failures())
+        if not measured.rows:
+            first = measured.left_out[0]
+            raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
+        answers = answered(network, network.trunks, stored, measured.rows, own.classes)
     seen = _trained_on(own, measured)
     if seen and not inside:
         say(

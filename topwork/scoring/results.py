@@ -19,8 +19,7 @@ from topwork.scoring import metrics
 from topwork.scoring.answers import Answers, answered, measured_scores, sample_size
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.gallery import gallery
-from topwork.store.plan import Step
-from topwork.store.request import Wanted, failures, stored
+from topwork.store.examples import StoredActivations
 from topwork.system.messages import counted, duration, say
 
 AGREE = 0.98
@@ -108,7 +107,12 @@ def chance(found: Mapping[str, Any]) -> str | None:
 
 
 def conclude(
-    folder: Folder, network: Network, data: Dataset, last: Step, exact: Sequence[Wanted], pencil: Pencil
+    folder: Folder,
+    network: Network,
+    data: Dataset,
+    trained_on: StoredActivations,
+    exact: StoredActivations,
+    pencil: Pencil,
 ) -> dict[str, Any]:
     """Measure the test part of a run that was trained; write predictions and plots.
 
@@ -116,7 +120,7 @@ def conclude(
         folder: the run.
         network: with its final weights.
         data: the run's dataset.
-        last: the last phase; exact: the exact fills of the test part.
+        trained_on: what the last phase read; exact: the same of the test part in float32.
         pencil: what draws.
 
     Returns:
@@ -128,28 +132,28 @@ def conclude(
     results["notes"] += explained(folder, data)
     results["phases"] = kept_epochs(journal)
     if answers:
-        below = [one.trunk() for one in last.wanted]
-        as_stored = answered(network, below, last.wanted, answers.rows, data.classes)
-        results["as_stored"] = _compared(answers, as_stored, last.wanted)
+        below = [one.trunk for one in trained_on.requests]
+        as_stored = answered(network, below, trained_on, answers.rows, data.classes)
+        results["as_stored"] = _compared(answers, as_stored, trained_on)
     return results
 
 
 def examined(
-    folder: Folder, network: Answering, data: Dataset, exact: Sequence[Wanted], pencil: Pencil
+    folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
 ) -> tuple[dict[str, Any], Answers | None]:
     """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
     results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
     results["notes"] = [*data.notes, *_untrained(folder)]
     if not data.part("test"):
         return results, None
-    bad = {content for one in exact for content in failures(one)}
-    rows = [row for row in exact[0].rows if not any(content in bad for _, content in row.pictures)]
+    bad, taken = exact.failures(), exact.requests[0].data.rows
+    rows = [row for row in taken if not any(content in bad for _, content in row.pictures)]
     answers = answered(network, network.trunks, exact, rows, data.classes)
     scores = measured_scores(folder, answers, data.classes)
     results["notes"] += warned(scores)
     predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
     draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
-    sample = sample_size(exact[0].rows, data.part("test"))
+    sample = sample_size(taken, data.part("test"))
     return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
 
 
@@ -198,12 +202,12 @@ def explained(folder: Folder, data: Dataset) -> list[str]:
     return [found] if found else []
 
 
-def _compared(exact: Answers, as_stored: Answers, wanted: Sequence[Wanted]) -> dict[str, Any]:
+def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> dict[str, Any]:
     """What bfloat16 trunks and float16 activations change against the shipped model."""
-    dtypes = [dtype for some in stored(wanted) for dtype in some or ()]
+    dtypes, backbone = [dtype for some in stored.dtypes for dtype in some or ()], stored.requests[0].backbone
     return {
-        "backbone": wanted[0].backbone.name,
-        "precision": wanted[0].backbone.precision,
+        "backbone": backbone.name,
+        "precision": backbone.precision,
         "dtype": dtypes[0] if dtypes else None,
         "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
         **metrics.agreement(exact.probabilities, as_stored.probabilities),

@@ -18,8 +18,9 @@ from topwork.data.readers import read
 from topwork.data.reading.arrays import Block, joined
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.recipes.settings import Backbone, Pooling
-from topwork.store.extract import asked, check, fill_all
-from topwork.store.request import Wanted, failures
+from topwork.store.examples import StoredActivations
+from topwork.store.extract import check, fill_all, requested
+from topwork.store.request import Request
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted
 
@@ -58,10 +59,11 @@ def activations(
         >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
     """
     rows = data if isinstance(data, Dataset) else read(data, near_copies="ignore")
-    wanted = asked(rows, cut, [backbone] if isinstance(backbone, Backbone) else backbone)
-    fill_all(rows, wanted, jobs)
-    _refuse_unread(wanted, "Leave them out: topwork.read(..., decode=True) does.")
-    found = [array for one in wanted for array in _stored(one, one.rows)]
+    requests = requested(rows, cut, [backbone] if isinstance(backbone, Backbone) else backbone)
+    fill_all(requests, jobs)
+    with StoredActivations(requests) as stored:
+        _refuse_unread(stored, "Leave them out: topwork.read(..., decode=True) does.")
+        found = [array for number in range(len(requests)) for array in stored.read(number, rows.rows)]
     return found[0] if len(found) == 1 else found
 
 
@@ -125,10 +127,11 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             CutError, RecipeError, UnknownBackbone, WeightsError: as of `fit`, which need not come first.
         """
         data = _dataset(X)
-        wanted = self._asked(data)
-        fill_all(data, wanted, self.jobs)
-        _refuse_unread(wanted, "Leave them out of X.")
-        return features(wanted, self.pooling)
+        requests = self._requests(data)
+        fill_all(requests, self.jobs)
+        with StoredActivations(requests) as stored:
+            _refuse_unread(stored, "Leave them out of X.")
+            return features(stored, data.rows, self.pooling)
 
     def __sklearn_tags__(self) -> "Tags":
         tags = super().__sklearn_tags__()
@@ -140,12 +143,12 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     @property
     @ours()
     def _n_features_out(self) -> int:
-        wanted = self._asked(Dataset("", ()))
-        for one in wanted:
+        requests = self._requests(Dataset("", ()))
+        for one in requests:
             check(one, learn=True)
-        return sum(_width(tensor.shape, self.pooling) for one in wanted for tensor in one.trunk().tensors)
+        return sum(_width(tensor.shape, self.pooling) for one in requests for tensor in one.trunk.tensors)
 
-    def _asked(self, data: Dataset) -> list[Wanted]:
+    def _requests(self, data: Dataset) -> list[Request]:
         choices = get_args(Pooling)
         if self.pooling not in choices:
             expected = " or ".join(map(repr, choices))
@@ -153,12 +156,14 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"pooling = {self.pooling!r}: expected {expected}{nearest(str(self.pooling), choices) or '.'}"
             )
         names = dict.fromkeys(term.backbone for term in Cut.parse(self.cut).terms)
-        return asked(data, self.cut, [Backbone(name, self.weights, self.size) for name in names])
+        return requested(data, self.cut, [Backbone(name, self.weights, self.size) for name in names])
 
 
-def features(wanted: Sequence[Wanted], pooling: Pooling = "avg") -> np.ndarray:
-    """What fills left in the store, as one row of numbers a picture: float32 ``[rows, features]``, term by term."""
-    columns = [np.concatenate(list(_pooled_rows(one, pooling))) for one in wanted]
+def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
+    """What is stored of some rows, as one row of numbers each: float32 ``[rows, features]``, term by term."""
+    columns = [
+        np.concatenate(list(_pooled_rows(stored, number, rows, pooling))) for number in range(len(stored.requests))
+    ]
     return columns[0] if len(columns) == 1 else np.concatenate(columns, 1)
 
 
@@ -178,24 +183,17 @@ def _width(shape: tuple[int, ...], pooling: Pooling) -> int:
     return prod(shape) if pooling == "flatten" or len(shape) < 2 else shape[-1]
 
 
-def _pooled_rows(wanted: Wanted, pooling: Pooling) -> Iterator[np.ndarray]:
+def _pooled_rows(stored: StoredActivations, number: int, rows: Sequence[Row], pooling: Pooling) -> Iterator[np.ndarray]:
     """A block of pictures at a time: maps of all of them may not fit into memory."""
-    for start in range(0, len(wanted.rows), ROWS):
-        found = _stored(wanted, wanted.rows[start : start + ROWS])
+    for start in range(0, len(rows), ROWS):
+        found = stored.read(number, rows[start : start + ROWS])
         yield np.concatenate([pooled(array, pooling) for array in found], 1)
 
 
-def _stored(wanted: Wanted, rows: Sequence[Row]) -> list[np.ndarray]:
-    with wanted.store() as store:
-        return store.read([wanted.key(wanted.shots_of(row)[0]) for row in rows])
-
-
-def _refuse_unread(wanted: Sequence[Wanted], way: str) -> None:
-    for one in wanted:
-        bad = failures(one)
-        if bad:
-            path, content = next(shot[:2] for shot in one.shots if shot.content in bad)
-            raise _unread(len(bad), path, bad[content], way)
+def _refuse_unread(stored: StoredActivations, way: str) -> None:
+    if bad := stored.failures():
+        path, content = next(shot[:2] for one in stored.requests for shot in one.shots if shot.content in bad)
+        raise _unread(len(bad), path, bad[content], way)
 
 
 def _unread(count: int, path: str, reason: str, way: str) -> DatasetError:

@@ -1,34 +1,120 @@
-"""Activations as a training phase reads them: rows in any order, any of their views, with their labels."""
+"""Stored activations as training and scoring read them: rows in any order, any of their views, with their labels.
 
-from collections.abc import Iterator, Sequence
+`Reader` is all that reading needs of a store, so that another form of store can stand behind it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 
-from topwork.store.store import Store
+from topwork.data.dataset import Row
+from topwork.networks.graph import TensorSpec
+from topwork.store.request import Request
 
 IN_MEMORY = 1_000_000_000
 """Up to so many bytes, the activations of one store are read once and kept; above, each batch is read from it."""
 
 
+class Reader(Protocol):
+    """Activations that were stored under keys; `topwork.store.store.Store` is one."""
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """What is stored for one picture."""
+
+    @property
+    def stored(self) -> list[str] | None:
+        """The dtype of each tensor on disk; ``None`` before the first row."""
+
+    def read(self, keys: Sequence[bytes]) -> list[np.ndarray]:
+        """An array ``[len(keys), *shape]`` for each tensor."""
+
+    def failures(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Why some of the keys have no activations."""
+
+    def disk_bytes(self, rows: int) -> int:
+        """What so many pictures more take on disk."""
+
+    def close(self) -> None:
+        """Close it; it cannot be read afterwards."""
+
+
+class StoredActivations:
+    """What several requests left in the store, each store opened once; a context manager.
+
+    Args:
+        requests: one for each term of a cut; their fills are done.
+        open_reader: opens the store of a request.
+    """
+
+    def __init__(self, requests: Sequence[Request], open_reader: Callable[[Request], Reader] = Request.store) -> None:
+        self.requests = tuple(requests)
+        opened: dict[Path, Reader] = {}
+        with ExitStack() as closing:
+            for one in self.requests:
+                if one.folder not in opened:
+                    opened[one.folder] = open_reader(one)
+                    closing.callback(opened[one.folder].close)
+            self._closing = closing.pop_all()
+        self.readers = [opened[one.folder] for one in self.requests]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    @property
+    def dtypes(self) -> list[list[str] | None]:
+        """The dtypes on disk of each request's tensors."""
+        return [reader.stored for reader in self.readers]
+
+    def failures(self) -> dict[str, str]:
+        """Digest -> reason for the pictures that have no activations."""
+        found: dict[str, str] = {}
+        for one, reader in zip(self.requests, self.readers):
+            found |= {one.by_key[k].content: reason for k, reason in reader.failures(one.by_key).items()}
+        return found
+
+    def read(self, number: int, rows: Sequence[Row]) -> list[np.ndarray]:
+        """The activations of some rows' pictures, view 0, from request *number*: an array a tensor, dtype as stored."""
+        one = self.requests[number]
+        return self.readers[number].read([one.key(one.shots_of(row)[0]) for row in rows])
+
+    def examples(self, rows: Sequence[Row], classes: Sequence[str]) -> "Examples":
+        """Rows with their labels; training rows have as many views as the requests asked for."""
+        views = len(self.requests[0].shots_of(rows[0])) if rows else 1
+        sources = []
+        for one, reader in zip(self.requests, self.readers):
+            shots = [one.shots_of(row) for row in rows]
+            sources.append(Source.of(reader, [one.key(some[view]) for view in range(views) for some in shots]))
+        where = {label: i for i, label in enumerate(classes)}
+        labels = np.array([where[row.label] for row in rows], np.int64)
+        return Examples(tuple(sources), labels, [row.content for row in rows], views)
+
+
 @dataclass(frozen=True)
 class Source:
-    """What one term of a cut gives of a part: the store, and the key of each row's views, ``[views, rows]``."""
+    """What one term of a cut gives of some examples: the reader, and the key of each row's views, ``[views, rows]``."""
 
-    store: Store
+    reader: Reader
     keys: Sequence[bytes]
     kept: tuple[np.ndarray, ...] | None = None
 
     @classmethod
-    def of(cls, store: Store, keys: Sequence[bytes]) -> "Source":
+    def of(cls, reader: Reader, keys: Sequence[bytes]) -> "Source":
         """Read into memory where there is little enough."""
-        dtypes = zip(store.tensors, store.stored or ())
+        dtypes = zip(reader.tensors, reader.stored or ())
         size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
-        return cls(store, keys, tuple(store.read(keys)) if keys and size <= IN_MEMORY else None)
+        return cls(reader, keys, tuple(reader.read(keys)) if keys and size <= IN_MEMORY else None)
 
     def take(self, places: np.ndarray) -> list[np.ndarray]:
         """One array a tensor: float32 ``[len(places), *shape]`` (pixels: uint8)."""
-        found = [a[places] for a in self.kept] if self.kept else self.store.read([self.keys[i] for i in places])
+        found = [a[places] for a in self.kept] if self.kept else self.reader.read([self.keys[i] for i in places])
         return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
 
     def only(self, places: np.ndarray) -> "Source":
@@ -38,8 +124,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The activations and labels of one part of a dataset.
+class Examples:
+    """Activations with their labels.
 
     Args:
         sources: one a term of the cut.
@@ -60,11 +146,11 @@ class Part:
         """The activations at some places (of view v of row r: v times the rows, plus r): an array a tensor and term."""
         return [array for source in self.sources for array in source.take(places)]
 
-    def sample(self, count: int, seed: int) -> "Part":
+    def sample(self, count: int, seed: int) -> "Examples":
         """A seeded sample of at most *count* rows, of which the first view alone is kept."""
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         sources = tuple(source.only(rows) for source in self.sources)
-        return Part(sources, self.labels[rows], [self.contents[i] for i in rows])
+        return Examples(sources, self.labels[rows], [self.contents[i] for i in rows])
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """All row numbers in order, *size* at a time."""

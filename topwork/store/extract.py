@@ -15,23 +15,23 @@ from topwork.networks.backbones import catalogue
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
-from topwork.store.request import Wanted
+from topwork.store.request import NO_PICTURES, Request
 from topwork.store.runtimes import base
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Bar, counted, duration, say, size
 
 
 @ours()
-def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Wanted:
+def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Request:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
     Cut.parse(cut).only  # noqa: B018
-    (wanted,) = asked(data, cut, [backbone] if backbone else ())
-    fill_all(data, [wanted], jobs)
-    return wanted
+    (request,) = requested(data, cut, [backbone] if backbone else ())
+    fill_all([request], jobs)
+    return request
 
 
-def asked(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[Wanted]:
-    """The fills of *data* that *cut* stands for, one a term; every word is checked, nothing is computed.
+def requested(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[Request]:
+    """The requests that *cut* makes of *data*, one for each term; every word is checked, nothing is computed.
 
     Args:
         data: whose pictures.
@@ -50,36 +50,36 @@ def asked(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[W
                 f"options are given of {name!r}, and the cut {cut!r} does not name it{nearest(name, names) or '.'}"
             )
     ready = {name: base.resolved(pretrained.on_disk(one)) for name, one in names.items()}
-    wanted = [Wanted(term, ready[term.backbone], ()).of(data) for term in terms]
-    for one in wanted:
+    requests = [Request(term, ready[term.backbone]).of(data) for term in terms]
+    for one in requests:
         check(one)
-    return wanted
+    return requests
 
 
-def check(wanted: Wanted, learn: bool = False) -> None:
+def check(request: Request, learn: bool = False) -> None:
     """Refuse an unknown backbone or place before anything begins; learn the backbone's graph first where it must.
 
     Args:
-        wanted: one fill.
+        request: for any pictures.
         learn: learn the graph in any case.
 
     Raises:
         UnknownBackbone, CutError: nothing of that name.
     """
-    if not wanted.backbone.model:
-        catalogue.record(wanted.backbone.name)
-    easy = {wanted.term.place, wanted.term.end} <= {POOL, INPUT} and not learn
-    if trunk.kept_graph(wanted.backbone) is None and not easy:
-        with Extraction(Dataset("", ()), [replace(wanted, rows=())], lambda event, **_: None) as extraction:
+    if not request.backbone.model:
+        catalogue.record(request.backbone.name)
+    easy = {request.term.place, request.term.end} <= {POOL, INPUT} and not learn
+    if trunk.kept_graph(request.backbone) is None and not easy:
+        with Extraction([replace(request, data=NO_PICTURES)], lambda event, **_: None) as extraction:
             extraction.wait(0)
     if not easy:
-        wanted.trunk()
+        _ = request.trunk
 
 
-def fill_all(data: Dataset, wanted: Sequence[Wanted], jobs: int | None = None) -> None:
-    """Fill the store with all that is *wanted* of *data*, and tell how it goes."""
-    with Watch() as watch, Extraction(data, wanted, watch.report, jobs) as extraction:
-        extraction.wait_all(range(len(wanted)))
+def fill_all(requests: Sequence[Request], jobs: int | None = None) -> None:
+    """Fill the store with all that is requested, and tell how it goes."""
+    with Watch() as watch, Extraction(requests, watch.report, jobs) as extraction:
+        extraction.wait_all(range(len(requests)))
 
 
 class Watch:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from topwork.errors import PictureError
-from topwork.store.request import Fill, Report, Shot
+from topwork.store.request import Report, Request, Shot
 from topwork.store.runtimes.base import BATCH, Runtime
 from topwork.store.store import Store
 from topwork.system import machine
@@ -19,13 +19,13 @@ COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
 """A commit is due after so many rows or bytes: what a kill can lose."""
 
 
-def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
-    """Compute and commit what the store lacks of *source*; pictures that cannot be read are recorded as failures.
+def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
+    """Compute and commit what the store lacks of *request*; pictures that cannot be read are recorded as failures.
 
     Raises:
         StoreError: the disk cannot hold it.
     """
-    shots = {source.key(shot): shot for shot in source.shots}
+    shots = request.by_key
     while missing := store.missing(shots):  # a second time only where float32 takes over from float16
         needed = store.disk_bytes(len(missing))
         room(store.folder, needed)
@@ -35,20 +35,20 @@ def fill(source: Fill, store: Store, runtime: Callable[[], Runtime], report: Rep
             pictures=len(missing),
             bytes=needed,
             views=any(shots[k].view for k in missing),
-            **_pace(source, ready, [shots[k] for k in missing]),
+            **_pace(request, ready, [shots[k] for k in missing]),
         )
-        _pass(source, store, ready, [(k, shots[k]) for k in missing], report, jobs)
+        _pass(request, store, ready, [(k, shots[k]) for k in missing], report, jobs)
 
 
 def _pass(
-    source: Fill, store: Store, ready: Runtime, todo: list[tuple[bytes, Shot]], report: Report, jobs: int
+    request: Request, store: Store, ready: Runtime, todo: list[tuple[bytes, Shot]], report: Report, jobs: int
 ) -> None:
     keys: list[bytes] = []
     arrays: list[list[np.ndarray]] = []
     start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
     waiting: deque[bytes] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for outputs in ready.stream(_batches(_decoded(source, store, todo, pool, jobs), waiting)):
+        for outputs in ready.stream(_batches(_decoded(request, store, todo, pool, jobs), waiting)):
             keys += [waiting.popleft() for _ in range(len(outputs[0]))]
             arrays.append(outputs)
             if len(keys) >= due:
@@ -68,14 +68,14 @@ def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> 
 
 
 def _decoded(
-    source: Fill, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
+    request: Request, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
 ) -> Iterator[tuple[bytes, np.ndarray]]:
     """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)
     while True:
         for picture, shot in islice(rest, 4 * jobs * BATCH - len(ahead)):
-            ahead.append((picture, pool.submit(source.load, shot)))
+            ahead.append((picture, pool.submit(request.load, shot)))
         if not ahead:
             return
         picture, future = ahead.popleft()
@@ -91,11 +91,11 @@ def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes])
         yield np.stack([pixels for _, pixels in batch])
 
 
-def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
+def _pace(request: Request, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
     """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
     if len(missing) < 20 * COMMIT_ROWS:
         return {}
-    side = source.trunk.fit.size
+    side = request.trunk.fit.size
     blanks = [np.zeros((BATCH, *side, 3), np.uint8)] * (ready.trial // BATCH)
     list(ready.stream(iter(blanks)))
     start = time.perf_counter()
@@ -104,7 +104,7 @@ def _pace(source: Fill, ready: Runtime, missing: list[Shot]) -> dict[str, float]
     start = time.perf_counter()
     for shot in missing[:4]:
         try:
-            source.load(shot)
+            request.load(shot)
         except PictureError:
             continue
     decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()

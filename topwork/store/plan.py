@@ -1,19 +1,17 @@
-"""The plan of a run: for each phase the terms of its cut, what they freeze, and what they want from the store."""
+"""The plan of a run: for each phase the terms of its cut, what they freeze, and what they ask of the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from topwork.cut import INPUT, Cut, Term
-from topwork.data.dataset import Dataset, Row
+from topwork.data.dataset import Dataset
 from topwork.errors import CutError, at
-from topwork.networks import trunk
 from topwork.networks.trunk import Trunk
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import NO_VIEWS, Phase
-from topwork.store import request
 from topwork.store.extract import check
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 
 
 @dataclass(frozen=True)
@@ -23,16 +21,20 @@ class Step:
     Args:
         phase: of the recipe.
         terms: of its cut.
-        wanted: what its training reads, one fill a term.
+        requests: what its training reads, one for each term.
     """
 
     phase: Phase
     terms: tuple[Term, ...]
-    wanted: tuple[Wanted, ...]
+    requests: tuple[Request, ...]
 
     def trunks(self) -> list[Trunk]:
         """What is frozen, one trunk a term; the backbones' graphs must be known by now."""
-        return [request.resolve(t, w.backbone, trunk.known_graph(w.backbone)) for t, w in zip(self.terms, self.wanted)]
+        return [one.trunk for one in self._cut()]
+
+    def _cut(self) -> list[Request]:
+        """The requests at the cut's own terms: with live views, training reads pixels."""
+        return [replace(one, term=term) for one, term in zip(self.requests, self.terms)]
 
     @property
     def opens(self) -> bool:
@@ -46,12 +48,11 @@ class Step:
 
     def of(self, data: Dataset) -> "Step":
         """The same for the rows of a dataset."""
-        return replace(self, wanted=tuple(one.of(data) for one in self.wanted))
+        return replace(self, requests=tuple(one.of(data) for one in self.requests))
 
-    def exact(self, rows: Sequence[Row]) -> list[Wanted]:
-        """The fills in float32, and of no view but the first, that the shipped model is measured with."""
-        pairs = zip(self.terms, self.wanted)
-        return [replace(w, term=t, rows=tuple(rows), exact=True, views=NO_VIEWS) for t, w in pairs]
+    def exact(self, data: Dataset) -> list[Request]:
+        """The requests in float32, and of no view but the first, that the shipped model is measured with on *data*."""
+        return [replace(one, exact=True, views=NO_VIEWS).of(data) for one in self._cut()]
 
 
 def steps(recipe: Recipe) -> list[Step]:
@@ -64,7 +65,7 @@ def steps(recipe: Recipe) -> list[Step]:
     together = len(found) > 1 or len(found[0].terms) > 1
     for number, step in enumerate(found, 1):
         with at(f"phase.{number}.cut"):
-            for term, one in zip(step.terms, step.wanted):
+            for term, one in zip(step.terms, step.requests):
                 check(replace(one, term=term), together)
     if together:
         for number, step in enumerate(found, 1):
@@ -82,11 +83,11 @@ def unchecked(recipe: Recipe) -> list[Step]:
 def _step(phase: Phase, recipe: Recipe) -> Step:
     terms, views = Cut.parse(phase.cut).terms, recipe.views
     live = views.mode == "live" and views.count > 1
-    wanted = []
+    requests = []
     for term in terms:
         read, shown = (replace(term, place=INPUT), NO_VIEWS) if live else (term, views)
-        wanted.append(Wanted(read, recipe.backbones[term.backbone], (), views=shown))
-    return Step(phase, terms, tuple(wanted))
+        requests.append(Request(read, recipe.backbones[term.backbone], views=shown))
+    return Step(phase, terms, tuple(requests))
 
 
 def _check_order(found: Sequence[Step]) -> None:

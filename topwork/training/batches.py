@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from topwork.recipes.settings import Training
-from topwork.store.examples import Part
+from topwork.store.examples import Examples
 
 
 class Feed(keras.utils.PyDataset):
@@ -27,22 +27,16 @@ class Feed(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, part: Part, classes: int, batch_size: int, epochs: tuple[int, int], number: int, training: Training
+        self, part: Examples, classes: int, batch_size: int, epochs: tuple[int, int], number: int, training: Training
     ) -> None:
         super().__init__()
-        self.part, self.classes, self.batch_size, self.epochs, self.training = (
-            part,
-            classes,
-            batch_size,
-            epochs,
-            training,
-        )
+        self.part, self.classes, self.epochs, self.training = part, classes, epochs, training
+        self.batch_size = batch_size
         self.weights = _weights(part.labels) if training.class_weight == "balanced" else None
         self._seed = training.seed, number
         self._turned: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0, np.int64), np.empty(0, np.int64))
-        self.steps = (
-            len(part) // batch_size if training.drop_last and len(part) >= batch_size else -(-len(part) // batch_size)
-        )
+        drops = training.drop_last and len(part) >= batch_size
+        self.steps = len(part) // batch_size if drops else -(-len(part) // batch_size)
 
     def __len__(self) -> int:
         return (self.epochs[1] - self.epochs[0]) * self.steps

@@ -9,7 +9,7 @@ import numpy as np
 
 from topwork.recipes.settings import Phase
 from topwork.scoring.answers import score
-from topwork.store.examples import Part
+from topwork.store.examples import Examples
 from topwork.system import keras_settings
 from topwork.system.messages import Bar
 
@@ -29,7 +29,7 @@ class Keeper(keras.callbacks.Callback):
 
     def __init__(
         self,
-        parts: dict[str, Part],
+        parts: dict[str, Examples],
         values: Callable[[], Any],
         note: Callable[[Line], None],
         about: Line,

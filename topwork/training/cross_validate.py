@@ -20,6 +20,7 @@ from topwork.data.readers import read_by
 from topwork.data.reading import run_files
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Options
 from topwork.runs import registry
 from topwork.runs.folder import Folder, folds_in, fresh, making
 from topwork.runs.predictions import Exam, refuse_unfinished
@@ -163,7 +164,8 @@ def cross_validate(
             say(note)
     rows = replace(rows, notes=())  # else each fold would tell them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
-    courses = _prepared(path, folds(rows, count, dealt.seed), recipe, callbacks, strict, jobs)
+    options = Options(callbacks=callbacks, strict=strict, jobs=jobs)
+    courses = _prepared(path, folds(rows, count, dealt.seed), recipe, options)
     try:
         for number, course in enumerate(courses, 1):
             say(f"fold {number} of {count}")
@@ -175,7 +177,7 @@ def cross_validate(
     return Folds(path)._concluded()
 
 
-def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
+def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options) -> list[Course]:
     """A course a fold, in a folder that appears whole."""
     if path.exists():
         raise RunError(
@@ -186,8 +188,8 @@ def _prepared(path: Path, dealt: Sequence[Dataset], *how: Any) -> list[Course]:
         scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
     with scratch:
         aside = Path(scratch.name, path.name)
-        recipe, *rest = how
-        courses = [prepared(fold, recipe, None, aside / f"fold-{n}", *rest) for n, fold in enumerate(dealt, 1)]
+        places = [replace(options, out=aside / f"fold-{number}") for number in range(1, len(dealt) + 1)]
+        courses = [prepared(fold, recipe, None, one) for fold, one in zip(dealt, places)]
         aside.rename(path)
     for course in courses:
         course.told = courses[0].told

@@ -1,7 +1,7 @@
 """One phase: the part above a cut trains on activations, and ends with its best weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,9 +10,8 @@ import numpy as np
 from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Phase
 from topwork.runs.checkpoints import Checkpoints, State
-from topwork.store.examples import Part
+from topwork.store.examples import Examples
 from topwork.system import keras_backend
 from topwork.system.messages import counted, duration, say
 from topwork.training import precision
@@ -25,125 +24,145 @@ SAMPLE = 1000
 """Training pictures scored in inference mode after each epoch, at most; no more than the validation part has."""
 
 
-@dataclass(frozen=True)
-class Journey:
-    """What the phases of one run share.
+class PhaseTraining:
+    """One phase, ready to train.
 
     Args:
         recipe: the run's.
-        network: its layers.
-        classes: how many there are.
-        note: takes each line of the journal.
-        checkpoints: where the run's state is kept.
-        callbacks: the user's own.
-        about: what every checkpoint says beside its own.
-    """
-
-    recipe: Recipe
-    network: Network
-    classes: int
-    note: Callable[[dict[str, Any]], None]
-    checkpoints: Checkpoints
-    callbacks: Sequence[keras.callbacks.Callback] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
-
-
-def run_phase(
-    journey: Journey, number: int, below: Sequence[Trunk], parts: dict[str, Part], state: State | None = None
-) -> Keeper:
-    """Train one phase; the network then holds the weights of its best epoch, of epoch 0 if none was better.
-
-    Args:
-        journey: the run.
         number: which of its phases, from 1.
+        network: its layers; they hold the weights that the phase begins with.
         below: the trunks of this phase's cut, one a term.
-        parts: ``"train"`` and ``"val"`` (which may be empty) of the activations there.
-        state: of this phase, to go on from.
+        examples: ``"train"`` and ``"val"`` (which may be empty): the activations there.
+        classes: how many there are.
     """
-    recipe, phase = journey.recipe, journey.recipe.phases[number - 1]
-    begun = state.about["epoch"] if state else 0
-    feed = Feed(parts["train"], journey.classes, phase.batch_size, (begun, phase.epochs), number, recipe.training)
-    model = _model(journey, number, below)
-    chosen = state.about["precision"] if state else precision.choose(model, phase, below, parts["train"], feed)
-    with precision.applied(model, chosen):
-        model.compile(
-            optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
-            loss=_loss(recipe),
-            steps_per_execution=steps_a_call(model, feed.steps),
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        number: int,
+        network: Network,
+        below: Sequence[Trunk],
+        examples: dict[str, Examples],
+        classes: int,
+    ) -> None:
+        self.recipe, self.number, self.network, self.below, self.examples = recipe, number, network, below, examples
+        self.classes, self.phase = classes, recipe.phases[number - 1]
+
+    def run(
+        self,
+        note: Callable[[dict[str, Any]], None],
+        checkpoints: Checkpoints,
+        about: Mapping[str, Any],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        state: State | None = None,
+    ) -> Keeper:
+        """Train; the network then holds the weights of the best epoch, of epoch 0 if none was better (law 7).
+
+        Args:
+            note: takes each line of the journal.
+            checkpoints: where the run's state is kept; about: what each says beside its own.
+            callbacks: the user's own.
+            state: of this phase, to go on from.
+        """
+        phase, begun = self.phase, state.about["epoch"] if state else 0
+        epochs = (begun, phase.epochs)
+        feed = Feed(self.examples["train"], self.classes, phase.batch_size, epochs, self.number, self.recipe.training)
+        self.model = self._model()
+        chosen = state.about["precision"] if state else self._precision(feed)
+        with precision.applied(self.model, chosen):
+            self._compile(feed, chosen)
+            known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
+            self.keeper = Keeper(_scored(self.examples), self.network.values, note, known, phase.patience)
+            self.keeper.set_model(self.model)
+            self.plateau = [Plateau(phase, self.keeper)] if phase.schedule == "plateau" else []
+            if state:
+                self._restore(state)
+            else:
+                self.keeper.begin()
+            if not (state.about["over"] if state else self.keeper.is_over):
+                self._fit(feed, checkpoints, about, callbacks)
+        self.network.load(self.keeper.best)
+        self._tell()
+        return self.keeper
+
+    def _model(self) -> keras.Model:
+        views, below = self.recipe.views, self.below
+        live = views.mode == "live" and views.count > 1
+        seed = self.recipe.training.seed
+        model = self.network.live(below, views, seed) if live else self.network.above(below)
+        self.network.freeze(below, self.phase.batch_norm)
+        return model
+
+    def _precision(self, feed: Feed) -> str:
+        return precision.choose(self.model, self.phase, self.below, self.examples["train"], feed)
+
+    def _compile(self, feed: Feed, chosen: str) -> None:
+        self.model.compile(
+            optimizer=precision.scaled(optimizer(self.phase, feed.steps), chosen),
+            loss=_loss(self.recipe),
+            steps_per_execution=steps_a_call(self.model, feed.steps),
             jit_compile=keras_backend.compiles(),
         )
-        model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
-        about = {"phase": number, "cut": phase.cut, "precision": chosen}
-        keeper = Keeper(_scored(parts), journey.network.values, journey.note, about, phase.patience)
-        keeper.set_model(model)
-        plateau = [Plateau(phase, keeper)] if phase.schedule == "plateau" else []
-        if state:
-            _restore(model, journey.network, keeper, plateau, state)
-        else:
-            keeper.begin()
-        if not (state.about["over"] if state else keeper.is_over):
-            _fit(journey, model, feed, keeper, plateau, phase, number)
-    journey.network.load(keeper.best)
-    _tell(keeper, phase, number)
-    return keeper
+        self.model.optimizer.build(self.model.trainable_variables)  # else TensorFlow traces the step twice
 
+    def _fit(
+        self,
+        feed: Feed,
+        checkpoints: Checkpoints,
+        about: Mapping[str, Any],
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        def save(last: bool) -> None:
+            if last or checkpoints.due:
+                state = self._state(last)
+                checkpoints.write(replace(state, about={**about, **state.about}))
 
-def _model(journey: Journey, number: int, below: Sequence[Trunk]) -> keras.Model:
-    views, network = journey.recipe.views, journey.network
-    live = views.mode == "live" and views.count > 1
-    model = network.live(below, views, journey.recipe.training.seed) if live else network.above(below)
-    network.freeze(below, journey.recipe.phases[number - 1].batch_norm)
-    return model
+        with Shown(self.number, self.phase) as shown:
+            own = under_their_settings(callbacks)
+            self.model.fit(
+                streamed(self.model, feed),
+                initial_epoch=self.keeper.epochs,
+                epochs=self.phase.epochs,
+                steps_per_epoch=feed.steps,
+                verbose=0,
+                callbacks=[self.keeper, *self.plateau, *own, shown, Saver(save, self.phase.epochs)],
+                shuffle=False,
+            )
 
+    def _state(self, last: bool) -> State:
+        model, keeper = self.model, self.keeper
+        arrays = {f"model/{i}": np.asarray(v) for i, v in enumerate(model.variables)}
+        arrays |= {f"optimizer/{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+        arrays |= {f"best/{layer}/{i}": a for layer, some in keeper.best.items() for i, a in enumerate(some)}
+        waits = [one.waits for one in self.plateau]
+        return State({**keeper.about, "waits": waits, "over": last}, arrays)
 
-def _fit(
-    journey: Journey,
-    model: keras.Model,
-    feed: Feed,
-    keeper: Keeper,
-    plateau: list[Plateau],
-    phase: Phase,
-    number: int,
-) -> None:
-    def save(last: bool) -> None:
-        if last or journey.checkpoints.due:
-            state = _state(model, keeper, plateau, last)
-            journey.checkpoints.write(replace(state, about={**journey.about, **state.about}))
+    def _restore(self, state: State) -> None:
+        pairs: list[tuple[Any, np.ndarray]] = []
+        variables = {"model/": self.model.variables, "optimizer/": self.model.optimizer.variables}
+        for name, some in variables.items():
+            pairs += zip(some, state.part(name).values(), strict=True)
+        best: dict[str, list[np.ndarray]] = {}
+        for key, array in state.part("best/").items():
+            best.setdefault(key.rsplit("/", 1)[0], []).append(array)
+        self.network.load(best)  # layers that a later phase opens are in it alone
+        for variable, array in pairs:
+            variable.assign(array)
+        self.keeper.restore(state.about, best)
+        for one, waits in zip(self.plateau, state.about["waits"]):
+            one.waits = waits
 
-    with Shown(number, phase) as shown:
-        every = [keeper, *plateau, *under_their_settings(journey.callbacks), shown, Saver(save, phase.epochs)]
-        model.fit(
-            streamed(model, feed),
-            initial_epoch=keeper.epochs,
-            epochs=phase.epochs,
-            steps_per_epoch=feed.steps,
-            verbose=0,
-            callbacks=every,
-            shuffle=False,
-        )
-
-
-def _state(model: keras.Model, keeper: Keeper, plateau: Sequence[Plateau], last: bool) -> State:
-    arrays = {f"model/{i}": np.asarray(v) for i, v in enumerate(model.variables)}
-    arrays |= {f"optimizer/{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
-    arrays |= {f"best/{layer}/{i}": a for layer, some in keeper.best.items() for i, a in enumerate(some)}
-    waits = [one.waits for one in plateau]
-    return State({**keeper.about, "waits": waits, "over": last}, arrays)
-
-
-def _restore(model: keras.Model, network: Network, keeper: Keeper, plateau: Sequence[Plateau], state: State) -> None:
-    pairs: list[tuple[Any, np.ndarray]] = []
-    for name, variables in (("model/", model.variables), ("optimizer/", model.optimizer.variables)):
-        pairs += zip(variables, state.part(name).values(), strict=True)
-    best: dict[str, list[np.ndarray]] = {}
-    for key, array in state.part("best/").items():
-        best.setdefault(key.rsplit("/", 1)[0], []).append(array)
-    network.load(best)  # layers that a later phase opens are in it alone
-    for variable, array in pairs:
-        variable.assign(array)
-    keeper.restore(state.about, best)
-    for one, waits in zip(plateau, state.about["waits"]):
-        one.waits = waits
+    def _tell(self) -> None:
+        keeper, phase, number = self.keeper, self.phase, self.number
+        scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
+        kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it began with"
+        say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
+        rate = phase.learning_rate
+        if not keeper.best_epoch and not keeper.diverged:
+            tried = counted(keeper.epochs, "epoch")
+            say(f"phase {number} made nothing better in {tried}: try a smaller rate than {rate:g}.")
+        if keeper.diverged:
+            say(f"phase {number} stopped: its loss was no finite number at rate {rate}; the best weights are kept.")
 
 
 def _loss(recipe: Recipe) -> keras.losses.Loss:
@@ -153,7 +172,7 @@ def _loss(recipe: Recipe) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
 
 
-def _scored(parts: dict[str, Part]) -> dict[str, Part]:
+def _scored(parts: dict[str, Examples]) -> dict[str, Examples]:
     count = min(len(parts["val"]) or SAMPLE, SAMPLE)
     scored = {"train": parts["train"].sample(count, seed=0)}
     return scored | {"val": parts["val"]} if len(parts["val"]) else scored
@@ -163,15 +182,3 @@ def steps_a_call(model: keras.Model, steps: int) -> int:
     """Steps a call into TensorFlow: several where a step is so small that the call counts; they fill the epoch."""
     small = keras_backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1
-
-
-def _tell(keeper: Keeper, phase: Phase, number: int) -> None:
-    scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
-    kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it began with"
-    say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
-    if not keeper.best_epoch and not keeper.diverged:
-        tried = counted(keeper.epochs, "epoch")
-        say(f"phase {number} made nothing better in {tried}: try a smaller rate than {phase.learning_rate:g}.")
-    if keeper.diverged:
-        rate = phase.learning_rate
-        say(f"phase {number} stopped: its loss was no finite number at rate {rate}; the best weights are kept.")

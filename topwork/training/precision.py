@@ -17,7 +17,7 @@ import numpy as np
 
 from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import Phase
-from topwork.store.examples import Part
+from topwork.store.examples import Examples
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.system.machine import has_bfloat16, jobs, processor
@@ -47,7 +47,7 @@ def applied(model: keras.Model, precision: str) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Part, feed: Feed) -> str:
+def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examples, feed: Feed) -> str:
     """What a phase trains in: as it says, or what was measured to be faster."""
     if phase.precision != "auto":
         return phase.precision

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from topwork.cut import Cut
 from topwork.data import splits
@@ -14,7 +14,18 @@ from topwork.errors import RecipeError, RunError, UsageError
 from topwork.networks import heads
 from topwork.networks.weights import official, pretrained
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Backbone, Data, Head, NearCopies, Phase, Training, Views
+from topwork.recipes.settings import (
+    HEAD_RATE,
+    OPEN_RATE,
+    Backbone,
+    Data,
+    Head,
+    NearCopies,
+    Options,
+    Phase,
+    Training,
+    Views,
+)
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder, fresh
 from topwork.store.plan import Step, steps
@@ -26,24 +37,13 @@ from topwork.training.fusion import joining
 from topwork.training.fusion.joining import Joining
 from topwork.training.trainer import Course
 
-if TYPE_CHECKING:
-    import keras
 
-
-def prepared(
-    data: Any,
-    recipe: Recipe,
-    origin: Folder | None,
-    out: str | Path | None,
-    callbacks: "Sequence[keras.callbacks.Callback]",
-    strict: bool,
-    jobs: int | None,
-) -> Course:
+def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
     """A new run of a `completed` recipe: its folder made, nothing computed yet; see `train`."""
     planned = steps(recipe)
     if origin:
         warm_start.check(origin, recipe, planned)
-    rows = _rows(data, recipe, strict)
+    rows = _rows(data, recipe, options.strict)
     later = splits.gaps(rows.rows)  # these are told where the score is
     for note in rows.notes:
         if note not in later:
@@ -54,29 +54,22 @@ def prepared(
     recipe = replace(recipe, data=how)
     rows = _after(origin, rows, how.near_copies) if origin else rows
     rows = with_validation(rows, recipe.training)
-    check(rows, strict)
+    check(rows, options.strict)
     _check_head(recipe, rows, origin)
     planned = [step.of(rows) for step in planned]
-    path = out or fresh(Path("runs"), rows.name)
+    path = options.out or fresh(Path("runs"), rows.name)
     folder = Folder.create(path, recipe, rows, origin, lockfile.known(recipe))
-    return Course(folder, folder.recipe, rows, planned, callbacks, strict, jobs)
+    return Course(folder, folder.recipe, rows, planned, options)
 
 
-def prepared_join(
-    data: Any,
-    recipe: Recipe,
-    origin: Folder | None,
-    out: str | Path | None,
-    callbacks: "Sequence[keras.callbacks.Callback]",
-    strict: bool,
-    jobs: int | None,
-) -> Joining:
+def prepared_join(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Joining:
     """A new join of runs: its folder made, nothing computed yet; options of training are refused."""
-    if origin or callbacks:
+    if origin or options.callbacks:
         raise UsageError(
             f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."
         )
-    return joining.prepared(None if data is None else _rows(data, recipe, strict), recipe, out, strict, jobs)
+    rows = None if data is None else _rows(data, recipe, options.strict)
+    return joining.prepared(rows, recipe, options)
 
 
 def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from topwork.data.dataset import Dataset
 from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Options
 from topwork.runs import lockfile, registry
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import unchanged
@@ -19,7 +20,7 @@ from topwork.store.plan import steps
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
 from topwork.training.fusion.joining import Joining
-from topwork.training.trainer import Course, fills
+from topwork.training.trainer import Course, requests
 
 if TYPE_CHECKING:
     import keras
@@ -99,7 +100,7 @@ class Run:
         Raises:
             RunError: versions, pictures, weights or activations are not those of its beginning.
         """
-        resume(self.folder, data, callbacks, other_versions, jobs)
+        resume(self.folder, data, other_versions, Options(callbacks=callbacks, jobs=jobs))
         return self
 
     @ours()
@@ -127,9 +128,7 @@ class Run:
         return export(self.folder, Path(file), data)
 
 
-def resume(
-    folder: Folder, data: Any, callbacks: "Sequence[keras.callbacks.Callback]", other_versions: bool, jobs: int | None
-) -> None:
+def resume(folder: Folder, data: Any, other_versions: bool, options: Options) -> None:
     """Go on with a run that was interrupted; see `topwork.training.run.Run.resume`."""
     registry.remember(folder.path)  # it may have been moved
     if folder.is_finished:
@@ -139,11 +138,11 @@ def resume(
         return
     recipe = folder.recipe
     check_versions(folder, other_versions)
-    rows = unchanged(folder, data, lambda rows: fills(folder, recipe, rows))
+    rows = unchanged(folder, data, lambda rows: requests(folder, recipe, rows))
     if data is not None and rows.root:
         folder.keep_place(rows)
     if recipe.join:
-        return Joining(folder, rows, False, jobs).run()
+        return Joining(folder, rows, options).run()
     lockfile.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
-    Course(folder, recipe, rows, planned, callbacks, False, jobs).run(resumed=True)
+    Course(folder, recipe, rows, planned, options).run(resumed=True)

@@ -12,7 +12,7 @@ from topwork.errors import TopworkError, at
 from topwork.networks.backbones import catalogue as networks
 from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Backbone, Head, Join, Phase, Rule, Views
+from topwork.recipes.settings import Backbone, Head, Join, Options, Phase, Rule, Views
 from topwork.runs.folder import Folder
 from topwork.system import files
 from topwork.system.keras_settings import ours
@@ -74,6 +74,7 @@ def train(
         >>> import topwork as tw
         >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
     """
+    options = Options(out, callbacks, strict, jobs)
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
     if recipe is None and origin and not phases:
         recipe = warm_start.recipe(origin)
@@ -81,12 +82,12 @@ def train(
         recipe = chosen(phases, backbones, head, views, seed, recipe)
     course: Course | Joining
     if recipe.join:
-        course = prepared_join(data, recipe, origin, out, callbacks, strict, jobs)
+        course = prepared_join(data, recipe, origin, options)
     else:
         first = phases is not None if head_first is None else head_first
         refuse_early(data, recipe)
         recipe = completed(recipe, first and origin is None)
-        course = prepared(data, recipe, origin, out, callbacks, strict, jobs)
+        course = prepared(data, recipe, origin, options)
     try:
         course.run()
     except TopworkError:

@@ -8,13 +8,14 @@ goes on from its last checkpoint, to the same bits (law 4).
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import check
 from topwork.errors import RunError, at
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
@@ -23,28 +24,26 @@ from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
 from topwork.shipping import trial_export
 from topwork.store.engines.local import Extraction
+from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps
-from topwork.store.request import Wanted, failures, gathered, stored
+from topwork.store.request import Request
 from topwork.system import keras_settings
 from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
 
-if TYPE_CHECKING:
-    import keras
 
-
-def fills(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Wanted]:
-    """All that a run, with its test, wants of a dataset."""
+def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
+    """All that a run, with its test, asks of a dataset."""
     if recipe.join:
-        return [one for some in joining.fills(folder, rows) for one in some]
+        return [one for some in joining.requests(folder, rows) for one in some]
     planned = [step.of(rows) for step in steps(recipe)]
-    return [*(one for step in planned for one in step.wanted), *_exact(planned[-1], rows)]
+    return [*(one for step in planned for one in step.requests), *_exact(planned[-1], rows)]
 
 
-def _exact(last: Step, rows: Dataset) -> list[Wanted]:
-    return last.exact(sampled(rows.part("test"), SAMPLE))
+def _exact(last: Step, rows: Dataset) -> list[Request]:
+    return last.exact(replace(rows, rows=sampled(rows.part("test"), SAMPLE)))
 
 
 @dataclass
@@ -55,9 +54,7 @@ class Course:
     recipe: Recipe
     data: Dataset
     steps: list[Step]
-    callbacks: "Sequence[keras.callbacks.Callback]"
-    strict: bool
-    jobs: int | None
+    options: Options
     told: set[str] = field(default_factory=set)
     """The pictures left out that were named already, by their paths; the folds of a cross-validation share it."""
 
@@ -82,65 +79,64 @@ class Course:
 
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()
-        first = len(self.steps[0].wanted)
         exact = _exact(self.steps[-1], self.data)
-        fills = [*(one for step in self.steps for one in step.wanted), *exact]
+        asked = [one for step in self.steps for one in step.requests]
         with (
             Pencil(self.folder.path) as pencil,
             Watch() as watch,
-            Extraction(self.data, fills, watch.report, self.jobs) as extraction,
+            Extraction([*asked, *exact], watch.report, self.options.jobs) as extraction,
         ):
             keras_settings.import_keras()
-            import keras
-
             self._check_optimizers()
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
-            extraction.wait_all(range(first))
-            lockfile.settle(self.folder)
-            self._leave_out_failures()
-            keras.utils.set_random_seed(self.recipe.training.seed)
-            network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
-            if not state and self.folder.parent:
-                warm_start.load(network, self.folder.parent, self.data.classes)
-            head = self._phases(network, extraction, state)
-            self.folder.keep_weights(network.values())
-            self._keep_sample()
-            extraction.wait_all(range(len(fills)))
-            results = conclude(self.folder, network, self.data, self.steps[-1], exact, pencil)
+            network, done, head = None, 0, 0.0
+            for number, step in enumerate(self.steps, 1):
+                extraction.wait_all(range(done, done + len(step.requests)))
+                done += len(step.requests)
+                with StoredActivations(step.requests) as stored:
+                    network = network or self._begun(stored, state)
+                    if not state or number >= state.about["phase"]:
+                        head += self._phase(network, number, stored, state)
+                    if number == len(self.steps):
+                        self.folder.keep_weights(network.values())
+                        self._keep_sample()
+                        extraction.wait_all(range(done, done + len(exact)))
+                        with StoredActivations(exact) as to_test:
+                            results = conclude(self.folder, network, self.data, stored, to_test, pencil)
             spent = {**watch.seconds, "head": head, "total": time.perf_counter() - start}
             results["cost"] = {name: round(value, 3) for name, value in spent.items()}
             self.folder.keep_results(results)
         tell(results)
 
-    def _phases(self, network: Network, extraction: Extraction, state: State | None) -> float:
-        """Train phase by phase; gives the seconds."""
-        from topwork.training.phase import Journey, run_phase
+    def _begun(self, stored: StoredActivations, state: State | None) -> Network:
+        """The network as it is before the first phase, which reads what is *stored*."""
+        import keras
 
+        lockfile.settle(self.folder)
+        self._leave_out(stored.failures())
+        keras.utils.set_random_seed(self.recipe.training.seed)
+        network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
+        if not state and self.folder.parent:
+            warm_start.load(network, self.folder.parent, self.data.classes)
+        return network
+
+    def _phase(self, network: Network, number: int, stored: StoredActivations, state: State | None) -> float:
+        """Train one phase, from a checkpoint on where that is of this phase; gives the seconds."""
+        from topwork.training.phase import PhaseTraining
+
+        step = self.steps[number - 1]
+        about: dict[str, Any] = {"stored": stored.dtypes, "files": self.folder.digests()}
+        own = state if state and number == state.about["phase"] else None
+        if own:
+            _check_stored(own.about["stored"], about["stored"], step)
+        examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
-        journey = Journey(self.recipe, network, len(self.data.classes), self.folder.note, checkpoints, self.callbacks)
-        seconds, done = 0.0, 0
-        for number, step in enumerate(self.steps, 1):
-            wanted = step.of(self.data).wanted
-            extraction.wait_all(range(done, done + len(wanted)))
-            done += len(wanted)
-            if state and number < state.about["phase"]:
-                continue
-            known: dict[str, Any] = {"stored": stored(wanted), "files": self.folder.digests()}
-            own = state if state and number == state.about["phase"] else None
-            if own:
-                _check_stored(own.about["stored"], known["stored"], step)
-            with gathered(wanted, self.data.classes) as part:
-                parts = {name: part(self.data.part(name)) for name in ("train", "val")}
-                keeper = run_phase(replace(journey, about=known), number, step.trunks(), parts, own)
-            seconds += keeper.seconds
-        return seconds
+        phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, len(self.data.classes))
+        return phase.run(self.folder.note, checkpoints, about, self.options.callbacks, own).seconds
 
-    def _leave_out_failures(self) -> None:
+    def _leave_out(self, bad: dict[str, str]) -> None:
         """Less the pictures that could not be decoded, which are named and written to the run's pictures.csv."""
-        bad: dict[str, str] = {}
-        for one in self.steps[0].wanted:
-            bad |= failures(one)
         self.data = self.data.without(bad)
         untold = [gone for gone in self.data.left_out if gone.path not in self.told]
         self.told.update(gone.path for gone in untold)
@@ -150,7 +146,7 @@ class Course:
             say(f"left out: {len(untold) - 10} more; 'topwork read' names them all.")
         if bad:
             self.folder.keep_data(self.data)
-            check(self.data, self.strict)
+            check(self.data, self.options.strict)
 
     def _check_optimizers(self) -> None:
         from topwork.training.optimizers import optimizer

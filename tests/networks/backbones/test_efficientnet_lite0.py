@@ -21,7 +21,7 @@ from topwork.networks.weights import efficientnet_lite0 as packaged
 from topwork.networks.weights import torch_checkpoint
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 from topwork.store.runtimes import base
 
 NAME = "efficientnet_lite0"
@@ -70,10 +70,10 @@ def test_law_1_at_every_place():
 def fill(data, cuts):
     """Fill the store with these cuts in one process; how many pictures were computed."""
     backbone = base.resolved(SMALL)
-    wanted = [Wanted(Cut.parse(f"{NAME}@{cut}").only, backbone, data.rows) for cut in cuts]
+    requests = [Request(Cut.parse(f"{NAME}@{cut}").only, backbone, data) for cut in cuts]
     events = []
-    with Extraction(data, wanted, lambda event, **about: events.append((event, about))) as extraction:
-        extraction.wait_all(range(len(wanted)))
+    with Extraction(requests, lambda event, **about: events.append((event, about))) as extraction:
+        extraction.wait_all(range(len(requests)))
     return sum(about["pictures"] for event, about in events if event == "plan")
 
 

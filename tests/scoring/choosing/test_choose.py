@@ -15,7 +15,7 @@ from topwork.errors import CutError, DatasetError, UsageError, WeightsError
 from topwork.scoring import metrics
 from topwork.scoring.choosing.choose import subset
 from topwork.scoring.choosing.probe import logme
-from topwork.store.extract import asked
+from topwork.store.extract import requested
 
 NAME = "mobilenet_v2_035"
 CUTS = [f"{NAME}@pool", f"{NAME}@block_2_add..block_2_add"]
@@ -42,7 +42,7 @@ def found(data):
 def test_the_test_part_is_never_looked_at(data, found):
     assert found.pictures == 45
     for cut in CUTS:
-        (ask,) = asked(data, cut, [tw.Backbone(NAME, **OPTIONS)])
+        (ask,) = requested(data, cut, [tw.Backbone(NAME, **OPTIONS)])
         left = {shot.content for shot in ask.missing()}
         assert left == {row.digest for row in data.part("test")}
 

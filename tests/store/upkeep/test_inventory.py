@@ -84,7 +84,7 @@ def test_a_damaged_store_keeps_its_name(own_home):
 
 def test_a_store_that_is_open_here_is_told_as_well(own_home):
     folder = shelf.fill("pool")
-    ask = shelf.wanted("pool")
+    ask = shelf.request("pool")
     with ask.store():
         (thing,) = (thing for thing in contents() if thing.path == folder)
     assert (thing.name, thing.rows) == (f"{NAME}@pool", None)

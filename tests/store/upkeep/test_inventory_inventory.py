@@ -21,7 +21,7 @@ def test_runs_are_counted(own_home, tmp_path):
 
 def test_what_is_open_is_in_use(own_home):
     folder, trunk = shelf.fill("pool"), shelf.convert("pool")
-    with shelf.wanted("pool").store():
+    with shelf.request("pool").store():
         assert stays(folder) == (0, "in use", False)
     assert stays(folder) == (0, "", True)
     hold = Hold(trunk)

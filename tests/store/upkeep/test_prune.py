@@ -55,7 +55,7 @@ def test_a_run_that_is_known_again_keeps_what_it_needs(own_home, tmp_path):
 
 def test_what_is_open_here_stays_and_works(own_home):
     folder = shelf.fill("pool", 10)
-    with shelf.wanted("pool").store() as store:
+    with shelf.request("pool").store() as store:
         assert [
             (item.thing.path, item.stays) for item in prune(needs, registry.runs).stayed if item.stays == "in use"
         ] == [(folder, "in use")]
@@ -76,7 +76,7 @@ def test_float32_that_took_over_is_in_use_too(own_home):
 OPEN = """
 import sys; sys.path[:0] = sys.argv[1:2]
 from tests import shelf
-with shelf.wanted("pool").store():
+with shelf.request("pool").store():
     print("open", flush=True)
     sys.stdin.read()
 """
@@ -129,7 +129,7 @@ def test_a_run_that_begins_meanwhile_keeps_everything(own_home, tmp_path):
 def test_a_process_that_comes_meanwhile_keeps_its_store(own_home):
     folder = shelf.fill("pool")
     (item,) = (item for item in inventory(needs()) if item.goes)
-    with shelf.wanted("pool").store():
+    with shelf.request("pool").store():
         assert not _drop(item.thing, lambda: False)
     assert folder.exists()
 

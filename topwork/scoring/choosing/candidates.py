@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from topwork.cut import POOL, Cut, Term
-from topwork.data.dataset import Dataset
 from topwork.errors import UsageError, WeightsError
 from topwork.networks import trunk
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import efficientnet_lite0, files, fingerprints, pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
-from topwork.store.request import Wanted
+from topwork.store.request import Request
 from topwork.store.runtimes import base
 
 
@@ -69,6 +68,6 @@ def learn(networks: Iterable[Backbone]) -> None:
         catalogue.record(one.name)
         pretrained.identity(one)
         if trunk.kept_graph(one) is None:
-            unknown.append(Wanted(Term(one.name, POOL), one, ()))
-    with Extraction(Dataset("", ()), unknown, lambda event, **_: None) as extraction:
+            unknown.append(Request(Term(one.name, POOL), one))
+    with Extraction(unknown, lambda event, **_: None) as extraction:
         extraction.wait_all(range(len(unknown)))

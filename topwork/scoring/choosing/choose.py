@@ -29,8 +29,9 @@ from topwork.scoring.choosing.choice import Candidate, Choice, ranked
 from topwork.scoring.choosing.probe import logme, probe
 from topwork.store.activations import features
 from topwork.store.engines.local import Extraction
-from topwork.store.extract import Watch, asked
-from topwork.store.request import Wanted, failures
+from topwork.store.examples import StoredActivations
+from topwork.store.extract import Watch, requested
+from topwork.store.request import Request
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
 
@@ -80,12 +81,18 @@ def choose(
     candidates.learn(networks)
     names = cuts or [cut for one in networks for cut in places.cuts_of(one)]
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
-    fills = [asked(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)]
-    times = _fill(some, fills, jobs)
-    used = some.without({key: why for wanted in fills for one in wanted for key, why in failures(one).items()})
+    fills = [
+        requested(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)
+    ]
+    times = _fill(fills, jobs)
+    bad: dict[str, str] = {}
+    for requests in fills:
+        with StoredActivations(requests) as stored:
+            bad |= stored.failures()
+    used = some.without(bad)
     _refuse_one_class(used.classes)
     tests = _tests(used, seed)
-    found = [_candidate(used, wanted, time, tests, len(rows.rows)) for wanted, time in zip(fills, times)]
+    found = [_candidate(used, requests, time, tests, len(rows.rows)) for requests, time in zip(fills, times)]
     return Choice(ranked(found), len(used.rows), len(tests), used.left_out)
 
 
@@ -144,12 +151,12 @@ class _Timer(Watch):
             self.milliseconds = 1000 * about["seconds"] / about["total"]
 
 
-def _fill(data: Dataset, fills: Sequence[Sequence[Wanted]], jobs: int | None) -> list[float | None]:
+def _fill(fills: Sequence[Sequence[Request]], jobs: int | None) -> list[float | None]:
     """Fill the store; gives for each cut what a picture took, ``None`` where a term was there."""
-    wanted = [one for some in fills for one in some]
+    requests = [one for some in fills for one in some]
     each: list[float | None] = []
-    with _Timer() as timer, Extraction(data, wanted, timer.report, jobs) as extraction:
-        for number, one in enumerate(wanted):
+    with _Timer() as timer, Extraction(requests, timer.report, jobs) as extraction:
+        for number, one in enumerate(requests):
             timer.term, timer.milliseconds = one.term, None
             extraction.wait(number)
             each.append(timer.milliseconds)
@@ -167,26 +174,27 @@ def _tests(data: Dataset, seed: int) -> list[list[int]]:
 
 
 def _candidate(
-    data: Dataset, wanted: Sequence[Wanted], time: float | None, tests: Sequence[list[int]], pictures: int
+    data: Dataset, requests: Sequence[Request], time: float | None, tests: Sequence[list[int]], pictures: int
 ) -> Candidate:
-    values = features([replace(one, rows=data.rows) for one in wanted])
+    with StoredActivations(requests) as stored:
+        values, room = features(stored, data.rows), _room(stored, pictures)
     labels = np.array([row.label for row in data.rows])
     right = probe(values, labels, tests)
     return Candidate(
-        cut=" + ".join(str(one.term) for one in wanted),
+        cut=" + ".join(str(one.term) for one in requests),
         accuracy=metrics.share(int(right.sum()), len(right)),
         right=right,
         logme=logme(values, labels),
         features=values.shape[1],
-        **_work(wanted),
-        **_room(wanted, pictures),
+        **_work(requests),
+        **room,
         milliseconds=time,
     )
 
 
-def _work(wanted: Sequence[Wanted]) -> dict[str, int]:
+def _work(requests: Sequence[Request]) -> dict[str, int]:
     """Parameters and multiply-adds."""
-    nodes = list(_nodes(wanted))
+    nodes = list(_nodes(requests))
     return {
         "parameters": sum(node.parameters for node, is_below in nodes if is_below),
         "macs": sum(node.macs for node, is_below in nodes if is_below),
@@ -194,13 +202,13 @@ def _work(wanted: Sequence[Wanted]) -> dict[str, int]:
     }
 
 
-def _nodes(wanted: Sequence[Wanted]) -> Iterator[tuple[Node, bool]]:
+def _nodes(requests: Sequence[Request]) -> Iterator[tuple[Node, bool]]:
     """Every operation of a cut, and whether it is below; terms of one backbone and one picture share theirs."""
     below: Counter[Any] = Counter()
     needed: Counter[Any] = Counter()
-    trunks = {(one.term.backbone, one.term.picture): one.trunk() for one in wanted}
-    for one in wanted:
-        key, trunk = (one.term.backbone, one.term.picture), one.trunk()
+    trunks = {(one.term.backbone, one.term.picture): one.trunk for one in requests}
+    for one in requests:
+        key, trunk = (one.term.backbone, one.term.picture), one.trunk
         below[key] |= trunk.frontier.below
         needed[key] |= trunk.graph.ancestors[trunk.end]
     for key, trunk in trunks.items():
@@ -209,12 +217,11 @@ def _nodes(wanted: Sequence[Wanted]) -> Iterator[tuple[Node, bool]]:
                 yield node, bool(below[key] >> i & 1)
 
 
-def _room(wanted: Sequence[Wanted], pictures: int) -> dict[str, Any]:
+def _room(stored: StoredActivations, pictures: int) -> dict[str, Any]:
     """What one picture, and so many, take in the store."""
     one_picture = disk = 0
-    for one in wanted:
-        with one.store() as store:
-            sizes = zip(store.tensors, store.stored or ())
-            one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
-            disk += store.disk_bytes(pictures)
+    for reader in stored.readers:
+        sizes = zip(reader.tensors, reader.stored or ())
+        one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
+        disk += reader.disk_bytes(pictures)
     return {"kilobytes": one_picture / 1024, "disk_bytes": disk}

@@ -2,12 +2,13 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,11 +18,10 @@ from typing import Any, Self
 import numpy as np
 
 from topwork import errors
-from topwork.data.dataset import Dataset
 from topwork.networks import trunk
 from topwork.networks.weights import pretrained
 from topwork.store.fill import fill
-from topwork.store.request import Fill, Report, Shot, Wanted
+from topwork.store.request import Report, Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import Pixels
 from topwork.system import files, gpu, machine
@@ -31,10 +31,15 @@ class Extraction:
     """Several fills, done one after another beside the caller (OpenVINO) or when they are waited for (Keras).
 
     A context manager: a worker that is still running at the end is stopped; what it committed stays.
+
+    Args:
+        requests: all of pictures of one dataset.
+        report: is told what happens.
+        jobs: processors to use.
     """
 
-    def __init__(self, data: Dataset, wanted: Sequence[Wanted], report: Report, jobs: int | None = None) -> None:
-        self._data, self._wanted, self._report = data, list(wanted), report
+    def __init__(self, requests: Sequence[Request], report: Report, jobs: int | None = None) -> None:
+        self._requests, self._report = list(requests), report
         self._jobs = jobs or machine.jobs()
         self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._worker: subprocess.Popen[str] | None = None
@@ -42,11 +47,11 @@ class Extraction:
 
     def __enter__(self) -> Self:
         files.check()
-        beside = [(i, w, w.missing()) for i, w in enumerate(self._wanted) if w.backbone.runtime == "openvino"]
-        fills = [_job(i, w, shots) for i, w, shots in beside if shots or trunk.kept_graph(w.backbone) is None]
-        if fills:
-            self._asked = {fill["number"] for fill in fills}
-            self._start(fills)
+        for number, one in enumerate(self._requests):
+            if one.backbone.runtime == "openvino" and (trunk.kept_graph(one.backbone) is None or one.missing()):
+                self._asked.add(number)
+        if self._asked:
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,9 +67,9 @@ class Extraction:
         Raises:
             TopworkError: whatever stopped it.
         """
-        wanted = self._wanted[number]
-        if wanted.backbone.runtime == "keras":
-            _here(wanted, self._data, self._report, self._jobs)
+        request = self._requests[number]
+        if request.backbone.runtime == "keras":
+            _here(request, self._report, self._jobs)
         while number in self._asked:
             event = self._events.get()
             if event["event"] == "error":
@@ -72,7 +77,7 @@ class Extraction:
             if event["event"] == "filled":
                 self._asked.discard(event["number"])
             if event["event"] == "plan":
-                event["repeated"] = wanted.repeated
+                event["repeated"] = request.repeated
             self._report(**event)
 
     def wait_all(self, numbers: Iterable[int]) -> None:
@@ -80,14 +85,14 @@ class Extraction:
         for number in numbers:
             self.wait(number)
 
-    def _start(self, fills: list[dict[str, Any]]) -> None:
+    def _start(self) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
-        job = Path(self._scratch.name, "job.json")
-        about: dict[str, Any] = {"fills": fills, "root": self._data.root, "jobs": self._jobs, "pixels": None}
-        if self._data.pixels is not None:
-            about["pixels"] = str(job.with_name("pixels.npy"))
-            np.save(about["pixels"], self._data.pixels)
-        job.write_text(json.dumps(about), encoding="utf-8")
+        job = Path(self._scratch.name, "job")
+        pixels = next(iter(self._requests)).data.pixels
+        if pixels is not None:
+            np.save(job.with_name("pixels.npy"), pixels)
+        asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
+        job.write_bytes(pickle.dumps((self._jobs, {i: asked[i] for i in sorted(self._asked)})))
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "topwork.store.engines.worker", str(job)],
             stdin=subprocess.PIPE,  # never written to: the worker stops when it closes
@@ -114,34 +119,21 @@ class Extraction:
         )
 
 
-def _job(number: int, wanted: Wanted, shots: list[Shot]) -> dict[str, Any]:
-    return {
-        "number": number,
-        "term": str(wanted.term),
-        "backbone": asdict(wanted.backbone),
-        "exact": wanted.exact,
-        "shots": shots,
-        "views": asdict(wanted.views),
-    }
-
-
-def _here(wanted: Wanted, data: Dataset, report: Report, jobs: int) -> None:
+def _here(request: Request, report: Report, jobs: int) -> None:
     """Fill in this process, with Keras."""
     from topwork.networks.halves import trunk as trunk_of
     from topwork.networks.keras_graph import open_backbone
     from topwork.store.runtimes.keras import Keras
 
-    if trunk.kept_graph(wanted.backbone) and not wanted.missing():
+    if trunk.kept_graph(request.backbone) and not request.missing():
         return
-    opened = open_backbone(wanted.backbone, pretrained.weights_file(wanted.backbone))
-    trunk.keep_graph(wanted.backbone, opened.graph)
-    below = wanted.trunk()
-    with wanted.store() as store:
-        source = Fill(below, wanted.shots, data.root, data.pixels, wanted.views)
+    opened = open_backbone(request.backbone, pretrained.weights_file(request.backbone))
+    trunk.keep_graph(request.backbone, opened.graph)
+    below = request.trunk
 
-        @cache
-        def runtime() -> base.Runtime:
-            return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
+    @cache
+    def runtime() -> base.Runtime:
+        return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
 
-        with gpu.exact() if wanted.exact else nullcontext():
-            fill(source, store, runtime, partial(report, exact=wanted.exact, repeated=wanted.repeated), jobs)
+    with request.store() as store, gpu.exact() if request.exact else nullcontext():
+        fill(request, store, runtime, partial(report, exact=request.exact, repeated=request.repeated), jobs)

@@ -1,16 +1,19 @@
 """The process beside: opens a backbone, converts its trunk, runs it once per picture, fills the store.
 
-``python -m topwork.store.engines.worker JOB`` reads one job (JSON) and writes one event (JSON) a line: ``converted``,
-``plan``, ``progress``, ``filled``, ``error``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is
-under way while the process that started it still imports its own. When that process dies, however it does, the
-worker's input ends and it stops; what it committed stays.
+``python -m topwork.store.engines.worker JOB`` reads its requests from the file JOB, pickled as `Extraction` has them,
+and the pixels of arrays from ``pixels.npy`` beside it. It writes one event (JSON) a line: ``converted``, ``plan``,
+``progress``, ``filled``, ``error``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way
+while the process that started it still imports its own. When that process dies, however it does, the worker's input
+ends and it stops; what it committed stays.
 """
 
 import json
 import os
+import pickle
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -18,15 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from topwork.cut import Cut
 from topwork.errors import TopworkError, of_machine
 from topwork.networks import trunk
-from topwork.networks.graph import Graph
 from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
-from topwork.recipes.settings import Backbone, Views
+from topwork.recipes.settings import Backbone
 from topwork.store.fill import fill
-from topwork.store.request import Fill, Shot, Wanted, store_of
+from topwork.store.request import Request
 from topwork.store.runtimes.base import Runtime
 from topwork.system import keras_settings
 from topwork.system.files import Hold, room
@@ -43,11 +44,13 @@ def main() -> int:
     """Do the job in the file named on the command line; the exit status is the error's."""
     keras_settings.own_process = True
     Thread(target=_end_with_parent, daemon=True).start()
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    job = Path(sys.argv[1])
+    jobs, requests = pickle.loads(job.read_bytes())
     try:
         with ours(BACKEND):
-            for wanted in job["fills"]:
-                _do(wanted, job)
+            for number in list(requests):
+                _do(requests.pop(number), job.with_name("pixels.npy"), jobs)  # of a million pictures they count
+                _say(event="filled", number=number)
     except TopworkError as error:
         return _failed(error)
     except BrokenPipeError:
@@ -68,26 +71,19 @@ def _failed(error: TopworkError) -> int:
     return error.exit_status
 
 
-def _do(wanted: dict[str, Any], job: dict[str, Any]) -> None:
-    backbone = Backbone(**wanted["backbone"])
-    ask = Wanted(Cut.parse(wanted["term"]).only, backbone, (), wanted["exact"])
-    below = ask.trunk(_graph(backbone))
-    if wanted["shots"]:
-        pixels = np.load(job["pixels"], mmap_mode="r") if job["pixels"] else None
-        shots = [Shot(*shot) for shot in wanted.pop("shots")]  # of a million pictures they count
-        source = Fill(below, shots, job["root"], pixels, Views(**wanted["views"]))
-        with store_of(below, len(shots), ask.exact) as store:
-            report = partial(_say, exact=ask.exact)
-            fill(source, store, lambda: _runtime(below, job["jobs"]), report, job["jobs"])
-    _say(event="filled", number=wanted["number"])
+def _do(request: Request, pixels: Path, jobs: int) -> None:
+    _learn_graph(request.backbone)
+    if not request.data.rows:
+        return
+    if pixels.exists():
+        request = replace(request, data=replace(request.data, pixels=np.load(pixels, mmap_mode="r")))
+    with request.store() as store:
+        fill(request, store, lambda: _runtime(request.trunk, jobs), partial(_say, exact=request.exact), jobs)
 
 
-def _graph(backbone: Backbone) -> Graph:
-    graph = trunk.kept_graph(backbone)
-    if graph is None:
-        graph = _open(backbone).graph
-        trunk.keep_graph(backbone, graph)
-    return graph
+def _learn_graph(backbone: Backbone) -> None:
+    if trunk.kept_graph(backbone) is None:
+        trunk.keep_graph(backbone, _open(backbone).graph)
 
 
 def _runtime(below: Trunk, jobs: int) -> Runtime:

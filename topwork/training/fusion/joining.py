@@ -16,7 +16,7 @@ from topwork.data.holdout import refuse_left_out
 from topwork.errors import DatasetError
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Rule
+from topwork.recipes.settings import Options, Rule
 from topwork.runs.folder import Folder, fresh
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
@@ -24,27 +24,29 @@ from topwork.scoring.answers import SAMPLE, Answers, answered, checked, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
 from topwork.store.engines.local import Extraction
+from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
-from topwork.store.request import Wanted, failures
+from topwork.store.request import Request
 from topwork.system import files, keras_settings
 from topwork.system.messages import counted, say
 from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
 
+_ARRAYS = "topwork.join(members, data=(X, y))"
 SHOWN = 10
 """How many pictures that cannot be read are named."""
 
 
-def prepared(data: Dataset | None, recipe: Recipe, out: str | Path | None, strict: bool, jobs: int | None) -> "Joining":
+def prepared(data: Dataset | None, recipe: Recipe, options: Options) -> "Joining":
     """A new join: its members found fit, its folder made; see `topwork.training.train.join`."""
     assert recipe.join
     files.check()
     found = members.opened(recipe.join)
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found, recipe.data.near_copies)
-    check(rows, recipe, strict)
-    folder = Folder.create(out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
-    return Joining(folder, rows, strict, jobs)
+    check(rows, recipe, options.strict)
+    folder = Folder.create(options.out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
+    return Joining(folder, rows, options)
 
 
 def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
@@ -70,8 +72,8 @@ def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
         refuse_left_out(data)
 
 
-def fills(folder: Folder, data: Dataset) -> tuple[list[Wanted], list[Wanted]]:
-    """What a join wants of its pictures: to fit its rule on, and to be tested on."""
+def requests(folder: Folder, data: Dataset) -> tuple[list[Request], list[Request]]:
+    """What a join asks of its pictures: to fit its rule on, and to be tested on."""
     planned = endings(folder)
     fitted = trained_on(planned, data, data.part("val"))
     return fitted, shipped(planned, data, sampled(data.part("test"), SAMPLE))
@@ -83,8 +85,7 @@ class Joining:
 
     folder: Folder
     data: Dataset
-    strict: bool
-    jobs: int | None
+    options: Options
 
     def run(self) -> None:
         """All of it, also where it was interrupted: nothing in it takes long."""
@@ -97,21 +98,22 @@ class Joining:
 
     def _run(self) -> None:
         start = time.perf_counter()
-        fitted, exact = fills(self.folder, self.data)
-        both = [*fitted, *exact]
-        self.data = here(self.folder, self.data, both, "topwork.join(members, data=(X, y))")
+        asked = requests(self.folder, self.data)
+        self.data = here(self.folder, self.data, [one for some in asked for one in some], _ARRAYS)
+        fitted, exact = requests(self.folder, self.data)
         with (
             Pencil(self.folder.path) as pencil,
             Watch() as watch,
-            Extraction(self.data, both, watch.report, self.jobs) as extraction,
+            Extraction([*fitted, *exact], watch.report, self.options.jobs) as extraction,
         ):
             keras_settings.import_keras()
-            extraction.wait_all(range(len(both)))
-            self._leave_out_failures(both)
-            joined, said = self._fitted(fitted)
-            self.folder.keep_weights(joined.rule.values())
-            self._keep_sample()
-            results, _ = examined(self.folder, joined, self.data, exact, pencil)
+            extraction.wait_all(range(len(fitted) + len(exact)))
+            with StoredActivations(fitted) as to_fit, StoredActivations(exact) as to_test:
+                self._leave_out(to_fit.failures() | to_test.failures())
+                joined, said = self._fitted(to_fit)
+                self.folder.keep_weights(joined.rule.values())
+                self._keep_sample()
+                results, _ = examined(self.folder, joined, self.data, to_test, pencil)
             results["join"] = about = _about(self.folder, joined.rule, said)
             warnings = warned(about["rule"], joined.rule, about["val_pictures"])
             results["notes"] += warnings
@@ -121,21 +123,18 @@ class Joining:
         _tell(about, warnings)
         tell(results)
 
-    def _fitted(self, wanted: Sequence[Wanted]) -> tuple[Joined, Answers | None]:
+    def _fitted(self, stored: StoredActivations) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
         own = [network_of(member) for member in self.folder.members()]
         joined = Joined(own, even(len(own)), self.data.columns[0])
-        rows, below = self.data.part("val"), [one.trunk() for one in wanted]
+        rows, below = self.data.part("val"), [one.trunk for one in stored.requests]
         if not rows:
             return joined, None
-        said = answered(joined, below, wanted, rows, self.data.classes)
+        said = answered(joined, below, stored, rows, self.data.classes)
         joined.rule = fit(_rule(self.folder), np.array(said.members), said.labels)
         return joined, said
 
-    def _leave_out_failures(self, fills: Sequence[Wanted]) -> None:
-        bad: dict[str, str] = {}
-        for one in fills:
-            bad |= failures(one)
+    def _leave_out(self, bad: dict[str, str]) -> None:
         if not bad:
             return
         before = len(self.data.left_out)
@@ -144,7 +143,7 @@ class Joining:
             say(f"left out: {gone.path}: {gone.reason}")
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members())
-        check(self.data, self.folder.recipe, self.strict)
+        check(self.data, self.folder.recipe, self.options.strict)
 
     def _keep_sample(self) -> None:
         """Of arrays the pictures that an export is checked on; of the members' own those that a member kept."""
