@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.stats import Answers, answered
+from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
 from topwork.recipes import library
@@ -89,7 +90,7 @@ def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
 
 def probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
     """What a probe says in each fold, from the features that the recipe's first phase trains on."""
-    requests = requested(data, recipe.phases[0].cut, list(recipe.backbones.values()))
+    requests = requested(data, Cut.parse(recipe.phases[0].cut), list(recipe.backbones.values()))
     fill_all(requests)
     with StoredActivations(requests) as stored:
         values = features(stored, data.rows, recipe.head.pooling)

@@ -64,6 +64,15 @@ class Cut:
         return cls(tuple(_term(part.strip(), text) for part in text.split("+")))
 
     @property
+    def backbones(self) -> tuple[str, ...]:
+        """The names of its backbones, each once, in the order written.
+
+        >>> Cut.parse("x@mixed5 + y@pool + x@mixed7").backbones
+        ('x', 'y')
+        """
+        return tuple(dict.fromkeys(term.backbone for term in self.terms))
+
+    @property
     def only(self) -> Term:
         """The single term of a cut that is no sum.
 

@@ -125,7 +125,7 @@ def _take(
     words += [] if max_megapixels is None else ["--max-megapixels", f"{max_megapixels:g}"]
     words += [] if near_copies is None else ["--near-copies", near_copies]
     given = [(key, value) for key, value in (("weights", weights), ("size", size)) if value is not None]
-    names = dict.fromkeys(term.backbone for term in Cut.parse(cut).terms)
+    names = Cut.parse(cut).backbones
     if len(names) == 1:
         words += [word for key, value in given for word in (f"--{key}", str(value))]
     else:

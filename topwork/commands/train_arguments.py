@@ -11,8 +11,8 @@ from topwork.cut import Cut
 from topwork.errors import UsageError
 from topwork.networks.weights import fingerprints, official
 from topwork.recipes import library
-from topwork.recipes.parsing import located
-from topwork.recipes.recipe import Recipe, carried
+from topwork.recipes.parsing import located, put
+from topwork.recipes.recipe import Recipe, backbones_in, carried
 from topwork.recipes.settings import Backbone
 from topwork.runs.folder import Folder
 from topwork.system.messages import counted, say
@@ -62,8 +62,7 @@ class Words:
             table["head"] = {**table.get("head", {}), kind: self.head}
         if self.views:
             table["views"] = {**table.get("views", {}), "count": self.views}
-        chosen = Recipe.from_mapping(table).with_settings(settings)
-        return chosen.with_settings(self._options(chosen) | settings)
+        return Recipe.settled(table, self._options(table, settings) | settings)
 
     def refuse_any(self, option: str, *others: object) -> None:
         """Refuse all other words beside an option that brings its own recipe.
@@ -107,21 +106,26 @@ class Words:
             phases = counted(len(table["phase"]), "phase")
             keep = "To keep their other settings: --set phase.1.cut=CUT, and so each phase."
             say(f"--cut replaces the {phases} of {str(self.file)!r} whole. {keep}")
-        names = {term.backbone for cut in self.cuts for term in Cut.parse(cut).terms}
+        names = {name for cut in self.cuts for name in Cut.parse(cut).backbones}
         backbones = carried(table.get("backbones", {}), names)
         kept = {key: part for key, part in table.items() if key != "about"}  # it is another system now
         return kept | {"phase": [{"cut": cut} for cut in self.cuts], "backbones": backbones}
 
-    def _options(self, recipe: Recipe) -> dict[str, Any]:
-        """The settings that --weights and --size stand for."""
+    def _options(self, table: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings that --weights and --size stand for, of the backbone that the cuts name after *settings*."""
         given = {key: value for key, value in (("weights", self.weights), ("size", self.size)) if value is not None}
-        if given and len(recipe.backbones) > 1:
-            count = len(recipe.backbones)
+        table = {"phase": [dict(phase) for phase in table["phase"]]}
+        for key, value in settings.items():
+            if key.startswith("phase."):
+                put(table, key, value)
+        names = backbones_in(table)
+        if given and len(names) > 1:
+            count = len(names)
             raise UsageError(
                 f"--weights and --size are for one backbone, and the cuts name {count}: use a recipe, "
                 "or --set backbones.NAME.weights=random."
             )
-        return {f"backbones.{name}.{key}": value for name in recipe.backbones for key, value in given.items()}
+        return {f"backbones.{name}.{key}": value for name in names for key, value in given.items()}
 
 
 def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:

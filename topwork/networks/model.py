@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from topwork.cut import Cut, Term
+from topwork.cut import Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
 from topwork.networks.graph import Graph
@@ -273,7 +273,7 @@ def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
     ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
     outputs = 1 if recipe.training.loss == "binary" else classes
     head = heads.build(recipe.head, ends, outputs, recipe.training.seed)
-    return Network(head, Cut.parse(recipe.phases[-1].cut).terms, trunks)
+    return Network(head, recipe.phases[-1].terms, trunks)
 
 
 class Answering(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from topwork.cut import INPUT, POOL, Place
+from topwork.cut import INPUT, POOL, Cut, Place, Term
 from topwork.errors import StoreError
 from topwork.networks import trunk
 from topwork.networks.graph import Graph, Price
@@ -40,10 +40,10 @@ def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> l
     return graph_of(backbone or Backbone(name, weights="random")).prices(end)
 
 
-def cuts_of(backbone: Backbone) -> list[str]:
+def cuts_of(backbone: Backbone) -> list[Cut]:
     """``pool``, and a few places where the network may end; its graph must be known."""
     graph = trunk.known_graph(backbone)
-    return [f"{backbone.name}@{POOL}", *(f"{backbone.name}@{name}..{name}" for name in places(graph))]
+    return [Cut((Term(backbone.name, name, name),)) for name in (POOL, *places(graph))]
 
 
 def places(graph: Graph) -> list[str]:

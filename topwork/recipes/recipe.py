@@ -15,12 +15,13 @@ rule = "mean"
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from topwork.cut import POOL, Cut
-from topwork.errors import RecipeError, UsageError, at
+from topwork.errors import CutError, RecipeError, UsageError, at
 from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
 from topwork.recipes.renamed import is_of_format_1, with_new_names
 from topwork.recipes.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
@@ -109,18 +110,18 @@ class Recipe:
         Options of backbones are `carried` to those that the cuts name now. What is said about a recipe goes with the
         network that it is said of.
         """
-        had = {name: dict(row) for name, row in table.get("backbones", {}).items()}
+        given = {name: dict(row) for name, row in table.get("backbones", {}).items()}
+        had = {name: given.get(name, {}) for name in {**given, **dict.fromkeys(backbones_in(table))}}
         for key, value in settings.items():
             put(table, key, value)
         if "join" in table or "backbones" not in table:
             return cls.from_mapping(table)
-        named = cls.from_mapping(table | {"backbones": {}}).backbones
-        own = [key.split(".")[1] for key in settings if key.startswith("backbones.")]
+        named = backbones_in(table)
         rows: dict[str, Any] = carried(had, named)
-        for name in own:
+        for name in [key.split(".")[1] for key in settings if key.startswith("backbones.")]:
             row = table["backbones"][name]
             rows[name] = {**rows.get(name, {}), **row} if isinstance(row, Mapping) else row
-        about = table.get("about", {}) if had.keys() <= named.keys() else {}
+        about = table.get("about", {}) if had.keys() <= set(named) else {}
         return cls.from_mapping(table | {"backbones": rows, "about": about})
 
     def checked(self) -> "Recipe":
@@ -140,9 +141,12 @@ class Recipe:
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
             )
         self._check_ranges()
-        cuts = [_cut(phase, f"phase.{number}.cut") for number, phase in enumerate(self.phases, 1)]
-        terms = [term for cut in cuts for term in cut.terms]
-        ends = [tuple(replace(term, place=0) for term in cut.terms) for cut in cuts]
+        each = []
+        for number, phase in enumerate(self.phases, 1):
+            with at(f"phase.{number}.cut"):
+                each.append(phase.terms)
+        terms = [term for some in each for term in some]
+        ends = [tuple(replace(term, place=0) for term in some) for some in each]
         other = next((number for number, end in enumerate(ends, 1) if end != ends[0]), None)
         if other:
             raise RecipeError(
@@ -182,7 +186,7 @@ class Recipe:
                 "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
                 "head.kind = 'linear'.",
             )
-        ends = {term.end for phase in self.phases for term in Cut.parse(phase.cut).terms}
+        ends = {term.end for phase in self.phases for term in phase.terms}
         if head.pooling != "avg" and not head.file and ends == {POOL}:
             yield (
                 "head.pooling",
@@ -197,6 +201,22 @@ class Recipe:
         for where, part in parts.items():
             for key, (low, high) in RANGES.items():
                 check_range(getattr(part, key, None), low, high, f"{where}.{key}")
+
+
+def backbones_in(table: Mapping[str, Any]) -> list[str]:
+    """The backbones that the cuts of a table name, each once; what cannot be read names none: parsing will say so.
+
+    >>> backbones_in({"phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@block5_conv1"}, {"cut": "?"}, 3]})
+    ['vgg16']
+    """
+    found: dict[str, None] = {}
+    rows = table.get("phase", ())
+    for row in rows if isinstance(rows, list | tuple) else ():
+        cut = row.get("cut") if isinstance(row, Mapping) else None
+        if isinstance(cut, str):
+            with suppress(CutError):
+                found |= dict.fromkeys(Cut.parse(cut).backbones)
+    return list(found)
 
 
 def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -219,11 +239,6 @@ _BESIDE = ("about", "data")
 """What a join may stand beside."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
-
-
-def _cut(phase: Phase, where: str) -> Cut:
-    with at(where):
-        return Cut.parse(phase.cut)
 
 
 def _phase(row: Any, where: str) -> Phase:

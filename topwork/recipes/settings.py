@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
+
+from topwork.cut import Cut, Term
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
@@ -197,6 +200,15 @@ class Phase:
     global_clipnorm: float = 0.0
     weight_decay: float = 0.0
     precision: TopPrecision = "auto"
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of its cut.
+
+        Raises:
+            CutError: the cut cannot be read.
+        """
+        return Cut.parse(self.cut).terms
 
 
 @dataclass(frozen=True)

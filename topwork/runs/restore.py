@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from topwork.cut import Cut
 from topwork.data.dataset import Dataset, Row
 from topwork.networks.fusion import Joined, learned
 from topwork.networks.model import Answering, Network, create
@@ -51,7 +50,7 @@ def network_of(folder: Folder) -> Network:
     """
     values, recipe = folder.weights(), folder.recipe
     lockfile.check(folder)
-    used = [(term, recipe.backbones[term.backbone]) for term in Cut.parse(recipe.phases[-1].cut).terms]
+    used = [(term, recipe.backbones[term.backbone]) for term in recipe.phases[-1].terms]
     trunks = [resolve(term, backbone, graph_of(backbone)) for term, backbone in used]
     with generators_kept():
         network = create(recipe, trunks, len(folder.data().classes))

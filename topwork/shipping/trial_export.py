@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork.cut import Cut, Place
+from topwork.cut import Place
 from topwork.errors import BackboneError
 from topwork.networks import heads
 from topwork.networks.backbones import builder, catalogue
@@ -48,7 +48,7 @@ def check(recipe: Recipe, classes: int) -> None:
     """
     if keras_backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
         return
-    terms = Cut.parse(recipe.phases[-1].cut).terms
+    terms = recipe.phases[-1].terms
     for term in terms:
         own = recipe.backbones[term.backbone]
         if own.model:

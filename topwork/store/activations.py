@@ -59,7 +59,7 @@ def activations(
         >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
     """
     rows = data if isinstance(data, Dataset) else read(data, near_copies="ignore")
-    requests = requested(rows, cut, [backbone] if isinstance(backbone, Backbone) else backbone)
+    requests = requested(rows, Cut.parse(cut), [backbone] if isinstance(backbone, Backbone) else backbone)
     fill_all(requests, jobs)
     with StoredActivations(requests) as stored:
         _refuse_unread(stored, "Leave them out: topwork.read(..., decode=True) does.")
@@ -155,8 +155,8 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise RecipeError(
                 f"pooling = {self.pooling!r}: expected {expected}{nearest(str(self.pooling), choices) or '.'}"
             )
-        names = dict.fromkeys(term.backbone for term in Cut.parse(self.cut).terms)
-        return requested(data, self.cut, [Backbone(name, self.weights, self.size) for name in names])
+        cut = Cut.parse(self.cut)
+        return requested(data, cut, [Backbone(name, self.weights, self.size) for name in cut.backbones])
 
 
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:

@@ -24,13 +24,14 @@ from topwork.system.messages import Bar, counted, duration, say, size
 @ours()
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Request:
     """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
-    Cut.parse(cut).only  # noqa: B018
-    (request,) = requested(data, cut, [backbone] if backbone else ())
+    parsed = Cut.parse(cut)
+    _ = parsed.only
+    (request,) = requested(data, parsed, [backbone] if backbone else ())
     fill_all([request], jobs)
     return request
 
 
-def requested(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> list[Request]:
+def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> list[Request]:
     """The requests that *cut* makes of *data*, one for each term; every word is checked, nothing is computed.
 
     Args:
@@ -41,16 +42,15 @@ def requested(data: Dataset, cut: str, backbones: Sequence[Backbone] = ()) -> li
     Raises:
         UnknownBackbone, CutError: nothing of that name, or options of a backbone that the cut does not name.
     """
-    terms = Cut.parse(cut).terms
     given = {one.name: one for one in backbones}
-    names = {term.backbone: given.get(term.backbone, Backbone(term.backbone)) for term in terms}
+    names = {name: given.get(name, Backbone(name)) for name in cut.backbones}
     for name in given:
         if name not in names:
             raise CutError(
-                f"options are given of {name!r}, and the cut {cut!r} does not name it{nearest(name, names) or '.'}"
+                f"options are given of {name!r}, and the cut {str(cut)!r} does not name it{nearest(name, names) or '.'}"
             )
     ready = {name: base.resolved(pretrained.on_disk(one)) for name, one in names.items()}
-    requests = [Request(term, ready[term.backbone]).of(data) for term in terms]
+    requests = [Request(term, ready[term.backbone]).of(data) for term in cut.terms]
     for one in requests:
         check(one)
     return requests

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from topwork.cut import INPUT, Cut, Term
+from topwork.cut import INPUT, Term
 from topwork.data.dataset import Dataset
 from topwork.errors import CutError, at
 from topwork.networks.trunk import Trunk
@@ -81,7 +81,7 @@ def unchecked(recipe: Recipe) -> list[Step]:
 
 
 def _step(phase: Phase, recipe: Recipe) -> Step:
-    terms, views = Cut.parse(phase.cut).terms, recipe.views
+    terms, views = phase.terms, recipe.views
     live = views.mode == "live" and views.count > 1
     requests = []
     for term in terms:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import remark
 from topwork.data.readers import look
@@ -141,7 +140,7 @@ def refuse_early(data: Any, recipe: Recipe) -> None:
         MachineError: as of `topwork.system.files.check`.
     """
     for number, phase in enumerate(recipe.phases, 1):
-        for name in {term.backbone for term in Cut.parse(phase.cut).terms}:
+        for name in {term.backbone for term in phase.terms}:
             if recipe.backbones[name].model is None:
                 with at(f"phase.{number}.cut"):
                     networks.record(name)

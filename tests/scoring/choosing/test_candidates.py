@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import checkpoint
+from topwork.cut import Cut
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.networks.places import cuts_of, graph_of, places
 from topwork.networks.trunk import kept_graph
@@ -46,7 +47,7 @@ def test_no_weights_at_hand(files):
 
 
 def test_cuts_name_their_networks():
-    found = networks([f"{NAME}@pool", f"vgg16@pool + {NAME}@10"], "random", 32)
+    found = networks([Cut.parse(f"{NAME}@pool"), Cut.parse(f"vgg16@pool + {NAME}@10")], "random", 32)
     assert [(one.name, one.weights, one.size) for one in found] == [(NAME, "random", 32), ("vgg16", "random", 32)]
     assert all(one.runtime != "auto" for one in found)
 
@@ -66,7 +67,7 @@ def test_weights_without_cuts_are_refused():
         "--weights random."
     )
     with pytest.raises(UsageError) as error:
-        networks(["vgg16@pool", "vgg19@pool"], "my.h5")
+        networks([Cut.parse("vgg16@pool"), Cut.parse("vgg19@pool")], "my.h5")
     assert str(error.value) == "--weights my.h5 is the file of one backbone, and the cuts name 2."
 
 
@@ -85,9 +86,9 @@ def test_graphs_are_learned(own_home):
     learn([small])
     assert kept_graph(small)
     cuts = cuts_of(small)
-    assert cuts[0] == f"{NAME}@pool"
-    assert [cut.partition("@")[2].partition("..")[0] for cut in cuts[1:]] == places(kept_graph(small))
-    assert all(cut.partition("@")[2].partition("..")[0] == cut.rpartition("..")[2] for cut in cuts[1:])
+    assert str(cuts[0]) == f"{NAME}@pool"
+    assert [cut.only.place for cut in cuts[1:]] == places(kept_graph(small))
+    assert all(cut.only.place == cut.only.end for cut in cuts)
 
 
 @pytest.mark.parametrize("name", [NAME, "vgg16", "inception_v3"])

@@ -10,6 +10,7 @@ import pytest
 import topwork as tw
 from tests.command import SMALL, Ran, topwork
 from tests.conftest import make_folder
+from topwork.cut import Cut
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
 from topwork.scoring import metrics
@@ -42,7 +43,7 @@ def found(data):
 def test_the_test_part_is_never_looked_at(data, found):
     assert found.pictures == 45
     for cut in CUTS:
-        (ask,) = requested(data, cut, [tw.Backbone(NAME, **OPTIONS)])
+        (ask,) = requested(data, Cut.parse(cut), [tw.Backbone(NAME, **OPTIONS)])
         left = {shot.content for shot in ask.missing()}
         assert left == {row.digest for row in data.part("test")}
 

@@ -13,7 +13,7 @@ from topwork.store.request import Request
 from topwork.store.runtimes import base
 
 
-def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
+def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
     """The backbones that *cuts* name; without cuts that of a weights file, or all whose ImageNet file is at hand.
 
     Args:
@@ -26,7 +26,7 @@ def networks(cuts: Sequence[str], weights_of: str = "imagenet", size: int | None
         RecipeError: the path of no file.
         WeightsError: no file at hand.
     """
-    names = list(dict.fromkeys(term.backbone for cut in cuts for term in Cut.parse(cut).terms))
+    names = list(dict.fromkeys(name for cut in cuts for name in cut.backbones))
     example = f"--cut mobilenet_v2_035@pool --weights {weights_of}"
     if not cuts and weights_of == "random":
         raise UsageError(f"--weights random does not say which backbones to compare: name them, as in {example}.")

@@ -22,7 +22,6 @@ from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks import places
 from topwork.networks.graph import Node
-from topwork.recipes.settings import Backbone
 from topwork.scoring import metrics
 from topwork.scoring.choosing import candidates
 from topwork.scoring.choosing.choice import Candidate, Choice, ranked
@@ -76,14 +75,13 @@ def choose(
         >>> found = tw.choose("flowers/")  # doctest: +SKIP
         >>> found.proposed.cut, found.text  # doctest: +SKIP
     """
-    networks = candidates.networks(cuts, weights, size)
+    parsed = [Cut.parse(cut) for cut in cuts]
+    networks = candidates.networks(parsed, weights, size)
     rows = data if isinstance(data, Dataset) else read(data)
     candidates.learn(networks)
-    names = cuts or [cut for one in networks for cut in places.cuts_of(one)]
+    compared = dict.fromkeys(parsed or [cut for one in networks for cut in places.cuts_of(one)])
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
-    fills = [
-        requested(some, cut, _named(networks, cut)) for cut in dict.fromkeys(str(Cut.parse(name)) for name in names)
-    ]
+    fills = [requested(some, cut, [one for one in networks if one.name in cut.backbones]) for cut in compared]
     times = _fill(fills, jobs)
     bad: dict[str, str] = {}
     for requests in fills:
@@ -130,11 +128,6 @@ def _refuse_one_class(labels: Collection[str]) -> None:
             "cannot choose with fewer than two classes among the pictures that can be read and are not of the "
             "test part: add pictures, or draw another split."
         )
-
-
-def _named(networks: Sequence[Backbone], cut: str) -> list[Backbone]:
-    names = {term.backbone for term in Cut.parse(cut).terms}
-    return [one for one in networks if one.name in names]
 
 
 class _Timer(Watch):
