@@ -1,31 +1,122 @@
-"""A run that was made at 9864c83, before the order of classes was written down, answers as it did.
+"""What topwork made at 9864c83 is treated right: a finished run, an unfinished one, and the store that it filled.
 
-``fixtures/format_1`` holds it with its network (`tests.tiny`) and its data: 120 drawn pictures of 12 classes, 0 to 11.
+``fixtures/format_1`` holds the network (`tests.tiny`) and the data, 120 drawn pictures of 12 classes, 0 to 11:
+
+    run               a finished run, from before the order of classes was written down
+    unfinished        a run on two views that was stopped
+    home              what the unfinished run left in TOPWORK_HOME: three stores, and the network's graph
+    activations.npz   what that commit itself read from these stores
+
+The unfinished run was made in a copy of the folder, with ``recipe.toml`` as in ``unfinished`` but
+``model = "tiny.keras"``, and stopped with Ctrl-C in its second phase, after epoch 3:
+
+    git worktree add old 9864c83
+    PYTHONPATH=old TOPWORK_HOME=home python -m topwork train data.npz --recipe recipe.toml --out unfinished
+
+Then, with the same two variables, `activations.npz` was written:
+
+    import numpy, topwork
+    from topwork.plan import steps
+
+    run, found = topwork.Run("unfinished"), {}
+
+    def read(name, wanted, rows, view=0):
+        with wanted.store() as store:
+            found[name] = store.read([wanted.key(wanted.shots_of(row)[view]) for row in rows])[0]
+
+    pool, add = (step.of(run.data).wanted[0] for step in steps(run.recipe))
+    for name, wanted in (("pool", pool), ("block_14_add", add)):
+        read(f"{name}_0", wanted, run.data.rows)
+        read(f"{name}_1", wanted, run.data.part("train"), 1)
+    test = run.data.part("test")
+    read("block_14_add_exact", steps(run.recipe)[-1].exact(test)[0], test)
+    numpy.savez_compressed("activations.npz", **found)
+
+Of ``home``, ``runs``, ``trunks`` and each ``lock.mdb`` were removed. In the runs, the folder's path was replaced by
+FIXTURE, and what names the machine by other words. All else is as that commit wrote it.
 """
 
 import csv
 import shutil
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
 import topwork as tw
 from tests import PROJECT
+from tests.command import topwork
 from topwork.data import pictures
 from topwork.errors import RunError
+from topwork.runs.resume import with_arrays
+from topwork.store.engines.local import Extraction
+from topwork.store.extract import fill_all
+from topwork.training.trainer import fills
 
 FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")
+WITH_PATHS = ("environment.json", "pretrained.json", "recipe.toml")
+BOUND = 1e-5
+"""Of law 1."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("earlier") / "all"
     shutil.copytree(FIXTURE, folder)
-    for name in ("environment.json", "pretrained.json", "recipe.toml"):
-        path = folder / "run" / name
+    for path in [folder / run / name for run in ("run", "unfinished") for name in WITH_PATHS]:
         path.write_text(path.read_text(encoding="utf-8").replace("FIXTURE", str(folder)), encoding="utf-8")
     return tw.Run(folder / "run")
+
+
+@pytest.fixture
+def unfinished(run, tmp_path):
+    shutil.copytree(run.path.parent / "unfinished", tmp_path / "unfinished")
+    return tw.Run(tmp_path / "unfinished")
+
+
+@pytest.fixture
+def earlier_home(own_home):
+    shutil.copytree(FIXTURE / "home", own_home)
+    return own_home
+
+
+@pytest.fixture(scope="module")
+def activations():
+    """What 9864c83 read from its stores, by name."""
+    with np.load(FIXTURE / "activations.npz") as file:
+        return dict(file)
+
+
+def asked(unfinished):
+    """The data of the unfinished run, with its pixels, and all that it wants from the store."""
+    data = with_arrays(unfinished.folder, unfinished.data)
+    return data, fills(unfinished.folder, unfinished.recipe, data)
+
+
+def read(unfinished):
+    """What today's code reads from the store, named as in ``activations.npz``."""
+    data, (pool, add, exact) = asked(unfinished)
+    train, test = data.part("train"), data.part("test")
+    return {
+        "pool_0": rows_of(pool, data.rows),
+        "pool_1": rows_of(pool, train, 1),
+        "block_14_add_0": rows_of(add, data.rows),
+        "block_14_add_1": rows_of(add, train, 1),
+        "block_14_add_exact": rows_of(exact, test),
+    }
+
+
+def rows_of(wanted, rows, view=0):
+    with wanted.store() as store:
+        return store.read([wanted.key(wanted.shots_of(row)[view]) for row in rows])[0]
+
+
+def beyond(found, expected):
+    """By how much of the largest value two arrays differ, where float16 by more than its last bit."""
+    rounding = np.spacing(np.abs(expected)).astype("float32") if expected.dtype == np.float16 else 0
+    found, expected = found.astype("float32"), expected.astype("float32")
+    return (np.abs(found - expected) - rounding).max() / np.abs(expected).max()
 
 
 def test_a_run_without_a_class_order_keeps_that_of_text(run):
@@ -56,12 +147,72 @@ def test_the_recipe_of_an_earlier_run_is_read_under_todays_names(run):
     assert f"batch = {phase.batch_size}\n" in text
 
 
-def test_an_unfinished_earlier_run_is_refused_with_the_reason(run, tmp_path):
-    shutil.copytree(run.path, tmp_path / "run")
-    (tmp_path / "run" / "results.json").unlink()
+def test_an_unfinished_earlier_run_is_refused_with_the_reason(unfinished):
+    before = content(unfinished.path)
     with pytest.raises(RunError) as error:
-        tw.Run(tmp_path / "run").resume()
+        unfinished.resume()
     assert "has format 1 and is not finished. This topwork resumes runs of format 2 only: it draws and" in str(
         error.value
     )
-    assert str(error.value).endswith(f"topwork train DATA --recipe {tmp_path / 'run' / 'recipe.toml'}")
+    assert str(error.value).endswith(f"topwork train DATA --recipe {unfinished.path / 'recipe.toml'}")
+    said = topwork("train", "--resume", unfinished.path)
+    assert (said.status, said.out) == (1, "")
+    assert said.err == f"RunError: {error.value}\n"
+    assert content(unfinished.path) == before
+
+
+def test_the_advice_works_and_computes_nothing_again(unfinished, run, earlier_home):
+    data, out = run.path.parent / "data.npz", unfinished.path.with_name("again")
+    words = ("--recipe", unfinished.path / "recipe.toml", "--epochs", 1, "--epochs", 1, "--out", out)
+    said = topwork("train", data, *words)
+    assert said.status == 0, said.err
+    assert "trunk" not in said.err
+    assert not (earlier_home / "trunks").exists()
+    assert {line["phase"] for line in tw.Run(out).journal} == {1, 2}
+
+
+def test_what_an_earlier_topwork_stored_is_not_computed_again(unfinished, run, earlier_home):
+    data, wanted = asked(unfinished)
+    assert [(str(one.term), len(one.shots)) for one in wanted] == [
+        ("tiny@pool", 168),
+        ("tiny@block_14_add", 168),
+        ("tiny@block_14_add", 60),
+    ]
+    assert [one.missing() for one in wanted] == [[], [], []]
+    events = []
+    with Extraction(data, wanted, lambda event, **_: events.append(event)) as extraction:
+        extraction.wait_all(range(3))
+    assert "plan" not in events
+    backbone = unfinished.recipe.backbones["tiny"]
+    for cut in ("tiny@pool", "tiny@block_14_add"):
+        tw.activations(run.path.parent / "data.npz", cut, backbone=backbone)
+    assert not (earlier_home / "trunks").exists(), "a trunk was made ready to run"
+    assert stores(earlier_home) == stores(FIXTURE / "home")
+
+
+def test_what_an_earlier_topwork_stored_is_read_as_it_was(unfinished, activations, earlier_home):
+    found = read(unfinished)
+    assert found.keys() == activations.keys()
+    for name, expected in activations.items():
+        assert expected.astype("float32").std(0).max() > 0.1, "pictures must differ"
+        assert found[name].dtype == expected.dtype
+        np.testing.assert_array_equal(found[name], expected, err_msg=name)
+
+
+def test_what_an_earlier_topwork_stored_is_what_the_trunk_gives_today(unfinished, activations, own_home):
+    data, wanted = asked(unfinished)
+    fill_all(data, wanted)
+    assert stores(own_home) == stores(FIXTURE / "home")
+    found = read(unfinished)
+    for name, expected in activations.items():
+        assert beyond(found[name], expected) <= BOUND, name
+        assert beyond(found[name][::-1], expected) > 0.1, "it must show where rows are swapped"
+
+
+def stores(home):
+    return sorted(path.name for path in (home / "store").iterdir())
+
+
+def content(folder):
+    """Path and SHA-256 of every file."""
+    return {path: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
