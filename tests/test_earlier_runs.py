@@ -51,7 +51,7 @@ from topwork.errors import RunError
 from topwork.runs.resume import with_arrays
 from topwork.store.engines.local import Extraction
 from topwork.store.extract import fill_all
-from topwork.training.trainer import fills
+from topwork.training.trainer import requests
 
 FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")
@@ -88,15 +88,15 @@ def activations():
         return dict(file)
 
 
-def asked(unfinished):
-    """The data of the unfinished run, with its pixels, and all that it wants from the store."""
+def requested(unfinished):
+    """The data of the unfinished run, with its pixels, and all that it asks of the store."""
     data = with_arrays(unfinished.folder, unfinished.data)
-    return data, fills(unfinished.folder, unfinished.recipe, data)
+    return data, requests(unfinished.folder, unfinished.recipe, data)
 
 
 def read(unfinished):
     """What today's code reads from the store, named as in ``activations.npz``."""
-    data, (pool, add, exact) = asked(unfinished)
+    data, (pool, add, exact) = requested(unfinished)
     train, test = data.part("train"), data.part("test")
     return {
         "pool_0": rows_of(pool, data.rows),
@@ -107,9 +107,9 @@ def read(unfinished):
     }
 
 
-def rows_of(wanted, rows, view=0):
-    with wanted.store() as store:
-        return store.read([wanted.key(wanted.shots_of(row)[view]) for row in rows])[0]
+def rows_of(request, rows, view=0):
+    with request.store() as store:
+        return store.read([request.key(request.shots_of(row)[view]) for row in rows])[0]
 
 
 def beyond(found, expected):
@@ -172,15 +172,15 @@ def test_the_advice_works_and_computes_nothing_again(unfinished, run, earlier_ho
 
 
 def test_what_an_earlier_topwork_stored_is_not_computed_again(unfinished, run, earlier_home):
-    data, wanted = asked(unfinished)
-    assert [(str(one.term), len(one.shots)) for one in wanted] == [
+    _, fills = requested(unfinished)
+    assert [(str(one.term), len(one.shots)) for one in fills] == [
         ("tiny@pool", 168),
         ("tiny@block_14_add", 168),
         ("tiny@block_14_add", 60),
     ]
-    assert [one.missing() for one in wanted] == [[], [], []]
+    assert [one.missing() for one in fills] == [[], [], []]
     events = []
-    with Extraction(data, wanted, lambda event, **_: events.append(event)) as extraction:
+    with Extraction(fills, lambda event, **_: events.append(event)) as extraction:
         extraction.wait_all(range(3))
     assert "plan" not in events
     backbone = unfinished.recipe.backbones["tiny"]
@@ -200,8 +200,8 @@ def test_what_an_earlier_topwork_stored_is_read_as_it_was(unfinished, activation
 
 
 def test_what_an_earlier_topwork_stored_is_what_the_trunk_gives_today(unfinished, activations, own_home):
-    data, wanted = asked(unfinished)
-    fill_all(data, wanted)
+    _, fills = requested(unfinished)
+    fill_all(fills)
     assert stores(own_home) == stores(FIXTURE / "home")
     found = read(unfinished)
     for name, expected in activations.items():
