@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import shared
 from topwork.networks.weights import efficientnet_lite0
 from topwork.system import keras_backend
 
@@ -23,6 +24,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let backgroun
 
 
 LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_model", "test_resume")
+
+
+def pytest_configure(config):
+    shared.begin(config)
 
 
 def pytest_collection_modifyitems(items):
@@ -36,6 +41,9 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     os.environ["TOPWORK_HOME"] = str(folder / "topwork")
     os.environ["KERAS_HOME"] = str(folder / "keras")
+    shared.lend(folder / "topwork")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # all of the tests, not a few
+        shared.convert()
     return folder
 
 
@@ -44,6 +52,14 @@ def own_home(tmp_path, monkeypatch):
     """A TOPWORK_HOME for this test alone."""
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def own_store(own_home):
+    """A TOPWORK_HOME for this test alone, with graphs and converted trunks at hand, and nothing stored."""
+    shared.lend(own_home)
+    shared.convert()
+    return own_home
 
 
 @pytest.fixture(autouse=True)
