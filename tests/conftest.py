@@ -23,7 +23,8 @@ keras_backend.onednn()  # before any test imports Keras, as the commands that it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 
-LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_model", "test_resume")
+LONG = ("test_train", "test_resume", "test_joining", "test_keras_graph", "test_cli", "test_export", "test_model")
+LONG += ("test_random_weights", "test_phase", "test_cross_validate", "test_warm_start", "test_keras_settings")
 
 
 def pytest_configure(config):
@@ -32,7 +33,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that processes which share them end together."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: (*LONG, item.path.stem).index(item.path.stem))
 
 
 def pytest_collection_finish():
