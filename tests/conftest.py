@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import shared
 from topwork.networks.weights import efficientnet_lite0
 from topwork.system import keras_backend
 
@@ -22,12 +23,23 @@ keras_backend.onednn()  # before any test imports Keras, as the commands that it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
 
 
-LONG = ("test_joining", "test_train", "test_halves", "test_export", "test_cli", "test_model", "test_resume")
+LONG = ("test_train", "test_resume", "test_joining", "test_keras_graph", "test_cli", "test_export", "test_model")
+LONG += ("test_random_weights", "test_phase", "test_cross_validate", "test_warm_start", "test_keras_settings")
+
+
+def pytest_configure(config):
+    shared.begin(config)
 
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that processes which share them end together."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: (*LONG, item.path.stem).index(item.path.stem))
+
+
+def pytest_collection_finish():
+    """Python looks for garbage less often, and not among what was imported: that took a tenth of the time."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +48,9 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     os.environ["TOPWORK_HOME"] = str(folder / "topwork")
     os.environ["KERAS_HOME"] = str(folder / "keras")
+    shared.lend(folder / "topwork")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # all of the tests, not a few
+        shared.convert()
     return folder
 
 
@@ -44,6 +59,14 @@ def own_home(tmp_path, monkeypatch):
     """A TOPWORK_HOME for this test alone."""
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def own_store(own_home):
+    """A TOPWORK_HOME for this test alone, with graphs and converted trunks at hand, and nothing stored."""
+    shared.lend(own_home)
+    shared.convert()
+    return own_home
 
 
 @pytest.fixture(autouse=True)

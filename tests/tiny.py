@@ -3,15 +3,12 @@
 Its places are called as some of MobileNetV2's.
 """
 
-import atexit
-import shutil
-import tempfile
 from functools import cache
-from pathlib import Path
 
 import keras
 from keras import layers
 
+from tests.shared import once
 from topwork.recipes.settings import Backbone
 
 NAME = "tiny"
@@ -26,12 +23,8 @@ def tiny(side: int = SIDE, **options) -> Backbone:
 
 @cache
 def file(side: int = SIDE) -> str:
-    """Where the network lies; it goes with the process."""
-    folder = tempfile.mkdtemp(prefix="topwork-tiny-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder, f"{NAME}.keras")
-    network(side).save(path)
-    return str(path)
+    """Where the network lies, for all processes of a run of the tests."""
+    return str(once(f"{NAME}_{side}.keras", lambda path: network(side).save(path)))
 
 
 def network(side: int = SIDE) -> keras.Model:

@@ -1,10 +1,14 @@
 """Law 1 for all that a run can train: sums, ends, several pictures, several tensors alive; what trains above a cut."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
 
+from tests.shared import once
 from topwork.cut import Cut
+from topwork.networks.backbones.builder import build
 from topwork.networks.graph import Frontier
 from topwork.networks.halves import trunk
 from topwork.networks.keras_graph import open_backbone
@@ -15,23 +19,38 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
 from topwork.store.plan import steps
 
-A, B, RESIDUAL, CAFFE = "mobilenet_025", "mobilenet_050", "mobilenet_v2_035", "vgg16"
-SIZES = {A: 32, B: 40, RESIDUAL: 32, CAFFE: 32}
-SMALL = {name: Backbone(name, "random", size) for name, size in SIZES.items()}
+A, B, RESIDUAL, CAFFE = "start_025", "start_050", "mobilenet_v2_035", "vgg16"
 EARLY = f"{A}@conv_pw_1_relu..conv_pw_2_relu + {A}@conv_pw_1_relu..conv_dw_2_bn"
 TWO = f"{A}@conv_pw_2_relu..conv_pw_2_relu + {B}@conv_pw_2_relu..conv_pw_2_relu"
 SIDES = f"{A}@conv_dw_2..conv_pw_2_relu[front] + {A}@conv_dw_2..conv_pw_2_relu[side]"
 STILL = Views(2, "live", rotation=0.0, shift=0.0, zoom=0.0, flip="none")
 
 
+def start(alpha, side):
+    """The first blocks of MobileNet in a file: what is cut here, without 60 layers more to build each time."""
+
+    def save(path):
+        backbone = Backbone(f"mobilenet_{alpha}", "random", side)
+        whole = build(backbone, weights_file(backbone))
+        keras.Model(whole.input, whole.get_layer("conv_pw_3_relu").output).save(path)
+
+    return str(once(f"start_{alpha}.keras", save))
+
+
+@cache
+def table(name):
+    """The options of a backbone."""
+    if name in (RESIDUAL, CAFFE):
+        return {"weights": "random", "size": 32}
+    alpha, side = {A: ("025", 32), B: ("050", 40)}[name]
+    return {"model": start(alpha, side), "size": side, "scale": "unit"}
+
+
 def planned(*cuts):
     """A run's network and the trunks of its phases; the head's last layer, which starts at zero, gets values."""
     names = {term.backbone for term in Cut.parse(cuts[0]).terms}
     recipe = Recipe.from_mapping(
-        {
-            "phase": [{"cut": cut} for cut in cuts],
-            "backbones": {name: {"weights": "random", "size": SMALL[name].size} for name in names},
-        }
+        {"phase": [{"cut": cut} for cut in cuts], "backbones": {name: table(name) for name in names}}
     )
     for backbone in recipe.backbones.values():
         graph_of(backbone)
@@ -62,7 +81,8 @@ def opened():
 
     def get(name):
         if name not in made:
-            made[name] = open_backbone(SMALL[name], weights_file(SMALL[name]))
+            backbone = Backbone(name, **table(name))
+            made[name] = open_backbone(backbone, weights_file(backbone))
         return made[name]
 
     return get

@@ -208,16 +208,26 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
     assert refused(run) == f"{told} {first!r}, {second!r}, {mend}"
 
 
-@pytest.fixture
-def weighted(data, tmp_path):
-    """An interrupted run on a weights file, that file, and the folder of its store."""
-    weights = tmp_path / "network.weights.h5"
+@pytest.fixture(scope="module")
+def stands(data, tmp_path_factory):
+    """The folder of an interrupted run on a weights file, and of that file."""
+    folder = tmp_path_factory.mktemp("weighted")
+    weights = folder / "network.weights.h5"
     shutil.copy(random_weights.weights_file(SMALL), weights)
     backbone = replace(SMALL, weights=str(weights), size=40)
     phase = replace(PHASE, cut=f"{NAME}@block_2_add..block_2_add")
     with pytest.raises(KeyboardInterrupt):
-        tw.train(data, phases=[phase], backbones=[backbone], out=tmp_path / "run", callbacks=[Stop(3)])
-    return tw.Run(tmp_path / "run"), weights
+        tw.train(data, phases=[phase], backbones=[backbone], out=folder / "run", callbacks=[Stop(3)])
+    return folder
+
+
+@pytest.fixture
+def weighted(stands, tmp_path):
+    """A copy of that run, and the weights file, which is put back."""
+    weights = stands / "network.weights.h5"
+    before = weights.read_bytes()
+    yield tw.Run(shutil.copytree(stands / "run", tmp_path / "run")), weights
+    weights.write_bytes(before)
 
 
 def refused_late(run):
@@ -239,7 +249,7 @@ def test_weights_that_changed(weighted):
     )
 
 
-def test_a_store_that_went_away_is_filled_again(weighted, own_home):
+def test_a_store_that_went_away_is_filled_again(weighted, own_store):
     run, _ = weighted
     recipe = run.recipe
     run.resume()

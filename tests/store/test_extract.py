@@ -52,7 +52,7 @@ def data(pictures):
     return tw.read(pictures)
 
 
-def test_law_3_only_what_is_new_is_computed(data, own_home, tmp_path):
+def test_law_3_only_what_is_new_is_computed(data, own_store, tmp_path):
     first = replace(data, rows=data.rows[:20])
     assert computed(filled(requested(first))) == 20
     assert computed(filled(requested(data))) == 40
@@ -61,14 +61,14 @@ def test_law_3_only_what_is_new_is_computed(data, own_home, tmp_path):
     assert filled(requested(replace(data, rows=other))) == []
 
 
-def test_law_3_a_number_and_a_name_are_one_cut(data, own_home):
+def test_law_3_a_number_and_a_name_are_one_cut(data, own_store):
     filled(requested(data, "block_12_add"))
     graph = requested(data).trunk.graph
     number = graph.nodes[graph.index("block_12_add")].layer + 1
     assert filled(requested(data, number)) == []
 
 
-def test_another_key_is_another_store(data, own_home):
+def test_another_key_is_another_store(data, own_store):
     folders = {
         ask.trunk.folder
         for ask in [
@@ -82,7 +82,7 @@ def test_another_key_is_another_store(data, own_home):
     assert len(folders) == (4 if SMALL and requested(data).backbone.precision == "bfloat16" else 3)
 
 
-def test_both_runtimes_give_the_same(data, own_home):
+def test_both_runtimes_give_the_same(data, own_store):
     found = []
     for runtime in ("openvino", "keras"):
         backbone = tiny(runtime=runtime)
@@ -92,18 +92,18 @@ def test_both_runtimes_give_the_same(data, own_home):
     np.testing.assert_allclose(found[0], found[1], atol=2e-3 * np.abs(found[0]).max())
 
 
-def test_activations_are_in_the_order_of_the_rows(data, own_home):
+def test_activations_are_in_the_order_of_the_rows(data, own_store):
     everything = tw.activations(data, f"{NAME}@pool", backbone=SMALL)
     turned = replace(data, rows=data.rows[::-1])
     np.testing.assert_array_equal(tw.activations(turned, f"{NAME}@pool", backbone=SMALL), everything[::-1])
 
 
-def test_several_tensors_are_a_list(data, own_home):
+def test_several_tensors_are_a_list(data, own_store):
     found = tw.activations(data, f"{NAME}@28", backbone=SMALL)
     assert [a.shape for a in found] == [(60, 4, 4, 16), (60, 4, 4, 32)]
 
 
-def test_pixels_are_kept_as_they_are(data, own_home):
+def test_pixels_are_kept_as_they_are(data, own_store):
     found = tw.activations(data, f"{NAME}@input", backbone=SMALL)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found[7], decode(f"{data.root}/{data.rows[7].path}", Fit((32, 32))))
@@ -112,7 +112,7 @@ def test_pixels_are_kept_as_they_are(data, own_home):
 VIEWS = tw.Views(3, rotation=40.0, brightness=0.2)
 
 
-def test_a_stored_view_is_that_view(data, own_home):
+def test_a_stored_view_is_that_view(data, own_store):
     ask = replace(requested(data, "input"), views=VIEWS)
     filled(ask)
     with ask.store() as store:
@@ -125,7 +125,7 @@ def test_a_stored_view_is_that_view(data, own_home):
             assert (found[1] != found[0]).any() and (found[2] != found[1]).any()
 
 
-def test_a_stored_views_activations_are_the_trunks(data, own_home):
+def test_a_stored_views_activations_are_the_trunks(data, own_store):
     ask = replace(requested(data, "block_12_add", precision="float32"), views=VIEWS)
     filled(ask)
     trunk, _ = tw.halves(f"{NAME}@block_12_add", backbone=SMALL)
@@ -139,7 +139,7 @@ def test_a_stored_views_activations_are_the_trunks(data, own_home):
     np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
 
 
-def test_law_3_more_views_cost_those_that_are_new(data, own_home):
+def test_law_3_more_views_cost_those_that_are_new(data, own_store):
     def ask(count):
         return replace(requested(data), views=replace(VIEWS, count=count))
 
@@ -151,14 +151,14 @@ def test_law_3_more_views_cost_those_that_are_new(data, own_home):
     assert filled(requested(data)) == []
 
 
-def test_arrays_are_pictures_too(own_home):
+def test_arrays_are_pictures_too(own_store):
     draw = np.random.default_rng(0)
     X = draw.integers(0, 255, (12, 28, 28), dtype=np.uint8)
     data = tw.read((X, np.arange(12) % 3), draw="stratified", split=(0.5, 0.25, 0.25))
     assert tw.activations(data, f"{NAME}@pool", backbone=SMALL).shape == (12, 64)
 
 
-def test_a_broken_picture_is_recorded_and_stops_nothing(tmp_path, own_home, pictures):
+def test_a_broken_picture_is_recorded_and_stops_nothing(tmp_path, own_store, pictures):
     import shutil
 
     folder = shutil.copytree(pictures, tmp_path / "data")
@@ -177,16 +177,16 @@ def test_a_broken_picture_is_recorded_and_stops_nothing(tmp_path, own_home, pict
     assert filled(ask) == []
 
 
-def test_unknown_words_are_refused_before_anything_begins(data, own_home):
+def test_unknown_words_are_refused_before_anything_begins(data, own_store):
     with pytest.raises(UnknownBackbone) as error:
         extract(data, "mobilnet@pool")
     assert str(error.value) == "no backbone 'mobilnet'; did you mean 'mobilenet'? 'topwork backbones' lists them all."
     with pytest.raises(CutError, match="did you mean 'block_12_add'"):
         extract(data, f"{NAME}@block_12_ad", SMALL)
-    assert not (own_home / "store").exists()
+    assert not (own_store / "store").exists()
 
 
-def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_home):
+def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_store):
     ask = requested(data)
     with Extraction([ask], lambda **event: None) as extraction:
         extraction._worker.kill()
@@ -199,7 +199,7 @@ def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_
     assert computed(filled(ask)) == 60
 
 
-def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
+def test_a_fill_goes_on_where_another_was_stopped(data, own_store, monkeypatch):
     """Law 2 and 3 in one process: the runtime dies after some batches; what was committed is not asked for again."""
     ask = requested(data, "input")
     filled(ask)
@@ -213,7 +213,7 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
                     raise RuntimeError("killed")
                 yield found
 
-    with Store(own_home / "other", below.tensors, {"cut": "x"}) as store:
+    with Store(own_store / "other", below.tensors, {"cut": "x"}) as store:
         with pytest.raises(RuntimeError):
             fill(ask, store, Dying, lambda **event: None, 2)
         assert len(store) == 16
@@ -225,17 +225,17 @@ def test_a_fill_goes_on_where_another_was_stopped(data, own_home, monkeypatch):
             np.testing.assert_array_equal(store.read(keys)[0], whole.read(keys)[0])
 
 
-def test_a_full_disk_is_said_before_the_start(data, own_home, monkeypatch):
+def test_a_full_disk_is_said_before_the_start(data, own_store, monkeypatch):
     ask = requested(data, "input")
     filled(ask)
-    with Store(own_home / "other", ask.trunk.tensors, {"cut": "x"}) as store:
+    with Store(own_store / "other", ask.trunk.tensors, {"cut": "x"}) as store:
         monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=10))
         with pytest.raises(StoreError) as error:
             fill(ask, store, Pixels, lambda **event: None, 2)
     assert str(error.value).startswith("not enough disk for the activations: ")
 
 
-def test_values_that_are_not_finite_are_left_out(data, own_home):
+def test_values_that_are_not_finite_are_left_out(data, own_store):
     ask = requested(data, "input")
     filled(ask)
 
@@ -246,7 +246,7 @@ def test_values_that_are_not_finite_are_left_out(data, own_home):
                 rows[0] = np.nan if number == 2 else 1
                 yield [rows]
 
-    with Store(own_home / "other", [TensorSpec((3,))], {"cut": "x"}) as store:
+    with Store(own_store / "other", [TensorSpec((3,))], {"cut": "x"}) as store:
         fill(ask, store, Broken, lambda **event: None, 2)
         assert len(store) == 59
         assert len(store.failures(key(row.digest) for row in data.rows)) == 1

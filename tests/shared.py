@@ -1,0 +1,95 @@
+"""What the tests of one run make once, for all of the processes that share them (``pytest -n``).
+
+A trunk that is met for the first time costs 7 s of processor time: a process of its own imports Keras, reads the
+network, and converts it. Here one process converts those that several files of tests need.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = "TOPWORK_TESTS_SHARED"
+"""The environment variable with the folder that a run of the tests shares."""
+
+TRUNKS = {
+    "tiny": (
+        "pool",
+        "block_1_project",
+        "block_2_add",
+        "block_3_expand",
+        "block_3_expand_relu",
+        "block_6_expand",
+        "block_7_expand",
+        "block_7_project",
+        "block_12_add",
+        "block_13_expand_relu",
+        "block_14_add",
+        "28",
+    ),
+    "tiny_48": ("block_2_add", "block_3_expand_relu"),
+    "mobilenet_v2_035": ("pool",),
+}
+"""The cuts that several files of tests train on; the last network has random weights and takes 32 pixels."""
+
+
+def begin(config: pytest.Config) -> None:
+    """Make the folder, which goes at the end; a process that another one of the run started has it already."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="topwork-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True))
+
+
+def once(name: str, make: Callable[[Path], object]) -> Path:
+    """The path *name*, as *make* left it in the first process that came; others wait until it is there."""
+    path = Path(os.environ[FOLDER], name)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+                make(Path(aside, name))
+                Path(aside, name).rename(path)
+    return path
+
+
+def lend(home: Path) -> None:
+    """Let a TOPWORK_HOME have its graphs, converted trunks and random weights in common with others of this run."""
+    home.mkdir(parents=True)
+    for name in ("graphs", "trunks", "weights"):
+        (home / name).symlink_to(once(name, Path.mkdir))
+
+
+def convert() -> None:
+    """See that `TRUNKS` are among those that are lent."""
+    once("converted", _fill)
+
+
+def _fill(home: Path) -> None:
+    """Have each of them give the activations of one picture, in a TOPWORK_HOME of its own."""
+    import topwork as tw
+    from tests.tiny import tiny
+    from topwork.cut import Cut
+    from topwork.store.engines.local import Extraction
+    from topwork.store.request import Request
+    from topwork.store.runtimes import base
+
+    known = (tiny(), tiny(48), tw.Backbone("mobilenet_v2_035", "random", 32, precision="float32"))
+    networks = {one.name: base.resolved(one) for one in known}
+    data = tw.read((np.stack([np.full((32, 32, 3), light, np.uint8) for light in (0, 255)]), [0, 1]))
+    one = replace(data, rows=data.rows[:1])
+    requests = [
+        Request(Cut.parse(f"{name}@{place}").only, networks[name], one)
+        for name, places in TRUNKS.items()
+        for place in places
+    ]
+    lend(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOPWORK_HOME", str(home))
+        with Extraction(requests, lambda **_: None) as extraction:
+            extraction.wait_all(range(len(requests)))
