@@ -1,64 +1,54 @@
 """How functions are cut: ``python -m tests.shape`` prints their median length, and how many serve one caller alone.
 
-A body's lines are counted without its docstring. A function is used outside its module if another module of topwork
-names it; callers are the functions of its own module that name it, and the module's own statements count as one.
+A body's lines are counted without its docstring. A function serves its module alone where no other module of topwork
+names it; its callers are the functions that name it, and the statements of the module itself count as one.
 """
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import topwork
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-
-def functions(tree: ast.AST) -> list[Function]:
+def functions(tree: ast.AST) -> list[ast.FunctionDef]:
     """Every function and method, inner ones too."""
-    return [node for node in ast.walk(tree) if isinstance(node, Function)]
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
-def lines(function: Function) -> int:
+def lines(function: ast.FunctionDef) -> int:
     """How many lines its body has, less the docstring."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def named(node: ast.AST) -> Iterator[str]:
-    """Every name and attribute that is read below a node."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name | ast.Attribute):
-            yield one.id if isinstance(one, ast.Name) else one.attr
-        elif isinstance(one, ast.alias):
-            yield one.name
+def named(node: ast.AST) -> set[str]:
+    """Every name, attribute and import below a node."""
+    fields = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name"}
+    return {getattr(one, fields[type(one)]) for one in ast.walk(node) if type(one) in fields}
 
 
-def callers(function: Function, tree: ast.Module) -> int:
-    """How many functions of a module, and whether the rest of it, name one."""
-    others = [set(named(one)) for one in functions(tree) if one is not function]
-    inside = sum(function.name in names for names in others)
-    outer = [node for node in tree.body if not isinstance(node, Function | ast.ClassDef)]
-    return inside + any(function.name in set(named(node)) for node in outer)
+def callers(function: ast.FunctionDef, tree: ast.Module) -> int:
+    """How many functions of a module name one, the rest of the module counted as one more."""
+    rest = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    inside = [function.name in named(one) for one in functions(tree) if one is not function]
+    return sum(inside) + any(function.name in named(node) for node in rest)
 
 
-def measure() -> tuple[float, int, int]:
-    """The median length; how many functions serve their own module alone; how many of these have one caller."""
-    folder = Path(topwork.__file__).parent
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.py"))}
-    names = {path: set(named(tree)) for path, tree in trees.items()}
-    own = [
-        (function, tree)
-        for path, tree in trees.items()
-        for function in functions(tree)
-        if not any(function.name in used for other, used in names.items() if other != path)
-    ]
-    counts = [callers(function, tree) for function, tree in own]
-    called = [count for count in counts if count]  # the others are called by Python, Keras or a user
-    return median(lines(one) for tree in trees.values() for one in functions(tree)), len(called), called.count(1)
+def measure() -> tuple[float, list[int]]:
+    """The median length of all, and the number of callers of each function that serves its module alone."""
+    paths = sorted(Path(topwork.__file__).parent.rglob("*.py"))
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    names = [(tree, named(tree)) for tree in trees]
+    counts = []
+    for tree in trees:
+        elsewhere = set().union(*(some for other, some in names if other is not tree))
+        counts += [callers(one, tree) for one in functions(tree) if one.name not in elsewhere]
+    return median(lines(one) for tree in trees for one in functions(tree)), counts
 
 
 if __name__ == "__main__":
-    length, alone, single = measure()
+    length, counts = measure()
+    share = 100 * counts.count(1) / len(counts)
     print(f"median body: {length:g} lines")
-    print(f"functions that no other module uses: {alone}, with one caller: {single} ({100 * single / alone:.0f} %)")
+    print(f"functions that no other module names: {len(counts)}, with one caller: {counts.count(1)} ({share:.0f} %)")
