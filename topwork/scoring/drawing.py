@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from topwork.errors import of_machine
+from topwork.system.files import written_whole
 from topwork.system.keras_settings import DRAWING
 from topwork.system.messages import say
 
@@ -112,12 +113,11 @@ def main() -> None:
 
 def _problem(plot: str, arguments: list[Any], path: Path, options: dict[str, Any]) -> str:
     """Draw, so that the file appears whole; why that was not possible, or nothing."""
-    aside = path.with_name(f".{path.name}.part")
     try:
         from topwork.scoring import plots
 
-        getattr(plots, plot)(*arguments, aside, **options)
-        aside.replace(path)
+        with written_whole(path) as aside:
+            getattr(plots, plot)(*arguments, aside, **options)
     except OSError as error:
         return str(of_machine(OSError(error.errno, error.strerror, str(path)))).rstrip(".")
     except Exception as error:  # no plot is worth a run

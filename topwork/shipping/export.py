@@ -1,6 +1,5 @@
 """Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from math import inf
@@ -23,7 +22,7 @@ from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor, fitted
 from topwork.system import gpu, keras_settings
-from topwork.system.files import unusable
+from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
 
@@ -62,13 +61,13 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     inputs = _inputs(network, folder.data().columns[0])
     pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
-        made = Path(scratch, "model.onnx")
+    with written_whole(path) as aside:
+        made = aside.with_name("model.onnx")  # a name that each backend's exporter can write
         write_onnx(model, made, _about(folder, inputs))
         with gpu.exact():
             said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
         check(said, made, sources)
-        made.replace(path)
+        made.replace(aside)
     return Predictor(path)
 
 
