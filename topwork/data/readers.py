@@ -34,7 +34,7 @@ from topwork.data.reading.listing import read_listing
 from topwork.errors import DatasetError, PictureError, RecipeError, at
 from topwork.recipes.settings import Data, Draw, NearCopies
 from topwork.system.messages import counted, some
-from topwork.system.processes import each
+from topwork.system.threads import each
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
 """The files that can be read, by the ends of their names."""
