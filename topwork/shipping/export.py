@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from topwork.data.dataset import Dataset
+from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.networks.backbones import catalogue as backbones
 from topwork.networks.model import Answering
@@ -20,7 +21,7 @@ from topwork.scoring.answers import checked
 from topwork.scoring.metrics import agreement
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
-from topwork.shipping.predictor import Predictor, fitted
+from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
@@ -117,7 +118,7 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
         named = dict(zip(data.columns, files))
         wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
         try:
-            pixels.append([fitted(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
+            pixels.append([load(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
         except PictureError:
             continue
         sources.append(named if inputs[0].picture else files[0])
