@@ -19,9 +19,9 @@ EACH = 20
 
 _HASH = """
 import sys
-from topwork.data.pictures import digest
+from topwork.data.picture_files import digest
 from topwork.data.reading.folders import walk
-from topwork.system.processes import each
+from topwork.system.threads import each
 list(each(digest, walk(sys.argv[1]), "hash"))
 """
 _READ = """

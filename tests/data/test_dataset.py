@@ -1,4 +1,6 @@
-from topwork.data.dataset import Dataset, LeftOut, Row
+import numpy as np
+
+from topwork.data.dataset import Dataset, LeftOut, Row, array_path, in_array
 
 DATA = Dataset(
     "/d",
@@ -73,3 +75,11 @@ def test_the_content_of_a_row_is_that_of_all_its_pictures_in_order():
     contents = {several(*names).content for names in (("1", "2"), ("2", "1"), ("1", "1"), ("1", "2", "3"))}
     assert len(contents) == 4
     assert several("1", "2").content == Row("y.png", "1", "b", further=(("z.png", "2"),)).content
+
+
+def test_a_picture_is_its_file_or_its_part_of_the_array():
+    assert Dataset("/d", ()).picture("cat/a.png") == "/d/cat/a.png"
+    pixels = np.arange(20 * 4).reshape(20, 2, 2)
+    for number in (0, 9, 17):
+        assert np.array_equal(in_array(pixels, array_path(number)), pixels[number])
+        assert np.array_equal(Dataset("", (), pixels=pixels).picture(f"X[{number}]"), pixels[number])

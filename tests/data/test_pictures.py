@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from topwork.data import pictures
-from topwork.data.pictures import FITS, RESAMPLES, Fit, decode, digest, digest_array, fit_array, thumbnail
+from topwork.data.picture_files import digest, digest_array
+from topwork.data.pictures import FITS, RESAMPLES, Fit, decode, fit_array, load, thumbnail
 from topwork.errors import PictureError, RecipeError
 
 REAL = os.environ.get("TOPWORK_REAL")
@@ -479,3 +480,14 @@ def test_photos_decoded_small_look_like_photos_decoded_whole():
         with Image.open(file) as image:
             whole = np.asarray(image.convert("RGB").resize((40, 40), Image.Resampling.BILINEAR)).astype(int)
         assert np.abs(decode(file, Fit((40, 40))) - whole).mean() < 2.5
+
+
+def test_a_picture_is_loaded_alike_however_it_is_given(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    file = tmp_path / "x.png"
+    Image.fromarray(array).save(file)
+    fit = Fit((4, 4), "crop")
+    for source in (array, file, str(file), file.read_bytes()):
+        assert np.array_equal(load(source, fit), fit_array(array, fit))
+    with pytest.raises(PictureError, match="megapixels"):
+        load(file, fit, 1e-6)

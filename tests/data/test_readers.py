@@ -13,7 +13,7 @@ from PIL import Image
 
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.labels import clean, column
-from topwork.data.pictures import digest
+from topwork.data.picture_files import digest
 from topwork.data.readers import read
 from topwork.data.reading.folders import walk
 from topwork.data.reading.listing import recall, write_csv

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import picture
 from topwork.data import views as module
-from topwork.data.pictures import digest_array
+from topwork.data.picture_files import digest_array
 from topwork.data.views import FILLS, Drawn, affine, apply, draw, key, view
 from topwork.recipes.settings import Views
 

@@ -1,5 +1,6 @@
 """Where each key of a TOML file stands, against what `tomllib` reads from it."""
 
+import time
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topwork.errors import CutError, RecipeError
-from topwork.recipes.parsing import lines, located
+from topwork.recipes.parsing import line_of, located
 
 TEXT = '''# [data] in a comment
 [data] # seed = 9
@@ -53,7 +54,7 @@ x = 2
 EXPECTED = {
     "data": 2,
     "data.split": 3,
-    "data.split.2": 4,
+    "data.split.2": 3,
     "data.draw": 6,
     "data.seed": 7,
     "about": 9,
@@ -76,10 +77,10 @@ EXPECTED = {
     "phase.2": 29,
     "phase.2.cut": 31,
     "phase.2.batch.of.1.a": 32,
-    "phase.2.batch.of.2": 33,
-    "phase.2.batch.of.2.b": 33,
-    "phase.2.batch.of.2.b.2": 33,
-    "phase.2.batch.c": 33,
+    "phase.2.batch.of.2": 32,
+    "phase.2.batch.of.2.b": 32,
+    "phase.2.batch.of.2.b.2": 32,
+    "phase.2.batch.c": 32,
     "phase.2.more.1.x": 35,
     "phase.2.more.2": 36,
     "phase.2.more.2.x": 37,
@@ -95,12 +96,13 @@ def keys(value, path=()):
 
 
 def test_every_key_has_its_line():
-    found = lines(TEXT)
-    assert {key: found.get(key) for key in EXPECTED} == EXPECTED
+    assert {key: line_of(key, TEXT) for key in EXPECTED} == EXPECTED
 
 
 def test_there_are_no_others():
-    assert lines(TEXT).keys() == set(keys(tomllib.loads(TEXT)))
+    assert all(line_of(key, TEXT) for key in keys(tomllib.loads(TEXT)))
+    assert [line_of(key, TEXT) for key in ("", "seed", "x.y", "views.count", "draw")] == [None] * 5
+    assert [line_of(key, TEXT) for key in ("data.sed", "phase.3", "phase.2.more.3.x")] == [2, 25, 34]
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
@@ -114,18 +116,28 @@ VALUES = st.recursive(
 @settings(deadline=None)
 @given(st.dictionaries(WORDS, VALUES, max_size=4), st.booleans())
 def test_whatever_is_written_is_found_again(table, multiline):
-    assert lines(tomli_w.dumps(table, multiline_strings=multiline)).keys() == set(keys(table))
+    text = tomli_w.dumps(table, multiline_strings=multiline)
+    begun = {1, *(number for number, line in enumerate(text.split("\n"), 1) if "=" in line or line.startswith("["))}
+    assert {line_of(key, text) for key in keys(table) if key} <= begun
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n\n", "# a = 1", 'a = "\\""', "a = '''x'''''\nb = 1", "[a]", "a=1\r\n[b]\r\nc=2\r\n"]
 )
 def test_texts_at_the_edge(text):
-    assert lines(text).keys() == set(keys(tomllib.loads(text)))
+    assert all(line_of(key, text) for key in keys(tomllib.loads(text)))
+    assert line_of("none", text) is None
 
 
 def test_windows_ends_of_lines_count_once():
-    assert lines("a=1\r\n[b]\r\nc=2\r\n") == {"a": 1, "b": 2, "b.c": 3}
+    assert [line_of(key, "a=1\r\n[b]\r\nc=2\r\n") for key in ("a", "b", "b.c")] == [1, 2, 3]
+
+
+def test_a_long_file_takes_no_long_time():
+    text = "[training.class_weight]\n" + "".join(f"class_{number} = 1.5\n" for number in range(2000))
+    begin = time.perf_counter()
+    assert line_of("training.class_weight.class_1999", text) == 2001
+    assert time.perf_counter() - begin < 5
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
-from topwork.data.pictures import digest
+from topwork.data.picture_files import digest
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
 from topwork.runs.folder import Folder

@@ -33,22 +33,22 @@ def test_the_next_run_finds_the_process_ready(tmp_path):
         confusion(first, tmp_path / "first.png")
     with Pencil() as second:
         confusion(second, tmp_path / "second.png")
-    assert first._process is second._process
+    assert first._beside is second._beside
     assert (tmp_path / "second.png").exists()
 
 
 def test_two_at_once_have_a_process_each(tmp_path):
     with Pencil() as outer, Pencil() as inner:
         confusion(outer, tmp_path / "outer.png")
-        assert outer._process is not inner._process
+        assert outer._beside is not inner._beside
     assert len(drawing._idle) == 2
 
 
 def test_one_that_died_in_between_is_replaced(tmp_path):
     with Pencil() as first:
         pass
-    first._process.kill()
-    first._process.wait()
+    first._beside.process.kill()
+    first._beside.process.wait()
     with Pencil() as second:
         confusion(second, tmp_path / "second.png")
     assert (tmp_path / "second.png").exists()
@@ -58,13 +58,13 @@ def test_an_error_that_passes_ends_it(tmp_path):
     def fail():
         with Pencil() as pencil:
             confusion(pencil, tmp_path / "x.png")
-            processes.append(pencil._process)
+            processes.append(pencil._beside)
             raise KeyError
 
     processes = []
     with pytest.raises(KeyError):
         fail()
-    assert processes[0].returncode is not None
+    assert processes[0].process.returncode is not None
     assert drawing._idle == []
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
         f"The run is whole. To draw them later: topwork evaluate {tmp_path}\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "y.png"]
-    assert drawing._idle == [pencil._process]
+    assert drawing._idle == [pencil._beside]
 
 
 @pytest.mark.parametrize("when", ["before", "between"])
@@ -86,8 +86,8 @@ def test_a_process_that_is_killed_stops_nothing(tmp_path, capfd, when):
     with Pencil() as pencil:
         if when == "between":
             confusion(pencil, tmp_path / "x.png")
-        pencil._process.kill()
-        pencil._process.wait()
+        pencil._beside.process.kill()
+        pencil._beside.process.wait()
         confusion(pencil, tmp_path / "y.png")
     assert "y.png (the drawing process ended with -9).\n" in capfd.readouterr().err
     assert drawing._idle == []
@@ -132,7 +132,9 @@ def test_without_matplotlib_it_says_so_for_every_plot(tmp_path, monkeypatch, cap
 
 
 def test_it_ends_with_the_python_that_began_it(tmp_path):
-    code = "from topwork.scoring import drawing\nwith drawing.Pencil() as pencil: pass\nprint(pencil._process.pid)"
+    code = (
+        "from topwork.scoring import drawing\nwith drawing.Pencil() as pencil: pass\nprint(pencil._beside.process.pid)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     with pytest.raises(ProcessLookupError):

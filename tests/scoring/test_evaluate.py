@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-from functools import partial
-from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from tests.tiny import tiny
 from topwork.errors import DatasetError
 from topwork.scoring import drawing
 from topwork.scoring.drawing import Pencil
+from topwork.system.processes import Beside
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +150,7 @@ def names(run):
 @pytest.mark.full
 def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as broken:
-        broken.setattr(drawing, "_ready", partial(subprocess.Popen, ["false"], stdin=PIPE, stdout=PIPE, text=True))
+        broken.setattr(drawing, "_ready", lambda: Beside("topwork.none", quiet=True))
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
     assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said

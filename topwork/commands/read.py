@@ -140,12 +140,10 @@ def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> Non
 
 
 def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
-    from topwork.data.pictures import decode, fit_array
+    from topwork.data.pictures import load
 
-    file = row.pictures[column][0]
-    if data.pixels is None:
-        return decode(Path(data.root, file), fit, inf)
-    return fit_array(data.pixels[int(file[2:-1])], fit)
+    path, _ = row.pictures[column]
+    return load(data.picture(path), fit, inf)
 
 
 def _column_name(data: Dataset, column: int) -> str:

@@ -18,11 +18,25 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
+def array_path(number: int) -> str:
+    """What a row is called whose picture is not a file, but *number* (from 0) of an array.
+
+    >>> array_path(17)
+    'X[17]'
+    """
+    return f"X[{number}]"
+
+
+def in_array(pixels: "np.ndarray", path: str) -> "np.ndarray":
+    """The picture of an array that `array_path` calls so."""
+    return pixels[int(path.removeprefix("X[").removesuffix("]"))]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One picture, or several, with a label.
 
-    ``path`` is relative to the dataset's root (for arrays ``"X[17]"``); ``digest`` is the SHA-256
+    ``path`` is relative to the dataset's root (for arrays as of `array_path`); ``digest`` is the SHA-256
     of the file's bytes in hex (for arrays of bytes, shape and dtype); ``split`` is ``"train"``,
     ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part;
     ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns;
@@ -73,7 +87,7 @@ class Dataset:
         left_out: the rows that are not, each with its reason.
         notes: what splitting moved or found empty, one sentence each.
         pixels: for arrays, uint8 ``[n, height, width, channels]`` or ``[n, height, width]``;
-            ``Row.path`` then is ``"X[i]"``. ``None`` for files.
+            ``Row.path`` then is as of `array_path`. ``None`` for files.
         columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
         source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
         order: all classes in the order of a run's outputs, as the run wrote it; empty: as
@@ -127,6 +141,14 @@ class Dataset:
         True
         """
         return self.drawn is None and len({row.split for row in self.rows}) > 1
+
+    def picture(self, path: str) -> "str | np.ndarray":
+        """Where a picture of its rows is, as `topwork.data.pictures.load` takes it: its file, or its pixels.
+
+        >>> Dataset("/d", ()).picture("cat/a.png")
+        '/d/cat/a.png'
+        """
+        return os.path.join(self.root, path) if self.pixels is None else in_array(self.pixels, path)
 
     def part(self, name: str) -> tuple[Row, ...]:
         """The rows of one part (``"train"``, ``"val"`` or ``"test"``), in reading order."""

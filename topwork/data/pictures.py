@@ -13,28 +13,22 @@ The rule, ``pillow-1``, in its order:
    ``bilinear`` averages over all pixels that fall on one (antialiasing); ``nearest`` takes one of them.
 """
 
-import hashlib
-import re
-import struct
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from math import ceil, inf
+from math import inf
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image
 
+from topwork.data.picture_files import MAX_MEGAPIXELS, opened, read, reason, refuse_size
 from topwork.errors import PictureError, RecipeError, nearest
 
 T = TypeVar("T")
 
 RULE = "pillow-1"
-MAX_MEGAPIXELS = 179.0
-"""Larger pictures are refused unless more is allowed: decoded, they may take all memory. It is Pillow's own limit."""
 FITS = ("squash", "crop", "pad")
 RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
 
@@ -101,6 +95,19 @@ def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEG
     return _decoded(source, fit, lambda image, _: _fitted(image, fit), max_megapixels)
 
 
+def load(source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """A picture however it is given, as `decode` and `fit_array` bring it to the size of *fit*.
+
+    Raises:
+        PictureError: as of these.
+
+    Example:
+        >>> load(np.full((20, 40), 7, np.uint8), Fit((2, 2))).shape
+        (2, 2, 3)
+    """
+    return fit_array(source, fit) if isinstance(source, np.ndarray) else decode(source, fit, max_megapixels)
+
+
 def glance(
     source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = inf
 ) -> tuple[np.ndarray, tuple[int, int]]:
@@ -135,36 +142,6 @@ def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
     if isinstance(source, np.ndarray):
         return fit_array(source, Fit((source.shape[0], source.shape[1]), resample="nearest"))
     return _decoded(source, None, lambda image, _: np.array(image), inf)
-
-
-def refuse_large(source: str | Path, max_megapixels: float) -> None:
-    """Refuse a picture by its header alone; one that cannot be read is not looked at further.
-
-    Raises:
-        PictureError: it has more than so many megapixels.
-    """
-    _silence_pillow()
-    try:
-        with _opened(source) as image:
-            size = image.size
-    except Exception:  # whether it can be read is asked when it is decoded
-        return
-    refuse_size(*size, max_megapixels)
-
-
-def refuse_size(width: int, height: int, max_megapixels: float) -> None:
-    """Refuse a picture by its width and height in pixels.
-
-    Raises:
-        PictureError: it has more than so many megapixels, or a single pixel, or none.
-    """
-    _refuse_small(width, height)
-    megapixels = width * height / 1e6
-    if megapixels > max_megapixels:
-        raise PictureError(
-            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
-            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
-        )
 
 
 def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
@@ -215,51 +192,11 @@ def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
         shape = list(array.shape)
         raise PictureError(f"{array.dtype} {shape}: expected uint8 [h, w], or [h, w, channels] with 1, 3 or 4 channels")
-    _refuse_small(array.shape[1], array.shape[0])
+    refuse_size(array.shape[1], array.shape[0], inf)
     return _fitted(_rgb(Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)), fit)
 
 
-def digest(source: str | Path | bytes) -> str:
-    """The SHA-256, in hex, of a picture file's bytes.
-
-    Raises:
-        PictureError: it cannot be opened, is empty, or of a kind that is never read (HEIC, AVIF).
-    """
-    if isinstance(source, bytes):
-        _refuse(source)
-        return hashlib.sha256(source).hexdigest()
-    try:
-        with open(source, "rb") as file:
-            _refuse(file.read(_HEAD))
-            file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PictureError(_unopened(error)) from None
-
-
-def digest_array(array: np.ndarray) -> str:
-    """The SHA-256, in hex, of an array's dtype, shape and bytes: equal pixels in another shape differ."""
-    start = f"{array.dtype.str} {array.shape} ".encode()
-    return hashlib.sha256(start + array.tobytes()).hexdigest()
-
-
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
-"""The last two plugins are imported above, as Pillow would otherwise load all that it has to find them."""
 _EIGHT_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
-_HEAD = 32
-_MAGIC = {
-    b"\xff\xd8": "JPEG",
-    b"\x89PNG": "PNG",
-    b"RIFF": "WebP",
-    b"BM": "BMP",
-    b"GIF8": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-}
-_SIDES = {"PNG": (">II", 16), "GIF": ("<HH", 6), "BMP": ("<ii", 18)}
-_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
-    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
-)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -269,56 +206,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def _silence_pillow() -> None:
-    """Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads."""
-    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-def _bytes(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise PictureError(_unopened(error)) from None
-
-
-def _unopened(error: OSError) -> str:
-    return f"cannot be opened: {(error.strerror or str(error)).lower()}"
-
-
-def _refuse(head: bytes) -> None:
-    if not head:
-        raise PictureError("the file is empty")
-    kind = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
-    if kind:
-        raise PictureError(
-            f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
-        )
-
-
-def _refuse_small(width: int, height: int) -> None:
-    if not width or not height:
-        raise PictureError("a side of 0 pixels")
-    if width * height == 1:
-        raise PictureError("a single pixel")
-
-
-_limit = Lock()
-
-
-def _opened(source: str | Path | BytesIO) -> Image.Image:
-    """The picture with its header read; Pillow's own limit, which is the user's, is put back where it is in the way."""
-    try:
-        return Image.open(source, formats=_FORMATS)
-    except Image.DecompressionBombError:
-        with _limit:
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                return Image.open(source, formats=_FORMATS)
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
 
 
 def _draft(image: Image.Image, fit: Fit) -> None:
@@ -357,11 +244,9 @@ def _decoded(
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> T:
     """What *finish* makes of the upright picture and of its full size; a JPEG is decoded small where *fit* is given."""
-    data = source if isinstance(source, bytes) else _bytes(source)
-    _refuse(data)
-    _silence_pillow()
+    data = read(source)
     try:
-        with _opened(BytesIO(data)) as image:
+        with opened(BytesIO(data)) as image:
             refuse_size(*image.size, max_megapixels)
             size = image.size
             if fit:
@@ -371,7 +256,7 @@ def _decoded(
     except PictureError:
         raise
     except Exception as error:  # hostile bytes make Pillow raise nearly anything
-        raise PictureError(_reason(error, data)) from None
+        raise PictureError(reason(error, data)) from None
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -418,23 +303,3 @@ def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
     black = Image.new("RGB", (width, height))
     black.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return np.array(black)
-
-
-def _reason(error: Exception, data: bytes) -> str:
-    """What Pillow means, in plain words."""
-    kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
-    if isinstance(error, MemoryError):
-        return "it does not fit into memory"
-    if isinstance(error, UnidentifiedImageError) and not kind:
-        return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
-    if isinstance(error, UnidentifiedImageError) and _is_flat(kind, data):
-        return "a side of 0 pixels"
-    if isinstance(error, EOFError) or "truncated" in str(error).lower():
-        return f"a {kind} file that is cut short"
-    told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
-    return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
-
-
-def _is_flat(kind: str, data: bytes) -> bool:
-    layout, start = _SIDES.get(kind, ("", 0))
-    return len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from topwork.data import labels, pictures, splits
+from topwork.data import labels, picture_files, splits
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.holdout import refuse_left_out, unusable
 from topwork.data.quality import facts
@@ -34,7 +34,7 @@ from topwork.data.reading.listing import read_listing
 from topwork.errors import DatasetError, PictureError, RecipeError, at
 from topwork.recipes.settings import Data, Draw, NearCopies
 from topwork.system.messages import counted, some
-from topwork.system.processes import each
+from topwork.system.threads import each
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
 """The files that can be read, by the ends of their names."""
@@ -48,7 +48,7 @@ def read(
     draw: Draw = "auto",
     seed: int = 0,
     parts: Mapping[str, str] | None = None,
-    max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    max_megapixels: float = picture_files.MAX_MEGAPIXELS,
     strict: bool = False,
     decode: bool = False,
     near_copies: NearCopies = "together",
@@ -120,7 +120,7 @@ def undrawn(
     data: Any,
     decode: bool = False,
     parts: Mapping[str, str] | None = None,
-    max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    max_megapixels: float = picture_files.MAX_MEGAPIXELS,
     near_copies: NearCopies = "ignore",
 ) -> Dataset:
     """Read pictures with their labels by the same rules, and draw no parts; they may all be of one class.
@@ -212,7 +212,7 @@ def _digested(dataset: Dataset) -> Dataset:
         digests: list[str] = []
         try:
             for name, _ in row.pictures:
-                digests.append(pictures.digest(os.path.join(dataset.root, name)))
+                digests.append(picture_files.digest(os.path.join(dataset.root, name)))
         except PictureError as error:
             return dataset.gone(row, len(digests), str(error))
         further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
@@ -230,11 +230,11 @@ def _unread(
         fact, source = known.get(digest, ""), where[digest]
         try:
             if isinstance(fact, facts.Fact):
-                pictures.refuse_size(fact.width, fact.height, max_megapixels)
+                picture_files.refuse_size(fact.width, fact.height, max_megapixels)
             elif decode:
                 return fact
             elif isinstance(source, str):
-                pictures.refuse_large(source, max_megapixels)
+                picture_files.refuse_large(source, max_megapixels)
         except PictureError as error:
             return str(error)
         return ""

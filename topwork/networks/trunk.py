@@ -5,7 +5,6 @@ know every place, shape and key without building a network, or even importing Ke
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from topwork.networks.graph import Frontier, Graph, Node, TensorSpec
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.system import keras_backend
-from topwork.system.files import digest, home, writing
+from topwork.system.files import digest, home, writing, written_whole
 
 
 @dataclass(frozen=True)
@@ -137,10 +136,8 @@ def keep_graph(backbone: Backbone, graph: Graph) -> None:
     path = graph_path(backbone)
     with writing():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
-            made = Path(aside, path.name)
-            made.write_text(json.dumps(graph.as_json()), encoding="utf-8")
-            made.replace(path)
+        with written_whole(path) as aside:
+            aside.write_text(json.dumps(graph.as_json()), encoding="utf-8")
 
 
 def graph_path(backbone: Backbone) -> Path:

@@ -1,15 +1,16 @@
 """TOML from outside, read strictly into frozen dataclasses: an error names the key, and its line in the file.
 
-`tomllib` does not say on which line a key stands, so `lines` finds that out where there is an error to tell.
+`tomllib` does not say on which line a key stands, so `line_of` finds that out where there is an error to tell.
 """
 
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from topwork.errors import RecipeError, UsageError, nearest
 from topwork.recipes.renamed import NAMES
@@ -98,140 +99,50 @@ _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 _LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a list of texts"}
 
 
-_TOKEN = re.compile(
-    r"""(?P<string> \"{3} (?:\\.|[^\\])*? \"{3,5} | '{3} .*? '{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
-      | (?P<space> [ \t\r]+ | \#[^\n]*)
-      | (?P<mark> [\n\[\]{}=,.])
-      | (?P<word> [^\s\[\]{}=,.\#"']+)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-class Token(NamedTuple):
-    """A string, a mark or a bare word, as it is written, and its line, from 1."""
-
-    text: str
-    line: int
-
-
-def lines(text: str) -> dict[str, int]:
-    """The line of each key of a TOML file that `tomllib` reads.
-
-    Args:
-        text: of the file.
-
-    Returns:
-        Line, from 1, by key: those of tables are joined by dots, entries of arrays are counted from 1, as in
-        ``phase.2.learning_rate``. A table is where it is named first.
-
-    Example:
-        >>> lines('[data]\\nseed = 1\\n[[phase]]\\ncut = "x@pool"')
-        {'data': 1, 'data.seed': 2, 'phase': 3, 'phase.1': 3, 'phase.1.cut': 4}
-    """
-    scan = _Scan([*_tokens(text), Token("\n", text.count("\n") + 1)])
-    scan.document()
-    return scan.found
-
-
 def located(error: UsageError, path: Path, text: str) -> UsageError:
     """The same error with the line of its key, or of the table that lacks it, in front."""
-    found, key = lines(text), error.key
-    while key and key not in found:
+    line = line_of(error.key, text)
+    return type(error)(f"{str(path)!r}, line {line}: {error}") if line else error
+
+
+def line_of(key: str, text: str) -> int | None:
+    """On which line a key of a TOML file, or the table that lacks it, is named first; ``None``: neither is there.
+
+    `tomllib` does not say that, but it reads the file as far as to any line that ends a statement: the first such part
+    that has the key ends with the statement that brings it.
+
+    Args:
+        key: tables are joined by dots, entries of arrays are counted from 1, as in ``phase.2.learning_rate``.
+        text: of a file that `tomllib` reads.
+
+    Returns:
+        The line, from 1, where that statement begins.
+
+    Example:
+        >>> text = '[data]\\nseed = 1\\n[[phase]]\\ncut = "x@pool"'
+        >>> line_of("data.seed", text), line_of("phase.1.cut", text), line_of("phase.1.epochs", text)
+        (2, 4, 3)
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    ends = [0]
+    for number in range(1, len(lines) + 1):
+        with suppress(tomllib.TOMLDecodeError):
+            tomllib.loads("\n".join(lines[ends[-1] : number]))
+            ends.append(number)
+
+    def has(key: str, end: int) -> bool:
+        return key in _keys(tomllib.loads("\n".join(lines[:end])))
+
+    while key and not has(key, ends[-1]):
         key = key.rpartition(".")[0]
-    return type(error)(f"{str(path)!r}, line {found[key]}: {error}") if key else error
+    if not key:
+        return None
+    return ends[bisect_left(ends, True, key=lambda end: has(key, end)) - 1] + 1
 
 
-def _tokens(text: str) -> list[Token]:
-    found, line = [], 1
-    for match in _TOKEN.finditer(text):
-        if match.lastgroup != "space":
-            found.append(Token(match[0], line))
-        line += match[0].count("\n")
-    return found
-
-
-@dataclass
-class _Scan:
-    """A walk over the tokens of a file that is known to be TOML."""
-
-    tokens: list[Token]
-    at: int = 0
-    found: dict[str, int] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    """How many tables an array of tables has so far."""
-
-    def document(self) -> None:
-        table: list[str] = []
-        while self.at < len(self.tokens):
-            if self.take("["):
-                table = self.header()
-            elif not self.take("\n"):
-                self.pair(table)
-
-    def header(self) -> list[str]:
-        """The rest of ``[table]`` or ``[[table]]``; gives the path of what follows it."""
-        another = self.take("[")
-        path: list[str] = []
-        line, words = self.tokens[self.at].line, self.words()
-        while not self.take("\n"):
-            self.at += 1
-        for number, word in enumerate(words, 1):
-            path = self.note([*path, word], line)
-            key = ".".join(path)
-            if another and number == len(words):
-                self.counts[key] = self.counts.get(key, 0) + 1
-            if key in self.counts:
-                path = self.note([*path, str(self.counts[key])], line)
-        return path
-
-    def pair(self, table: list[str]) -> None:
-        """``key = value``, the key of one word or more."""
-        line, path = self.tokens[self.at].line, table
-        for word in self.words():
-            path = self.note([*path, word], line)
-        self.take("=")
-        self.value(path)
-
-    def words(self) -> list[str]:
-        found = [_word(self.next())]
-        while self.take("."):
-            found.append(_word(self.next()))
-        return found
-
-    def value(self, path: list[str]) -> None:
-        if self.take("["):
-            self.several("]", lambda number: self.value(self.note([*path, str(number)], self.tokens[self.at].line)))
-        elif self.take("{"):
-            self.several("}", lambda _: self.pair(path))
-        else:
-            while self.tokens[self.at].text not in ("\n", ",", "]", "}"):
-                self.at += 1
-
-    def several(self, end: str, one: Callable[[int], None]) -> None:
-        """What stands between brackets or braces."""
-        number = 1
-        while not self.take(end):
-            if self.take(","):
-                number += 1
-            elif not self.take("\n"):
-                one(number)
-
-    def next(self) -> Token:
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def take(self, text: str) -> bool:
-        """Whether the next token is that one; then it is passed."""
-        is_it = self.tokens[self.at].text == text
-        self.at += is_it
-        return is_it
-
-    def note(self, path: list[str], line: int) -> list[str]:
-        self.found.setdefault(".".join(path), line)
-        return path
-
-
-def _word(token: Token) -> str:
-    """A part of a key as Python has it."""
-    quoted = token.text[0] in "\"'"
-    return tomllib.loads(f"word = {token.text}")["word"] if quoted else token.text
+def _keys(value: Any, above: str = "") -> Iterator[str]:
+    """Every key of what `tomllib` gives."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
+    for word, one in inside:
+        yield f"{above}{word}"
+        yield from _keys(one, f"{above}{word}.")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from topwork.system.files import written_whole
 from topwork.system.messages import say
 
 SHARE = 0.05
@@ -58,12 +59,10 @@ class Checkpoints:
         self.folder.mkdir(exist_ok=True)
         found = self._found()
         path = self.folder / f"{_number(found[-1]) + 1 if found else 1:06}.npz"
-        aside = path.with_suffix(".part")
-        with aside.open("wb") as file:
+        with written_whole(path) as aside, aside.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(state.about)), **state.arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
         for old in found[:-1]:
             old.unlink()
         self._last = time.perf_counter()

@@ -38,7 +38,7 @@ from topwork.errors import RunError
 from topwork.recipes.recipe import Recipe
 from topwork.runs import registry
 from topwork.runs.environment import environment
-from topwork.system.files import unusable
+from topwork.system.files import unusable, written_whole
 from topwork.system.text import as_json
 from topwork.version import RUN_FORMAT
 
@@ -212,7 +212,8 @@ class Folder:
             whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
             lines = zip(whole, _epochs(path, whole), strict=True)
             kept = [line for line, at in lines if at["phase"] < phase or _is_at(at, phase, epoch)]
-            self._whole("journal.jsonl", lambda aside: aside.write_text("".join(kept), encoding="utf-8"))
+            with written_whole(self.path / "journal.jsonl") as aside:
+                aside.write_text("".join(kept), encoding="utf-8")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -237,7 +238,8 @@ class Folder:
 
     def keep_data(self, data: Dataset) -> None:
         """Write the pictures again, once it is known which were left out."""
-        self._whole("pictures.csv", lambda path: write_csv(data, path))
+        with written_whole(self.path / "pictures.csv") as path:
+            write_csv(data, path)
 
     def keep_place(self, data: Dataset) -> None:
         """Write where the pictures were found; *data* has the rows of `data`, with other paths."""
@@ -245,28 +247,30 @@ class Folder:
             before = [picture for row in recall(str(path), "").rows for picture in row.pictures]
         now = [path for row in data.rows for path, _ in row.pictures]
         paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
-        self._whole(
-            run_folders.MOVED,
-            lambda aside: aside.write_text(_json({"data": data.root, "paths": paths}), encoding="utf-8"),
-        )
+        with written_whole(self.path / run_folders.MOVED) as aside:
+            aside.write_text(_json({"data": data.root, "paths": paths}), encoding="utf-8")
 
     def keep_lock(self, lock: Lock) -> None:
         """Write the lock again, once all of it is known."""
-        self._whole(LOCK, lambda path: path.write_text(_json(lock), encoding="utf-8"))
+        with written_whole(self.path / LOCK) as path:
+            path.write_text(_json(lock), encoding="utf-8")
 
     def keep_results(self, results: dict[str, Any]) -> None:
         """Write the results; they appear whole."""
-        self._whole("results.json", lambda path: path.write_text(_json(results), encoding="utf-8"))
+        with written_whole(self.path / "results.json") as path:
+            path.write_text(_json(results), encoding="utf-8")
 
     def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
         """Write the trained layers' arrays as ``weights/top.npz``."""
         (self.path / "weights").mkdir(exist_ok=True)
         arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
-        self._whole("weights/top.npz", lambda path: _savez(path, arrays))
+        with written_whole(self.path / "weights/top.npz") as path:
+            _savez(path, arrays)
 
     def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
         """Write some of the pictures that came as arrays, by the paths of their rows."""
-        self._whole("sample.npz", lambda path: _savez(path, pictures))
+        with written_whole(self.path / "sample.npz") as path:
+            _savez(path, pictures)
 
     def sample(self) -> dict[str, np.ndarray]:
         """What `keep_sample` got; empty where the pictures are files."""
@@ -296,11 +300,6 @@ class Folder:
             f"the run {str(self.path)!r} has not finished: it has no {what}. "
             f"Go on with it: topwork train --resume {self.path}"
         )
-
-    def _whole(self, name: str, write: Any) -> None:
-        aside = self.path / f"{name}.part"
-        write(aside)
-        aside.replace(self.path / name)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from topwork.data.dataset import Dataset
-from topwork.data.pictures import digest
+from topwork.data.picture_files import digest
 from topwork.data.readers import refuse_missing, undrawn
 from topwork.data.reading.folders import is_picture, visible
 from topwork.errors import DatasetError, PictureError, RunError

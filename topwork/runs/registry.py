@@ -9,9 +9,8 @@ import os
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from topwork.system.files import home
+from topwork.system.files import home, written_whole
 
 
 def remember(run: Path) -> None:
@@ -19,9 +18,8 @@ def remember(run: Path) -> None:
     note = _note(run)
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=note.parent, prefix=".", delete=False) as file:
-            file.write(os.fsencode(os.path.abspath(run)))
-        os.replace(file.name, note)
+        with written_whole(note) as aside:
+            aside.write_bytes(os.fsencode(os.path.abspath(run)))
 
 
 def forget(run: Path) -> None:

@@ -74,12 +74,13 @@ def _heading(right: "ndarray", picked: Sequence[int]) -> str:
 
 def _source(data: Dataset, path: str) -> str:
     """Where a picture lies, or itself as a PNG where it lies in memory alone."""
-    if data.pixels is None:
-        return str(Path(data.root, path).absolute())
+    found = data.picture(path)
+    if isinstance(found, str):
+        return str(Path(found).absolute())
     from PIL import Image
 
-    pixels, file = data.pixels[int(path[2:-1])], BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(file, "PNG", compress_level=1)
+    file = BytesIO()
+    Image.fromarray(found[..., 0] if found.shape[2:] == (1,) else found).save(file, "PNG", compress_level=1)
     return EMBEDDED + base64.b64encode(file.getvalue()).decode()
 
 

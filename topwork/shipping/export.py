@@ -1,6 +1,5 @@
 """Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from math import inf
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from topwork.data.dataset import Dataset
+from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.networks.backbones import catalogue as backbones
 from topwork.networks.model import Answering
@@ -21,9 +21,9 @@ from topwork.scoring.answers import checked
 from topwork.scoring.metrics import agreement
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
-from topwork.shipping.predictor import Predictor, fitted
+from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
-from topwork.system.files import unusable
+from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
 
@@ -62,13 +62,13 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     inputs = _inputs(network, folder.data().columns[0])
     pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".topwork-") as scratch:
-        made = Path(scratch, "model.onnx")
+    with written_whole(path) as aside:
+        made = aside.with_name("model.onnx")  # a name that each backend's exporter can write
         write_onnx(model, made, _about(folder, inputs))
         with gpu.exact():
             said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
         check(said, made, sources)
-        made.replace(path)
+        made.replace(aside)
     return Predictor(path)
 
 
@@ -118,7 +118,7 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
         named = dict(zip(data.columns, files))
         wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
         try:
-            pixels.append([fitted(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
+            pixels.append([load(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
         except PictureError:
             continue
         sources.append(named if inputs[0].picture else files[0])

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from topwork.data.pictures import MAX_MEGAPIXELS, Fit, decode, fit_array
+from topwork.data.picture_files import MAX_MEGAPIXELS
+from topwork.data.pictures import Fit, load
 from topwork.errors import DatasetError, PictureError, UsageError
 from topwork.shipping import metadata
 from topwork.shipping.metadata import Input
@@ -148,7 +149,7 @@ class Predictor:
         found = []
         for one, picture in zip(self.inputs, row):
             try:
-                found.append(fitted(picture, one.fit, self._max_megapixels))
+                found.append(load(picture, one.fit, self._max_megapixels))
             except PictureError as error:
                 path = f" ({str(picture)!r})" if isinstance(picture, str | Path) else ""
                 return f"the picture {one.picture!r}{path}: {error}" if len(self.columns) > 1 else str(error)
@@ -164,11 +165,6 @@ class Predictor:
     def _guess(self, name: str, answer: np.ndarray) -> Guess:
         best = int(answer.argmax())
         return Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
-
-
-def fitted(picture: Picture, fit: Fit, max_megapixels: float) -> np.ndarray:
-    """The pixels of a picture, however it is given; see `topwork.data.pictures.decode` and `fit_array`."""
-    return fit_array(picture, fit) if isinstance(picture, np.ndarray) else decode(picture, fit, max_megapixels)
 
 
 def _is_one(pictures: Any) -> bool:

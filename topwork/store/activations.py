@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from topwork.cut import Cut
-from topwork.data import pictures
+from topwork.data import picture_files
 from topwork.data.dataset import Dataset, Row
 from topwork.data.readers import read
 from topwork.data.reading.arrays import Block, joined
@@ -238,6 +238,6 @@ def _path(number: int, value: Any) -> str:
 
 def _row(path: str) -> Row:
     try:
-        return Row(path, pictures.digest(path), "")
+        return Row(path, picture_files.digest(path), "")
     except PictureError as error:
         raise _unread(1, path, str(error), "Leave them out of X.") from None

@@ -130,9 +130,10 @@ class Request:
 
     def _picture(self, path: str, content: str) -> np.ndarray:
         """View 0."""
-        if self.data.pixels is not None:
-            return fit_array(self.data.pixels[int(path[2:-1])], self.trunk.fit)
-        file = Path(self.data.root, path)
+        found = self.data.picture(path)
+        if isinstance(found, np.ndarray):
+            return fit_array(found, self.trunk.fit)
+        file = Path(found)
         try:
             data = file.read_bytes()
         except OSError as error:

@@ -7,7 +7,6 @@ the checksum taken when it was written. Not covered: a fork while another thread
 
 import json
 import mmap
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -23,6 +22,7 @@ import numpy as np
 from topwork.errors import StoreError
 from topwork.networks.graph import TensorSpec
 from topwork.store.tables import Tables
+from topwork.system.files import written_whole
 from topwork.version import STORE_FORMAT
 
 T = TypeVar("T")
@@ -272,10 +272,8 @@ class Store:
     def _tell(self) -> None:
         """Write ``cut.json``: a copy for people, which nothing reads."""
         told = {**json.loads(self._header), "stored": self.stored}
-        with suppress(OSError):
-            aside = self.folder / f"cut.json.{os.getpid()}"
+        with suppress(OSError), written_whole(self.folder / "cut.json") as aside:
             aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-            aside.replace(self.folder / "cut.json")
         self._told = told["stored"] is not None
 
 

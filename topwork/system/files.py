@@ -1,4 +1,4 @@
-"""Files and folders: topwork's home, the room on its disk, and folders that are in use.
+"""Files and folders: topwork's home, the room on its disk, files that appear whole, and folders that are in use.
 
 A process that uses a folder *holds* it, with a shared ``flock`` on the folder itself; a folder that is held is not
 removed. A hold ends with the process, however that ends, and it is seen within one process too. LMDB's own lock on
@@ -16,11 +16,14 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from topwork.errors import StoreError
 from topwork.system.messages import size
+
+HALF_MADE = ".topwork-", ".part"
+"""How the folder begins and ends in which `written_whole` has a file made."""
 
 MEND = "Set TOPWORK_HOME to a folder of your own on a local disk."
 
@@ -94,6 +97,42 @@ def _refused(reason: str) -> StoreError:
     return StoreError(f"topwork's home {home()} cannot be used: {reason}. {MEND}")
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write what becomes the file *path* at the end of the ``with``: it appears whole, or not at all.
+
+    That is a file of the same name in a folder beside it, which this process holds. If an error passes, the folder is
+    removed, and what stood at *path* stays. A folder that a killed process left is removed by who next writes a file
+    there. Several processes may write the same file; the last one to finish has it.
+
+    Args:
+        path: the file; its folder must be there. Other files may be made beside the one that is given, and moved.
+
+    Raises:
+        OSError: it cannot be written there.
+
+    Example:
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "results.json")
+        ...     with written_whole(path) as aside:
+        ...         _ = aside.write_text("{}")
+        ...         print(aside.name, path.exists())
+        ...     print(os.listdir(folder))
+        results.json False
+        ['results.json']
+    """
+    for left in path.parent.glob("*".join(HALF_MADE)):
+        with alone(left) as is_alone:
+            if is_alone:
+                shutil.rmtree(left, ignore_errors=True)
+    prefix, suffix = HALF_MADE
+    with TemporaryDirectory(suffix, prefix, path.parent) as folder:
+        _hold = Hold(Path(folder))
+        aside = Path(folder, path.name)
+        yield aside
+        aside.replace(path)
+
+
 class Hold:
     """Hold a folder until `release` or the end of the process; it is created if it is missing.
 
@@ -101,7 +140,6 @@ class Hold:
         OSError: the folder cannot be made or opened.
 
     Example:
-        >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     hold = Hold(Path(folder, "cut"))
         ...     with alone(Path(folder, "cut")) as is_alone:

@@ -1,29 +1,142 @@
-"""A function of many things, by a few threads."""
+"""Another Python beside this one, which answers requests: a JSON value a line, both ways.
 
+This process starts ``python -m MODULE`` as `Beside`; there, the module's main function calls `serve`. Each request is
+answered with any number of reports and then a result, or with an error of topwork's, which is raised here as it was
+there. Ctrl-C is for this process alone. The other one ends when this one ends it, or ends itself, however it does.
+"""
+
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, NoReturn, Self
 
-from topwork.system.messages import Bar
+from topwork import errors
+from topwork.errors import TopworkError, of_machine
 
-S = TypeVar("S")
-T = TypeVar("T")
+Report = Callable[[Any], object]
+"""Called with what is to be told of a request before its result is there."""
 
 
-def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int = 16) -> Iterator[T]:
-    """``function`` of each item, in order, with a bar that says *what* is done to pictures.
+class Ended(Exception):
+    """A process ended before it had answered; ``status``: its exit status, or less than 0: the signal that ended it."""
 
-    The items go to the threads in blocks, as handing one over costs more than a small file.
+    def __init__(self, status: int) -> None:
+        super().__init__(f"ended with status {status}")
+        self.status = status
 
-    >>> list(each(str.upper, ["a", "b"], "read"))
-    ['A', 'B']
+
+class Beside:
+    """A module that runs in a process beside this one; a context manager that ends it.
+
+    Args:
+        module: its name; its main function calls `serve`.
+        settings: environment variables that it has beside or instead of those of this process.
+        quiet: whether what it writes to stderr is dropped, else it is seen as what this process writes there.
+
+    Example:
+        >>> with Beside("topwork.store.upkeep.checker") as checker:  # doctest: +SKIP
+        ...     checker.ask("store/x-0123456789abcdef")
+        ...     checker.answer(print)
+        [4096, 5000]
+        [5000, 5000]
     """
-    blocks = [items[start : start + block] for start in range(0, len(items), block)]
-    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    done = 0
-    with ThreadPoolExecutor(threads) as pool, Bar(what, "pictures") as bar:
-        for values in pool.map(lambda part: list(map(function, part)), blocks):
-            yield from values
-            done += len(values)
-            bar.update(done, len(items))
+
+    def __init__(self, module: str, settings: Mapping[str, str] | None = None, quiet: bool = False) -> None:
+        import subprocess  # not needed by the process beside
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
+            env={**os.environ, **(settings or {})},
+            process_group=0,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def ask(self, request: Any) -> None:
+        """Send a request, a JSON value; several are answered in their order."""
+        assert self.process.stdin
+        with suppress(OSError):  # it has ended, which `answer` tells
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def answer(self, report: Report = lambda _: None) -> Any:
+        """Wait for the result of the first request that has none yet.
+
+        Args:
+            report: called with each report on it.
+
+        Raises:
+            TopworkError: what was raised there.
+            Ended: there is no process any more that could answer.
+        """
+        assert self.process.stdout
+        for line in self.process.stdout:
+            kind, value = json.loads(line)
+            if kind == "result":
+                return value
+            if kind == "error":
+                raise _raised(*value)
+            report(value)
+        raise Ended(self.process.wait())
+
+    def end(self) -> int:
+        """End the process, if it has not ended; gives its exit status. No other thread may wait for an answer."""
+        self.process.kill()
+        self.process.communicate()  # closes the pipes
+        return self.process.returncode
+
+
+def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
+    """Answer the requests of the process that started this one, until either ends.
+
+    Args:
+        work: called with a request and a function that reports on it; gives the result. What it raises that is no
+            error of topwork's or of the machine ends the process.
+    """
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_receive, args=(requests,), daemon=True).start()
+    while True:
+        request = json.loads(requests.get())
+        try:
+            _send("result", work(request, lambda value: _send("report", value)))
+        except TopworkError as error:
+            _send("error", _told(error))
+        except (OSError, MemoryError) as error:
+            _send("error", _told(of_machine(error)))
+
+
+def _receive(requests: "SimpleQueue[bytes]") -> None:
+    """Take requests while others are worked on: this is how the end of the process that sends them is seen at once."""
+    with open(0, "rb", closefd=False) as lines:
+        for line in lines:
+            requests.put(line)
+    os._exit(130)
+
+
+def _send(kind: str, value: Any) -> None:
+    try:
+        sys.stdout.buffer.write(json.dumps([kind, value]).encode() + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os._exit(130)
+
+
+def _told(error: TopworkError) -> tuple[str, str, dict[str, Any]]:
+    return type(error).__name__, str(error), vars(error)
+
+
+def _raised(name: str, message: str, about: dict[str, Any]) -> TopworkError:
+    error: TopworkError = getattr(errors, name)(message)
+    vars(error).update(about)
+    return error

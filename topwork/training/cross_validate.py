@@ -26,6 +26,7 @@ from topwork.runs.folder import Folder, folds_in, fresh, making
 from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.scoring import metrics
 from topwork.scoring.results import chance
+from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say
 from topwork.system.text import as_json
@@ -90,9 +91,8 @@ class Folds:
 
     def _concluded(self) -> "Folds":
         results = together(self.path)
-        aside = self.path / "results.json.part"
-        aside.write_text(as_json(results, indent=1) + "\n", encoding="utf-8")
-        aside.replace(self.path / "results.json")
+        with written_whole(self.path / "results.json") as aside:
+            aside.write_text(as_json(results, indent=1) + "\n", encoding="utf-8")
         _tell(results)
         return self
 

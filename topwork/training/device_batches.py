@@ -24,8 +24,13 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     """What Keras' ``fit`` reads: *feed* itself, or the same from a GPU's memory; on TensorFlow the numbers of its rows,
     after teaching the model's step to look them up.
 
+    That replaces ``model.train_step``, and no other place is as good: a ``map`` over the dataset would gather the rows
+    in a thread of their own and hand them over, step by step, which is what this saves; a subclass of ``keras.Model``
+    with a step of its own would stand in the model that callbacks see. In the step it is part of the one graph that
+    ``fit`` compiles.
+
     Args:
-        model: compiled. Its ``train_step`` takes such numbers from then on.
+        model: compiled. Its ``train_step`` takes such numbers from then on; that of a phase is trained by this alone.
     """
     if any(source.kept is None for source in feed.part.sources):
         return feed

@@ -5,7 +5,6 @@ A short measurement says so, once a machine and top; it is kept under ``TOPWORK_
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import Phase
 from topwork.store.examples import Examples
 from topwork.system import gpu, keras_backend
-from topwork.system.files import home
+from topwork.system.files import home, written_whole
 from topwork.system.machine import has_bfloat16, jobs, processor
 from topwork.system.messages import say
 from topwork.training.batches import Feed
@@ -84,10 +83,8 @@ def _keep(path: Path, seconds: dict[str, float]) -> None:
     """It appears whole, whatever stops the run; where it cannot be written, it is measured again next time."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            aside = Path(scratch, path.name)
+        with written_whole(path) as aside:
             aside.write_text(json.dumps(seconds), encoding="utf-8")
-            aside.replace(path)
 
 
 def _is_input(layer: Any) -> bool:

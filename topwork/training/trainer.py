@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from topwork.data.dataset import Dataset
+from topwork.data.dataset import Dataset, in_array
 from topwork.data.holdout import check
 from topwork.errors import RunError, at
 from topwork.networks.model import Network, create
@@ -158,7 +158,7 @@ class Course:
     def _keep_sample(self) -> None:
         if self.data.pixels is not None:
             rows = checked(self.data)
-            self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
+            self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
 
 
 def _check_files(folder: Folder, before: Mapping[str, str], now: Mapping[str, str]) -> None:

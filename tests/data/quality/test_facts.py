@@ -12,7 +12,7 @@ from PIL import Image
 
 import topwork as tw
 from tests.conftest import picture
-from topwork.data import pictures
+from topwork.data import picture_files, pictures
 from topwork.data.quality import facts
 from topwork.data.quality.facts import Fact
 
@@ -26,7 +26,7 @@ def files(tmp_path, own_home):
     Image.new("RGB", (60, 40), (9, 9, 9)).save(tmp_path / "flat.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:200])
     for path in tmp_path.glob("*.png"):
-        found[pictures.digest(path)] = path
+        found[picture_files.digest(path)] = path
     return found
 
 

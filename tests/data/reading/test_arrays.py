@@ -8,7 +8,8 @@ import pytest
 import topwork as tw
 from tests.conftest import COLOURS, picture
 from tests.tiny import NAME, tiny
-from topwork.data.pictures import digest_array
+from topwork.data.dataset import in_array
+from topwork.data.picture_files import digest_array
 from topwork.data.readers import read
 from topwork.errors import DatasetError
 from topwork.scoring.answers import CHECKED, checked
@@ -36,7 +37,7 @@ def test_the_run_keeps_those_that_an_export_is_checked_on(run, arrays):
     assert list(kept) == [row.path for row in checked(read(arrays))]
     assert len(kept) == CHECKED < 240
     for path, pixels in kept.items():
-        assert np.array_equal(pixels, arrays[0][int(path[2:-1])])
+        assert np.array_equal(pixels, in_array(arrays[0], path))
 
 
 def test_parts_that_were_measured_can_be_measured_again(run):
@@ -98,7 +99,7 @@ def test_a_file_of_parts_gives_them_and_the_rest_is_drawn(tmp_path, val):
     assert sorted(row.digest for row in data.rows) == sorted(row.digest for row in read((PIXELS, LABELS)).rows)
     assert [row.split for row in data.rows[40:]] == ["train"] * 10 + ["val"] * 4 + ["test"] * 6
     assert {row.split for row in data.rows[:40]} == {"train", "val", "test"}
-    assert all(row.digest == digest_array(data.pixels[int(row.path[2:-1])]) for row in data.rows)
+    assert all(row.digest == digest_array(data.picture(row.path)) for row in data.rows)
 
 
 def test_of_a_part_alone_all_are_drawn(tmp_path):

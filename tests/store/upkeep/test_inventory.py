@@ -92,7 +92,7 @@ def test_a_store_that_is_open_here_is_told_as_well(own_home):
 
 def test_what_is_not_topworks_is_not_seen(own_home, tmp_path):
     folder = shelf.fill("pool")
-    for name in ("store/mine", "store/x-0123", "trunks/photos", "other/tmpabcdefgh"):
+    for name in ("store/mine", "store/x-0123", "trunks/photos", "other/.topwork-abcdefgh.part"):
         (own_home / name).mkdir(parents=True)
     (own_home / "store" / f"{NAME}-{'1' * 16}").write_text("a file")
     (own_home / "graphs" / "notes.json").write_text("{}")

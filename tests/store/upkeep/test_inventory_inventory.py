@@ -50,7 +50,9 @@ def test_networks_of_your_own_stay(own_home):
 
 
 def test_what_a_kill_left_goes(own_home):
-    aside, young, old = (own_home / "trunks" / name for name in (f"{ASIDE}x-1", "tmpabcdefgh", "tmp_1234567"))
+    aside, young, old = (
+        own_home / "trunks" / name for name in (f"{ASIDE}x-1", ".topwork-abcdefgh.part", ".topwork-_1234567.part")
+    )
     for folder in (aside, young, old):
         folder.mkdir(parents=True)
     shelf.aged(old)

@@ -23,7 +23,7 @@ from PIL import Image
 from topwork.data import pictures
 from topwork.errors import PictureError
 from topwork.system.files import home
-from topwork.system.processes import each
+from topwork.system.threads import each
 
 T = TypeVar("T")
 Source = str | Path | np.ndarray | None

@@ -22,7 +22,6 @@ Two pictures that differ only in a detail smaller than about 1/20 of their sides
 pictures of a burst in which nothing moved. Of pictures under 64 pixels many copies are not found.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -53,13 +52,10 @@ Load = Callable[[set[int]], Mapping[int, np.ndarray]]
 
 def sources(data: Dataset) -> dict[str, Source]:
     """Where each picture is, by digest; of arrays too small to be told apart none, as equal ones have one digest."""
-    if data.pixels is not None:
-        if max(data.pixels.shape[1:3]) < facts.SMALLEST:
-            return {}
-        return {row.digest: data.pixels[int(row.path[2:-1])] for row in data.rows}
-    if not data.root:
-        return {digest: None for row in data.rows for _, digest in row.pictures}
-    return {digest: os.path.join(data.root, path) for row in data.rows for path, digest in row.pictures}
+    if data.pixels is not None and max(data.pixels.shape[1:3]) < facts.SMALLEST:
+        return {}
+    is_gone = data.pixels is None and not data.root
+    return {digest: None if is_gone else data.picture(path) for row in data.rows for path, digest in row.pictures}
 
 
 def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from topwork.data import labels, pictures
-from topwork.data.dataset import Dataset, Row
+from topwork.data import labels, picture_files
+from topwork.data.dataset import Dataset, Row, array_path
 from topwork.data.reading.parts import WORDS
 from topwork.errors import DatasetError
 from topwork.system.messages import counted, some
@@ -58,7 +58,7 @@ def joined(blocks: Sequence[Block]) -> Dataset:
                 f"{block.names[0]} holds pictures of {shape}: expected {expected}, as in {blocks[0].names[0]}."
             )
     pixels = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    rows = (Row(f"X[{i}]", pictures.digest_array(pixels[i]), *about) for i, about in enumerate(given))
+    rows = (Row(array_path(i), picture_files.digest_array(pixels[i]), *about) for i, about in enumerate(given))
     return Dataset("", tuple(rows), notes=notes, pixels=pixels)
 
 

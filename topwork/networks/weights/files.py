@@ -10,11 +10,10 @@ from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from topwork.errors import WeightsError
 from topwork.system import keras_settings
-from topwork.system.files import unusable
+from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
 
@@ -61,9 +60,9 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     say(f"Fetching {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent) as scratch, redirect_stdout(talk):
-            file_utils.get_file(path.name, url, cache_dir=scratch, cache_subdir="", file_hash=published)
-            return Path(scratch, path.name).replace(path)
+        with written_whole(path) as aside, redirect_stdout(talk):
+            file_utils.get_file(aside.name, url, cache_dir=aside.parent, cache_subdir="", file_hash=published)
+        return path
     except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise missing(path, f"and could not be fetched ({reason})", network) from None

@@ -4,14 +4,13 @@ import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from topwork.errors import BackboneError, RecipeError, WeightsError, nearest
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.weights import efficientnet_lite0, files, random_weights
 from topwork.recipes.settings import WORDS, Backbone
-from topwork.system.files import home, writing
+from topwork.system.files import home, writing, written_whole
 
 
 def weights_file(backbone: Backbone) -> Path | None:
@@ -107,9 +106,8 @@ def saved(model: Any) -> Path:
     if not os.path.exists(path):
         with writing():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=path.parent) as scratch:
-                model.save(Path(scratch, path.name))
-                Path(scratch, path.name).replace(path)
+            with written_whole(path) as aside:
+                model.save(aside)
     return path
 
 

@@ -4,7 +4,6 @@ Fresh initial values let signals die: the pooled outputs of an untrained Efficie
 batch-norm takes the statistics of one seeded batch, as if it had trained one step with momentum 0.
 """
 
-import tempfile
 from contextlib import suppress
 from importlib.metadata import version
 from math import prod
@@ -16,7 +15,7 @@ import numpy as np
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.replay import replay
 from topwork.recipes.settings import Backbone
-from topwork.system.files import home, room, writing
+from topwork.system.files import home, room, writing, written_whole
 
 if TYPE_CHECKING:
     import keras
@@ -44,9 +43,8 @@ def weights_file(backbone: Backbone) -> Path:
         _settle(network, backbone)
         with writing():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                network.save_weights(Path(scratch) / path.name)
-                (Path(scratch) / path.name).replace(path)
+            with written_whole(path) as aside:
+                network.save_weights(aside)
     return path
 
 

@@ -1,10 +1,6 @@
 """Extraction on this machine: fills in a worker process beside the caller (OpenVINO), or here (Keras)."""
 
-import json
-import os
 import pickle
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -17,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from topwork import errors
+from topwork.errors import MachineError
 from topwork.networks import trunk
 from topwork.networks.weights import pretrained
 from topwork.store.fill import fill
@@ -25,6 +21,7 @@ from topwork.store.request import Report, Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import Pixels
 from topwork.system import files, gpu, machine
+from topwork.system.processes import Beside, Ended
 
 
 class Extraction:
@@ -41,8 +38,8 @@ class Extraction:
     def __init__(self, requests: Sequence[Request], report: Report, jobs: int | None = None) -> None:
         self._requests, self._report = list(requests), report
         self._jobs = jobs or machine.jobs()
-        self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self._worker: subprocess.Popen[str] | None = None
+        self._events: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
+        self._worker: Beside | None = None
         self._asked: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -56,9 +53,8 @@ class Extraction:
 
     def __exit__(self, *_: object) -> None:
         if self._worker:
-            self._worker.kill()
+            self._worker.process.kill()
             self._listener.join()
-            self._worker.communicate()  # closes its pipes
             self._scratch.cleanup()
 
     def wait(self, number: int) -> None:
@@ -72,8 +68,8 @@ class Extraction:
             _here(request, self._report, self._jobs)
         while number in self._asked:
             event = self._events.get()
-            if event["event"] == "error":
-                raise getattr(errors, event["kind"])(event["message"])
+            if isinstance(event, Exception):
+                raise event
             if event["event"] == "filled":
                 self._asked.discard(event["number"])
             if event["event"] == "plan":
@@ -93,30 +89,21 @@ class Extraction:
             np.save(job.with_name("pixels.npy"), pixels)
         asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
         job.write_bytes(pickle.dumps((self._jobs, {i: asked[i] for i in sorted(self._asked)})))
-        self._worker = subprocess.Popen(
-            [sys.executable, "-m", "topwork.store.engines.worker", str(job)],
-            stdin=subprocess.PIPE,  # never written to: the worker stops when it closes
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            env=os.environ | {"KERAS_BACKEND": "openvino", "PYTHONIOENCODING": "utf-8"},
-            process_group=0,  # Ctrl-C is for this process, which stops the worker
-        )
-        self._listener = Thread(target=self._listen, daemon=True)
+        self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
+        self._worker.ask(str(job))
+        self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
         self._listener.start()
 
-    def _listen(self) -> None:
-        assert self._worker and self._worker.stdout
-        for line in self._worker.stdout:
-            self._events.put(json.loads(line))
-        status = self._worker.wait()
-        self._events.put(
-            {
-                "event": "error",
-                "kind": "MachineError",
-                "message": f"the extraction process ended with status {status} before it was done. "
-                "What it committed is safe: run the same command again to go on.",
-            }
-        )
+    def _listen(self, worker: Beside) -> None:
+        try:
+            worker.answer(self._events.put)
+        except Ended as ended:
+            told = f"the extraction process ended with status {ended.status} before it was done. "
+            told += "What it committed is safe: run the same command again to go on."
+            self._events.put(MachineError(told))
+        except Exception as error:  # raised by who waits
+            self._events.put(error)
+        worker.end()
 
 
 def _here(request: Request, report: Report, jobs: int) -> None:

@@ -1,27 +1,23 @@
 """The process beside: opens a backbone, converts its trunk, runs it once per picture, fills the store.
 
-``python -m topwork.store.engines.worker JOB`` reads its requests from the file JOB, pickled as `Extraction` has them,
-and the pixels of arrays from ``pixels.npy`` beside it. It writes one event (JSON) a line: ``converted``, ``plan``,
-``progress``, ``filled``, ``error``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way
-while the process that started it still imports its own. When that process dies, however it does, the worker's input
-ends and it stops; what it committed stays.
+It is asked with the path of a file that holds its requests, pickled as `Extraction` has them; the pixels of arrays are
+in ``pixels.npy`` beside that. It reports events (`topwork.system.processes`): ``converted``, ``plan``, ``progress``,
+``filled``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way while the process that
+started it still imports its own. When it is ended, what it committed stays.
 """
 
-import json
 import os
 import pickle
-import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 
-from topwork.errors import TopworkError, of_machine
 from topwork.networks import trunk
 from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
@@ -32,6 +28,7 @@ from topwork.store.runtimes.base import Runtime
 from topwork.system import keras_settings
 from topwork.system.files import Hold, room
 from topwork.system.keras_settings import ours
+from topwork.system.processes import Report, serve
 
 BACKEND = ("openvino",)
 """Keras' backend here, whatever it is elsewhere."""
@@ -40,45 +37,33 @@ SPARE = 1_000_000
 """Bytes allowed for what a converted trunk holds beside its weights: its graph as XML."""
 
 
-def main() -> int:
-    """Do the job in the file named on the command line; the exit status is the error's."""
+def main() -> None:
+    """Do what is asked until the process that asks ends."""
     keras_settings.own_process = True
-    Thread(target=_end_with_parent, daemon=True).start()
-    job = Path(sys.argv[1])
+    serve(_work)
+
+
+def _work(file: str, report: Report) -> None:
+    def tell(**event: Any) -> None:
+        report(event)
+
+    job = Path(file)
     jobs, requests = pickle.loads(job.read_bytes())
-    try:
-        with ours(BACKEND):
-            for number in list(requests):
-                _do(requests.pop(number), job.with_name("pixels.npy"), jobs)  # of a million pictures they count
-                _say(event="filled", number=number)
-    except TopworkError as error:
-        return _failed(error)
-    except BrokenPipeError:
-        return 130
-    except (OSError, MemoryError) as error:
-        return _failed(of_machine(error))
-    return 0
+    with ours(BACKEND):
+        for number in list(requests):
+            _do(requests.pop(number), job.with_name("pixels.npy"), jobs, tell)  # of a million pictures they count
+            tell(event="filled", number=number)
 
 
-def _end_with_parent() -> None:
-    """The parent holds the other end of this process's input and writes nothing: it ends when the parent does."""
-    os.read(0, 1)
-    os._exit(130)
-
-
-def _failed(error: TopworkError) -> int:
-    _say(event="error", kind=type(error).__name__, message=str(error))
-    return error.exit_status
-
-
-def _do(request: Request, pixels: Path, jobs: int) -> None:
+def _do(request: Request, pixels: Path, jobs: int, tell: Callable[..., None]) -> None:
     _learn_graph(request.backbone)
     if not request.data.rows:
         return
     if pixels.exists():
         request = replace(request, data=replace(request.data, pixels=np.load(pixels, mmap_mode="r")))
     with request.store() as store:
-        fill(request, store, lambda: _runtime(request.trunk, jobs), partial(_say, exact=request.exact), jobs)
+        runtime = partial(_runtime, request.trunk, jobs, tell)
+        fill(request, store, runtime, partial(tell, exact=request.exact), jobs)
 
 
 def _learn_graph(backbone: Backbone) -> None:
@@ -86,7 +71,7 @@ def _learn_graph(backbone: Backbone) -> None:
         trunk.keep_graph(backbone, _open(backbone).graph)
 
 
-def _runtime(below: Trunk, jobs: int) -> Runtime:
+def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:
     from topwork.store.runtimes.base import Pixels
     from topwork.store.runtimes.openvino import OpenVINO, convert
 
@@ -99,13 +84,13 @@ def _runtime(below: Trunk, jobs: int) -> Runtime:
         start = time.perf_counter()
         room(below.converted, 4 * sum(node.parameters for node in below.graph.nodes) + SPARE, "the converted trunk")
         convert(trunk_of(_open(below.backbone), below.frontier), below.converted)
-        _say(event="converted", seconds=time.perf_counter() - start)
+        tell(event="converted", seconds=time.perf_counter() - start)
     start = time.perf_counter()
     runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
     with suppress(OSError):
         os.utime(below.converted.parent)  # when it was last used
     hold.release()
-    _say(event="compiled", seconds=time.perf_counter() - start)
+    tell(event="compiled", seconds=time.perf_counter() - start)
     return runtime
 
 
@@ -122,9 +107,5 @@ def _open(backbone: Backbone) -> Any:
     return _opened[key]
 
 
-def _say(**event: Any) -> None:
-    print(json.dumps(event), flush=True)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

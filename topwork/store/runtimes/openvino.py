@@ -5,7 +5,6 @@
 is imported, so conversion happens in a process of its own (`topwork.store.engines.worker`).
 """
 
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from topwork.errors import BackboneError
 from topwork.store.runtimes.base import BATCH
 from topwork.store.runtimes.openvino_layout import sink_transposes
-from topwork.system.files import writing
+from topwork.system.files import writing, written_whole
 
 HINT = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -47,11 +46,9 @@ def convert(trunk: Any, path: Path) -> None:
     sink_transposes(model)
     with writing():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            made = Path(scratch) / path.name
-            openvino.save_model(model, made, compress_to_fp16=False)
-            made.with_suffix(".bin").replace(path.with_suffix(".bin"))
-            made.replace(path)
+        with written_whole(path) as aside:
+            openvino.save_model(model, aside, compress_to_fp16=False)
+            aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
 
 
 def read(path: Path) -> Any:

@@ -1,13 +1,12 @@
 """Whether one store is sound: every row is read and held against its checksum.
 
-``python -m topwork.store.upkeep.checker FOLDER`` writes one JSON object a line: ``done`` and ``total`` rows, last
-``problem``. It is a process of its own because LMDB ends its process where a page holds what cannot be. A slice is
-read in each transaction, so that memory stays bounded (5 bytes a row and one slice) and whoever fills the store
-meanwhile is not held up.
+It is a process of its own (`topwork.system.processes`) because LMDB ends its process where a page holds what cannot
+be; it is asked for a folder and reports how many rows were read, and how many there are. A slice is read in each
+transaction, so that memory stays bounded (5 bytes a row and one slice) and whoever fills the store meanwhile is not
+held up.
 """
 
 import json
-import sys
 import zlib
 from collections.abc import Callable
 from contextlib import closing
@@ -17,26 +16,22 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
-from topwork.errors import StoreError
 from topwork.networks.graph import TensorSpec
 from topwork.store.store import check_format
 from topwork.store.tables import Tables
 from topwork.system.files import digest
+from topwork.system.processes import serve
 
 SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
 """What one transaction reads at most."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """Called with how many rows of a store were read, and how many there are."""
 
 
 def main() -> None:
-    """Check the store in the folder named on the command line."""
-    try:
-        check(Path(sys.argv[1]), lambda done, total: _say(done=done, total=total))
-        _say(problem="")
-    except StoreError as error:
-        _say(problem=str(error))
+    """Check the stores that are asked for."""
+    serve(lambda folder, report: check(Path(folder), lambda done, total: report((done, total))))
 
 
 def check(folder: Path, progress: Progress) -> None:
@@ -103,10 +98,6 @@ def _checksums(tables: Tables) -> np.ndarray:
     if not seen.all():
         raise tables.damaged(f"{count - int(seen.sum()):,} of its {count:,} rows have no key")
     return checksums
-
-
-def _say(**about: object) -> None:
-    print(json.dumps(about), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from topwork.errors import StoreError
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import efficientnet_lite0, files
 from topwork.store.tables import Tables
-from topwork.system.files import MEND, alone, digest, home
+from topwork.system.files import HALF_MADE, MEND, alone, digest, home
 
 Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
 
@@ -36,7 +36,8 @@ _PLACES: tuple[tuple[Kind, str, str], ...] = (
     ("random weights", "weights", r"(?P<backbone>\w+?)-random-.+\.weights\.h5"),
     ("model", "models", r"(?P<backbone>)[0-9a-f]{64}\.keras"),
 )
-_LEFT_OVER = re.escape(ASIDE) + r".+|tmp[a-z0-9_]{8}"
+_HALF_MADE = "[a-z0-9_]{8}".join(map(re.escape, HALF_MADE))
+_LEFT_OVER = rf"{re.escape(ASIDE)}.+|{_HALF_MADE}"
 """What a kill leaves: what was set aside, and the temporary folders in which things are made whole."""
 
 
@@ -175,7 +176,7 @@ def _bytes(path: Path) -> int:
 GRACE = 86_400
 """Seconds for which files stay after their last use: unlike folders, they are not held by those who read them."""
 
-_INSIDE = r"(data|lock)\.mdb|cut\.json(\.\d+)?|float32|trunk\.(xml|bin)|tmp[a-z0-9_]{8}"
+_INSIDE = r"(data|lock)\.mdb|cut\.json|float32|trunk\.(xml|bin)|" + _HALF_MADE
 """What topwork puts into the folders of stores and trunks."""
 
 

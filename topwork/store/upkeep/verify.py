@@ -5,10 +5,7 @@ archives checked; random weights carry no checksums, and are read.
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +18,7 @@ from topwork.store.tables import damaged
 from topwork.store.upkeep.checker import Progress
 from topwork.store.upkeep.inventory import Thing
 from topwork.system.files import home
+from topwork.system.processes import Beside, Ended
 
 CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)
 """How the process that reads a store ends where a page holds what cannot be."""
@@ -89,23 +87,17 @@ def _reason(error: Exception) -> str:
 
 def _check_store(folder: Path, progress: Progress) -> None:
     """Raise what is wrong with a store, as a process beside tells it."""
-    words, problem = [sys.executable, "-m", "topwork.store.upkeep.checker", str(folder)], None
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
-    with subprocess.Popen(words, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, **pipes) as beside:
-        for line in beside.stdout or ():
-            about = json.loads(line)
-            problem = about.get("problem")
-            if problem is None:
-                progress(about["done"], about["total"])
-    if beside.returncode in CRASHES:
-        raise damaged(folder, f"reading it crashed (signal {-beside.returncode})")
-    if problem is None:
-        raise MachineError(
-            f"the process that read the store {folder} ended with status {beside.returncode} before it was done. "
-            "Run the same command again."
-        )
-    if problem:
-        raise StoreError(problem)
+    with Beside("topwork.store.upkeep.checker", quiet=True) as checker:
+        checker.ask(str(folder))
+        try:
+            checker.answer(lambda read: progress(*read))
+        except Ended as ended:
+            if ended.status in CRASHES:
+                raise damaged(folder, f"reading it crashed (signal {-ended.status})") from None
+            raise MachineError(
+                f"the process that read the store {folder} ended with status {ended.status} before it was done. "
+                "Run the same command again."
+            ) from None
 
 
 def _check_trunk(folder: Path) -> None:

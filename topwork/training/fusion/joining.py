@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork.data.dataset import Dataset
+from topwork.data.dataset import Dataset, in_array
 from topwork.data.holdout import refuse_left_out
 from topwork.errors import DatasetError
 from topwork.networks.fusion import Joined, Learned, even
@@ -149,7 +149,7 @@ class Joining:
         """Of arrays the pictures that an export is checked on; of the members' own those that a member kept."""
         if self.data.pixels is not None:
             rows = checked(self.data)
-            self.folder.keep_sample({row.path: self.data.pixels[int(row.path[2:-1])] for row in rows})
+            self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
         elif not self.data.root:
             self.folder.keep_sample(self.folder.members()[0].sample())
 

@@ -1,0 +1,163 @@
+"""Files of pictures: their bytes and digests, what is refused before it is decoded, and why one cannot be read.
+
+How a file becomes pixels is the subject of `topwork.data.pictures`.
+"""
+
+import hashlib
+import re
+import struct
+import warnings
+from io import BytesIO
+from math import ceil
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+from topwork.errors import PictureError
+
+MAX_MEGAPIXELS = 179.0
+"""Larger pictures are refused unless more is allowed: decoded, they may take all memory. It is Pillow's own limit."""
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
+"""The last two plugins are imported above, as Pillow would otherwise load all that it has to find them."""
+_HEAD = 32
+_MAGIC = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
+_SIDES = {"PNG": (">II", 16), "GIF": ("<HH", 6), "BMP": ("<ii", 18)}
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
+)
+
+_limit = Lock()
+
+
+def digest(source: str | Path | bytes) -> str:
+    """The SHA-256, in hex, of a picture file's bytes.
+
+    Raises:
+        PictureError: it cannot be opened, is empty, or of a kind that is never read (HEIC, AVIF).
+    """
+    if isinstance(source, bytes):
+        _refuse(source)
+        return hashlib.sha256(source).hexdigest()
+    try:
+        with open(source, "rb") as file:
+            _refuse(file.read(_HEAD))
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PictureError(_unopened(error)) from None
+
+
+def digest_array(array: np.ndarray) -> str:
+    """The SHA-256, in hex, of an array's dtype, shape and bytes: equal pixels in another shape differ."""
+    start = f"{array.dtype.str} {array.shape} ".encode()
+    return hashlib.sha256(start + array.tobytes()).hexdigest()
+
+
+def read(source: str | Path | bytes) -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+        PictureError: as of `digest`.
+    """
+    try:
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise PictureError(_unopened(error)) from None
+    _refuse(data)
+    return data
+
+
+def refuse_large(source: str | Path, max_megapixels: float) -> None:
+    """Refuse a picture by its header alone; one that cannot be read is not looked at further.
+
+    Raises:
+        PictureError: it has more than so many megapixels.
+    """
+    try:
+        with opened(source) as image:
+            size = image.size
+    except Exception:  # whether it can be read is asked when it is decoded
+        return
+    refuse_size(*size, max_megapixels)
+
+
+def refuse_size(width: int, height: int, max_megapixels: float) -> None:
+    """Refuse a picture by its width and height in pixels.
+
+    Raises:
+        PictureError: it has more than so many megapixels, or a single pixel, or none.
+    """
+    if not width or not height:
+        raise PictureError("a side of 0 pixels")
+    if width * height == 1:
+        raise PictureError("a single pixel")
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        raise PictureError(
+            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
+            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
+        )
+
+
+def opened(source: str | Path | BytesIO) -> Image.Image:
+    """The picture with its header read; Pillow's own limit, which is the user's, is put back where it is in the way."""
+    _silence_pillow()
+    try:
+        return Image.open(source, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        with _limit:
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(source, formats=_FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+
+
+def reason(error: Exception, data: bytes) -> str:
+    """Why a picture cannot be read, by the error of Pillow's that *data* made, in plain words."""
+    kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if isinstance(error, UnidentifiedImageError) and not kind:
+        return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+    if isinstance(error, UnidentifiedImageError) and _is_flat(kind, data):
+        return "a side of 0 pixels"
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return f"a {kind} file that is cut short"
+    told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
+    return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
+
+
+def _silence_pillow() -> None:
+    """Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads."""
+    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _unopened(error: OSError) -> str:
+    return f"cannot be opened: {(error.strerror or str(error)).lower()}"
+
+
+def _refuse(head: bytes) -> None:
+    if not head:
+        raise PictureError("the file is empty")
+    kind = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if kind:
+        raise PictureError(
+            f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
+        )
+
+
+def _is_flat(kind: str, data: bytes) -> bool:
+    layout, start = _SIDES.get(kind, ("", 0))
+    return len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start)

@@ -1,0 +1,29 @@
+"""A function of many things, by a few threads."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from topwork.system.messages import Bar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int = 16) -> Iterator[T]:
+    """``function`` of each item, in order, with a bar that says *what* is done to pictures.
+
+    The items go to the threads in blocks, as handing one over costs more than a small file.
+
+    >>> list(each(str.upper, ["a", "b"], "read"))
+    ['A', 'B']
+    """
+    blocks = [items[start : start + block] for start in range(0, len(items), block)]
+    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    done = 0
+    with ThreadPoolExecutor(threads) as pool, Bar(what, "pictures") as bar:
+        for values in pool.map(lambda part: list(map(function, part)), blocks):
+            yield from values
+            done += len(values)
+            bar.update(done, len(items))
