@@ -109,7 +109,7 @@ def test_a_newer_format(tmp_path):
     with pytest.raises(RunError) as error:
         Folder(folder.path)
     assert (
-        str(error.value) == f"the run {str(folder.path)!r} has format 99; this topwork reads up to 1. Update topwork."
+        str(error.value) == f"the run {str(folder.path)!r} has format 99; this topwork reads up to 2. Update topwork."
     )
 
 

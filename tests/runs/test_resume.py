@@ -165,7 +165,7 @@ def test_a_newer_format(copy):
     change(copy, format=9)
     with pytest.raises(RunError) as error:
         tw.Run(copy.path)
-    assert str(error.value) == f"the run {str(copy.path)!r} has format 9; this topwork reads up to 1. Update topwork."
+    assert str(error.value) == f"the run {str(copy.path)!r} has format 9; this topwork reads up to 2. Update topwork."
 
 
 def test_other_versions(copy, whole, capsys):
