@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
 from topwork.errors import DatasetError
 from topwork.networks.fusion import softmax
@@ -50,6 +57,7 @@ def test_values_are_those_of_scikit_learn():
     assert found["loss"]["value"] == pytest.approx(log_loss(labels, probabilities))
     assert found["top_k"]["3"]["value"] == top_k_accuracy_score(labels, probabilities, k=3)
     assert found["pictures"] == np.sum(found["confusion"]) == 200
+    assert found["confusion"] == confusion_matrix(labels, probabilities.argmax(1)).tolist()
 
 
 def test_confusion_has_true_classes_as_rows():
@@ -73,6 +81,14 @@ def test_wilson_gives_the_published_intervals():
     for hits, total, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
         rate = share(hits, total)
         assert (round(rate["low"], 4), round(rate["high"], 4)) == (low, high)
+
+
+@given(total=st.integers(1, 500), part=st.floats(0, 1))
+@settings(deadline=None, max_examples=40)
+def test_wilson_is_that_of_scipy(total, part):
+    rate, hits = share(round(part * total), total), round(part * total)
+    found = binomtest(hits, total).proportion_ci(method="wilson")
+    assert (rate["low"], rate["high"]) == pytest.approx((found.low, found.high), abs=1e-12)
 
 
 def test_wilson_holds_the_truth_about_95_times_of_100():
