@@ -26,7 +26,7 @@ def read(pictures: str | Path) -> tw.Dataset:
 
 
 def losses(run: tw.Run) -> np.ndarray:
-    return np.array([[line["val_loss"], line["train_loss"]] for line in run.journal])
+    return np.array([[line.val_loss, line.train_loss] for line in run.journal])
 
 
 def of_run(run: tw.Run) -> dict[str, np.ndarray]:

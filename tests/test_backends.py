@@ -125,7 +125,7 @@ def run(pictures, tmp_path_factory):
 
 
 def scores(run, phase):
-    return [line["val_loss"] for line in run.journal if line["phase"] == phase]
+    return [line.val_loss for line in run.journal if line.phase == phase]
 
 
 def test_it_learns_and_a_phase_begins_where_the_one_before_was_best(run):
@@ -208,7 +208,7 @@ def test_a_stopped_run_goes_on_and_says_whether_law_4_holds(pictures, tmp_path, 
     here, said = keras.config.backend(), capsys.readouterr().err
     where = f"{here} on a GPU" if gpu.at_hand() else here
     assert (LAW_4.format(where) in said) == (not repeats())
-    assert [line["epoch"] for line in resumed.journal] == list(range(7))
+    assert [line.epoch for line in resumed.journal] == list(range(7))
     near = 0 if repeats() else 1e-4
     for name, arrays in whole.folder.weights().items():
         for a, b in zip(arrays, resumed.folder.weights()[name], strict=True):

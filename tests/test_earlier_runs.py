@@ -168,7 +168,7 @@ def test_the_advice_works_and_computes_nothing_again(unfinished, run, earlier_ho
     assert said.status == 0, said.err
     assert "trunk" not in said.err
     assert not (earlier_home / "trunks").exists()
-    assert {line["phase"] for line in tw.Run(out).journal} == {1, 2}
+    assert {line.phase for line in tw.Run(out).journal} == {1, 2}
 
 
 def test_what_an_earlier_topwork_stored_is_not_computed_again(unfinished, run, earlier_home):

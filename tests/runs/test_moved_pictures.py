@@ -61,7 +61,7 @@ def refused(call, kind=RunError):
 
 def kept_loss(run):
     """The validation loss of the weights that were kept."""
-    return min(line["val_loss"] for line in run.journal)
+    return min(line.val_loss for line in run.journal)
 
 
 @pytest.mark.full

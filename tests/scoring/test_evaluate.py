@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,9 +33,8 @@ def easy(two, tmp_path):
     """The same run, its journal written anew as older versions wrote it: validation is easier than training."""
     run = tw.Run(shutil.copytree(two.path, tmp_path / "run"))
     easier = {"loss": 0.9, "train_loss": 0.8, "val_loss": 0.1}
-    lines = [{**line, **(easier if line["epoch"] else {})} for line in run.journal]
-    lines = [{key: value for key, value in line.items() if key != "kept"} for line in lines]
-    (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = [replace(line, kept=None, **(easier if line.epoch else {})) for line in run.journal]
+    (run.path / "journal.jsonl").write_text("".join(json.dumps(line.as_json()) + "\n" for line in lines))
     return run
 
 

@@ -38,6 +38,7 @@ from topwork.errors import RunError
 from topwork.recipes.recipe import Recipe
 from topwork.runs import registry
 from topwork.runs.environment import environment
+from topwork.runs.journal import Epoch
 from topwork.system.files import unusable, written_whole
 from topwork.system.text import as_json
 from topwork.version import RUN_FORMAT
@@ -149,8 +150,8 @@ class Folder:
         return {} if self.recipe.join else kept.table(self.path / LOCK)
 
     @property
-    def journal(self) -> list[dict[str, Any]]:
-        """One object an epoch.
+    def journal(self) -> list[Epoch]:
+        """All epochs so far, in order.
 
         Raises:
             RunError: a line is damaged.
@@ -211,7 +212,7 @@ class Folder:
         if path.exists():
             whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
             lines = zip(whole, _epochs(path, whole), strict=True)
-            kept = [line for line, at in lines if at["phase"] < phase or _is_at(at, phase, epoch)]
+            kept = [line for line, at in lines if (at.phase, at.epoch) <= (phase, epoch)]
             with written_whole(self.path / "journal.jsonl") as aside:
                 aside.write_text("".join(kept), encoding="utf-8")
 
@@ -231,10 +232,10 @@ class Folder:
                 ) from None
             yield
 
-    def note(self, line: dict[str, Any]) -> None:
+    def note(self, epoch: Epoch) -> None:
         """Add one line to the journal."""
         with (self.path / "journal.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(epoch.as_json()) + "\n")
 
     def keep_data(self, data: Dataset) -> None:
         """Write the pictures again, once it is known which were left out."""
@@ -349,10 +350,6 @@ def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:
-    return line["phase"] == phase and line["epoch"] <= epoch
-
-
 def folds_in(path: Path) -> list[Path]:
     """The run folders of a cross-validation, in order; none where *path* is no such folder.
 
@@ -387,12 +384,12 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _epochs(path: Path, lines: list[str]) -> list[dict[str, Any]]:
+def _epochs(path: Path, lines: list[str]) -> list[Epoch]:
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except ValueError:
+            found.append(Epoch.from_json(json.loads(line)))
+        except (ValueError, LookupError):
             raise RunError(
                 f"line {number} of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
             ) from None

@@ -7,6 +7,7 @@ second and the validation loss is the pictures.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from topwork.data.dataset import Dataset
@@ -14,7 +15,7 @@ from topwork.networks.model import Answering, Network
 from topwork.recipes.recipe import Recipe
 from topwork.runs import predictions
 from topwork.runs.folder import Folder
-from topwork.runs.journal import Line, kept_epochs
+from topwork.runs.journal import Epoch, kept_epochs
 from topwork.scoring import metrics
 from topwork.scoring.answers import Answers, answered, measured_scores, sample_size
 from topwork.scoring.drawing import Pencil
@@ -26,38 +27,32 @@ AGREE = 0.98
 """Below this share of equal answers, what the trunk's precision changes is said aloud."""
 
 
-def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:
+def gap(journal: Sequence[Epoch], recipe: Recipe, pictures: int) -> str | None:
     """One sentence on the epoch that was kept; ``None`` where its validation loss is not below its training loss.
 
     Args:
-        journal: one dict an epoch, with ``loss`` (as the optimizer saw it), ``train_loss`` and ``val_loss``
-            (in inference mode), in nats, where they were measured.
+        journal: of the run.
         recipe: of the run: what it does in training alone is named.
         pictures: how many validate.
 
     Example:
-        >>> line = {"phase": 1, "epoch": 3, "loss": 0.5, "train_loss": 0.2, "val_loss": 0.3}
+        >>> line = Epoch(phase=1, cut="vgg16@pool", epoch=3, loss=0.5, train_loss=0.2, val_loss=0.3)
         >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
         >>> print(gap([line], recipe, 61))
         In phase 1, epoch 3, the validation loss (0.300) lies below the training loss that the optimizer saw (0.500), \
 for that is taken in training mode (dropout, weights that move within the epoch): in inference mode, as validation \
 is, the training pictures come to 0.200.
     """
-    trained = [line for line in kept_epochs(journal) if line["epoch"]]  # epoch 0 is what the phase before kept
+    trained = [line for line in kept_epochs(journal) if line.epoch]  # epoch 0 is what the phase before kept
     made = trained[-1] if trained else None
-    if made is None or not _is_whole(made) or made["val_loss"] >= made["loss"]:
+    if made is None or made.loss is None or made.train_loss is None or made.val_loss is None:
         return None
-    return _told(made, _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier")
-
-
-def _is_whole(line: Line) -> bool:
-    return all(line.get(name) is not None for name in ("loss", "train_loss", "val_loss"))
-
-
-def _told(line: Line, mode: str, easier: str) -> str:
-    seen, same, val = (line[name] for name in ("loss", "train_loss", "val_loss"))
+    seen, same, val = made.loss, made.train_loss, made.val_loss
+    if not all(map(isfinite, (seen, same, val))) or val >= seen:
+        return None
+    mode, easier = _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier"
     start = (
-        f"In phase {line['phase']}, epoch {line['epoch']}, the validation loss ({val:.3f}) lies below the training "
+        f"In phase {made.phase}, epoch {made.epoch}, the validation loss ({val:.3f}) lies below the training "
         f"loss that the optimizer saw ({seen:.3f})"
     )
     measured = f"in inference mode, as validation is, the training pictures come to {same:.3f}"
@@ -130,7 +125,7 @@ def conclude(
     draw_plots(pencil, folder, data, ["curves.png"])
     results, answers = examined(folder, network, data, exact, pencil)
     results["notes"] += explained(folder, data)
-    results["phases"] = kept_epochs(journal)
+    results["phases"] = [epoch.as_json() for epoch in kept_epochs(journal)]
     if answers:
         below = [one.trunk for one in trained_on.requests]
         as_stored = answered(network, below, trained_on, answers.rows, data.classes)
@@ -176,7 +171,8 @@ def draw_plots(
 ) -> None:
     """Ask for some of a run's plots, as far as what they show is given."""
     if "curves.png" in names:
-        pencil.draw("curves", folder.path / "curves.png", folder.journal, auc=len(data.classes) == 2)
+        journal = [epoch.as_json() for epoch in folder.journal]
+        pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     if scores is not None and "confusion.png" in names:
         pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):

@@ -9,6 +9,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile, registry
 from topwork.runs.folder import Folder
+from topwork.runs.journal import Epoch
 from topwork.runs.moved_pictures import unchanged
 from topwork.runs.restore import restore
 from topwork.runs.resume import check_versions
@@ -58,8 +59,8 @@ class Run:
         return self.folder.recipe
 
     @property
-    def journal(self) -> list[dict[str, Any]]:
-        """One object an epoch: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
+    def journal(self) -> list[Epoch]:
+        """All epochs, in order: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
         return self.folder.journal
 
     @property

@@ -112,9 +112,7 @@ def check_law_7(data, cuts, out):
         tw.Phase(f"{NAME}@{cut}", epochs=1, learning_rate=3.0, optimizer="sgd", precision="float32") for cut in cuts
     ]
     run = tw.train(data, phases=phases, backbones=[SMALL], out=out)
-    losses = [
-        [line["val_loss"] for line in run.journal if line["phase"] == number + 1] for number in range(len(phases))
-    ]
+    losses = [[line.val_loss for line in run.journal if line.phase == number + 1] for number in range(len(phases))]
     worse = [np.inf if after is None else after for _, after in losses[1:]]
     assert max(worse) > 2 * losses[1][0], "the rate was not careless enough to test anything"
     best = min(losses[0])

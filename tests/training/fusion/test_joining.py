@@ -159,7 +159,7 @@ def test_what_the_rule_learned_is_told(joins, members):
         about = run.results["join"]
         assert (about["rule"], about["val_pictures"]) == (rule, 18)
         assert about["val_loss"]["members"] == pytest.approx(
-            [min(line["val_loss"] for line in member.journal) for member in members], rel=1e-3
+            [min(line.val_loss for line in member.journal) for member in members], rel=1e-3
         )
         assert {"mean", "members", rule} == set(about["val_loss"])
     mean, weighted, stacked = (joins[rule].results["join"] for rule in RULES)
