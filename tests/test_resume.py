@@ -81,7 +81,7 @@ def same(run: Path, folder: Folder) -> None:
     assert last and other and last.about == other.about
     for name, array in last.arrays.items():
         np.testing.assert_array_equal(array, other.arrays[name], err_msg=name)
-    assert found.results["test"] == folder.results["test"]
+    assert found.results.test == folder.results.test
 
 
 def kill(process, out: Path, lines: int, seconds: float) -> bool:

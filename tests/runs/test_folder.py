@@ -10,6 +10,7 @@ from topwork.recipes.settings import Phase
 from topwork.runs import registry
 from topwork.runs.folder import Folder, fresh
 from topwork.runs.journal import Epoch
+from topwork.runs.scores import Results
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 DATA = Dataset(
@@ -30,8 +31,8 @@ def test_what_is_written_is_read_again(tmp_path):
     for line in lines:
         folder.note(line)
     assert folder.journal == lines
-    folder.keep_results({"accuracy": None})
-    assert folder.results == {"accuracy": None}
+    folder.keep_results(Results(accuracy=None))
+    assert folder.results == Results(accuracy=None)
 
 
 def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):
@@ -111,7 +112,7 @@ def test_a_newer_format(tmp_path):
     with pytest.raises(RunError) as error:
         Folder(folder.path)
     assert (
-        str(error.value) == f"the run {str(folder.path)!r} has format 99; this topwork reads up to 1. Update topwork."
+        str(error.value) == f"the run {str(folder.path)!r} has format 99; this topwork reads up to 2. Update topwork."
     )
 
 

@@ -117,7 +117,7 @@ def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
     assert said in capsys.readouterr().err.splitlines()
     second = [line for line in run.journal if line.phase == 2]
     assert len(second) == 2 and not second[1].is_finite
-    assert run.evaluate("val")["loss"]["value"] == pytest.approx(second[0].val_loss, rel=0.02)
+    assert run.evaluate("val").loss.value == pytest.approx(second[0].val_loss, rel=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def live(pictures, tmp_path_factory):
 def test_live_phases_train_on_pixels(live):
     assert [(line.phase, line.epoch) for line in live.journal] == [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
     assert live.journal[3].loss < live.journal[0].val_loss
-    assert live.results["phases"][0]["cut"] == END
+    assert live.results.phases[0].cut == END
 
 
 def test_live_validation_is_not_augmented(live):

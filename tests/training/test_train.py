@@ -35,7 +35,7 @@ def run(pictures, tmp_path_factory):
 
 def test_it_learns(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", "block_2_add..block_2_add", epochs=30, rate=0.03)
-    assert run.results["accuracy"]["value"] > 0.8
+    assert run.results.accuracy.value > 0.8
     assert run.journal[-1].train_loss < run.journal[0].train_loss / 2
 
 
@@ -104,7 +104,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
     assert max(x for x in second[1:] if x is not None) > 2 * second[0], (
         "the rate was not careless enough to test anything"
     )
-    kept = run.evaluate("val")["loss"]["value"]
+    kept = run.evaluate("val").loss.value
     assert kept == pytest.approx(min(x for x in second if x is not None), rel=0.05)
 
 
@@ -116,7 +116,7 @@ def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, t
         "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
         in capsys.readouterr().err
     )
-    assert np.isfinite(run.evaluate("val")["loss"]["value"])
+    assert np.isfinite(run.evaluate("val").loss.value)
     json.loads((run.path / "journal.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
 
 
@@ -174,7 +174,7 @@ def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys
     assert counts["val"] > 0
     said = f"No validation part: {counts['val']} of 60 training pictures are held out for it."
     assert said in capsys.readouterr().err
-    assert said in run.results["notes"]
+    assert said in run.results.notes
 
 
 def test_holding_out_may_be_forbidden(tmp_path, capsys):
@@ -189,7 +189,7 @@ def test_holding_out_may_be_forbidden(tmp_path, capsys):
     )
     run = tw.train(tmp_path / "data", recipe=recipe, out=tmp_path / "run")
     assert "holding one out is forbidden: the last weights are kept" in capsys.readouterr().err
-    assert run.results["phases"][0]["epoch"] == 2
+    assert run.results.phases[0].epoch == 2
     assert not any(line.val_loss is not None for line in run.journal)
 
 
@@ -253,8 +253,8 @@ def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_pat
 
 def test_everything_may_be_trained(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", "input", epochs=1)
-    assert run.results["as_stored"]["dtype"] == "uint8"
-    assert run.results["as_stored"]["largest_difference"] < 1e-5
+    assert run.results.as_stored.dtype == "uint8"
+    assert run.results.as_stored.largest_difference < 1e-5
 
 
 def test_phases_must_move_towards_the_input(pictures, tmp_path):
@@ -377,8 +377,8 @@ def test_a_class_that_never_trains(tmp_path):
 
 def test_evaluate_other_pictures(run, tmp_path):
     scores = run.evaluate(make_folder(tmp_path / "more", each=5))
-    assert (scores["part"], scores["pictures"]) == ("data", 15)
-    assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
+    assert (scores.part, scores.pictures) == ("data", 15)
+    assert scores.accuracy.low <= scores.accuracy.value <= scores.accuracy.high
 
 
 def small_network():
@@ -418,7 +418,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
     first, second = run.recipe.phases
     assert (first.cut, first.epochs, first.learning_rate, first.batch_size) == ("tiny@pool", 25, 1e-3, 32)
     assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 1e-4, 8)
-    assert [line["phase"] for line in run.results["phases"]] == [1, 2]
+    assert [line.phase for line in run.results.phases] == [1, 2]
     capsys.readouterr()
     alone = tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "alone")
     again = tw.train(pictures, recipe=alone.recipe, out=tmp_path / "again")
@@ -432,5 +432,5 @@ def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
     phases = [tw.Phase("tiny@pool", epochs=1, learning_rate=1e-30)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "no better than always answering" in line]
-    assert told in run.results["notes"]
-    assert told in run.evaluate("test")["notes"]
+    assert told in run.results.notes
+    assert told in run.evaluate("test").notes

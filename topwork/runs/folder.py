@@ -39,6 +39,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.runs import registry
 from topwork.runs.environment import environment
 from topwork.runs.journal import Epoch
+from topwork.runs.scores import Results
 from topwork.system.files import unusable, written_whole
 from topwork.system.text import as_json
 from topwork.version import RUN_FORMAT
@@ -160,7 +161,7 @@ class Folder:
         return _epochs(path, path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """What the run came to.
 
         Raises:
@@ -169,7 +170,8 @@ class Folder:
         path = self.path / "results.json"
         if not path.exists():
             raise self._unfinished("results.json")
-        return kept.table(path)
+        with reading(path):
+            return Results.from_json(kept.table(path))
 
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
@@ -256,10 +258,10 @@ class Folder:
         with written_whole(self.path / LOCK) as path:
             path.write_text(_json(lock), encoding="utf-8")
 
-    def keep_results(self, results: dict[str, Any]) -> None:
+    def keep_results(self, results: Results) -> None:
         """Write the results; they appear whole."""
         with written_whole(self.path / "results.json") as path:
-            path.write_text(_json(results), encoding="utf-8")
+            path.write_text(_json(results.as_json()), encoding="utf-8")
 
     def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
         """Write the trained layers' arrays as ``weights/top.npz``."""

@@ -119,7 +119,7 @@ def check_law_7(data, cuts, out):
     for cut, (begun, after) in zip(cuts, losses[1:], strict=True):
         assert begun == pytest.approx(best, rel=0.02), cut  # the best weights so far, on activations of another cut
         best = min(begun, np.inf if after is None else after)
-    assert run.evaluate("val")["loss"]["value"] == pytest.approx(best, rel=0.02)
+    assert run.evaluate("val").loss.value == pytest.approx(best, rel=0.02)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_law_7_at_every_place(split, tmp_path):
 def test_law_5_at_the_end_of_every_stage(tmp_path):
     """What is shipped is the whole network, wherever it is cut: it differs only in where it ends."""
     for end in STAGES:
-        assert gate(NAME, tmp_path / f"{end}.onnx", end)["largest_difference"] <= SHIPPED, end
+        assert gate(NAME, tmp_path / f"{end}.onnx", end).largest_difference <= SHIPPED, end
 
 
 REFERENCE = """
