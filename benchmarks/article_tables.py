@@ -65,8 +65,8 @@ def _recipe_scores(one: articles.Measured) -> list[str]:
     ours = one.topwork.outcome.answers
     plain = {picture: one.plain.outcome.answers[picture] for picture in ours}  # of many topwork tests a sample
     gain = difference([ours], [plain])
-    values = [f"{r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in (accuracy([plain]), accuracy([ours]))]
-    against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+    values = [f"{r.value:.3f} ({r.low:.3f}–{r.high:.3f})" for r in (accuracy([plain]), accuracy([ours]))]
+    against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     return [f"`{one.name}`", str(len(ours)), *values, against]
 
 
@@ -85,8 +85,8 @@ def choices_table(plan: choices.Plan, found: choices.Measured, command: str) -> 
         first = next(iter(ways.values())).answers
         for way, runs in ways.items():
             rate, gain = accuracy(runs.answers), difference(runs.answers, first)
-            against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-            value = f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})"
+            against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+            value = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"
             highest = f"{sum(runs.highest) / len(runs.highest):.3f}"
             rows.append([question, way, str(len(first)), value, "" if runs.answers is first else against, highest])
     about = f"{plan.weights} weights; the last column is the mean over the runs of the best epoch's."
@@ -107,8 +107,8 @@ def recipes_table(plan: recipes.Plan, found: dict[str, recipes.Measured], comman
     for name, one in found.items():
         ours, theirs, gain = accuracy(one.answers), accuracy(one.probed), difference(one.answers, one.probed)
         cuts = ", then ".join(f"`{phase.cut}`" for phase in one.recipe.phases)
-        values = [f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})" for rate in (ours, theirs)]
-        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+        values = [f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})" for rate in (ours, theirs)]
+        against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         rows.append([f"`{name}`", cuts, str(len(one.answers)), *values, against])
     about = (
         f"{plan.weights} weights; the probe is a logistic regression on the features of the first phase, standardised."

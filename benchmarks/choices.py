@@ -52,7 +52,7 @@ class Found:
     def add(self, run: Run) -> None:
         """Take a run in."""
         self.answers.append(answered(run.path))
-        self.highest.append(max(line["val_accuracy"] for line in run.journal))
+        self.highest.append(max(line.val_accuracy for line in run.journal))
 
 
 Measured = dict[str, dict[str, Found]]

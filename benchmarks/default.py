@@ -53,7 +53,7 @@ def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
     for name in NETWORKS:
         answers = [_trained(plan, name, split, scratch / "runs" / name) for split in dealt]
         found[name] = Measured(probed(plan.recipe(name, 0), data, dealt), answers)
-        rates = [accuracy(runs)["value"] for runs in (found[name].probed, answers)]
+        rates = [accuracy(runs).value for runs in (found[name].probed, answers)]
         say(f"{name}: a probe {rates[0]:.3f}, the command {rates[1]:.3f}")
     return found
 

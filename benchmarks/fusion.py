@@ -59,7 +59,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
             out = scratch / "runs" / f"{split.name} {cut}"
             run = train(split.csv, phases=[Phase(cut)], backbones=used, seed=split.seed, out=out)
             answers.setdefault(cut, []).append(answered(out))
-            extracted += run.results["cost"].get("extract", 0.0) if cut == plan.sum else 0.0
+            extracted += run.results.cost.get("extract", 0.0) if cut == plan.sum else 0.0
     for cut, runs in answers.items():
         say(f"{cut}: {mean(mean(run.values()) for run in runs):.3f}")
     return Measured(answers, extracted)

@@ -9,7 +9,7 @@ from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, 
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
 from benchmarks.stats import Spread, accuracy, difference
-from topwork.scoring.metrics import Rate
+from topwork.runs.scores import Rate
 
 Round = dict[str, Outcome]
 Measure = Callable[[Round], float]
@@ -106,8 +106,8 @@ def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
         ratios = Spread.of(phase(a.seconds) / b for a, b in zip(plain, spent))
         rate = accuracy([outcome.answers for outcome in outcomes])
         gain = difference([o.answers for o in outcomes], [o.answers for o in plain])
-        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if side != views.PLAIN else ""
-        value = f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})"
+        against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})" if side != views.PLAIN else ""
+        value = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"
         rows.append([side, f"{Spread.of(spent):.1f}", f"{ratios:.1f}" if against else "", value, against])
     about = f"`{plan.backbone}@pool`, {plan.weights} weights, {plan.epochs} epochs, runs: {plan.seeds * plan.folds}."
     head = (
@@ -154,10 +154,8 @@ def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str
     rows = []
     for cut, runs in found.answers.items():
         rate, gain = accuracy(runs), difference(both, runs)
-        against = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if cut != plan.sum else ""
-        rows.append(
-            [f"`{cut}`", str(len(runs)), f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})", against]
-        )
+        against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})" if cut != plan.sum else ""
+        rows.append([f"`{cut}`", str(len(runs)), f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})", against])
     about = f"{plan.weights} weights; seconds that a trunk ran for the sums: {found.extracted:.1f}."
     head = ("cut", "runs", "test accuracy (95 %, Wilson)", "the sum less it (95 %, paired bootstrap)")
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
@@ -219,7 +217,7 @@ def default_table(plan: default.Plan, found: dict[str, default.Measured], comman
     """The default network against a smaller one: probe, command, and how far they are apart."""
 
     def told(rate: Rate, form: str = ".3f") -> str:
-        return f"{rate['value']:{form}} ({rate['low']:{form}} to {rate['high']:{form}})"
+        return f"{rate.value:{form}} ({rate.low:{form}} to {rate.high:{form}})"
 
     ours, other = (found[name] for name in default.NETWORKS)
     rows = [
@@ -307,7 +305,7 @@ def _accuracies(found: frozen.Comparison) -> Iterable[list[str]]:
     for side in (TOPWORK, PLAIN, CACHED, BY_HAND):
         runs = found.answers[side]
         rate = accuracy(list(runs.values()))
-        value = f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f})"
+        value = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"
         gain = difference([ours[where] for where in runs], list(runs.values()))
-        against = "" if side == TOPWORK else f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+        against = "" if side == TOPWORK else f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         yield [side, str(len(runs)), value, against]

@@ -9,7 +9,8 @@ from statistics import median
 
 import numpy as np
 
-from topwork.scoring.metrics import Rate, share
+from topwork.runs.scores import Rate
+from topwork.scoring.metrics import share
 
 Answers = Mapping[str, bool]
 """What one run said of its test part: picture -> whether it was right."""
@@ -53,8 +54,9 @@ def accuracy(runs: Sequence[Answers]) -> Rate:
 
     Seeds test the same pictures again: that brings no new pictures, and does not narrow the interval.
 
-    >>> {key: round(value, 3) for key, value in accuracy([{"a": True, "b": True}, {"a": True, "b": False}]).items()}
-    {'value': 0.75, 'low': 0.198, 'high': 0.973}
+    >>> found = accuracy([{"a": True, "b": True}, {"a": True, "b": False}])
+    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+    (0.75, 0.198, 0.973)
     """
     right = [answer for run in runs for answer in run.values()]
     pictures = {picture for run in runs for picture in run}
@@ -79,7 +81,7 @@ def difference(a: Sequence[Answers], b: Sequence[Answers]) -> Rate:
     draw = np.random.default_rng(SEED)
     drawn = (draw.integers(len(gains), size=len(gains)) for _ in range(DRAWS))
     low, high = np.percentile([gains[rows].sum() / counts[rows].sum() for rows in drawn], [2.5, 97.5])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return Rate(float(value), float(low), float(high))
 
 
 def _by_picture(a: Sequence[Answers], b: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:

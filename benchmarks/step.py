@@ -77,7 +77,7 @@ def _step(cut: str, size: int, epochs: int, pictures: int, rounds: int, precisio
         out = scratch / f"{backbone.name}-{size}-{number}"
         run = train(data, phases=[phase], backbones=[backbone], out=out, callbacks=[timer])
         found.topwork.append(median(timer.phases[0][1:]))
-        found.epoch.append(1000 * median(line["seconds"] for line in run.journal[2:]))
+        found.epoch.append(1000 * median(line.seconds for line in run.journal[2:]))
         found.bound.append(bound(run, 0, epochs))
         say(f"{cut} at {size} px: {found.topwork[-1]:.2f} ms a step, {found.bound[-1]:.2f} on one batch in memory")
-    return replace(found, precision=run.journal[-1]["precision"])
+    return replace(found, precision=run.journal[-1].precision)

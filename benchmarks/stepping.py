@@ -17,6 +17,7 @@ import numpy as np
 from topwork.cut import Cut
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.runs.journal import Epoch
 from topwork.runs.restore import network_of
 from topwork.scoring.drawing import Pencil
 from topwork.store.plan import steps
@@ -69,7 +70,7 @@ def bound(run: Run, number: int, epochs: int) -> float:
     classes, rows = len(run.data.classes), len(run.data.part("train"))
     targets = np.eye(classes, dtype=np.float32)[np.arange(phase.batch_size) % classes]
     count = max(1, rows // phase.batch_size if run.recipe.training.drop_last else -(-rows // phase.batch_size))
-    with precision.applied(model, _last_line(run, number)["precision"]):
+    with precision.applied(model, _last_line(run, number).precision):
         model.compile(
             optimizer(phase, count),
             keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -106,8 +107,8 @@ def _drawn(tensor: Any, batch: int) -> np.ndarray:
     return draw.integers(0, 256, shape, np.uint8) if tensor.dtype == "uint8" else draw.random(shape, np.float32)
 
 
-def _last_line(run: Run, number: int) -> dict[str, Any]:
-    return [line for line in run.journal if line["phase"] == number + 1][-1]
+def _last_line(run: Run, number: int) -> Epoch:
+    return [line for line in run.journal if line.phase == number + 1][-1]
 
 
 def _is_frozen(phase: Phase) -> bool:
@@ -127,7 +128,7 @@ def main() -> None:
     found = [
         {
             "cut": phase.cut,
-            "precision": _last_line(run, number)["precision"],
+            "precision": _last_line(run, number).precision,
             "topwork": median(timer.phases[number][1:] or timer.phases[number]),
             "bound": bound(run, number, phase.epochs),
         }

@@ -26,7 +26,7 @@ def read(pictures: str | Path) -> tw.Dataset:
 
 
 def losses(run: tw.Run) -> np.ndarray:
-    return np.array([[line["val_loss"], line["train_loss"]] for line in run.journal])
+    return np.array([[line.val_loss, line.train_loss] for line in run.journal])
 
 
 def of_run(run: tw.Run) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ def of_run(run: tw.Run) -> dict[str, np.ndarray]:
         "losses": losses(run),
         "weights": np.concatenate([array.ravel() for array in kept]),
         "model": model.predict_on_batch(PIXELS),
-        "test": np.array(run.results["test"]["loss"]["value"]),
+        "test": np.array(run.results.test.loss.value),
     }
 
 
@@ -54,7 +54,7 @@ def of_data(run: tw.Run, backbone: tw.Backbone) -> dict[str, np.ndarray]:
     """What is said of more pictures, with both runtimes."""
     runtimes = [replace(backbone, runtime="openvino"), replace(backbone, runtime="keras")]
     both = [tw.activations(run.data, f"{NAME}@block_7_project", backbone=one) for one in runtimes]
-    evaluated = np.array([run.evaluate(part)["loss"]["value"] for part in ("test", "val")])
+    evaluated = np.array([run.evaluate(part).loss.value for part in ("test", "val")])
     return {"evaluate": evaluated, "openvino": both[0], "keras": both[1]}
 
 

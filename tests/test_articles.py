@@ -51,8 +51,8 @@ def test_the_intervals_are_wilsons():
     assert len(rows) == 3
     for right, value, low, high, other, *_ in rows:
         found = share(int(right), 61)
-        assert [f"{found[key]:.3f}" for key in ("value", "low", "high")] == [value, low, high]
-        assert f"{share(int(other), 46)['low']:.3f}" == _[1]
+        assert [f"{number:.3f}" for number in (found.value, found.low, found.high)] == [value, low, high]
+        assert f"{share(int(other), 46).low:.3f}" == _[1]
 
 
 def test_every_recipe_has_its_line():

@@ -125,13 +125,13 @@ def run(pictures, tmp_path_factory):
 
 
 def scores(run, phase):
-    return [line["val_loss"] for line in run.journal if line["phase"] == phase]
+    return [line.val_loss for line in run.journal if line.phase == phase]
 
 
 def test_it_learns_and_a_phase_begins_where_the_one_before_was_best(run):
     assert min(scores(run, 1)) < scores(run, 1)[0] / 2
     assert scores(run, 2)[0] == pytest.approx(min(scores(run, 1)), rel=0.02)  # on activations of another cut
-    assert run.results["accuracy"]["value"] > 0.6
+    assert run.results.accuracy.value > 0.6
     assert run.folder.environment["backend"] == keras.config.backend()
 
 
@@ -139,7 +139,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(run):
     begun, *after = scores(run, 3)
     assert max(np.inf if loss is None else loss for loss in after) > 2 * begun, "the rate was not careless enough"
     best = min(loss for loss in (begun, *after) if loss is not None)
-    assert run.evaluate("val")["loss"]["value"] == pytest.approx(best, rel=0.05)
+    assert run.evaluate("val").loss.value == pytest.approx(best, rel=0.05)
 
 
 def answers(run, take):
@@ -208,7 +208,7 @@ def test_a_stopped_run_goes_on_and_says_whether_law_4_holds(pictures, tmp_path, 
     here, said = keras.config.backend(), capsys.readouterr().err
     where = f"{here} on a GPU" if gpu.at_hand() else here
     assert (LAW_4.format(where) in said) == (not repeats())
-    assert [line["epoch"] for line in resumed.journal] == list(range(7))
+    assert [line.epoch for line in resumed.journal] == list(range(7))
     near = 0 if repeats() else 1e-4
     for name, arrays in whole.folder.weights().items():
         for a, b in zip(arrays, resumed.folder.weights()[name], strict=True):

@@ -326,7 +326,7 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
         f"Put them back there as they were, or say where they are: topwork evaluate {run.path} --data NEWPLACE"
     )
     (tmp_path / "elsewhere").rename(folder)
-    assert run.evaluate("val")["left_out"] == {}
+    assert run.evaluate("val").left_out == {}
 
 
 def test_pictures_that_changed_since_they_were_read_are_not_stored_as_what_they_were(tmp_path):

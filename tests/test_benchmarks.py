@@ -26,6 +26,7 @@ from tests import PROJECT
 from topwork.data.dataset import Dataset, Row
 from topwork.data.readers import read
 from topwork.recipes import library
+from topwork.runs.scores import Rate
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_spread_is_median_and_range_of_what_is_known():
 def test_accuracy_counts_pictures_not_answers_as_trials():
     once = {str(i): i % 4 > 0 for i in range(100)}
     assert accuracy([once]) == accuracy([once, once, once])
-    assert accuracy([once])["value"] == 0.75
+    assert accuracy([once]).value == 0.75
     two_folds = [{k: v for k, v in once.items() if int(k) < 50}, {k: v for k, v in once.items() if int(k) >= 50}]
     assert accuracy(two_folds) == accuracy([once])
 
@@ -113,8 +114,8 @@ def test_difference_is_paired():
     theirs = ours | {"0": not ours["0"], "1": not ours["1"]}
     same = difference([ours], [ours])
     near = difference([ours], [theirs])
-    assert same == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert near["high"] - near["low"] < 0.02  # two independent accuracies of 400 pictures would give about 0.11
+    assert same == Rate(0.0, 0.0, 0.0)
+    assert near.high - near.low < 0.02  # two independent accuracies of 400 pictures would give about 0.11
 
 
 def test_difference_is_of_the_first_less_the_second_and_covers_it():
@@ -122,8 +123,8 @@ def test_difference_is_of_the_first_less_the_second_and_covers_it():
     ours = {str(i): bool(random.random() < 0.9) for i in range(300)}
     theirs = {str(i): bool(random.random() < 0.6) for i in range(300)}
     found = difference([ours], [theirs])
-    assert found["value"] == pytest.approx(accuracy([ours])["value"] - accuracy([theirs])["value"])
-    assert 0.15 < found["low"] < found["value"] < found["high"] < 0.45
+    assert found.value == pytest.approx(accuracy([ours]).value - accuracy([theirs]).value)
+    assert 0.15 < found.low < found.value < found.high < 0.45
 
 
 def test_difference_is_no_surer_for_seeds_that_say_the_same_again():

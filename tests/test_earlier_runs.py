@@ -37,6 +37,7 @@ FIXTURE, and what names the machine by other words. All else is as that commit w
 """
 
 import csv
+import json
 import shutil
 from hashlib import sha256
 
@@ -126,9 +127,16 @@ def test_a_run_without_a_class_order_keeps_that_of_text(run):
 
 def test_an_earlier_run_scores_the_same(run):
     found = run.evaluate("test")
-    assert found["accuracy"] == run.results["accuracy"]
-    assert found["loss"]["value"] == pytest.approx(run.results["test"]["loss"]["value"], abs=1e-5)
-    assert found["confusion"] == run.results["test"]["confusion"]
+    assert found.accuracy == run.results.accuracy
+    assert found.loss.value == pytest.approx(run.results.test.loss.value, abs=1e-5)
+    assert found.confusion == run.results.test.confusion
+
+
+def test_the_files_of_an_earlier_run_would_be_written_again_as_they_are(run):
+    written = (run.path / "results.json").read_text(encoding="utf-8")
+    assert json.dumps(run.results.as_json(), indent=1, ensure_ascii=False) + "\n" == written
+    lines = (run.path / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.dumps(line.as_json()) for line in run.journal] == lines
 
 
 def test_the_model_of_an_earlier_run_answers_in_the_order_that_it_was_trained_in(run):
@@ -168,7 +176,7 @@ def test_the_advice_works_and_computes_nothing_again(unfinished, run, earlier_ho
     assert said.status == 0, said.err
     assert "trunk" not in said.err
     assert not (earlier_home / "trunks").exists()
-    assert {line["phase"] for line in tw.Run(out).journal} == {1, 2}
+    assert {line.phase for line in tw.Run(out).journal} == {1, 2}
 
 
 def test_what_an_earlier_topwork_stored_is_not_computed_again(unfinished, run, earlier_home):

@@ -76,7 +76,7 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
     assert expected.std(0).max() > 1e-2
     inputs = [Input("pixels", None, Fit((16, 16))).as_json()]
     write_onnx(model, tmp_path / "model.onnx", {"format": 1, "labels": LABELS, "inputs": inputs})
-    assert check(expected, tmp_path / "model.onnx", list(pictures))["largest_difference"] <= 1e-6
+    assert check(expected, tmp_path / "model.onnx", list(pictures)).largest_difference <= 1e-6
     kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert "Erf" in kinds
 
@@ -84,11 +84,11 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
 @pytest.mark.full
 def test_the_default_network_passes_the_gate(tmp_path):
     found = gate("efficientnet_lite0", tmp_path / "model.onnx")
-    assert found["largest_difference"] <= BOUND
-    assert found["disagreements"] == 0
+    assert found.largest_difference <= BOUND
+    assert found.disagreements == 0
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_passes_the_gate(name, tmp_path):
-    assert gate(name, tmp_path / "model.onnx")["largest_difference"] <= BOUND
+    assert gate(name, tmp_path / "model.onnx").largest_difference <= BOUND

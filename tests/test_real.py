@@ -62,7 +62,7 @@ def test_without_its_package_the_default_is_the_widest_mobilenet_v2_at_hand(kera
 def test_a_recipe_is_as_good_as_a_probe_of_its_features_less_an_interval(real, keras_home, tmp_path, name):
     plan = recipes.Plan((name,), real / "flowers5", "imagenet", folds=2)
     found = recipes.measure(plan, tmp_path)[name]
-    assert accuracy(found.answers)["value"] >= accuracy(found.probed)["low"]
+    assert accuracy(found.answers).value >= accuracy(found.probed).low
 
 
 @pytest.mark.full
@@ -114,11 +114,11 @@ def test_arrays(digits, keras_home, tmp_path):
         backbones=[tw.Backbone(NAME, size=64)],
         out=tmp_path / "run",
     )
-    assert run.results["accuracy"]["value"] > 0.6
+    assert run.results.accuracy.value > 0.6
     others = run.evaluate((pixels[500:], labels[500:]))
-    assert (others["pictures"], others["left_out"]) == (100, {})
-    assert others["accuracy"]["value"] > 0.6
+    assert (others.pictures, others.left_out) == (100, {})
+    assert others.accuracy.value > 0.6
     predictor = run.export(tmp_path / "digits.onnx")
     guesses = list(predictor(pixels[500:]))
     right = np.mean([guess.label == str(label) for guess, label in zip(guesses, labels[500:], strict=True)])
-    assert right == others["accuracy"]["value"]
+    assert right == others.accuracy.value

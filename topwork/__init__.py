@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from topwork.networks.places import cuts
     from topwork.recipes.recipe import Recipe
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
+    from topwork.runs.journal import Epoch
+    from topwork.runs.scores import Rate, Results, Scores
     from topwork.scoring.choosing.choice import Candidate, Choice
     from topwork.scoring.choosing.choose import choose
-    from topwork.scoring.compare import compare
+    from topwork.scoring.compare import Comparison, compare
+    from topwork.scoring.evaluate import Evaluation
     from topwork.shipping.predictor import Guess, Predictor
     from topwork.store.activations import Activations, activations
     from topwork.training.cross_validate import Folds, cross_validate
@@ -33,7 +36,10 @@ _WHERE = {
     "store.activations": ("Activations", "activations"),
     "scoring.choosing.choice": ("Candidate", "Choice"),
     "scoring.choosing.choose": ("choose",),
-    "scoring.compare": ("compare",),
+    "scoring.compare": ("Comparison", "compare"),
+    "scoring.evaluate": ("Evaluation",),
+    "runs.journal": ("Epoch",),
+    "runs.scores": ("Rate", "Results", "Scores"),
     "training.cross_validate": ("Folds", "cross_validate"),
     "cut": ("Cut",),
     "data.dataset": ("Dataset", "Row"),
@@ -49,8 +55,9 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Cut", "Data", "Dataset", "Folds", "Guess", "Head", "Join"]
-__all__ += ["Phase", "Predictor", "Recipe", "Row", "Run", "TopworkError", "Training", "Views", "__version__"]
+__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Comparison", "Cut", "Data", "Dataset", "Epoch"]
+__all__ += ["Evaluation", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Rate", "Recipe", "Results", "Row"]
+__all__ += ["Run", "Scores", "TopworkError", "Training", "Views", "__version__"]
 __all__ += ["activations", "choose", "compare", "cross_validate", "cuts", "halves", "join", "read", "train"]
 
 

@@ -97,7 +97,7 @@ def test_train_as_json_names_its_run_after_data_and_time(pictures, tmp_path, mon
     assert found["accuracy"].keys() == {"value", "low", "high"}
     assert (found["test"]["pictures"], found["left_out"]) == (6, 0)
     run = Run(found.pop("run"))
-    assert found == run.results
+    assert found == run.results.as_json()
     assert (run.recipe.phases[0].epochs, run.recipe.phases[0].learning_rate) == (1, 0.01)
 
 
@@ -195,7 +195,7 @@ def test_evaluate_says_what_training_said(trained):
     ran = topwork("evaluate", out)
     assert (ran.status, ran.err) == (0, "")
     found = topwork("evaluate", out, "--json").json
-    assert found["accuracy"] == Run(out).results["accuracy"]
+    assert found["accuracy"] == Run(out).results.accuracy.as_json()
     assert f"\naccuracy         {found['accuracy']['value']:.3f}" in ran.out
 
 
@@ -230,7 +230,7 @@ def test_compare(trained, tmp_path):
     )
     found = topwork("compare", out, copy, "--json").json
     assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})
-    assert found["scores"]["first"]["accuracy"] == Run(out).results["accuracy"]["value"]
+    assert found["scores"]["first"]["accuracy"] == Run(out).results.accuracy.value
     told = f"UsageError: {str(out)!r} would be compared with itself: name two runs.\n"
     assert topwork("compare", out, out) == Ran(2, "", told)
 

@@ -1,6 +1,7 @@
 """What the commands print, value by value."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read
 from topwork.data.views import view
 from topwork.recipes.settings import NO_VIEWS, Views
+from topwork.runs.scores import Rate
 from topwork.scoring import metrics
+from topwork.scoring.compare import Comparison
+from topwork.scoring.evaluate import Evaluation
 from topwork.shipping.predictor import Guess
 
 SQUARE = Fit((160, 160))
@@ -109,10 +113,15 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
     assert np.abs(drawn[1].astype(int) - view(pixels, Views(3), 1, row.digest)).mean() > 5
 
 
+def evaluation(found, sample=None, left_out=None, notes=()):
+    about = {"sample": sample, "trained_on": 0, "left_out": left_out or {}, "unknown_classes": {}, "notes": [*notes]}
+    return Evaluation(**vars(found), part="test", **about)
+
+
 def test_scores(capsys):
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.1, 0.9]])
     found = metrics.measure(labels, probabilities, ("cat", "dog"))
-    print_scores({**found, "sample": 2000, "left_out": {"a.png": "a single pixel"}, "notes": ["Said " * 30]})
+    print_scores(evaluation(found, sample=2000, left_out={"a.png": "a single pixel"}, notes=["Said " * 30]))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "A seeded sample of 2,000 pictures was measured."
     assert lines[1] == "                 value   95 % interval"
@@ -133,35 +142,37 @@ def test_scores(capsys):
 
 def test_an_interval_of_the_loss_that_says_nothing_is_a_dash(capsys):
     found = metrics.measure(np.array([0]), np.array([[0.9, 0.1]]), ("cat", "dog"))
-    assert found["loss"]["high"] == metrics.WORST
-    print_scores({**found, "sample": None, "left_out": {}, "notes": []})
+    assert found.loss.high == metrics.WORST
+    print_scores(evaluation(found))
     assert capsys.readouterr().out.splitlines()[3].split() == ["loss", "0.105", "-"]
 
 
 def test_a_score_without_pictures_behind_it_is_a_dash(capsys):
     found = metrics.measure(np.array([0, 0]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("cat", "dog"))
-    print_scores({**found, "sample": None, "left_out": {}, "notes": []})
+    print_scores(evaluation(found))
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split()[:3] == ["dog", "-", "-"]
     assert lines[4].split() == ["AUC", "-"]
 
 
-COMPARISON = {
-    "first": "runs/flowers",
-    "second": "runs/deeper",
-    "pictures": 1500,
-    "scores": {
+COMPARISON = Comparison(
+    first="runs/flowers",
+    second="runs/deeper",
+    classes={"both": ["cat", "dog"], "only_first": [], "only_second": []},
+    pictures=1500,
+    scores={
         "first": {"accuracy": 0.8533, "loss": 0.431, "auc": None},
         "second": {"accuracy": 0.8733, "loss": 0.398, "auc": None},
     },
-    "differences": {
-        "accuracy": {"value": 0.02, "low": -0.0353, "high": 0.0753},
-        "loss": {"value": -0.033, "low": -0.06, "high": -0.004},
-        "auc": None,
-    },
-    "counts": {"both": 1201, "only_first": 79, "only_second": 109, "neither": 111},
-    "text": ["Of this a very long sentence is made, which goes on and on until it is wider than 80 columns.", "Short."],
-}
+    differences={"accuracy": Rate(0.02, -0.0353, 0.0753), "loss": Rate(-0.033, -0.06, -0.004), "auc": None},
+    better={"accuracy": None, "loss": "second", "auc": None},
+    p=0.04,
+    counts={"both": 1201, "only_first": 79, "only_second": 109, "neither": 111},
+    significant_from=0.02,
+    not_compared={},
+    intervals={},
+    text=["Of this a very long sentence is made, which goes on and on until it is wider than 80 columns.", "Short."],
+)
 
 
 def test_a_comparison(capsys):
@@ -201,9 +212,9 @@ def test_a_comparison(capsys):
     ],
 )
 def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(capsys, key, end, shown):
-    rates = COMPARISON["differences"] | {key: {"value": 0.0, "low": -end, "high": end}}
-    sides = {run: each | {"auc": 0.5} for run, each in COMPARISON["scores"].items()}
-    print_comparison(COMPARISON | {"differences": rates, "scores": sides})
+    rates = COMPARISON.differences | {key: Rate(0.0, -end, end)}
+    sides = {run: each | {"auc": 0.5} for run, each in COMPARISON.scores.items()}
+    print_comparison(replace(COMPARISON, differences=rates, scores=sides))
     line = next(line for line in capsys.readouterr().out.splitlines() if line.lower().startswith(key))
     assert line.split("+0.000", 1)[1].strip() == shown
 

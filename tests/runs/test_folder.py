@@ -9,6 +9,8 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.runs import registry
 from topwork.runs.folder import Folder, fresh
+from topwork.runs.journal import Epoch
+from topwork.runs.scores import Results
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 DATA = Dataset(
@@ -25,11 +27,12 @@ def test_what_is_written_is_read_again(tmp_path):
     found = folder.weights()
     assert found.keys() == values.keys()
     assert all(np.array_equal(x, y) for name in values for x, y in zip(found[name], values[name], strict=True))
-    folder.note({"epoch": 0})
-    folder.note({"epoch": 1})
-    assert [line["epoch"] for line in folder.journal] == [0, 1]
-    folder.keep_results({"accuracy": None})
-    assert folder.results == {"accuracy": None}
+    lines = [Epoch(phase=1, cut="vgg16@pool", epoch=0, val_loss=0.5), Epoch(phase=1, cut="vgg16@pool", epoch=1)]
+    for line in lines:
+        folder.note(line)
+    assert folder.journal == lines
+    folder.keep_results(Results(accuracy=None))
+    assert folder.results == Results(accuracy=None)
 
 
 def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):
@@ -42,7 +45,7 @@ def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):
 
 def test_a_damaged_line_of_the_journal_is_named(tmp_path):
     folder = Folder.create(tmp_path / "run", RECIPE, DATA)
-    folder.note({"phase": 1, "epoch": 1})
+    folder.note(line := Epoch(phase=1, cut="vgg16@pool", epoch=1))
     path = folder.path / "journal.jsonl"
     path.write_text(path.read_text() + "junk\n" + '{"phase": 1, "ep')
     told = f"line 2 of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
@@ -52,7 +55,7 @@ def test_a_damaged_line_of_the_journal_is_named(tmp_path):
         assert str(error.value) == told
     path.write_text(path.read_text().replace("junk\n", ""))
     folder.cut_journal(1, 1)
-    assert folder.journal == [{"phase": 1, "epoch": 1}]
+    assert folder.journal == [line]
 
 
 def test_a_run_is_noted_and_one_that_is_abandoned_forgotten(own_home, tmp_path):

@@ -3,13 +3,14 @@
 import doctest
 import json
 import random
-from math import inf, nan
+from dataclasses import replace
+from math import inf, isnan, nan
 from types import SimpleNamespace
 
 import pytest
 
 from topwork.runs import journal as module
-from topwork.runs.journal import kept_epochs
+from topwork.runs.journal import Epoch, kept_epochs
 from topwork.training import callbacks
 from topwork.training.callbacks import Keeper
 
@@ -31,7 +32,7 @@ def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):
 
         def keeper(weights=weights, about=about):
             def note(line):
-                lines.append(json.dumps(line))
+                lines.append(json.dumps(line.as_json(), allow_nan=False))
 
             new = Keeper(dict.fromkeys(parts), lambda: weights.at, note, about, 4)
             new.set_model(SimpleNamespace(stop_training=False))
@@ -50,11 +51,11 @@ def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):
             one.on_epoch_end(epoch, {"loss": 1.0})
         assert one.best == one.best_epoch
         ends.append((number, one.best_epoch))
-    return [json.loads(line) for line in lines], ends
+    return [Epoch.from_json(json.loads(line)) for line in lines], ends
 
 
 def epochs(journal):
-    return [(line["phase"], line["epoch"]) for line in kept_epochs(journal)]
+    return [(line.phase, line.epoch) for line in kept_epochs(journal)]
 
 
 CASES = {
@@ -74,7 +75,7 @@ CASES = {
 def test_it_is_what_the_keeper_kept(phases, parts, stop_at, monkeypatch):
     journal, ends = journey(phases, monkeypatch, parts, stop_at)
     assert epochs(journal) == ends
-    assert all(line["kept"] for line in journal if line["epoch"] == 0)
+    assert all(line.kept for line in journal if line.epoch == 0)
 
 
 def test_any_losses(monkeypatch):
@@ -84,15 +85,24 @@ def test_any_losses(monkeypatch):
         parts = draw.choice([("train", "val"), ("train",)])
         journal, ends = journey(losses, monkeypatch, parts, stop_at=(draw.randrange(8),))
         assert epochs(journal) == ends
-        old = [{key: value for key, value in line.items() if key != "kept"} for line in journal]
+        old = [replace(line, kept=None) for line in journal]
         assert epochs(old) == ends, "a journal of an older version"
         middle = draw.randrange(len(old))
         assert epochs([*old[:middle], *journal[middle:]]) == ends, "an older version began it, this one went on"
 
 
 def test_a_part_that_runs_away_in_an_older_journal_was_not_kept():
-    old = [{"phase": 1, "epoch": 0, "val_loss": 2.0}, {"phase": 1, "epoch": 1, "val_loss": 1.0, "train_loss": None}]
-    assert epochs(old) == [(1, 0)]
+    lines = [{"epoch": 0, "val_loss": 2.0}, {"epoch": 1, "val_loss": 1.0, "train_loss": None}]
+    assert epochs([Epoch.from_json({"phase": 1, "cut": "x@pool", **line}) for line in lines]) == [(1, 0)]
+
+
+def test_a_line_is_written_as_it_was_read_with_null_for_no_number_and_nothing_for_what_was_not_measured():
+    line = {"phase": 2, "cut": "x@pool", "precision": "bfloat16", "epoch": 1, "loss": None, "train_loss": 0.5}
+    line |= {"train_accuracy": 0.25, "kept": False, "seconds": 0.1}
+    read = Epoch.from_json(line)
+    assert isnan(read.loss) and not read.is_finite and read.val_loss is None
+    assert list(read.as_json().items()) == list(line.items())
+    assert replace(read, loss=inf).as_json() == line
 
 
 def test_a_journal_without_a_line():

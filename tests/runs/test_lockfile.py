@@ -74,7 +74,7 @@ def test_a_file_is_locked_once_it_is_fetched(made, run):
 
 def test_what_can_be_done_with_a_run_whose_file_is_there(run, tmp_path):
     assert run.model().output_shape == (None, 3)
-    assert run.evaluate()["accuracy"] == run.results["accuracy"]
+    assert run.evaluate().accuracy == run.results.accuracy
     run.export(tmp_path / "a.onnx")
 
 

@@ -61,7 +61,7 @@ def refused(call, kind=RunError):
 
 def kept_loss(run):
     """The validation loss of the weights that were kept."""
-    return min(line["val_loss"] for line in run.journal)
+    return min(line.val_loss for line in run.journal)
 
 
 @pytest.mark.full
@@ -75,7 +75,7 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
         f"Put them back, or say where they are: topwork export {run.path} FILE --data NEWPLACE"
     )
     found = run.evaluate("val", data=new)
-    assert found["loss"]["value"] == pytest.approx(kept_loss(run), rel=0.02)
+    assert found.loss.value == pytest.approx(kept_loss(run), rel=0.02)
     ran = topwork("evaluate", run.path, "--data", new, "--json")
     assert ran.json["part"] == "test" and "Not found" not in ran.err
     ran = topwork("export", run.path, runs / "a.onnx", "--data", new)
@@ -100,7 +100,7 @@ def test_a_resumed_run_keeps_the_new_place(moved, original):
     assert tw.read(run.path / "pictures.csv").rows == run.data.rows
     (run.path / "moved.json").unlink()
     assert refused(lambda: run.evaluate("val")).endswith(f"topwork evaluate {run.path} --data NEWPLACE")
-    assert run.evaluate("val", data=new)["loss"]["value"] == pytest.approx(kept_loss(run), rel=0.02)
+    assert run.evaluate("val", data=new).loss.value == pytest.approx(kept_loss(run), rel=0.02)
     assert not (run.path / "moved.json").exists()
 
 
@@ -110,7 +110,7 @@ def test_where_all_is_in_the_store_nothing_need_be_found(original, tmp_path, cap
     (run.path / "environment.json").write_text(json.dumps(about | {"data": str(tmp_path / "gone")}))
     run.resume()
     assert "24 pictures of" in capsys.readouterr().err
-    assert run.evaluate("test")["accuracy"] == run.results["accuracy"]
+    assert run.evaluate("test").accuracy == run.results.accuracy
 
 
 def test_data_beside_other_pictures_is_refused(original):

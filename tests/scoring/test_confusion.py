@@ -59,6 +59,6 @@ def test_scores_of_many_classes_grow_with_the_classes_and_not_with_their_square(
         labels = draw.integers(classes, size=300)
         probabilities = fusion.softmax(draw.normal(size=(300, classes)))
         found = metrics.measure(labels, probabilities, [f"{i}" for i in range(classes)])
-        assert sum(count for *_, count in found["confusion"]["counts"]) == 300
-        sizes[classes] = len(json.dumps(found))
+        assert sum(count for *_, count in found.confusion["counts"]) == 300
+        sizes[classes] = len(json.dumps(found.as_json()))
     assert sizes[800] < 4 * sizes[200]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,9 +33,8 @@ def easy(two, tmp_path):
     """The same run, its journal written anew as older versions wrote it: validation is easier than training."""
     run = tw.Run(shutil.copytree(two.path, tmp_path / "run"))
     easier = {"loss": 0.9, "train_loss": 0.8, "val_loss": 0.1}
-    lines = [{**line, **(easier if line["epoch"] else {})} for line in run.journal]
-    lines = [{key: value for key, value in line.items() if key != "kept"} for line in lines]
-    (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = [replace(line, kept=None, **(easier if line.epoch else {})) for line in run.journal]
+    (run.path / "journal.jsonl").write_text("".join(json.dumps(line.as_json()) + "\n" for line in lines))
     return run
 
 
@@ -42,13 +42,13 @@ SAID = "In phase 1, epoch 1, the validation loss (0.100) lies below the training
 
 
 def test_evaluate_explains_a_validation_loss_below_the_training_loss(two, easy):
-    assert easy.evaluate("test")["notes"][-1].startswith(SAID)
-    assert not any("validation loss (0.100)" in note for note in two.evaluate("test")["notes"])
+    assert easy.evaluate("test").notes[-1].startswith(SAID)
+    assert not any("validation loss (0.100)" in note for note in two.evaluate("test").notes)
 
 
 def test_a_run_explains_it_in_its_results(easy):
     (easy.path / "results.json").unlink()  # as if it was killed while it was measured
-    assert easy.resume().results["notes"][-1].startswith(SAID)
+    assert easy.resume().results.notes[-1].startswith(SAID)
 
 
 def test_curves_have_the_auc_where_there_are_two_classes(easy, monkeypatch):
@@ -84,13 +84,13 @@ def only(others, path, *names):
 def test_pictures_of_one_class_alone_are_measured(two, others, tmp_path):
     ran = topwork("evaluate", two.path, only(others, tmp_path / "one", "red"), "--json")
     found = ran.json
-    assert (found["pictures"], found["part"], found["unknown_classes"]) == (4, "data", {})
-    assert found["classes"]["blue"]["support"] == 0 and found["classes"]["blue"]["recall"] is None
-    assert found["auc"] is None
-    assert found["accuracy"] == found["classes"]["red"]["recall"]
+    assert (found.pictures, found.part, found.unknown_classes) == (4, "data", {})
+    assert found.classes["blue"].support == 0 and found.classes["blue"].recall is None
+    assert found.auc is None
+    assert found.accuracy == found.classes["red"].recall
     assert "AUC" in topwork("evaluate", two.path, tmp_path / "one").out
     arrays = np.stack([np.array(Image.open(path)) for path in sorted((others / "red").iterdir())])
-    assert two.evaluate((arrays, ["red"] * 4))["accuracy"] == found["accuracy"]
+    assert two.evaluate((arrays, ["red"] * 4)).accuracy == found.accuracy
 
 
 def test_classes_that_the_run_does_not_know_are_named_counted_and_left_out(two, others, tmp_path):
@@ -99,7 +99,7 @@ def test_classes_that_the_run_does_not_know_are_named_counted_and_left_out(two, 
     assert ran.json["unknown_classes"] == {"green": 4}
     assert ran.err.splitlines()[-1] == "Not measured: 4 pictures of classes that the run does not know: 'green' (4)."
     assert ran.json | {"unknown_classes": {}} == known
-    assert two.evaluate("test")["unknown_classes"] == {}
+    assert two.evaluate("test").unknown_classes == {}
 
 
 def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path):
@@ -155,7 +155,7 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
     said = capsys.readouterr().err
     assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
     assert f"The run is whole. To draw them later: topwork evaluate {run.path}" in said
-    assert run.results["accuracy"] and names(run) == []
+    assert run.results.accuracy and names(run) == []
     run.resume()
     lacking = "It lacks curves.png, confusion.png, predictions.png: "
     assert f"{run.path} has finished: nothing is left to do. {lacking}'topwork evaluate " in capsys.readouterr().err

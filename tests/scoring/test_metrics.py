@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
 from topwork.errors import DatasetError
 from topwork.networks.fusion import softmax
+from topwork.runs.scores import ClassScores, Scores
 from topwork.scoring import metrics
 from topwork.scoring.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share
 
@@ -42,57 +50,66 @@ def test_values_are_those_of_scikit_learn():
     found = measure(labels, probabilities, FIVE)
     each = precision_recall_fscore_support(labels, probabilities.argmax(1), zero_division=0)
     for i, name in enumerate(FIVE):
-        rates = found["classes"][name]
-        values = [rates["precision"]["value"], rates["recall"]["value"], rates["f1"]["value"], rates["support"]]
+        rates = found.classes[name]
+        values = [rates.precision.value, rates.recall.value, rates.f1.value, rates.support]
         np.testing.assert_allclose(values, [column[i] for column in each])
-    macro = [found["macro"][name]["value"] for name in ("precision", "recall", "f1")]
+    macro = [found.macro[name].value for name in ("precision", "recall", "f1")]
     np.testing.assert_allclose(macro, [column.mean() for column in each[:3]])
-    assert found["loss"]["value"] == pytest.approx(log_loss(labels, probabilities))
-    assert found["top_k"]["3"]["value"] == top_k_accuracy_score(labels, probabilities, k=3)
-    assert found["pictures"] == np.sum(found["confusion"]) == 200
+    assert found.loss.value == pytest.approx(log_loss(labels, probabilities))
+    assert found.top_k["3"].value == top_k_accuracy_score(labels, probabilities, k=3)
+    assert found.pictures == np.sum(found.confusion) == 200
+    assert found.confusion == confusion_matrix(labels, probabilities.argmax(1)).tolist()
 
 
 def test_confusion_has_true_classes_as_rows():
     found = measure(np.array([0, 0, 1]), np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7]]), ["cat", "dog"])
-    assert found["confusion"] == [[1, 1], [0, 1]]
+    assert found.confusion == [[1, 1], [0, 1]]
 
 
 @pytest.mark.parametrize(("classes", "ks"), [(2, []), (3, ["2"]), (4, ["3"]), (5, ["3", "4"]), (6, ["3", "5"])])
 def test_top_k_stays_below_the_number_of_classes(classes, ks):
-    assert list(measure(*guesses(20, classes), list(map(str, range(classes))))["top_k"]) == ks
+    assert list(measure(*guesses(20, classes), list(map(str, range(classes)))).top_k) == ks
 
 
 def test_of_equal_probabilities_the_first_counts_in_top_k_as_in_accuracy():
     labels, even = np.array([0, 1, 2, 3]), np.full((4, 4), 0.25)
     found = measure(labels, even, list("abcd"))
-    assert (found["accuracy"]["value"], found["top_k"]["3"]["value"]) == (0.25, 0.75)
+    assert (found.accuracy.value, found.top_k["3"].value) == (0.25, 0.75)
 
 
 def test_wilson_gives_the_published_intervals():
     """Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3."""
     for hits, total, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
         rate = share(hits, total)
-        assert (round(rate["low"], 4), round(rate["high"], 4)) == (low, high)
+        assert (round(rate.low, 4), round(rate.high, 4)) == (low, high)
+
+
+@given(total=st.integers(1, 500), part=st.floats(0, 1))
+@settings(deadline=None, max_examples=40)
+def test_wilson_is_that_of_scipy(total, part):
+    rate, hits = share(round(part * total), total), round(part * total)
+    found = binomtest(hits, total).proportion_ci(method="wilson")
+    assert (rate.low, rate.high) == pytest.approx((found.low, found.high), abs=1e-12)
 
 
 def test_wilson_holds_the_truth_about_95_times_of_100():
     rates = [share(int(hits), 50) for hits in np.random.default_rng(0).binomial(50, 0.83, size=2000)]
-    assert 0.93 < np.mean([rate["low"] <= 0.83 <= rate["high"] for rate in rates]) < 0.97
+    assert 0.93 < np.mean([rate.low <= 0.83 <= rate.high for rate in rates]) < 0.97
 
 
 def test_bootstrap_of_the_loss_has_the_width_that_theory_gives():
     labels, probabilities = guesses(2000)
-    loss = measure(labels, probabilities, FIVE)["loss"]
+    loss = measure(labels, probabilities, FIVE).loss
     deviation = np.log(probabilities[np.arange(2000), labels]).std()
-    assert loss["high"] - loss["low"] == pytest.approx(2 * 1.96 * deviation / np.sqrt(2000), rel=0.1)
+    assert loss.high - loss.low == pytest.approx(2 * 1.96 * deviation / np.sqrt(2000), rel=0.1)
 
 
 def test_bootstrap_of_macro_recall_has_the_width_that_theory_gives():
     """With classes of equal size, macro recall is nearly accuracy, whose standard error is sqrt(p(1-p)/n)."""
     labels, probabilities = guesses(2000)
     found = measure(labels, probabilities, FIVE)
-    p, recall = found["accuracy"]["value"], found["macro"]["recall"]
-    assert recall["high"] - recall["low"] == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 2000), rel=0.1)
+    p, recall = found.accuracy.value, found.macro["recall"]
+    assert recall.high - recall.low == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 2000), rel=0.1)
 
 
 def test_measuring_twice_gives_the_same_figures():
@@ -133,7 +150,7 @@ def test_auc_of_pictures_of_one_class_is_none():
     labels, probabilities = np.array([1, 1]), np.array([[0.2, 0.8], [0.6, 0.4]])
     assert auc(labels, probabilities) is None
     assert np.isnan(drawn_auc(labels, probabilities, redraw(2, draws=3))).all()
-    assert measure(labels, probabilities, ["cat", "dog"])["auc"] is None
+    assert measure(labels, probabilities, ["cat", "dog"]).auc is None
 
 
 def test_auc_of_a_training_that_ran_away_is_nan():
@@ -146,9 +163,9 @@ def test_bootstrap_of_auc_has_the_width_that_theory_gives():
     scores, positive = probabilities[:, 1], labels == 1
     beats = (scores[positive][:, None] > scores[~positive]).astype(float)
     variance = beats.mean(1).var() / positive.sum() + beats.mean(0).var() / (~positive).sum()
-    found = measure(labels, probabilities, ["cat", "dog"])["auc"]
-    assert found["value"] == pytest.approx(beats.mean())
-    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.1)
+    found = measure(labels, probabilities, ["cat", "dog"]).auc
+    assert found.value == pytest.approx(beats.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.1)
 
 
 def test_redraw_draws_each_picture_once_on_average():
@@ -162,31 +179,31 @@ def test_a_class_that_is_absent_has_no_recall_and_is_left_out_of_macro():
     labels = np.array([0, 0, 1])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])
     found = measure(labels, probabilities, ["cat", "dog", "owl"])
-    assert found["classes"]["owl"]["recall"] is None
-    assert found["classes"]["owl"]["precision"]["value"] == 0
-    assert found["macro"]["recall"]["value"] == pytest.approx((0.5 + 1) / 2)
+    assert found.classes["owl"].recall is None
+    assert found.classes["owl"].precision.value == 0
+    assert found.macro["recall"].value == pytest.approx((0.5 + 1) / 2)
 
 
 def test_a_class_never_predicted_has_no_precision_and_counts_as_0_in_macro():
     found = measure(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]), ["cat", "dog"])
-    assert found["classes"]["dog"]["precision"] is None
-    assert found["classes"]["dog"]["f1"]["value"] == 0
-    assert found["macro"]["precision"]["value"] == 0.25
+    assert found.classes["dog"].precision is None
+    assert found.classes["dog"].f1.value == 0
+    assert found.macro["precision"].value == 0.25
 
 
 def test_a_class_neither_there_nor_predicted_has_no_score_at_all():
     found = measure(np.array([0, 1]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]]), ["cat", "dog", "owl"])
-    assert found["classes"]["owl"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert found.classes["owl"] == ClassScores(precision=None, recall=None, f1=None, support=0)
 
 
 def test_a_probability_of_0_costs_what_float32_can_tell():
-    loss = measure(np.array([0]), np.array([[0.0, 1.0]]), ["cat", "dog"])["loss"]["value"]
+    loss = measure(np.array([0]), np.array([[0.0, 1.0]]), ["cat", "dog"]).loss.value
     assert loss == pytest.approx(-np.log(np.finfo(np.float32).tiny))
 
 
 def test_intervals_name_their_methods():
     bootstrap = "bootstrap, 1,000 draws, seed 0"
-    assert measure(*guesses(), FIVE)["intervals"] == {
+    assert measure(*guesses(), FIVE).intervals == {
         "level": "95 %",
         "accuracy": "wilson",
         "top_k": "wilson",
@@ -203,17 +220,17 @@ def test_intervals_name_their_methods():
 @settings(deadline=None, max_examples=25)
 def test_every_rate_lies_in_its_interval_and_all_of_it_is_json(n, classes, seed):
     found = measure(*guesses(n, classes, seed), list(map(str, range(classes))))
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    single = [rates[key] for rates in found["classes"].values() for key in ("precision", "recall", "f1")]
+    assert Scores.from_json(json.loads(json.dumps(found.as_json(), allow_nan=False))) == found
+    single = [getattr(rates, key) for rates in found.classes.values() for key in ("precision", "recall", "f1")]
     rates = [
-        found["accuracy"],
-        found["loss"],
-        found["auc"],
-        *found["macro"].values(),
-        *found["top_k"].values(),
+        found.accuracy,
+        found.loss,
+        found.auc,
+        *found.macro.values(),
+        *found.top_k.values(),
         *single,
     ]
-    assert all(rate["low"] <= rate["value"] <= rate["high"] for rate in rates if rate)
+    assert all(rate.low <= rate.value <= rate.high for rate in rates if rate)
 
 
 @given(seed=st.integers(0, 99), scale=st.sampled_from([1e-3, 1.0, 50.0, 1e4]))
@@ -236,16 +253,16 @@ def test_agreement_forgives_a_turn_of_equals_and_counts_a_real_one():
     a = np.array([[0.50001, 0.49999], [0.6, 0.4], [0.9, 0.1]])
     b = np.array([[0.49999, 0.50001], [0.4, 0.6], [0.9, 0.1]])
     found = agreement(a, b)
-    assert found == {
+    assert found.as_json() == {
         "largest_difference": pytest.approx(0.2),
         "top1_agreement": pytest.approx(1 / 3),
         "disagreements": 1,
     }
-    assert agreement(a, b, bound=0.3)["disagreements"] == 0
+    assert agreement(a, b, bound=0.3).disagreements == 0
 
 
 def test_agreement_with_what_is_not_a_number_is_infinitely_far():
-    assert agreement(np.array([[0.5, 0.5]]), np.array([[np.nan, 0.5]]))["largest_difference"] == np.inf
+    assert agreement(np.array([[0.5, 0.5]]), np.array([[np.nan, 0.5]])).largest_difference == np.inf
 
 
 def told(call) -> str:
@@ -322,6 +339,6 @@ def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():
 def test_scores_of_few_pictures_have_intervals_with_a_width(count):
     labels = np.arange(count) % 2
     found = measure(labels, np.eye(2)[labels] * 0.8 + 0.1, ["a", "b"])
-    rates = [found["accuracy"], found["loss"], found["auc"], *found["macro"].values(), found["classes"]["a"]["f1"]]
-    assert all(rate["low"] <= rate["value"] <= rate["high"] for rate in rates if rate)
-    assert all(rate["high"] - rate["low"] > 0.2 for rate in rates if rate)
+    rates = [found.accuracy, found.loss, found.auc, *found.macro.values(), found.classes["a"].f1]
+    assert all(rate.low <= rate.value <= rate.high for rate in rates if rate)
+    assert all(rate.high - rate.low > 0.2 for rate in rates if rate)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from topwork.errors import MachineError
+from topwork.runs.journal import Epoch
 from topwork.scoring import plots
 from topwork.scoring.confusion import cells
 
@@ -52,6 +53,10 @@ def journal(*lengths: int) -> list[dict]:
     return rows
 
 
+def _curves(rows, auc=False):
+    return plots._curves([Epoch.from_json(row) for row in rows], auc)
+
+
 def lines(figure, panel: int) -> dict:
     return {line.get_label(): line.get_xydata() for line in figure.axes[panel].lines}
 
@@ -89,7 +94,7 @@ def test_curves_are_drawn_for_any_number_of_epochs(tmp_path, lengths):
 
 
 def test_curves_hold_what_the_journal_holds():
-    figure = plots._curves(journal(2))
+    figure = _curves(journal(2))
     loss, accuracy = lines(figure, 0), lines(figure, 1)
     np.testing.assert_allclose(loss["validation"][1:], [[0, 2.0], [1, 1.9], [2, 1.8]])
     np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][2:], [[1, 1.5], [2, 1.5]])
@@ -99,21 +104,21 @@ def test_curves_hold_what_the_journal_holds():
 
 def test_auc_has_a_panel_where_it_is_asked_for_and_was_measured():
     rows = [row | {"train_auc": 0.9, "val_auc": 0.1 * row["epoch"]} for row in journal(2)]
-    figure = plots._curves(rows, auc=True)
+    figure = _curves(rows, auc=True)
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy", "AUC"]
     np.testing.assert_allclose(lines(figure, 2)["validation"][1:, 1], [0, 0.1, 0.2])
     np.testing.assert_allclose(lines(figure, 2)["kept: 0.200\n(phase 1, epoch 2)"], [[2, 0.2]])
-    for others in (plots._curves(rows), plots._curves(journal(2), auc=True)):
+    for others in (_curves(rows), _curves(journal(2), auc=True)):
         assert [axes.get_ylabel() for axes in others.axes] == ["loss", "accuracy"]
 
 
 def test_auc_that_one_class_alone_leaves_undefined_is_no_point():
     rows = [row | {"train_auc": 0.9} for row in journal(2)]
-    assert set(lines(plots._curves(rows, auc=True), 2)) == {"training sample"}
+    assert set(lines(_curves(rows, auc=True), 2)) == {"training sample"}
 
 
 def test_a_phase_goes_on_where_the_last_one_ended_with_a_gap_a_border_and_its_cut():
-    figure = plots._curves(journal(3, 2))
+    figure = _curves(journal(3, 2))
     validation = lines(figure, 0)["validation"]
     assert validation[:, 0].tolist() == [0, 0, 1, 2, 3, 3, 3, 4, 5]
     assert np.flatnonzero(np.isnan(validation[:, 1])).tolist() == [0, 5]
@@ -127,7 +132,7 @@ def test_the_star_is_at_what_the_last_phase_kept_and_a_hollow_one_at_what_those_
     rows[1]["val_loss"] = 0.3
     rows[4] |= {"val_loss": 0.31, "val_accuracy": 0.6}
     rows[5]["val_loss"] = 0.305
-    figure = plots._curves(rows)
+    figure = _curves(rows)
     np.testing.assert_allclose(lines(figure, 0)["kept: 0.305\n(phase 2, epoch 2)"], [[4, 0.305]])
     np.testing.assert_allclose(lines(figure, 0)["kept by an\nearlier phase"], [[1, 0.3]])
     np.testing.assert_allclose(lines(figure, 1)["kept: 0.200\n(phase 2, epoch 2)"], [[4, 0.2]])
@@ -137,13 +142,13 @@ def test_a_phase_that_made_nothing_better_is_marked_where_it_began():
     rows = journal(2, 2)
     for row in rows[4:]:
         row["val_loss"] = 3.0
-    np.testing.assert_allclose(lines(plots._curves(rows), 0)["kept: 2.000\n(phase 2, epoch 0)"], [[2, 2.0]])
+    np.testing.assert_allclose(lines(_curves(rows), 0)["kept: 2.000\n(phase 2, epoch 0)"], [[2, 2.0]])
 
 
 def test_without_validation_the_last_epoch_is_kept_and_marked(tmp_path):
     rows = [{key: value for key, value in row.items() if not key.startswith("val")} for row in journal(3)]
     plots.curves(rows, tmp_path / "c.png")
-    assert set(lines(plots._curves(rows), 1)) == {"training sample", "kept: 0.500\n(phase 1, epoch 3)"}
+    assert set(lines(_curves(rows), 1)) == {"training sample", "kept: 0.500\n(phase 1, epoch 3)"}
 
 
 def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
@@ -151,7 +156,7 @@ def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
     rows[2] |= {"val_loss": float("nan"), "train_loss": float("inf")}
     rows[3]["val_loss"] = None
     plots.curves(rows, tmp_path / "c.png")
-    assert "kept: 1.900\n(phase 1, epoch 1)" in lines(plots._curves(rows), 0)
+    assert "kept: 1.900\n(phase 1, epoch 1)" in lines(_curves(rows), 0)
 
 
 @pytest.mark.parametrize("classes", [2, 5, 30, 31, 120])

@@ -1,9 +1,11 @@
 """Why a validation loss lies below the training loss, in one sentence."""
 
 import doctest
+from math import nan
 
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Head, Phase, Training, Views
+from topwork.runs.journal import Epoch
 from topwork.scoring import results as module
 from topwork.scoring.results import gap
 
@@ -11,8 +13,7 @@ PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
 
 
 def line(epoch, loss, train_loss, val_loss, phase=1):
-    found = {"phase": phase, "epoch": epoch, "train_loss": train_loss, "val_loss": val_loss}
-    return found | ({} if loss is None else {"loss": loss})
+    return Epoch(phase=phase, cut="x@pool", epoch=epoch, loss=loss, train_loss=train_loss, val_loss=val_loss)
 
 
 def test_the_example_runs():
@@ -61,6 +62,6 @@ def test_the_epoch_is_the_one_whose_weights_were_kept():
 
 
 def test_what_was_not_measured_is_passed_over():
-    without = {"phase": 1, "epoch": 1, "loss": 0.5, "train_loss": 0.4}
-    assert gap([without, line(2, 0.5, None, 0.1), line(3, None, 0.2, 0.1)], PLAIN, 0) is None
+    without = line(1, 0.5, 0.4, None)
+    assert gap([without, line(2, 0.5, nan, 0.1), line(2, 0.5, None, 0.1), line(3, None, 0.2, 0.1)], PLAIN, 0) is None
     assert gap([], PLAIN, 0) is None

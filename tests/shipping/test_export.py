@@ -55,14 +55,14 @@ def test_the_file_is_as_the_design_describes_it(run, file):
     assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
     assert about["cut"] == "tiny@pool"
     assert about["backbones"]["tiny"]["licence"] == "your own"
-    assert about["scores"]["accuracy"] == run.results["accuracy"]
+    assert about["scores"]["accuracy"] == run.results.accuracy.as_json()
 
 
 def test_it_answers_as_the_run_does(run, file):
     rows = run.data.part("test")
     guesses = list(tw.Predictor(file)([Path(run.data.root, row.path) for row in rows]))
     right = np.mean([guess.label == row.label for guess, row in zip(guesses, rows, strict=True)])
-    assert right == pytest.approx(run.results["accuracy"]["value"])
+    assert right == pytest.approx(run.results.accuracy.value)
 
 
 def test_the_file_is_named_after_what_it_is(run, tmp_path):

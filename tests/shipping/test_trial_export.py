@@ -49,7 +49,7 @@ def shipped(recipe):
         file = Path(folder, "model.onnx")
         write_onnx(model, file, ABOUT)
         said = model.predict(PIXELS, verbose=0)
-        return said, check(said, file, list(PIXELS))["largest_difference"]
+        return said, check(said, file, list(PIXELS)).largest_difference
 
 
 def spread(head, opened, below):

@@ -206,4 +206,4 @@ def test_folds_at_chance_are_named(pictures, tmp_path):
     ran = topwork("train", pictures, *words, "--folds", 2, "--out", tmp_path / "folds")
     told = [line for line in ran.err.splitlines() if "no better than always answering" in line]
     assert told[-1].startswith("As far as 36 pictures tell")
-    assert tw.Folds(tmp_path / "folds").results["notes"] == told[-1:]
+    assert tw.Folds(tmp_path / "folds").results.notes == told[-1:]

@@ -61,18 +61,18 @@ def answers(run, part):
 
 def test_a_binary_loss_trains_one_logit(binary):
     assert binary.folder.weights()["logits"][0].shape[1] == 1
-    assert min(line["val_loss"] for line in binary.journal) < 0.9 * binary.journal[0]["val_loss"]
-    assert binary.journal[0]["val_loss"] == pytest.approx(np.log(2))
+    assert min(line.val_loss for line in binary.journal) < 0.9 * binary.journal[0].val_loss
+    assert binary.journal[0].val_loss == pytest.approx(np.log(2))
 
 
 def test_the_whole_model_of_a_binary_loss_gives_two_probabilities_that_agree_with_training(binary):
     probabilities, labels = answers(binary, "val")
     assert probabilities.shape == (len(labels), 2)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
-    best = min(binary.journal, key=lambda line: line["val_loss"])
+    best = min(binary.journal, key=lambda line: line.val_loss)
     loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-    assert loss == pytest.approx(best["val_loss"], rel=0.02)  # training saw float16 activations
-    assert (probabilities.argmax(1) == labels).mean() == best["val_accuracy"]
+    assert loss == pytest.approx(best.val_loss, rel=0.02)  # training saw float16 activations
+    assert (probabilities.argmax(1) == labels).mean() == best.val_accuracy
 
 
 def test_a_binary_model_is_exported(binary, tmp_path):
@@ -115,9 +115,9 @@ def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
     run = train(read(pictures), tmp_path / "run", {"cut": END}, bad)
     said = "phase 2 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
     assert said in capsys.readouterr().err.splitlines()
-    second = [line for line in run.journal if line["phase"] == 2]
-    assert len(second) == 2 and None in second[1].values()
-    assert run.evaluate("val")["loss"]["value"] == pytest.approx(second[0]["val_loss"], rel=0.02)
+    second = [line for line in run.journal if line.phase == 2]
+    assert len(second) == 2 and not second[1].is_finite
+    assert run.evaluate("val").loss.value == pytest.approx(second[0].val_loss, rel=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -129,17 +129,17 @@ def live(pictures, tmp_path_factory):
 
 
 def test_live_phases_train_on_pixels(live):
-    assert [(line["phase"], line["epoch"]) for line in live.journal] == [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
-    assert live.journal[3]["loss"] < live.journal[0]["val_loss"]
-    assert live.results["phases"][0]["cut"] == END
+    assert [(line.phase, line.epoch) for line in live.journal] == [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+    assert live.journal[3].loss < live.journal[0].val_loss
+    assert live.results.phases[0].cut == END
 
 
 def test_live_validation_is_not_augmented(live):
     probabilities, labels = answers(live, "val")
     loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-    assert loss == pytest.approx(min(line["val_loss"] for line in live.journal), rel=1e-4)
-    ended = min(line["val_loss"] for line in live.journal if line["phase"] == 1)
-    assert live.journal[4]["val_loss"] == pytest.approx(ended, rel=1e-4)
+    assert loss == pytest.approx(min(line.val_loss for line in live.journal), rel=1e-4)
+    ended = min(line.val_loss for line in live.journal if line.phase == 1)
+    assert live.journal[4].val_loss == pytest.approx(ended, rel=1e-4)
 
 
 def test_the_whole_model_of_a_live_run_draws_nothing(live):
@@ -184,7 +184,7 @@ def test_a_plateau_lowers_the_rate(pictures, tmp_path):
     run = train(read(pictures), tmp_path / "run", stuck, callbacks=[shows])
     rates, rate, best, waited = [], 30.0, np.inf, 0
     for line in run.journal[1:]:
-        best, waited = (line["val_loss"], 0) if line["val_loss"] < best else (best, waited + 1)
+        best, waited = (line.val_loss, 0) if line.val_loss < best else (best, waited + 1)
         if waited == 2:
             rate, waited = rate / 10, 0
         rates.append(rate)
@@ -198,7 +198,7 @@ def test_bfloat16_is_of_the_training_alone(pictures, tmp_path):
     run = train(
         read(pictures), tmp_path / "run", first, {**first, "cut": DEEP, "precision": "bfloat16"}, callbacks=[shows]
     )
-    assert [line["precision"] for line in run.journal] == ["float32"] * 2 + ["bfloat16"] * 2
+    assert [line.precision for line in run.journal] == ["float32"] * 2 + ["bfloat16"] * 2
     assert shows.computes == {"float32", "bfloat16"}
     assert shows.weights == {"float32"}
     assert {array.dtype.name for arrays in run.folder.weights().values() for array in arrays} == {"float32"}
@@ -213,8 +213,8 @@ def test_a_phase_in_float16_scales_its_loss(pictures, tmp_path):
     words = {"cut": END, "precision": "float16", "schedule": "plateau", "epochs": 2}
     run = train(read(pictures), tmp_path / "run", words, callbacks=[shows])
     assert kinds == [keras.optimizers.LossScaleOptimizer] * 2
-    assert run.journal[-1]["precision"] == "float16"
-    assert min(line["val_loss"] for line in run.journal[1:]) < run.journal[0]["val_loss"]
+    assert run.journal[-1].precision == "float16"
+    assert min(line.val_loss for line in run.journal[1:]) < run.journal[0].val_loss
 
 
 def test_a_head_of_your_own(pictures, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -34,8 +35,8 @@ def run(pictures, tmp_path_factory):
 
 def test_it_learns(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", "block_2_add..block_2_add", epochs=30, rate=0.03)
-    assert run.results["accuracy"]["value"] > 0.8
-    assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
+    assert run.results.accuracy.value > 0.8
+    assert run.journal[-1].train_loss < run.journal[0].train_loss / 2
 
 
 def test_the_folder_holds_all_of_it(run, pictures):
@@ -79,17 +80,17 @@ def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path,
 
 
 def test_the_journal_has_a_line_an_epoch(run):
-    assert [(line["phase"], line["epoch"]) for line in run.journal] == [(p, e) for p in (1, 2) for e in range(5)]
+    assert [(line.phase, line.epoch) for line in run.journal] == [(p, e) for p in (1, 2) for e in range(5)]
     for line in run.journal:
         scores = {f"{part}_{what}" for part in ("train", "val") for what in ("loss", "accuracy", "auc")}
         assert scores | {"seconds", "cut"} <= set(line)
-        assert 0 <= line["val_auc"] <= 1
-        assert ("loss" in line) == (line["epoch"] > 0)
+        assert 0 <= line.val_auc <= 1
+        assert (line.loss is not None) == (line.epoch > 0)
 
 
 def test_a_phase_begins_with_the_best_weights_so_far(run):
-    best = min(line["val_loss"] for line in run.journal if line["phase"] == 1)
-    begun = next(line["val_loss"] for line in run.journal if line["phase"] == 2)
+    best = min(line.val_loss for line in run.journal if line.phase == 1)
+    begun = next(line.val_loss for line in run.journal if line.phase == 2)
     assert begun == pytest.approx(best, rel=0.02)  # the same weights, on activations of another cut
 
 
@@ -99,11 +100,11 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
         tw.Phase(f"{NAME}@block_14_add", epochs=3, learning_rate=3.0, optimizer="sgd"),
     ]
     run = train(pictures, tmp_path / "run", phases=phases)
-    second = [line["val_loss"] for line in run.journal if line["phase"] == 2]
+    second = [line.val_loss for line in run.journal if line.phase == 2]
     assert max(x for x in second[1:] if x is not None) > 2 * second[0], (
         "the rate was not careless enough to test anything"
     )
-    kept = run.evaluate("val")["loss"]["value"]
+    kept = run.evaluate("val").loss.value
     assert kept == pytest.approx(min(x for x in second if x is not None), rel=0.05)
 
 
@@ -115,7 +116,7 @@ def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, t
         "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
         in capsys.readouterr().err
     )
-    assert np.isfinite(run.evaluate("val")["loss"]["value"])
+    assert np.isfinite(run.evaluate("val").loss.value)
     json.loads((run.path / "journal.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
 
 
@@ -126,19 +127,19 @@ def test_a_seed_repeats_a_run(pictures, tmp_path):
     for layer in first:
         for a, b in zip(first[layer], second[layer], strict=True):
             np.testing.assert_array_equal(a, b)
-    strip = [[{k: v for k, v in line.items() if k != "seconds"} for line in run.journal] for run in runs]
+    strip = [[replace(line, seconds=0) for line in run.journal] for run in runs]
     assert strip[0] == strip[1]
 
 
 def test_another_seed_is_another_run(pictures, tmp_path):
     runs = [train(pictures, tmp_path / str(seed), epochs=1, seed=seed) for seed in (1, 2)]
-    assert runs[0].journal[1]["loss"] != runs[1].journal[1]["loss"]
+    assert runs[0].journal[1].loss != runs[1].journal[1].loss
 
 
 def test_patience_stops(pictures, tmp_path):
     phases = [tw.Phase(f"{NAME}@pool", epochs=50, learning_rate=0.3, patience=2)]
     run = train(pictures, tmp_path / "run", phases=phases)
-    losses = [line["val_loss"] for line in run.journal]
+    losses = [line.val_loss for line in run.journal]
     assert len(losses) < 51
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
 
@@ -157,12 +158,10 @@ def test_batch_norm_of_the_backbone_is_frozen_unless_asked(pictures, tmp_path):
     frozen = train(pictures, tmp_path / "frozen", phases=phase("frozen"))
     assert not any(moved(frozen))
     trained = train(pictures, tmp_path / "train", phases=phase("train"))
-    if min(range(3), key=lambda i: trained.journal[i]["val_loss"]):
+    if min(range(3), key=lambda i: trained.journal[i].val_loss):
         assert all(moved(trained))
     head = frozen.folder.weights()["head_batch_norm"]
-    assert not np.allclose(head[2], 0) or frozen.journal[0]["val_loss"] <= min(
-        line["val_loss"] for line in frozen.journal
-    )
+    assert not np.allclose(head[2], 0) or frozen.journal[0].val_loss <= min(line.val_loss for line in frozen.journal)
 
 
 def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys):
@@ -175,7 +174,7 @@ def test_validation_is_held_out_of_training_where_there_is_none(tmp_path, capsys
     assert counts["val"] > 0
     said = f"No validation part: {counts['val']} of 60 training pictures are held out for it."
     assert said in capsys.readouterr().err
-    assert said in run.results["notes"]
+    assert said in run.results.notes
 
 
 def test_holding_out_may_be_forbidden(tmp_path, capsys):
@@ -190,8 +189,8 @@ def test_holding_out_may_be_forbidden(tmp_path, capsys):
     )
     run = tw.train(tmp_path / "data", recipe=recipe, out=tmp_path / "run")
     assert "holding one out is forbidden: the last weights are kept" in capsys.readouterr().err
-    assert run.results["phases"][0]["epoch"] == 2
-    assert not any("val_loss" in line for line in run.journal)
+    assert run.results.phases[0].epoch == 2
+    assert not any(line.val_loss is not None for line in run.journal)
 
 
 def test_your_own_callbacks_find_the_scores(pictures, tmp_path):
@@ -245,7 +244,7 @@ def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_pat
     run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
     trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
     assert len(trunk.outputs) == len(top.inputs) == 2
-    assert min(line["val_loss"] for line in run.journal[1:]) < run.journal[0]["val_loss"]
+    assert min(line.val_loss for line in run.journal[1:]) < run.journal[0].val_loss
     kept, before = run.folder.weights(), {layer.name: layer.get_weights() for layer in top.layers}
     assert any((kept[name][0] != before[name][0]).any() for name in kept if before.get(name))
     guesses = run.export(tmp_path / "several.onnx")([f"{run.data.root}/{row.path}" for row in run.data.part("test")])
@@ -254,8 +253,8 @@ def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_pat
 
 def test_everything_may_be_trained(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", "input", epochs=1)
-    assert run.results["as_stored"]["dtype"] == "uint8"
-    assert run.results["as_stored"]["largest_difference"] < 1e-5
+    assert run.results.as_stored.dtype == "uint8"
+    assert run.results.as_stored.largest_difference < 1e-5
 
 
 def test_phases_must_move_towards_the_input(pictures, tmp_path):
@@ -378,8 +377,8 @@ def test_a_class_that_never_trains(tmp_path):
 
 def test_evaluate_other_pictures(run, tmp_path):
     scores = run.evaluate(make_folder(tmp_path / "more", each=5))
-    assert (scores["part"], scores["pictures"]) == ("data", 15)
-    assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
+    assert (scores.part, scores.pictures) == ("data", 15)
+    assert scores.accuracy.low <= scores.accuracy.value <= scores.accuracy.high
 
 
 def small_network():
@@ -405,7 +404,7 @@ def test_a_network_of_your_own(pictures, tmp_path, form):
     phases = [tw.Phase("mine@pool", epochs=2), tw.Phase("mine@low", epochs=20, learning_rate=1e-2, patience=0)]
     data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
     run = tw.train(data, phases=phases, backbones=[mine], out=tmp_path / "run")
-    assert run.journal[-1]["train_loss"] < run.journal[0]["train_loss"] / 2
+    assert run.journal[-1].train_loss < run.journal[0].train_loss / 2
     assert {layer.name for layer in run.model().layers} >= {"low", "high", "logits"}
     if form == "model":
         run.export(tmp_path / "mine.onnx")
@@ -419,7 +418,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
     first, second = run.recipe.phases
     assert (first.cut, first.epochs, first.learning_rate, first.batch_size) == ("tiny@pool", 25, 1e-3, 32)
     assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 1e-4, 8)
-    assert [line["phase"] for line in run.results["phases"]] == [1, 2]
+    assert [line.phase for line in run.results.phases] == [1, 2]
     capsys.readouterr()
     alone = tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "alone")
     again = tw.train(pictures, recipe=alone.recipe, out=tmp_path / "again")
@@ -433,5 +432,5 @@ def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
     phases = [tw.Phase("tiny@pool", epochs=1, learning_rate=1e-30)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "no better than always answering" in line]
-    assert told in run.results["notes"]
-    assert told in run.evaluate("test")["notes"]
+    assert told in run.results.notes
+    assert told in run.evaluate("test").notes

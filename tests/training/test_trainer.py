@@ -42,7 +42,7 @@ def run(pictures, tmp_path_factory):
 def test_a_run_opens_a_store_once_for_each_fill_and_once_for_each_phase(run, opened, tmp_path):
     """Two phases and the float32 store of the test: three stores, each looked at for its fill and read once."""
     again = tw.train(run.data, recipe=run.recipe, out=tmp_path / "again")
-    assert again.results["accuracy"] == run.results["accuracy"]
+    assert again.results.accuracy == run.results.accuracy
     assert sorted(opened.values()) == [2, 2, 2]
 
 

@@ -37,12 +37,12 @@ def parent(pictures, tmp_path_factory):
     data = tw.read(pictures, split=(0.6, 0.2, 0.2), draw="stratified")
     phases = [tw.Phase(CUT, epochs=6, learning_rate=0.03)]
     run = tw.train(data, phases=phases, backbones=[SMALL], out=tmp_path_factory.mktemp("runs") / "parent")
-    assert run.journal[0]["val_loss"] > min(line["val_loss"] for line in run.journal) + 0.1
+    assert run.journal[0].val_loss > min(line.val_loss for line in run.journal) + 0.1
     return run
 
 
 def best(run):
-    return min(run.journal, key=lambda line: line["val_loss"])
+    return min(run.journal, key=lambda line: line.val_loss)
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +150,10 @@ def test_a_further_phase_begins_where_the_parent_ended(pictures, parent, tmp_pat
     phases = [tw.Phase(DEEPER, epochs=1, learning_rate=1e-4)]
     run = tw.train(pictures, parent=parent.path, phases=phases, backbones=[SMALL], out=tmp_path / "run")
     first, ended = run.journal[0], best(parent)
-    assert (first["phase"], first["epoch"], first["cut"]) == (1, 0, DEEPER)
-    assert first["val_accuracy"] == ended["val_accuracy"]
-    assert first["val_loss"] == pytest.approx(ended["val_loss"], rel=0.02)  # on activations of another cut
-    assert best(run)["val_loss"] <= first["val_loss"]
+    assert (first.phase, first.epoch, first.cut) == (1, 0, DEEPER)
+    assert first.val_accuracy == ended.val_accuracy
+    assert first.val_loss == pytest.approx(ended.val_loss, rel=0.02)  # on activations of another cut
+    assert best(run).val_loss <= first.val_loss
     trained = run.folder.weights().keys() - parent.folder.weights().keys()
     assert "block_2_project" in trained
 
@@ -163,7 +163,7 @@ def test_a_class_may_go(pictures, parent, tmp_path, capsys):
     shutil.rmtree(tmp_path / "data" / "green")
     run = tw.train(tmp_path / "data", parent=parent, recipe=brief(parent), out=tmp_path / "run")
     assert run.data.classes == ("blue", "red")
-    assert run.journal[0]["val_accuracy"] >= best(parent)["val_accuracy"]
+    assert run.journal[0].val_accuracy >= best(parent).val_accuracy
     assert "trunk:" not in capsys.readouterr().err
 
 
@@ -253,7 +253,7 @@ def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
 
     opened = tw.Phase(DEEPER, epochs=2, learning_rate=0.01, patience=0)
     first = train(tmp_path / "first", parent, [opened])
-    assert best(first)["epoch"] > 0, "nothing of the network was trained"
+    assert best(first).epoch > 0, "nothing of the network was trained"
     phases = [tw.Phase(CUT, epochs=4, learning_rate=1e-3, patience=0), opened]
     whole = train(tmp_path / "whole", first, phases)
     shutil.copytree(first.path, tmp_path / "parent")

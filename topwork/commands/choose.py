@@ -78,7 +78,7 @@ def _score(one: "Candidate") -> tuple[str, str, str]:
 
     rate = one.accuracy
     where = " + ".join(map(_ended, Cut.parse(one.cut).terms))
-    return where, f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}"
+    return where, f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"
 
 
 def _ended(term: "Term") -> str:
@@ -98,7 +98,7 @@ def _as_json(found: "Choice", take: str) -> dict[str, Any]:
     names = ["logme", "features", "parameters", "macs", "macs_above", "kilobytes", "disk_bytes"]
     names += ["milliseconds", "p", "tied"]
     each = [
-        {"cut": one.cut, "accuracy": one.accuracy, **{name: getattr(one, name) for name in names}}
+        {"cut": one.cut, "accuracy": one.accuracy.as_json(), **{name: getattr(one, name) for name in names}}
         for one in found.candidates
     ]
     about = {"pictures": found.pictures, "folds": found.folds, "best": found.best.cut, "proposed": found.proposed.cut}

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, RunPath
 from topwork.commands.output import print_json, print_table
 from topwork.system.messages import counted
+
+if TYPE_CHECKING:
+    from topwork.scoring.compare import Comparison, Score
 
 
 def compare(
@@ -25,18 +28,18 @@ def compare(
 
     found = compared(first, second)
     if as_json:
-        print_json(found)
+        print_json(found.as_json())
     else:
         print_comparison(found)
 
 
-def print_comparison(found: dict[str, Any]) -> None:
+def print_comparison(found: "Comparison") -> None:
     """Two runs beside each other: their scores, where only one is right, and what that proves."""
-    print(f"first   {found['first']}\nsecond  {found['second']}\n")
-    print(f"{counted(found['pictures'], 'test picture')} in common\n")
-    rows = [_compared(name, found, key) for name, key in (("accuracy", "accuracy"), ("loss", "loss"), ("AUC", "auc"))]
+    print(f"first   {found.first}\nsecond  {found.second}\n")
+    print(f"{counted(found.pictures, 'test picture')} in common\n")
+    rows = [_compared("accuracy", found, "accuracy"), _compared("loss", found, "loss"), _compared("AUC", found, "auc")]
     print_table(["", "first", "second", "second - first", "95 % interval"], rows)
-    counts = {name: f"{count:,}" for name, count in found["counts"].items()}
+    counts = {name: f"{count:,}" for name, count in found.counts.items()}
     print()
     print_table(
         ["test pictures", "second right", "second wrong"],
@@ -46,18 +49,18 @@ def print_comparison(found: dict[str, Any]) -> None:
         ],
     )
     print()
-    for sentence in found["text"]:
+    for sentence in found.text:
         print(fill(sentence, 79, subsequent_indent="  "))
 
 
-def _compared(name: str, found: dict[str, Any], key: str) -> tuple[str, ...]:
+def _compared(name: str, found: "Comparison", key: "Score") -> tuple[str, ...]:
     """A line on two runs; the interval is a dash where it holds every loss, or half of all AUC, in both directions."""
     from topwork.scoring.metrics import WORST
 
-    rate = found["differences"][key]
+    rate = found.differences[key]
     if rate is None:
         return name, "-", "-", "-", ""
-    value, low, high = (f"{rate[end] + 0.0:+.3f}" for end in ("value", "low", "high"))
+    value, low, high = (f"{number + 0.0:+.3f}" for number in (rate.value, rate.low, rate.high))
     half = {"accuracy": 1.0, "loss": WORST, "auc": 0.5}[key]
-    interval = "-" if rate["low"] <= -half and rate["high"] >= half else f"{low} to {high}"
-    return name, *(f"{found['scores'][run][key]:.3f}" for run in ("first", "second")), value, interval
+    interval = "-" if rate.low <= -half and rate.high >= half else f"{low} to {high}"
+    return name, *(f"{scores[key]:.3f}" for scores in found.scores.values()), value, interval

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
 from topwork.commands.output import print_json, print_table, rate_cells
 from topwork.errors import UsageError
+
+if TYPE_CHECKING:
+    from topwork.scoring.evaluate import Evaluation
 
 MEMBER = 36
 """Letters of a member's name that a table shows."""
@@ -38,39 +41,37 @@ def evaluate(
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     scores = Run(run).evaluate(what, data=moved)
     if as_json:
-        print_json(scores)
+        print_json(scores.as_json())
     else:
         print_scores(scores)
 
 
-def print_scores(found: dict[str, Any]) -> None:
+def print_scores(found: "Evaluation") -> None:
     """The scores of an evaluation; an interval that holds every possible value is a dash."""
     from topwork.scoring.metrics import WORST
 
-    if found["sample"]:
-        print(f"A seeded sample of {found['sample']:,} pictures was measured.")
-    rates = {"accuracy": found["accuracy"], "loss": found["loss"], "AUC": found["auc"]}
-    rates |= {f"top-{k}": rate for k, rate in found["top_k"].items()}
-    rates |= {f"macro {name}": rate for name, rate in found["macro"].items()}
+    if found.sample:
+        print(f"A seeded sample of {found.sample:,} pictures was measured.")
+    rates = {"accuracy": found.accuracy, "loss": found.loss, "AUC": found.auc}
+    rates |= {f"top-{k}": rate for k, rate in found.top_k.items()}
+    rates |= {f"macro {name}": rate for name, rate in found.macro.items()}
     print_table(
         ["", "value", "95 % interval"],
         [(name, *rate_cells(rate, WORST if name == "loss" else 1.0)) for name, rate in rates.items()],
     )
     print()
-    if "members" in found:
-        members = [
-            (_name(one["run"]), *rate_cells(one["accuracy"]), rate_cells(one["loss"])[0]) for one in found["members"]
-        ]
+    if found.members:
+        members = [(_name(one.run), *rate_cells(one.accuracy), rate_cells(one.loss)[0]) for one in found.members]
         print_table(["member", "accuracy", "95 % interval", "loss"], members)
         print()
     rows = [
-        (label, *(rate_cells(each[name])[0] for name in ("precision", "recall", "f1")), str(each["support"]))
-        for label, each in found["classes"].items()
+        (label, *(rate_cells(rate)[0] for rate in (each.precision, each.recall, each.f1)), str(each.support))
+        for label, each in found.classes.items()
     ]
     print_table(["class", "precision", "recall", "F1", "pictures"], rows)
-    for path, reason in found["left_out"].items():
+    for path, reason in found.left_out.items():
         print(f"left out: {path}: {reason}")
-    for note in found["notes"]:
+    for note in found.notes:
         print(f"\n{fill(note, 79)}")
 
 

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from topwork.system.text import as_json
+
+if TYPE_CHECKING:
+    from topwork.runs.scores import Rate
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -33,9 +36,9 @@ def print_json(value: Any) -> None:
     print(as_json(value, getattr(sys.stdout, "encoding", None)), flush=True)
 
 
-def rate_cells(rate: Any, largest: float = 1.0) -> tuple[str, str]:
+def rate_cells(rate: "Rate | None", largest: float = 1.0) -> tuple[str, str]:
     """Value and interval of what lies between 0 and *largest*."""
-    if rate is None or rate.get("value") is None:
+    if rate is None:
         return "-", ""
-    is_all = rate["low"] <= 0 and rate["high"] >= largest
-    return f"{rate['value']:.3f}", "-" if is_all else f"{rate['low']:.3f} to {rate['high']:.3f}"
+    is_all = rate.low <= 0 and rate.high >= largest
+    return f"{rate.value:.3f}", "-" if is_all else f"{rate.low:.3f} to {rate.high:.3f}"

@@ -99,7 +99,7 @@ def train(
             else:
                 run = run_training(data if chosen.join else _given(data), **how)
     if as_json:
-        print_json({"run": str(run.path), **run.results})
+        print_json({"run": str(run.path), **run.results.as_json()})
     else:
         print(run.path)
 

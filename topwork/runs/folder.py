@@ -38,6 +38,8 @@ from topwork.errors import RunError
 from topwork.recipes.recipe import Recipe
 from topwork.runs import registry
 from topwork.runs.environment import environment
+from topwork.runs.journal import Epoch
+from topwork.runs.scores import Results
 from topwork.system.files import unusable, written_whole
 from topwork.system.text import as_json
 from topwork.version import RUN_FORMAT
@@ -149,8 +151,8 @@ class Folder:
         return {} if self.recipe.join else kept.table(self.path / LOCK)
 
     @property
-    def journal(self) -> list[dict[str, Any]]:
-        """One object an epoch.
+    def journal(self) -> list[Epoch]:
+        """All epochs so far, in order.
 
         Raises:
             RunError: a line is damaged.
@@ -159,7 +161,7 @@ class Folder:
         return _epochs(path, path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """What the run came to.
 
         Raises:
@@ -168,7 +170,8 @@ class Folder:
         path = self.path / "results.json"
         if not path.exists():
             raise self._unfinished("results.json")
-        return kept.table(path)
+        with reading(path):
+            return Results.from_json(kept.table(path))
 
     def data(self) -> Dataset:
         """The run's pictures, with the splits that were drawn, from where they lay."""
@@ -211,7 +214,7 @@ class Folder:
         if path.exists():
             whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
             lines = zip(whole, _epochs(path, whole), strict=True)
-            kept = [line for line, at in lines if at["phase"] < phase or _is_at(at, phase, epoch)]
+            kept = [line for line, at in lines if (at.phase, at.epoch) <= (phase, epoch)]
             with written_whole(self.path / "journal.jsonl") as aside:
                 aside.write_text("".join(kept), encoding="utf-8")
 
@@ -231,10 +234,10 @@ class Folder:
                 ) from None
             yield
 
-    def note(self, line: dict[str, Any]) -> None:
+    def note(self, epoch: Epoch) -> None:
         """Add one line to the journal."""
         with (self.path / "journal.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(epoch.as_json()) + "\n")
 
     def keep_data(self, data: Dataset) -> None:
         """Write the pictures again, once it is known which were left out."""
@@ -255,10 +258,10 @@ class Folder:
         with written_whole(self.path / LOCK) as path:
             path.write_text(_json(lock), encoding="utf-8")
 
-    def keep_results(self, results: dict[str, Any]) -> None:
+    def keep_results(self, results: Results) -> None:
         """Write the results; they appear whole."""
         with written_whole(self.path / "results.json") as path:
-            path.write_text(_json(results), encoding="utf-8")
+            path.write_text(_json(results.as_json()), encoding="utf-8")
 
     def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
         """Write the trained layers' arrays as ``weights/top.npz``."""
@@ -349,10 +352,6 @@ def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _is_at(line: dict[str, Any], phase: int, epoch: int) -> bool:
-    return line["phase"] == phase and line["epoch"] <= epoch
-
-
 def folds_in(path: Path) -> list[Path]:
     """The run folders of a cross-validation, in order; none where *path* is no such folder.
 
@@ -387,12 +386,12 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _epochs(path: Path, lines: list[str]) -> list[dict[str, Any]]:
+def _epochs(path: Path, lines: list[str]) -> list[Epoch]:
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except ValueError:
+            found.append(Epoch.from_json(json.loads(line)))
+        except (ValueError, LookupError):
             raise RunError(
                 f"line {number} of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
             ) from None

@@ -1,34 +1,88 @@
-"""What the journal of a run says: which epoch of each phase was kept."""
+"""The journal of a run, an epoch per line: what was measured, and which epoch of each phase was kept."""
 
-from collections.abc import Sequence
-from math import inf
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, nan
+from typing import Any, Self
 
-Line = dict[str, Any]
-"""One epoch: ``phase`` and ``epoch``, what was measured then (``None``: no finite number), and ``kept``."""
+from topwork.system.records import Record
 
 
-def kept_epochs(journal: Sequence[Line]) -> list[Line]:
-    """The line of each phase whose weights it ended with, in the order of the phases.
+@dataclass(frozen=True, kw_only=True)
+class Epoch(Record):
+    """One line of the journal; of what was not measured ``None``, and nan of what came to no finite number.
 
-    ``kept`` says whether an epoch's weights took the place of those kept until then; the last such line of a phase
-    counts. Journals of older versions do not have it: of these the rule is applied again.
+    Args:
+        phase: from 1; cut: its own.
+        precision: that the layers above the cut computed in.
+        epoch: 0 holds the incoming weights.
+        loss: as the optimizer saw it, in nats; none of epoch 0.
+        train_loss, train_accuracy, train_auc: of a sample of the training pictures, in inference mode.
+        val_loss, val_accuracy, val_auc: of the validation pictures.
+        kept: whether its weights took the place of those kept until then; ``None`` in journals of older versions.
+        seconds: that it took.
+    """
+
+    phase: int
+    cut: str
+    precision: str = "float32"
+    epoch: int
+    loss: float | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    train_auc: float | None = None
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    val_auc: float | None = None
+    kept: bool | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """A line of ``journal.jsonl``: without what was not measured, and ``null`` for no finite number."""
+        return {name: value if _is_finite(value) else None for name, value in self._measured().items()}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """What `as_json` gave."""
+        return super().from_json({name: nan if value is None else value for name, value in found.items()})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all that was measured came to a finite number."""
+        return all(map(_is_finite, self._measured().values()))
+
+    def _measured(self) -> dict[str, Any]:
+        return {name: value for name, value in super().as_json().items() if value is not None}
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or isfinite(value)
+
+
+def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
+    """The epoch of each phase whose weights it ended with, in the order of the phases.
+
+    The last epoch of a phase that was `Epoch.kept` counts. Journals of older versions do not say which: of these the
+    rule is applied again.
 
     Example:
-        >>> first = {"phase": 1, "epoch": 0, "val_loss": 0.7, "kept": True}
-        >>> second = {"phase": 1, "epoch": 1, "val_loss": 0.5, "kept": True}
-        >>> third = {"phase": 1, "epoch": 2, "val_loss": 0.6, "kept": False}
-        >>> [line["epoch"] for line in kept_epochs([first, second, third])]
+        >>> first = Epoch(phase=1, cut="x@pool", epoch=0, val_loss=0.7, kept=True)
+        >>> second = Epoch(phase=1, cut="x@pool", epoch=1, val_loss=0.5, kept=True)
+        >>> third = Epoch(phase=1, cut="x@pool", epoch=2, val_loss=0.6, kept=False)
+        >>> [line.epoch for line in kept_epochs([first, second, third])]
         [1]
     """
-    phases: dict[int, Line] = {}
+    phases: dict[int, Epoch] = {}
     for line in journal:
-        before = phases.get(line["phase"])
-        if line["kept"] if "kept" in line else before is None or _score(line) < _score(before):
-            phases[line["phase"]] = line
+        before = phases.get(line.phase)
+        again = before is None or _score(line) < _score(before)
+        if again if line.kept is None else line.kept:
+            phases[line.phase] = line
     return list(phases.values())
 
 
-def _score(line: Line) -> float:
+def _score(line: Epoch) -> float:
     """What the lowest of is kept: the validation loss; without one the later epoch; never what is not finite."""
-    return inf if None in line.values() else float(line.get("val_loss", -line["epoch"]))
+    if not line.is_finite:
+        return inf
+    return -line.epoch if line.val_loss is None else line.val_loss

@@ -63,7 +63,7 @@ class Exam:
             DatasetError: it has no test part.
         """
         path = str(folder.path)
-        if folder.results["accuracy"] is None:
+        if folder.results.accuracy is None:
             raise DatasetError(f"the run {path!r} has no test part: runs are compared on test pictures. {_way(folder)}")
         data = folder.data()
         classes, given = answers(folder.path / "predictions.csv", data.part("test"))

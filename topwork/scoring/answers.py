@@ -1,9 +1,9 @@
 """Answers: what a finished model says of pictures, from the activations that the store has of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from topwork.networks.fusion import Joined, softmax
 from topwork.networks.model import Answering, Network
 from topwork.networks.trunk import Trunk
 from topwork.runs.folder import Folder
+from topwork.runs.scores import MemberScores, Scores
 from topwork.scoring import metrics
 from topwork.scoring.metrics import auc, cross_entropy
 from topwork.store.examples import Examples, StoredActivations
@@ -50,14 +51,11 @@ def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     return tuple(rows[i] for i in chosen)
 
 
-def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) -> dict[str, Any]:
+def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) -> Scores:
     """All scores; those of a join's members beside it."""
     each = [metrics.measure(answers.labels, said, classes) for said in answers.members]
-    members = [
-        {"run": name, "accuracy": one["accuracy"], "loss": one["loss"]} for name, one in zip(folder.origins, each)
-    ]
-    found = metrics.measure(answers.labels, answers.probabilities, classes)
-    return found | ({"members": members} if members else {})
+    members = [MemberScores(name, one.accuracy, one.loss) for name, one in zip(folder.origins, each)]
+    return replace(metrics.measure(answers.labels, answers.probabilities, classes), members=members)
 
 
 def answered(

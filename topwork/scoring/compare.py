@@ -7,19 +7,21 @@ knows of.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.runs.predictions import Answer, Exam, Key
+from topwork.runs.scores import Rate
 from topwork.scoring import intervals, metrics
 from topwork.scoring.intervals import ALPHA, FEW, mcnemar, smallest
-from topwork.scoring.metrics import SEED, Rate
+from topwork.scoring.metrics import SEED
 from topwork.system.messages import some
+from topwork.system.records import Record
 
 DRAWS = 2000
 PROVING = 6
@@ -47,7 +49,49 @@ class HasPath(Protocol):
         ...
 
 
-def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> dict[str, Any]:
+Side = Literal["first", "second"]
+Score = Literal["accuracy", "loss", "auc"]
+Shared = Literal["both", "only_first", "only_second"]
+Counted = Literal["both", "only_first", "only_second", "neither"]
+Reason = Literal["other_class", "trained", "elsewhere", "repeated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Record):
+    """What two runs come to on the pictures that they share.
+
+    Args:
+        first, second: the folders.
+        classes: of both runs, and of one alone.
+        pictures: how many are compared.
+        scores: of each run; ``auc`` is ``None`` where `topwork.scoring.metrics.auc` is.
+        differences: the second less the first, with the 95 % interval of a paired bootstrap.
+        better: which run is; ``None`` where a difference is not significant.
+        p: of accuracy.
+        counts: how many pictures both runs have right, one alone, or neither.
+        significant_from: see `topwork.scoring.intervals.smallest`.
+        not_compared: how many pictures of each run's test part are not, and why: ``other_class``: of one that not both
+            runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers, ``repeated``.
+        intervals: the methods.
+        text: the outcome in sentences.
+    """
+
+    first: str
+    second: str
+    classes: dict[Shared, list[str]]
+    pictures: int
+    scores: dict[Side, dict[Score, float | None]]
+    differences: dict[Score, Rate | None]
+    better: dict[Score, Side | None]
+    p: float
+    counts: dict[Counted, int]
+    significant_from: float | None
+    not_compared: dict[Side, dict[Reason, int]]
+    intervals: dict[str, str]
+    text: list[str]
+
+
+def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Comparison:
     """Compare two finished runs on the test pictures that they share, matched by content; equal ones count once.
 
     A cross-validation stands for its runs together, which tested every picture once.
@@ -61,16 +105,6 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> dict[s
         first: a run, a cross-validation, or the folder of one.
         second: the same.
 
-    Returns:
-        ``first`` and ``second`` (the folders), ``classes`` (``both``, ``only_first``, ``only_second``: of which runs),
-        ``pictures`` (how many are compared), ``scores`` of each run,
-        ``differences`` (the second less the first: rates with the 95 % interval of a paired bootstrap; ``auc`` is
-        ``None`` where `topwork.scoring.metrics.auc` is), ``better`` (``"first"``, ``"second"``, or ``None`` where a
-        difference is not significant), ``p`` (of accuracy), ``counts`` (``both``, ``only_first``, ``only_second``,
-        ``neither`` right), ``significant_from`` (see `smallest`), ``not_compared`` (of each run's test part:
-        ``other_class``: of one that not both runs have, ``trained`` on by the other, ``elsewhere``: not among the
-        other's answers, ``repeated``), ``intervals`` (the method) and ``text``.
-
     Raises:
         UsageError: both are the same.
         RunError: no run, one that has not finished, or answers that do not fit its pictures.
@@ -78,8 +112,8 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> dict[s
 
     Example:
         >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP
-        >>> found["differences"]["accuracy"], found["p"]  # doctest: +SKIP
-        ({'value': 0.02, 'low': -0.01, 'high': 0.05}, 0.27)
+        >>> found.differences["accuracy"], found.p  # doctest: +SKIP
+        (Rate(value=0.02, low=-0.01, high=0.05), 0.27)
     """
     paths = [Path(run if isinstance(run, str | Path) else run.path) for run in (first, second)]
     if paths[0].resolve() == paths[1].resolve():
@@ -90,28 +124,25 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> dict[s
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])
     scores, differences = _measured(labels, sheets)
-    found = {
-        "first": a.path,
-        "second": b.path,
-        "classes": classes,
-        "pictures": len(labels),
-        "scores": scores,
-        "differences": differences,
-        "better": _better(differences, p, len(labels)),
-        "p": p,
-        "counts": counts,
-        "significant_from": smallest(counts["only_first"] + counts["only_second"], len(labels)),
-        "not_compared": {
+    found = Comparison(
+        first=a.path,
+        second=b.path,
+        classes=classes,
+        pictures=len(labels),
+        scores=scores,
+        differences=differences,
+        better=_better(differences, p, len(labels)),
+        p=p,
+        counts=counts,
+        significant_from=smallest(counts["only_first"] + counts["only_second"], len(labels)),
+        not_compared={
             "first": _not_compared(a, b, classes["both"]),
             "second": _not_compared(b, a, classes["both"]),
         },
-        "intervals": {
-            "level": "95 %",
-            "p": "mcnemar",
-            "differences": _method(len(labels)),
-        },
-    }
-    return found | {"text": _text(found)}
+        intervals={"level": "95 %", "p": "mcnemar", "differences": _method(len(labels))},
+        text=[],
+    )
+    return replace(found, text=_text(found))
 
 
 def _method(pictures: int) -> str:
@@ -121,7 +152,7 @@ def _method(pictures: int) -> str:
     return f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
 
 
-def _classes(a: Exam, b: Exam) -> dict[str, list[str]]:
+def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
     """The classes that both runs have, in the first one's order, and those that only one has.
 
     Raises:
@@ -182,19 +213,25 @@ def _sheet(answers: Sequence[Answer], own: Sequence[str], classes: Sequence[str]
     return Sheet(np.array([answer.right for answer in answers]), probabilities)
 
 
-def _counts(sheets: tuple[Sheet, Sheet]) -> dict[str, int]:
+def _counts(sheets: tuple[Sheet, Sheet]) -> dict[Counted, int]:
     a, b = (sheet.right for sheet in sheets)
-    split = {"both": a & b, "only_first": a & ~b, "only_second": ~a & b, "neither": ~a & ~b}
+    split: dict[Counted, np.ndarray] = {"both": a & b, "only_first": a & ~b, "only_second": ~a & b, "neither": ~a & ~b}
     return {name: int(these.sum()) for name, these in split.items()}
 
 
-def _measured(labels: np.ndarray, sheets: tuple[Sheet, Sheet]) -> tuple[dict[str, Any], dict[str, Rate | None]]:
+def _measured(
+    labels: np.ndarray, sheets: tuple[Sheet, Sheet]
+) -> tuple[dict[Side, dict[Score, float | None]], dict[Score, Rate | None]]:
     """Both runs' scores, and the differences with their intervals: paired bootstraps, but for few pictures."""
     drawn = metrics.redraw(len(labels), DRAWS)
     (a, of_a), (b, of_b) = (_scores(labels, sheet, drawn) for sheet in sheets)
-    differences = {
-        name: None if a[name] is None else metrics.between(b[name] - a[name], of_b[name] - of_a[name]) for name in a
-    }
+    differences: dict[Score, Rate | None] = {}
+    for name, value in a.items():
+        other = b[name]
+        if value is None or other is None:
+            differences[name] = None
+        else:
+            differences[name] = metrics.between(other - value, of_b[name] - of_a[name])
     if len(labels) < FEW:
         differences |= _of_few(labels, sheets, (of_a["auc"], of_b["auc"]))
     return {"first": a, "second": b}, differences
@@ -202,14 +239,14 @@ def _measured(labels: np.ndarray, sheets: tuple[Sheet, Sheet]) -> tuple[dict[str
 
 def _of_few(
     labels: np.ndarray, sheets: tuple[Sheet, Sheet], drawn: tuple[np.ndarray, np.ndarray]
-) -> dict[str, Rate | None]:
+) -> dict[Score, Rate | None]:
     """The differences of a few pictures, with intervals that hold for them; *drawn*: AUC of each run in the draws."""
     counts = _counts(sheets)
     each = [metrics.losses(labels, sheet.probabilities) for sheet in sheets]
     right = [float(sheet.right.mean()) for sheet in sheets]
     accuracy = intervals.paired(counts["only_first"], counts["only_second"], len(labels))
     loss = intervals.mean(each[1] - each[0], -metrics.WORST, metrics.WORST)
-    found: dict[str, Rate | None] = {
+    found: dict[Score, Rate | None] = {
         "accuracy": _rate(right[1] - right[0], accuracy),
         "loss": _rate(float((each[1] - each[0]).mean()), loss),
         "auc": None,
@@ -222,39 +259,43 @@ def _of_few(
             for area, draws, sheet in pairs
             if area is not None
         ]
-        ends = [(rate["low"], rate["high"]) for rate in wide]
+        ends = [(rate.low, rate.high) for rate in wide]
         found["auc"] = _rate(areas[1] - areas[0], intervals.difference(areas[0], ends[0], areas[1], ends[1]))
     return found
 
 
 def _rate(value: float, ends: tuple[float, float]) -> Rate:
-    return {"value": value, "low": min(ends[0], value), "high": max(ends[1], value)}
+    return Rate(value, min(ends[0], value), max(ends[1], value))
 
 
-def _scores(labels: np.ndarray, sheet: Sheet, drawn: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _scores(
+    labels: np.ndarray, sheet: Sheet, drawn: np.ndarray
+) -> tuple[dict[Score, float | None], dict[Score, np.ndarray]]:
     """Each score on the pictures as they are, and ``[draws]`` on each draw of them."""
     losses, n = metrics.losses(labels, sheet.probabilities), len(labels)
     auc = metrics.auc(labels, sheet.probabilities)
-    values = {"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc}
-    draws = {"accuracy": drawn @ sheet.right.astype(float) / n, "loss": drawn @ losses / n}
-    return values, draws | {"auc": metrics.drawn_auc(labels, sheet.probabilities, drawn)}
+    areas = metrics.drawn_auc(labels, sheet.probabilities, drawn)
+    return (
+        {"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc},
+        {"accuracy": drawn @ sheet.right.astype(float) / n, "loss": drawn @ losses / n, "auc": areas},
+    )
 
 
-def _better(differences: dict[str, Rate | None], p: float, pictures: int) -> dict[str, str | None]:
+def _better(differences: dict[Score, Rate | None], p: float, pictures: int) -> dict[Score, Side | None]:
     """The run that is better in each score, where the difference is significant; on very few pictures none is."""
-    found: dict[str, str | None] = dict.fromkeys(differences)
+    found: dict[Score, Side | None] = dict.fromkeys(differences)
     if pictures < PROVING:
         return found
     for name, rate in differences.items():
-        if rate and (p < ALPHA if name == "accuracy" else rate["low"] > 0 or rate["high"] < 0):
-            found[name] = "second" if (rate["value"] > 0) != (name == "loss") else "first"
+        if rate and (p < ALPHA if name == "accuracy" else rate.low > 0 or rate.high < 0):
+            found[name] = "second" if (rate.value > 0) != (name == "loss") else "first"
     return found
 
 
-def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[str, int]:
+def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason, int]:
     """Why rows of *own*'s test part are not compared."""
     others, shared, seen = other.by_key(), set(classes), set[Key]()
-    found = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
+    found: dict[Reason, int] = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
     for key, label in ((answer.key, answer.row.label) for answer in own.answers):
         if label not in shared or (key in others and others[key].row.label not in shared):
             found["other_class"] += 1
@@ -268,19 +309,18 @@ def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[str, i
     return found
 
 
-def _text(found: dict[str, Any]) -> list[str]:
+def _text(found: Comparison) -> list[str]:
     """The outcome in sentences."""
-    gone = found["not_compared"]
+    gone = found.not_compared
     left_out = [_left_out(gone["first"], "first", "second"), _left_out(gone["second"], "second", "first")]
-    return [*_on_classes(found["classes"]), *filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
+    return [*_on_classes(found.classes), *filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
 
 
-def _on_classes(classes: dict[str, list[str]]) -> list[str]:
+def _on_classes(classes: dict[Shared, list[str]]) -> list[str]:
     """What is compared where the runs have different classes."""
+    own = {"first": classes["only_first"], "second": classes["only_second"]}
     only = [
-        f"only the {run} run has {some([repr(label) for label in classes[f'only_{run}']])}"
-        for run in ("first", "second")
-        if classes[f"only_{run}"]
+        f"only the {run} run has {some([repr(label) for label in labels])}" for run, labels in own.items() if labels
     ]
     if not only:
         return []
@@ -291,10 +331,10 @@ def _on_classes(classes: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _left_out(gone: dict[str, int], own: str, other: str) -> str:
+def _left_out(gone: dict[Reason, int], own: Side, other: Side) -> str:
     if not any(gone.values()):
         return ""
-    reasons = {
+    reasons: dict[Reason, str] = {
         "other_class": "are of a class that not both runs have",
         "trained": f"the {other} run was trained on (a leak)",
         "elsewhere": f"the {other} run was not tested on",
@@ -304,25 +344,25 @@ def _left_out(gone: dict[str, int], own: str, other: str) -> str:
     return f"Of the {own} run's test pictures {sum(gone.values()):,} are not compared: {each}."
 
 
-def _on_accuracy(found: dict[str, Any]) -> str:
-    better, p, n = found["better"]["accuracy"], found["p"], found["pictures"]
+def _on_accuracy(found: Comparison) -> str:
+    better, p, n, rate = found.better["accuracy"], found.p, found.pictures, found.differences["accuracy"]
+    assert rate
     said = "McNemar's exact test, " + ("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
     if better:
-        return f"The {better} run is more accurate, by {abs(found['differences']['accuracy']['value']):.3f} ({said})."
-    least = found["significant_from"]
+        return f"The {better} run is more accurate, by {abs(rate.value):.3f} ({said})."
+    least = found.significant_from
     seen = f"less than {least:.3f} cannot be told from chance" if least else "no difference could be told from chance"
     told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
-    rate = found["differences"]["accuracy"]
-    if rate["low"] > 0 or rate["high"] < 0:
+    if rate.low > 0 or rate.high < 0:
         told += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
     return told
 
 
-def _on_the_rest(found: dict[str, Any]) -> list[str]:
-    words = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
+def _on_the_rest(found: Comparison) -> list[str]:
+    words: dict[Score, tuple[str, str]] = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
     return [
         f"The {better} run {won}." if better else f"The difference in {name} is not significant."
         for key, (won, name) in words.items()
-        if found["differences"][key]
-        for better in [found["better"][key]]
+        if found.differences[key]
+        for better in [found.better[key]]
     ]

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from topwork.runs.scores import Confusion
+
 DENSE = 100
 """Up to this many classes, all cells are written."""
-
-Confusion = list[list[int]] | dict[str, Any]
 
 
 class Cells(NamedTuple):

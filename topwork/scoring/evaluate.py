@@ -6,7 +6,7 @@ activations (bfloat16, kept as float16) would have said is measured beside it.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed, refuse_lost
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
+from topwork.runs.scores import Scores
 from topwork.scoring.answers import SAMPLE, answered, measured_scores, sample_size, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import draw_plots, explained, lacks, warned
@@ -28,11 +29,37 @@ from topwork.system import keras_settings
 from topwork.system.messages import counted, say, some
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Scores):
+    """Scores of some pictures, and which these were.
+
+    Args:
+        part: ``"test"``, ``"val"`` or ``"train"`` of the run's own, or ``"data"``.
+        sample: how many pictures were taken, where these were not all.
+        trained_on: how many of those measured the run was trained on.
+        left_out: path and reason of each picture that could not be measured.
+        unknown_classes: how many pictures there are of each class that the run does not know; they are not measured.
+        notes: that it is no better than always answering the largest class, where that is so; and of the run's own
+            pictures why its validation loss lies below its training loss.
+    """
+
+    part: str
+    sample: int | None
+    trained_on: int
+    left_out: dict[str, str]
+    unknown_classes: dict[str, int]
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object; the part comes first."""
+        return {"part": self.part} | super().as_json()
+
+
 def evaluate(
     folder: Folder,
     what: "str | Path | tuple | Dataset" = "test",
     data: "str | Path | tuple | Dataset | None" = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Measure a finished run; of its own pictures, draw plots that it lacks as well.
 
     Args:
@@ -42,14 +69,6 @@ def evaluate(
             test part has a confusion matrix and a plot of answers, which are drawn where the run lacks them.
         data: where the run's own pictures are by now, where they were moved: they are looked for by content. The run
             does not remember it.
-
-    Returns:
-        What `topwork.scoring.metrics.measure` gives, with ``part``, ``sample`` (pictures taken where not all were, else
-        ``None``), ``trained_on`` (how many of those measured the run was trained on), ``left_out`` (path and reason
-        of each), ``unknown_classes`` (how many pictures there are of each class that the run does not know; they are
-        not measured) and ``notes``: that it is no better than always answering the largest class, where that is so, and
-        of the run's own pictures why its validation loss lies below its training loss; of a join ``members``: the
-        folder, ``accuracy`` and ``loss`` of each.
 
     Raises:
         DatasetError: the part is empty, or the data has no picture of a class that the run knows.
@@ -96,15 +115,15 @@ def evaluate(
         )
     scores = measured_scores(folder, answers, own.classes)
     _draw_again(folder, given, lacking, *((answers, scores) if what == "test" else ()))
-    return {
-        "part": what if inside else "data",
-        **scores,
-        "sample": sample_size(taken, rows),
-        "trained_on": seen,
-        "left_out": {gone.path: gone.reason for gone in measured.left_out},
-        "unknown_classes": unknown,
-        "notes": [*warned(scores), *(explained(folder, own) if inside else [])],
-    }
+    return Evaluation(
+        **vars(scores),
+        part=str(what) if inside else "data",
+        sample=sample_size(taken, rows),
+        trained_on=seen,
+        left_out={gone.path: gone.reason for gone in measured.left_out},
+        unknown_classes=unknown,
+        notes=[*warned(scores), *(explained(folder, own) if inside else [])],
+    )
 
 
 def _trained_on(own: Dataset, measured: Dataset) -> int:

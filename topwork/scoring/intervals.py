@@ -4,8 +4,6 @@ Three pictures that are all right say little, and a bootstrap of them says ``1.0
 intervals here are given in place of a bootstrap's, or widen it. McNemar's exact test is here, too.
 """
 
-from collections.abc import Iterator
-from itertools import islice, takewhile
 from math import sqrt
 
 import numpy as np
@@ -93,9 +91,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
     >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
     (0.03125, 0.6476058959960938, 1.0)
     """
-    n = only_first + only_second
-    tail = next(islice(_tails(n), min(only_first, only_second), None))
-    return min(1.0, 2 * tail / 2**n)
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def smallest(apart: int, pictures: int) -> float | None:
@@ -109,16 +107,9 @@ def smallest(apart: int, pictures: int) -> float | None:
         >>> smallest(19, 150), smallest(0, 150), smallest(0, 5)
         (0.07333333333333333, 0.04, None)
     """
+    from scipy.special import bdtr
+
     apart = max(apart, 6)
-    proved = takewhile(lambda tail: 2 * tail / 2**apart < ALPHA, _tails(apart))
-    fewer = sum(1 for _ in proved) - 1
+    tails = bdtr(np.arange(apart // 2), apart, 0.5)
+    fewer = int((2 * tails < ALPHA).sum()) - 1
     return None if apart > pictures else (apart - 2 * fewer) / pictures
-
-
-def _tails(n: int) -> Iterator[int]:
-    """How many of all 2**n outcomes of n tosses have at most k heads, for k = 0 to n: exact, whatever n."""
-    ways = total = 1
-    for k in range(n + 1):
-        yield total
-        ways = ways * (n - k) // (k + 1)
-        total += ways

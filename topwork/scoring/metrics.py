@@ -1,6 +1,6 @@
 """What a classifier's probabilities are worth: loss, accuracy and scores by class, each with its 95 % interval.
 
-A rate is ``{"value": v, "low": l, "high": h}``. Shares of counted pictures (accuracy, top-k, precision, recall) have
+Shares of counted pictures (accuracy, top-k, precision, recall) have
 Wilson's interval; what is no plain share (loss, AUC, F1, macro averages) has a seeded bootstrap, which draws pictures
 whatever their class; for fewer than 30 pictures see `topwork.scoring.intervals`. No interval knows of pictures that
 resemble each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here
@@ -8,17 +8,17 @@ does.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import log
-from typing import Any
 
 import numpy as np
 
 from topwork.errors import DatasetError
+from topwork.runs.scores import Average, ClassScores, Rate, Scores
 from topwork.scoring import confusion as confusions
 from topwork.scoring import intervals
 from topwork.scoring.intervals import FEW
-
-Rate = dict[str, float]
+from topwork.system.records import Record
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """What a probability of 0 counts as."""
@@ -29,31 +29,22 @@ SEED = 0
 _BLOCK = 256
 
 
-def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Everything that is said of one part's predictions, ready for JSON.
+def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Scores:
+    """Everything that is said of one part's predictions.
 
-    A score without pictures behind it is ``None``: the recall of a class that does not occur, the precision of one that
-    is never predicted. Macro averages are over the classes that occur; one that is never predicted adds precision 0.
-    ``top_k`` holds k = 3 and 5, or the number of classes less one where that is smaller (nothing for two classes).
-    ``auc`` is `auc`, and ``None`` where all pictures are of one class. Time
-    grows with n²: 2,000 pictures take up to half a second.
+    Time grows with n²: 2,000 pictures take up to half a second.
 
     Args:
         labels: int ``[n]``, positions in *classes*.
         probabilities: float ``[n, len(classes)]``.
         classes: the labels in the order of the columns.
 
-    Returns:
-        ``pictures``, ``accuracy``, ``loss`` (unweighted cross-entropy in nats), ``auc``, ``top_k``, ``macro``,
-        ``classes``, ``confusion`` (counts; rows true, columns predicted; beyond 100 classes the filled cells alone,
-        see `topwork.scoring.confusion.as_json`) and ``intervals`` (the method of each).
-
     Raises:
         DatasetError: no rows, shapes that do not fit, labels outside the classes, or probabilities that are not finite.
 
     Example:
         >>> found = measure(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["cat", "dog"])
-        >>> found["confusion"], round(found["accuracy"]["value"], 3)
+        >>> found.confusion, round(found.accuracy.value, 3)
         ([[1, 0], [1, 1]], 0.667)
     """
     labels, probabilities = _checked(labels, probabilities)
@@ -61,17 +52,17 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
     ranks = _ranks(labels, probabilities)
     confusion, each = _counted(labels, probabilities.argmax(1), classes)
     drawn, counts = _drawn_scores(confusion), redraw(len(labels))
-    return {
-        "pictures": len(labels),
-        "accuracy": share(int((ranks == 0).sum()), len(labels)),
-        "loss": _loss(labels, probabilities, counts),
-        "auc": _auc(labels, probabilities, counts),
-        "top_k": {str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
-        "macro": _macro_rates(each, drawn, len(labels)),
-        "classes": _class_rates(confusion, each, drawn, classes),
-        "confusion": confusions.as_json(confusion),
-        "intervals": _methods(len(labels)),
-    }
+    return Scores(
+        pictures=len(labels),
+        accuracy=share(int((ranks == 0).sum()), len(labels)),
+        loss=_loss(labels, probabilities, counts),
+        auc=_auc(labels, probabilities, counts),
+        top_k={str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
+        macro=_macro_rates(each, drawn, len(labels)),
+        classes=_class_scores(confusion, each, drawn, classes),
+        confusion=confusions.as_json(confusion),
+        intervals=_methods(len(labels)),
+    )
 
 
 def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -182,13 +173,28 @@ def between(value: float, draws: np.ndarray) -> Rate:
     """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to hold it.
 
     >>> between(0.5, np.array([0.0, 0.5, np.nan, 1.0]))
-    {'value': 0.5, 'low': 0.025, 'high': 0.975}
+    Rate(value=0.5, low=0.025, high=0.975)
     """
     low, high = np.percentile(draws[~np.isnan(draws)], [2.5, 97.5])
-    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
+    return Rate(float(value), float(min(low, value)), float(max(high, value)))
 
 
-def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, float]:
+@dataclass(frozen=True)
+class Agreement(Record):
+    """How far a second way to the same probabilities stands from the first.
+
+    Args:
+        largest_difference: of a probability; inf where one is not a number.
+        top1_agreement: the share of rows whose likeliest class is the same.
+        disagreements: how many rows have another one although the first way's two best are clearly apart.
+    """
+
+    largest_difference: float
+    top1_agreement: float
+    disagreements: int
+
+
+def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
     """How far *b*, a second way to the same probabilities, stands from *a*.
 
     Args:
@@ -196,16 +202,12 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, fl
         b: float ``[n, classes]``.
         bound: a probability: where the two best of *a* are nearer than this, the order is a matter of rounding.
 
-    Returns:
-        ``largest_difference`` of a probability (``inf`` where one is not a number), ``top1_agreement`` as a share, and
-        ``disagreements``: how many rows have another top-1 although the two best of *a* differ by more than *bound*.
-
     Raises:
         DatasetError: no rows, or shapes that differ.
 
     Example:
         >>> agreement(np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]]))
-        {'largest_difference': 0.25, 'top1_agreement': 1.0, 'disagreements': 0}
+        Agreement(largest_difference=0.25, top1_agreement=1.0, disagreements=0)
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 2:
@@ -217,21 +219,21 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> dict[str, fl
     same = a.argmax(1) == b.argmax(1)
     best = np.sort(a, axis=1)[:, -2:]
     clear = best[:, -1] - best[:, 0] > bound
-    return {
-        "largest_difference": float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()),
-        "top1_agreement": float(same.mean()),
-        "disagreements": int((clear & ~same).sum()),
-    }
+    return Agreement(
+        largest_difference=float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()),
+        top1_agreement=float(same.mean()),
+        disagreements=int((clear & ~same).sum()),
+    )
 
 
 def share(hits: int, total: int) -> Rate:
     """The share ``hits / total`` with its interval (`topwork.scoring.intervals.wilson`); ``total`` is at least 1.
 
-    >>> {key: round(value, 3) for key, value in share(45, 50).items()}
-    {'value': 0.9, 'low': 0.786, 'high': 0.957}
+    >>> found = share(45, 50)
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (0.9, 0.786, 0.957)
     """
-    low, high = intervals.wilson(hits / total, total)
-    return {"value": hits / total, "low": low, "high": high}
+    return Rate(hits / total, *intervals.wilson(hits / total, total))
 
 
 def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
@@ -243,8 +245,8 @@ def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
 
 def _widened(rate: Rate, total: int) -> Rate:
     """A rate with an interval at least as wide as that of a share of *total*."""
-    low, high = intervals.wilson(rate["value"], max(1, total))
-    return {**rate, "low": min(low, rate["low"]), "high": max(high, rate["high"])}
+    low, high = intervals.wilson(rate.value, max(1, total))
+    return replace(rate, low=min(low, rate.low), high=max(high, rate.high))
 
 
 def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities") -> tuple[np.ndarray, np.ndarray]:
@@ -321,34 +323,33 @@ def _macro(scores: np.ndarray) -> np.ndarray:
     return np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1)
 
 
-def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[str, Rate]:
-    values = zip(("precision", "recall", "f1"), _macro(each), _macro(drawn))
-    rates = {name: between(value, draws) for name, value, draws in values}
+def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[Average, Rate]:
+    names: tuple[Average, ...] = ("precision", "recall", "f1")
+    rates = {name: between(value, draws) for name, value, draws in zip(names, _macro(each), _macro(drawn))}
     return {name: _widened(rate, pictures) for name, rate in rates.items()} if pictures < FEW else rates
 
 
-def _class_rates(
+def _class_scores(
     confusion: np.ndarray, each: np.ndarray, drawn: np.ndarray, classes: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    rates = {}
+) -> dict[str, ClassScores]:
+    scores = {}
     counts = zip(*(each.tolist() for each in (confusion.diagonal(), confusion.sum(1), confusion.sum(0))))
     few = confusion.sum() < FEW
     for i, (name, (hits, support, chosen)) in enumerate(zip(classes, counts)):
         f1 = between(each[2, i], drawn[2, :, i]) if support + chosen else None
-        rates[name] = {
-            "precision": share(hits, chosen) if chosen else None,
-            "recall": share(hits, support) if support else None,
-            "f1": _widened(f1, support) if f1 and few else f1,
-            "support": support,
-        }
-    return rates
+        scores[name] = ClassScores(
+            precision=share(hits, chosen) if chosen else None,
+            recall=share(hits, support) if support else None,
+            f1=_widened(f1, support) if f1 and few else f1,
+            support=support,
+        )
+    return scores
 
 
 def _loss(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> Rate:
     each = losses(labels, probabilities)
     if len(each) < FEW:
-        low, high = intervals.mean(each, 0.0, WORST)
-        return {"value": float(each.mean()), "low": low, "high": high}
+        return Rate(float(each.mean()), *intervals.mean(each, 0.0, WORST))
     return between(each.mean(), counts @ each / len(each))
 
 

@@ -17,15 +17,13 @@ import numpy as np
 from topwork.data.pictures import thumbnail
 from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError, PictureError
-from topwork.runs.journal import kept_epochs
+from topwork.runs.journal import Epoch, kept_epochs
 from topwork.scoring.confusion import Cells, cells
 from topwork.scoring.gallery import content
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Journal = Sequence[dict[str, Any]]
 
 FONTS = (
     "DejaVu Sans",
@@ -73,16 +71,14 @@ def _own_style() -> Iterator[None]:
 
 
 @_own_style()
-def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
+def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
     Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
     the dotted line is the loss as the optimizer saw it (dropout on, weights still moving).
 
     Args:
-        journal: one dict an epoch, in order: ``phase`` (from 1), ``epoch`` (0: the incoming weights), ``cut``, and,
-            where they were measured, ``loss``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``,
-            ``train_auc``, ``val_auc``; see `topwork.runs.journal.kept_epochs`.
+        journal: its lines as JSON, in order; see `topwork.runs.journal.Epoch`.
         path: the PNG to write.
         auc: draw the area under the ROC curve as well, where the journal has it.
 
@@ -90,7 +86,7 @@ def curves(journal: Journal, path: str | Path, auc: bool = False) -> None:
         >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
         >>> curves([row | {"epoch": 0}, row | {"epoch": 1, "val_loss": 0.6}], "curves.png")
     """
-    _save(_curves(journal, auc), path)
+    _save(_curves([Epoch.from_json(line) for line in journal], auc), path)
 
 
 @_own_style()
@@ -160,8 +156,8 @@ def _save(figure: "Figure", path: str | Path) -> None:
     figure.savefig(path, format="png", metadata=PLOT)
 
 
-def _curves(journal: Journal, auc: bool = False) -> "Figure":
-    measured = auc and any(row.get(name) is not None for row in journal for name in ("train_auc", "val_auc"))
+def _curves(journal: Sequence[Epoch], auc: bool = False) -> "Figure":
+    measured = auc and any(getattr(row, name) is not None for row in journal for name in ("train_auc", "val_auc"))
     keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
     figure = _figure(9, 1 + 3 * len(keys))
     panels = figure.subplots(len(keys), 1, sharex=True)
@@ -172,7 +168,7 @@ def _curves(journal: Journal, auc: bool = False) -> "Figure":
         _mark_kept(axes, journal, places, key)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
         axes.set_ylabel(label)
-    cuts = {row["phase"]: f"phase {row['phase']}: {_shown(row['cut'], 90)}" for row in journal}
+    cuts = {row.phase: f"phase {row.phase}: {_shown(row.cut, 90)}" for row in journal}
     panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -265,18 +261,18 @@ def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.hstack([part for picture in whole for part in (gap, picture)][1:])
 
 
-def _places(journal: Journal) -> list[int]:
+def _places(journal: Sequence[Epoch]) -> list[int]:
     """Where each epoch stands on the axis: a phase's epoch 0 stands on the last epoch of the phase before."""
     places: list[int] = []
     start = 0
     for row in journal:
-        if row["epoch"] == 0:
+        if row.epoch == 0:
             start = max(places, default=0)
-        places.append(start + row["epoch"])
+        places.append(start + row.epoch)
     return places
 
 
-def _lines(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
+def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
     size = 4 if len(journal) <= 40 else 0
     for name, label, color, style in (
         (f"val_{key}", "validation", VAL, "o-"),
@@ -290,20 +286,20 @@ def _lines(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _series(journal: Journal, places: list[int], name: str) -> np.ndarray:
+def _series(journal: Sequence[Epoch], places: list[int], name: str) -> np.ndarray:
     """Places and values, float ``[2, n]``: nan where nothing was measured, and before a phase, so that lines break."""
     points = []
     for row, x in zip(journal, places):
-        if row["epoch"] == 0:
+        if row.epoch == 0:
             points.append((x, np.nan))
-        value = row.get(name)
+        value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
         points.append((x, np.nan if value is None else value))
     return np.array(points, float).T
 
 
-def _mark_phases(axes: "Axes", journal: Journal, places: list[int]) -> None:
+def _mark_phases(axes: "Axes", journal: Sequence[Epoch], places: list[int]) -> None:
     """A line where a phase starts and its number above; nothing where there is one phase only."""
-    starts = {row["phase"]: x for row, x in zip(journal, places) if row["epoch"] == 0}
+    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
     if len(starts) == 1:
         return
     for phase, x in starts.items():
@@ -311,18 +307,18 @@ def _mark_phases(axes: "Axes", journal: Journal, places: list[int]) -> None:
         axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
 
 
-def _mark_kept(axes: "Axes", journal: Journal, places: list[int], key: str) -> None:
+def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
     """A star at the epoch that each phase kept, hollow where another phase followed."""
-    part, color = ("val", VAL) if "val_loss" in journal[0] else ("train", TRAIN)
-    at = {(row["phase"], row["epoch"]): x for row, x in zip(journal, places)}
+    part, color = ("val", VAL) if journal[0].val_loss is not None else ("train", TRAIN)
+    at = {(row.phase, row.epoch): x for row, x in zip(journal, places)}
     rows = kept_epochs(journal)
-    xs = [at[row["phase"], row["epoch"]] for row in rows]
-    ys = np.array([row.get(f"{part}_{key}") for row in rows], float)
+    xs = [at[row.phase, row.epoch] for row in rows]
+    ys = np.array([getattr(row, f"{part}_{key}") for row in rows], float)
     star: dict[str, Any] = {"marker": "*", "linestyle": "", "markersize": 14, "zorder": 5}
     if not np.isnan(ys[:-1]).all():
         axes.plot(xs[:-1], ys[:-1], color="white", markeredgecolor=color, label="kept by an\nearlier phase", **star)
     if not np.isnan(ys[-1]):
-        label = f"kept: {ys[-1]:.3f}\n(phase {rows[-1]['phase']}, epoch {rows[-1]['epoch']})"
+        label = f"kept: {ys[-1]:.3f}\n(phase {rows[-1].phase}, epoch {rows[-1].epoch})"
         axes.plot(xs[-1], ys[-1], color=color, markeredgecolor="white", label=label, **star)
 
 

@@ -6,15 +6,17 @@ two why a validation loss is below the training loss: the difference of the two 
 second and the validation loss is the pictures.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
 
 from topwork.data.dataset import Dataset
 from topwork.networks.model import Answering, Network
 from topwork.recipes.recipe import Recipe
 from topwork.runs import predictions
 from topwork.runs.folder import Folder
-from topwork.runs.journal import Line, kept_epochs
+from topwork.runs.journal import Epoch, kept_epochs
+from topwork.runs.scores import AsStored, Results, Scores
 from topwork.scoring import metrics
 from topwork.scoring.answers import Answers, answered, measured_scores, sample_size
 from topwork.scoring.drawing import Pencil
@@ -26,38 +28,32 @@ AGREE = 0.98
 """Below this share of equal answers, what the trunk's precision changes is said aloud."""
 
 
-def gap(journal: Sequence[Line], recipe: Recipe, pictures: int) -> str | None:
+def gap(journal: Sequence[Epoch], recipe: Recipe, pictures: int) -> str | None:
     """One sentence on the epoch that was kept; ``None`` where its validation loss is not below its training loss.
 
     Args:
-        journal: one dict an epoch, with ``loss`` (as the optimizer saw it), ``train_loss`` and ``val_loss``
-            (in inference mode), in nats, where they were measured.
+        journal: of the run.
         recipe: of the run: what it does in training alone is named.
         pictures: how many validate.
 
     Example:
-        >>> line = {"phase": 1, "epoch": 3, "loss": 0.5, "train_loss": 0.2, "val_loss": 0.3}
+        >>> line = Epoch(phase=1, cut="vgg16@pool", epoch=3, loss=0.5, train_loss=0.2, val_loss=0.3)
         >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
         >>> print(gap([line], recipe, 61))
         In phase 1, epoch 3, the validation loss (0.300) lies below the training loss that the optimizer saw (0.500), \
 for that is taken in training mode (dropout, weights that move within the epoch): in inference mode, as validation \
 is, the training pictures come to 0.200.
     """
-    trained = [line for line in kept_epochs(journal) if line["epoch"]]  # epoch 0 is what the phase before kept
+    trained = [line for line in kept_epochs(journal) if line.epoch]  # epoch 0 is what the phase before kept
     made = trained[-1] if trained else None
-    if made is None or not _is_whole(made) or made["val_loss"] >= made["loss"]:
+    if made is None or made.loss is None or made.train_loss is None or made.val_loss is None:
         return None
-    return _told(made, _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier")
-
-
-def _is_whole(line: Line) -> bool:
-    return all(line.get(name) is not None for name in ("loss", "train_loss", "val_loss"))
-
-
-def _told(line: Line, mode: str, easier: str) -> str:
-    seen, same, val = (line[name] for name in ("loss", "train_loss", "val_loss"))
+    seen, same, val = made.loss, made.train_loss, made.val_loss
+    if not all(map(isfinite, (seen, same, val))) or val >= seen:
+        return None
+    mode, easier = _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier"
     start = (
-        f"In phase {line['phase']}, epoch {line['epoch']}, the validation loss ({val:.3f}) lies below the training "
+        f"In phase {made.phase}, epoch {made.epoch}, the validation loss ({val:.3f}) lies below the training "
         f"loss that the optimizer saw ({seen:.3f})"
     )
     measured = f"in inference mode, as validation is, the training pictures come to {same:.3f}"
@@ -84,21 +80,22 @@ def _in_training(recipe: Recipe) -> str:
     return ", ".join([*(name for name, so in named.items() if so), "weights that move within the epoch"])
 
 
-def chance(found: Mapping[str, Any]) -> str | None:
+def chance(found: Scores) -> str | None:
     """One sentence where the accuracy's interval reaches down to the share of the largest class; else ``None``.
 
     Args:
         found: what `topwork.scoring.metrics.measure` gives. Of pictures of one class alone nothing is said.
 
     Example:
-        >>> classes = {"daisy": {"support": 20}, "rose": {"support": 30}}
-        >>> chance({"pictures": 50, "accuracy": {"value": 0.66, "low": 0.52, "high": 0.78}, "classes": classes})
-        "As far as 50 pictures tell, this is no better than always answering 'rose', which is right for 0.600 of them."
+        >>> import numpy as np
+        >>> found = metrics.measure(np.array([0, 0, 1]), np.eye(2)[[0, 1, 1]], ["daisy", "rose"])
+        >>> chance(found)
+        "As far as 3 pictures tell, this is no better than always answering 'daisy', which is right for 0.667 of them."
     """
-    counts = {label: each["support"] for label, each in found["classes"].items()}
+    counts = {label: each.support for label, each in found.classes.items()}
     largest = max(counts, key=counts.__getitem__)
-    total = found["pictures"]
-    if counts[largest] == total or found["accuracy"]["low"] > counts[largest] / total:
+    total = found.pictures
+    if counts[largest] == total or found.accuracy.low > counts[largest] / total:
         return None
     return (
         f"As far as {total:,} pictures tell, this is no better than always answering {largest!r}, "
@@ -113,7 +110,7 @@ def conclude(
     trained_on: StoredActivations,
     exact: StoredActivations,
     pencil: Pencil,
-) -> dict[str, Any]:
+) -> Results:
     """Measure the test part of a run that was trained; write predictions and plots.
 
     Args:
@@ -129,32 +126,30 @@ def conclude(
     journal = folder.journal
     draw_plots(pencil, folder, data, ["curves.png"])
     results, answers = examined(folder, network, data, exact, pencil)
-    results["notes"] += explained(folder, data)
-    results["phases"] = kept_epochs(journal)
-    if answers:
-        below = [one.trunk for one in trained_on.requests]
-        as_stored = answered(network, below, trained_on, answers.rows, data.classes)
-        results["as_stored"] = _compared(answers, as_stored, trained_on)
-    return results
+    results = replace(results, notes=results.notes + explained(folder, data), phases=kept_epochs(journal))
+    if answers is None:
+        return results
+    below = [one.trunk for one in trained_on.requests]
+    as_stored = answered(network, below, trained_on, answers.rows, data.classes)
+    return replace(results, as_stored=_compared(answers, as_stored, trained_on))
 
 
 def examined(
     folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
-) -> tuple[dict[str, Any], Answers | None]:
+) -> tuple[Results, Answers | None]:
     """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
-    results: dict[str, Any] = {"accuracy": None, "pictures": data.counts(), "left_out": len(data.left_out)}
-    results["notes"] = [*data.notes, *_untrained(folder)]
+    notes = [*data.notes, *_untrained(folder)]
+    results = Results(accuracy=None, pictures=data.counts(), left_out=len(data.left_out), notes=notes)
     if not data.part("test"):
         return results, None
     bad, taken = exact.failures(), exact.requests[0].data.rows
     rows = [row for row in taken if not any(content in bad for _, content in row.pictures)]
     answers = answered(network, network.trunks, exact, rows, data.classes)
     scores = measured_scores(folder, answers, data.classes)
-    results["notes"] += warned(scores)
     predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
     draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
-    sample = sample_size(taken, data.part("test"))
-    return results | {"accuracy": scores["accuracy"], "test": scores, "sample": sample}, answers
+    notes, sample = notes + warned(scores), sample_size(taken, data.part("test"))
+    return replace(results, accuracy=scores.accuracy, notes=notes, test=scores, sample=sample), answers
 
 
 def lacks(folder: Folder) -> list[str]:
@@ -172,13 +167,14 @@ def draw_plots(
     data: Dataset,
     names: Sequence[str],
     answers: Answers | None = None,
-    scores: dict[str, Any] | None = None,
+    scores: Scores | None = None,
 ) -> None:
     """Ask for some of a run's plots, as far as what they show is given."""
     if "curves.png" in names:
-        pencil.draw("curves", folder.path / "curves.png", folder.journal, auc=len(data.classes) == 2)
+        journal = [epoch.as_json() for epoch in folder.journal]
+        pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     if scores is not None and "confusion.png" in names:
-        pencil.draw("confusion", folder.path / "confusion.png", scores["confusion"], data.classes)
+        pencil.draw("confusion", folder.path / "confusion.png", scores.confusion, data.classes)
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
         shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
         pencil.draw("predictions", folder.path / "predictions.png", shown)
@@ -190,7 +186,7 @@ def _untrained(folder: Folder) -> list[str]:
     return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
 
 
-def warned(scores: dict[str, Any]) -> list[str]:
+def warned(scores: Scores) -> list[str]:
     """That they may be those of one answer to every picture, where they may."""
     found = chance(scores)
     return [found] if found else []
@@ -202,35 +198,34 @@ def explained(folder: Folder, data: Dataset) -> list[str]:
     return [found] if found else []
 
 
-def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> dict[str, Any]:
+def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> AsStored:
     """What bfloat16 trunks and float16 activations change against the shipped model."""
     dtypes, backbone = [dtype for some in stored.dtypes for dtype in some or ()], stored.requests[0].backbone
-    return {
-        "backbone": backbone.name,
-        "precision": backbone.precision,
-        "dtype": dtypes[0] if dtypes else None,
-        "accuracy": float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
-        **metrics.agreement(exact.probabilities, as_stored.probabilities),
-    }
+    return AsStored(
+        backbone=backbone.name,
+        precision=backbone.precision,
+        dtype=dtypes[0] if dtypes else None,
+        accuracy=float((as_stored.probabilities.argmax(1) == as_stored.labels).mean()),
+        **metrics.agreement(exact.probabilities, as_stored.probabilities).as_json(),
+    )
 
 
-def tell(results: dict[str, Any]) -> None:
+def tell(results: Results) -> None:
     """Say the outcome in a sentence or two."""
-    rate = results["accuracy"]
-    if rate is None:
+    scores, stored = results.test, results.as_stored
+    if scores is None:
         say("No test part: the accuracy on new pictures is unknown.")
         return
-    count = results["test"]["pictures"]
-    interval = f"95 % interval {rate['low']:.3f} to {rate['high']:.3f}"
-    took = duration(results["cost"]["total"])
-    say(f"Test accuracy {rate['value']:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
-    for warning in warned(results["test"]):
+    count, rate = scores.pictures, scores.accuracy
+    interval = f"95 % interval {rate.low:.3f} to {rate.high:.3f}"
+    took = duration(results.cost["total"])
+    say(f"Test accuracy {rate.value:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
+    for warning in warned(scores):
         say(warning)
-    stored = results.get("as_stored")
-    if stored and stored["precision"] != "float32" and stored["top1_agreement"] < AGREE:
-        differ = count - round(stored["top1_agreement"] * count)
+    if stored and stored.precision != "float32" and stored.top1_agreement < AGREE:
+        differ = count - round(stored.top1_agreement * count)
         say(
-            f"For speed the frozen part ran in {stored['precision']} while training; the finished model, tested here, "
+            f"For speed the frozen part ran in {stored.precision} while training; the finished model, tested here, "
             f"runs in float32. {differ:,} of {count:,} answers differ between the two. To train on "
-            f"float32, slower: --set backbones.{stored['backbone']}.precision=float32"
+            f"float32, slower: --set backbones.{stored.backbone}.precision=float32"
         )

@@ -18,7 +18,7 @@ from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
-from topwork.scoring.metrics import agreement
+from topwork.scoring.metrics import Agreement, agreement
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
@@ -72,7 +72,7 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     return Predictor(path)
 
 
-def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, Any]:
+def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
     """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
 
     Args:
@@ -80,20 +80,17 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> dict[str, An
         file: what was exported.
         pictures: rows of paths or arrays, as `Predictor` takes them.
 
-    Returns:
-        `topwork.scoring.metrics.agreement`.
-
     Raises:
         ExportError: they differ by more than `BOUND`.
     """
     guesses = list(Predictor(file, inf)(pictures))
     answered = np.array([list(guess.probabilities.values()) for guess in guesses])
     found = agreement(expected, answered, BOUND)
-    if found["largest_difference"] > BOUND or found["disagreements"]:
+    if found.largest_difference > BOUND or found.disagreements:
         raise ExportError(
             f"the exported file answers otherwise than the model and was not kept: on {len(pictures)} pictures a "
-            f"probability differs by {found['largest_difference']:.2g} (at most {BOUND:g} was expected), and "
-            f"{found['disagreements']} of the answers are another class. Please report this with the backbone's name."
+            f"probability differs by {found.largest_difference:.2g} (at most {BOUND:g} was expected), and "
+            f"{found.disagreements} of the answers are another class. Please report this with the backbone's name."
         )
     return found
 
@@ -132,7 +129,7 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
 
 
 def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
-    scores = folder.results if folder.is_finished else {}
+    accuracy = folder.results.accuracy if folder.is_finished else None
     join = folder.recipe.join
     made = [_made(member) for member in folder.members()]
     return {
@@ -140,7 +137,7 @@ def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": made} if join else _made(folder)),
-        "scores": {"accuracy": scores.get("accuracy")},
+        "scores": {"accuracy": accuracy and accuracy.as_json()},
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }
 

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 
 from topwork.recipes.settings import Phase
+from topwork.runs.journal import Epoch
 from topwork.scoring.answers import score
 from topwork.store.examples import Examples
 from topwork.system import keras_settings
 from topwork.system.messages import Bar
 
-Line = dict[str, Any]
+Logs = dict[str, Any]
 
 
 class Keeper(keras.callbacks.Callback):
@@ -22,8 +23,8 @@ class Keeper(keras.callbacks.Callback):
     Args:
         parts: the training sample and, where there is one, the validation part.
         values: gives a copy of the weights that may change.
-        note: takes one line of the journal.
-        about: what every line of this phase says (phase and cut).
+        note: takes each epoch for the journal.
+        about: what every epoch of this phase says (phase, cut and precision).
         patience: epochs without a better validation loss before the phase stops; 0: never.
     """
 
@@ -31,8 +32,8 @@ class Keeper(keras.callbacks.Callback):
         self,
         parts: dict[str, Examples],
         values: Callable[[], Any],
-        note: Callable[[Line], None],
-        about: Line,
+        note: Callable[[Epoch], None],
+        about: dict[str, Any],
         patience: int,
     ) -> None:
         super().__init__()
@@ -53,12 +54,12 @@ class Keeper(keras.callbacks.Callback):
         return time.perf_counter() - self._begun
 
     @property
-    def about(self) -> Line:
+    def about(self) -> dict[str, Any]:
         """What `restore` needs beside the best weights, as JSON; it says the phase, too."""
         known = {"epoch": self.epochs, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
         return {**self._about, **known, "diverged": self.diverged}
 
-    def restore(self, about: Line, best: Any) -> None:
+    def restore(self, about: dict[str, Any], best: Any) -> None:
         """Be where `about` was noted."""
         self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
         self.diverged, self.best = about["diverged"], best
@@ -67,16 +68,16 @@ class Keeper(keras.callbacks.Callback):
         """Score the incoming weights as epoch 0."""
         self._close(0, time.perf_counter(), {})
 
-    def on_epoch_begin(self, epoch: int, logs: Line | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Score, note, keep, stop; users' callbacks after this one find the scores in *logs*."""
         self.epochs = epoch + 1
-        line = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
+        scores = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
         if logs is not None:
-            logs.update({k: v for k, v in line.items() if k.startswith(("val_", "train_"))})
+            logs.update({k: v for k, v in scores.items() if k.startswith(("val_", "train_"))})
         if self.is_over:
             self.model.stop_training = True
 
@@ -86,17 +87,18 @@ class Keeper(keras.callbacks.Callback):
         waited = self.epochs - self.best_epoch if self._patience and self.has_validation else 0
         return self.diverged or 0 < self._patience <= waited
 
-    def _close(self, epoch: int, start: float, line: Line) -> Line:
+    def _close(self, epoch: int, start: float, scores: dict[str, float]) -> dict[str, float]:
         for name, part in self._parts.items():
-            line |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
-        self.diverged = not all(np.isfinite(value) for value in line.values())
-        loss = line.get("val_loss", -float(epoch))
+            scores |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
+        self.diverged = not all(np.isfinite(value) for value in scores.values())
+        loss = scores.get("val_loss", -float(epoch))
         kept = self.best is None or (loss < self.best_loss and not self.diverged)
         if kept:
             self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
         seconds = round(time.perf_counter() - start, 4)
-        self._note({**self._about, "epoch": epoch, **_json(line), "kept": kept, "seconds": seconds})
-        return line
+        measured: dict[str, Any] = {**self._about, **scores}
+        self._note(Epoch(**measured, epoch=epoch, kept=bool(kept), seconds=seconds))
+        return scores
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
@@ -105,15 +107,15 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
     def __init__(self, phase: Phase, keeper: Keeper) -> None:
         monitor = "val_loss" if keeper.has_validation else "train_loss"
         super().__init__(monitor, factor=0.1, patience=max(1, phase.patience // 2), min_delta=0.0)
-        self.waits: Line = {}
+        self.waits: dict[str, Any] = {}
 
-    def on_train_begin(self, logs: Line | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Keras begins afresh here."""
         super().on_train_begin(logs)
         for name, value in self.waits.items():
             setattr(self, name, value)
 
-    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keras' rule, then note where it stands."""
         super().on_epoch_end(epoch, logs)
         self.waits = {name: getattr(self, name) for name in ("best", "wait", "cooldown_counter")}
@@ -151,7 +153,7 @@ class Saver(keras.callbacks.Callback):
         super().__init__()
         self._save, self._epochs = save, epochs
 
-    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save."""
         self._save(bool(self.model.stop_training) or epoch + 1 == self._epochs)
 
@@ -170,12 +172,7 @@ class Shown(keras.callbacks.Callback):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def on_epoch_end(self, epoch: int, logs: Line | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Move it."""
         loss = (logs or {}).get("val_loss")
         self._bar.update(epoch + 1, self._total, note="" if loss is None else f"validation loss {loss:.3f}")
-
-
-def _json(line: Line) -> Line:
-    """JSON knows no NaN."""
-    return {key: value if np.isfinite(value) else None for key, value in line.items()}

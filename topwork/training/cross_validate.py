@@ -24,8 +24,9 @@ from topwork.recipes.settings import Options
 from topwork.runs import registry
 from topwork.runs.folder import Folder, folds_in, fresh, making
 from topwork.runs.predictions import Exam, refuse_unfinished
+from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
-from topwork.scoring.results import chance
+from topwork.scoring.results import warned
 from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say
@@ -50,7 +51,7 @@ class Folds:
 
     Example:
         >>> found = Folds("runs/flowers-folds")  # doctest: +SKIP
-        >>> found.results["folds"]  # doctest: +SKIP
+        >>> found.results.folds  # doctest: +SKIP
         [0.82, 0.84, 0.79, 0.85, 0.83]
     """
 
@@ -68,18 +69,15 @@ class Folds:
         return tuple(map(Run, folds_in(self.path)))
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> FoldResults:
         """What they came to together.
-
-        ``accuracy``, ``test`` (as `topwork.scoring.metrics.measure` gives it, over all pictures, each of them tested
-        by the run that was not trained on it), ``folds``, the accuracy of each, and ``notes``: that all of it is no
-        better than always answering the largest class, where that is so.
 
         Raises:
             RunError: it has not finished.
         """
         refuse_unfinished(self.path)
-        return run_files.table(self.path / "results.json")
+        with run_files.reading(self.path / "results.json") as path:
+            return FoldResults.from_json(run_files.table(path))
 
     @ours()
     def resume(self, data: Any = None, **options: Any) -> "Folds":
@@ -92,7 +90,7 @@ class Folds:
     def _concluded(self) -> "Folds":
         results = together(self.path)
         with written_whole(self.path / "results.json") as aside:
-            aside.write_text(as_json(results, indent=1) + "\n", encoding="utf-8")
+            aside.write_text(as_json(results.as_json(), indent=1) + "\n", encoding="utf-8")
         _tell(results)
         return self
 
@@ -136,8 +134,8 @@ def cross_validate(
     Example:
         >>> import topwork as tw
         >>> found = tw.cross_validate("flowers/", 5, phases=[tw.Phase("mobilenet_v2@pool")])  # doctest: +SKIP
-        >>> found.results["accuracy"]  # doctest: +SKIP
-        {'value': 0.83, 'low': 0.79, 'high': 0.86}
+        >>> found.results.accuracy  # doctest: +SKIP
+        Rate(value=0.83, low=0.79, high=0.86)
     """
     if parent is not None:
         raise UsageError(
@@ -200,22 +198,21 @@ def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Opt
     return courses
 
 
-def together(path: Path) -> dict[str, Any]:
+def together(path: Path) -> FoldResults:
     """What the runs of a cross-validation say of their test parts, as if one had said it all."""
     exam, runs = Exam.of_folds(path), Folds(path).runs
     place = {label: number for number, label in enumerate(exam.classes)}
     labels = np.array([place[answer.row.label] for answer in exam.answers])
     found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
-    each = [run.results["accuracy"]["value"] for run in runs]
-    notes = [warning] if (warning := chance(found)) else []
-    return {"accuracy": found["accuracy"], "folds": each, "test": found, "notes": notes}
+    each = [accuracy.value for run in runs if (accuracy := run.results.accuracy)]
+    return FoldResults(accuracy=found.accuracy, folds=each, test=found, notes=warned(found))
 
 
-def _tell(results: dict[str, Any]) -> None:
-    rate, each = results["accuracy"], results["folds"]
+def _tell(results: FoldResults) -> None:
+    rate, each = results.accuracy, results.folds
     say(
-        f"Accuracy {rate['value']:.3f} over all {len(each)} folds, {counted(results['test']['pictures'], 'picture')} "
-        f"(95 % interval {rate['low']:.3f} to {rate['high']:.3f}); single folds {min(each):.3f} to {max(each):.3f}."
+        f"Accuracy {rate.value:.3f} over all {len(each)} folds, {counted(results.test.pictures, 'picture')} "
+        f"(95 % interval {rate.low:.3f} to {rate.high:.3f}); single folds {min(each):.3f} to {max(each):.3f}."
     )
-    for note in results["notes"]:
+    for note in results.notes:
         say(note)

@@ -11,6 +11,7 @@ from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
 from topwork.recipes.recipe import Recipe
 from topwork.runs.checkpoints import Checkpoints, State
+from topwork.runs.journal import Epoch
 from topwork.store.examples import Examples
 from topwork.system import keras_backend
 from topwork.system.messages import counted, duration, say
@@ -50,7 +51,7 @@ class PhaseTraining:
 
     def run(
         self,
-        note: Callable[[dict[str, Any]], None],
+        note: Callable[[Epoch], None],
         checkpoints: Checkpoints,
         about: Mapping[str, Any],
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -59,7 +60,7 @@ class PhaseTraining:
         """Train; the network then holds the weights of the best epoch, of epoch 0 if none was better (law 7).
 
         Args:
-            note: takes each line of the journal.
+            note: takes each epoch for the journal.
             checkpoints: where the run's state is kept; about: what each says beside its own.
             callbacks: the user's own.
             state: of this phase, to go on from.

@@ -9,10 +9,12 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile, registry
 from topwork.runs.folder import Folder
+from topwork.runs.journal import Epoch
 from topwork.runs.moved_pictures import unchanged
 from topwork.runs.restore import restore
 from topwork.runs.resume import check_versions
-from topwork.scoring.evaluate import evaluate
+from topwork.runs.scores import Results
+from topwork.scoring.evaluate import Evaluation, evaluate
 from topwork.scoring.results import lacks
 from topwork.shipping.export import export
 from topwork.shipping.predictor import Predictor
@@ -37,7 +39,7 @@ class Run:
 
     Example:
         >>> run = Run("runs/flowers")  # doctest: +SKIP
-        >>> run.results["accuracy"]["value"]  # doctest: +SKIP
+        >>> run.results.accuracy.value  # doctest: +SKIP
         0.86
     """
 
@@ -58,12 +60,12 @@ class Run:
         return self.folder.recipe
 
     @property
-    def journal(self) -> list[dict[str, Any]]:
-        """One object an epoch: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
+    def journal(self) -> list[Epoch]:
+        """All epochs, in order: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
         return self.folder.journal
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """Scores and cost."""
         return self.folder.results
 
@@ -118,7 +120,7 @@ class Run:
         what: "str | Path | tuple | Dataset" = "test",
         *,
         data: "str | Path | tuple | Dataset | None" = None,
-    ) -> dict[str, Any]:
+    ) -> Evaluation:
         """Measure it; see `topwork.scoring.evaluate.evaluate`."""
         return evaluate(self.folder, what, data)
 

@@ -124,7 +124,7 @@ def join(
     Example:
         >>> import topwork as tw
         >>> run = tw.join(["runs/a", "runs/b"], "weighted", out="runs/both")  # doctest: +SKIP
-        >>> run.results["join"]["weights"]  # doctest: +SKIP
+        >>> run.results.join.weights  # doctest: +SKIP
         [0.61, 0.39]
     """
     paths = tuple(str(member.path if isinstance(member, Run) else member) for member in members)

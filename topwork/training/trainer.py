@@ -105,7 +105,7 @@ class Course:
                         with StoredActivations(exact) as to_test:
                             results = conclude(self.folder, network, self.data, stored, to_test, pencil)
             spent = {**watch.seconds, "head": head, "total": time.perf_counter() - start}
-            results["cost"] = {name: round(value, 3) for name, value in spent.items()}
+            results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)
         tell(results)
 

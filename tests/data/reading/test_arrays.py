@@ -41,7 +41,7 @@ def test_the_run_keeps_those_that_an_export_is_checked_on(run, arrays):
 
 
 def test_parts_that_were_measured_can_be_measured_again(run):
-    assert run.evaluate("test")["accuracy"] == run.results["accuracy"]
+    assert run.evaluate("test").accuracy == run.results.accuracy
 
 
 def test_parts_that_were_not_must_be_given(run, arrays):
@@ -52,8 +52,8 @@ def test_parts_that_were_not_must_be_given(run, arrays):
         "or evaluate the test part."
     )
     found = run.evaluate(arrays)
-    assert (found["pictures"], found["left_out"]) == (240, {})
-    assert run.evaluate("train")["pictures"] == len(run.data.part("train"))  # the store has them now
+    assert (found.pictures, found.left_out) == (240, {})
+    assert run.evaluate("train").pictures == len(run.data.part("train"))  # the store has them now
 
 
 def test_the_exported_file_takes_arrays_one_by_one_or_all_in_one(run, arrays, tmp_path):
@@ -61,7 +61,7 @@ def test_the_exported_file_takes_arrays_one_by_one_or_all_in_one(run, arrays, tm
     predictor = run.export(tmp_path / "model.onnx")
     guesses = list(predictor(pixels))
     right = np.mean([guess.label == label for guess, label in zip(guesses, labels, strict=True)])
-    assert right == pytest.approx(run.evaluate(arrays)["accuracy"]["value"])
+    assert right == pytest.approx(run.evaluate(arrays).accuracy.value)
     assert next(predictor([pixels[0]])) == guesses[0]
     grey = pixels[:3].mean(-1).astype(np.uint8)
     assert [guess.path for guess in predictor(grey)] == ["pictures[0]", "pictures[1]", "pictures[2]"]

@@ -107,4 +107,4 @@ def test_a_run_whose_own_files_changed_does_not_go_on(run, name):
         "Put it back as it was, or start a new run."
     )
     path.write_bytes(whole)
-    assert tw.Run(run.path).resume().results["accuracy"]["value"] >= 0
+    assert tw.Run(run.path).resume().results.accuracy.value >= 0

@@ -112,16 +112,14 @@ def check_law_7(data, cuts, out):
         tw.Phase(f"{NAME}@{cut}", epochs=1, learning_rate=3.0, optimizer="sgd", precision="float32") for cut in cuts
     ]
     run = tw.train(data, phases=phases, backbones=[SMALL], out=out)
-    losses = [
-        [line["val_loss"] for line in run.journal if line["phase"] == number + 1] for number in range(len(phases))
-    ]
+    losses = [[line.val_loss for line in run.journal if line.phase == number + 1] for number in range(len(phases))]
     worse = [np.inf if after is None else after for _, after in losses[1:]]
     assert max(worse) > 2 * losses[1][0], "the rate was not careless enough to test anything"
     best = min(losses[0])
     for cut, (begun, after) in zip(cuts, losses[1:], strict=True):
         assert begun == pytest.approx(best, rel=0.02), cut  # the best weights so far, on activations of another cut
         best = min(begun, np.inf if after is None else after)
-    assert run.evaluate("val")["loss"]["value"] == pytest.approx(best, rel=0.02)
+    assert run.evaluate("val").loss.value == pytest.approx(best, rel=0.02)
 
 
 @pytest.fixture
@@ -144,7 +142,7 @@ def test_law_7_at_every_place(split, tmp_path):
 def test_law_5_at_the_end_of_every_stage(tmp_path):
     """What is shipped is the whole network, wherever it is cut: it differs only in where it ends."""
     for end in STAGES:
-        assert gate(NAME, tmp_path / f"{end}.onnx", end)["largest_difference"] <= SHIPPED, end
+        assert gate(NAME, tmp_path / f"{end}.onnx", end).largest_difference <= SHIPPED, end
 
 
 REFERENCE = """

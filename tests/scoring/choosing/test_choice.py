@@ -51,7 +51,7 @@ def test_the_best_is_proposed_where_no_tie_is_cheaper():
 def test_what_only_too_few_pictures_cannot_tell_from_the_best_is_not_proposed():
     """0.800 has a standard error of 0.040: 0.750 is tied by the exact test, and still not as good."""
     found = choice(candidate("y@pool", range(20), 100), candidate("x@pool", range(10, 35), 1))
-    assert (found.candidates[1].tied, found.candidates[1].accuracy["value"]) == (True, 0.75)
+    assert (found.candidates[1].tied, found.candidates[1].accuracy.value) == (True, 0.75)
     assert found.least == pytest.approx(0.76)
     assert found.proposed is found.best
 
@@ -66,7 +66,7 @@ def test_a_small_but_paired_difference_counts():
     """8 pictures that only the best has right, none the other way: p = 2 / 2^8; by their intervals they overlap."""
     found = choice(candidate("a@pool", range(20)), candidate("b@pool", range(28), 1))
     assert found.candidates[1].p == pytest.approx(2 / 2**8)
-    assert found.candidates[1].accuracy["high"] > found.best.accuracy["low"]
+    assert found.candidates[1].accuracy.high > found.best.accuracy.low
     assert not found.candidates[1].tied
 
 

@@ -99,7 +99,7 @@ def test_what_tells_the_classes_apart_wins(data):
     """Classes differ in colour: the mean pixel knows it all, and costs nothing."""
     cuts = [f"{NAME}@block_15_add..block_15_add", f"{NAME}@input..input"]
     found = tw.choose(data, cuts, **OPTIONS)
-    assert (found.best.cut, found.best.accuracy["value"]) == (f"{NAME}@input..input", 1.0)
+    assert (found.best.cut, found.best.accuracy.value) == (f"{NAME}@input..input", 1.0)
     assert (found.best.features, found.best.macs) == (3, 0)
     assert found.proposed is found.best
 

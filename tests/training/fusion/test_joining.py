@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -91,7 +92,7 @@ def written(run):
 def expected(run, each):
     """The rule by its definition, from what `results.json` and ``weights/top.npz`` say."""
     if run.recipe.join.rule != "stacked":
-        return np.tensordot(np.array(run.results["join"]["weights"]), np.array(each, float), 1)
+        return np.tensordot(np.array(run.results.join.weights), np.array(each, float), 1)
     kernel, bias = run.folder.weights()["stack"]
     logits = np.concatenate([np.log(np.array(one, float)) for one in each], axis=1) @ kernel + bias
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -104,7 +105,7 @@ def test_the_flat_model_is_the_rule_of_the_members_answers(run, members):
     found = said(run, rows)
     assert found.std(0).max() > 1e-2, "the answers do not differ between pictures"
     np.testing.assert_allclose(found, expected(run, each), atol=1e-5)
-    assert np.abs(found - each[0]).max() > 1e-3 or run.results["join"]["weights"][0] > 0.99
+    assert np.abs(found - each[0]).max() > 1e-3 or run.results.join.weights[0] > 0.99
 
 
 def test_the_model_is_flat_plain_and_its_names_do_not_clash(run):
@@ -123,7 +124,7 @@ def test_the_figures_are_those_of_the_shipped_model(run):
     np.testing.assert_allclose(written(run), said(run, run.data.part("test")), atol=1e-4)
     labels = np.array([run.data.classes.index(row.label) for row in run.data.part("test")])
     right = (written(run).argmax(1) == labels).mean()
-    assert run.results["accuracy"]["value"] == pytest.approx(right)
+    assert run.results.accuracy.value == pytest.approx(right)
 
 
 def test_a_model_that_is_saved_is_the_same(joins, tmp_path):
@@ -147,33 +148,33 @@ def test_the_folder_is_a_run_folder(run, members):
 
 
 def test_each_members_score_stands_beside(run, members):
-    found = run.results["test"]["members"]
-    assert [Path(one["run"]).name for one in found] == ["a", "b"]
-    assert [one["accuracy"] for one in found] == [member.results["accuracy"] for member in members]
+    found = run.results.test.members
+    assert [Path(one.run).name for one in found] == ["a", "b"]
+    assert [one.accuracy for one in found] == [member.results.accuracy for member in members]
     for one, member in zip(found, members, strict=True):
-        assert one["loss"]["value"] == pytest.approx(member.results["test"]["loss"]["value"], rel=1e-5)
+        assert one.loss.value == pytest.approx(member.results.test.loss.value, rel=1e-5)
 
 
 def test_what_the_rule_learned_is_told(joins, members):
     for rule, run in joins.items():
-        about = run.results["join"]
-        assert (about["rule"], about["val_pictures"]) == (rule, 18)
-        assert about["val_loss"]["members"] == pytest.approx(
-            [min(line["val_loss"] for line in member.journal) for member in members], rel=1e-3
+        about = run.results.join
+        assert (about.rule, about.val_pictures) == (rule, 18)
+        assert about.val_loss["members"] == pytest.approx(
+            [min(line.val_loss for line in member.journal) for member in members], rel=1e-3
         )
-        assert {"mean", "members", rule} == set(about["val_loss"])
-    mean, weighted, stacked = (joins[rule].results["join"] for rule in RULES)
-    assert mean["weights"] == [0.5, 0.5]
-    assert sum(weighted["weights"]) == pytest.approx(1)
-    losses = weighted["val_loss"]
+        assert {"mean", "members", rule} == set(about.val_loss)
+    mean, weighted, stacked = (joins[rule].results.join for rule in RULES)
+    assert mean.weights == [0.5, 0.5]
+    assert sum(weighted.weights) == pytest.approx(1)
+    losses = weighted.val_loss
     assert losses["weighted"] <= min(losses["mean"], *losses["members"]) + 1e-6
-    assert mean["val_loss"]["mean"] == losses["mean"] == stacked["val_loss"]["mean"]
+    assert mean.val_loss["mean"] == losses["mean"] == stacked.val_loss["mean"]
 
 
 def test_few_validation_pictures_are_noted(joins):
-    assert not [note for note in joins["mean"].results["notes"] if "fitted" in note]
+    assert not [note for note in joins["mean"].results.notes if "fitted" in note]
     for rule, values in (("weighted", "1 value"), ("stacked", "21 values")):
-        (note,) = (note for note in joins[rule].results["notes"] if "fitted" in note)
+        (note,) = (note for note in joins[rule].results.notes if "fitted" in note)
         assert note.startswith(f"The rule {rule!r} fitted {values} on 18 validation pictures, which is few")
 
 
@@ -227,26 +228,26 @@ def test_evaluate_shows_the_members(joins):
     assert (ran.status, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
     assert [line.split()[:2] for line in ran.out.splitlines() if line.startswith("gone/")] == [
-        [f"gone/{name}", f"{one['accuracy']['value']:.3f}"]
-        for name, one in zip("ab", joins["weighted"].results["test"]["members"], strict=True)
+        [f"gone/{name}", f"{one.accuracy.value:.3f}"]
+        for name, one in zip("ab", joins["weighted"].results.test.members, strict=True)
     ]
-    assert (
-        topwork("evaluate", joins["weighted"].path, "--json").json["accuracy"] == joins["weighted"].results["accuracy"]
+    assert topwork("evaluate", joins["weighted"].path, "--json").json["accuracy"] == (
+        joins["weighted"].results.accuracy.as_json()
     )
 
 
 def test_evaluate_on_other_pictures(joins, members, where):
     more = make_folder(where / "more", each=3, first=41_000)
     found = joins["mean"].evaluate(more)
-    assert (found["part"], found["pictures"], found["trained_on"]) == ("data", 9, 0)
-    for one, member in zip(found["members"], members, strict=True):
-        assert one["accuracy"] == member.evaluate(more)["accuracy"]
+    assert (found.part, found.pictures, found.trained_on) == ("data", 9, 0)
+    for one, member in zip(found.members, members, strict=True):
+        assert one.accuracy == member.evaluate(more).accuracy
 
 
 def test_compare_takes_it_as_any_run(joins, members):
     found = tw.compare(members[0], joins["mean"])
-    assert found["pictures"] == 18
-    assert found["scores"]["second"]["accuracy"] == joins["mean"].results["accuracy"]["value"]
+    assert found.pictures == 18
+    assert found.scores["second"]["accuracy"] == joins["mean"].results.accuracy.value
 
 
 def test_the_command_without_data(members, tmp_path):
@@ -265,14 +266,13 @@ def test_a_recipe_with_data_keeps_the_parts(members, joins, data, tmp_path):
     assert "pictures stay in the part that they had in the members." in ran.err
     had = {row.content: row.split for row in data.rows}
     assert {row.content: row.split for row in run.data.rows} == had
-    assert run.results["accuracy"] == joins["mean"].results["accuracy"]
-    assert tw.train(None, recipe=run.recipe, out=tmp_path / "again").results["test"] == {
-        **run.results["test"],
-        "members": [
-            {**one, "run": str(tmp_path / "join" / "members" / str(number))}
-            for number, one in enumerate(run.results["test"]["members"], 1)
-        ],
-    }
+    assert run.results.accuracy == joins["mean"].results.accuracy
+    own = [
+        replace(one, run=str(tmp_path / "join" / "members" / str(number)))
+        for number, one in enumerate(run.results.test.members, 1)
+    ]
+    again = tw.train(None, recipe=run.recipe, out=tmp_path / "again")
+    assert again.results.test == replace(run.results.test, members=own)
 
 
 def test_a_join_that_was_interrupted_is_done_by_resume(members, joins, tmp_path, monkeypatch, capsys):
@@ -288,7 +288,7 @@ def test_a_join_that_was_interrupted_is_done_by_resume(members, joins, tmp_path,
     ran = topwork("train", "--resume", tmp_path / "join")
     assert (ran.status, ran.out) == (0, f"{tmp_path / 'join'}\n")
     run = tw.Run(tmp_path / "join")
-    assert run.results["accuracy"] == joins["stacked"].results["accuracy"]
+    assert run.results.accuracy == joins["stacked"].results.accuracy
     for a, b in zip(run.folder.weights()["stack"], joins["stacked"].folder.weights()["stack"], strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -301,7 +301,7 @@ def test_pictures_that_cannot_be_read_are_left_out(members, data, tmp_path, caps
     rows = (*drawn.rows, tw.Row("broken.png", sha256(b"no picture").hexdigest(), tested.label, "test"))
     run = tw.join(members, data=tw.Dataset(str(more), rows), out=tmp_path / "join")
     assert "left out: broken.png: " in capsys.readouterr().err
-    assert (run.results["left_out"], run.results["test"]["pictures"]) == (1, 18)
+    assert (run.results.left_out, run.results.test.pictures) == (1, 18)
 
 
 def test_no_validation_pictures_to_fit_on(members, data, tmp_path):
@@ -323,7 +323,7 @@ def test_no_validation_pictures_to_fit_on(members, data, tmp_path):
     )
     assert not (tmp_path / "join").exists()
     run = tw.join(members, "mean", data=without(*data.classes), out=tmp_path / "join")
-    assert (run.results["join"]["val_loss"], run.results["join"]["weights"]) == (None, [0.5, 0.5])
+    assert (run.results.join.val_loss, run.results.join.weights) == (None, [0.5, 0.5])
 
 
 def test_members_that_disagree_leave_no_folder(members, data, tmp_path):
@@ -370,7 +370,7 @@ def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
         for name, cut in cuts.items()
     ]
     run = tw.join(runs, "weighted", out=tmp_path / "join")
-    assert run.results["test"]["pictures"] == 10
+    assert run.results.test.pictures == 10
     assert run.folder.sample().keys() == runs[0].folder.sample().keys() != set()
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "empty"))
     with pytest.raises(DatasetError) as error:
@@ -380,7 +380,7 @@ def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
     )
     assert not (tmp_path / "again").exists()
     again = tw.join(runs, "weighted", data=(x, y), out=tmp_path / "given")
-    assert again.results["accuracy"] == run.results["accuracy"]
+    assert again.results.accuracy == run.results.accuracy
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
 from topwork.runs.folder import Folder
+from topwork.runs.scores import Results
 from topwork.training.fusion import members
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
@@ -31,7 +32,7 @@ def rows(numbers=range(8), classes=CLASSES, **parts):
 def run(name, some=None, parent=None, columns=("path",), finished=True):
     folder = Folder.create(name, RECIPE, Dataset("/d", some or rows(), columns=columns), parent)
     if finished:
-        folder.keep_results({"accuracy": None})
+        folder.keep_results(Results(accuracy=None))
     return folder
 
 
@@ -68,7 +69,7 @@ def test_a_member_that_has_not_finished():
 def test_a_join_of_joins(tmp_path):
     run("a"), run("b")
     join = Folder.create("both", Recipe(join=Join(("a", "b"))), Dataset("/d", rows()))
-    join.keep_results({"accuracy": None})
+    join.keep_results(Results(accuracy=None))
     assert told(lambda: opened("both", "a"), RunError) == (
         f"'both' is a join, and joins are not joined: take its members in its place ('{tmp_path}/a', '{tmp_path}/b')."
     )

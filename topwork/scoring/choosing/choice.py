@@ -7,8 +7,8 @@ from math import sqrt
 import numpy as np
 
 from topwork.data.dataset import LeftOut
+from topwork.runs.scores import Rate
 from topwork.scoring.intervals import ALPHA, mcnemar
-from topwork.scoring.metrics import Rate
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Choice:
         (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3; Hastie, Tibshirani and
         Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest that is about as good.
         """
-        value = self.best.accuracy["value"]
+        value = self.best.accuracy.value
         return value - sqrt(value * (1 - value) / self.pictures)
 
     @property
@@ -93,18 +93,18 @@ class Choice:
         return min((one for one in self.candidates if self._is_as_good(one)), key=lambda one: one.cost)
 
     def _is_as_good(self, one: Candidate) -> bool:
-        return one.tied and one.accuracy["value"] >= self.least
+        return one.tied and one.accuracy.value >= self.least
 
     @property
     def text(self) -> str:
         """The outcome in a sentence."""
         rate, others = self.best.accuracy, self.candidates[1:]
         tied = sum(one.tied for one in others)
-        best = f"{self.best.cut} is best ({rate['value']:.3f}, 95 % interval {rate['low']:.3f} to {rate['high']:.3f})"
+        best = f"{self.best.cut} is best ({rate.value:.3f}, 95 % interval {rate.low:.3f} to {rate.high:.3f})"
         if not others:
             return f"{best}, and was compared with nothing."
         if self.proposed is not self.best:
-            said = f"{self.proposed.accuracy['value']:.3f}, within one standard error"
+            said = f"{self.proposed.accuracy.value:.3f}, within one standard error"
             return f"{best}; {self.proposed.cut} ({said}) {_cheaper(self.proposed, self.best)}."
         rest = f"of the {tied} that cannot be told from it none is both cheaper and within one standard error"
         return f"{best}; {rest if tied else 'all others are worse'}."
@@ -112,7 +112,7 @@ class Choice:
 
 def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The most accurate first, of equals the cheapest; the others with their p against it."""
-    best, *others = sorted(found, key=lambda one: (-one.accuracy["value"], one.cost))
+    best, *others = sorted(found, key=lambda one: (-one.accuracy.value, one.cost))
     return best, *(replace(one, p=min(1.0, len(others) * _p(best, one))) for one in others)
 
 

@@ -5,9 +5,8 @@ Activations come from the store, where the members' own training left them: no t
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from topwork.recipes.settings import Options, Rule
 from topwork.runs.folder import Folder, fresh
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
+from topwork.runs.scores import JoinResults
 from topwork.scoring.answers import SAMPLE, Answers, answered, checked, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
@@ -114,11 +114,11 @@ class Joining:
                 self.folder.keep_weights(joined.rule.values())
                 self._keep_sample()
                 results, _ = examined(self.folder, joined, self.data, to_test, pencil)
-            results["join"] = about = _about(self.folder, joined.rule, said)
-            warnings = warned(about["rule"], joined.rule, about["val_pictures"])
-            results["notes"] += warnings
+            about = _about(self.folder, joined.rule, said)
+            warnings = warned(_rule(self.folder), joined.rule, about.val_pictures)
             spent = {**watch.seconds, "total": time.perf_counter() - start}
-            results["cost"] = {name: round(value, 3) for name, value in spent.items()}
+            cost = {name: round(value, 3) for name, value in spent.items()}
+            results = replace(results, notes=results.notes + warnings, join=about, cost=cost)
             self.folder.keep_results(results)
         _tell(about, warnings)
         tell(results)
@@ -160,26 +160,30 @@ def _rule(folder: Folder) -> Rule:
     return chosen.rule
 
 
-def _about(folder: Folder, found: Learned, said: Answers | None) -> dict[str, Any]:
+def _about(folder: Folder, found: Learned, said: Answers | None) -> JoinResults:
     """What was joined, what the rule learned, and the validation loss of it, of the plain mean, of each member."""
-    rule: str = _rule(folder)
-    losses: dict[str, Any] | None = None
+    rule = _rule(folder)
+    losses: dict[str, float | list[float]] | None = None
     if said:
         each = np.array(said.members)
         losses = {rule: loss(found(each), said.labels), "mean": loss(each.mean(0), said.labels)}
         losses["members"] = [loss(one, said.labels) for one in each]
-    about = {"rule": rule, "members": folder.origins, "weights": found.weights.tolist()}
-    return about | {"val_pictures": len(said.rows) if said else 0, "val_loss": losses}
+    return JoinResults(
+        rule=rule,
+        members=folder.origins,
+        weights=found.weights.tolist(),
+        val_pictures=len(said.rows) if said else 0,
+        val_loss=losses,
+    )
 
 
-def _tell(about: dict[str, Any], warnings: Sequence[str]) -> None:
-    if about["val_loss"] is None:
+def _tell(about: JoinResults, warnings: Sequence[str]) -> None:
+    if about.val_loss is None:
         return
-    names = ", ".join(f"{share:.2f} of {path!r}" for path, share in zip(about["members"], about["weights"]))
-    losses = dict(about["val_loss"])
-    alone = ", ".join(f"{one:.3f}" for one in losses.pop("members"))
-    joined = ", ".join(f"{name} {one:.3f}" for name, one in losses.items())
-    say(f"{about['rule']}: {names}")
-    say(f"validation loss on {counted(about['val_pictures'], 'picture')}: {joined}; members alone {alone}")
+    names = ", ".join(f"{share:.2f} of {path!r}" for path, share in zip(about.members, about.weights))
+    joined = ", ".join(f"{name} {one:.3f}" for name, one in about.val_loss.items() if isinstance(one, float))
+    alone = ", ".join(f"{one:.3f}" for some in about.val_loss.values() if isinstance(some, list) for one in some)
+    say(f"{about.rule}: {names}")
+    say(f"validation loss on {counted(about.val_pictures, 'picture')}: {joined}; members alone {alone}")
     for warning in warnings:
         say(warning)

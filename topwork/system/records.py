@@ -1,0 +1,63 @@
+"""Frozen dataclasses that are written as JSON objects: an attribute is the key of the same name."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True)
+class Record:
+    """A frozen dataclass whose fields are the keys of a JSON object, in their order.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Share(Record):
+        ...     hits: int
+        ...     of: int = 1
+        >>> Share(1, 2).as_json(), Share.from_json({"hits": 1})
+        ({'hits': 1, 'of': 2}, Share(hits=1, of=1))
+    """
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as dicts, lists, text and numbers."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """What `as_json` gave. A key that is not there has its default; a key that is no field is passed over.
+
+        Raises:
+            KeyError: a key without a default is not there.
+        """
+        needed = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
+        types = {name: kind for name, kind in cls._types().items() if name in needed or name in found}
+        return cls(**{name: _read(kind, found[name]) for name, kind in types.items()})
+
+    @classmethod
+    @cache
+    def _types(cls) -> dict[str, Any]:
+        return get_type_hints(cls)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.as_json()
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """A field's value: records may stand in lists, in dicts, and beside ``None``."""
+    origin, within = get_origin(kind), get_args(kind)
+    if value is None:
+        return None
+    if origin is UnionType and NoneType in within:
+        return _read(next(one for one in within if one is not NoneType), value)
+    if origin is list:
+        return [_read(within[0], one) for one in value]
+    if origin is dict:
+        return {key: _read(within[1], one) for key, one in value.items()}
+    return kind.from_json(value) if isinstance(kind, type) and issubclass(kind, Record) else value
