@@ -50,6 +50,7 @@ def why(one):
 x = typer.Option(metavar="N", help="Words.")
 run.execute("SELECT a FROM b"), re.compile("(a b)")
 say("Stopped.")
+flag = either("out", f"--{out}")
 """
     assert texts(source) == [
         "MEND: Do so.",
@@ -58,6 +59,7 @@ say("Stopped.")
         "why: {told} wrong.",
         "help: Words.",
         "say: Stopped.",
+        "flag: out | --{out}",
     ]
 
 

@@ -63,7 +63,9 @@ class Texts(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self.visit(node.func)
         name = ast.unparse(node.func).rpartition(".")[2]
-        if name not in NO_TEXTS:
+        if name == "either":
+            self.found.append(f"{self.name}: {' | '.join(shown(one) or written(one) for one in node.args)}")
+        elif name not in NO_TEXTS:
             self.visit_under(name, *node.args[:1])
             self.visit_under(f"{name},", *node.args[1:], *node.keywords)
 

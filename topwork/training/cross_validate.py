@@ -26,6 +26,7 @@ from topwork.runs.folder import Folder, folds_in, fresh, making
 from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.scoring import metrics
 from topwork.scoring.results import chance
+from topwork.system.advice import either
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say
 from topwork.system.text import as_json
@@ -140,14 +141,16 @@ def cross_validate(
         {'value': 0.83, 'low': 0.79, 'high': 0.86}
     """
     if parent is not None:
+        folds_, from_ = either("a cross-validation", "--folds"), either("parent", "--from")
         raise UsageError(
-            "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
+            f"{folds_} tests every picture once, and {from_} keeps the test part of its run: leave one of them away."
         )
     first = words.get("phases") is not None if head_first is None else head_first
     recipe = chosen(**words, recipe=recipe)
     if recipe.join:
         raise UsageError(
-            "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
+            f"{either('a cross-validation', '--folds')} deals the pictures anew, and a join keeps the parts of its "
+            "members: leave one of the two away."
         )
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
@@ -180,8 +183,9 @@ def cross_validate(
 def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options) -> list[Course]:
     """A course a fold, in a folder that appears whole."""
     if path.exists():
+        out = either("out", "--out")
         raise RunError(
-            f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+            f"{str(path)!r} exists already, and a run is never overwritten. Choose another {out}, or remove it."
         )
     with making(path):
         path.parent.mkdir(parents=True, exist_ok=True)

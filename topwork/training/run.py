@@ -17,6 +17,7 @@ from topwork.scoring.results import lacks
 from topwork.shipping.export import export
 from topwork.shipping.predictor import Predictor
 from topwork.store.plan import steps
+from topwork.system.advice import either
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say
 from topwork.training.fusion.joining import Joining
@@ -133,7 +134,8 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     registry.remember(folder.path)  # it may have been moved
     if folder.is_finished:
         lacking = lacks(folder)
-        mend = f" It lacks {', '.join(lacking)}: 'topwork evaluate {folder.path}' draws what can be." if lacking else ""
+        draws = either("evaluate()", f"'topwork evaluate {folder.path}'")
+        mend = f" It lacks {', '.join(lacking)}: {draws} draws what can be." if lacking else ""
         say(f"{folder.path} has finished: nothing is left to do.{mend}")
         return
     recipe = folder.recipe

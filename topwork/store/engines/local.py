@@ -25,6 +25,7 @@ from topwork.store.request import Report, Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import Pixels
 from topwork.system import files, gpu, machine
+from topwork.system.advice import is_command
 
 
 class Extraction:
@@ -92,7 +93,7 @@ class Extraction:
         if pixels is not None:
             np.save(job.with_name("pixels.npy"), pixels)
         asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
-        job.write_bytes(pickle.dumps((self._jobs, {i: asked[i] for i in sorted(self._asked)})))
+        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self._asked)})))
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "topwork.store.engines.worker", str(job)],
             stdin=subprocess.PIPE,  # never written to: the worker stops when it closes

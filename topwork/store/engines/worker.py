@@ -30,6 +30,7 @@ from topwork.store.fill import fill
 from topwork.store.request import Request
 from topwork.store.runtimes.base import Runtime
 from topwork.system import keras_settings
+from topwork.system.advice import at_command_line
 from topwork.system.files import Hold, room
 from topwork.system.keras_settings import ours
 
@@ -45,9 +46,9 @@ def main() -> int:
     keras_settings.own_process = True
     Thread(target=_end_with_parent, daemon=True).start()
     job = Path(sys.argv[1])
-    jobs, requests = pickle.loads(job.read_bytes())
+    is_command, jobs, requests = pickle.loads(job.read_bytes())
     try:
-        with ours(BACKEND):
+        with at_command_line(is_command), ours(BACKEND):
             for number in list(requests):
                 _do(requests.pop(number), job.with_name("pixels.npy"), jobs)  # of a million pictures they count
                 _say(event="filled", number=number)
