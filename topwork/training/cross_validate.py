@@ -28,7 +28,7 @@ from topwork.scoring import metrics
 from topwork.scoring.results import chance
 from topwork.system.advice import either
 from topwork.system.keras_settings import ours
-from topwork.system.messages import counted, say
+from topwork.system.messages import counted, say, with_progress
 from topwork.system.text import as_json
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
@@ -82,6 +82,7 @@ class Folds:
         return run_files.table(self.path / "results.json")
 
     @ours()
+    @with_progress
     def resume(self, data: Any = None, **options: Any) -> "Folds":
         """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
         for number, run in enumerate(self.runs, 1):
@@ -104,6 +105,7 @@ def is_folds(path: Path) -> bool:
 
 
 @ours()
+@with_progress
 def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,
@@ -116,6 +118,7 @@ def cross_validate(
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
     jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
     **words: Any,
 ) -> Folds:
     """Train and test on each of several folds.
@@ -125,7 +128,7 @@ def cross_validate(
         count: of folds, 2 or more.
         seed: of the dealing; by default the recipe's ``data.seed``.
         out: the folder to make; by default below ``runs``, named after data and time.
-        recipe, head_first, callbacks, strict, jobs: as of `topwork.training.train`.
+        recipe, head_first, callbacks, strict, jobs, progress: as of `topwork.training.train`.
         parent: not for folds.
         words: phases, backbones, head and views, as of `topwork.training.train`.
 

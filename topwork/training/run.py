@@ -19,7 +19,7 @@ from topwork.shipping.predictor import Predictor
 from topwork.store.plan import steps
 from topwork.system.advice import either
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say
+from topwork.system.messages import say, with_progress
 from topwork.training.fusion.joining import Joining
 from topwork.training.trainer import Course, requests
 
@@ -74,6 +74,7 @@ class Run:
         return self.folder.data()
 
     @ours()
+    @with_progress
     def resume(
         self,
         data: "str | Path | tuple | Dataset | None" = None,
@@ -81,6 +82,7 @@ class Run:
         callbacks: "Sequence[keras.callbacks.Callback]" = (),
         other_versions: bool = False,
         jobs: int | None = None,
+        progress: bool = True,
     ) -> "Run":
         """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
 
@@ -94,6 +96,7 @@ class Run:
             callbacks: your own once more; their state is not covered.
             other_versions: go on although packages have other versions than when the run began; bits may differ.
             jobs: processors to use.
+            progress: whether bars and lines show how it goes; ``False`` shows none.
 
         Returns:
             The run itself, finished.
@@ -114,18 +117,26 @@ class Run:
         return restore(self.folder).flat()
 
     @ours()
+    @with_progress
     def evaluate(
         self,
         what: "str | Path | tuple | Dataset" = "test",
         *,
         data: "str | Path | tuple | Dataset | None" = None,
+        progress: bool = True,
     ) -> dict[str, Any]:
-        """Measure it; see `topwork.scoring.evaluate.evaluate`."""
+        """Measure it; see `topwork.scoring.evaluate.evaluate`. With ``progress=False`` neither bars nor lines show."""
         return evaluate(self.folder, what, data)
 
     @ours()
-    def export(self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`."""
+    @with_progress
+    def export(
+        self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
+    ) -> Predictor:
+        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`.
+
+        With ``progress=False`` neither bars nor lines show.
+        """
         return export(self.folder, Path(file), data)
 
 

@@ -17,7 +17,7 @@ from topwork.system import keras_settings
 from topwork.system.advice import either
 from topwork.system.files import unusable
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say
+from topwork.system.messages import say, shows_bars
 
 TIMEOUT = 5.0
 """Seconds that one attempt to reach the network may take before it counts as none."""
@@ -58,7 +58,7 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     url, published = source()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
-    talk = sys.stderr if sys.stderr.isatty() else StringIO()  # Keras' bar is for a terminal
+    talk = sys.stderr if shows_bars() else StringIO()  # Keras' bar is for a terminal
     say(f"Fetching {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
