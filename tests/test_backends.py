@@ -165,7 +165,7 @@ def test_law_5_the_exported_file_says_so_too_where_keras_exports(run, tmp_path):
         with pytest.raises(MissingExtra) as error:
             run.export(tmp_path / "model.onnx")
         assert str(error.value) == (
-            "'topwork export' on jax needs jax2onnx. Install it with: pip install jax2onnx. "
+            "an export on jax needs jax2onnx. Install it with: pip install jax2onnx. "
             "Or export with KERAS_BACKEND=tensorflow: any backend reads the run."
         )
         return
@@ -224,5 +224,5 @@ def refuse_another_backend(folder):
     path.write_text(kept)
     assert str(error.value) == (
         f"versions changed since {str(folder.path)!r} began: backend numpy then, {keras.config.backend()} now. Its "
-        "weights may differ in some bits from those of a run that was never interrupted. To go on: --other-versions."
+        "weights may differ in some bits from those of a run that was never interrupted. To go on: other_versions=True."
     )

@@ -75,15 +75,14 @@ def test_a_class_with_one_picture(folder, tmp_path):
     stratified = (*POOL, "--epochs", 1, "--set", "data.draw=stratified", "--out", tmp_path / "run")
     message = (
         "DatasetError: class 'red' has one picture: a stratified draw needs two of each class at least. "
-        'Add pictures, leave the class out, or draw by --set data.draw=hash (Python: draw="hash").'
+        "Add pictures, leave the class out, or draw by --set data.draw=hash."
     )
     refused(1, message, "train", folder, *stratified)
     parts = {part_of_red(folder, seed): seed for seed in range(100)}
     message = (
         "DatasetError: no training picture of 'red': a class must occur in the training part. "
         "Give it more pictures, leave it out, or draw otherwise, by --set data.draw=stratified "
-        '(Python: draw="stratified") '
-        "or with another seed, as --set data.seed=1 (Python: seed=1); where the data "
+        "or with another seed, as --set data.seed=1; where the data "
         "name the parts themselves, name 'train' for some of it."
     )
     seeded = (*POOL, "--epochs", 1, "--out", tmp_path / "run")
@@ -241,8 +240,7 @@ def test_pictures_of_no_or_one_pixel_and_bombs(folder):
     png(folder / "red" / "bomb.png", 60_000, 60_000)
     found = topwork("read", folder, "--json").json
     assert found["left_out"] == {
-        "red/bomb.png": "3,600 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 3,600 "
-        "(option --max-megapixels)",
+        "red/bomb.png": "3,600 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 3,600",
         "red/none.png": "a side of 0 pixels",
         "red/one.png": "a single pixel",
     }
@@ -323,7 +321,7 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
         run.evaluate("val")
     assert str(error.value) == (
         f"pictures of '{run.path}' changed or went away since it began: {gone}, in '{folder}'. "
-        f"Put them back there as they were, or say where they are: topwork evaluate {run.path} --data NEWPLACE"
+        f"Put them back there as they were, or say where they are: run.evaluate(data=NEWPLACE)"
     )
     (tmp_path / "elsewhere").rename(folder)
     assert run.evaluate("val").left_out == {}

@@ -162,10 +162,12 @@ def test_an_unfinished_earlier_run_is_refused_with_the_reason(unfinished):
     assert "has format 1 and is not finished. This topwork resumes runs of format 2 only: it draws and" in str(
         error.value
     )
-    assert str(error.value).endswith(f"topwork train DATA --recipe {unfinished.path / 'recipe.toml'}")
+    file = unfinished.path / "recipe.toml"
+    told, way = str(error.value).split("from the beginning: ")
+    assert way == f"recipe=topwork.Recipe.load('{file}')"
     said = topwork("train", "--resume", unfinished.path)
     assert (said.status, said.out) == (1, "")
-    assert said.err == f"RunError: {error.value}\n"
+    assert said.err == f"RunError: {told}from the beginning: topwork train DATA --recipe {file}\n"
     assert content(unfinished.path) == before
 
 

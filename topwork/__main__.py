@@ -7,6 +7,7 @@ from contextlib import suppress
 from topwork.commands.cli import app
 from topwork.errors import TopworkError, of_machine, of_text
 from topwork.system import keras_settings
+from topwork.system.advice import at_command_line
 from topwork.system.messages import say
 from topwork.system.text import HANDLER
 
@@ -33,7 +34,8 @@ def run(words: list[str] | None = None) -> int:
         The exit status: 0 done, 1 the data or model fails a check, 2 wrong use, 3 the machine, 130 Ctrl-C.
     """
     try:
-        app(words)
+        with at_command_line():
+            app(words)
     except TopworkError as error:
         return _told(error)
     except (OSError, MemoryError) as error:

@@ -9,7 +9,15 @@ from topwork.networks.weights import official
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import About, Backbone, Data, Head, Join, Phase
+from topwork.system.advice import at_command_line
 from topwork.system.messages import counted
+
+
+@pytest.fixture(autouse=True)
+def as_a_command():
+    with at_command_line():
+        yield
+
 
 TWO = ["vgg16@pool", "vgg16@block5_conv1"]
 

@@ -38,7 +38,10 @@ def test_a_part_that_is_there_stays():
 
 def test_a_small_test_part_is_remarked(capsys):
     remark(DATA)
-    assert capsys.readouterr().err == "So few test pictures tell little: --folds 5 tests each of all 60 once.\n"
+    assert (
+        capsys.readouterr().err
+        == "So few test pictures tell little: topwork.cross_validate(data, 5) tests each of all 60 once.\n"
+    )
     remark(Dataset("/d", rows(50, "test")))
     remark(Dataset("/d", rows(50)))
     assert capsys.readouterr().err == ""
@@ -57,7 +60,9 @@ def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(ca
     assert drawn.notes == ("6 of 60 pictures stay in the part that they had in the parent run.",)
 
 
-@pytest.mark.parametrize(("independent", "hint"), [(4, ": --folds 4 tests each of all 46 once"), (1, "")])
+@pytest.mark.parametrize(
+    ("independent", "hint"), [(4, ": topwork.cross_validate(data, 4) tests each of all 46 once"), (1, "")]
+)
 def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, independent, hint):
     small = tuple(replace(row, label="c", group=f"g{i % independent}") for i, row in enumerate(rows(6, "val")))
     remark(Dataset("/d", (*rows(30), *small, *rows(10, "test")[:10])))

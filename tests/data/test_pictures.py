@@ -275,8 +275,7 @@ def broken_reasons():
         (saved(Image.new("RGB", (1, 1))), "a single pixel"),
         (
             png(20000, 20000),
-            "400 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 400 "
-            "(option --max-megapixels)",
+            "400 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 400",
         ),
     ]
 

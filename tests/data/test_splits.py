@@ -215,10 +215,7 @@ def test_of_many_moves_a_few_are_named():
 def test_an_empty_part_is_told_with_the_way_out():
     one = draw(of(*rows(2)), (0.5, 0.5, 0.0), seed=7)
     assert {row.split for row in one.rows} == {"train"}
-    assert one.notes == (
-        'The val part is empty: --set data.draw=stratified (Python: draw="stratified") '
-        "gives each class its exact shares.",
-    )
+    assert one.notes == ('The val part is empty: draw="stratified" gives each class its exact shares.',)
     few = draw(of(*rows(4)), (0.9, 0.0, 0.1), how="stratified")
     assert few.notes == ("The test part is empty: add pictures or raise its share.",)
 
@@ -247,7 +244,7 @@ def test_a_stratified_draw_refuses_a_class_of_one_picture():
         draw(of(*rows(10), row("x99", "lonely")), how="stratified")
     assert str(error.value) == (
         "class 'lonely' has one picture: a stratified draw needs two of each class at least. "
-        'Add pictures, leave the class out, or draw by --set data.draw=hash (Python: draw="hash").'
+        'Add pictures, leave the class out, or draw by draw="hash".'
     )
 
 

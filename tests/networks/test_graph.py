@@ -127,7 +127,7 @@ def test_pixels_are_kept_before_they_are_scaled():
 def test_what_scales_the_pixels_is_no_place(word):
     with pytest.raises(CutError) as error:
         scaled().resolve(word)
-    assert str(error.value) == f"no place {word!r} in small. 'topwork backbones small' lists its places."
+    assert str(error.value) == f"no place {word!r} in small. topwork.cuts('small') lists its places."
 
 
 def test_a_layer_of_your_own_called_scale_is_a_place():
@@ -148,15 +148,13 @@ def test_a_shared_layer_is_frozen_no_further_than_what_it_reads():
 def test_an_unknown_place_without_a_neighbour():
     with pytest.raises(CutError) as error:
         skipped().index("xyz")
-    assert str(error.value) == "no place 'xyz' in small. 'topwork backbones small' lists its places."
+    assert str(error.value) == "no place 'xyz' in small. topwork.cuts('small') lists its places."
 
 
 def test_an_unknown_end_has_a_neighbour():
     with pytest.raises(CutError) as error:
         skipped().resolve("input", "lst")
-    assert str(error.value) == (
-        "no place 'lst' in small; did you mean 'last'? 'topwork backbones small' lists its places."
-    )
+    assert str(error.value) == ("no place 'lst' in small; did you mean 'last'? topwork.cuts('small') lists its places.")
 
 
 def test_several_that_are_alive_are_named():

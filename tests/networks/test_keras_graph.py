@@ -269,7 +269,7 @@ def test_an_unknown_place_has_a_neighbour():
         opened("resnet50").graph.resolve("conv4_block2_ot")
     assert str(error.value) == (
         "no place 'conv4_block2_ot' in resnet50; did you mean 'conv4_block2_out'? "
-        "'topwork backbones resnet50' lists its places."
+        "topwork.cuts('resnet50') lists its places."
     )
 
 

@@ -76,8 +76,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
         ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),
         ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run share the same backbones and ends, and these do "
-         "not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut (--set phase.1.cut=..., --set "
-         "phase.2.cut=...)."),
+         "not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut."),
         ("[[phase]]\ncut = 'vgg16'", 2, "cannot read 'vgg16' in the cut 'vgg16': expected BACKBONE@PLACE or "
          "BACKBONE@PLACE..END, as in 'vgg16@pool' or 'resnet50@conv4_block6_out'."),
         ("[backbones]\nvgg19.size = 3", 2, "unknown key 'vgg19' in backbones; did you mean 'vgg16'? "
@@ -208,10 +207,10 @@ WRONG = {
             ("contrast", nan, "0 and 1"),
         )
     },
-    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut (--set phase.1.cut=..., --set phase.2.cut=...).": {  # noqa: E501
+    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut.": {  # noqa: E501
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg19@pool"}]
     },
-    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'. Name the same in each phase's cut (--set phase.1.cut=..., --set phase.2.cut=...).": {  # noqa: E501
+    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'. Name the same in each phase's cut.": {  # noqa: E501
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@input..block4_pool"}]
     },
 }

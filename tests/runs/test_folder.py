@@ -78,8 +78,8 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path):
     with pytest.raises(RunError) as error:
         Folder.create(folder.path, RECIPE, DATA)
     assert str(error.value) == (
-        f"{str(folder.path)!r} exists already, and a run is never overwritten. Go on with it (topwork train --resume "
-        f"{folder.path}), choose another --out, or remove it."
+        f"{str(folder.path)!r} exists already, and a run is never overwritten. Go on with it ("
+        f"topwork.Run({str(folder.path)!r}).resume()), choose another out, or remove it."
     )
 
 
@@ -92,7 +92,7 @@ def test_what_is_no_run(tmp_path):
 def test_no_folder_at_all():
     with pytest.raises(RunError) as error:
         Folder("nowhere")
-    assert str(error.value) == "there is no folder 'nowhere': expected a run, as 'topwork train' makes it."
+    assert str(error.value) == "there is no folder 'nowhere': expected a run, as topwork.train makes it."
 
 
 def test_a_cross_validation_is_no_run(tmp_path):
@@ -118,7 +118,7 @@ def test_a_newer_format(tmp_path):
 
 def test_a_run_that_has_not_finished(tmp_path):
     folder = Folder.create(tmp_path / "run", RECIPE, DATA)
-    go_on = f"Go on with it: topwork train --resume {folder.path}"
+    go_on = f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
     with pytest.raises(RunError) as error:
         _ = folder.results
     assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no results.json. {go_on}"

@@ -69,10 +69,10 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
     runs, new = moved
     run = tw.Run(runs / "done")
     assert refused(lambda: run.evaluate("val")).endswith(
-        f"Put them back there as they were, or say where they are: topwork evaluate {run.path} --data NEWPLACE"
+        "Put them back there as they were, or say where they are: run.evaluate(data=NEWPLACE)"
     )
     assert refused(lambda: run.export(runs / "a.onnx"), tw.TopworkError).endswith(
-        f"Put them back, or say where they are: topwork export {run.path} FILE --data NEWPLACE"
+        "Put them back, or say where they are: run.export(FILE, data=NEWPLACE)"
     )
     found = run.evaluate("val", data=new)
     assert found.loss.value == pytest.approx(kept_loss(run), rel=0.02)
@@ -90,7 +90,8 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
 def test_a_resumed_run_keeps_the_new_place(moved, original):
     runs, new = moved
     run, whole = tw.Run(runs / "stopped"), tw.Run(original / "runs" / "done")
-    assert refused(run.resume).endswith(f"say where they are: topwork train --resume {run.path} --data NEWPLACE")
+    assert refused(run.resume).endswith(f"say where they are: topwork.Run({str(run.path)!r}).resume(NEWPLACE)")
+    assert topwork("train", "--resume", run.path).err.endswith(f": topwork train --resume {run.path} --data NEWPLACE\n")
     ran = topwork("train", "--resume", run.path, "--data", new)
     assert ran.status == 0, ran.err
     for name, arrays in whole.folder.weights().items():
@@ -99,7 +100,7 @@ def test_a_resumed_run_keeps_the_new_place(moved, original):
     assert run.data.root == str(new)
     assert tw.read(run.path / "pictures.csv").rows == run.data.rows
     (run.path / "moved.json").unlink()
-    assert refused(lambda: run.evaluate("val")).endswith(f"topwork evaluate {run.path} --data NEWPLACE")
+    assert refused(lambda: run.evaluate("val")).endswith("run.evaluate(data=NEWPLACE)")
     assert run.evaluate("val", data=new).loss.value == pytest.approx(kept_loss(run), rel=0.02)
     assert not (run.path / "moved.json").exists()
 

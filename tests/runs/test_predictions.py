@@ -61,18 +61,18 @@ def test_a_run_that_has_not_finished(folder):
         Exam.of(folder)
     assert str(e.value) == (
         f"the run '{folder.path}' has not finished: it has no results.json. "
-        f"Go on with it: topwork train --resume {folder.path}"
+        f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
     )
 
 
 @pytest.mark.parametrize(
     ("draw", "way"),
     [
-        ("hash", "Train it with some, as in --set data.split=[0.8,0.1,0.1]."),
+        ("hash", "Train it with some, as in split=(0.8, 0.1, 0.1)."),
         (
             "auto",
-            "Its data come with parts of their own, and none is named test: name one (--parts for folders, the column "
-            "split in a table), or use --folds.",
+            "Its data come with parts of their own, and none is named test: name one (parts for folders, the column "
+            "split in a table), or use topwork.cross_validate.",
         ),
     ],
 )

@@ -176,7 +176,7 @@ def test_other_versions(copy, whole, capsys):
         f"python 3.10.1 then, {whole.folder.environment['python']} "
         f"now, numpy 1.0 then, {packages['numpy']} now. Its weights may differ in some bits"
     )
-    assert refused(copy) == (f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
+    assert refused(copy) == (f"{told} from those of a run that was never interrupted. To go on: other_versions=True.")
     capsys.readouterr()
     copy.resume(other_versions=True)
     assert capsys.readouterr().err.splitlines()[0] == f"{told}."
@@ -189,7 +189,7 @@ def test_other_kernels(copy):
     assert refused(copy) == (
         f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {keras_backend.onednn()} now. "
         "Its weights may differ in some bits from those of a run that was never interrupted. "
-        "To go on: --other-versions."
+        "To go on: other_versions=True."
     )
 
 
@@ -201,7 +201,7 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
     told = f"pictures of {str(run.path)!r} changed or went away since it began:"
     mend = (
         f"in {str(mine)!r}. Put them back there as they were, or say where they are: "
-        f"topwork train --resume {run.path} --data NEWPLACE"
+        f"topwork.Run({str(run.path)!r}).resume(NEWPLACE)"
     )
     assert refused(run) == f"{told} {first!r}, {mend}"
     (mine / second).unlink()

@@ -75,7 +75,7 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
         confusion(pencil, tmp_path / "y.png")
     assert capfd.readouterr().err == (
         f"could not be drawn: x.png (cannot use '{tmp_path}/file/x.png': Not a directory). "
-        f"The run is whole. To draw them later: topwork evaluate {tmp_path}\n"
+        f"The run is whole. To draw them later: topwork.Run('{tmp_path}').evaluate()\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "y.png"]
     assert drawing._idle == [pencil._beside]

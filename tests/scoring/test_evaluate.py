@@ -154,11 +154,11 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
     assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
-    assert f"The run is whole. To draw them later: topwork evaluate {run.path}" in said
+    assert f"The run is whole. To draw them later: topwork.Run('{run.path}').evaluate()" in said
     assert run.results.accuracy and names(run) == []
     run.resume()
     lacking = "It lacks curves.png, confusion.png, predictions.png: "
-    assert f"{run.path} has finished: nothing is left to do. {lacking}'topwork evaluate " in capsys.readouterr().err
+    assert f"{run.path} has finished: nothing is left to do. {lacking}evaluate() draws " in capsys.readouterr().err
     run.evaluate("val")
     assert names(run) == ["curves.png"]
     run.evaluate()

@@ -154,7 +154,7 @@ def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
     assert str(error.value).startswith(
         f"no picture of the run is where it was ({data}): the file is checked on real pictures before it is written. "
     )
-    assert f"topwork export {run.path} FILE --data NEWPLACE" in str(error.value)
+    assert str(error.value).endswith("say where they are: run.export(FILE, data=NEWPLACE)")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from tests.colours import ABOUT, LABELS, TWO, export
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError
 from topwork.shipping.metadata import Input, opened
+from topwork.system.advice import at_command_line
 from topwork.version import VERSION
 
 ENTRY = ABOUT["inputs"][0]
@@ -39,16 +40,19 @@ def refused(path: Path) -> str:
 
 def test_a_file_that_is_missing(tmp_path):
     path = tmp_path / "m.onnx"
-    assert refused(path) == f"no file '{path}': expected an ONNX file that 'topwork export' wrote."
+    assert refused(path) == f"no file '{path}': expected an ONNX file that topwork exported."
 
 
 def test_a_folder_instead_of_a_file(tmp_path):
-    assert refused(tmp_path) == f"'{tmp_path}' is a folder: expected an ONNX file that 'topwork export' wrote."
+    assert refused(tmp_path) == f"'{tmp_path}' is a folder: expected an ONNX file that topwork exported."
 
 
 def test_a_run_instead_of_a_file(tmp_path):
     (tmp_path / "recipe.toml").touch()
-    assert refused(tmp_path) == f"'{tmp_path}' is a run folder; export it first: topwork export {tmp_path} model.onnx"
+    first = f"'{tmp_path}' is a run folder; export it first: "
+    assert refused(tmp_path) == f"{first}topwork.Run('{tmp_path}').export('model.onnx')"
+    with at_command_line():
+        assert refused(tmp_path) == f"{first}topwork export {tmp_path} model.onnx"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_a_file_that_is_not_onnx(tmp_path, capfd, content, reason):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     assert refused(path) == (
-        f"onnxruntime cannot load '{path}' ({reason}): expected an ONNX file that 'topwork export' wrote."
+        f"onnxruntime cannot load '{path}' ({reason}): expected an ONNX file that topwork exported."
     )
     assert capfd.readouterr() == ("", "")
 
@@ -74,7 +78,7 @@ def test_a_file_of_somebody_else(tmp_path):
     path = export(tmp_path / "m.onnx", None)
     assert refused(path) == (
         f"'{path}' is an ONNX model, but without labels and resize rule (no metadata key 'topwork'): "
-        "expected an ONNX file that 'topwork export' wrote."
+        "expected an ONNX file that topwork exported."
     )
 
 

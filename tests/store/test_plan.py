@@ -88,7 +88,7 @@ def test_words_that_nothing_is_called():
         planned("resnet55@pool + mobilenet_025@pool")
     assert str(error.value) == ("no backbone 'resnet55'; did you mean 'resnet50'? 'topwork backbones' lists them all.")
     assert refused(f"{NAME}@pool + {OTHER}@conv_pw_33") == (
-        f"no place 'conv_pw_33' in {OTHER}; did you mean 'conv_pw_3'? 'topwork backbones {OTHER}' lists its places."
+        f"no place 'conv_pw_33' in {OTHER}; did you mean 'conv_pw_3'? topwork.cuts('{OTHER}') lists its places."
     )
 
 

@@ -58,7 +58,7 @@ def test_an_interrupted_one_goes_on(ran, tmp_path):
     with pytest.raises(RunError) as error:
         _ = tw.Folds(out).results
     assert str(error.value) == (
-        f"the cross-validation {str(out)!r} has not finished. Go on with it: topwork train --resume {out}"
+        f"the cross-validation {str(out)!r} has not finished. Go on with it: topwork.Folds({str(out)!r}).resume()"
     )
     again = topwork("train", "--resume", out, "--json")
     assert again.json == {"run": str(out), **json.loads((ran[0] / "results.json").read_text())}
@@ -149,7 +149,7 @@ def test_nothing_is_overwritten(ran, pictures):
     with pytest.raises(RunError) as error:
         tw.cross_validate(pictures, 3, out=ran[0])
     assert str(error.value) == (
-        f"{str(ran[0])!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+        f"{str(ran[0])!r} exists already, and a run is never overwritten. Choose another out, or remove it."
     )
 
 
@@ -157,7 +157,8 @@ def test_a_parent_would_keep_its_test_part(ran, pictures, tmp_path):
     with pytest.raises(UsageError) as error:
         tw.cross_validate(pictures, 3, parent=ran[0] / "fold-1", out=tmp_path / "folds")
     assert str(error.value) == (
-        "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
+        "a cross-validation tests every picture once, and parent keeps the test part of its run: leave "
+        "one of them away."
     )
     assert not (tmp_path / "folds").exists()
 

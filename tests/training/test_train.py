@@ -315,7 +315,7 @@ def test_a_run_is_never_overwritten(run, pictures):
     with pytest.raises(RunError) as error:
         train(pictures, run.path)
     assert str(error.value) == (
-        f"{str(run.path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+        f"{str(run.path)!r} exists already, and a run is never overwritten. Choose another out, or remove it."
     )
     assert {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
 
@@ -349,7 +349,7 @@ def test_a_head_of_your_own_takes_no_new_classes(pictures, tmp_path):
         tw.train(tmp_path / "more", parent=parent, out=tmp_path / "run")
     assert str(error.value) == (
         f"cannot start from {str(parent.path)!r}: its head is a file, for other classes than the data has. "
-        "Only topwork's own heads take new classes: train without --from."
+        "Only topwork's own heads take new classes: train without parent."
     )
 
 

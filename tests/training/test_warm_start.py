@@ -214,7 +214,7 @@ def test_what_must_be_the_parents(pictures, parent, tmp_path, changes, told):
     recipe = replace(warm_start.recipe(parent.folder), **changes)
     assert refused(RunError, pictures, tmp_path / "run", parent=parent, recipe=recipe) == (
         f"cannot start from {str(parent.path)!r}, which differs in {told}. "
-        "Leave that as it is there, or train without --from."
+        "Leave that as it is there, or train without parent."
     )
 
 

@@ -10,6 +10,7 @@ from topwork.data.quality import near_copies as near
 from topwork.errors import DatasetError
 from topwork.recipes.settings import NearCopies, Training
 from topwork.system import messages
+from topwork.system.advice import either
 from topwork.system.messages import say, some
 
 
@@ -86,7 +87,8 @@ def remark(data: Dataset) -> None:
         say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
-        hint = f": --folds {count} tests each of all {len(data.rows):,} once" if count > 1 else ""
+        folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")
+        hint = f": {folds} tests each of all {len(data.rows):,} once" if count > 1 else ""
         say(f"So few test pictures tell little{hint}.")
 
 
@@ -103,10 +105,10 @@ def check(data: Dataset, strict: bool) -> None:
         )
     known = {row.label for row in train_rows}
     if lacking := [repr(label) for label in data.classes if label not in known]:
+        draw, seed = either('draw="stratified"', "--set data.draw=stratified"), either("seed=1", "--set data.seed=1")
         raise DatasetError(
             f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
-            'pictures, leave it out, or draw otherwise, by --set data.draw=stratified (Python: draw="stratified") or '
-            "with another seed, as --set data.seed=1 (Python: seed=1); where the data "
+            f"pictures, leave it out, or draw otherwise, by {draw} or with another seed, as {seed}; where the data "
             "name the parts themselves, name 'train' for some of it."
         )
     if strict:

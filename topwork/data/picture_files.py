@@ -105,7 +105,7 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
     if megapixels > max_megapixels:
         raise PictureError(
             f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
-            f"max_megapixels to {ceil(megapixels):,} (option --max-megapixels)"
+            f"max_megapixels to {ceil(megapixels):,}"
         )
 
 

@@ -33,7 +33,7 @@ from topwork.data.reading.hints import hint
 from topwork.data.reading.listing import read_listing
 from topwork.errors import DatasetError, PictureError, RecipeError, at
 from topwork.recipes.settings import Data, Draw, NearCopies
-from topwork.system.messages import counted, some
+from topwork.system.messages import counted, some, with_progress
 from topwork.system.threads import each
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
@@ -41,6 +41,7 @@ FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, "
 _ENDS = ", ".join(FILES)
 
 
+@with_progress
 def read(
     data: Any,
     *,
@@ -52,6 +53,7 @@ def read(
     strict: bool = False,
     decode: bool = False,
     near_copies: NearCopies = "together",
+    progress: bool = True,  # noqa: ARG001
 ) -> Dataset:
     """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
 
@@ -70,6 +72,7 @@ def read(
         near_copies: ``"together"``: a picture and its near-copies (saved again, in another size or as another kind of
             file) share a part, under one label; those under two labels, or in two parts that the data give, are named
             in the notes. ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
+        progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Returns:
         The dataset. The rows of a folder are sorted by path, those of tables and arrays keep their order.

@@ -17,6 +17,7 @@ from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
 from topwork.recipes.parsing import check_range
 from topwork.recipes.settings import RANGES, Data, Draw
+from topwork.system.advice import either
 from topwork.system.messages import SHOWN, counted, some
 
 NEAR_COPIES = ("together", "ignore")
@@ -187,7 +188,7 @@ def _refuse_singles(rows: Rows) -> None:
     if single is not None:
         raise DatasetError(
             f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
-            'Add pictures, leave the class out, or draw by --set data.draw=hash (Python: draw="hash").'
+            "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
         )
 
 
@@ -258,11 +259,8 @@ def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[st
     there = {row.split for row in rows}
     if units == 1:
         return ["All rows belong together, as equal pictures and groups do: they are in one part."]
-    out = (
-        '--set data.draw=stratified (Python: draw="stratified") gives each class its exact shares'
-        if how == "hash"
-        else "add pictures or raise its share"
-    )
+    draw = either('draw="stratified"', "--set data.draw=stratified")
+    out = f"{draw} gives each class its exact shares" if how == "hash" else "add pictures or raise its share"
     return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from topwork.cut import INPUT, POOL, Place
 from topwork.errors import CutError, nearest
+from topwork.system.advice import either
 
 Tensor = tuple[int, int]
 """A tensor: (index of the node that makes it, which of its outputs)."""
@@ -109,7 +110,8 @@ class Graph:
         """
         if name not in self.names:
             hint = nearest(name, self.names) or "."
-            raise CutError(f"no place {name!r} in {self.name}{hint} 'topwork backbones {self.name}' lists its places.")
+            lists = either(f"topwork.cuts({self.name!r})", f"'topwork backbones {self.name}'")
+            raise CutError(f"no place {name!r} in {self.name}{hint} {lists} lists its places.")
         return self.names[name]
 
     def end(self, place: Place) -> int:

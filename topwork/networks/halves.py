@@ -11,6 +11,7 @@ from topwork.networks.replay import Call, plain, replay
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.system.keras_settings import ours
+from topwork.system.messages import with_progress
 
 if TYPE_CHECKING:
     import keras
@@ -56,8 +57,13 @@ def above(
 
 
 @ours()
+@with_progress
 def halves(
-    what: "str | keras.Model", place: Place | None = None, backbone: Backbone | None = None
+    what: "str | keras.Model",
+    place: Place | None = None,
+    backbone: Backbone | None = None,
+    *,
+    progress: bool = True,  # noqa: ARG001
 ) -> tuple["keras.Model", "keras.Model"]:
     """Cut a network in two plain Keras models, trunk and top, so that ``top(trunk(x))`` is the network.
 
@@ -67,6 +73,7 @@ def halves(
             ``keras.Model``: nothing is added, the trunk takes the model's own inputs.
         place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
         backbone: options (weights, size) for the backbone that the cut names.
+        progress: whether a file that is fetched is told; ``False`` shows nothing.
 
     Returns:
         Trunk and top. Where several tensors are alive (at a number), the trunk gives a list and the top takes one.

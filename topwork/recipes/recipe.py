@@ -25,6 +25,7 @@ from topwork.errors import CutError, RecipeError, UsageError, at
 from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
 from topwork.recipes.renamed import is_of_format_1, with_new_names
 from topwork.recipes.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
+from topwork.system.advice import either
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ class Recipe:
             raise RecipeError(
                 "all phases of a run share the same backbones and ends, and these do not: "
                 + ", ".join(repr(phase.cut) for phase in self.phases)
-                + ". Name the same in each phase's cut (--set phase.1.cut=..., --set phase.2.cut=...).",
+                + ". Name the same in each phase's cut"
+                + either(".", " (--set phase.1.cut=..., --set phase.2.cut=...)."),
                 f"phase.{other}.cut",
             )
         names = {term.backbone: self.backbones.get(term.backbone, Backbone(term.backbone)) for term in terms}

@@ -40,6 +40,7 @@ from topwork.runs import registry
 from topwork.runs.environment import environment
 from topwork.runs.journal import Epoch
 from topwork.runs.scores import Results
+from topwork.system.advice import either, resuming
 from topwork.system.files import unusable, written_whole
 from topwork.system.text import as_json
 from topwork.version import RUN_FORMAT
@@ -65,7 +66,8 @@ class Folder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            raise RunError(f"there is no folder {str(path)!r}: expected a run, as 'topwork train' makes it.")
+            train = either("topwork.train", "'topwork train'")
+            raise RunError(f"there is no folder {str(path)!r}: expected a run, as {train} makes it.")
         if (self.path / "fold-1").is_dir():
             raise RunError(
                 f"{str(path)!r} is a cross-validation, not one run: expected one of its folds, as in "
@@ -98,9 +100,10 @@ class Folder:
         path = Path(path)
         if os.path.lexists(path):
             unfinished = (path / "environment.json").exists() and not (path / "results.json").exists()
-            mend = f"Go on with it (topwork train --resume {path}), choose" if unfinished else "Choose"
+            mend = f"Go on with it ({resuming(path)}), choose" if unfinished else "Choose"
             raise RunError(
-                f"{str(path)!r} exists already, and a run is never overwritten. {mend} another --out, or remove it."
+                f"{str(path)!r} exists already, and a run is never overwritten. {mend} another "
+                f"{either('out', '--out')}, or remove it."
             )
         with making(path), _aside(path) as aside:
             if recipe.head.file:
@@ -197,6 +200,10 @@ class Folder:
         """What is resumed: the cross-validation that it is a fold of, else itself."""
         above = self.path.parent
         return above if (above / "fold-1").is_dir() else self.path
+
+    def resuming(self, data: str = "") -> str:
+        """How `whole` goes on, as `topwork.system.advice.resuming` says it."""
+        return resuming(self.whole, "Run" if self.whole == self.path else "Folds", data)
 
     @property
     def parent(self) -> "Folder | None":
@@ -300,8 +307,7 @@ class Folder:
 
     def _unfinished(self, what: str) -> RunError:
         return RunError(
-            f"the run {str(self.path)!r} has not finished: it has no {what}. "
-            f"Go on with it: topwork train --resume {self.path}"
+            f"the run {str(self.path)!r} has not finished: it has no {what}. Go on with it: {resuming(self.path)}"
         )
 
 
@@ -328,7 +334,7 @@ def _why(error: OSError, path: Path) -> str:
         return f"cannot read {str(error.filename)!r} ({error.strerror})."
     found = unusable(path.parent)
     where = f"{found[0]}: {found[1]}" if found else error.strerror
-    return f"{where}. Choose another place for it, with --out."
+    return f"{where}. Choose another place for it, with {either('out', '--out')}."
 
 
 @contextmanager

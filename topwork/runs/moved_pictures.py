@@ -61,7 +61,7 @@ def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[
         return with_arrays(folder, rows) if rows.pixels is None else rows
     lost = [path for row in rows.rows for path, content in row.pictures if _content(rows, path) != content]
     if any(Path(rows.root, path).exists() for path in lost) or (lost and _needed(rows, requests(rows))):
-        raise _lost(folder, rows, lost, f"topwork train --resume {folder.whole} --data NEWPLACE")
+        raise _lost(folder, rows, lost, folder.resuming("NEWPLACE"))
     if lost:
         say(f"{counted(len(lost), 'picture')} of {folder.path} are gone; the store has all that is needed of them.")
     return rows
@@ -73,7 +73,7 @@ def refuse_lost(folder: Folder, rows: Dataset, requests: Iterable[Request], how:
     Args:
         folder: the run; rows: its dataset.
         requests: what the store has of them needs no picture.
-        how: the command to propose, as in ``"topwork evaluate RUN --data NEWPLACE"``.
+        how: what to propose, as in ``"topwork evaluate RUN --data NEWPLACE"``.
 
     Raises:
         RunError: names them.

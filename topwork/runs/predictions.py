@@ -13,6 +13,7 @@ from topwork.data.dataset import Row
 from topwork.data.reading.run_files import reading
 from topwork.errors import DatasetError, RunError
 from topwork.runs.folder import Folder, folds_in
+from topwork.system.advice import either, resuming
 
 Key = tuple[str, ...]
 """The digests of a row's pictures."""
@@ -35,10 +36,11 @@ class Answer:
 def _way(folder: Folder) -> str:
     """How a run gets a test part. A recipe that was drawn by says how; ``"auto"``: the data had their own parts."""
     if folder.recipe.data.draw != "auto":
-        return "Train it with some, as in --set data.split=[0.8,0.1,0.1]."
+        return f"Train it with some, as in {either('split=(0.8, 0.1, 0.1)', '--set data.split=[0.8,0.1,0.1]')}."
+    parts, folds = either("parts", "--parts"), either("topwork.cross_validate", "--folds")
     return (
-        "Its data come with parts of their own, and none is named test: name one (--parts for folders, the column "
-        "split in a table), or use --folds."
+        f"Its data come with parts of their own, and none is named test: name one ({parts} for folders, the column "
+        f"split in a table), or use {folds}."
     )
 
 
@@ -112,9 +114,7 @@ def refuse_unfinished(path: Path) -> None:
         RunError: it did not.
     """
     if not (path / "results.json").exists():
-        raise RunError(
-            f"the cross-validation {str(path)!r} has not finished. Go on with it: topwork train --resume {path}"
-        )
+        raise RunError(f"the cross-validation {str(path)!r} has not finished. Go on with it: {resuming(path, 'Folds')}")
 
 
 def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:

@@ -13,6 +13,7 @@ from topwork.runs.environment import versions
 from topwork.runs.folder import Folder
 from topwork.store.request import Request
 from topwork.system import gpu, keras_backend
+from topwork.system.advice import either
 from topwork.system.messages import say, some
 from topwork.version import RUN_FORMAT, VERSION
 
@@ -67,11 +68,12 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
 def _refuse_format_1(folder: Folder) -> None:
     found = folder.environment["format"]
     if found < RUN_FORMAT:
+        file = folder.path / "recipe.toml"
+        way = either(f"recipe=topwork.Recipe.load({str(file)!r})", f"topwork train DATA --recipe {file}")
         raise RunError(
             f"the run {str(folder.path)!r} has format {found} and is not finished. This topwork resumes runs of format "
             f"{RUN_FORMAT} only: it draws and computes some things otherwise than the topwork that began the run, and "
-            "the weights would be those of neither. Train it again from the beginning: "
-            f"topwork train DATA --recipe {folder.path / 'recipe.toml'}"
+            f"the weights would be those of neither. Train it again from the beginning: {way}"
         )
 
 
@@ -88,7 +90,8 @@ def _refuse_others(folder: Folder, other_versions: bool) -> None:
         return
     told = f"versions changed since {str(folder.path)!r} began: {some(changed)}. Its weights may differ in some bits"
     if not other_versions:
-        raise RunError(f"{told} from those of a run that was never interrupted. To go on: --other-versions.")
+        way = either("other_versions=True", "--other-versions")
+        raise RunError(f"{told} from those of a run that was never interrupted. To go on: {way}.")
     say(f"{told}.")
 
 

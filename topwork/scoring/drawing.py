@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from topwork.errors import of_machine
+from topwork.system.advice import either
 from topwork.system.files import written_whole
 from topwork.system.keras_settings import DRAWING
 from topwork.system.messages import say
@@ -62,7 +63,8 @@ class Pencil:
         if not problems:
             return
         reasons = "; ".join(dict.fromkeys(problems.values()))
-        later = f" The run is whole. To draw them later: topwork evaluate {self._run}" if self._run else ""
+        way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
+        later = f" The run is whole. To draw them later: {way}" if self._run else ""
         say(f"could not be drawn: {', '.join(problems)} ({reasons}).{later}")
 
 

@@ -26,6 +26,7 @@ from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
 from topwork.system import keras_settings
+from topwork.system.advice import either
 from topwork.system.messages import counted, say, some
 
 
@@ -78,8 +79,10 @@ def evaluate(
     lockfile.check(folder)
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
+        own_, other = either("data", "--data"), either("what", "DATA")
         raise UsageError(
-            "--data says where the run's own pictures are now, and DATA names other pictures to measure: give only one."
+            f"{own_} says where the run's own pictures are now, and {other} names other pictures to measure: give only "
+            "one."
         )
     own = placed(folder, data)
     given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
@@ -94,7 +97,8 @@ def evaluate(
     requests = shipped(endings(folder), given, taken)
     given = here(folder, given, requests, "run.evaluate((X, y)), or evaluate the test part")
     if inside:
-        refuse_lost(folder, given, requests, f"topwork evaluate {folder.path} --data NEWPLACE")
+        way = either("run.evaluate(data=NEWPLACE)", f"topwork evaluate {folder.path} --data NEWPLACE")
+        refuse_lost(folder, given, requests, way)
     measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
     requests = [one.of(measured) for one in requests]
     with Watch() as watch, Extraction(requests, watch.report) as extraction:
@@ -109,9 +113,10 @@ def evaluate(
         answers = answered(network, network.trunks, stored, measured.rows, own.classes)
     seen = _trained_on(own, measured)
     if seen and not inside:
+        way = either("run.evaluate()", "'topwork evaluate RUN'")
         say(
-            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}: "
-            "what it says of them flatters it. 'topwork evaluate RUN' alone measures its test part."
+            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}: what it says of them "
+            f"flatters it. {way} alone measures its test part."
         )
     scores = measured_scores(folder, answers, own.classes)
     _draw_again(folder, given, lacking, *((answers, scores) if what == "test" else ()))
@@ -154,10 +159,9 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
     except DatasetError as error:
         if not error.unlabelled:
             raise
-        raise DatasetError(
-            f"{error} To ask what the run says of pictures without labels: topwork export {folder.path} FILE.onnx, "
-            "then topwork predict FILE.onnx PICTURE|FOLDER."
-        ) from None
+        command = f"topwork export {folder.path} FILE.onnx, then topwork predict FILE.onnx PICTURE|FOLDER."
+        way = either('run.export("FILE.onnx")(PICTURES).', command)
+        raise DatasetError(f"{error} To ask what the run says of pictures without labels: {way}") from None
     counts, known = Counter(row.label for row in data.rows), set(classes)
     unknown = {label: counts[label] for label in data.classes if label not in known}
     if unknown and len(unknown) == len(data.classes):

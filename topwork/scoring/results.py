@@ -22,6 +22,7 @@ from topwork.scoring.answers import Answers, answered, measured_scores, sample_s
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.gallery import gallery
 from topwork.store.examples import StoredActivations
+from topwork.system.advice import either
 from topwork.system.messages import counted, duration, say
 
 AGREE = 0.98
@@ -223,9 +224,11 @@ def tell(results: Results) -> None:
     for warning in warned(scores):
         say(warning)
     if stored and stored.precision != "float32" and stored.top1_agreement < AGREE:
+        name = stored.backbone
+        way = either(f'Backbone("{name}", precision="float32")', f"--set backbones.{name}.precision=float32")
         differ = count - round(stored.top1_agreement * count)
         say(
             f"For speed the frozen part ran in {stored.precision} while training; the finished model, tested here, "
             f"runs in float32. {differ:,} of {count:,} answers differ between the two. To train on "
-            f"float32, slower: --set backbones.{stored.backbone}.precision=float32"
+            f"float32, slower: {way}"
         )

@@ -23,6 +23,7 @@ from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
+from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
@@ -123,7 +124,7 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
         raise DatasetError(
             f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
             "before it is written. Put them back, or say where they are: "
-            f"topwork export {folder.path} FILE --data NEWPLACE"
+            + either("run.export(FILE, data=NEWPLACE)", f"topwork export {folder.path} FILE --data NEWPLACE")
         )
     return [np.stack(some) for some in zip(*pixels)], sources
 

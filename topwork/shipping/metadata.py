@@ -26,12 +26,13 @@ from typing import Any
 
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
+from topwork.system.advice import either
 from topwork.system.machine import jobs
 from topwork.version import FILE_FORMAT, VERSION
 
 KEY = "topwork"
 """The metadata key of an exported file."""
-_EXPECTED = "expected an ONNX file that 'topwork export' wrote."
+_EXPECTED = "expected an ONNX file that topwork exported."
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
 
 def _refuse(path: Path) -> None:
     if (path / "recipe.toml").exists():
-        raise ExportError(f"{str(path)!r} is a run folder; export it first: topwork export {path} model.onnx")
+        way = either(f"topwork.Run({str(path)!r}).export('model.onnx')", f"topwork export {path} model.onnx")
+        raise ExportError(f"{str(path)!r} is a run folder; export it first: {way}")
     if path.is_dir():
         raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
     if not path.exists():

@@ -22,7 +22,7 @@ from topwork.store.examples import StoredActivations
 from topwork.store.extract import check, fill_all, requested
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
-from topwork.system.messages import counted
+from topwork.system.messages import counted, shown, with_progress
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -32,12 +32,14 @@ ROWS = 1024
 
 
 @ours()
+@with_progress
 def activations(
     data: "str | Path | tuple | Dataset",
     cut: str,
     *,
     backbone: Backbone | Sequence[Backbone] = (),
     jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
 ) -> Any:
     """The activations of every picture at a cut: from the store, or filled now.
 
@@ -46,6 +48,7 @@ def activations(
         cut: for instance ``"inception_v3@mixed7"``, or a sum.
         backbone: its options; of a sum those of several.
         jobs: processors to use.
+        progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Returns:
         An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
@@ -81,6 +84,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         size: side of pictures in pixels; ``None``: the backbone's own.
         pooling: of a map ``[height, width, channels]``: ``"avg"``, ``"max"`` or ``"flatten"``.
         jobs: processors to use.
+        progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Example:
         >>> import topwork as tw
@@ -98,12 +102,14 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         size: int | None = None,
         pooling: Pooling = "avg",
         jobs: int | None = None,
+        progress: bool = True,
     ) -> None:
         self.cut = cut
         self.weights = weights
         self.size = size
         self.pooling = pooling
         self.jobs = jobs
+        self.progress = progress
 
     @ours()
     def fit(self, X: Any, y: Any = None) -> "Activations":
@@ -114,8 +120,9 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             WeightsError: the weights are not at hand and cannot be fetched.
             DatasetError: *X* is no pictures.
         """
-        _dataset(X)
-        _ = self._n_features_out
+        with shown(self.progress):
+            _dataset(X)
+            _ = self._n_features_out
         return self
 
     @ours()
@@ -127,8 +134,9 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             CutError, RecipeError, UnknownBackbone, WeightsError: as of `fit`, which need not come first.
         """
         data = _dataset(X)
-        requests = self._requests(data)
-        fill_all(requests, self.jobs)
+        with shown(self.progress):
+            requests = self._requests(data)
+            fill_all(requests, self.jobs)
         with StoredActivations(requests) as stored:
             _refuse_unread(stored, "Leave them out of X.")
             return features(stored, data.rows, self.pooling)

@@ -1,18 +1,25 @@
 """What topwork says while it works: lines to the logger ``topwork``, which writes to stderr; bars on a terminal alone.
 
-``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both. The lines go elsewhere with other handlers:
-``logging.getLogger("topwork").handlers[:] = [mine]``.
+``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both, and ``progress=False`` those of one call. The
+lines go elsewhere with other handlers: ``logging.getLogger("topwork").handlers[:] = [mine]``. In a notebook, whose
+stderr is no terminal, there are lines alone.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from topwork.system.text import fitting
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SHOWN = 3
 """How many of many are named in a sentence."""
@@ -44,9 +51,46 @@ if logger.level == logging.NOTSET:
     logger.setLevel(logging.INFO)
 
 
+_is_shown: ContextVar[bool] = ContextVar("_is_shown", default=True)
+
+
+@contextmanager
+def shown(progress: bool) -> Iterator[None]:
+    """Show lines and bars meanwhile only if *progress*; within a call that shows none, none are shown."""
+    before = _is_shown.set(progress and _is_shown.get())
+    try:
+        yield
+    finally:
+        _is_shown.reset(before)
+
+
+def with_progress(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a public function that takes ``progress`` by name: where it is false, the call shows neither.
+
+    >>> @with_progress
+    ... def train(*, progress: bool = True) -> str:
+    ...     return "shown" if _is_shown.get() else "not shown"
+    >>> train(), train(progress=False)
+    ('shown', 'not shown')
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> T:
+        with shown(bool(options.get("progress", True))):
+            return function(*args, **options)
+
+    return call
+
+
 def say(text: str) -> None:
     """Tell what happens, in a line or more."""
-    logger.info("%s", text)
+    if _is_shown.get():
+        logger.info("%s", text)
+
+
+def shows_bars() -> bool:
+    """Whether somebody looks who has not asked for silence: at a terminal, which a notebook's stderr is not."""
+    return _is_shown.get() and sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
 
 
 class Bar:
@@ -65,7 +109,7 @@ class Bar:
 
     def start(self) -> None:
         """Show the bar."""
-        if not sys.stderr.isatty() or self._progress or not logger.isEnabledFor(logging.INFO):
+        if self._progress or not shows_bars():
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -27,9 +27,10 @@ from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
 from topwork.scoring.results import warned
+from topwork.system.advice import either
 from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
-from topwork.system.messages import counted, say
+from topwork.system.messages import counted, say, with_progress
 from topwork.system.text import as_json
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
@@ -80,6 +81,7 @@ class Folds:
             return FoldResults.from_json(run_files.table(path))
 
     @ours()
+    @with_progress
     def resume(self, data: Any = None, **options: Any) -> "Folds":
         """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
         for number, run in enumerate(self.runs, 1):
@@ -101,6 +103,7 @@ def is_folds(path: Path) -> bool:
 
 
 @ours()
+@with_progress
 def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,
@@ -113,6 +116,7 @@ def cross_validate(
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
     jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
     **words: Any,
 ) -> Folds:
     """Train and test on each of several folds.
@@ -122,7 +126,7 @@ def cross_validate(
         count: of folds, 2 or more.
         seed: of the dealing; by default the recipe's ``data.seed``.
         out: the folder to make; by default below ``runs``, named after data and time.
-        recipe, head_first, callbacks, strict, jobs: as of `topwork.training.train`.
+        recipe, head_first, callbacks, strict, jobs, progress: as of `topwork.training.train`.
         parent: not for folds.
         words: phases, backbones, head and views, as of `topwork.training.train`.
 
@@ -138,14 +142,16 @@ def cross_validate(
         Rate(value=0.83, low=0.79, high=0.86)
     """
     if parent is not None:
+        folds_, from_ = either("a cross-validation", "--folds"), either("parent", "--from")
         raise UsageError(
-            "--folds tests every picture once, and --from keeps the test part of its run: leave one of them away."
+            f"{folds_} tests every picture once, and {from_} keeps the test part of its run: leave one of them away."
         )
     first = words.get("phases") is not None if head_first is None else head_first
     recipe = chosen(**words, recipe=recipe)
     if recipe.join:
         raise UsageError(
-            "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
+            f"{either('a cross-validation', '--folds')} deals the pictures anew, and a join keeps the parts of its "
+            "members: leave one of the two away."
         )
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
@@ -178,8 +184,9 @@ def cross_validate(
 def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options) -> list[Course]:
     """A course a fold, in a folder that appears whole."""
     if path.exists():
+        out = either("out", "--out")
         raise RunError(
-            f"{str(path)!r} exists already, and a run is never overwritten. Choose another --out, or remove it."
+            f"{str(path)!r} exists already, and a run is never overwritten. Choose another {out}, or remove it."
         )
     with making(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from topwork.runs.folder import Folder, fresh
 from topwork.store.plan import Step, steps
 from topwork.store.runtimes import base
 from topwork.system import keras_settings
+from topwork.system.advice import either
 from topwork.system.messages import counted, say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
@@ -65,9 +66,8 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
 def prepared_join(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Joining:
     """A new join of runs: its folder made, nothing computed yet; options of training are refused."""
     if origin or options.callbacks:
-        raise UsageError(
-            f"a join trains nothing: leave {'--from' if origin else 'the callbacks'} away, or train a member so."
-        )
+        word = either("parent", "--from") if origin else "the callbacks"
+        raise UsageError(f"a join trains nothing: leave {word} away, or train a member so.")
     rows = None if data is None else _rows(data, recipe, options.strict)
     return joining.prepared(rows, recipe, options)
 
@@ -85,7 +85,7 @@ def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
     if origin and set(origin.data().classes) != set(data.classes):
         raise RunError(
             f"cannot start from {str(origin.path)!r}: its head is a file, for other classes than the data has. "
-            "Only topwork's own heads take new classes: train without --from."
+            f"Only topwork's own heads take new classes: train without {either('parent', '--from')}."
         )
     keras_settings.import_keras()
     heads.opened(Path(recipe.head.file), 1 if recipe.training.loss == "binary" else len(data.classes))
@@ -205,7 +205,8 @@ def _is_random(recipe: Recipe) -> bool:
 
 def _tell(first: Phase, others: Sequence[Phase]) -> None:
     follow = "phase 2 is" if len(others) == 1 else f"phases 2 to {len(others) + 1} are"
+    without = either("head_first=False", "--no-head-first")
     say(
         f"phase 1 trains the head alone ({first.cut}, up to {counted(first.epochs, 'epoch')}), so that a new head does "
-        f"not spoil pretrained layers; {follow} as you asked. --no-head-first (Python: head_first=False) leaves it out."
+        f"not spoil pretrained layers; {follow} as you asked. {without} leaves it out."
     )

@@ -19,8 +19,9 @@ from topwork.scoring.results import lacks
 from topwork.shipping.export import export
 from topwork.shipping.predictor import Predictor
 from topwork.store.plan import steps
+from topwork.system.advice import either
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say
+from topwork.system.messages import say, with_progress
 from topwork.training.fusion.joining import Joining
 from topwork.training.trainer import Course, requests
 
@@ -75,6 +76,7 @@ class Run:
         return self.folder.data()
 
     @ours()
+    @with_progress
     def resume(
         self,
         data: "str | Path | tuple | Dataset | None" = None,
@@ -82,6 +84,7 @@ class Run:
         callbacks: "Sequence[keras.callbacks.Callback]" = (),
         other_versions: bool = False,
         jobs: int | None = None,
+        progress: bool = True,
     ) -> "Run":
         """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
 
@@ -95,6 +98,7 @@ class Run:
             callbacks: your own once more; their state is not covered.
             other_versions: go on although packages have other versions than when the run began; bits may differ.
             jobs: processors to use.
+            progress: whether bars and lines show how it goes; ``False`` shows none.
 
         Returns:
             The run itself, finished.
@@ -115,18 +119,26 @@ class Run:
         return restore(self.folder).flat()
 
     @ours()
+    @with_progress
     def evaluate(
         self,
         what: "str | Path | tuple | Dataset" = "test",
         *,
         data: "str | Path | tuple | Dataset | None" = None,
+        progress: bool = True,
     ) -> Evaluation:
-        """Measure it; see `topwork.scoring.evaluate.evaluate`."""
+        """Measure it; see `topwork.scoring.evaluate.evaluate`. With ``progress=False`` neither bars nor lines show."""
         return evaluate(self.folder, what, data)
 
     @ours()
-    def export(self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`."""
+    @with_progress
+    def export(
+        self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
+    ) -> Predictor:
+        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`.
+
+        With ``progress=False`` neither bars nor lines show.
+        """
         return export(self.folder, Path(file), data)
 
 
@@ -135,7 +147,8 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     registry.remember(folder.path)  # it may have been moved
     if folder.is_finished:
         lacking = lacks(folder)
-        mend = f" It lacks {', '.join(lacking)}: 'topwork evaluate {folder.path}' draws what can be." if lacking else ""
+        draws = either("evaluate()", f"'topwork evaluate {folder.path}'")
+        mend = f" It lacks {', '.join(lacking)}: {draws} draws what can be." if lacking else ""
         say(f"{folder.path} has finished: nothing is left to do.{mend}")
         return
     recipe = folder.recipe

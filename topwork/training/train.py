@@ -15,6 +15,7 @@ from topwork.recipes.settings import Backbone, Head, Join, Options, Phase, Rule,
 from topwork.runs.folder import Folder
 from topwork.system import files
 from topwork.system.keras_settings import ours
+from topwork.system.messages import with_progress
 from topwork.training import warm_start
 from topwork.training.fusion.joining import Joining
 from topwork.training.prepare import chosen, completed, prepared, prepared_join
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 @ours()
+@with_progress
 def train(
     data: "str | Path | tuple | Dataset | None",
     *,
@@ -41,6 +43,7 @@ def train(
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
     jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
 ) -> Run:
     """Train a classifier.
 
@@ -62,6 +65,7 @@ def train(
             in their logs. Their own state is not covered by `Run.resume`.
         strict: make pictures that cannot be read an error.
         jobs: processors to use; by default all that this process may.
+        progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Returns:
         The finished run.
@@ -105,6 +109,7 @@ def join(
     out: str | Path | None = None,
     strict: bool = False,
     jobs: int | None = None,
+    progress: bool = True,
 ) -> Run:
     """Join finished runs at their probabilities (late fusion); no layer of them is trained again.
 
@@ -113,7 +118,7 @@ def join(
         rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipes.settings.Join`.
         data: the pictures to fit the rule on and to test; by default the members' own, which must be the same. A
             picture that a member knew keeps its part.
-        out, strict, jobs: as of `train`.
+        out, strict, jobs, progress: as of `train`.
 
     Returns:
         A finished run like any other; its folder holds copies of its members.
@@ -128,7 +133,7 @@ def join(
         [0.61, 0.39]
     """
     paths = tuple(str(member.path if isinstance(member, Run) else member) for member in members)
-    return train(data, recipe=Recipe(join=Join(paths, rule)), out=out, strict=strict, jobs=jobs)
+    return train(data, recipe=Recipe(join=Join(paths, rule)), out=out, strict=strict, jobs=jobs, progress=progress)
 
 
 def refuse_early(data: Any, recipe: Recipe) -> None:

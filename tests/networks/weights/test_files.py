@@ -9,10 +9,11 @@ import pytest
 
 from topwork.errors import WeightsError
 from topwork.networks.weights.files import download, folder, missing, offline, sha256
+from topwork.system.advice import at_command_line
 
 ADVICE = (
     "Put the file there (on a connected machine, 'topwork weights fetch NAME' brings it), "
-    "choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+    "choose a backbone whose file is at hand (topwork backbones), or try without: weights='random'."
 )
 
 
@@ -44,11 +45,15 @@ def test_what_identifies_a_file_is_its_bytes(tmp_path):
 )
 def test_the_file_of_224_pixels_is_proposed_for_another_size(tmp_path, name, usual):
     told = str(missing(tmp_path / name, "and so"))
-    assert told.endswith(" --weights random.")
+    assert told.endswith(" weights='random'.")
     (tmp_path / usual).touch()
     assert str(missing(tmp_path / name, "and so")) == (
-        f"{told} Those of 224 pixels serve any size: --weights {tmp_path / usual}"
+        f"{told} Those of 224 pixels serve any size: weights='{tmp_path / usual}'"
     )
+    with at_command_line():
+        assert str(missing(tmp_path / name, "and so")).endswith(
+            f"or try without: --weights random. Those of 224 pixels serve any size: --weights {tmp_path / usual}"
+        )
 
 
 def test_a_file_is_fetched_and_its_hash_is_checked(server, capsys):

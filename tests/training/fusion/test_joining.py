@@ -282,7 +282,7 @@ def test_a_join_that_was_interrupted_is_done_by_resume(members, joins, tmp_path,
     monkeypatch.setattr(joining, "examined", stop)
     with pytest.raises(KeyboardInterrupt):
         tw.join(members, "stacked", out=tmp_path / "join")
-    assert f"To go on: topwork train --resume {tmp_path / 'join'}" in capsys.readouterr().err
+    assert f"To go on: topwork.Run('{tmp_path / 'join'}').resume()" in capsys.readouterr().err
     monkeypatch.undo()
     assert not tw.Run(tmp_path / "join").folder.is_finished
     ran = topwork("train", "--resume", tmp_path / "join")
@@ -344,16 +344,17 @@ def test_what_a_join_cannot_be(members, joins, data, tmp_path):
     assert str(error.value) == "a join trains nothing: leave the callbacks away, or train a member so."
     with pytest.raises(UsageError) as error:
         tw.train(None, recipe=recipe, parent=members[0])
-    assert str(error.value) == "a join trains nothing: leave --from away, or train a member so."
+    assert str(error.value) == "a join trains nothing: leave parent away, or train a member so."
     with pytest.raises(UsageError) as error:
         tw.cross_validate(data, 3, recipe=recipe)
     assert str(error.value) == (
-        "--folds deals the pictures anew, and a join keeps the parts of its members: leave one of the two away."
+        "a cross-validation deals the pictures anew, and a join keeps the parts of its members: "
+        "leave one of the two away."
     )
     with pytest.raises(RunError) as error:
         tw.train(data, parent=join, phases=ONE, backbones=[B])
     assert str(error.value) == (
-        f"cannot start from {join!r}: it joins runs. Start from one of them, as in --from {join}/members/1"
+        f"cannot start from {join!r}: it joins runs. Start from one of them, as in parent='{join}/members/1'"
     )
     with pytest.raises(RecipeError, match="the recipe has 'phase' beside 'join'"):
         tw.train(data, recipe=Recipe(tuple(ONE), join=recipe.join), out=tmp_path / "run")

@@ -55,14 +55,14 @@ def test_a_member_that_is_not_there():
     run("a")
     assert told(lambda: opened("a", "b"), RunError) == (
         "join.members names 'b', and there is no such folder: name finished runs of yours there, as in "
-        """--set 'join.members=["runs/a", "runs/b"]'."""
+        'topwork.join(["runs/a", "runs/b"]).'
     )
 
 
 def test_a_member_that_has_not_finished():
     run("a"), run("b", finished=False)
     assert told(lambda: opened("a", "b"), RunError) == (
-        "the member 'b' has not finished. Go on with it first: topwork train --resume b"
+        "the member 'b' has not finished. Go on with it first: topwork.Run('b').resume()"
     )
 
 
@@ -119,7 +119,7 @@ def test_without_data_the_pictures_must_be_the_same(other):
     run("a"), run("b", other)
     assert told(lambda: members.pictures(opened("a", "b")), DatasetError) == (
         "'a' and 'b' have other pictures, or other labels for them ('7.png'). "
-        "Say which to join them on: topwork train DATA, with the join."
+        "Say which to join them on: topwork.join(members, data=DATA)."
     )
 
 

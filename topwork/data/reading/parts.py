@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from topwork.data.dataset import PARTS
 from topwork.errors import DatasetError, RecipeError, nearest
+from topwork.system.advice import either
 from topwork.system.messages import some
 
 WORDS = {
@@ -277,9 +278,8 @@ def _as_if_parts(inside: Mapping[str, Mapping[str, int]], holders: Sequence[str]
     of = {"train": ranked[0]}
     for top in sorted(ranked[1:], key=lambda top: "test" not in spoken(top)):
         of.setdefault("val" if spoken(top) == {"val"} else "test", top)
-    words = shlex.quote(",".join(f"{part}={of[part]}" for part in PARTS if part in of))
     first = "move the other class folders into a folder 'train', then " if is_beside else ""
-    return f"{first}--parts {words} (in Python parts={{...}}, in a recipe parts under [data])"
+    return f"{first}{_setting({part: of[part] for part in PARTS if part in of})} (in a recipe parts under [data])"
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
@@ -321,11 +321,16 @@ def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
     by_part: dict[str, str] = {}
     for folder, part in parts.items():
         by_part.setdefault(part, folder)
-    alone = f"train={by_part['train']}"
-    words = ",".join(f"{part}={by_part[part]}" for part in PARTS if part in by_part)
-    both = "" if words == alone else f"--parts {words}; or "
+    alone = _setting({"train": by_part["train"]})
+    both = "" if len(by_part) == 1 else f"{_setting({part: by_part[part] for part in PARTS if part in by_part})}; or "
     return DatasetError(
         f"the folders in {root!r} look like the parts of a split, and which is which cannot be told: {why}. "
-        f"Say it: {both}--parts {alone}, which leaves the other folders out and draws all parts from that one "
-        "(in Python parts={...}, in a recipe parts under [data])."
+        f"Say it: {both}{alone}, which leaves the other folders out and draws all parts from that one "
+        "(in a recipe parts under [data])."
     )
+
+
+def _setting(parts: Mapping[str, str]) -> str:
+    """The option that names the folders of parts."""
+    words = ",".join(f"{part}={folder}" for part, folder in parts.items())
+    return either(f"parts={dict(parts)!r}", f"--parts {shlex.quote(words)}")

@@ -12,6 +12,7 @@ from topwork.data.dataset import Dataset
 from topwork.data.reading import own_files, run_files
 from topwork.data.reading.listing import load, placed, read_table, refuse_header
 from topwork.errors import DatasetError
+from topwork.system.advice import either, resuming
 
 PICTURES = "pictures.csv"
 MOVED = "moved.json"
@@ -69,8 +70,9 @@ def refuse_run(path: str) -> None:
         return
     listing = str(Path(path, "fold-1" if folds else "", PICTURES))
     what, there = ("a cross-validation", "its first fold") if folds else ("a run", "it")
-    start = "" if folds else f"; to start from it: topwork train DATA --from {path}"
+    start = either(f"topwork.train(DATA, parent={path!r})", f"topwork train DATA --from {path}")
+    way = resuming(path, "Folds") if folds else f"{resuming(path)}; to start from it: {start}"
     raise DatasetError(
         f"{path!r} is {what}, not data. Its pictures, with the parts that they have in {there}: {listing!r}. "
-        f"To go on with it: topwork train --resume {path}{start}"
+        f"To go on with it: {way}"
     )

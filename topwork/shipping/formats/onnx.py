@@ -62,8 +62,7 @@ def _check_exporter() -> None:
     if needed and not find_spec(needed):
         what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
         raise MissingExtra(
-            f"'topwork export' on {keras_backend.name()} needs {needed}. "
-            f"Install it with: pip install {what}.{_elsewhere()}"
+            f"an export on {keras_backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
         )
 
 

@@ -21,6 +21,7 @@ from topwork.store.request import Report, Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import Pixels
 from topwork.system import files, gpu, machine
+from topwork.system.advice import is_command
 from topwork.system.processes import Beside, Ended
 
 
@@ -88,7 +89,7 @@ class Extraction:
         if pixels is not None:
             np.save(job.with_name("pixels.npy"), pixels)
         asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
-        job.write_bytes(pickle.dumps((self._jobs, {i: asked[i] for i in sorted(self._asked)})))
+        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self._asked)})))
         self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
         self._worker.ask(str(job))
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)

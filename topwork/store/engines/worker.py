@@ -26,6 +26,7 @@ from topwork.store.fill import fill
 from topwork.store.request import Request
 from topwork.store.runtimes.base import Runtime
 from topwork.system import keras_settings
+from topwork.system.advice import at_command_line
 from topwork.system.files import Hold, room
 from topwork.system.keras_settings import ours
 from topwork.system.processes import Report, serve
@@ -48,8 +49,8 @@ def _work(file: str, report: Report) -> None:
         report(event)
 
     job = Path(file)
-    jobs, requests = pickle.loads(job.read_bytes())
-    with ours(BACKEND):
+    is_command, jobs, requests = pickle.loads(job.read_bytes())
+    with at_command_line(is_command), ours(BACKEND):
         for number in list(requests):
             _do(requests.pop(number), job.with_name("pixels.npy"), jobs, tell)  # of a million pictures they count
             tell(event="filled", number=number)

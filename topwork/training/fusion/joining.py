@@ -28,6 +28,7 @@ from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
 from topwork.store.request import Request
 from topwork.system import files, keras_settings
+from topwork.system.advice import resuming
 from topwork.system.messages import counted, say
 from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
@@ -93,7 +94,7 @@ class Joining:
             with self.folder.held():
                 self._run()
         except KeyboardInterrupt:
-            say(f"To go on: topwork train --resume {self.folder.path}")
+            say(f"To go on: {resuming(self.folder.path)}")
             raise
 
     def _run(self) -> None:

@@ -11,6 +11,7 @@ from topwork.data.splits import units_of
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.settings import Join, NearCopies
 from topwork.runs.folder import Folder
+from topwork.system.advice import either, resuming
 from topwork.system.messages import some
 
 Clash = dict[str, tuple[str, str]]
@@ -26,7 +27,9 @@ def opened(join: Join) -> list[Folder]:
     if gone := [member for member in join.members if not Path(member).exists()]:
         raise RunError(
             f"join.members names {gone[0]!r}, and there is no such folder: name finished runs of yours there, "
-            """as in --set 'join.members=["runs/a", "runs/b"]'."""
+            + either(
+                'as in topwork.join(["runs/a", "runs/b"]).', """as in --set 'join.members=["runs/a", "runs/b"]'."""
+            )
         )
     folders = [Folder(member) for member in join.members]
     for folder in folders:
@@ -35,7 +38,7 @@ def opened(join: Join) -> list[Folder]:
             of = ", ".join(map(repr, folder.origins))
             raise RunError(f"{path!r} is a join, and joins are not joined: take its members in its place ({of}).")
         if not folder.is_finished:
-            raise RunError(f"the member {path!r} has not finished. Go on with it first: topwork train --resume {path}")
+            raise RunError(f"the member {path!r} has not finished. Go on with it first: {resuming(path)}")
     first, *others = folders
     data = first.data()
     for other in others:
@@ -73,10 +76,10 @@ def pictures(members: Sequence[Folder]) -> Dataset:
         theirs = {(row.content, row.label): row.path for row in other.data().rows}
         apart = {own.get(key) or theirs[key] for key in own.keys() ^ theirs.keys()}
         if apart:
+            way = either("topwork.join(members, data=DATA).", "topwork train DATA, with the join.")
             raise DatasetError(
                 f"{str(first.path)!r} and {str(other.path)!r} have other pictures, or other labels for them "
-                f"({some([repr(path) for path in sorted(apart)])}). Say which to join them on: topwork train DATA, "
-                "with the join."
+                f"({some([repr(path) for path in sorted(apart)])}). Say which to join them on: {way}"
             )
     return data
 
