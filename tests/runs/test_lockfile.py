@@ -19,6 +19,7 @@ from topwork.networks.backbones import builder, efficientnet_lite0
 from topwork.networks.weights import random_weights
 from topwork.networks.weights.files import folder, sha256
 from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder
 from topwork.training.prepare import chosen, completed, prepared
@@ -40,7 +41,7 @@ def made(tmp_path_factory):
         patched.setenv("no_proxy", "*")
         recipe = completed(chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE]), head_first=False)
         with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
-            course = prepared(make_folder(folder / "colours", each=10), recipe, None, folder / "run", (), False, None)
+            course = prepared(make_folder(folder / "colours", each=10), recipe, None, Options(folder / "run"))
             before = course.folder.lock
             course.run()
     return tw.Run(folder / "run"), before, folder / "keras"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.colours import ABOUT, COLOURS, LABELS, SIZES, TWO, about, export, picture
-from topwork.data.pictures import Fit, decode
+from topwork.data.pictures import Fit, decode, fit_array
 from topwork.errors import DatasetError, UsageError
 from topwork.shipping import predictor as predict
 from topwork.shipping.metadata import Input
@@ -141,10 +141,10 @@ def test_pictures_are_fitted_as_the_file_says(tmp_path, fit):
     answers = Predictor(export(tmp_path / "m.onnx", about(Input("pixels", None, Fit((12, 16), fit)))))
     wide = np.zeros((30, 120, 3), np.uint8)
     wide[:, 45:75] = COLOURS["red"]
-    pixels = predict.fit_array(wide, Fit((12, 16), fit))
+    pixels = fit_array(wide, Fit((12, 16), fit))
     expected = answers.probabilities(pixels[None])[0].tolist()
     assert list(next(answers([wide])).probabilities.values()) == expected
-    assert expected != answers.probabilities(predict.fit_array(wide, Fit((12, 16)))[None])[0].tolist()
+    assert expected != answers.probabilities(fit_array(wide, Fit((12, 16)))[None])[0].tolist()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from topwork.data.readers import read_by
 from topwork.data.reading.listing import write_csv
 from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, RunError, UsageError
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Data
+from topwork.recipes.settings import Data, Options
 from topwork.runs.folder import Folder
 from topwork.training.prepare import chosen, completed, prepared
 
@@ -358,7 +358,7 @@ def test_the_recipe_of_a_run_has_how_its_data_were_read(tmp_path):
     make_folder(tmp_path / "data" / "more", each=1, first=900)
     data = tw.read(folder.parent, parts={"train": "fit"}, near_copies="ignore", max_megapixels=12.0)
     recipe = completed(chosen([tw.Phase(f"{NAME}@pool")], [SMALL]), head_first=False)
-    run = prepared(data, recipe, None, tmp_path / "run", (), False, None).folder
+    run = prepared(data, recipe, None, Options(tmp_path / "run")).folder
     assert run.recipe.data == Data(draw="stratified", parts={"train": "fit"}, near_copies="ignore", max_megapixels=12.0)
     again = read_by(folder.parent, run.recipe.data)
     assert [(row.path, row.split) for row in again.rows] == [(row.path, row.split) for row in run.data().rows]
