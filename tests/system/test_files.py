@@ -18,7 +18,6 @@ from topwork.runs import registry
 from topwork.shipping import export
 from topwork.system import files
 from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
-from topwork.training import precision
 
 
 def test_the_examples():
@@ -99,7 +98,6 @@ def test_a_network_of_your_own_that_cannot_be_kept(below, pictures):
 def test_what_needs_none_goes_on_without(below, tmp_path):
     registry.remember(tmp_path / "run")
     registry.forget(tmp_path / "run")
-    precision._keep(below / "precision" / "x.json", {"float32": 1.0})
     assert registry.runs() == []
     assert trunk.kept_graph(tiny()) is None
     assert places.graph_of(tiny()).names["pool"]

@@ -138,3 +138,10 @@ def test_layers_in_float16_train():
         whole.fit(x, y, verbose=0)
     after = whole.get_layer("few").get_weights()[0]
     assert np.isfinite(after).all() and (after != before).any()
+
+
+def test_a_home_that_cannot_be_written_stops_nothing(measured, below, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file"))
+    assert [chosen(below), chosen(below)] == ["bfloat16", "bfloat16"]
+    assert len(measured[1]) == 4, "it is measured again where it could not be kept"

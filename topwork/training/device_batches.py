@@ -80,7 +80,11 @@ def orders(feed: Feed) -> Any:
 
     spec = tf.TensorSpec((None, 2, feed.batch_size), tf.int64)
     found = tf.data.Dataset.from_generator(lambda: _epochs(feed), output_signature=spec)
-    return found.prefetch(1).unbatch().with_options(_lean())
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # the other threads belong to the step
+    options.threading.max_intra_op_parallelism = 1
+    return found.prefetch(1).unbatch().with_options(options)
 
 
 def look_up(feed: Feed) -> Callable[[Any], tuple]:
@@ -88,7 +92,9 @@ def look_up(feed: Feed) -> Callable[[Any], tuple]:
     import tensorflow as tf
 
     kept = [_tensor(array) for source in feed.part.sources for array in source.kept or ()]
-    answers = _targets(feed.part.labels, feed.classes, feed.training.loss)
+    labels = feed.part.labels
+    is_binary = feed.training.loss == "binary"
+    answers = tf.cast(labels[:, None], tf.float32) if is_binary else tf.one_hot(labels, feed.classes)
     weights = () if feed.weights is None else (tf.constant(feed.weights),)
     is_short = feed.steps * feed.batch_size > len(feed.part)
 
@@ -137,27 +143,9 @@ def _tensor(array: np.ndarray) -> Any:
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if aligned else tf.constant(array)
 
 
-def _lean() -> Any:
-    """One thread: the others belong to the step."""
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.threading.private_threadpool_size = 1
-    options.threading.max_intra_op_parallelism = 1
-    return options
-
-
 def _wide(array: Any) -> Any:
     """Floats, and the bits of float16, as float32; pixels as they are."""
     import tensorflow as tf
 
     array = tf.bitcast(array, tf.float16) if array.dtype == tf.uint16 else array
     return tf.cast(array, tf.float32) if array.dtype.is_floating else array
-
-
-def _targets(labels: Any, classes: int, loss: str) -> Any:
-    """As `topwork.training.batches.targets`."""
-    import tensorflow as tf
-
-    return tf.cast(labels[:, None], tf.float32) if loss == "binary" else tf.one_hot(labels, classes)

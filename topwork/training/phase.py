@@ -69,9 +69,18 @@ class PhaseTraining:
         epochs = (begun, phase.epochs)
         feed = Feed(self.examples["train"], self.classes, phase.batch_size, epochs, self.number, self.recipe.training)
         self.model = self._model()
-        chosen = state.about["precision"] if state else self._precision(feed)
+        if state:
+            chosen = state.about["precision"]
+        else:
+            chosen = precision.choose(self.model, phase, self.below, self.examples["train"], feed)
         with precision.applied(self.model, chosen):
-            self._compile(feed, chosen)
+            self.model.compile(
+                optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
+                loss=_loss(self.recipe),
+                steps_per_execution=steps_a_call(self.model, feed.steps),
+                jit_compile=keras_backend.compiles(),
+            )
+            self.model.optimizer.build(self.model.trainable_variables)  # else TensorFlow traces the step twice
             known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
             self.keeper = Keeper(_scored(self.examples), self.network.values, note, known, phase.patience)
             self.keeper.set_model(self.model)
@@ -93,18 +102,6 @@ class PhaseTraining:
         model = self.network.live(below, views, seed) if live else self.network.above(below)
         self.network.freeze(below, self.phase.batch_norm)
         return model
-
-    def _precision(self, feed: Feed) -> str:
-        return precision.choose(self.model, self.phase, self.below, self.examples["train"], feed)
-
-    def _compile(self, feed: Feed, chosen: str) -> None:
-        self.model.compile(
-            optimizer=precision.scaled(optimizer(self.phase, feed.steps), chosen),
-            loss=_loss(self.recipe),
-            steps_per_execution=steps_a_call(self.model, feed.steps),
-            jit_compile=keras_backend.compiles(),
-        )
-        self.model.optimizer.build(self.model.trainable_variables)  # else TensorFlow traces the step twice
 
     def _fit(
         self,

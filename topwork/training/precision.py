@@ -51,13 +51,17 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
     if phase.precision != "auto":
         return phase.precision
     other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
-    if other is None or not _is_worth(phase, below, len(part)):
+    work = 3 * sum(node.macs for one in below for node in one.above) * len(part) * phase.epochs
+    if other is None or work < (GPU_WORTH if gpu.at_hand() else WORTH):
         return "float32"
     path = home() / "precision" / f"{_digest(model, phase)}.json"
     seconds = _known(path)
     if not seconds:
         seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
-        _keep(path, seconds)
+        with suppress(OSError):  # else it is measured again next time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as aside:
+                aside.write_text(json.dumps(seconds), encoding="utf-8")
         told = ", ".join(f"{1000 * value:.0f} ms in {name}" for name, value in seconds.items())
         say(f"a training step takes {told}; measured once.")
     return min(seconds, key=seconds.__getitem__)
@@ -79,21 +83,8 @@ def _known(path: Path) -> dict[str, float]:
         return {}
 
 
-def _keep(path: Path, seconds: dict[str, float]) -> None:
-    """It appears whole, whatever stops the run; where it cannot be written, it is measured again next time."""
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as aside:
-            aside.write_text(json.dumps(seconds), encoding="utf-8")
-
-
 def _is_input(layer: Any) -> bool:
     return isinstance(layer, keras.layers.InputLayer)
-
-
-def _is_worth(phase: Phase, below: Sequence[Trunk], pictures: int) -> bool:
-    work = sum(node.macs for one in below for node in one.above)
-    return 3 * work * pictures * phase.epochs >= (GPU_WORTH if gpu.at_hand() else WORTH)
 
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:

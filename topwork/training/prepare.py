@@ -20,7 +20,6 @@ from topwork.recipes.settings import (
     Backbone,
     Data,
     Head,
-    NearCopies,
     Options,
     Phase,
     Training,
@@ -28,7 +27,7 @@ from topwork.recipes.settings import (
 )
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder, fresh
-from topwork.store.plan import Step, steps
+from topwork.store.plan import steps
 from topwork.store.runtimes import base
 from topwork.system import keras_settings
 from topwork.system.advice import either
@@ -49,11 +48,16 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     for note in rows.notes:
         if note not in later:
             say(note)
-    how = rows.drawn or _without_draw(recipe.data)
-    if not origin and not _is_heard(recipe.data, how):
+    usual = Data()
+    how = rows.drawn or replace(recipe.data, split=usual.split, draw=usual.draw, seed=usual.seed)
+    asked, drawn, default = ((one.split, one.draw, one.seed) for one in (recipe.data, how, usual))
+    if not origin and asked not in (drawn, (drawn[0], "auto", drawn[2]), default):
         say("The data come with their parts: data.split, data.draw and data.seed play no part.")
     recipe = replace(recipe, data=how)
-    rows = _after(origin, rows, how.near_copies) if origin else rows
+    if origin:
+        known = origin.data()
+        rows = replace(rows, order=known.classes) if set(known.classes) == set(rows.classes) else rows
+        rows = as_before(rows, known_parts(rows, known, how.near_copies))
     rows = with_validation(rows, recipe.training)
     check(rows, options.strict)
     _check_head(recipe, rows, origin)
@@ -106,7 +110,11 @@ def chosen(
         RecipeError, CutError: a word of it; see `Recipe.checked`.
     """
     if recipe is not None:
-        _refuse_beside(phases=phases, backbones=backbones or None, head=head, views=views, seed=seed)
+        given = {"phases": phases, "backbones": backbones or None, "head": head, "views": views, "seed": seed}
+        defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
+        beside = [name for name, value in given.items() if value != defaults[name]]
+        if beside:
+            raise UsageError(f"a recipe came with {' and '.join(beside)} beside it: set what it holds in the recipe.")
         return recipe.checked()
     if phases is None:
         backbone, why = official.default()
@@ -119,47 +127,17 @@ def chosen(
     named = {backbone.name: pretrained.on_disk(backbone) for backbone in backbones}
     shown = Views(views) if isinstance(views, int) else views
     table = Recipe(tuple(phases), Data(), named, shown, Head(), Training(seed)).as_mapping()
-    return Recipe.from_mapping(table | {"head": _head(head)})
-
-
-def _refuse_beside(**given: Any) -> None:
-    defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
-    beside = [name for name, value in given.items() if value != defaults[name]]
-    if beside:
-        raise UsageError(f"a recipe came with {' and '.join(beside)} beside it: set what it holds in the recipe.")
-
-
-def _head(head: Any) -> dict[str, Any]:
-    if isinstance(head, str):
-        return {"file" if head.endswith(".keras") else "kind": head}
-    if not isinstance(head, Head):
-        return {"file": str(pretrained.saved(head))}
-    return {key: value for key, value in asdict(head).items() if value is not None}
+    if isinstance(head, Head):
+        table["head"] = {key: value for key, value in asdict(head).items() if value is not None}
+    elif isinstance(head, str):
+        table["head"] = {"file" if head.endswith(".keras") else "kind": head}
+    else:
+        table["head"] = {"file": str(pretrained.saved(head))}
+    return Recipe.from_mapping(table)
 
 
 def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
     return data if isinstance(data, Dataset) else read_by(data, recipe.data, strict=strict, decode=strict)
-
-
-def _without_draw(asked: Data) -> Data:
-    """The options of data that came with their parts: how they would have been drawn says nothing."""
-    usual = Data()
-    return replace(asked, split=usual.split, draw=usual.draw, seed=usual.seed)
-
-
-def _is_heard(asked: Data, drawn: Data) -> bool:
-    """Whether the data were drawn as a recipe asks; one of defaults asks for nothing."""
-    wanted, found = ((one.split, one.draw, one.seed) for one in (asked, drawn))
-    none = Data()
-    return wanted in (found, (found[0], "auto", found[2]), (none.split, none.draw, none.seed))
-
-
-def _after(origin: Folder, data: Dataset, near_copies: NearCopies) -> Dataset:
-    """The dataset with what a run that starts from another keeps: the parts of known pictures, the classes' order."""
-    known = origin.data()
-    if set(known.classes) == set(data.classes):
-        data = replace(data, order=known.classes)
-    return as_before(data, known_parts(data, known, near_copies))
 
 
 def completed(recipe: Recipe, head_first: bool) -> Recipe:
@@ -178,35 +156,20 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
     found = {name: base.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)
-    phases = tuple(_rated(step) for step in planned)
-    if not head_first or not planned[0].opens or recipe.head.file or _is_random(recipe):
-        return replace(recipe, phases=phases)
-    first = _head_alone(planned[0])
-    _tell(first, phases)
-    return replace(recipe, phases=(first, *phases))
-
-
-def _rated(step: Step) -> Phase:
-    if step.phase.learning_rate is not None:
-        return step.phase
-    return replace(step.phase, learning_rate=OPEN_RATE if step.opens else HEAD_RATE)
-
-
-def _head_alone(step: Step) -> Phase:
-    """A phase of defaults that freezes each term of a step to its end."""
-    frozen = Cut(tuple(replace(term, place=term.end) for term in step.terms))
-    return Phase(str(frozen), learning_rate=HEAD_RATE)
-
-
-def _is_random(recipe: Recipe) -> bool:
-    """Whether nothing is pretrained, so that there is nothing to spoil."""
-    return all(backbone.weights == "random" for backbone in recipe.backbones.values())
-
-
-def _tell(first: Phase, others: Sequence[Phase]) -> None:
-    follow = "phase 2 is" if len(others) == 1 else f"phases 2 to {len(others) + 1} are"
+    phases = []
+    for step in planned:
+        usual = OPEN_RATE if step.opens else HEAD_RATE
+        has_rate = step.phase.learning_rate is not None
+        phases.append(step.phase if has_rate else replace(step.phase, learning_rate=usual))
+    is_random = all(backbone.weights == "random" for backbone in recipe.backbones.values())
+    if not head_first or not planned[0].opens or recipe.head.file or is_random:
+        return replace(recipe, phases=tuple(phases))
+    frozen = Cut(tuple(replace(term, place=term.end) for term in planned[0].terms))
+    first = Phase(str(frozen), learning_rate=HEAD_RATE)
+    follow = "phase 2 is" if len(phases) == 1 else f"phases 2 to {len(phases) + 1} are"
     without = either("head_first=False", "--no-head-first")
     say(
         f"phase 1 trains the head alone ({first.cut}, up to {counted(first.epochs, 'epoch')}), so that a new head does "
         f"not spoil pretrained layers; {follow} as you asked. {without} leaves it out."
     )
+    return replace(recipe, phases=(first, *phases))

@@ -6,7 +6,6 @@ goes on from its last checkpoint, to the same bits (law 4).
 """
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,8 +70,13 @@ class Course:
     def _state(self) -> State | None:
         """The last checkpoint; the journal is cut back to it."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
-        if state:
-            _check_files(self.folder, state.about.get("files", {}), self.folder.digests())
+        now, before = self.folder.digests(), state.about.get("files", {}) if state else {}
+        for name in before:
+            if before[name] != now.get(name):
+                raise RunError(
+                    f"{str(self.folder.path / name)!r} changed since the last checkpoint, so that the run cannot go on "
+                    "as it began. Put it back as it was, or start a new run."
+                )
         self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
         where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
         say(f"{self.folder.path} goes on from {where}.")
@@ -88,7 +92,11 @@ class Course:
             Extraction([*asked, *exact], watch.report, self.options.jobs) as extraction,
         ):
             keras_settings.import_keras()
-            self._check_optimizers()
+            from topwork.training.optimizers import optimizer
+
+            for number, phase in enumerate(self.recipe.phases, 1):
+                with at(f"phase.{number}"):
+                    optimizer(phase, 1)  # refuses what Keras has not, before anything runs
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
             network, done, head = None, 0, 0.0
@@ -129,8 +137,12 @@ class Course:
         step = self.steps[number - 1]
         about: dict[str, Any] = {"stored": stored.dtypes, "files": self.folder.digests()}
         own = state if state and number == state.about["phase"] else None
-        if own:
-            _check_stored(own.about["stored"], about["stored"], step)
+        for term, had, has in zip(step.terms, own.about["stored"] if own else (), stored.dtypes):
+            if had != has:
+                raise RunError(
+                    f"the dtype of the stored activations of '{term}' changed since the run began ({had} then, {has} "
+                    "now): it cannot go on. Put back what was there, or start a new run."
+                )
         examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
         phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, len(self.data.classes))
@@ -150,34 +162,7 @@ class Course:
             self.folder.keep_data(self.data)
             check(self.data, self.options.strict)
 
-    def _check_optimizers(self) -> None:
-        from topwork.training.optimizers import optimizer
-
-        for number, phase in enumerate(self.recipe.phases, 1):
-            with at(f"phase.{number}"):
-                optimizer(phase, 1)
-
     def _keep_sample(self) -> None:
         if self.data.pixels is not None:
             rows = checked(self.data)
             self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
-
-
-def _check_files(folder: Folder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """That the run's own files are as they were when the checkpoint was made."""
-    for name in before:
-        if before[name] != now.get(name):
-            raise RunError(
-                f"{str(folder.path / name)!r} changed since the last checkpoint, so that the run cannot go on as it "
-                "began. Put it back as it was, or start a new run."
-            )
-
-
-def _check_stored(before: Sequence[Any], now: Sequence[Any], step: Step) -> None:
-    """That the activations are stored as they were when the checkpoint was made."""
-    for term, had, has in zip(step.terms, before, now):
-        if had != has:
-            raise RunError(
-                f"the dtype of the stored activations of '{term}' changed since the run began ({had} then, {has} now): "
-                "it cannot go on. Put back what was there, or start a new run."
-            )

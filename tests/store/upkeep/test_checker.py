@@ -27,7 +27,7 @@ def test_damage_is_counted_over_all_slices(own_home, monkeypatch):
 
 
 def test_a_fill_that_has_not_begun_is_sound(own_home):
-    folder = shelf.request("conv", precision="bfloat16").trunk(shelf.GRAPH).folder
+    folder = shelf.request("conv", precision="bfloat16").trunk_in(shelf.GRAPH).folder
     folder.mkdir(parents=True)
     checker.check(folder, lambda *_: None)
     assert list(folder.iterdir()) == []
