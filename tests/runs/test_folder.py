@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,23 @@ def test_what_is_written_is_read_again(tmp_path):
     assert folder.journal == lines
     folder.keep_results(Results(accuracy=None))
     assert folder.results == Results(accuracy=None)
+
+
+def test_the_other_columns_of_a_table_are_written_and_read_again(tmp_path):
+    rows = tuple(replace(row, extra={"camera": f"ä, {row.label}"}) for row in DATA.rows)
+    folder = Folder.create(tmp_path / "run", RECIPE, replace(DATA, rows=rows))
+    assert [row.extra for row in folder.data().rows] == [{"camera": "ä, x"}, {"camera": "ä, y"}]
+    assert Folder(folder.path).data().rows == rows
+
+
+@pytest.mark.parametrize("cell", ["{", "[]", "7", '{"a": 1}'])
+def test_damaged_cells_of_the_other_columns_are_named(tmp_path, cell):
+    rows = tuple(replace(row, extra={"camera": "CELL"}) for row in DATA.rows)
+    path = Folder.create(tmp_path / "run", RECIPE, replace(DATA, rows=rows)).path
+    text, quoted = (path / "pictures.csv").read_text(), cell.replace('"', '""')
+    (path / "pictures.csv").write_text(text.replace('{""camera"": ""CELL""}', quoted))
+    with pytest.raises(RunError, match=r"pictures.csv' is damaged \("):
+        Folder(path).data()
 
 
 def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):

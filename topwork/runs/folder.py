@@ -1,7 +1,7 @@
 """The run folder: what was asked for, what happened, what came out.
 
 recipe.toml       the recipe as it was run, every default spelled out
-pictures.csv      path, SHA-256, label, split, group, and the reason where a picture was left out
+pictures.csv      path, SHA-256, label, split, group, the reason where a picture was left out, and what else DATA said
 environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, what was
                   noted when the data were read
 pretrained.json   which files of pretrained weights the run stands on (`topwork.runs.lockfile`)
