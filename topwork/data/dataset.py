@@ -219,6 +219,18 @@ class Dataset:
         left_out = tuple(replace(gone, path=moved(gone.path)) for gone in self.left_out)
         return replace(self, root=folder, rows=rows, left_out=left_out)
 
+    def with_paths(self, paths: Mapping[str, str]) -> "Dataset":
+        """The same dataset with other paths: *paths* holds those of moved pictures, by their digests.
+
+        >>> Dataset("/d", (Row("a.png", "00", "cat"),)).with_paths({"00": "b.png"}).rows[0].path
+        'b.png'
+        """
+        moved = []
+        for row in self.rows:
+            (path, digest), *further = [(paths.get(digest, path), digest) for path, digest in row.pictures]
+            moved.append(replace(row, path=path, digest=digest, further=tuple(further)))
+        return replace(self, rows=tuple(moved))
+
     def without(self, bad: dict[str, str]) -> "Dataset":
         """The same dataset less the rows of which a picture's digest is a key of *bad* (digest -> reason)."""
         first = [next((n for n, (_, digest) in enumerate(row.pictures) if digest in bad), None) for row in self.rows]

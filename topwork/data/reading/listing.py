@@ -118,15 +118,14 @@ def read_table(table: Table) -> Dataset:
     return Dataset(table.root, tuple(rows), left_out, tuple(notes), columns=columns)
 
 
-def recall(path: str, root: str, moved: Mapping[str, str] | None = None) -> Dataset:
+def recall(path: str, root: str) -> Dataset:
     """What `topwork.data.reading.listing.write_csv` wrote, with its digests; no picture is looked at.
 
     Args:
         path: the file.
         root: the folder that its paths are relative to (``""`` for arrays).
-        moved: SHA-256 -> path, of pictures that have another path by now.
     """
-    table = placed(load(path, refuse_header), root, moved or {})
+    table = load(path, refuse_header)
     columns = tuple(table.header[: table.header.index("sha256")])
     packed = _packed_name(columns)
     rows = tuple(_recalled(cells, columns, packed) for _, cells in table.used)
@@ -134,7 +133,7 @@ def recall(path: str, root: str, moved: Mapping[str, str] | None = None) -> Data
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
-    """A table that `write_csv` wrote, its pictures elsewhere; *root* and *moved* as of `recall`."""
+    """A table that `write_csv` wrote, its pictures below *root*; *moved* has the paths of some, by their SHA-256."""
     columns = [name for name in table.header if name not in ABOUT]
 
     def found(cells: dict[str, str]) -> dict[str, str]:
