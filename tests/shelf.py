@@ -13,7 +13,7 @@ from topwork.networks.graph import Graph, Node
 from topwork.networks.weights import random_weights as untrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.store import plan
 from topwork.store.request import Request
 
@@ -41,7 +41,7 @@ def recipe(*cuts: str, **options) -> Recipe:
 
 def run(path: Path, *cuts: str, **options) -> Path:
     """A run folder of these cuts, as one that has just begun."""
-    return Folder.create(path, recipe(*cuts, **options), DATA).path
+    return create(path, recipe(*cuts, **options), DATA).path
 
 
 def request(cut: str, exact: bool = False, rows: int = 0, **options) -> Request:

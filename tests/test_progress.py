@@ -7,7 +7,7 @@ import pytest
 
 import topwork as tw
 from tests.tiny import tiny
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.system.messages import say, shows_bars, with_progress
 
 NAME = "mobilenet_v2_035"
@@ -52,7 +52,7 @@ def run(pictures, tmp_path):
     """The folder of a run that was not trained; beside it another, and one of folds."""
     recipe = tw.Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}], "backbones": {"vgg16": {"weights": "random"}}})
     for name in ("run", "other", "folds/fold-1", "folds/fold-2"):
-        Folder.create(tmp_path / name, recipe, tw.read(pictures))
+        create(tmp_path / name, recipe, tw.read(pictures))
     return tmp_path / "run"
 
 

@@ -1,4 +1,9 @@
+import copy
+import pickle
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from topwork.data.dataset import Dataset, LeftOut, Row, array_path, in_array
 
@@ -83,3 +88,16 @@ def test_a_picture_is_its_file_or_its_part_of_the_array():
     for number in (0, 9, 17):
         assert np.array_equal(in_array(pixels, array_path(number)), pixels[number])
         assert np.array_equal(Dataset("", (), pixels=pixels).picture(f"X[{number}]"), pixels[number])
+
+
+def test_what_else_a_table_says_of_a_row_is_never_changed():
+    cells = {"camera": "north"}
+    row = Row("a.png", "01", "a", extra=cells)
+    cells["camera"] = "south"
+    assert row.extra == {"camera": "north"}
+    with pytest.raises(TypeError):
+        row.extra["camera"] = "south"
+    assert row != Row("a.png", "01", "a")
+    assert len({row, replace(row), Row("a.png", "01", "a", extra={"camera": "north"})}) == 1
+    assert pickle.loads(pickle.dumps(row)) == row == copy.deepcopy(row)
+    assert Row("a.png", "01", "a").extra == {}

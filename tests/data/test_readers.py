@@ -1,3 +1,4 @@
+import csv
 import io
 import os
 import re
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.folds import folds
+from topwork.data.holdout import with_validation
 from topwork.data.labels import clean, column
 from topwork.data.picture_files import digest
 from topwork.data.readers import read
 from topwork.data.reading.folders import walk
-from topwork.data.reading.listing import recall, write_csv
+from topwork.data.reading.listing import delimiter, recall, write_csv
 from topwork.errors import DatasetError, RecipeError
+from topwork.recipes.settings import Training
 
 REAL = os.environ.get("TOPWORK_REAL")
 real = pytest.mark.skipif(not REAL, reason="TOPWORK_REAL is not set: the real pictures are not at hand")
@@ -252,6 +256,65 @@ def test_any_label_survives_a_table(labels, tmp_path_factory):
     rows = tuple(Row(f"p{i}.png", "", label) for i, label in enumerate(labels))
     write_csv(Dataset(str(root), rows), root / "labels.csv")
     assert [row.label for row in read(root / "labels.csv").rows] == labels
+
+
+@pytest.mark.parametrize("name", ["pictures.csv", "pictures.tsv"])
+@given(extras=st.lists(st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3), min_size=2, max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_what_other_columns_say_is_read_back(name, extras, tmp_path_factory):
+    root = tmp_path_factory.getbasetemp()
+    made(root, **{f"p{i}": i for i in range(6)})
+    rows = tuple(
+        Row(f"p{i}.png", digest(root / f"p{i}.png"), "ab"[i % 2], "train", extra=extra)
+        for i, extra in enumerate(extras)
+    )
+    data = Dataset(str(root), rows, (LeftOut("p5.png", "the file is empty"),))
+    write_csv(data, root / name)
+    assert recall(str(root / name), str(root)) == data
+    assert read(root / name).rows == rows
+    header = (root / name).read_text(encoding="utf-8").splitlines()[0].split(delimiter(root / name))
+    assert ("extra" in header) == any(extras)
+
+
+@given(
+    extras=st.lists(
+        st.dictionaries(st.sampled_from(["age", "extra", "sIte"]), st.text(st.characters(codec="utf-8"), max_size=9)),
+        min_size=6,
+        max_size=6,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_what_a_table_says_is_kept_through_reading_and_writing(extras, tmp_path_factory):
+    root = tmp_path_factory.getbasetemp()
+    made(root, **{f"p{i}": i for i in range(6)})
+    with (root / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["path", "label", "age", "extra", "sIte"])
+        table.writeheader()
+        table.writerows({"path": f"p{i}.png", "label": "ab"[i % 2], **extra} for i, extra in enumerate(extras))
+    data = read(root / "table.csv")
+    expected = [{name.lower(): text for name, text in extra.items() if text.strip()} for extra in extras]
+    assert [row.extra for row in data.rows] == expected
+    write_csv(data, root / "again.csv")
+    assert read(root / "again.csv").rows == data.rows
+
+
+def test_nothing_depends_on_other_columns(tmp_path):
+    made(tmp_path, **{f"p{i:02d}": i % 35 for i in range(40)})
+    lines = [f"p{i:02d}.png,{'ab'[i % 35 % 2]},{'' if i % 3 else f'g{i}'}" for i in range(40)]
+    (tmp_path / "plain.csv").write_text("path,label,group\n" + "".join(f"{line}\n" for line in lines))
+    (tmp_path / "more.csv").write_text(
+        "path,label,group,age\n" + "".join(f"{line},{i % 7}\n" for i, line in enumerate(lines))
+    )
+    for draw in ("stratified", "hash", "last"):
+        plain, more = (read(tmp_path / name, draw=draw) for name in ("plain.csv", "more.csv"))
+        assert [row.extra for row in more.rows] == [{"age": str(i % 7)} for i in range(40)]
+        assert tuple(replace(row, extra={}) for row in more.rows) == plain.rows
+        for ours, theirs in zip(folds(more, 3), folds(plain, 3), strict=True):
+            assert [row.split for row in ours.rows] == [row.split for row in theirs.rows]
+            assert [row.extra for row in ours.rows] == [row.extra for row in more.rows]
+        held = with_validation(replace(more, rows=tuple(replace(r, split="train") for r in more.rows)), Training())
+        assert held.part("val")
+        assert [row.extra for row in held.rows] == [row.extra for row in more.rows]
 
 
 @pytest.mark.parametrize("shape", [(20, 4, 5), (20, 4, 5, 1), (20, 4, 5, 3), (20, 4, 5, 4)])

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from topwork.errors import RunError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
 from topwork.runs import registry
-from topwork.runs.folder import Folder, fresh
+from topwork.runs.creation import create, fresh
+from topwork.runs.folder import Folder
 from topwork.runs.journal import Epoch
 from topwork.runs.scores import Results
 
@@ -19,7 +21,7 @@ DATA = Dataset(
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder = create(tmp_path / "run", RECIPE, DATA)
     assert folder.recipe == RECIPE
     assert folder.data() == DATA
     values = {"a": [np.eye(2), np.zeros(3)], "b/c": [np.ones(1)]}
@@ -29,37 +31,54 @@ def test_what_is_written_is_read_again(tmp_path):
     assert all(np.array_equal(x, y) for name in values for x, y in zip(found[name], values[name], strict=True))
     lines = [Epoch(phase=1, cut="vgg16@pool", epoch=0, val_loss=0.5), Epoch(phase=1, cut="vgg16@pool", epoch=1)]
     for line in lines:
-        folder.note(line)
-    assert folder.journal == lines
+        folder.journal.note(line)
+    assert folder.journal.epochs() == lines
     folder.keep_results(Results(accuracy=None))
     assert folder.results == Results(accuracy=None)
 
 
+def test_the_other_columns_of_a_table_are_written_and_read_again(tmp_path):
+    rows = tuple(replace(row, extra={"camera": f"ä, {row.label}"}) for row in DATA.rows)
+    folder = create(tmp_path / "run", RECIPE, replace(DATA, rows=rows))
+    assert [row.extra for row in folder.data().rows] == [{"camera": "ä, x"}, {"camera": "ä, y"}]
+    assert Folder(folder.path).data().rows == rows
+
+
+@pytest.mark.parametrize("cell", ["{", "[]", "7", '{"a": 1}'])
+def test_damaged_cells_of_the_other_columns_are_named(tmp_path, cell):
+    rows = tuple(replace(row, extra={"camera": "CELL"}) for row in DATA.rows)
+    path = create(tmp_path / "run", RECIPE, replace(DATA, rows=rows)).path
+    text, quoted = (path / "pictures.csv").read_text(), cell.replace('"', '""')
+    (path / "pictures.csv").write_text(text.replace('{""camera"": ""CELL""}', quoted))
+    with pytest.raises(RunError, match=r"pictures.csv' is damaged \("):
+        Folder(path).data()
+
+
 def test_the_order_of_classes_and_the_notes_are_written_into_the_run(tmp_path):
     rows = tuple(Row(f"{i}.png", "0" * 64, str(i), "train") for i in range(12))
-    Folder.create(tmp_path / "run", Recipe((Phase("vgg16@pool"),)), Dataset("/d", rows, notes=("one was moved.",)))
+    create(tmp_path / "run", Recipe((Phase("vgg16@pool"),)), Dataset("/d", rows, notes=("one was moved.",)))
     data = Folder(tmp_path / "run").data()
     assert data.classes == tuple(map(str, range(12)))
     assert data.notes == ("one was moved.",)
 
 
 def test_a_damaged_line_of_the_journal_is_named(tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
-    folder.note(line := Epoch(phase=1, cut="vgg16@pool", epoch=1))
+    folder = create(tmp_path / "run", RECIPE, DATA)
+    folder.journal.note(line := Epoch(phase=1, cut="vgg16@pool", epoch=1))
     path = folder.path / "journal.jsonl"
     path.write_text(path.read_text() + "junk\n" + '{"phase": 1, "ep')
     told = f"line 2 of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
-    for read in (lambda: folder.journal, lambda: folder.cut_journal(1, 1)):
+    for read in (folder.journal.epochs, lambda: folder.journal.cut(1, 1)):
         with pytest.raises(RunError) as error:
             read()
         assert str(error.value) == told
     path.write_text(path.read_text().replace("junk\n", ""))
-    folder.cut_journal(1, 1)
-    assert folder.journal == [line]
+    folder.journal.cut(1, 1)
+    assert folder.journal.epochs() == [line]
 
 
 def test_a_run_is_noted_and_one_that_is_abandoned_forgotten(own_home, tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder = create(tmp_path / "run", RECIPE, DATA)
     assert registry.runs() == [tmp_path / "run"]
     folder.abandon()
     assert registry.runs() == []
@@ -69,14 +88,14 @@ def test_an_existing_path_is_left_alone(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match="exists already, and a run is never overwritten"):
-        Folder.create(tmp_path / "run", RECIPE, DATA)
+        create(tmp_path / "run", RECIPE, DATA)
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "mine.txt"]
 
 
 def test_an_unfinished_run_is_gone_on_with(tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder = create(tmp_path / "run", RECIPE, DATA)
     with pytest.raises(RunError) as error:
-        Folder.create(folder.path, RECIPE, DATA)
+        create(folder.path, RECIPE, DATA)
     assert str(error.value) == (
         f"{str(folder.path)!r} exists already, and a run is never overwritten. Go on with it ("
         f"topwork.Run({str(folder.path)!r}).resume()), choose another out, or remove it."
@@ -106,7 +125,7 @@ def test_a_cross_validation_is_no_run(tmp_path):
 
 
 def test_a_newer_format(tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder = create(tmp_path / "run", RECIPE, DATA)
     about = folder.environment | {"format": 99}
     (folder.path / "environment.json").write_text(json.dumps(about))
     with pytest.raises(RunError) as error:
@@ -117,7 +136,7 @@ def test_a_newer_format(tmp_path):
 
 
 def test_a_run_that_has_not_finished(tmp_path):
-    folder = Folder.create(tmp_path / "run", RECIPE, DATA)
+    folder = create(tmp_path / "run", RECIPE, DATA)
     go_on = f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
     with pytest.raises(RunError) as error:
         _ = folder.results

@@ -21,7 +21,7 @@ from topwork.networks.weights.files import folder, sha256
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.training.prepare import chosen, completed, prepared
 
 NAME = "mobilenet_v2_035"
@@ -42,7 +42,7 @@ def made(tmp_path_factory):
         recipe = completed(chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE]), head_first=False)
         with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
             course = prepared(make_folder(folder / "colours", each=10), recipe, None, Options(folder / "run"))
-            before = course.folder.lock
+            before = lockfile.read(course.folder)
             course.run()
     return tw.Run(folder / "run"), before, folder / "keras"
 
@@ -110,7 +110,7 @@ def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace('weights = "imagenet"', 'weights = "random"'))
     assert lockfile.known(run.recipe) == {NAME: {"random": random_weights.identity(backbone)}}
-    run.folder.keep_lock({NAME: {"random": "random-0-32-tf-keras-3.14.0"}})
+    lockfile.write(run.path, {NAME: {"random": "random-0-32-tf-keras-3.14.0"}})
     with pytest.raises(RunError) as error:
         lockfile.check(run.folder)
     assert str(error.value) == (
@@ -137,7 +137,7 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
     official.parent.mkdir()
     official.write_bytes(b"abc")
     recipe = Recipe.from_mapping({"phase": [{"cut": "efficientnet_b0@pool"}]})
-    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lockfile.known(recipe))
+    run = create(tmp_path / "run", recipe, Dataset("/d", ()), lock=lockfile.known(recipe))
     lockfile.check(run)
     official.write_bytes(b"abcd")
     with pytest.raises(RunError) as error:
@@ -168,7 +168,7 @@ def test_another_build_of_topworks_own_network_is_refused(weights, tmp_path, mon
     recipe = Recipe.from_mapping({"backbones": named, "phase": [{"cut": "efficientnet_lite0@pool"}]})
     known = lockfile.known(recipe)
     assert known["efficientnet_lite0"]["build"] == 1
-    run = Folder.create(tmp_path / "run", recipe, Dataset("/d", ()), lock=known)
+    run = create(tmp_path / "run", recipe, Dataset("/d", ()), lock=known)
     lockfile.check(run)
     monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)
     with pytest.raises(RunError) as error:

@@ -15,7 +15,7 @@ from tests.tiny import tiny
 from topwork.data.picture_files import digest
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.runs.moved_pictures import placed
 
 PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, learning_rate=0.01, patience=0)
@@ -131,7 +131,7 @@ def listed(tmp_path):
     data = tw.read(make_folder(tmp_path / "data", each=3))
     recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
     (tmp_path / "new").mkdir()
-    return Folder.create(tmp_path / "run", recipe, data), data, tmp_path / "new"
+    return create(tmp_path / "run", recipe, data), data, tmp_path / "new"
 
 
 def bring(data, new, names):
@@ -186,7 +186,7 @@ def test_several_pictures_a_row_are_each_found(listed, tmp_path):
     lines = [f"{c}/000.png,{c}/001.png,{c}" for c in ("red", "blue")]
     (tmp_path / "data" / "table.csv").write_text("front,side,label\n" + "\n".join(lines) + "\n")
     pairs = tw.read(tmp_path / "data" / "table.csv")
-    folder = Folder.create(tmp_path / "pairs", Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]}), pairs)
+    folder = create(tmp_path / "pairs", Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]}), pairs)
     bring(data, new, [f"{row.label}-{row.path[-5]}.png" for row in data.rows])
     assert [[path for path, _ in row.pictures] for row in placed(folder, new).rows] == [
         ["red-0.png", "red-1.png"],

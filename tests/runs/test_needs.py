@@ -14,7 +14,7 @@ from topwork.networks.weights import official, random_weights
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Phase
 from topwork.runs import lockfile
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.runs.needs import needs
 from topwork.store.plan import unchecked
 from topwork.store.upkeep.inventory import contents
@@ -56,7 +56,7 @@ def test_exact_activations_are_another_store_where_the_trunk_is_in_bfloat16(tmp_
 
 def test_live_views_need_pixels(tmp_path):
     recipe = Recipe.from_mapping(shelf.recipe("conv").as_mapping() | {"views": {"count": 4, "mode": "live"}})
-    Folder.create(tmp_path / "run", recipe, shelf.DATA)
+    create(tmp_path / "run", recipe, shelf.DATA)
     need = one(tmp_path / "run")
     assert {path.name.split("-")[0] for path in need.paths if path.parent.name == "store"} == {"pixels", NAME}
     assert unchecked(recipe)[0].requests[0].folder in need.paths
@@ -138,7 +138,7 @@ def test_another_build_of_topworks_own_network_keeps_all_of_it(tmp_path, monkeyp
     recipe = Recipe((Phase("efficientnet_lite0@pool"),), backbones=cut).checked()
     graph = replace(GRAPH, name="efficientnet_lite0")
     trunk.keep_graph(backbone, graph)
-    Folder.create(tmp_path / "run", recipe, shelf.DATA, lock=lockfile.known(recipe))
+    create(tmp_path / "run", recipe, shelf.DATA, lock=lockfile.known(recipe))
     assert one(tmp_path / "run").paths
     assert not one(tmp_path / "run").backbones
     monkeypatch.setattr(efficientnet_lite0, "BUILD", 2)

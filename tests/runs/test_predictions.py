@@ -7,7 +7,7 @@ import pytest
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.runs.predictions import Answer, Exam, answers
 from topwork.runs.scores import Rate, Results
 
@@ -23,7 +23,7 @@ HEADER = "path,label,predicted,cat,dog\n"
 @pytest.fixture
 def folder(tmp_path):
     """A finished run of four pictures, two of them of the test part."""
-    made = Folder.create(tmp_path / "run", Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]}), Dataset("/d", ROWS))
+    made = create(tmp_path / "run", Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]}), Dataset("/d", ROWS))
     made.keep_results(Results(accuracy=Rate(0.5, 0.0, 1.0)))
     (made.path / "predictions.csv").write_text(HEADER + "a.png,cat,cat,0.75,0.25\nb.png,dog,cat,0.5,0.5\n")
     return made
@@ -78,7 +78,7 @@ def test_a_run_that_has_not_finished(folder):
 )
 def test_a_run_without_a_test_part(tmp_path, draw, way):
     recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}], "data": {"draw": draw}})
-    folder = Folder.create(tmp_path / "run", recipe, Dataset("/d", ROWS))
+    folder = create(tmp_path / "run", recipe, Dataset("/d", ROWS))
     folder.keep_results(Results(accuracy=None))
     with pytest.raises(DatasetError) as e:
         Exam.of(folder)

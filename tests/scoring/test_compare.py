@@ -22,7 +22,7 @@ from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.networks import fusion
 from topwork.recipes.recipe import Recipe
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.runs.scores import Rate, Results
 from topwork.scoring import metrics
 from topwork.scoring.compare import Comparison, compare
@@ -39,7 +39,7 @@ def rows(some, split="test", classes=CLASSES, root=""):
 
 def write(path, tested, trained=(), seed=0, skill=1.5, classes=CLASSES):
     """A finished run of these rows; the higher its *skill*, the more of its answers are right."""
-    folder = Folder.create(path, RECIPE, Dataset("/d", (*tested, *trained)))
+    folder = create(path, RECIPE, Dataset("/d", (*tested, *trained)))
     folder.keep_results(Results(accuracy=Rate(0.5, 0.0, 1.0)))
     logits = np.random.default_rng(seed).normal(size=(len(tested), len(classes)))
     logits[np.arange(len(tested)), [classes.index(row.label) for row in tested]] += skill

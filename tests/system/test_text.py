@@ -18,6 +18,7 @@ from topwork.data.dataset import Dataset, Row
 from topwork.errors import of_text
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Phase
+from topwork.runs.creation import create
 from topwork.runs.folder import Folder
 from topwork.system.messages import say
 from topwork.system.text import HANDLER, as_json, fitting
@@ -115,7 +116,7 @@ def test_json_of_a_command_on_such_a_terminal(odd, tmp_path):
 
 def test_a_folder_of_data_whose_name_is_no_text_is_in_a_runs_environment(tmp_path):
     data = Dataset(f"{tmp_path}/b\udce9te", (Row("a.png", "0" * 64, "a", "train"), Row("b.png", "1" * 64, "b", "test")))
-    run = Folder.create(tmp_path / "b\udce9te run", Recipe((Phase("vgg16@pool"),)), data)
+    run = create(tmp_path / "b\udce9te run", Recipe((Phase("vgg16@pool"),)), data)
     assert Folder(run.path).data() == data
 
 

@@ -235,7 +235,7 @@ def test_a_parent_beside_resume(parent):
 
 
 def test_the_parent_stays_as_it_is(child, parent):
-    assert Folder(parent.path).journal == parent.journal
+    assert Folder(parent.path).journal.epochs() == parent.journal
     assert len(parent.journal) == 7
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -32,6 +33,37 @@ def in_array(pixels: "np.ndarray", path: str) -> "np.ndarray":
     return pixels[int(path.removeprefix("X[").removesuffix("]"))]
 
 
+class Texts(Mapping[str, str]):
+    """A mapping of texts that is never changed in place, so that it has a hash.
+
+    >>> Texts({"camera": "north"}) == {"camera": "north"}, len({Texts({"a": "1"}), Texts({"a": "1"})})
+    (True, 1)
+    """
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = dict(texts)
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._texts.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._texts)
+
+
+NO_TEXTS = Texts({})
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One picture, or several, with a label.
@@ -41,7 +73,11 @@ class Row:
     ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part;
     ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns;
     ``near`` ties rows with near-copies of each other (`topwork.data.quality.near_copies`), which share a part, too:
-    the content of the row that has the largest of them.
+    the content of the row that has the largest of them; ``extra`` holds what a table says of the row in its other
+    columns: the column's name -> the cell's text, without empty cells. Nothing is computed from it.
+
+    >>> Row("a.png", "00", "cat", extra={"camera": "north"}).extra["camera"]
+    'north'
     """
 
     path: str
@@ -51,6 +87,11 @@ class Row:
     group: str | None = None
     further: tuple[tuple[str, str], ...] = ()
     near: tuple[str, ...] = field(default=(), compare=False)
+    extra: Mapping[str, str] = NO_TEXTS
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.extra, Texts):
+            object.__setattr__(self, "extra", Texts(self.extra))
 
     @property
     def pictures(self) -> tuple[tuple[str, str], ...]:
@@ -177,6 +218,18 @@ class Dataset:
         )
         left_out = tuple(replace(gone, path=moved(gone.path)) for gone in self.left_out)
         return replace(self, root=folder, rows=rows, left_out=left_out)
+
+    def with_paths(self, paths: Mapping[str, str]) -> "Dataset":
+        """The same dataset with other paths: *paths* holds those of moved pictures, by their digests.
+
+        >>> Dataset("/d", (Row("a.png", "00", "cat"),)).with_paths({"00": "b.png"}).rows[0].path
+        'b.png'
+        """
+        moved = []
+        for row in self.rows:
+            (path, digest), *further = [(paths.get(digest, path), digest) for path, digest in row.pictures]
+            moved.append(replace(row, path=path, digest=digest, further=tuple(further)))
+        return replace(self, rows=tuple(moved))
 
     def without(self, bad: dict[str, str]) -> "Dataset":
         """The same dataset less the rows of which a picture's digest is a key of *bad* (digest -> reason)."""

@@ -1,10 +1,14 @@
 """The journal of a run, an epoch per line: what was measured, and which epoch of each phase was kept."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
+from pathlib import Path
 from typing import Any, Self
 
+from topwork.errors import RunError
+from topwork.system.files import written_whole
 from topwork.system.records import Record
 
 
@@ -57,6 +61,58 @@ class Epoch(Record):
 
 def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or isfinite(value)
+
+
+class Journal:
+    """The journal of one run. It grows while the run is trained, so that it is read each time.
+
+    Args:
+        path: of the file, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def epochs(self) -> list[Epoch]:
+        """All epochs so far, in order.
+
+        Raises:
+            RunError: a line is damaged.
+        """
+        if not self.path.exists():
+            return []
+        return self._parsed(self.path.read_text(encoding="utf-8").splitlines())
+
+    def note(self, epoch: Epoch) -> None:
+        """Add one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(epoch.as_json()) + "\n")
+
+    def cut(self, phase: int, epoch: int) -> None:
+        """Take away the lines after an epoch: a run that is resumed writes them again.
+
+        Raises:
+            RunError: a line is damaged; one that a kill cut short at the end is no such line.
+        """
+        if not self.path.exists():
+            return
+        text = self.path.read_text(encoding="utf-8")
+        whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        lines = zip(whole, self._parsed(whole), strict=True)
+        kept = [line for line, at in lines if (at.phase, at.epoch) <= (phase, epoch)]
+        with written_whole(self.path) as aside:
+            aside.write_text("".join(kept), encoding="utf-8")
+
+    def _parsed(self, lines: list[str]) -> list[Epoch]:
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append(Epoch.from_json(json.loads(line)))
+            except (ValueError, LookupError):
+                raise RunError(
+                    f"line {number} of {str(self.path)!r} is damaged: expected JSON. Put the file back, or train anew."
+                ) from None
+        return found
 
 
 def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:

@@ -8,12 +8,34 @@ nothing, until it is there.
 from pathlib import Path
 from typing import Any
 
+from topwork.data.reading import run_files
 from topwork.errors import RunError, WeightsError
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.weights import efficientnet_lite0, files, official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
-from topwork.runs.folder import Folder, Lock
+from topwork.runs.folder import Folder, as_text
+from topwork.system.files import written_whole
+
+LOCK = "pretrained.json"
+
+Lock = dict[str, dict[str, Any] | None]
+"""What identifies the pretrained weights of each backbone; ``None`` where that is not known yet."""
+
+
+def read(folder: Folder) -> Lock:
+    """Which pretrained weights a run stands on; a join has none of its own.
+
+    Raises:
+        RunError: the file is gone or damaged.
+    """
+    return {} if folder.recipe.join else run_files.table(folder.path / LOCK)
+
+
+def write(run: Path, lock: Lock) -> None:
+    """Write the lock into a run folder; it appears whole."""
+    with written_whole(run / LOCK) as path:
+        path.write_text(as_text(lock), encoding="utf-8")
 
 
 def known(recipe: Recipe) -> Lock:
@@ -32,19 +54,18 @@ def settle(folder: Folder) -> None:
     Raises:
         RunError: as of `check`.
     """
-    check(folder)
-    if None in folder.lock.values():
-        folder.keep_lock(known(folder.recipe))
+    if None in check(folder).values():
+        write(folder.path, known(folder.recipe))
 
 
-def check(folder: Folder) -> None:
-    """That the weights at hand are those of the run.
+def check(folder: Folder) -> Lock:
+    """That the weights at hand are those of the run; gives its lock.
 
     Raises:
         RunError: others lie there (names the run, the file, and both hashes), or the lock is gone or damaged.
         WeightsError: the file is not at hand and cannot be fetched.
     """
-    lock = folder.lock
+    lock = read(folder)
     for name, backbone in folder.recipe.backbones.items():
         then, now = lock.get(name), _identity(folder, backbone)
         if not then:
@@ -58,6 +79,7 @@ def check(folder: Folder) -> None:
             )
         if now not in (then.get("sha256"), then.get("random")):
             raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
+    return lock
 
 
 def _identity(folder: Folder, backbone: Backbone) -> str:

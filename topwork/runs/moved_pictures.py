@@ -43,7 +43,7 @@ def placed(folder: Folder, data: Any) -> Dataset:
             f"Not found in {root}: {len(lacking):,} of the {counted(count, 'picture')} of {folder.path} "
             f"({some([*map(repr, lacking)])})."
         )
-    return _with_paths(replace(rows, root=root), paths)
+    return replace(rows, root=root).with_paths(paths)
 
 
 def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[Request]]) -> Dataset:
@@ -101,15 +101,6 @@ def _content(rows: Dataset, path: str) -> str | None:
         return digest(Path(rows.root, path))
     except PictureError:
         return None
-
-
-def _with_paths(rows: Dataset, paths: Mapping[str, str]) -> Dataset:
-    """The rows with other paths, by SHA-256."""
-    moved = []
-    for row in rows.rows:
-        (path, content), *further = [(paths.get(content, path), content) for path, content in row.pictures]
-        moved.append(replace(row, path=path, digest=content, further=tuple(further)))
-    return replace(rows, rows=tuple(moved))
 
 
 def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from topwork.errors import RunError, TopworkError
 from topwork.networks import trunk
 from topwork.networks.backbones import builder
 from topwork.networks.weights import pretrained, random_weights
-from topwork.runs import registry
+from topwork.runs import lockfile, registry
 from topwork.runs.folder import Folder
 from topwork.store import plan
 from topwork.store.request import NO_PICTURES, Request, folders_of
@@ -40,8 +40,10 @@ def need(run: Path) -> Need:
     try:
         folder = Folder(run)
         keras = folder.environment["packages"].get("keras")
-        each = folder.members() or [folder]
-        asked = [(one, _is_built_so(run, one)) for run in each for one in _asked(plan.unchecked(run.recipe))]
+        asked = []
+        for member in folder.members or [folder]:
+            lock = _lock(member)
+            asked += [(one, _is_built_so(lock, one)) for one in _asked(plan.unchecked(member.recipe))]
     except _UNREADABLE:
         return Need(run, everything=True)
     found = [(one, _paths(one) if keras == version("keras") and is_same else None) for one, is_same in asked]
@@ -51,12 +53,17 @@ def need(run: Path) -> Need:
     return Need(run, sure | models, doubtful | ({"pixels"} if doubtful else frozenset()))
 
 
-def _is_built_so(run: Folder, one: Request) -> bool:
-    """Whether a network that topwork builds is still the one that the run was trained with."""
+def _lock(run: Folder) -> lockfile.Lock:
+    """The lock of a run; nothing where it is gone."""
     try:
-        entry = run.lock.get(one.backbone.name) or {}
-    except RunError:  # the lock is gone
-        entry = {}
+        return lockfile.read(run)
+    except RunError:
+        return {}
+
+
+def _is_built_so(lock: lockfile.Lock, one: Request) -> bool:
+    """Whether a network that topwork builds is still the one that the run was trained with."""
+    entry = lock.get(one.backbone.name) or {}
     return entry.get("build", 0) in (0, builder.version_of(one.backbone))
 
 

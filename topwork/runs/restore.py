@@ -20,7 +20,7 @@ def restore(folder: Folder) -> Answering:
     Raises:
         RunError: the run has not finished.
     """
-    members = folder.members()
+    members = folder.members
     if not members:
         return network_of(folder)
     rule = learned(folder.weights())
@@ -29,7 +29,7 @@ def restore(folder: Folder) -> Answering:
 
 def endings(folder: Folder) -> list[Step]:
     """The last phase of a run, or of each member of a join."""
-    return [steps(one.recipe)[-1] for one in folder.members() or [folder]]
+    return [steps(one.recipe)[-1] for one in folder.members or [folder]]
 
 
 def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:

@@ -9,7 +9,7 @@ from typing import Any
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
 from topwork.errors import DatasetError, RunError
-from topwork.runs.environment import versions
+from topwork.runs.creation import versions
 from topwork.runs.folder import Folder
 from topwork.store.request import Request
 from topwork.system import gpu, keras_backend

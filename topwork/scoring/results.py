@@ -124,7 +124,7 @@ def conclude(
     Returns:
         The run's results but for its cost.
     """
-    journal = folder.journal
+    journal = folder.journal.epochs()
     draw_plots(pencil, folder, data, ["curves.png"])
     results, answers = examined(folder, network, data, exact, pencil)
     results = replace(results, notes=results.notes + explained(folder, data), phases=kept_epochs(journal))
@@ -172,7 +172,7 @@ def draw_plots(
 ) -> None:
     """Ask for some of a run's plots, as far as what they show is given."""
     if "curves.png" in names:
-        journal = [epoch.as_json() for epoch in folder.journal]
+        journal = [epoch.as_json() for epoch in folder.journal.epochs()]
         pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     if scores is not None and "confusion.png" in names:
         pencil.draw("confusion", folder.path / "confusion.png", scores.confusion, data.classes)
@@ -182,7 +182,7 @@ def draw_plots(
 
 
 def _untrained(folder: Folder) -> list[str]:
-    used = {name: one for run in folder.members() or [folder] for name, one in run.recipe.backbones.items()}
+    used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
     names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
     return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
 
@@ -195,7 +195,7 @@ def warned(scores: Scores) -> list[str]:
 
 def explained(folder: Folder, data: Dataset) -> list[str]:
     """Why validation went better than training, where it did."""
-    found = gap(folder.journal, folder.recipe, len(data.part("val")))
+    found = gap(folder.journal.epochs(), folder.recipe, len(data.part("val")))
     return [found] if found else []
 
 

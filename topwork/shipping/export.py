@@ -132,7 +132,7 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
 def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     accuracy = folder.results.accuracy if folder.is_finished else None
     join = folder.recipe.join
-    made = [_made(member) for member in folder.members()]
+    made = [_made(member) for member in folder.members]
     return {
         "format": FILE_FORMAT,
         "labels": list(folder.data().classes),

@@ -22,7 +22,8 @@ from topwork.errors import RunError, TopworkError, UsageError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import registry
-from topwork.runs.folder import Folder, folds_in, fresh, making
+from topwork.runs.creation import fresh, making
+from topwork.runs.folder import Folder, folds_in
 from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
@@ -175,7 +176,7 @@ def cross_validate(
             say(f"fold {number} of {count}")
             course.run()
     except TopworkError:
-        if not courses[0].folder.journal:
+        if not courses[0].folder.journal.epochs():
             shutil.rmtree(path)
         raise
     return Folds(path)._concluded()

@@ -26,7 +26,8 @@ from topwork.recipes.settings import (
     Views,
 )
 from topwork.runs import lockfile
-from topwork.runs.folder import Folder, fresh
+from topwork.runs.creation import create, fresh
+from topwork.runs.folder import Folder
 from topwork.store.plan import steps
 from topwork.store.runtimes import base
 from topwork.system import keras_settings
@@ -63,7 +64,7 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     _check_head(recipe, rows, origin)
     planned = [step.of(rows) for step in planned]
     path = options.out or fresh(Path("runs"), rows.name)
-    folder = Folder.create(path, recipe, rows, origin, lockfile.known(recipe))
+    folder = create(path, recipe, rows, origin, lockfile.known(recipe))
     return Course(folder, folder.recipe, rows, planned, options)
 
 

@@ -63,7 +63,7 @@ class Run:
     @property
     def journal(self) -> list[Epoch]:
         """All epochs, in order: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
-        return self.folder.journal
+        return self.folder.journal.epochs()
 
     @property
     def results(self) -> Results:

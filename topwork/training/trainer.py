@@ -77,7 +77,7 @@ class Course:
                     f"{str(self.folder.path / name)!r} changed since the last checkpoint, so that the run cannot go on "
                     "as it began. Put it back as it was, or start a new run."
                 )
-        self.folder.cut_journal(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
+        self.folder.journal.cut(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
         where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
         say(f"{self.folder.path} goes on from {where}.")
         return state
@@ -146,7 +146,7 @@ class Course:
         examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
         phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, len(self.data.classes))
-        return phase.run(self.folder.note, checkpoints, about, self.options.callbacks, own).seconds
+        return phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own).seconds
 
     def _leave_out(self, bad: dict[str, str]) -> None:
         """Less the pictures that could not be decoded, which are named and written to the run's pictures.csv."""

@@ -28,7 +28,7 @@ def recipe(parent: Folder) -> Recipe:
     if found.join:
         raise RunError(
             f"cannot start from {str(parent.path)!r}: it joins runs. Start from one of them, as in "
-            + either(f"parent={str(parent.members()[0].path)!r}", f"--from {parent.members()[0].path}")
+            + either(f"parent={str(parent.members[0].path)!r}", f"--from {parent.members[0].path}")
         )
     return replace(found, phases=found.phases[-1:])
 
@@ -68,10 +68,10 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
         RunError: one logit stands for two classes, and these are others by now.
     """
     values, own = parent.weights(), network.values()
-    had = parent.data().classes
+    had, where = parent.data().classes, repr(str(parent.path.resolve()))
     if network.head.output_shape[-1] == 1 and tuple(had) != tuple(classes):
         raise RunError(
-            f"cannot start from {str(parent.path)!r}: its one logit tells {had[0]!r} from {had[1]!r}, "
+            f"cannot start from {where}: its one logit tells {had[0]!r} from {had[1]!r}, "
             f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without {either('parent', '--from')}."
         )
     own |= {name: arrays for name, arrays in values.items() if name in own and _same(arrays, own[name])}
@@ -81,7 +81,7 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [_placed(old, new, out_of, into) for old, new in zip(values[last], network.values()[last])]
     network.load(own)
-    say(f"It starts from the weights of {str(parent.path)!r}{_others(had, classes)}.")
+    say(f"It starts from the weights of {where}{_others(had, classes)}.")
 
 
 def _others(had: Sequence[str], has: Sequence[str]) -> str:

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests import PROJECT
 from topwork.data.dataset import Row
 from topwork.data.readers import read
 from topwork.data.reading.dataframes import read_frame, read_parquet
+from topwork.data.reading.listing import read_listing
 from topwork.errors import DatasetError, MissingExtra
 
 pd = pytest.importorskip("pandas", reason="pandas is not installed")
@@ -72,6 +75,50 @@ def test_labels_of_any_kind_become_text(files, labels):
         "3",
         "12",
     ]
+
+
+EXTRA = {
+    "age": [34, None, 36],
+    "weight": [0.1, float("nan"), 1e-7],
+    "count": [1, 2, 3],
+    "is_wild": [True, False, True],
+    "site": ["north, ä", None, "NA"],
+    "day": pd.to_datetime(["2026-05-01", None, "2026-05-03"]),
+    "taken": pd.to_datetime(["2026-05-01 00:00:00", None, "2026-05-03 08:30:00"]),
+    "abroad": pd.to_datetime(["2026-05-01", None, "2026-05-03"]).tz_localize("UTC"),
+    "born": [date(2020, 1, 2), None, date(2021, 3, 4)],
+    "price": [Decimal("1.50"), None, Decimal("NaN")],
+    "span": pd.to_timedelta(["1 days", None, "2 days 01:00:00"]),
+    "kind": pd.Categorical(["a", None, "b"]),
+    "rank": pd.array([1, None, 3], "Int64"),
+    "file": [Path("x"), None, Path("y")],
+}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_the_other_columns_are_kept_as_a_csv_file_of_the_frame_would_say(files, name):
+    frame = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": ["x", "y", "x"], name: EXTRA[name]})
+    frame.to_csv("list.csv")
+    data = read_frame(frame)
+    assert data.rows == read_listing(str(files / "list.csv")).rows
+    assert data.rows[0].extra.keys() == {name}
+    assert data.notes == (f"Columns that are kept, but not used: {name!r}.",)
+
+
+def test_a_parquet_file_keeps_the_other_columns(files):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    kept = {name: cells for name, cells in EXTRA.items() if name not in ("file", "span")}
+    frame = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": ["x", "y", "x"], **kept})
+    frame.to_parquet("list.parquet")
+    rows = read_parquet(str(files / "list.parquet")).rows
+    assert [row.extra for row in rows] == [row.extra for row in read_frame(frame).rows]
+    assert rows[0].extra.keys() == kept.keys()
+
+
+def test_what_is_no_text_is_not_read_beside_what_is_kept(files):
+    data = read_frame(pd.DataFrame(TABLE | {"age": [34, 35, 36]}))
+    assert data.notes == ("Columns that are kept, but not used: 'age'.", "Columns that were not read: 'note'.")
+    assert data.rows[0].extra == {"age": "34"}
 
 
 def test_read_takes_frames_and_those_made_of_them(files):

@@ -1,7 +1,9 @@
+import csv
+
 import pytest
 
 from topwork.data.dataset import LeftOut, Row
-from topwork.data.reading.listing import read_listing, write_csv
+from topwork.data.reading.listing import read_listing, recall, write_csv
 from topwork.errors import DatasetError
 
 
@@ -24,7 +26,7 @@ def test_a_listing_keeps_its_order_and_its_columns(tmp_path):
     data = read_listing(path)
     assert data.root == str(tmp_path)
     assert data.rows == (
-        Row("b.png", "", "y", "train", None),
+        Row("b.png", "", "y", "train", None, extra={"note": "hm"}),
         Row("ä ö/c.png", "", "x", "val", "g 1"),
         Row("a.png", "", "x", None, None),
     )
@@ -129,8 +131,8 @@ def test_beside_a_path_a_column_that_names_pictures_holds_them(tmp_path):
     data = read_listing(written(tmp_path, text))
     assert data.columns == ("path", "side")
     assert data.rows == (
-        Row("a.png", "", "x", further=(("b.png", ""),)),
-        Row("b.png", "", "y", further=(("a.png", ""),)),
+        Row("a.png", "", "x", further=(("b.png", ""),), extra={"note": "fine", "original": "old.png"}),
+        Row("b.png", "", "y", further=(("a.png", ""),), extra={"note": "b", "original": "older.png"}),
     )
 
 
@@ -195,12 +197,78 @@ SPLIT = " The split is read from a column named 'split'."
         ("front,side,label\na.png,b.png,x\nb.png,a.png,y\n", ()),
     ],
 )
-def test_columns_that_are_not_read_are_noted(tmp_path, text, notes):
+def test_columns_that_are_not_used_are_noted(tmp_path, text, notes):
     found = read_listing(written(tmp_path, text)).notes
-    assert found == tuple(f"Columns that were not read: {note}" for note in notes)
+    assert found == tuple(f"Columns that are kept, but not used: {note}" for note in notes)
 
 
-def test_a_listing_that_topwork_wrote_has_no_column_that_is_not_read(tmp_path):
-    data = read_listing(written(tmp_path, "path,label\na.png,x\nb.png,y\n"))
+@pytest.mark.parametrize("text", ["path,label\na.png,x\nb.png,y\n", "path,label,age\na.png,x,3\nb.png,y,4\n"])
+def test_a_listing_that_topwork_wrote_has_no_column_that_is_not_used(tmp_path, text):
+    data = read_listing(written(tmp_path, text))
     write_csv(data, tmp_path / "again.csv")
-    assert read_listing(str(tmp_path / "again.csv")).notes == ()
+    again = read_listing(str(tmp_path / "again.csv"))
+    assert (again.rows, again.notes) == (data.rows, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.csv", 'path,Age ,label,,Site\na.png, 34,x,i,"north, ä"\nb.png,,y,j,\n"ä ö/c.png", ,y\n'),
+        ("list.tsv", 'path\tage\tlabel\t\tsite\na.png\t 34\tx\ti\t"north, ä"\nb.png\t\ty\nä ö/c.png\t \ty\n'),
+    ],
+)
+def test_the_other_columns_are_kept_but_for_empty_cells(tmp_path, name, text):
+    rows = read_listing(written(tmp_path, text, name)).rows
+    assert [row.extra for row in rows] == [{"age": " 34", "site": "north, ä"}, {}, {}]
+
+
+def test_a_word_for_a_missing_value_is_a_text_like_any_other(tmp_path):
+    rows = read_listing(written(tmp_path, "path,label,country\na.png,x,NA\nb.png,y,nan\n")).rows
+    assert [row.extra for row in rows] == [{"country": "NA"}, {"country": "nan"}]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["plain", "[1, 2]", "7", "null", '{"age": 3}', '{"age": ["3"]}', '{"age": "3"', "{}", "[" * 100_000, "NaN"],
+)
+def test_a_column_of_a_user_that_is_called_extra_is_one_like_any_other(tmp_path, cell):
+    quoted = cell.replace('"', '""')
+    data = read_listing(written(tmp_path, f'path,label,extra\na.png,x,"{quoted}"\nb.png,y,\n'))
+    assert [row.extra for row in data.rows] == [{"extra": cell}, {}]
+    assert data.notes == ("Columns that are kept, but not used: 'extra'.",)
+    write_csv(data, tmp_path / "again.csv")
+    assert read_listing(str(tmp_path / "again.csv")).rows == data.rows
+
+
+def test_json_objects_in_a_column_called_extra_are_taken_apart(tmp_path):
+    text = 'path,label,extra,age\na.png,x,"{""Age"": ""3"", ""age"": ""old""}",4\nb.png,y,,\n'
+    data = read_listing(written(tmp_path, text))
+    assert [row.extra for row in data.rows] == [{"Age": "3", "age": "4"}, {}]
+    assert data.notes == ("Columns that are kept, but not used: 'age'.",)
+    alone = read_listing(written(tmp_path, 'front,side,extra,label\na.png,b.png,"{""age"": ""3""}",x\n'))
+    assert (alone.columns, alone.rows[0].extra) == (("front", "side"), {"age": "3"})
+
+
+@pytest.mark.parametrize("first", ["path", "front"])
+def test_a_column_of_pictures_may_be_called_extra(tmp_path, first):
+    age = ",age" if first == "path" else ""
+    data = read_listing(written(tmp_path, f"{first},extra,label{age}\na.png,b.png,x{age}\nb.png,a.png,y{age}\n"))
+    assert data.columns == (first, "extra")
+    assert data.rows[0].extra == ({"age": "age"} if age else {})
+    write_csv(data, tmp_path / "again.csv")
+    assert ("extra_" in (tmp_path / "again.csv").read_text()) == bool(age)
+    assert read_listing(str(tmp_path / "again.csv")).rows == data.rows
+    assert recall(str(tmp_path / "again.csv"), data.root).rows == data.rows
+
+
+def test_a_picture_alone_may_be_called_extra(tmp_path):
+    data = read_listing(written(tmp_path, "extra,label\na.png,x\nb.png,y\n"))
+    assert (data.columns, data.rows[0]) == (("extra",), Row("a.png", "", "x"))
+
+
+def test_long_cells_are_read_from_the_one_that_holds_them_all(tmp_path):
+    text = f"path,label,one,two\na.png,x,{'x' * 100_000},{'y' * 100_000}\n"
+    data = read_listing(written(tmp_path, text))
+    write_csv(data, tmp_path / "again.csv")
+    assert read_listing(str(tmp_path / "again.csv")).rows == data.rows
+    assert csv.field_size_limit() == 131_072

@@ -11,6 +11,7 @@ from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
 from topwork.data.reading import run_files
 from topwork.errors import RunError
+from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints
 from topwork.runs.folder import Folder
 
@@ -18,7 +19,7 @@ END = "block_2_add"
 READERS = {
     "recipe.toml": lambda folder: folder.recipe,
     "environment.json": lambda folder: folder.environment,
-    "pretrained.json": lambda folder: folder.lock,
+    "pretrained.json": lockfile.read,
     "pictures.csv": Folder.data,
     "results.json": lambda folder: folder.results,
     "weights/top.npz": Folder.weights,

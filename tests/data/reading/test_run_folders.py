@@ -11,6 +11,7 @@ from tests.conftest import make_folder
 from topwork.data.reading.run_folders import is_listing, place
 from topwork.errors import DatasetError
 from topwork.recipes.recipe import Recipe
+from topwork.runs.creation import create
 from topwork.runs.folder import Folder
 
 RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
@@ -18,7 +19,7 @@ RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 
 def run_of(data, path):
     """A run folder, not trained."""
-    return Folder.create(path, RECIPE, data).path
+    return create(path, RECIPE, data).path
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
-from topwork.runs.folder import Folder
+from topwork.runs.creation import create
 from topwork.runs.scores import Results
 from topwork.training.fusion import members
 
@@ -30,7 +30,7 @@ def rows(numbers=range(8), classes=CLASSES, **parts):
 
 
 def run(name, some=None, parent=None, columns=("path",), finished=True):
-    folder = Folder.create(name, RECIPE, Dataset("/d", some or rows(), columns=columns), parent)
+    folder = create(name, RECIPE, Dataset("/d", some or rows(), columns=columns), parent)
     if finished:
         folder.keep_results(Results(accuracy=None))
     return folder
@@ -68,7 +68,7 @@ def test_a_member_that_has_not_finished():
 
 def test_a_join_of_joins(tmp_path):
     run("a"), run("b")
-    join = Folder.create("both", Recipe(join=Join(("a", "b"))), Dataset("/d", rows()))
+    join = create("both", Recipe(join=Join(("a", "b"))), Dataset("/d", rows()))
     join.keep_results(Results(accuracy=None))
     assert told(lambda: opened("both", "a"), RunError) == (
         f"'both' is a join, and joins are not joined: take its members in its place ('{tmp_path}/a', '{tmp_path}/b')."
@@ -168,12 +168,12 @@ def test_the_folder_of_a_join_keeps_its_members():
     a, b = run("a"), run("b")
     (a.path / "checkpoints").mkdir()
     (a.path / "checkpoints" / "1.npz").write_text("large")
-    join = Folder.create("both", Recipe(join=Join(("a", "b"), "weighted")), Dataset("/d", rows()))
-    kept = join.members()
+    join = create("both", Recipe(join=Join(("a", "b"), "weighted")), Dataset("/d", rows()))
+    kept = join.members
     assert [str(folder.path) for folder in kept] == ["both/members/1", "both/members/2"]
     assert all(folder.recipe == RECIPE and folder.data().rows == rows() for folder in kept)
     assert not (kept[0].path / "checkpoints").exists()
     assert join.origins == [str(folder.path.resolve()) for folder in (a, b)]
     assert 'members = [\n    "members/1",\n    "members/2",\n]' in (join.path / "recipe.toml").read_text()
     assert join.recipe.join == Join(("both/members/1", "both/members/2"), "weighted")
-    assert (a.members(), a.origins) == ([], [])
+    assert (a.members, a.origins) == ((), [])

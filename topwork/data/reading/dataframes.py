@@ -1,11 +1,16 @@
 """DataFrames and Parquet files: listings whose table is no text.
 
-Their columns are those of a CSV file (`topwork.data.reading.listing`). Numbers become text as they are written there,
-and what is missing (None, NaN, NaT, NA) is an empty cell. Rows are counted from 0.
+Their columns are those of a CSV file (`topwork.data.reading.listing`), and their cells become text as in a file that
+``DataFrame.to_csv`` writes, by the rule of Python's ``str``: ``0.5``, ``34.0`` in a column of floats, ``2026-05-01``
+for a date, ``2026-05-01 08:30:00`` for a time. A column of times that are all at midnight is one of dates. What is
+missing (None, NaN, NaT, NA) is an empty cell. A column that holds anything else, as lists or bytes, is not read. Rows
+are counted from 0.
 """
 
 import os
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,8 @@ from topwork.data.reading.listing import ABOUT, Table, read_table
 from topwork.errors import DatasetError, MissingExtra
 
 Column = tuple[str, Sequence[Any]]
+TEXT = (str, os.PathLike, Real)
+"""What paths, labels, splits and groups may be."""
 
 
 def read_frame(frame: Any) -> Dataset:
@@ -65,15 +72,21 @@ def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
     header = [column for column, _ in named]
     cells: dict[str, list[str]] = {}
     for column, values in named:
-        other = next((value for value in values if not _is_text(value)), None)
+        is_needed = column in ABOUT or column == "path" or "path" not in header
+        kinds = TEXT if is_needed else (*TEXT, date, time, timedelta, Decimal)
+        other = next((value for value in values if value is not None and not isinstance(value, kinds)), None)
         if other is None:
-            cells[column] = [labels.text(value) for value in values]
-        elif column in ABOUT or column == "path" or "path" not in header:
+            cells[column] = _texts(values)
+        elif is_needed:
             raise DatasetError(f"{name}: the column {column!r} holds {type(other).__name__}: expected text or numbers.")
     count = max((len(values) for _, values in named), default=0)
     lines = [(f"row {i}", {column: texts[i] for column, texts in cells.items()}) for i in range(count)]
     return Table(name, root, header, lines)
 
 
-def _is_text(value: Any) -> bool:
-    return value is None or isinstance(value, str | os.PathLike | Real)
+def _texts(values: Sequence[Any]) -> list[str]:
+    """The cells of a column as text."""
+    texts = [labels.text(value) for value in values]
+    has_no_times = all(isinstance(v, datetime) and v.tzinfo is None for v in values if v is not None)
+    dates = [text.removesuffix(" 00:00:00") for text in texts]
+    return dates if has_no_times and not any(" " in text for text in dates) else texts

@@ -12,27 +12,36 @@ A row may have several pictures, a column each, which cuts call by its name (``x
     1-front.jpg,1-side.jpg,daisy
 
 Without ``path``, every column but label, split, group, sha256 and reason holds pictures. Beside ``path``, those columns
-do in which any cell names a picture file that is there; all others are skipped. Each row then needs all its pictures.
-Names of columns are read in small letters; columns without a name are skipped.
+do in which any cell names a picture file that is there. Each row then needs all its pictures.
+
+All other columns are kept as `topwork.data.dataset.Row.extra`: each cell that is not empty, as it is written. Nothing
+is computed from them. `write_csv` puts them into one column of JSON objects, called ``extra`` (``extra_`` where a
+column of pictures has that name), which is taken apart again; so is such a column of any other table. Names of columns
+are read in small letters; columns without a name are skipped, and of two with one name the last counts.
 """
 
 import csv
 import io
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from topwork.data import labels
-from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.dataset import NO_TEXTS, Dataset, LeftOut, Row, Texts
 from topwork.data.reading.folders import is_picture
 from topwork.data.reading.hints import hints
 from topwork.data.reading.parts import WORDS
 from topwork.errors import DatasetError, nearest
 from topwork.system.messages import some
+from topwork.system.text import as_json
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
 """The columns that say something of a row, and name no picture."""
+EXTRA = "extra"
+"""The column of what the other columns of a user's table say, one JSON object a row."""
 LIKE_SPLIT = ("part", "parts", "set", "subset", "partition", "fold")
 """What others call the column that is named split here."""
 
@@ -89,8 +98,11 @@ def read_table(table: Table) -> Dataset:
     refuse_header(table)
     if not table.lines:
         raise DatasetError(f"{table.name} has {table.has} and no row below them: expected a picture on each.")
-    columns = _columns(table)
+    packed = _packed(table)
+    columns = _columns(table, packed)
     refuse_repeated(table, columns)
+    named = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, *columns, packed)]
+    others = [name for name in named if any(name in cells for _, cells in table.lines)]
     left_out = tuple(LeftOut(cells.get(columns[0], ""), cells["reason"]) for cells in table.gone)
     names, groups = (labels.column(cells.get(name, "") for _, cells in table.used) for name in ("label", "group"))
     rows = []
@@ -98,27 +110,30 @@ def read_table(table: Table) -> Dataset:
         where = f"{table.name}, {line}"
         refuse_empty(cells, columns, where)
         labels.refuse_missing(label, where, is_ours="sha256" in table.header)
-        rows.append(_row(cells, columns, label, group or None, _part(cells, where)))
+        further = tuple((cells[column], "") for column in columns[1:])
+        part, extra = _part(cells, where), _extra(cells, others, packed)
+        rows.append(Row(cells[columns[0]], "", label, part, group or None, further, extra=extra))
     _refuse_missing(table, columns, rows)
-    return Dataset(table.root, tuple(rows), left_out, tuple(_unread(table, columns)), columns=columns)
+    notes = _unused(table, others, [name for name in named if name not in others])
+    return Dataset(table.root, tuple(rows), left_out, tuple(notes), columns=columns)
 
 
-def recall(path: str, root: str, moved: Mapping[str, str] | None = None) -> Dataset:
+def recall(path: str, root: str) -> Dataset:
     """What `topwork.data.reading.listing.write_csv` wrote, with its digests; no picture is looked at.
 
     Args:
         path: the file.
         root: the folder that its paths are relative to (``""`` for arrays).
-        moved: SHA-256 -> path, of pictures that have another path by now.
     """
-    table = placed(load(path, refuse_header), root, moved or {})
-    columns = tuple(name for name in table.header if name not in ABOUT)
-    rows = tuple(_recalled(cells, columns) for _, cells in table.used)
+    table = load(path, refuse_header)
+    columns = tuple(table.header[: table.header.index("sha256")])
+    packed = _packed_name(columns)
+    rows = tuple(_recalled(cells, columns, packed) for _, cells in table.used)
     return Dataset(root, rows, tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
-    """A table that `write_csv` wrote, its pictures elsewhere; *root* and *moved* as of `recall`."""
+    """A table that `write_csv` wrote, its pictures below *root*; *moved* has the paths of some, by their SHA-256."""
     columns = [name for name in table.header if name not in ABOUT]
 
     def found(cells: dict[str, str]) -> dict[str, str]:
@@ -147,7 +162,8 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
         text = Path(path).read_bytes().decode("utf-8-sig")
         table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(path))
         header = [name.strip().lower() for name in next(table, [])]
-        lines = [(f"line {table.line_num}", cells) for cells in table if cells]
+        with _cells_of_any_length() if "sha256" in header else nullcontext():
+            lines = [(f"line {table.line_num}", cells) for cells in table if cells]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path!r} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
     except csv.Error as error:
@@ -166,6 +182,16 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     return found
 
 
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """While a listing that `write_csv` wrote is read: one of its cells may hold what stood in several."""
+    usual = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
 def refuse_header(table: Table) -> None:
     """Refuse a table without pictures or without labels.
 
@@ -178,9 +204,9 @@ def refuse_header(table: Table) -> None:
         raise DatasetError(told, unlabelled=bool(pictures))
 
 
-def _columns(table: Table) -> tuple[str, ...]:
+def _columns(table: Table, packed: str) -> tuple[str, ...]:
     """The columns that hold pictures."""
-    others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path")]
+    others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path", packed)]
     if "path" not in table.header:
         return tuple(others)
     return "path", *(
@@ -188,17 +214,63 @@ def _columns(table: Table) -> tuple[str, ...]:
     )
 
 
-def _unread(table: Table, columns: Sequence[str]) -> Iterator[str]:
-    """A note on the columns that are not read, and on one of them that seems to hold the split."""
-    unread = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, *columns)]
-    if unread:
-        split = " The split is read from a column named 'split'." if _is_split(table, unread) else ""
-        yield f"Columns that were not read: {some(list(map(repr, unread)))}.{split}"
+def _packed_name(columns: Sequence[str]) -> str:
+    """What `write_csv` calls the column of JSON objects beside these columns of pictures."""
+    name = EXTRA
+    while name in columns:
+        name += "_"
+    return name
 
 
-def _is_split(table: Table, unread: Sequence[str]) -> bool:
-    """Whether the table has no column named split, and one of those not read has its words."""
-    called = [] if "split" in table.header else [name for name in unread if name in LIKE_SPLIT]
+def _packed(table: Table) -> str:
+    """The column whose cells are JSON objects, as `write_csv` makes it; ``""`` where there is none.
+
+    A user's own column of that name is one like any other.
+    """
+    others = [name for name in table.header if name and name not in ABOUT]
+    name = max((name for name in others if name.rstrip("_") == EXTRA), key=len, default="")
+    if not name or len(others) == 1:
+        return ""
+    try:
+        found = [_unpacked(cells.get(name, "")) for _, cells in table.used]
+        return name if any(found) else ""
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _unpacked(cell: str) -> Texts:
+    """The texts that `write_csv` put into one cell.
+
+    Raises:
+        ValueError: it is no JSON object of texts.
+    """
+    if not cell:
+        return NO_TEXTS
+    found = json.loads(cell)
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError(f"{cell[:40]!r} is no JSON object of texts")
+    return Texts(found)
+
+
+def _extra(cells: Mapping[str, str], others: Sequence[str], packed: str) -> Texts:
+    """What a row says in its other columns."""
+    known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
+    found = {name: text for name in others if (text := cells.get(name, "")).strip()}
+    return Texts({**known, **found}) if found else known
+
+
+def _unused(table: Table, kept: Sequence[str], dropped: Sequence[str]) -> Iterator[str]:
+    """Notes on the columns that nothing is computed from, and on one of them that seems to hold the split."""
+    if kept:
+        split = " The split is read from a column named 'split'." if _is_split(table, kept) else ""
+        yield f"Columns that are kept, but not used: {some(list(map(repr, kept)))}.{split}"
+    if dropped:
+        yield f"Columns that were not read: {some(list(map(repr, dropped)))}."
+
+
+def _is_split(table: Table, others: Sequence[str]) -> bool:
+    """Whether the table has no column named split, and one of the others has its words."""
+    called = [] if "split" in table.header else [name for name in others if name in LIKE_SPLIT]
     found = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
     return any(words and words <= WORDS.keys() for words in found)
 
@@ -235,11 +307,6 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the {empty} is empty.")
 
 
-def _row(cells: dict[str, str], columns: tuple[str, ...], label: str, group: str | None, part: str | None) -> Row:
-    further = tuple((cells[column], "") for column in columns[1:])
-    return Row(cells[columns[0]], "", label, part, group, further)
-
-
 def _part(cells: dict[str, str], where: str) -> str | None:
     word = cells.get("split", "").strip().lower()
     if word and word not in WORDS:
@@ -263,29 +330,31 @@ def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row])
     )
 
 
-def _recalled(cells: dict[str, str], columns: tuple[str, ...]) -> Row:
+def _recalled(cells: dict[str, str], columns: tuple[str, ...], packed: str) -> Row:
     (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
-    return Row(path, digest, cells["label"], cells["split"] or None, cells["group"] or None, tuple(further))
+    split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
+    return Row(path, digest, cells["label"], split, group, tuple(further), extra=extra)
 
 
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     """Write rows, then the pictures left out, as a listing that `read` takes again.
 
     The columns are path (relative to ``dataset.root``; or those of several pictures), sha256 (of several pictures
-    all, with blanks between), label, split, group, and the reason where a row is left out; between them stand
-    commas, or tabs where *path* ends in ``.tsv``.
+    all, with blanks between), label, split, group, the reason where a row is left out, and, where any row has some,
+    ``extra``: the other columns of a user's table as a JSON object. Between them stand commas, or tabs where *path*
+    ends in ``.tsv``.
 
     Raises:
         OSError: the file cannot be written.
     """
+    packed = [_packed_name(dataset.columns)] if any(row.extra for row in dataset.rows) else []
     with Path(path).open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, delimiter=delimiter(path))
-        table.writerow((*dataset.columns, *ABOUT))
-        table.writerows(_line(row) for row in dataset.rows)
-        blanks = [None] * (len(dataset.columns) + len(ABOUT) - 2)
-        table.writerows((out.path, *blanks, out.reason) for out in dataset.left_out)
-
-
-def _line(row: Row) -> tuple[str | None, ...]:
-    paths, digests = zip(*row.pictures)
-    return *paths, " ".join(digests), row.label, row.split, row.group, None
+        table = csv.DictWriter(file, [*dataset.columns, *ABOUT, *packed], delimiter=delimiter(path))
+        table.writeheader()
+        for row in dataset.rows:
+            paths, digests = zip(*row.pictures)
+            cells = dict(zip(dataset.columns, paths))
+            cells |= {"sha256": " ".join(digests), "label": row.label, "split": row.split, "group": row.group}
+            table.writerow(cells | {name: as_json(dict(row.extra)) for name in packed if row.extra})
+        for gone in dataset.left_out:
+            table.writerow({dataset.columns[0]: gone.path, "reason": gone.reason})

@@ -16,7 +16,8 @@ from topwork.errors import DatasetError
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options, Rule
-from topwork.runs.folder import Folder, fresh
+from topwork.runs.creation import create, fresh
+from topwork.runs.folder import Folder
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
 from topwork.runs.scores import JoinResults
@@ -46,7 +47,7 @@ def prepared(data: Dataset | None, recipe: Recipe, options: Options) -> "Joining
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found, recipe.data.near_copies)
     check(rows, recipe, options.strict)
-    folder = Folder.create(options.out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
+    folder = create(options.out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
     return Joining(folder, rows, options)
 
 
@@ -126,7 +127,7 @@ class Joining:
 
     def _fitted(self, stored: StoredActivations) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
-        own = [network_of(member) for member in self.folder.members()]
+        own = [network_of(member) for member in self.folder.members]
         joined = Joined(own, even(len(own)), self.data.columns[0])
         rows, below = self.data.part("val"), [one.trunk for one in stored.requests]
         if not rows:
@@ -143,7 +144,7 @@ class Joining:
         for gone in self.data.left_out[before:][:SHOWN]:
             say(f"left out: {gone.path}: {gone.reason}")
         self.folder.keep_data(self.data)
-        members.fitting(self.data, self.folder.members())
+        members.fitting(self.data, self.folder.members)
         check(self.data, self.folder.recipe, self.options.strict)
 
     def _keep_sample(self) -> None:
@@ -152,7 +153,7 @@ class Joining:
             rows = checked(self.data)
             self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
         elif not self.data.root:
-            self.folder.keep_sample(self.folder.members()[0].sample())
+            self.folder.keep_sample(self.folder.members[0].sample())
 
 
 def _rule(folder: Folder) -> Rule:

@@ -1,0 +1,185 @@
+"""How a run begins: its folder is made, and says in which environment."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from topwork.data.dataset import Dataset
+from topwork.data.reading.listing import write_csv
+from topwork.data.reading.run_folders import PICTURES
+from topwork.errors import RunError
+from topwork.recipes.recipe import Recipe
+from topwork.runs import lockfile, registry
+from topwork.runs.folder import HEAD, Folder, as_text
+from topwork.runs.lockfile import Lock
+from topwork.system import keras_backend
+from topwork.system.advice import either, resuming
+from topwork.system.files import unusable
+from topwork.system.machine import processor
+from topwork.version import RUN_FORMAT, VERSION
+
+MEMBERS = "members"
+"""The folder of the members' own run folders in that of a join."""
+
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "openvino",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "onnx",
+)
+
+
+def create(
+    path: str | Path, recipe: Recipe, data: Dataset, parent: Folder | None = None, lock: Lock | None = None
+) -> Folder:
+    """Make a run folder; it appears whole, and never over one that exists.
+
+    Args:
+        path: where.
+        recipe: to be run.
+        data: its pictures.
+        parent: the run that it starts from.
+        lock: the pretrained weights of its backbones.
+
+    Raises:
+        RunError: something stands at *path*.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        unfinished = (path / "environment.json").exists() and not (path / "results.json").exists()
+        mend = f"Go on with it ({resuming(path)}), choose" if unfinished else "Choose"
+        raise RunError(
+            f"{str(path)!r} exists already, and a run is never overwritten. {mend} another "
+            f"{either('out', '--out')}, or remove it."
+        )
+    with making(path), _aside(path) as aside:
+        if recipe.head.file:
+            shutil.copy(recipe.head.file, aside / HEAD)
+            recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
+        about = environment(data, parent.path if parent else None)
+        if recipe.join:
+            about["members"] = [str(Path(member).resolve()) for member in recipe.join.members]
+            recipe = replace(recipe, join=replace(recipe.join, members=_copied(recipe.join.members, aside)))
+        (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
+        write_csv(data, aside / PICTURES)
+        (aside / "environment.json").write_text(as_text(about), encoding="utf-8")
+        if lock is not None:
+            lockfile.write(aside, lock)
+        aside.chmod(0o755)
+        registry.remember(path)
+    made = Folder(path)
+    made.parent = parent
+    return made
+
+
+@contextmanager
+def making(path: Path) -> Iterator[None]:
+    """While the folder of a run, or of a cross-validation, is made.
+
+    Raises:
+        RunError: that is not possible; names the folder, or what cannot be read of what goes into it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if os.path.lexists(path):
+            raise RunError(f"{str(path)!r} exists already, and a run is never overwritten.") from None
+        raise RunError(f"cannot make the run folder {str(path)!r}: {_why(error, path)}") from None
+
+
+def _why(error: OSError, path: Path) -> str:
+    if isinstance(error, shutil.Error):
+        source, _, reason = error.args[0][0]
+        return f"cannot copy {source!r} ({reason})."
+    if error.filename and not str(error.filename).startswith(str(path.parent)):
+        return f"cannot read {str(error.filename)!r} ({error.strerror})."
+    found = unusable(path.parent)
+    where = f"{found[0]}: {found[1]}" if found else error.strerror
+    return f"{where}. Choose another place for it, with {either('out', '--out')}."
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A folder that becomes *path* at the end, unless an error passes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield aside
+        os.rename(aside, path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Copy the folders of a join's members; gives their paths from *folder*."""
+    names = tuple(f"{MEMBERS}/{number}" for number in range(1, len(members) + 1))
+    for member, name in zip(members, names):
+        shutil.copytree(member, folder / name, ignore=shutil.ignore_patterns("checkpoints", "*.part"))
+    return names
+
+
+def fresh(parent: Path, name: str) -> Path:
+    """A path for a new run: ``runs/flowers-2026-11-23-1405``, with a number behind where that is taken."""
+    from datetime import datetime
+
+    stem = f"{name}-{datetime.now():%Y-%m-%d-%H%M}"
+    return next(p for p in _numbered(parent / stem) if not p.exists())
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    number = 2
+    while True:
+        yield path.with_name(f"{path.name}-{number}")
+        number += 1
+
+
+def versions() -> dict[str, str]:
+    """The packages that a run depends on, as they are installed."""
+    return {name: found for name in PACKAGES if (found := _version(name))}
+
+
+def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
+    """What ``environment.json`` says of a run that begins now.
+
+    Args:
+        data: the run's dataset.
+        parent: the folder of the run that it goes on from.
+    """
+    return {
+        "format": RUN_FORMAT,
+        "topwork": VERSION,
+        "data": data.root,
+        "source": data.source,
+        "columns": list(data.columns),
+        "classes": list(data.classes),
+        "notes": list(data.notes),
+        "parent": str(parent.resolve()) if parent else None,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "backend": keras_backend.name(),
+        "onednn": keras_backend.onednn(),
+        "packages": versions(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
