@@ -136,17 +136,31 @@ class Graph:
         if not self.ancestors[last] >> index & 1:
             raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
         frontier = self._frontier(self.ancestors[index], last)
-        others = [t for t in frontier.tensors if t[0] != index]
+        others = [node for node, _ in frontier.tensors if node != index]
         if others:
-            raise self._alive(index, others, last)
+            legal = self.legal(self.nodes[last].name)
+            under = max(i for i in legal if self.ancestors[index] >> i & 1)
+            over = min(i for i in legal if self.ancestors[i] >> index & 1)
+            alive = ", ".join(repr(self.nodes[node].name) for node in others)
+            verb = "is" if len(others) == 1 else "are"
+            raise CutError(
+                f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
+                f"{alive} {verb} still read above it. "
+                f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
+            )
         return frontier
 
     def legal(self, end: Place = POOL) -> list[int]:
         """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
         last = self.end(end)
-        needed = self.ancestors[last]
-        places = needed & ~self._scaling
-        return [i for i in range(last + 1) if places >> i & 1 and self._single(i, last)]
+        places = self.ancestors[last] & ~self._scaling
+        found = []
+        for index in range(last + 1):
+            if places >> index & 1:
+                crossing = self._frontier(self.ancestors[index], last).tensors
+                if [node for node, _ in crossing] == [index]:
+                    found.append(index)
+        return found
 
     def alive(self, index: int) -> int:
         """How many tensors must be kept where all that a node depends on is frozen, its own output counted."""
@@ -155,11 +169,24 @@ class Graph:
     def prices(self, end: Place = POOL) -> list[Price]:
         """The price list: one row for each place with one tensor, from the input to the end."""
         needed = self.ancestors[self.end(end)]
-        return [self._price(i, needed) for i in self.legal(end)]
-
-    def shapes(self, frontier: Frontier) -> list[tuple[int, ...]]:
-        """The shapes of a frontier's tensors, without the batch."""
-        return [self.nodes[node].shapes[output] for node, output in frontier.tensors]
+        found = []
+        for index in self.legal(end):
+            node = self.nodes[index]
+            numbers = prod(node.shapes[0])
+            frozen = needed & self.ancestors[index]
+            below = [n for i, n in enumerate(self.nodes) if frozen >> i & 1]
+            above = [n for i, n in enumerate(self.nodes) if (needed & ~frozen) >> i & 1]
+            price = Price(
+                name=node.name,
+                shape=node.shapes[0],
+                kilobytes=round(numbers * (1 if node.dtype == "uint8" else 2) / 1024, 3),
+                parameters=sum(n.parameters for n in below),
+                macs=sum(n.macs for n in below),
+                trainable=sum(n.parameters for n in above),
+                macs_above=sum(n.macs for n in above),
+            )
+            found.append(price)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads."""
@@ -168,8 +195,14 @@ class Graph:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Graph":
         """The graph that `as_json` wrote."""
-        nodes = tuple(map(_node, data["nodes"]))
-        return cls(data["name"], nodes, data["output"], data["pool"])
+        nodes = []
+        for row in data["nodes"]:
+            values = {key: value for key, value in row.items() if key != "multiply_adds"}
+            values["inputs"] = tuple(map(tuple, row["inputs"]))
+            values["shapes"] = tuple(map(tuple, row["shapes"]))
+            values["macs"] = row.get("macs", row.get("multiply_adds"))  # the word of earlier versions
+            nodes.append(Node(**values))
+        return cls(data["name"], tuple(nodes), data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
         """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well.
@@ -204,36 +237,6 @@ class Graph:
         if any(self._scaling >> node & 1 for node, _ in crossing):  # pixels are four times smaller unscaled
             return self._frontier(below & ~self._scaling, last)
         return Frontier(below, tuple(sorted(crossing)))
-
-    def _single(self, index: int, last: int) -> bool:
-        return [t[0] for t in self._frontier(self.ancestors[index], last).tensors] == [index]
-
-    def _price(self, index: int, needed: int) -> Price:
-        below = self.ancestors[index]
-        rows = [(node, bool(below >> i & 1)) for i, node in enumerate(self.nodes) if needed >> i & 1]
-        node = self.nodes[index]
-        size = prod(node.shapes[0]) * (1 if node.dtype == "uint8" else 2) / 1024
-        return Price(
-            name=node.name,
-            shape=node.shapes[0],
-            kilobytes=round(size, 3),
-            parameters=sum(n.parameters for n, inside in rows if inside),
-            macs=sum(n.macs for n, inside in rows if inside),
-            trainable=sum(n.parameters for n, inside in rows if not inside),
-            macs_above=sum(n.macs for n, inside in rows if not inside),
-        )
-
-    def _alive(self, index: int, others: list[Tensor], last: int) -> CutError:
-        legal = self.legal(self.nodes[last].name)
-        under = max(i for i in legal if self.ancestors[index] >> i & 1)
-        over = min(i for i in legal if self.ancestors[i] >> index & 1)
-        alive = ", ".join(repr(self.nodes[node].name) for node, _ in others)
-        verb = "is" if len(others) == 1 else "are"
-        return CutError(
-            f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
-            f"{alive} {verb} still read above it. "
-            f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +306,3 @@ class TensorSpec:
     def width(self, dtype: str) -> int:
         """Bytes on disk, where *dtype* is that of the store's floats."""
         return prod(self.shape) * self.stored(dtype).itemsize
-
-
-def _node(data: dict[str, Any]) -> Node:
-    """A node from JSON; files of earlier versions say ``multiply_adds`` for ``macs``."""
-    macs = data.get("macs", data.get("multiply_adds"))
-    values = {key: value for key, value in data.items() if key != "multiply_adds"}
-    values |= {"inputs": tuple(map(tuple, data["inputs"])), "shapes": tuple(map(tuple, data["shapes"]))}
-    return Node(**{**values, "macs": macs})

@@ -4,8 +4,9 @@ A network is *opened* once: flattened, uint8 pixels and their scale put in front
 `topwork.networks.halves` gives what is below and above a frontier.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,14 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
     side = catalogue.size(backbone)
     scale = builder.scale(backbone)
     _check(network, backbone.name, {"pixels", "scale", "pool"} | ({"flip"} if builder.turns(scale) else set()))
-    _check_input(network.inputs[0].shape, (None, side, side, 3), backbone.name)
+    shape, given = network.inputs[0].shape[1:], (side, side, 3)
+    if len(shape) != 3 or any(a not in (None, b) for a, b in zip(shape, given)):
+        turned = len(shape) == 3 and shape[0] == 3
+        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
+        raise BackboneError(
+            f"cannot give pixels of shape {given} to {backbone.name!r}: it takes {tuple(shape)}. {first}"
+            f"Expected a network for square RGB pictures, and its side as backbones.{backbone.name}.size."
+        )
     if backbone.model:
         layer_names.tell_apart(network)
     with builder.fresh_names():
@@ -110,18 +118,11 @@ def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[
             yield *outer, layer.name
 
 
-def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:
-    if len(shape) != len(given) or any(a != b for a, b in zip(shape[1:], given[1:]) if a is not None):
-        turned = len(shape) == 4 and shape[1] == 3
-        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
-        raise BackboneError(
-            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. {first}"
-            f"Expected a network for square RGB pictures, and its side as backbones.{name}.size."
-        )
-
-
 def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
-    """Read a flat model's nodes, and put the average over a map at its end."""
+    """Read a flat model's nodes, and put the average over a map at its end.
+
+    The second use of a shared layer is called ``name:1``, and so on; its weights are counted once.
+    """
     import keras
 
     last = flat.outputs[0]
@@ -131,36 +132,31 @@ def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
     steps.sort(key=lambda n: not n.is_input)
     where = {id(t): (i, k) for i, n in enumerate(steps) for k, t in enumerate(n.output_tensors)}
     layers = {id(layer): i for i, layer in enumerate(flat_layers(network))}
-    nodes = tuple(_node(n, where, 0 if n.is_input else layers.get(id(n.operation))) for n in steps)
-    graph = Graph(name, _distinct(nodes), where[id(last)][0], where[id(flat.outputs[0])][0])
+
+    nodes = []
+    uses: Counter[str] = Counter()
+    for step in steps:
+        operation = step.operation
+        shapes = tuple(tuple(t.shape[1:]) for t in step.output_tensors)
+        word = "input" if step.is_input else operation.name
+        again = uses[word]
+        uses[word] += 1
+        weights = getattr(operation, "weights", [])
+        kernels = sum(prod(w.shape) for w in weights if len(w.shape) > 1)
+        node = Node(
+            name=f"{word}:{again}" if again else word,
+            kind=type(operation).__name__,
+            inputs=tuple(where[id(t)] for t in step.input_tensors),
+            shapes=shapes,
+            dtype=step.output_tensors[0].dtype,
+            layer=0 if step.is_input else layers.get(id(operation)),
+            parameters=0 if again else sum(prod(w.shape) for w in weights),
+            macs=prod(d or 1 for d in shapes[0][:-1]) * kernels,
+        )
+        nodes.append(node)
+
+    graph = Graph(name, tuple(nodes), where[id(last)][0], where[id(flat.outputs[0])][0])
     return Opened(graph, tuple(n.operation for n in steps), tuple(tuple(n.output_tensors) for n in steps))
-
-
-def _node(node: Any, where: dict[int, Where], layer: int | None) -> Node:
-    operation, shapes = node.operation, tuple(tuple(t.shape[1:]) for t in node.output_tensors)
-    weights = getattr(operation, "weights", [])
-    kernels = sum(prod(w.shape) for w in weights if len(w.shape) > 1)
-    return Node(
-        name="input" if node.is_input else operation.name,
-        kind=type(operation).__name__,
-        inputs=tuple(where[id(t)] for t in node.input_tensors),
-        shapes=shapes,
-        dtype=node.output_tensors[0].dtype,
-        layer=layer,
-        parameters=sum(prod(w.shape) for w in weights),
-        macs=prod(d or 1 for d in shapes[0][:-1]) * kernels,
-    )
-
-
-def _distinct(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Name the second use of a shared layer ``name:1``, and so on; its weights are counted once."""
-    seen: dict[str, int] = {}
-    result = []
-    for node in nodes:
-        times = seen.get(node.name, 0)
-        seen[node.name] = times + 1
-        result.append(replace(node, name=f"{node.name}:{times}", parameters=0) if times else node)
-    return tuple(result)
 
 
 def single(tensors: list[Any]) -> Any:

@@ -40,9 +40,10 @@ def rename(operations: Sequence[Any], prefix: str = "") -> None:
     different = list({id(one): one for one in operations}.values())
     for operation, name in zip(different, safe((one.name for one in different), prefix)):
         operation.name = name
-        inside = operation._flatten_layers(include_self=False) if _is_composite(operation) else []
-        for layer, inner in zip(inside, safe(layer.name for layer in inside)):
-            layer.name = inner
+        if hasattr(operation, "_flatten_layers") and functional(operation) is None:  # it may hold what no graph shows
+            inside = operation._flatten_layers(include_self=False)
+            for layer, inner in zip(inside, safe(layer.name for layer in inside)):
+                layer.name = inner
 
 
 def operations(network: Any) -> list[Any]:
@@ -83,11 +84,6 @@ def _within(network: Any, outer: tuple[str, ...]) -> Iterator[tuple[Any, tuple[s
             yield from _within(operation, (*outer, operation.name))
         elif not isinstance(operation, keras.layers.InputLayer):
             yield operation, outer
-
-
-def _is_composite(operation: Any) -> bool:
-    """Whether it may hold layers that no graph shows."""
-    return hasattr(operation, "_flatten_layers") and functional(operation) is None
 
 
 def _fit(name: str, prefix: str) -> str:

@@ -1,6 +1,5 @@
 """The places where a backbone can be cut, their prices, and a few to try."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from topwork.cut import INPUT, POOL, Cut, Place, Term
@@ -53,11 +52,11 @@ def places(graph: Graph) -> list[str]:
     has not begun, or has ended.
     """
     found = [price for price in graph.prices() if price.name != INPUT and price.macs and price.macs_above]
-    chosen = [_cheapest(graph, found, low, high) for low, high in reversed(BANDS)]
-    return [name for name in chosen if name]
-
-
-def _cheapest(graph: Graph, prices: Sequence[Price], low: float, high: float) -> str | None:
-    depths = [(graph.index(price.name) / graph.output, price) for price in prices]
-    within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
-    return min(within)[2] if within else None
+    depths = [(graph.index(price.name) / graph.output, price) for price in found]
+    chosen = []
+    for low, high in reversed(BANDS):
+        within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
+        if within:
+            _, _, name = min(within)
+            chosen.append(name)
+    return chosen

@@ -36,15 +36,14 @@ def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, A
                 continue
             args, kwargs = node.arguments.fill_in(known)
             inner = functional(node.operation)
-            values = _enter(inner, args, call) if inner else call(node.operation, args, kwargs)
+            if inner:
+                given = args[0] if isinstance(args[0], list | tuple) else [args[0]]
+                within = replay(inner, {id(t): v for t, v in zip(inner.inputs, given)}, call)
+                values = [within[id(t)] for t in inner.outputs]
+            else:
+                values = call(node.operation, args, kwargs)
             known.update(zip(outputs, values if isinstance(values, list | tuple) else [values]))
     return known
-
-
-def _enter(inner: Any, args: Any, call: Call) -> list[Any]:
-    values = args[0] if isinstance(args[0], list | tuple) else [args[0]]
-    known = replay(inner, {id(t): v for t, v in zip(inner.inputs, values)}, call)
-    return [known[id(t)] for t in inner.outputs]
 
 
 def functional(operation: Any) -> Any:

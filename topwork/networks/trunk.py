@@ -64,7 +64,7 @@ class Trunk:
     @cached_property
     def description(self) -> dict[str, Any]:
         """The key of the store: everything that the activations depend on, but for the pictures."""
-        return self._described(self._runtimes[0])
+        return self._descriptions[0]
 
     @property
     def folder(self) -> Path:
@@ -74,7 +74,7 @@ class Trunk:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where they may lie: with the ``keras`` runtime each backend has a folder, that of this process first."""
-        return tuple(self._folder_of(self._described(runtime)) for runtime in self._runtimes)
+        return tuple(map(self._folder_of, self._descriptions))
 
     @property
     def converted(self) -> Path:
@@ -90,15 +90,17 @@ class Trunk:
         return {**network, "size": size, "scale": scale, "tensors": names}
 
     @property
-    def _runtimes(self) -> list[str]:
-        """The runtime, as it stands in the key; first that of this process's backend."""
-        if self.backbone.runtime == "openvino":
-            return ["openvino"]
-        return [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
-
-    def _described(self, runtime: str) -> dict[str, Any]:
-        network = {} if self.is_pixels else {**self._network, "runtime": runtime, "precision": self.backbone.precision}
-        return {"rule": self.fit.id, **network}
+    def _descriptions(self) -> list[dict[str, Any]]:
+        """The key with each runtime that it may have; first that of this process's backend."""
+        runtimes = ["openvino"]
+        if self.backbone.runtime != "openvino":
+            runtimes = [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
+        rule = {"rule": self.fit.id}
+        if self.is_pixels:
+            return [rule] * len(runtimes)
+        network = self._network
+        precision = self.backbone.precision
+        return [{**rule, **network, "runtime": runtime, "precision": precision} for runtime in runtimes]
 
     def _folder_of(self, description: dict[str, Any]) -> Path:
         name = "pixels" if self.is_pixels else self.backbone.name
