@@ -27,6 +27,16 @@ class Mixture:
         """The arrays by a name, as a run folder keeps them."""
         return {"mixture": [self.weights]}
 
+    def join(self, logits: Sequence[Any]) -> Any:
+        """Logits, the logarithm of the weighted mean of the softmax of each of *logits*."""
+        from keras import layers, ops
+
+        scaled = []
+        for number, (weight, one) in enumerate(zip(self.weights, logits), 1):
+            probabilities = layers.Softmax(name=f"topwork_probabilities_{number}")(one)
+            scaled.append(layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(probabilities))
+        return ops.log(layers.Add(name="mixture")(scaled))
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -42,11 +52,24 @@ class Stack:
 
     def __call__(self, each: np.ndarray) -> np.ndarray:
         """Joined probabilities."""
-        return softmax(_features(each) @ self.kernel + self.bias)
+        return softmax(log_probabilities(each) @ self.kernel + self.bias)
 
     def values(self) -> dict[str, list[np.ndarray]]:
         """The arrays by a name, as a run folder keeps them."""
         return {"stack": [self.kernel, self.bias]}
+
+    def join(self, logits: Sequence[Any]) -> Any:
+        """Logits, a dense layer on the log-softmax of each of *logits*."""
+        from keras import layers
+
+        logs = [
+            layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
+            for number, one in enumerate(logits, 1)
+        ]
+        dense = layers.Dense(len(self.bias), name="logits")
+        joined = dense(layers.Concatenate(name="join")(logs))
+        dense.set_weights([self.kernel, self.bias])
+        return joined
 
     @property
     def weights(self) -> np.ndarray:
@@ -68,7 +91,7 @@ def even(members: int) -> Mixture:
     return Mixture(np.full(members, 1 / members))
 
 
-def _features(each: np.ndarray) -> np.ndarray:
+def log_probabilities(each: np.ndarray) -> np.ndarray:
     """Log-probabilities ``[n, members * classes]``, the members one after another."""
     return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)
 
@@ -112,36 +135,7 @@ class Joined:
         """One flat plain model, as of `topwork.networks.model.Network.flat`."""
         pixels = starts(self.inputs)
         logits = [member.logits({one: pixels[self._named(one)] for one in member.inputs}) for member in self.members]
-        return classifier(
-            pixels, mixed(self.rule, logits) if isinstance(self.rule, Mixture) else stacked(self.rule, logits)
-        )
+        return classifier(pixels, self.rule.join(logits))
 
     def _named(self, one: Input) -> Input:
         return one[0] or self._first, one[1]
-
-
-def mixed(rule: Mixture, logits: Sequence[Any]) -> Any:
-    """Logits, the logarithm of the weighted mean of the softmax of each of *logits*."""
-    from keras import layers, ops
-
-    scaled = [
-        layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(
-            layers.Softmax(name=f"topwork_probabilities_{number}")(one)
-        )
-        for number, (weight, one) in enumerate(zip(rule.weights, logits), 1)
-    ]
-    return ops.log(layers.Add(name="mixture")(scaled))
-
-
-def stacked(rule: Stack, logits: Sequence[Any]) -> Any:
-    """Logits, a dense layer on the log-softmax of each of *logits*."""
-    from keras import layers
-
-    logs = [
-        layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
-        for number, one in enumerate(logits, 1)
-    ]
-    dense = layers.Dense(len(rule.bias), name="logits")
-    joined = dense(layers.Concatenate(name="join")(logs))
-    dense.set_weights([rule.kernel, rule.bias])
-    return joined

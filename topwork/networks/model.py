@@ -11,9 +11,8 @@ import numpy as np
 from topwork.cut import Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
-from topwork.networks.graph import Graph
 from topwork.networks.halves import above
-from topwork.networks.keras_graph import Opened, open_backbone
+from topwork.networks.keras_graph import Opened, open_backbone, single
 from topwork.networks.layer_names import operations, safe
 from topwork.networks.replay import Call, is_idle, plain, replay
 from topwork.networks.trunk import Trunk
@@ -55,12 +54,6 @@ class Branch:
         _begin(opened.operations, self.prefix)
         return opened
 
-    def begin(self, word: str) -> None:
-        """Put a word before the prefix."""
-        if "opened" in vars(self):
-            _begin(self.opened.operations, word)
-        self.prefix = word + self.prefix
-
 
 class Network:
     """The layers of one run.
@@ -99,7 +92,7 @@ class Network:
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
                 ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.caller()))
-        return keras.Model(_single([x for some in inputs for x in some]), self._ended(ends), name="top")
+        return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
         """The same with the trunks inside: pixels in, one input a term, augmented afresh in every training step."""
@@ -117,7 +110,10 @@ class Network:
         for branch in self.branches:
             start, place = inputs[branch.terms[0]], self._input(branch)
             if place not in augmented:
-                augmented[place] = _through(some, start)
+                x = start
+                for layer in some:
+                    x = layer(x)
+                augmented[place] = x
             under = self._layers(branch, below, frozen=True)
             frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations know no mode
 
@@ -130,7 +126,7 @@ class Network:
 
             goals = [below[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): augmented[place]}, goals, call))
-        return keras.Model(_single(inputs), self._ended(ends), name="top")
+        return keras.Model(single(inputs), self._ended(ends), name="top")
 
     def flat(self) -> "keras.Model":
         """One flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
@@ -145,16 +141,24 @@ class Network:
 
     def logits(self, pixels: Mapping[Input, Any]) -> Any:
         """Logits ``[batch, classes]``, as a symbolic tensor, on those of each of `inputs`."""
+        from keras import layers
+
         ends: dict[int, Any] = {}
         for branch in self.branches:
             goals = [self.trunks[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
-        return _both(self._ended(ends), self._word)
+        logits = self._ended(ends)
+        if logits.shape[-1] > 1:
+            return logits
+        zero = layers.Rescaling(0.0, name=f"{self._word}topwork_zero")(logits)  # softmax of (0, z) is the sigmoid of z
+        return layers.Concatenate(name=f"{self._word}topwork_logits")([zero, logits])
 
     def begin(self, word: str) -> None:
         """Let all layers' names begin with a word, so that several networks fit into one model."""
         for branch in self.branches:
-            branch.begin(word)
+            if "opened" in vars(branch):
+                _begin(branch.opened.operations, word)
+            branch.prefix = word + branch.prefix
         _begin([*self.head.layers, *operations(self.head)], word)
         self._word = word + self._word
 
@@ -206,40 +210,21 @@ class Network:
 
 
 def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
+    """The branches of a run; each prefix makes the layers' names differ, and is empty for a single branch."""
     graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
-    prefixes = dict(zip(graphs, _prefixes([(*key, graph) for key, graph in graphs.items()])))
+    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture in graphs]
+    layers = [word + node.name for word, graph in zip(words, graphs.values()) for node in graph.nodes]
+    if len(graphs) == 1:
+        words = [""]
+    elif safe(words) != words or len(set(layers)) < len(layers):
+        words = [f"branch_{number}_" for number in range(1, len(graphs) + 1)]
+    prefixes = dict(zip(graphs, words))
+
     found: dict[tuple[str, str | None], Branch] = {}
     for i, (term, one) in enumerate(zip(terms, trunks)):
         key = term.backbone, term.picture
         found.setdefault(key, Branch(one.backbone, term.picture, prefixes[key], [])).terms.append(i)
     return list(found.values())
-
-
-def _prefixes(branches: Sequence[tuple[str, str | None, Graph]]) -> list[str]:
-    """What the names of each branch's layers begin with, so that all differ; nothing where there is one branch."""
-    if len(branches) == 1:
-        return [""]
-    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture, _ in branches]
-    layers = [word + node.name for word, (*_, graph) in zip(words, branches) for node in graph.nodes]
-    if safe(words) != words or len(set(layers)) < len(layers):
-        return [f"branch_{number}_" for number in range(1, len(branches) + 1)]
-    return words
-
-
-def _through(some: Sequence[Any], x: Any) -> Any:
-    for layer in some:
-        x = layer(x)
-    return x
-
-
-def _both(logits: Any, word: str) -> Any:
-    """Two logits where there is one: softmax over (0, z) is the sigmoid of z."""
-    from keras import layers
-
-    if logits.shape[-1] > 1:
-        return logits
-    zero = layers.Rescaling(0.0, name=f"{word}topwork_zero")(logits)
-    return layers.Concatenate(name=f"{word}topwork_logits")([zero, logits])
 
 
 def _begin(operations: Iterable[Any], word: str) -> None:
@@ -260,11 +245,7 @@ def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
     import keras
 
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(_single(list(pixels.values())), probabilities, name="classifier")
-
-
-def _single(items: list[Any]) -> Any:
-    return items[0] if len(items) == 1 else items
+    return keras.Model(single(list(pixels.values())), probabilities, name="classifier")
 
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
