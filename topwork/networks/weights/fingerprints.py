@@ -77,10 +77,25 @@ def network_of(file: Path) -> str | None:
     named = builder.owner_by_name(file)
     if named:
         return named
+
+    import h5py
+
+    shapes: list[tuple[int, ...]] = []
+
+    def look(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            shapes.append(item.shape or ())
+
     try:
-        count = _numbers_in(file)
+        if file.suffix == ".pth":
+            read = torch_checkpoint.read(file)
+            shapes += [array.shape for name, array in read.items() if not name.startswith("_fc.")]
+        else:
+            with h5py.File(file) as opened:
+                opened.visititems(look)
     except (OSError, ValueError, RuntimeError, KeyError):  # it is damaged, or in a format that is not read
         return None
+    count = sum(prod(shape) for shape in shapes if prod(shape) > SMALL)
     return next((name for name, numbers in NUMBERS.items() if numbers == count), None)
 
 
@@ -106,26 +121,3 @@ def owner(weights: str, example: str) -> str:
             f"network: {example} (topwork backbones lists them)."
         )
     return name
-
-
-def _numbers_in(file: Path) -> int:
-    if file.suffix == ".pth":
-        read = torch_checkpoint.read(file)
-        shapes = [array.shape for name, array in read.items() if not name.startswith("_fc.")]
-    else:
-        shapes = _shapes_in_hdf5(file)
-    return sum(prod(shape) for shape in shapes if prod(shape) > SMALL)
-
-
-def _shapes_in_hdf5(file: Path) -> list[tuple[int, ...]]:
-    import h5py
-
-    shapes: list[tuple[int, ...]] = []
-
-    def look(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            shapes.append(item.shape or ())
-
-    with h5py.File(file) as opened:
-        opened.visititems(look)
-    return shapes

@@ -27,7 +27,10 @@ def weights_file(backbone: Backbone) -> Path | None:
     if backbone.weights == "random":
         return random_weights.weights_file(backbone)
     if backbone.weights != "imagenet":
-        return _given(Path(backbone.weights))
+        path = Path(backbone.weights)
+        if not path.is_file():
+            raise WeightsError(f"no weights file {str(path)!r}: expected 'imagenet', 'random', or the path of a file.")
+        return path
     entry, side = catalogue.record(backbone.name), catalogue.size(backbone)
     path = entry.path(files.folder(), side)
     if entry.is_packaged:
@@ -50,7 +53,12 @@ def path(backbone: Backbone) -> Path | None:
 def identity(backbone: Backbone) -> str:
     """What stands for a backbone's weights in the keys of the store; needs no Keras where the file is at hand."""
     if backbone.model:
-        return files.sha256(_model(backbone))
+        path = Path(backbone.model)
+        if not path.is_file():
+            raise WeightsError(
+                f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
+            )
+        return files.sha256(path)
     if backbone.weights == "random":
         return random_weights.identity(backbone)
     return files.sha256(weights_file(backbone) or Path())
@@ -108,19 +116,4 @@ def saved(model: Any) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as aside:
                 model.save(aside)
-    return path
-
-
-def _given(path: Path) -> Path:
-    if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}: expected 'imagenet', 'random', or the path of a file.")
-    return path
-
-
-def _model(backbone: Backbone) -> Path:
-    path = Path(backbone.model or "")
-    if not path.is_file():
-        raise WeightsError(
-            f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
-        )
     return path

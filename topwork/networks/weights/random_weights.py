@@ -66,8 +66,17 @@ def _draw(network: "keras.Model") -> None:
 
 
 def _settle(network: "keras.Model", backbone: Backbone) -> None:
-    """Give each batch-norm the mean and variance of what reaches it from one seeded batch."""
+    """Give each batch-norm the mean and variance of what reaches it from one seeded batch.
+
+    The batch is 16 pictures of coloured patches under noise: uint8 ``[16, side, side, 3]``.
+    """
     import keras
+
+    side = catalogue.size(backbone)
+    draw = np.random.default_rng(SEED)
+    patches = draw.integers(0, 200, (_BATCH, 4, 4, 3)).repeat(-(-side // 4), 1).repeat(-(-side // 4), 2)
+    patches = patches[:, :side, :side]
+    pictures = (patches + draw.integers(0, 56, patches.shape)).astype("uint8")
 
     def call(operation: Any, args: Any, kwargs: Any) -> Any:
         if isinstance(operation, keras.layers.BatchNormalization):
@@ -75,14 +84,5 @@ def _settle(network: "keras.Model", backbone: Backbone) -> None:
             operation.moving_variance.assign(np.var(args[0], axis=(0, 1, 2)))
         return keras.ops.convert_to_numpy(operation(*args, **kwargs))
 
-    pixels = builder.scaled(_pictures(catalogue.size(backbone)), builder.scale(backbone))
+    pixels = builder.scaled(pictures, builder.scale(backbone))
     replay(network, {id(network.inputs[0]): keras.ops.convert_to_numpy(pixels)}, call=call)
-
-
-def _pictures(side: int) -> np.ndarray:
-    """A seeded batch of coloured patches under noise: uint8 ``[16, side, side, 3]``."""
-    draw = np.random.default_rng(SEED)
-    patches = (
-        draw.integers(0, 200, (_BATCH, 4, 4, 3)).repeat(-(-side // 4), 1).repeat(-(-side // 4), 2)[:, :side, :side]
-    )
-    return (patches + draw.integers(0, 56, patches.shape)).astype("uint8")

@@ -9,7 +9,7 @@ import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -33,7 +33,22 @@ def read(file: Path) -> dict[str, np.ndarray]:
             )
         opened.seek(0)
         try:
-            return _read(opened, file.stat().st_size)
+            magic, protocol, system = (_Restricted(opened).load() for _ in range(3))
+            if (magic, protocol) != (_MAGIC, _PROTOCOL):
+                raise ValueError("its first pickles are not those of torch")
+            if not system["little_endian"]:
+                raise ValueError("it was written on a big-endian machine")
+            tensors, keys = _Restricted(opened).load(), _Restricted(opened).load()
+
+            size = file.stat().st_size
+            stored: dict[str, np.ndarray] = {}
+            dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
+            for key in keys:
+                count = int(np.frombuffer(opened.read(8), "<i8")[0])
+                if not 0 <= count <= size:
+                    raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
+                stored[key] = np.frombuffer(opened.read(count * dtypes[key].itemsize), dtypes[key], count)
+            return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
         except _DAMAGES as error:
             raise ValueError(f"it is no such torch checkpoint, or damaged: {error or type(error).__name__}") from None
 
@@ -46,23 +61,6 @@ _DAMAGES = (
     *(LookupError, AttributeError, ArithmeticError, MemoryError),
 )
 """What reading raises where bytes are missing or changed: a length among them may ask for more than there is."""
-
-
-def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    magic, protocol, system = (_Restricted(file).load() for _ in range(3))
-    if (magic, protocol) != (_MAGIC, _PROTOCOL):
-        raise ValueError("its first pickles are not those of torch")
-    if not system["little_endian"]:
-        raise ValueError("it was written on a big-endian machine")
-    tensors, keys = _Restricted(file).load(), _Restricted(file).load()
-    stored: dict[str, np.ndarray] = {}
-    dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
-    for key in keys:
-        count = int(np.frombuffer(file.read(8), "<i8")[0])
-        if not 0 <= count <= size:
-            raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
-        stored[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key], count)
-    return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
 
 
 @dataclass(frozen=True, slots=True)
