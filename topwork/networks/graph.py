@@ -119,7 +119,8 @@ class Graph:
         tensors = self._frontier(self._frozen(place), self.output).tensors
         if len(tensors) != 1:
             raise CutError(
-                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there, one was expected."
+                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there; expected one. "
+                "Choose a place that has one tensor."
             )
         return tensors[0][0]
 
@@ -134,7 +135,7 @@ class Graph:
             return self._frontier(self._frozen(place), last)
         index = self.index(place)
         if not self.ancestors[last] >> index & 1:
-            raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
+            raise CutError(f"cannot cut {self.name} at {place!r}: it is above the end, {self.nodes[last].name!r}.")
         frontier = self._frontier(self.ancestors[index], last)
         others = [node for node, _ in frontier.tensors if node != index]
         if others:
@@ -213,8 +214,8 @@ class Graph:
         layers = 1 + max(node.layer or 0 for node in self.nodes)
         if count > layers:
             raise CutError(
-                f"cannot cut {self.name} at {count}: it has {layers} layers, and a number says how many are frozen. "
-                f"'topwork backbones {self.name} --layers' lists them."
+                f"cannot cut {self.name} at {count}: it has {layers} layers, and the number is how many of them "
+                f"are frozen. 'topwork backbones {self.name} --layers' lists them."
             )
         below = 1
         for index, node in enumerate(self.nodes[1:], 1):

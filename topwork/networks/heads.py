@@ -113,7 +113,9 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
         len(a) == len(b) and all(x in (None, y) for x, y in zip(a, b)) for a, b in zip(takes, given)
     )
     if not fits:
-        raise BackboneError(f"the head {str(path)!r} takes {takes}, and the backbones end in {given}.")
+        raise BackboneError(
+            f"the head {str(path)!r} takes {takes}: expected {given}, the shapes at the ends of the backbones."
+        )
     layer_names.tell_apart(model)
     layer_names.rename([*model.layers, *layer_names.operations(model)], "head_")  # they must differ from the backbone's
     return model
@@ -142,7 +144,5 @@ def opened(path: Path, outputs: int) -> "keras.Model":
     activation = getattr(last, "activation", None)
     probabilities = (keras.activations.softmax, keras.activations.sigmoid)
     if isinstance(last, keras.layers.Softmax) or activation in probabilities:
-        raise BackboneError(
-            f"the head {str(path)!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
-        )
+        raise BackboneError(f"the head {str(path)!r} ends in a softmax: expected logits. Remove it; topwork adds one.")
     return model

@@ -80,8 +80,8 @@ def open_model(model: "keras.Model") -> Opened:
     _check(model, model.name, {"input", "pool"})
     if same := layer_names.alike(model):
         raise BackboneError(
-            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a name of its own "
-            f"before, as in model.get_layer({same[0]!r}).name = 'another'."
+            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a different name "
+            f"first, as in model.get_layer({same[0]!r}).name = 'another'."
         )
     start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="input")
     output = replay(model, {id(model.inputs[0]): start})[id(model.outputs[0])]
@@ -96,8 +96,8 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BackboneError(
-            f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
-            "one of each was expected."
+            f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+            "expected one of each."
         )
     ours = ours if len(model.outputs[0].shape) == 4 else ours - {"pool"}
     taken = [path for path in _paths(model) if path[-1] in ours]

@@ -87,9 +87,9 @@ def _owner(weights: Path, backbone: Backbone) -> str:
     """What a file's name says of it: whose official file it is, and where to get a whole one."""
     owner = owner_by_name(weights)
     if owner == backbone.name:
-        again = f"'topwork weights fetch {owner}' brings a whole one, 'topwork weights verify' checks it"
-        return f" By its name it is the right one, so it may be damaged or cut short: {again}."
-    return f" By its name it is that of {owner}." if owner else " Copy it here once more where it may be cut short."
+        again = f"'topwork weights fetch {owner}' downloads it again, 'topwork weights verify' checks it"
+        return f" Its name is that of the right file, so it may be damaged or cut short: {again}."
+    return f" Its name is that of the file for {owner}." if owner else " If it may be cut short, copy it again."
 
 
 def owner_by_name(weights: Path) -> str | None:

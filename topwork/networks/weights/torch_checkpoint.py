@@ -50,7 +50,10 @@ def read(file: Path) -> dict[str, np.ndarray]:
                 stored[key] = np.frombuffer(opened.read(count * dtypes[key].itemsize), dtypes[key], count)
             return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
         except _DAMAGES as error:
-            raise ValueError(f"it is no such torch checkpoint, or damaged: {error or type(error).__name__}") from None
+            reason = error or type(error).__name__
+            raise ValueError(
+                f"it is not a torch checkpoint in the format before torch 1.6, or it is damaged: {reason}"
+            ) from None
 
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -91,7 +94,7 @@ class _Tensor:
         """The tensor's values, among its storage's numbers."""
         steps = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.shape, *self.strides, 0) < 0 or self.offset + steps >= len(numbers):
-            raise ValueError(f"a tensor of shape {self.shape} lies outside its storage")
+            raise ValueError(f"a tensor of shape {self.shape} is outside its storage")
         strides = [stride * numbers.itemsize for stride in self.strides]
         return as_strided(numbers[self.offset :], self.shape, strides)
 
