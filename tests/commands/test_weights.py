@@ -116,8 +116,8 @@ def test_fetch_without_network(models):
         3,
         "",
         f"WeightsError: the ImageNet weights '{VGG16}' are not in '{models}', and TOPWORK_OFFLINE forbids downloading "
-        "it. Put the file there (on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose "
-        "file is at hand (topwork backbones), or use random weights: --weights random.\n",
+        "it. Put the file there (on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone "
+        "whose file is at hand (topwork backbones), or use random weights: --weights random.\n",
     )
     assert list(models.iterdir()) == []
 

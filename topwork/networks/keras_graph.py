@@ -1,7 +1,7 @@
 """A Keras network read into a `topwork.networks.graph.Graph`.
 
-A network is *opened* once: flattened, uint8 pixels and their scale put in front, its nodes read. Then
-`topwork.networks.halves` gives what is below and above a frontier.
+A network is *opened* once: it is flattened, uint8 pixels and their scale are put in front, and its nodes are read.
+`topwork.networks.halves` then makes the models below and above a frontier.
 """
 
 from collections import Counter
@@ -27,21 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opened:
-    """A flat network with its graph: ``operations[i]`` makes ``tensors[i]``, as ``graph.nodes[i]`` says."""
+    """A flat network with its graph: ``operations[i]`` computes ``tensors[i]``, and ``graph.nodes[i]`` describes it."""
 
     graph: Graph
     operations: tuple[Any, ...]
     tensors: tuple[tuple["KerasTensor", ...], ...]
 
     def at(self, where: Iterable[Where]) -> list["KerasTensor"]:
-        """The Keras tensors that a frontier names."""
+        """The Keras tensors of a frontier."""
         return [self.tensors[node][output] for node, output in where]
 
 
 def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
-    """Build a backbone and open it behind uint8 pixels ``[batch, side, side, 3]``, scaled inside.
+    """Build a backbone and open it; it takes uint8 pixels ``[batch, side, side, 3]`` and scales them itself.
 
-    Places of your own network are called as its layers are; the layers themselves get names that do no harm.
+    The places of your own network have the names of its layers. The layers are then renamed (`layer_names.rename`), so
+    that any exporter accepts their names.
+
+    Raises:
+        BackboneError: the network cannot be built or cut, or does not take RGB pixels of that size.
     """
     import keras
 
@@ -70,10 +74,10 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
 
 
 def open_model(model: "keras.Model") -> Opened:
-    """Open a network of your own as it is: its own inputs, nothing added.
+    """Open your own network with its own input; no pixel scale is added.
 
     Raises:
-        BackboneError: the model is subclassed, has several inputs or outputs, or layers that are called alike.
+        BackboneError: the model is subclassed, has several inputs or outputs, or has layers with the same name.
     """
     import keras
 
@@ -110,7 +114,7 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
 
 
 def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The name of each layer but the inputs, behind the names of the nested models that hold it."""
+    """The path of each layer except inputs: the names of the nested models that hold it, then its own."""
     for layer in model.layers:
         if functional(layer) is not None:
             yield from _paths(layer, (*outer, layer.name))
@@ -119,9 +123,9 @@ def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
-    """Read a flat model's nodes, and put the average over a map at its end.
+    """Read a flat model's nodes; if it ends in a map, an average over the map is added.
 
-    The second use of a shared layer is called ``name:1``, and so on; its weights are counted once.
+    The second use of a shared layer is named ``name:1``, and so on; its weights are counted once.
     """
     import keras
 
@@ -160,5 +164,5 @@ def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
 
 
 def single(tensors: list[Any]) -> Any:
-    """One tensor instead of a list of one, as Keras has it."""
+    """The only item of a list with one item, else the list: what Keras takes as a model's inputs or outputs."""
     return tensors[0] if len(tensors) == 1 else tensors
