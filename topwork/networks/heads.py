@@ -1,7 +1,7 @@
 """Heads: the new layers that end in the classes' logits.
 
-The last layer starts at zero, as when Vision Transformers are fine-tuned (Dosovitskiy et al. 2021, section 3.2). With
-more features than pictures, random values would leave logits that no training picture ever corrects: on 360 photos and
+The last layer starts at zero, as in the fine-tuning of Vision Transformers (Dosovitskiy et al. 2021, section 3.2). With
+more features than pictures, part of random initial values is never corrected by any training picture: on 360 photos and
 1,280 features they cost 3.5 points of accuracy (docs/log.md, 2026-11-23).
 """
 
@@ -23,18 +23,18 @@ Shape = tuple[int, ...]
 
 
 def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.Model":
-    """Build a head: what the backbones end in, logits ``[batch, outputs]`` out.
+    """Build a head, which takes the outputs of the backbones and returns logits ``[batch, outputs]``.
 
     Args:
-        head: which layers; its pooling applies to maps alone.
-        ends: the shape of one picture at the end of each term of the cut, a map or a vector; the head has an input for
-            each, float32.
-        outputs: how many logits: one a class, or a single one for two classes.
+        head: its settings; pooling applies only to maps.
+        ends: the shape per picture at the end of each term of the cut, a map or a vector. The head has one float32
+            input per term.
+        outputs: how many logits: one per class, or one for two classes.
         seed: of the initial values below the last layer, and of Dropout.
 
     Raises:
         RecipeError: Keras has no such activation or initializer.
-        BackboneError: a head of your own that does not fit.
+        BackboneError: your own head does not fit.
     """
     import keras
     from keras import layers
@@ -80,7 +80,7 @@ def _activation(name: str) -> str:
         if word.startswith("_") or word in ("get", "serialize", "deserialize") or not callable(function):
             continue
         parameters = signature(function).parameters.values()
-        if sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters) == 1:  # a tensor alone
+        if sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters) == 1:  # it takes one tensor
             known.append(word)
     if name not in known:
         hint = nearest(name, known) or "."
@@ -101,10 +101,10 @@ def _initializer(name: str, seed: int) -> Any:
 
 
 def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
-    """A head of one's own, checked against what it joins.
+    """Load your own head and check that it fits the ends of the backbones.
 
     Raises:
-        BackboneError: as of `opened`, or it takes other shapes.
+        BackboneError: see `opened`; or the head takes other shapes.
     """
     model = opened(path, outputs)
     given = [(None, *shape) for shape in ends]
@@ -117,15 +117,15 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
             f"the head {str(path)!r} takes {takes}: expected {given}, the shapes at the ends of the backbones."
         )
     layer_names.tell_apart(model)
-    layer_names.rename([*model.layers, *layer_names.operations(model)], "head_")  # they must differ from the backbone's
+    layer_names.rename([*model.layers, *layer_names.operations(model)], "head_")  # unlike the backbone's
     return model
 
 
 def opened(path: Path, outputs: int) -> "keras.Model":
-    """A head of one's own, checked as far as that goes without what it joins.
+    """Load your own head and check all that does not depend on the backbones.
 
     Raises:
-        BackboneError: Keras cannot load it, it is subclassed, it gives another shape, or it ends in a softmax.
+        BackboneError: Keras cannot load it, it is subclassed, its output has another shape, or it ends in a softmax.
     """
     import keras
 
