@@ -1,4 +1,4 @@
-"""What a run trains: the backbones above its cuts, and the head, as one set of layers that all phases share."""
+"""The model that a run trains: the backbones above its cuts and the head; all phases share its layers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,18 +28,18 @@ Values = dict[str, list[np.ndarray]]
 """A network's weights: each layer's arrays by the layer's name."""
 
 Input = tuple[str | None, Fit]
-"""What one input of the whole model takes: a picture of the row, brought to a size."""
+"""One input of the complete model: the column of the picture (``None``: the first), and how it is resized."""
 
 
 @dataclass
 class Branch:
-    """One backbone on one picture of a row: terms of a cut that name the same of both share its layers.
+    """One backbone on one picture of a row. Terms of a cut with the same backbone and picture share its layers.
 
     Args:
         backbone: its options.
         picture: the column; ``None``: the first.
-        prefix: of its layers' names, which must differ between the branches of a run.
-        terms: which terms of the cut, by position.
+        prefix: for its layers' names, which must differ between the branches of a run.
+        terms: the positions of its terms in the cut.
     """
 
     backbone: Backbone
@@ -49,7 +49,7 @@ class Branch:
 
     @cached_property
     def opened(self) -> Opened:
-        """The backbone with its pretrained weights; built when first asked for."""
+        """The backbone with its pretrained weights, built on first use."""
         opened = open_backbone(self.backbone, pretrained.weights_file(self.backbone))
         _begin(opened.operations, self.prefix)
         return opened
@@ -60,8 +60,8 @@ class Network:
 
     Args:
         head: from `topwork.networks.heads.build`.
-        terms: of the run's cuts, whose places may differ from phase to phase.
-        trunks: below the earliest cut of any phase, one a term; nothing there ever trains.
+        terms: of the run's cuts; their places may differ between phases.
+        trunks: below the earliest cut of all phases, one per term; they never train.
     """
 
     def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
@@ -71,11 +71,11 @@ class Network:
 
     @property
     def inputs(self) -> list[Input]:
-        """What the whole model takes: one input for each picture of a row, size and rule."""
+        """The inputs of the complete model: one per picture of a row, size and resize rule."""
         return list(dict.fromkeys(self._input(branch) for branch in self.branches))
 
     def above(self, below: Sequence[Trunk]) -> "keras.Model":
-        """The model that one phase trains: activations of *below*, a trunk a term, in; logits out."""
+        """Make the model that a phase trains: activations of *below*, one trunk per term, in; logits out."""
         import keras
 
         from topwork.networks import depthwise
@@ -95,7 +95,7 @@ class Network:
         return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
-        """The same with the trunks inside: pixels in, one input a term, augmented afresh in every training step."""
+        """Make that model with the trunks inside: pixels in, one input per term, augmented in each training step."""
         import keras
 
         from topwork.networks import depthwise
@@ -115,12 +115,13 @@ class Network:
                     x = layer(x)
                 augmented[place] = x
             under = self._layers(branch, below, frozen=True)
-            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations know no mode
+            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations have no mode
 
             quick = depthwise.caller()
 
             def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
-                if id(operation) in frozen:  # where the whole model trains, Keras lets no layer in it answer instead
+                if id(operation) in frozen:
+                    # One that is idle in inference is dropped: in a model that trains, Keras runs it as in training.
                     return args[0] if is_idle(operation, args, kwargs) else plain(operation, args, kwargs)
                 return quick(operation, args, kwargs)
 
@@ -129,9 +130,9 @@ class Network:
         return keras.Model(single(inputs), self._ended(ends), name="top")
 
     def flat(self) -> "keras.Model":
-        """One flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
+        """Make a flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
 
-        It has an input for each of `inputs`.
+        It has one input per item of `inputs`.
         """
         if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
             pixels = {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
@@ -140,7 +141,7 @@ class Network:
         return classifier(pixels, self.logits(pixels))
 
     def logits(self, pixels: Mapping[Input, Any]) -> Any:
-        """Logits ``[batch, classes]``, as a symbolic tensor, on those of each of `inputs`."""
+        """Return symbolic logits ``[batch, classes]`` from symbolic pixels for each of `inputs`."""
         from keras import layers
 
         ends: dict[int, Any] = {}
@@ -154,7 +155,7 @@ class Network:
         return layers.Concatenate(name=f"{self._word}topwork_logits")([zero, logits])
 
     def begin(self, word: str) -> None:
-        """Let all layers' names begin with a word, so that several networks fit into one model."""
+        """Put *word* before all layers' names, so that several networks fit into one model."""
         for branch in self.branches:
             if "opened" in vars(branch):
                 _begin(branch.opened.operations, word)
@@ -163,12 +164,12 @@ class Network:
         self._word = word + self._word
 
     def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
-        """Let train what is above *below*, the backbones' batch-norm only if *batch_norm* is ``"train"``."""
+        """Let only layers above *below* train; batch-norm of the backbones only if *batch_norm* is ``"train"``."""
         import keras
 
         for branch in self.branches:
             if "opened" not in vars(branch):
-                continue  # a head alone was trained so far
+                continue  # only the head has been trained so far
             above_it = {id(layer) for layer in self._layers(branch, below)}
             for layer in branch.opened.operations:
                 is_norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -176,16 +177,16 @@ class Network:
                     layer.trainable = id(layer) in above_it and (not is_norm or batch_norm == "train")
 
     def trained(self) -> list[Any]:
-        """The layers that may differ from the pretrained ones: those above the earliest cut, and the head's."""
+        """List the layers whose weights may have changed: those above the earliest cut, and the head's."""
         found = [layer for branch in self.branches for layer in self._layers(branch, self.trunks)]
         return found + [layer for layer in self.head.layers if layer.weights]
 
     def values(self) -> Values:
-        """A copy of the weights of `trained`."""
+        """Return a copy of the weights of `trained`."""
         return {layer.name: layer.get_weights() for layer in self.trained()}
 
     def load(self, values: Values) -> None:
-        """Put back what `values` gave, in its order: topwork may have called the layers otherwise then."""
+        """Set the weights from `values`, by order and not by name: other versions of topwork used other names."""
         for layer, arrays in zip(self.trained(), values.values(), strict=True):
             layer.set_weights(arrays)
 
@@ -197,7 +198,7 @@ class Network:
         return replay(self.head, starts)[id(self.head.outputs[0])]
 
     def _layers(self, branch: Branch, below: Sequence[Trunk], frozen: bool = False) -> list[Any]:
-        """The layers with weights of a branch above *below*, or if *frozen* all operations below it."""
+        """List a branch's layers with weights above *below*, or with *frozen* all its operations below."""
         own = [below[i] for i in branch.terms]
         if not frozen and all(one.frontier.tensors == ((one.end, 0),) for one in own):
             return []
@@ -210,7 +211,7 @@ class Network:
 
 
 def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
-    """The branches of a run; each prefix makes the layers' names differ, and is empty for a single branch."""
+    """Make the branches of a run, with prefixes that make the layers' names differ; a single branch has none."""
     graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
     words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture in graphs]
     layers = [word + node.name for word, graph in zip(words, graphs.values()) for node in graph.nodes]
@@ -233,7 +234,7 @@ def _begin(operations: Iterable[Any], word: str) -> None:
 
 
 def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
-    """Symbolic pixels uint8 ``[batch, side, side, 3]`` for each input of a whole model."""
+    """Make symbolic pixels, uint8 ``[batch, side, side, 3]``, for each input of a complete model."""
     import keras
 
     names = ["pixels"] if len(inputs) == 1 else [f"pixels_{number}" for number in range(1, len(inputs) + 1)]
@@ -241,7 +242,7 @@ def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
 
 
 def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
-    """The whole model from `starts` to logits, and a softmax on these."""
+    """Make the complete model from the symbolic *pixels* to their *logits*, with a softmax at the end."""
     import keras
 
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
@@ -249,7 +250,7 @@ def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
 
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
-    """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
+    """Make the layers of a new run: pretrained weights in the backbones, seeded initial weights in the head."""
     keras_settings.import_keras()
     ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
     outputs = 1 if recipe.training.loss == "binary" else classes
@@ -262,14 +263,14 @@ class Answering(Protocol):
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
-        """What is frozen, one a term."""
+        """The frozen part, one trunk per term."""
         ...
 
     @property
     def inputs(self) -> list[Input]:
-        """What the whole model takes."""
+        """The inputs of the complete model."""
         ...
 
     def flat(self) -> "keras.Model":
-        """Pixels in, probabilities out."""
+        """Make the model from pixels to probabilities."""
         ...

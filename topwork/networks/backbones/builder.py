@@ -1,4 +1,4 @@
-"""The builder of backbones: Keras' networks, topwork's own and yours, with their weights and their pixel scales."""
+"""Build backbones with their weights and pixel scales: Keras' networks, topwork's own, and yours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,18 +26,18 @@ SCALES: dict[str, dict[str, Any]] = {
     "unit": {"scale": 1 / 255},
     "bgr_unit": {"scale": 1 / 255},
 }
-"""Pixel scales as ``keras.layers.Rescaling``: Keras' ``imagenet_utils.preprocess_input``, and three more."""
+"""Pixel scales as options of ``keras.layers.Rescaling``: those of ``imagenet_utils.preprocess_input``, and more."""
 
 
 def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
-    """Build the network as Keras gives it, without classifier: float pixels in its own scale in, mostly a map out.
+    """Build a network as Keras does, without classifier: float pixels in its own scale in, in most cases a map out.
 
     Args:
-        backbone: which network, at which size.
-        weights: the file to load; ``None`` leaves initial values (of your own network: those of its file).
+        backbone: the network and its size.
+        weights: the file to load; ``None`` keeps initial values. Your own network always has the weights of its file.
 
     Raises:
-        BackboneError: Keras cannot build the network at that size, or cannot load your own.
+        BackboneError: Keras cannot build the network at that size, or cannot load its weights or your own network.
     """
     keras_settings.import_keras()
     with fresh_names():
@@ -45,7 +45,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
             return load(backbone.model)
         entry, side = record(backbone.name), size(backbone)
         if entry.builder:
-            # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
+            # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights need that layer as well.
             network, _ = _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)
         else:
             network = efficientnet_lite0.network(side)
@@ -56,7 +56,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
                 packaged.load(network, weights)
             else:
                 network.load_weights(weights)
-        except Exception as error:  # Keras raises whatever it stumbles over in a file
+        except Exception as error:  # Keras raises many kinds for a damaged file
             kinds = ".weights.h5 or .h5" if entry.builder else ".weights.h5, .h5 or .pth"
             raise BackboneError(
                 f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
@@ -66,12 +66,12 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
 
 
 def version_of(backbone: Backbone) -> int:
-    """Which version of topwork's own code builds it; 0 for Keras' networks and yours."""
+    """Return the version of topwork's code that builds it; 0 for Keras' networks and yours."""
     return 0 if backbone.model else record(backbone.name).build
 
 
 def scaled(pixels: Any, scale: str) -> Any:
-    """Bring uint8 RGB pixels ``[..., 3]`` to a network's own scale (a key of `SCALES`); symbolic tensors or arrays."""
+    """Scale uint8 RGB pixels ``[..., 3]``, symbolic or arrays, for a network; *scale* is a key of `SCALES`."""
     import keras
 
     turned = keras.ops.flip(pixels, axis=-1) if turns(scale) else pixels
@@ -79,12 +79,12 @@ def scaled(pixels: Any, scale: str) -> Any:
 
 
 def turns(scale: str) -> bool:
-    """Whether a pixel scale makes RGB to BGR."""
+    """Return whether a pixel scale changes RGB to BGR."""
     return scale in ("caffe", "bgr_unit")
 
 
 def _owner(weights: Path, backbone: Backbone) -> str:
-    """What a file's name says of it: whose official file it is, and where to get a whole one."""
+    """Return a hint from a file's name: the backbone whose official file it is, and how to get that file."""
     owner = owner_by_name(weights)
     if owner == backbone.name:
         again = f"'topwork weights fetch {owner}' downloads it again, 'topwork weights verify' checks it"
@@ -93,33 +93,33 @@ def _owner(weights: Path, backbone: Backbone) -> str:
 
 
 def owner_by_name(weights: Path) -> str | None:
-    """The backbone whose official file has this file's name, if there is one."""
+    """Return the backbone whose official file has this file's name, or ``None``."""
     folder = weights.parent
     named = (name for name, entry in TABLE.items() if weights.name in {path.name for path in entry.paths(folder)})
     return next(named, None)
 
 
 def _reason(error: Exception) -> str:
-    """What Keras says first, as one sentence or more."""
+    """Return the first line of an error, with a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:") + "."
 
 
 def scale(backbone: Backbone) -> str:
-    """Which pixel scale stands in front of the network: a key of `SCALES`."""
+    """Return the pixel scale in front of the network: a key of `SCALES`."""
     if backbone.scale != "own":
         return backbone.scale
     return "none" if backbone.model else record(backbone.name).scale
 
 
 def source(entry: Record, side: int) -> tuple[str, str | None]:
-    """The address and the hash, where it has one, of the official file that Keras itself asks for at that side."""
+    """Return address and hash (or ``None``) of the official file that Keras downloads for that side."""
     with fresh_names():
         return _asking(entry, side, "imagenet")[1][-1]
 
 
 def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", list[tuple[str, str | None]]]:
-    """The network without its weights, and the address and hash of each file that Keras would have downloaded."""
+    """Return the network without weights, and address and hash of each file that Keras would have downloaded."""
     import warnings
 
     import keras
@@ -136,7 +136,7 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
         with (
             replaced(file_utils, "get_file", get_file),
             replaced(keras.Model, "load_weights", lambda *_, **__: None),
-            warnings.catch_warnings(action="ignore"),  # that a side has no file of its own
+            warnings.catch_warnings(action="ignore"),  # it warns that a side has no file
         ):
             network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
     except ValueError as error:
@@ -146,7 +146,7 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
 
 @contextmanager
 def fresh_names() -> Iterator[None]:
-    """Let Keras count automatic layer names from zero, as a fresh process does, and give its counters back after."""
+    """Let Keras count automatic layer names from zero, as a new process does; restore its counters at the end."""
     from collections import defaultdict
 
     from keras.src.backend.common import global_state
@@ -161,7 +161,11 @@ def fresh_names() -> Iterator[None]:
 
 
 def load(path: str, what: str = "the network") -> "keras.Model":
-    """A model of one's own from its file, in float32 whatever it was built in.
+    """Load your own model from its file, in float32 whatever its precision was.
+
+    Args:
+        path: a .keras or .h5 file.
+        what: the word for it in messages.
 
     Raises:
         BackboneError: Keras cannot load it in its safe mode.
@@ -179,7 +183,7 @@ def load(path: str, what: str = "the network") -> "keras.Model":
             new.assign(old)
         return found
     except Exception as error:  # as above
-        # Keras' own words would have one pass safe_mode=False, which no command takes.
+        # Keras' message advises safe_mode=False, which no command accepts.
         is_lambda = "`Lambda`" in str(error)
         reason = "it holds a Lambda layer, whose code is not run." if is_lambda else _reason(error)
         raise BackboneError(
@@ -188,7 +192,7 @@ def load(path: str, what: str = "the network") -> "keras.Model":
 
 
 def _float32(config: Any) -> Any:
-    """A part of a model's configuration with float32 in place of each other float dtype and policy.
+    """Return a part of a model's configuration with float32 in place of any other float dtype or policy.
 
     Integers and quantized layers stay as they are.
     """

