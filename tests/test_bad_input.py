@@ -302,9 +302,9 @@ def test_no_weights_and_no_network(command, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = (
         "WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5' are not in "
-        f"'{os.environ['KERAS_HOME']}/models', and TOPWORK_OFFLINE forbids to fetch it. Put the file there "
+        f"'{os.environ['KERAS_HOME']}/models', and TOPWORK_OFFLINE forbids downloading it. Put the file there "
         "(on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose file "
-        "is at hand (topwork backbones), or try without: --weights random."
+        "is at hand (topwork backbones), or use random weights: --weights random."
     )
     refused(3, message, *command)
     assert list(Path("runs").glob("*")) == []

@@ -94,9 +94,9 @@ def test_weights_that_cannot_be_fetched(commands, pictures):
     models = Path(os.environ["KERAS_HOME"], "models")
     assert re.fullmatch(
         r"WeightsError: the ImageNet weights 'vgg16_weights_tf_dim_ordering_tf_kernels_notop\.h5' are not in "
-        rf"'{models}', and could not be fetched \(.*sockets are refused.*\)\. Put the file there "
+        rf"'{models}', and could not be downloaded \(.*sockets are refused.*\)\. Put the file there "
         r"\(on a connected machine, 'topwork weights fetch vgg16' brings it\), choose a backbone whose file "
-        r"is at hand \(topwork backbones\), or try without: --weights random\.",
+        r"is at hand \(topwork backbones\), or use random weights: --weights random\.",
         ran.err.splitlines()[-1],
     )
     assert list(models.glob("*")) == []

@@ -180,9 +180,9 @@ def test_nothing_at_all_is_the_default_network_and_says_so(capsys, tmp_path, mon
 
 def test_random_weights_are_taken_only_where_they_are_asked_for(no_package, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="Three ways out"):
+    with pytest.raises(WeightsError, match="Three ways to go on"):
         made()
-    with pytest.raises(WeightsError, match="Three ways out"):
+    with pytest.raises(WeightsError, match="Three ways to go on"):
         made(weights="imagenet")
 
 
@@ -202,7 +202,7 @@ def test_a_weights_file_that_does_not_tell_its_network(tmp_path):
     with pytest.raises(UsageError) as error:
         made(weights=str(tmp_path / "mine.h5"))
     assert str(error.value) == (
-        f"--weights {tmp_path}/mine.h5: neither the file's name nor its content tells which network it belongs to. "
+        f"--weights {tmp_path}/mine.h5: neither the file's name nor its content shows which network it is for. "
         f"Name the network: --cut mobilenet_v2@pool --weights {tmp_path}/mine.h5 (topwork backbones lists them)."
     )
 

@@ -115,9 +115,9 @@ def test_fetch_without_network(models):
     assert topwork("weights", "fetch", "vgg16") == Ran(
         3,
         "",
-        f"WeightsError: the ImageNet weights '{VGG16}' are not in '{models}', and TOPWORK_OFFLINE forbids to fetch it. "
-        "Put the file there (on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone whose "
-        "file is at hand (topwork backbones), or try without: --weights random.\n",
+        f"WeightsError: the ImageNet weights '{VGG16}' are not in '{models}', and TOPWORK_OFFLINE forbids downloading "
+        "it. Put the file there (on a connected machine, 'topwork weights fetch vgg16' brings it), choose a backbone "
+        "whose file is at hand (topwork backbones), or use random weights: --weights random.\n",
     )
     assert list(models.iterdir()) == []
 

@@ -52,10 +52,8 @@ def test_the_flat_model_is_the_rule_of_the_members(loss):
 
 def test_certainty_is_no_trouble():
     """Where a member gives a class nothing at all, in float32, the mixture is what it should be."""
-    from topwork.networks.fusion import mixed
-
     start = keras.Input((3,))
-    model = keras.Model(start, keras.layers.Softmax()(mixed(Mixture(np.array([0.5, 0.5])), [start, start])))
+    model = keras.Model(start, keras.layers.Softmax()(Mixture(np.array([0.5, 0.5])).join([start, start])))
     found = model.predict(np.array([[0.0, 500.0, -500.0]], "float32"), verbose=0)
     np.testing.assert_array_equal(found, [[0, 1, 0]])
 

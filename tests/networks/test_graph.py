@@ -70,7 +70,7 @@ def test_a_name_leaves_one_tensor():
 
 def test_a_number_leaves_what_it_leaves():
     assert skipped().resolve(3) == Frontier(0b111, ((1, 0), (2, 0)))
-    assert skipped().shapes(skipped().resolve(3)) == [(2, 2, 3), (2, 2, 3)]
+    assert [skipped().nodes[node].shapes[output] for node, output in skipped().resolve(3).tensors] == [(2, 2, 3)] * 2
 
 
 def test_numbers_run_from_the_pixels_to_all():
@@ -82,7 +82,7 @@ def test_numbers_run_from_the_pixels_to_all():
 @pytest.mark.parametrize("cut", [lambda graph: graph.resolve(7), lambda graph: graph.end(1000)])
 def test_a_number_above_that_of_the_layers_is_refused(cut):
     with pytest.raises(
-        CutError, match=r"cannot cut small at \d+: it has 6 layers, and a number says how many are frozen"
+        CutError, match=r"cannot cut small at \d+: it has 6 layers, and the number is how many of them are frozen"
     ):
         cut(skipped())
 
@@ -99,7 +99,10 @@ def test_an_end_may_be_a_number():
     assert graph.end(5) == graph.end("add")
     with pytest.raises(CutError) as error:
         graph.end(3)
-    assert str(error.value) == "cannot end small at 3: 2 tensors are alive there, one was expected."
+    assert (
+        str(error.value)
+        == "cannot end small at 3: 2 tensors are alive there; expected one. Choose a place that has one tensor."
+    )
 
 
 def test_pool_is_the_output_where_that_is_no_map():

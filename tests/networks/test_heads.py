@@ -136,13 +136,17 @@ def test_a_head_of_your_own(tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "options", "message"),
     [
-        ([(8,)], {}, "takes [(None, 8)], and the backbones end in [(None, 7)]."),
-        ([(7,), (7,)], {}, "takes [(None, 7), (None, 7)], and the backbones end in [(None, 7)]."),
+        ([(8,)], {}, "takes [(None, 8)]: expected [(None, 7)], the shapes at the ends of the backbones."),
+        (
+            [(7,), (7,)],
+            {},
+            "takes [(None, 7), (None, 7)]: expected [(None, 7)], the shapes at the ends of the backbones.",
+        ),
         ([(7,)], {"classes": 3}, "gives (None, 3): expected one tensor (None, 4), a logit for each class."),
         (
             [(7,)],
             {"activation": "softmax"},
-            "ends in a softmax: expected logits. Leave it away; topwork puts one on.",
+            "ends in a softmax: expected logits. Remove it; topwork adds one.",
         ),
     ],
 )

@@ -191,7 +191,7 @@ def test_a_model_of_your_own_that_ends_in_a_map_is_cut_there_unless_a_place_is_n
         trunk, top = halves(model, place)
         np.testing.assert_allclose(top(trunk(x)), model(x), rtol=1e-5, atol=1e-6)
     assert halves(model)[0].output.shape == (None, 4, 4, 4)
-    with pytest.raises(CutError, match="'pool': it lies above the end, 'last'"):
+    with pytest.raises(CutError, match="'pool': it is above the end, 'last'"):
         halves(model, "pool")
 
 
@@ -252,7 +252,7 @@ def test_several_inputs_are_refused():
     model = keras.Model([a, b], keras.layers.Add()([a, b]), name="two")
     with pytest.raises(BackboneError) as error:
         halves(model, "add")
-    assert str(error.value) == "cannot cut 'two': it has 2 inputs and 1 outputs, one of each was expected."
+    assert str(error.value) == "cannot cut 'two': it has 2 inputs and 1 outputs; expected one of each."
 
 
 def test_what_is_alive_is_named():
@@ -276,4 +276,4 @@ def test_an_unknown_place_has_a_neighbour():
 def test_a_place_above_the_end():
     with pytest.raises(CutError) as error:
         opened("resnet50").graph.resolve("conv5_block3_out", "conv4_block2_out")
-    assert str(error.value) == "cannot cut resnet50 at 'conv5_block3_out': it lies above the end, 'conv4_block2_out'."
+    assert str(error.value) == "cannot cut resnet50 at 'conv5_block3_out': it is above the end, 'conv4_block2_out'."

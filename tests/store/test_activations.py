@@ -241,7 +241,7 @@ def test_parameters_are_checked_when_they_are_used(paths):
         tw.Activations("mobilnet@pool").fit(paths[:1])
     with pytest.raises(CutError, match="did you mean 'block_12_add'"):
         tw.Activations(f"{NAME}@block_12_ad", **OPTIONS).fit(paths[:1])
-    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
+    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids downloading it"):
         tw.Activations("resnet50@pool").fit(paths[:1])
 
 

@@ -305,7 +305,7 @@ def test_a_head_that_is_not_built(pictures, tmp_path):
     with pytest.raises(BackboneError) as error:
         train(pictures, tmp_path / "run", head=head)
     assert str(error.value) == (
-        "the model 'mine' is not built: it knows no input shape. Begin it with keras.Input(shape)."
+        "the model 'mine' is not built: it has no input shape. Start it with keras.Input(shape)."
     )
     assert not (tmp_path / "run").exists()
 
@@ -335,9 +335,7 @@ def test_a_head_that_does_not_fit_is_refused_before_a_folder_is_made(pictures, t
     file = head_file(tmp_path / "mine.keras", activation="softmax")
     with pytest.raises(BackboneError) as error:
         train(pictures, tmp_path / "run", head=file)
-    assert str(error.value) == (
-        f"the head {file!r} ends in a softmax: expected logits. Leave it away; topwork puts one on."
-    )
+    assert str(error.value) == (f"the head {file!r} ends in a softmax: expected logits. Remove it; topwork adds one.")
     assert not (tmp_path / "run").exists()
 
 

@@ -1,7 +1,9 @@
-"""Live views: the same settings as Keras layers, which draw afresh in every step.
+"""Live views: Keras layers with the settings of `Views`, which draw new values in every step.
 
-They differ from `topwork.data.views` in two ways: each layer resamples what the one before it gave, so that pictures
-become a little softer, and values keep their fractions.
+They differ from `topwork.data.views` in two ways:
+
+- Each layer resamples the output of the one before it, so pictures become a little softer.
+- Values are not rounded to integers.
 """
 
 from math import radians
@@ -15,16 +17,16 @@ from topwork.recipes.settings import Views
 
 
 def layers(views: Views, seed: int, resample: str = "bilinear") -> list[keras.Layer]:
-    """The layers that augment while a model trains, in their order; with ``training=False`` they change nothing.
+    """Make the layers that augment pictures while a model trains; with ``training=False`` they change nothing.
 
     Args:
-        views: what varies; what does not vary gets no layer.
-        seed: of what they draw; each layer has a seed of its own, made from this.
+        views: the settings; one that does not vary gets no layer.
+        seed: of the random values; each layer gets a different seed derived from it.
         resample: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
-        Layers that take pixels from 0 to 255, uint8 or float ``[batch, height, width, 3]``, and give float32, whatever
-        Keras' global precision.
+        Layers in the order of use. They take pixels from 0 to 255, uint8 or float ``[batch, height, width, 3]``, and
+        return float32 of the same shape, whatever Keras' global precision.
 
     Example:
         >>> [layer.name for layer in layers(Views(shift=0.0), seed=0)]
@@ -41,13 +43,13 @@ def layers(views: Views, seed: int, resample: str = "bilinear") -> list[keras.La
 
 
 class Shear(keras.layers.Layer):
-    """Rows slide by their distance from the centre; those of `keras.layers.RandomShear` do by that from the top.
+    """A random shear about the centre of the picture; `keras.layers.RandomShear` shears about its top.
 
     Args:
-        degrees: vertical lines lean by up to so many, either way.
-        seed: of what is drawn.
+        degrees: the largest angle by which vertical lines lean to either side.
+        seed: of the random angles.
         edge: ``fill_mode`` and ``interpolation``, as in `keras.ops.image.affine_transform`.
-        options: of every Keras layer.
+        options: the options of every Keras layer.
     """
 
     def __init__(self, degrees: float, seed: int, edge: dict[str, str], **options: Any) -> None:
@@ -56,7 +58,7 @@ class Shear(keras.layers.Layer):
         self._generator = keras.random.SeedGenerator(seed)
 
     def call(self, pixels: Any, training: bool = True) -> Any:
-        """Pixels float32 ``[batch, height, width, channels]`` in and out."""
+        """Shear pixels, float32 ``[batch, height, width, channels]``; the result has the same shape and dtype."""
         if not training:
             return pixels
         batch, height = ops.shape(pixels)[:2]
@@ -68,10 +70,10 @@ class Shear(keras.layers.Layer):
 
 
 def _table(views: Views, edge: dict[str, str]) -> list[tuple[str, Any, type[keras.Layer], dict[str, Any]]]:
-    """Name, whether it varies, layer and options, in the order of `topwork.data.views`.
+    """List name, whether it varies, layer class and options, in the order of `topwork.data.views`.
 
-    Two layers flip, as one with both ways would always flip both; contrast takes a pair, as from a single number Keras
-    would draw higher contrast alone.
+    There are two flip layers, because a single one for both directions always flips both. Contrast takes a pair,
+    because with a single number Keras draws only higher contrast.
     """
     kl = keras.layers
     return [

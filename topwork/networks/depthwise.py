@@ -1,8 +1,8 @@
-"""Depthwise convolutions of maps that are smaller than their kernel, which oneDNN trains slowly.
+"""Faster training of depthwise convolutions on maps that are smaller than the kernel.
 
-It has no quick code for the kernel's gradient there. A 5 x 5 layer of 1,152 channels on maps of 2 x 2 took 26 ms
-forward and back, and 9 ms where the map was padded beforehand (docs/log.md, 2026-11-28). Pictures of 64 pixels end in
-such maps.
+oneDNN has no fast code for the kernel's gradient there. A 5 x 5 layer with 1,152 channels on maps of 2 x 2 took 26 ms
+forward and back, and 9 ms when the map was padded first (docs/log.md, 2026-11-28). Pictures of 64 pixels end in such
+maps.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from topwork.system import keras_backend
 
 
 def caller() -> Call:
-    """A *call* for `topwork.networks.replay.replay`: each operation gives the same values, a slow one as `Padded`."""
+    """Return a *call* for `topwork.networks.replay.replay` that runs slow layers as `Padded`; values do not change."""
     padded: dict[int, Padded] = {}  # a layer may be called several times
 
     def call(operation: Any, args: Any, kwargs: Any) -> Any:
@@ -39,10 +39,10 @@ def _is_slow(operation: Any, args: Any, kwargs: Any) -> bool:
 
 
 class Padded(keras.layers.Layer):
-    """The same convolution with its padding made beforehand.
+    """A depthwise convolution that pads its input first.
 
     Args:
-        layer: the convolution, whose weights are used; it keeps its own name and whether it trains.
+        layer: the convolution; its weights are used, and its name and ``trainable`` do not change.
     """
 
     def __init__(self, layer: keras.layers.DepthwiseConv2D) -> None:
@@ -50,12 +50,12 @@ class Padded(keras.layers.Layer):
         self.layer = layer
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the convolution's weights, unless it has them."""
+        """Build the convolution if it is not built."""
         if not self.layer.built:
             self.layer.build(shape)
 
     def call(self, x: Any) -> Any:
-        """Zeros round the map, as TensorFlow's ``same`` has them; then the convolution without padding."""
+        """Pad the map with zeros as TensorFlow does for ``same``, then convolve without padding."""
         layer = self.layer
         sides = zip(x.shape[1:3], layer.kernel_size, layer.strides, strict=True)
         x = keras.ops.pad(x, [(0, 0), *(_around(*each) for each in sides), (0, 0)])
@@ -63,12 +63,12 @@ class Padded(keras.layers.Layer):
         return layer.activation(x + layer.bias if layer.use_bias else x)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """That of the convolution."""
+        """Return the output shape of the convolution."""
         return self.layer.compute_output_shape(shape)
 
 
 def _around(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """How many zeros go before and behind.
+    """Return how many zeros go before and after one side of a map.
 
     >>> _around(4, 5, 1), _around(4, 5, 2)
     ((2, 2), (1, 2))

@@ -1,4 +1,4 @@
-"""Several runs' networks as one: it takes what any of them takes, and answers by a rule."""
+"""Join the networks of several runs into one model, which combines their probabilities by a rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The mean of the members' probabilities: *weights* ``[members]``, none below 0, sum to 1."""
+    """A weighted mean of the members' probabilities: *weights* ``[members]`` are at least 0 and sum to 1."""
 
     weights: np.ndarray
 
     def __call__(self, each: np.ndarray) -> np.ndarray:
-        """Joined probabilities."""
+        """Combine probabilities ``[members, n, classes]`` to ``[n, classes]``."""
         return np.tensordot(self.weights, each, 1)
 
     def values(self) -> dict[str, list[np.ndarray]]:
-        """The arrays by a name, as a run folder keeps them."""
+        """Return the arrays by name, as they are saved in a run folder."""
         return {"mixture": [self.weights]}
+
+    def join(self, logits: Sequence[Any]) -> Any:
+        """Return symbolic logits: the logarithm of the weighted mean of the softmax of each member's *logits*."""
+        from keras import layers, ops
+
+        scaled = []
+        for number, (weight, one) in enumerate(zip(self.weights, logits), 1):
+            probabilities = layers.Softmax(name=f"topwork_probabilities_{number}")(one)
+            scaled.append(layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(probabilities))
+        return ops.log(layers.Add(name="mixture")(scaled))
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Stack:
     """Softmax of a linear map of the members' log-probabilities.
 
     Args:
-        kernel: float64 ``[members * classes, classes]``, the members one after another.
+        kernel: float64 ``[members * classes, classes]``, member by member.
         bias: float64 ``[classes]``.
     """
 
@@ -41,16 +51,30 @@ class Stack:
     bias: np.ndarray
 
     def __call__(self, each: np.ndarray) -> np.ndarray:
-        """Joined probabilities."""
-        return softmax(_features(each) @ self.kernel + self.bias)
+        """Combine probabilities ``[members, n, classes]`` to ``[n, classes]``."""
+        return softmax(log_probabilities(each) @ self.kernel + self.bias)
 
     def values(self) -> dict[str, list[np.ndarray]]:
-        """The arrays by a name, as a run folder keeps them."""
+        """Return the arrays by name, as they are saved in a run folder."""
         return {"stack": [self.kernel, self.bias]}
+
+    def join(self, logits: Sequence[Any]) -> Any:
+        """Return symbolic logits: a dense layer on the log-softmax of each member's *logits*."""
+        from keras import layers
+
+        logs = [
+            layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
+            for number, one in enumerate(logits, 1)
+        ]
+        dense = layers.Dense(len(self.bias), name="logits")
+        joined = dense(layers.Concatenate(name="join")(logs))
+        dense.set_weights([self.kernel, self.bias])
+        return joined
 
     @property
     def weights(self) -> np.ndarray:
-        """How much each member counts, ``[members]``: its coefficient of a class's own log-probability, on average."""
+        """The weight of each member, ``[members]``: the mean over classes of the coefficient of the class's own
+        log-probability."""
         classes = len(self.bias)
         return np.einsum("mcc->m", self.kernel.reshape(-1, classes, classes)) / classes
 
@@ -59,17 +83,18 @@ Learned = Mixture | Stack
 
 
 def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
-    """The rule whose arrays `values` gave."""
+    """Make the rule from the arrays that its `values` returned."""
     return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
 
 
 def even(members: int) -> Mixture:
-    """The plain mean."""
+    """Return the rule that takes the plain mean."""
     return Mixture(np.full(members, 1 / members))
 
 
-def _features(each: np.ndarray) -> np.ndarray:
-    """Log-probabilities ``[n, members * classes]``, the members one after another."""
+def log_probabilities(each: np.ndarray) -> np.ndarray:
+    """Return log-probabilities ``[n, members * classes]``, member by member, from probabilities
+    ``[members, n, classes]``."""
     return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)
 
 
@@ -84,12 +109,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 class Joined:
-    """The layers of a join. It has the inputs, trunks and flat model that a `Network` has.
+    """The layers of a join, with the same inputs, trunks and flat model as a `Network`.
 
     Args:
-        members: with their trained weights; their layers are renamed.
-        rule: what joins their probabilities.
-        first: the name of a row's first picture, which a member takes that names none.
+        members: networks with trained weights; their layers are renamed.
+        rule: how their probabilities are combined.
+        first: the name of a row's first picture, which is the input of members that name no picture.
     """
 
     def __init__(self, members: Sequence[Network], rule: Learned, first: str) -> None:
@@ -100,48 +125,19 @@ class Joined:
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
-        """The members' trunks, one after another."""
+        """The trunks of all members, in order."""
         return tuple(one for member in self.members for one in member.trunks)
 
     @property
     def inputs(self) -> list[Input]:
-        """What the whole model takes: one input for each picture of a row, size and rule of any member."""
+        """The inputs of the model: one per picture of a row, size and resize rule that a member uses."""
         return list(dict.fromkeys(self._named(one) for member in self.members for one in member.inputs))
 
     def flat(self) -> "keras.Model":
-        """One flat plain model, as of `topwork.networks.model.Network.flat`."""
+        """Make one flat plain model; see `topwork.networks.model.Network.flat`."""
         pixels = starts(self.inputs)
         logits = [member.logits({one: pixels[self._named(one)] for one in member.inputs}) for member in self.members]
-        return classifier(
-            pixels, mixed(self.rule, logits) if isinstance(self.rule, Mixture) else stacked(self.rule, logits)
-        )
+        return classifier(pixels, self.rule.join(logits))
 
     def _named(self, one: Input) -> Input:
         return one[0] or self._first, one[1]
-
-
-def mixed(rule: Mixture, logits: Sequence[Any]) -> Any:
-    """Logits, the logarithm of the weighted mean of the softmax of each of *logits*."""
-    from keras import layers, ops
-
-    scaled = [
-        layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(
-            layers.Softmax(name=f"topwork_probabilities_{number}")(one)
-        )
-        for number, (weight, one) in enumerate(zip(rule.weights, logits), 1)
-    ]
-    return ops.log(layers.Add(name="mixture")(scaled))
-
-
-def stacked(rule: Stack, logits: Sequence[Any]) -> Any:
-    """Logits, a dense layer on the log-softmax of each of *logits*."""
-    from keras import layers
-
-    logs = [
-        layers.Activation("log_softmax", name=f"topwork_log_probabilities_{number}")(one)
-        for number, one in enumerate(logits, 1)
-    ]
-    dense = layers.Dense(len(rule.bias), name="logits")
-    joined = dense(layers.Concatenate(name="join")(logs))
-    dense.set_weights([rule.kernel, rule.bias])
-    return joined

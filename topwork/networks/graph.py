@@ -1,7 +1,7 @@
-"""A network's graph as a plain value: which places cut it, what is alive there, and what each cut costs.
+"""A network's graph as a plain value: which places cut it, which tensors are alive there, what each cut costs.
 
-Nodes stand in topological order. Sets of nodes are Python integers used as bit masks (bit i is node i),
-which makes every question here a handful of word operations: all places of NASNetLarge take 0.1 s.
+Nodes are in topological order. Sets of nodes are Python integers used as bit masks (bit i is node i), so each
+question takes a few integer operations: all places of NASNetLarge take 0.1 s.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,16 +16,22 @@ from topwork.errors import CutError, nearest
 from topwork.system.advice import either
 
 Tensor = tuple[int, int]
-"""A tensor: (index of the node that makes it, which of its outputs)."""
+"""A tensor: the index of the node that computes it, and the index of the output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One operation.
 
-    ``kind`` is its class; ``inputs`` are the tensors that it reads; ``shapes`` its outputs' shapes without the batch;
-    ``layer`` its position in Keras' ``layers`` list (``None`` for bare operations and what topwork adds);
-    ``parameters`` its weights; ``macs`` its work for one picture (convolutions and matrix products alone).
+    Args:
+        name: its name as a place.
+        kind: its class.
+        inputs: the tensors that it reads.
+        shapes: its outputs' shapes without the batch.
+        dtype: of its first output.
+        layer: its position in Keras' ``layers`` list; ``None`` for bare operations and for what topwork adds.
+        parameters: how many weights it has.
+        macs: multiply-accumulates per picture, in convolutions and matrix products only.
     """
 
     name: str
@@ -40,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """What a place means in one graph: the nodes below it (a mask) and the tensors that cross it, in node order."""
+    """A place in one graph: the mask of the nodes below it, and the tensors that cross it, in node order."""
 
     below: int
     tensors: tuple[Tensor, ...]
@@ -50,8 +56,14 @@ class Frontier:
 class Price:
     """What one legal place costs.
 
-    ``shape`` and ``kilobytes`` (float16, 1,024 bytes) of one picture's activations; ``macs`` below the place
-    for one picture, ``macs_above`` in every training step; ``parameters`` below, ``trainable`` above.
+    Args:
+        name: the place.
+        shape: of one picture's activations.
+        kilobytes: their size in float16, or in uint8 for pixels; 1,024 bytes each.
+        parameters: how many weights are below the place.
+        macs: multiply-accumulates below the place, per picture.
+        trainable: how many weights are above the place.
+        macs_above: multiply-accumulates above the place, per picture and training step.
     """
 
     name: str
@@ -65,13 +77,13 @@ class Price:
 
 @dataclass(frozen=True)
 class Graph:
-    """A backbone's nodes from ``input`` (node 0) to its output, ``pool`` last where the output is a map.
+    """A backbone's nodes from ``input`` (node 0) to its output, and ``pool`` at the end if the output is a map.
 
     Args:
         name: the backbone, for messages.
         nodes: in topological order.
         output: the index of the backbone's output (before pooling).
-        pool: the index of the pooled output; equal to *output* where that is no map.
+        pool: the index of the pooled output; equal to *output* if that is not a map.
     """
 
     name: str
@@ -81,7 +93,7 @@ class Graph:
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:
-        """For each node the mask of itself and all that it depends on."""
+        """For each node, the mask of the node and of everything it depends on."""
         masks: list[int] = []
         for index, node in enumerate(self.nodes):
             mask = 1 << index
@@ -98,15 +110,15 @@ class Graph:
 
     @cached_property
     def _scaling(self) -> int:
-        """The mask of what topwork puts between the pixels and the network: no places of their own."""
+        """The mask of the operations that topwork puts between the pixels and the network; they are not places."""
         scale = [i for i, node in enumerate(self.nodes) if node.name == "scale" and node.layer is None]
         return self.ancestors[scale[0]] & ~1 if scale else 0
 
     def index(self, name: str) -> int:
-        """The node that a place's name stands for.
+        """The index of the node with a place's name.
 
         Raises:
-            CutError: no layer has that name.
+            CutError: no place has that name.
         """
         if name not in self.names:
             hint = nearest(name, self.names) or "."
@@ -115,53 +127,85 @@ class Graph:
         return self.names[name]
 
     def end(self, place: Place) -> int:
-        """The node where the backbone ends, for the part of a cut after ``..``."""
+        """The index of the node where the backbone ends, from what follows ``..`` in a cut.
+
+        Raises:
+            CutError: the place does not exist, or several tensors are alive there.
+        """
         if isinstance(place, str):
             return self.index(place)
         tensors = self._frontier(self._frozen(place), self.output).tensors
         if len(tensors) != 1:
             raise CutError(
-                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there, one was expected."
+                f"cannot end {self.name} at {place}: {len(tensors)} tensors are alive there; expected one. "
+                "Choose a place that has one tensor."
             )
         return tensors[0][0]
 
     def resolve(self, place: Place, end: Place = POOL) -> Frontier:
-        """What is below *place* and which tensors cross it, on the way to *end*.
+        """The nodes below *place* and the tensors that cross it, of those that *end* depends on.
 
         Raises:
-            CutError: the place is unknown, lies above the end, or is a name where more than its own tensor is alive.
+            CutError: the place does not exist, is above the end, or is a name where other tensors are alive as well.
         """
         last = self.end(end)
         if isinstance(place, int):
             return self._frontier(self._frozen(place), last)
         index = self.index(place)
         if not self.ancestors[last] >> index & 1:
-            raise CutError(f"cannot cut {self.name} at {place!r}: it lies above the end, {self.nodes[last].name!r}.")
+            raise CutError(f"cannot cut {self.name} at {place!r}: it is above the end, {self.nodes[last].name!r}.")
         frontier = self._frontier(self.ancestors[index], last)
-        others = [t for t in frontier.tensors if t[0] != index]
+        others = [node for node, _ in frontier.tensors if node != index]
         if others:
-            raise self._alive(index, others, last)
+            legal = self.legal(self.nodes[last].name)
+            under = max(i for i in legal if self.ancestors[index] >> i & 1)
+            over = min(i for i in legal if self.ancestors[i] >> index & 1)
+            alive = ", ".join(repr(self.nodes[node].name) for node in others)
+            verb = "is" if len(others) == 1 else "are"
+            raise CutError(
+                f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
+                f"{alive} {verb} still read above it. "
+                f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
+            )
         return frontier
 
     def legal(self, end: Place = POOL) -> list[int]:
-        """The nodes whose output alone carries everything on the way to *end*: the places with one tensor."""
+        """The indices of the places with one tensor: *end* depends on no other tensor from below them."""
         last = self.end(end)
-        needed = self.ancestors[last]
-        places = needed & ~self._scaling
-        return [i for i in range(last + 1) if places >> i & 1 and self._single(i, last)]
+        places = self.ancestors[last] & ~self._scaling
+        found = []
+        for index in range(last + 1):
+            if places >> index & 1:
+                crossing = self._frontier(self.ancestors[index], last).tensors
+                if [node for node, _ in crossing] == [index]:
+                    found.append(index)
+        return found
 
     def alive(self, index: int) -> int:
-        """How many tensors must be kept where all that a node depends on is frozen, its own output counted."""
+        """How many tensors must be stored if a node and all it depends on are frozen, its own output included."""
         return len({node for node, _ in self._frontier(self.ancestors[index], self.pool).tensors} | {index})
 
     def prices(self, end: Place = POOL) -> list[Price]:
-        """The price list: one row for each place with one tensor, from the input to the end."""
+        """The price list: one row per place with one tensor, from the input to the end."""
         needed = self.ancestors[self.end(end)]
-        return [self._price(i, needed) for i in self.legal(end)]
-
-    def shapes(self, frontier: Frontier) -> list[tuple[int, ...]]:
-        """The shapes of a frontier's tensors, without the batch."""
-        return [self.nodes[node].shapes[output] for node, output in frontier.tensors]
+        found = []
+        for index in self.legal(end):
+            node = self.nodes[index]
+            numbers = prod(node.shapes[0])
+            frozen = needed & self.ancestors[index]
+            below = [n for i, n in enumerate(self.nodes) if frozen >> i & 1]
+            above = [n for i, n in enumerate(self.nodes) if (needed & ~frozen) >> i & 1]
+            price = Price(
+                name=node.name,
+                shape=node.shapes[0],
+                kilobytes=round(numbers * (1 if node.dtype == "uint8" else 2) / 1024, 3),
+                parameters=sum(n.parameters for n in below),
+                macs=sum(n.macs for n in below),
+                trainable=sum(n.parameters for n in above),
+                macs_above=sum(n.macs for n in above),
+            )
+            found.append(price)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads."""
@@ -170,20 +214,26 @@ class Graph:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Graph":
         """The graph that `as_json` wrote."""
-        nodes = tuple(map(_node, data["nodes"]))
-        return cls(data["name"], nodes, data["output"], data["pool"])
+        nodes = []
+        for row in data["nodes"]:
+            values = {key: value for key, value in row.items() if key != "multiply_adds"}
+            values["inputs"] = tuple(map(tuple, row["inputs"]))
+            values["shapes"] = tuple(map(tuple, row["shapes"]))
+            values["macs"] = row.get("macs", row.get("multiply_adds"))  # earlier versions wrote multiply_adds
+            nodes.append(Node(**values))
+        return cls(data["name"], tuple(nodes), data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
-        """The mask of ``layers[:count]`` and bare operations, as far as what they read is frozen as well.
+        """The mask of ``layers[:count]`` and bare operations, except those that read something that is not frozen.
 
         Raises:
-            CutError: there are fewer layers.
+            CutError: the network has fewer layers.
         """
         layers = 1 + max(node.layer or 0 for node in self.nodes)
         if count > layers:
             raise CutError(
-                f"cannot cut {self.name} at {count}: it has {layers} layers, and a number says how many are frozen. "
-                f"'topwork backbones {self.name} --layers' lists them."
+                f"cannot cut {self.name} at {count}: it has {layers} layers, and the number is how many of them "
+                f"are frozen. 'topwork backbones {self.name} --layers' lists them."
             )
         below = 1
         for index, node in enumerate(self.nodes[1:], 1):
@@ -207,49 +257,19 @@ class Graph:
             return self._frontier(below & ~self._scaling, last)
         return Frontier(below, tuple(sorted(crossing)))
 
-    def _single(self, index: int, last: int) -> bool:
-        return [t[0] for t in self._frontier(self.ancestors[index], last).tensors] == [index]
-
-    def _price(self, index: int, needed: int) -> Price:
-        below = self.ancestors[index]
-        rows = [(node, bool(below >> i & 1)) for i, node in enumerate(self.nodes) if needed >> i & 1]
-        node = self.nodes[index]
-        size = prod(node.shapes[0]) * (1 if node.dtype == "uint8" else 2) / 1024
-        return Price(
-            name=node.name,
-            shape=node.shapes[0],
-            kilobytes=round(size, 3),
-            parameters=sum(n.parameters for n, inside in rows if inside),
-            macs=sum(n.macs for n, inside in rows if inside),
-            trainable=sum(n.parameters for n, inside in rows if not inside),
-            macs_above=sum(n.macs for n, inside in rows if not inside),
-        )
-
-    def _alive(self, index: int, others: list[Tensor], last: int) -> CutError:
-        legal = self.legal(self.nodes[last].name)
-        under = max(i for i in legal if self.ancestors[index] >> i & 1)
-        over = min(i for i in legal if self.ancestors[i] >> index & 1)
-        alive = ", ".join(repr(self.nodes[node].name) for node, _ in others)
-        verb = "is" if len(others) == 1 else "are"
-        return CutError(
-            f"cannot cut {self.name} at {self.nodes[index].name!r} with one tensor: "
-            f"{alive} {verb} still read above it. "
-            f"Cut at {self.nodes[under].name!r} below or {self.nodes[over].name!r} above."
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer of Keras' ``include_top=False`` model.
 
     Args:
-        number: its position; as a cut it freezes all layers before this one.
-        name: as a cut it freezes this layer and what it depends on.
+        number: its position; as a cut, it freezes all layers before this one.
+        name: as a cut, it freezes this layer and what it depends on.
         type: its class.
         shape: of its output, without the batch.
-        parameters: its weights.
-        alive: how many tensors must be kept at its output, itself counted; 1: its name is a cut.
-        alive_before: how many tensors a cut at its number keeps.
+        parameters: how many weights it has.
+        alive: how many tensors must be stored for a cut at its output; if 1, its name is a cut.
+        alive_before: how many tensors must be stored for a cut at its number.
     """
 
     number: int
@@ -262,12 +282,12 @@ class Layer:
 
     @property
     def is_cut(self) -> bool:
-        """Whether its name can stand in a cut."""
+        """Whether its name can be used in a cut."""
         return self.alive == 1
 
 
 def numbered(graph: Graph) -> list[Layer]:
-    """The layers of a network in the order of Keras' ``layers`` list.
+    """List the layers of a network in the order of Keras' ``layers``.
 
     >>> from topwork.networks.graph import Node
     >>> nodes = (Node("input", "InputLayer", (), ((4, 4, 3),), "uint8", 0), Node("a", "ReLU", ((0, 0),), ((4, 4, 3),),
@@ -293,23 +313,15 @@ def numbered(graph: Graph) -> list[Layer]:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One array of a picture's activations, as the trunk gives it; ``dtype`` is ``"float32"`` or ``"uint8"``."""
+    """The shape and dtype of one array of a picture's activations; ``dtype`` is ``"float32"`` or ``"uint8"``."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
 
     def stored(self, dtype: str) -> np.dtype:
-        """The dtype on disk, where *dtype* is that of the store's floats."""
+        """The dtype on disk; *dtype* is the store's dtype for floats."""
         return np.dtype(dtype if self.dtype == "float32" else self.dtype)
 
     def width(self, dtype: str) -> int:
-        """Bytes on disk, where *dtype* is that of the store's floats."""
+        """The size on disk in bytes; *dtype* is the store's dtype for floats."""
         return prod(self.shape) * self.stored(dtype).itemsize
-
-
-def _node(data: dict[str, Any]) -> Node:
-    """A node from JSON; files of earlier versions say ``multiply_adds`` for ``macs``."""
-    macs = data.get("macs", data.get("multiply_adds"))
-    values = {key: value for key, value in data.items() if key != "multiply_adds"}
-    values |= {"inputs": tuple(map(tuple, data["inputs"])), "shapes": tuple(map(tuple, data["shapes"]))}
-    return Node(**{**values, "macs": macs})

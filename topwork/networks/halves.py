@@ -1,4 +1,4 @@
-"""A network cut in two plain Keras models: the trunk below a frontier, the top above it. They share its layers."""
+"""Cut a network in two plain Keras models: the trunk below a frontier and the top above it. They share its layers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def trunk(opened: Opened, frontier: Frontier) -> "keras.Model":
-    """What is below: the network's input to the frontier's tensors (one tensor, or a list in node order)."""
+    """Make the model from the network's input to the frontier's tensors (one tensor, or a list in node order)."""
     import keras
 
     return keras.Model(opened.tensors[0][0], single(opened.at(frontier.tensors)), name="trunk")
 
 
 def top(opened: Opened, frontier: Frontier, end: int) -> "keras.Model":
-    """What is above: the frontier's tensors to the end's (one tensor, or a list in node order)."""
+    """Make the model from the frontier's tensors (one tensor, or a list in node order) to the output of *end*."""
     import keras
 
     inputs = [keras.Input(t.shape[1:], dtype=t.dtype) for t in opened.at(frontier.tensors)]
@@ -37,12 +37,12 @@ def top(opened: Opened, frontier: Frontier, end: int) -> "keras.Model":
 def above(
     opened: Opened, known: Mapping[Where, "KerasTensor"], ends: Sequence[int], call: Call = plain
 ) -> list["KerasTensor"]:
-    """Run the part above *known* tensors; gives those of *ends*.
+    """Call the operations above the *known* tensors and return the outputs of *ends*.
 
     Args:
         opened: the network.
-        known: symbolic tensors to put in the place of the network's own.
-        ends: nodes.
+        known: symbolic tensors that replace the network's own tensors.
+        ends: indices of nodes.
         call: see `topwork.networks.replay.replay`.
     """
     import keras
@@ -69,17 +69,17 @@ def halves(
 
     Args:
         what: a cut such as ``"resnet50@conv4_block6_out"``: the trunk takes uint8 RGB pixels
-            ``[batch, side, side, 3]``, scaling inside, and the top ends at the cut's end; or a functional
-            ``keras.Model``: nothing is added, the trunk takes the model's own inputs.
+            ``[batch, side, side, 3]`` and scales them, and the top ends at the cut's end. Or a functional
+            ``keras.Model``: the trunk takes the model's own input, and nothing is added.
         place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
         backbone: options (weights, size) for the backbone that the cut names.
         progress: whether a file that is fetched is told; ``False`` shows nothing.
 
     Returns:
-        Trunk and top. Where several tensors are alive (at a number), the trunk gives a list and the top takes one.
+        Trunk and top. If several tensors are alive (at a number), the trunk returns a list and the top takes a list.
 
     Raises:
-        CutError: the place does not exist or is no cut.
+        CutError: the place does not exist or is not a cut.
         BackboneError: a subclassed model, or one with several inputs or outputs.
 
     Example:
@@ -102,7 +102,7 @@ def halves(
 
 
 def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
-    """The same model, flat, with *call* in place of each operation's own call; untouched layers are shared."""
+    """Rebuild a model as a flat one, with *call* for each operation; layers that *call* does not replace are shared."""
     import keras
 
     starts = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]

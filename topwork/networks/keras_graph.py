@@ -1,11 +1,12 @@
 """A Keras network read into a `topwork.networks.graph.Graph`.
 
-A network is *opened* once: flattened, uint8 pixels and their scale put in front, its nodes read. Then
-`topwork.networks.halves` gives what is below and above a frontier.
+A network is *opened* once: it is flattened, uint8 pixels and their scale are put in front, and its nodes are read.
+`topwork.networks.halves` then makes the models below and above a frontier.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -26,21 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opened:
-    """A flat network with its graph: ``operations[i]`` makes ``tensors[i]``, as ``graph.nodes[i]`` says."""
+    """A flat network with its graph: ``operations[i]`` computes ``tensors[i]``, and ``graph.nodes[i]`` describes it."""
 
     graph: Graph
     operations: tuple[Any, ...]
     tensors: tuple[tuple["KerasTensor", ...], ...]
 
     def at(self, where: Iterable[Where]) -> list["KerasTensor"]:
-        """The Keras tensors that a frontier names."""
+        """The Keras tensors of a frontier."""
         return [self.tensors[node][output] for node, output in where]
 
 
 def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
-    """Build a backbone and open it behind uint8 pixels ``[batch, side, side, 3]``, scaled inside.
+    """Build a backbone and open it; it takes uint8 pixels ``[batch, side, side, 3]`` and scales them itself.
 
-    Places of your own network are called as its layers are; the layers themselves get names that do no harm.
+    The places of your own network have the names of its layers. The layers are then renamed (`layer_names.rename`), so
+    that any exporter accepts their names.
+
+    Raises:
+        BackboneError: the network cannot be built or cut, or does not take RGB pixels of that size.
     """
     import keras
 
@@ -48,7 +53,14 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
     side = catalogue.size(backbone)
     scale = builder.scale(backbone)
     _check(network, backbone.name, {"pixels", "scale", "pool"} | ({"flip"} if builder.turns(scale) else set()))
-    _check_input(network.inputs[0].shape, (None, side, side, 3), backbone.name)
+    shape, given = network.inputs[0].shape[1:], (side, side, 3)
+    if len(shape) != 3 or any(a not in (None, b) for a, b in zip(shape, given)):
+        turned = len(shape) == 3 and shape[0] == 3
+        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
+        raise BackboneError(
+            f"cannot give pixels of shape {given} to {backbone.name!r}: it takes {tuple(shape)}. {first}"
+            f"Expected a network for square RGB pictures, and its side as backbones.{backbone.name}.size."
+        )
     if backbone.model:
         layer_names.tell_apart(network)
     with builder.fresh_names():
@@ -62,18 +74,18 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
 
 
 def open_model(model: "keras.Model") -> Opened:
-    """Open a network of your own as it is: its own inputs, nothing added.
+    """Open your own network with its own input; no pixel scale is added.
 
     Raises:
-        BackboneError: the model is subclassed, has several inputs or outputs, or layers that are called alike.
+        BackboneError: the model is subclassed, has several inputs or outputs, or has layers with the same name.
     """
     import keras
 
     _check(model, model.name, {"input", "pool"})
     if same := layer_names.alike(model):
         raise BackboneError(
-            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a name of its own "
-            f"before, as in model.get_layer({same[0]!r}).name = 'another'."
+            f"cannot cut {model.name!r}: several of its layers are called {same[0]!r}. Give each a different name "
+            f"first, as in model.get_layer({same[0]!r}).name = 'another'."
         )
     start = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="input")
     output = replay(model, {id(model.inputs[0]): start})[id(model.outputs[0])]
@@ -88,8 +100,8 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BackboneError(
-            f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
-            "one of each was expected."
+            f"cannot cut {name!r}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+            "expected one of each."
         )
     ours = ours if len(model.outputs[0].shape) == 4 else ours - {"pool"}
     taken = [path for path in _paths(model) if path[-1] in ours]
@@ -102,7 +114,7 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
 
 
 def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The name of each layer but the inputs, behind the names of the nested models that hold it."""
+    """The path of each layer except inputs: the names of the nested models that hold it, then its own."""
     for layer in model.layers:
         if functional(layer) is not None:
             yield from _paths(layer, (*outer, layer.name))
@@ -110,18 +122,11 @@ def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[
             yield *outer, layer.name
 
 
-def _check_input(shape: tuple[int | None, ...], given: tuple[int | None, ...], name: str) -> None:
-    if len(shape) != len(given) or any(a != b for a, b in zip(shape[1:], given[1:]) if a is not None):
-        turned = len(shape) == 4 and shape[1] == 3
-        first = "Its channels come first: build it with data_format='channels_last'. " if turned else ""
-        raise BackboneError(
-            f"cannot give pixels of shape {given[1:]} to {name!r}: it takes {tuple(shape[1:])}. {first}"
-            f"Expected a network for square RGB pictures, and its side as backbones.{name}.size."
-        )
-
-
 def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
-    """Read a flat model's nodes, and put the average over a map at its end."""
+    """Read a flat model's nodes; if it ends in a map, an average over the map is added.
+
+    The second use of a shared layer is named ``name:1``, and so on; its weights are counted once.
+    """
     import keras
 
     last = flat.outputs[0]
@@ -131,38 +136,33 @@ def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
     steps.sort(key=lambda n: not n.is_input)
     where = {id(t): (i, k) for i, n in enumerate(steps) for k, t in enumerate(n.output_tensors)}
     layers = {id(layer): i for i, layer in enumerate(flat_layers(network))}
-    nodes = tuple(_node(n, where, 0 if n.is_input else layers.get(id(n.operation))) for n in steps)
-    graph = Graph(name, _distinct(nodes), where[id(last)][0], where[id(flat.outputs[0])][0])
+
+    nodes = []
+    uses: Counter[str] = Counter()
+    for step in steps:
+        operation = step.operation
+        shapes = tuple(tuple(t.shape[1:]) for t in step.output_tensors)
+        word = "input" if step.is_input else operation.name
+        again = uses[word]
+        uses[word] += 1
+        weights = getattr(operation, "weights", [])
+        kernels = sum(prod(w.shape) for w in weights if len(w.shape) > 1)
+        node = Node(
+            name=f"{word}:{again}" if again else word,
+            kind=type(operation).__name__,
+            inputs=tuple(where[id(t)] for t in step.input_tensors),
+            shapes=shapes,
+            dtype=step.output_tensors[0].dtype,
+            layer=0 if step.is_input else layers.get(id(operation)),
+            parameters=0 if again else sum(prod(w.shape) for w in weights),
+            macs=prod(d or 1 for d in shapes[0][:-1]) * kernels,
+        )
+        nodes.append(node)
+
+    graph = Graph(name, tuple(nodes), where[id(last)][0], where[id(flat.outputs[0])][0])
     return Opened(graph, tuple(n.operation for n in steps), tuple(tuple(n.output_tensors) for n in steps))
 
 
-def _node(node: Any, where: dict[int, Where], layer: int | None) -> Node:
-    operation, shapes = node.operation, tuple(tuple(t.shape[1:]) for t in node.output_tensors)
-    weights = getattr(operation, "weights", [])
-    kernels = sum(prod(w.shape) for w in weights if len(w.shape) > 1)
-    return Node(
-        name="input" if node.is_input else operation.name,
-        kind=type(operation).__name__,
-        inputs=tuple(where[id(t)] for t in node.input_tensors),
-        shapes=shapes,
-        dtype=node.output_tensors[0].dtype,
-        layer=layer,
-        parameters=sum(prod(w.shape) for w in weights),
-        macs=prod(d or 1 for d in shapes[0][:-1]) * kernels,
-    )
-
-
-def _distinct(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Name the second use of a shared layer ``name:1``, and so on; its weights are counted once."""
-    seen: dict[str, int] = {}
-    result = []
-    for node in nodes:
-        times = seen.get(node.name, 0)
-        seen[node.name] = times + 1
-        result.append(replace(node, name=f"{node.name}:{times}", parameters=0) if times else node)
-    return tuple(result)
-
-
 def single(tensors: list[Any]) -> Any:
-    """One tensor instead of a list of one, as Keras has it."""
+    """The only item of a list with one item, else the list: what Keras takes as a model's inputs or outputs."""
     return tensors[0] if len(tensors) == 1 else tensors

@@ -1,7 +1,7 @@
-"""The names of layers in your own networks and heads: all different, none of topwork's own, and fit for any exporter.
+"""Names for the layers of your own networks and heads: unique, not used by topwork, accepted by any exporter.
 
-Keras takes almost any name, such as ``conv 1`` or ``花``. TensorFlow's graphs, in which a model is trained and
-exported, take letters, digits and a few signs, and a flat model takes each name once.
+Keras accepts almost any name, such as ``conv 1`` or ``花``. TensorFlow's graphs, in which a model is trained and
+exported, accept letters, digits and a few signs. A flat model accepts each name only once.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import Any
 from topwork.networks.replay import functional
 
 _OURS = re.compile(r"(head|views|member|branch|topwork|own)_.*|logits|probabilities|mixture|join")
-"""What topwork calls layers that it adds."""
+"""The names of the layers that topwork adds."""
 
 
 def safe(names: Iterable[str], prefix: str = "") -> list[str]:
-    """Names for layers that are called *names*; those that do no harm stay, behind the prefix.
+    """Return safe names in place of *names*, each with the prefix; names that are safe already do not change.
 
     Example:
         >>> safe(["conv", "conv 1", "conv/1", "花", "logits"])
@@ -36,30 +36,31 @@ def safe(names: Iterable[str], prefix: str = "") -> list[str]:
 
 
 def rename(operations: Sequence[Any], prefix: str = "") -> None:
-    """Give operations, and the layers inside them, names that are `safe`; their order alone decides which."""
+    """Give operations, and the layers inside them, `safe` names; the names depend on the order only."""
     different = list({id(one): one for one in operations}.values())
     for operation, name in zip(different, safe((one.name for one in different), prefix)):
         operation.name = name
-        inside = operation._flatten_layers(include_self=False) if _is_composite(operation) else []
-        for layer, inner in zip(inside, safe(layer.name for layer in inside)):
-            layer.name = inner
+        if hasattr(operation, "_flatten_layers") and functional(operation) is None:  # its layers are in no graph
+            inside = operation._flatten_layers(include_self=False)
+            for layer, inner in zip(inside, safe(layer.name for layer in inside)):
+                layer.name = inner
 
 
 def operations(network: Any) -> list[Any]:
-    """All operations of a model but its inputs, each once; those of nested models in their place."""
+    """List all operations of a model except inputs, each once; nested models are replaced by their operations."""
     return list({id(operation): operation for operation, _ in _within(network, ())}.values())
 
 
 def alike(network: Any) -> list[str]:
-    """The names that several operations of a model have, nested models entered; sorted."""
+    """List the names that several operations of a model share, sorted; operations of nested models count."""
     counts = Counter(operation.name for operation in operations(network))
     return sorted(name for name, count in counts.items() if count > 1)
 
 
 def tell_apart(network: Any) -> None:
-    """Name operations of nested models that are called alike after these models: ``left_conv``, ``right_conv``.
+    """Rename operations of nested models that share a name, with the models' names: ``left_conv``, ``right_conv``.
 
-    The network is changed, and its places are called so from then on.
+    This changes the network; its places have the new names.
     """
     same = alike(network)
     used = {operation.name for operation in operations(network)} - set(same)
@@ -75,7 +76,7 @@ def tell_apart(network: Any) -> None:
 
 
 def _within(network: Any, outer: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """The operations of a model but its inputs, with the names of the nested models that hold them."""
+    """Yield the operations of a model except inputs, each with the names of the nested models that hold it."""
     import keras
 
     for operation in functional(network).operations:
@@ -83,11 +84,6 @@ def _within(network: Any, outer: tuple[str, ...]) -> Iterator[tuple[Any, tuple[s
             yield from _within(operation, (*outer, operation.name))
         elif not isinstance(operation, keras.layers.InputLayer):
             yield operation, outer
-
-
-def _is_composite(operation: Any) -> bool:
-    """Whether it may hold layers that no graph shows."""
-    return hasattr(operation, "_flatten_layers") and functional(operation) is None
 
 
 def _fit(name: str, prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run trains: the backbones above its cuts, and the head, as one set of layers that all phases share."""
+"""The model that a run trains: the backbones above its cuts and the head; all phases share its layers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,8 @@ import numpy as np
 from topwork.cut import Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
-from topwork.networks.graph import Graph
 from topwork.networks.halves import above
-from topwork.networks.keras_graph import Opened, open_backbone
+from topwork.networks.keras_graph import Opened, open_backbone, single
 from topwork.networks.layer_names import operations, safe
 from topwork.networks.replay import Call, is_idle, plain, replay
 from topwork.networks.trunk import Trunk
@@ -29,18 +28,18 @@ Values = dict[str, list[np.ndarray]]
 """A network's weights: each layer's arrays by the layer's name."""
 
 Input = tuple[str | None, Fit]
-"""What one input of the whole model takes: a picture of the row, brought to a size."""
+"""One input of the complete model: the column of the picture (``None``: the first), and how it is resized."""
 
 
 @dataclass
 class Branch:
-    """One backbone on one picture of a row: terms of a cut that name the same of both share its layers.
+    """One backbone on one picture of a row. Terms of a cut with the same backbone and picture share its layers.
 
     Args:
         backbone: its options.
         picture: the column; ``None``: the first.
-        prefix: of its layers' names, which must differ between the branches of a run.
-        terms: which terms of the cut, by position.
+        prefix: for its layers' names, which must differ between the branches of a run.
+        terms: the positions of its terms in the cut.
     """
 
     backbone: Backbone
@@ -50,16 +49,10 @@ class Branch:
 
     @cached_property
     def opened(self) -> Opened:
-        """The backbone with its pretrained weights; built when first asked for."""
+        """The backbone with its pretrained weights, built on first use."""
         opened = open_backbone(self.backbone, pretrained.weights_file(self.backbone))
         _begin(opened.operations, self.prefix)
         return opened
-
-    def begin(self, word: str) -> None:
-        """Put a word before the prefix."""
-        if "opened" in vars(self):
-            _begin(self.opened.operations, word)
-        self.prefix = word + self.prefix
 
 
 class Network:
@@ -67,8 +60,8 @@ class Network:
 
     Args:
         head: from `topwork.networks.heads.build`.
-        terms: of the run's cuts, whose places may differ from phase to phase.
-        trunks: below the earliest cut of any phase, one a term; nothing there ever trains.
+        terms: of the run's cuts; their places may differ between phases.
+        trunks: below the earliest cut of all phases, one per term; they never train.
     """
 
     def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
@@ -78,11 +71,11 @@ class Network:
 
     @property
     def inputs(self) -> list[Input]:
-        """What the whole model takes: one input for each picture of a row, size and rule."""
+        """The inputs of the complete model: one per picture of a row, size and resize rule."""
         return list(dict.fromkeys(self._input(branch) for branch in self.branches))
 
     def above(self, below: Sequence[Trunk]) -> "keras.Model":
-        """The model that one phase trains: activations of *below*, a trunk a term, in; logits out."""
+        """Make the model that a phase trains: activations of *below*, one trunk per term, in; logits out."""
         import keras
 
         from topwork.networks import depthwise
@@ -99,10 +92,10 @@ class Network:
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
                 ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.caller()))
-        return keras.Model(_single([x for some in inputs for x in some]), self._ended(ends), name="top")
+        return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
-        """The same with the trunks inside: pixels in, one input a term, augmented afresh in every training step."""
+        """Make that model with the trunks inside: pixels in, one input per term, augmented in each training step."""
         import keras
 
         from topwork.networks import depthwise
@@ -117,25 +110,29 @@ class Network:
         for branch in self.branches:
             start, place = inputs[branch.terms[0]], self._input(branch)
             if place not in augmented:
-                augmented[place] = _through(some, start)
+                x = start
+                for layer in some:
+                    x = layer(x)
+                augmented[place] = x
             under = self._layers(branch, below, frozen=True)
-            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations know no mode
+            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations have no mode
 
             quick = depthwise.caller()
 
             def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
-                if id(operation) in frozen:  # where the whole model trains, Keras lets no layer in it answer instead
+                if id(operation) in frozen:
+                    # One that is idle in inference is dropped: in a model that trains, Keras runs it as in training.
                     return args[0] if is_idle(operation, args, kwargs) else plain(operation, args, kwargs)
                 return quick(operation, args, kwargs)
 
             goals = [below[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): augmented[place]}, goals, call))
-        return keras.Model(_single(inputs), self._ended(ends), name="top")
+        return keras.Model(single(inputs), self._ended(ends), name="top")
 
     def flat(self) -> "keras.Model":
-        """One flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
+        """Make a flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
 
-        It has an input for each of `inputs`.
+        It has one input per item of `inputs`.
         """
         if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
             pixels = {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
@@ -144,27 +141,35 @@ class Network:
         return classifier(pixels, self.logits(pixels))
 
     def logits(self, pixels: Mapping[Input, Any]) -> Any:
-        """Logits ``[batch, classes]``, as a symbolic tensor, on those of each of `inputs`."""
+        """Return symbolic logits ``[batch, classes]`` from symbolic pixels for each of `inputs`."""
+        from keras import layers
+
         ends: dict[int, Any] = {}
         for branch in self.branches:
             goals = [self.trunks[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
-        return _both(self._ended(ends), self._word)
+        logits = self._ended(ends)
+        if logits.shape[-1] > 1:
+            return logits
+        zero = layers.Rescaling(0.0, name=f"{self._word}topwork_zero")(logits)  # softmax of (0, z) is the sigmoid of z
+        return layers.Concatenate(name=f"{self._word}topwork_logits")([zero, logits])
 
     def begin(self, word: str) -> None:
-        """Let all layers' names begin with a word, so that several networks fit into one model."""
+        """Put *word* before all layers' names, so that several networks fit into one model."""
         for branch in self.branches:
-            branch.begin(word)
+            if "opened" in vars(branch):
+                _begin(branch.opened.operations, word)
+            branch.prefix = word + branch.prefix
         _begin([*self.head.layers, *operations(self.head)], word)
         self._word = word + self._word
 
     def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
-        """Let train what is above *below*, the backbones' batch-norm only if *batch_norm* is ``"train"``."""
+        """Let only layers above *below* train; batch-norm of the backbones only if *batch_norm* is ``"train"``."""
         import keras
 
         for branch in self.branches:
             if "opened" not in vars(branch):
-                continue  # a head alone was trained so far
+                continue  # only the head has been trained so far
             above_it = {id(layer) for layer in self._layers(branch, below)}
             for layer in branch.opened.operations:
                 is_norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -172,16 +177,16 @@ class Network:
                     layer.trainable = id(layer) in above_it and (not is_norm or batch_norm == "train")
 
     def trained(self) -> list[Any]:
-        """The layers that may differ from the pretrained ones: those above the earliest cut, and the head's."""
+        """List the layers whose weights may have changed: those above the earliest cut, and the head's."""
         found = [layer for branch in self.branches for layer in self._layers(branch, self.trunks)]
         return found + [layer for layer in self.head.layers if layer.weights]
 
     def values(self) -> Values:
-        """A copy of the weights of `trained`."""
+        """Return a copy of the weights of `trained`."""
         return {layer.name: layer.get_weights() for layer in self.trained()}
 
     def load(self, values: Values) -> None:
-        """Put back what `values` gave, in its order: topwork may have called the layers otherwise then."""
+        """Set the weights from `values`, by order and not by name: other versions of topwork used other names."""
         for layer, arrays in zip(self.trained(), values.values(), strict=True):
             layer.set_weights(arrays)
 
@@ -193,7 +198,7 @@ class Network:
         return replay(self.head, starts)[id(self.head.outputs[0])]
 
     def _layers(self, branch: Branch, below: Sequence[Trunk], frozen: bool = False) -> list[Any]:
-        """The layers with weights of a branch above *below*, or if *frozen* all operations below it."""
+        """List a branch's layers with weights above *below*, or with *frozen* all its operations below."""
         own = [below[i] for i in branch.terms]
         if not frozen and all(one.frontier.tensors == ((one.end, 0),) for one in own):
             return []
@@ -206,40 +211,21 @@ class Network:
 
 
 def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
+    """Make the branches of a run, with prefixes that make the layers' names differ; a single branch has none."""
     graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
-    prefixes = dict(zip(graphs, _prefixes([(*key, graph) for key, graph in graphs.items()])))
+    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture in graphs]
+    layers = [word + node.name for word, graph in zip(words, graphs.values()) for node in graph.nodes]
+    if len(graphs) == 1:
+        words = [""]
+    elif safe(words) != words or len(set(layers)) < len(layers):
+        words = [f"branch_{number}_" for number in range(1, len(graphs) + 1)]
+    prefixes = dict(zip(graphs, words))
+
     found: dict[tuple[str, str | None], Branch] = {}
     for i, (term, one) in enumerate(zip(terms, trunks)):
         key = term.backbone, term.picture
         found.setdefault(key, Branch(one.backbone, term.picture, prefixes[key], [])).terms.append(i)
     return list(found.values())
-
-
-def _prefixes(branches: Sequence[tuple[str, str | None, Graph]]) -> list[str]:
-    """What the names of each branch's layers begin with, so that all differ; nothing where there is one branch."""
-    if len(branches) == 1:
-        return [""]
-    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture, _ in branches]
-    layers = [word + node.name for word, (*_, graph) in zip(words, branches) for node in graph.nodes]
-    if safe(words) != words or len(set(layers)) < len(layers):
-        return [f"branch_{number}_" for number in range(1, len(branches) + 1)]
-    return words
-
-
-def _through(some: Sequence[Any], x: Any) -> Any:
-    for layer in some:
-        x = layer(x)
-    return x
-
-
-def _both(logits: Any, word: str) -> Any:
-    """Two logits where there is one: softmax over (0, z) is the sigmoid of z."""
-    from keras import layers
-
-    if logits.shape[-1] > 1:
-        return logits
-    zero = layers.Rescaling(0.0, name=f"{word}topwork_zero")(logits)
-    return layers.Concatenate(name=f"{word}topwork_logits")([zero, logits])
 
 
 def _begin(operations: Iterable[Any], word: str) -> None:
@@ -248,7 +234,7 @@ def _begin(operations: Iterable[Any], word: str) -> None:
 
 
 def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
-    """Symbolic pixels uint8 ``[batch, side, side, 3]`` for each input of a whole model."""
+    """Make symbolic pixels, uint8 ``[batch, side, side, 3]``, for each input of a complete model."""
     import keras
 
     names = ["pixels"] if len(inputs) == 1 else [f"pixels_{number}" for number in range(1, len(inputs) + 1)]
@@ -256,19 +242,15 @@ def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
 
 
 def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
-    """The whole model from `starts` to logits, and a softmax on these."""
+    """Make the complete model from the symbolic *pixels* to their *logits*, with a softmax at the end."""
     import keras
 
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(_single(list(pixels.values())), probabilities, name="classifier")
-
-
-def _single(items: list[Any]) -> Any:
-    return items[0] if len(items) == 1 else items
+    return keras.Model(single(list(pixels.values())), probabilities, name="classifier")
 
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
-    """The layers of a new run, with pretrained weights below and seeded initial ones in the head."""
+    """Make the layers of a new run: pretrained weights in the backbones, seeded initial weights in the head."""
     keras_settings.import_keras()
     ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
     outputs = 1 if recipe.training.loss == "binary" else classes
@@ -281,14 +263,14 @@ class Answering(Protocol):
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
-        """What is frozen, one a term."""
+        """The frozen part, one trunk per term."""
         ...
 
     @property
     def inputs(self) -> list[Input]:
-        """What the whole model takes."""
+        """The inputs of the complete model."""
         ...
 
     def flat(self) -> "keras.Model":
-        """Pixels in, probabilities out."""
+        """Make the model from pixels to probabilities."""
         ...

@@ -1,6 +1,5 @@
 """The places where a backbone can be cut, their prices, and a few to try."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from topwork.cut import INPUT, POOL, Cut, Place, Term
@@ -14,12 +13,12 @@ from topwork.system import keras_settings
 from topwork.system.keras_settings import ours
 
 BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
-"""Of a network's depth, as shares of its layers: one place is looked at in each."""
+"""Ranges of a network's depth, as fractions of its nodes; `places` chooses one place in each."""
 
 
 @ours()
 def graph_of(backbone: Backbone) -> Graph:
-    """A backbone's graph: kept from earlier, or read from Keras now and kept."""
+    """Return a backbone's graph: loaded from disk, or read from Keras and saved."""
     graph = kept_graph(backbone)
     if graph is None:
         keras_settings.import_keras()
@@ -30,7 +29,11 @@ def graph_of(backbone: Backbone) -> Graph:
 
 
 def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> list[Price]:
-    """The price list of a backbone: every place with one tensor, from the input to the end.
+    """List the places of a backbone with one tensor, from the input to the end, with their prices.
+
+    Raises:
+        CutError: the end does not exist.
+        BackboneError: the network cannot be built.
 
     Example:
         >>> import topwork as tw
@@ -41,23 +44,23 @@ def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> l
 
 
 def cuts_of(backbone: Backbone) -> list[Cut]:
-    """``pool``, and a few places where the network may end; its graph must be known."""
+    """Return cuts to try: ``pool``, and the `places` where the network may end. Its graph must be on disk."""
     graph = trunk.known_graph(backbone)
     return [Cut((Term(backbone.name, name, name),)) for name in (POOL, *places(graph))]
 
 
 def places(graph: Graph) -> list[str]:
-    """One place with one tensor in each of `BANDS`, the last first: the one that takes least room in the store.
+    """Choose in each of `BANDS` the place whose activations are smallest, starting with the last band.
 
-    Of equals it is the last. Places before the first multiplication and after the last are left out: there the network
-    has not begun, or has ended.
+    If several are equally small, the last of them is chosen. Places before the first multiplication and after the last
+    one are left out.
     """
     found = [price for price in graph.prices() if price.name != INPUT and price.macs and price.macs_above]
-    chosen = [_cheapest(graph, found, low, high) for low, high in reversed(BANDS)]
-    return [name for name in chosen if name]
-
-
-def _cheapest(graph: Graph, prices: Sequence[Price], low: float, high: float) -> str | None:
-    depths = [(graph.index(price.name) / graph.output, price) for price in prices]
-    within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
-    return min(within)[2] if within else None
+    depths = [(graph.index(price.name) / graph.output, price) for price in found]
+    chosen = []
+    for low, high in reversed(BANDS):
+        within = [(price.kilobytes, -depth, price.name) for depth, price in depths if low <= depth < high]
+        if within:
+            _, _, name = min(within)
+            chosen.append(name)
+    return chosen

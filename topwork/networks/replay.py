@@ -1,6 +1,6 @@
-"""Run a functional model's operations again, one by one: the only place that reads Keras' own graph.
+"""Call a functional model's operations again, one by one. Only this module and `keras_graph` read Keras' own graph.
 
-Keras keeps the graph of *this* model in ``_nodes_by_depth``; a layer's ``_inbound_nodes`` also hold those of others.
+``_nodes_by_depth`` holds the nodes of one model; a layer's ``_inbound_nodes`` also hold nodes of other models.
 """
 
 import inspect
@@ -18,12 +18,12 @@ def plain(operation: Any, args: Any, kwargs: Any) -> Any:
 
 
 def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, Any]:
-    """Call a model's operations again, from the tensors in *known* on; nested models are entered, not called.
+    """Call a model's operations again, starting from the tensors in *known*; nested models are entered.
 
     Args:
         model: a functional model.
-        known: new values (symbolic tensors or arrays) by the ``id`` of the model's own tensors; it is filled up.
-        call: gets each operation with its arguments and gives its value.
+        known: new values (symbolic tensors or arrays) by the ``id`` of the model's own tensors; results are added.
+        call: takes an operation, its args and its kwargs, and returns its value.
 
     Returns:
         *known*, with every tensor that could be computed from it.
@@ -36,19 +36,18 @@ def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, A
                 continue
             args, kwargs = node.arguments.fill_in(known)
             inner = functional(node.operation)
-            values = _enter(inner, args, call) if inner else call(node.operation, args, kwargs)
+            if inner:
+                given = args[0] if isinstance(args[0], list | tuple) else [args[0]]
+                within = replay(inner, {id(t): v for t, v in zip(inner.inputs, given)}, call)
+                values = [within[id(t)] for t in inner.outputs]
+            else:
+                values = call(node.operation, args, kwargs)
             known.update(zip(outputs, values if isinstance(values, list | tuple) else [values]))
     return known
 
 
-def _enter(inner: Any, args: Any, call: Call) -> list[Any]:
-    values = args[0] if isinstance(args[0], list | tuple) else [args[0]]
-    known = replay(inner, {id(t): v for t, v in zip(inner.inputs, values)}, call)
-    return [known[id(t)] for t in inner.outputs]
-
-
 def functional(operation: Any) -> Any:
-    """The functional model that an operation is, or None."""
+    """Return the functional model if an operation is one, else ``None``."""
     import keras
 
     if isinstance(operation, keras.Sequential):
@@ -57,7 +56,7 @@ def functional(operation: Any) -> Any:
 
 
 def flat_layers(network: Any) -> list[Any]:
-    """The layers of a model in Keras' order, nested models replaced by theirs."""
+    """List the layers of a model in Keras' order; nested models are replaced by their layers."""
     found: list[Any] = []
     for layer in network.layers:
         found += flat_layers(layer) if functional(layer) else [layer]
@@ -65,14 +64,15 @@ def flat_layers(network: Any) -> list[Any]:
 
 
 def is_idle(operation: Any, args: Any, kwargs: Any) -> bool:
-    """Whether a layer gives back what it gets in inference.
+    """Return whether a layer's output equals its input in inference.
 
-    It is tried on random values: there are many such layers, your own may be among them, and some that look alike do
-    something, such as `keras.layers.AutoContrast`.
+    The layer is called on random values, because no list of such layers would be complete: you may have written one
+    yourself, and similar layers such as `keras.layers.AutoContrast` do change their input.
 
     Args:
-        operation: of a model.
-        args, kwargs: symbolic, as it is called with; only calls with one tensor are looked at.
+        operation: an operation of a model.
+        args: its symbolic arguments; the answer is False unless there is one tensor.
+        kwargs: its keyword arguments.
 
     Example:
         >>> import keras

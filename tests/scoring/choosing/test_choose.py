@@ -194,7 +194,7 @@ def test_no_picture_that_can_be_read(tmp_path):
 def test_words_are_checked_before_pictures_are_read_and_these_before_anything_is_fetched(tmp_path, no_package):
     with pytest.raises(DatasetError, match="no file or folder"):
         tw.choose(tmp_path / "nowhere", ["vgg16@pool"])
-    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids to fetch it"):
+    with pytest.raises(WeightsError, match="TOPWORK_OFFLINE forbids downloading it"):
         tw.choose(make_folder(tmp_path / "colours", each=2), ["vgg16@pool"])
     with pytest.raises(CutError):
         tw.choose(tmp_path / "nowhere", ["vgg16"])

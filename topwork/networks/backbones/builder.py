@@ -1,4 +1,4 @@
-"""The builder of backbones: Keras' networks, topwork's own and yours, with their weights and their pixel scales."""
+"""Build backbones with their weights and pixel scales: Keras' networks, topwork's own, and yours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,36 +26,52 @@ SCALES: dict[str, dict[str, Any]] = {
     "unit": {"scale": 1 / 255},
     "bgr_unit": {"scale": 1 / 255},
 }
-"""Pixel scales as ``keras.layers.Rescaling``: Keras' ``imagenet_utils.preprocess_input``, and three more."""
+"""Pixel scales as options of ``keras.layers.Rescaling``: those of ``imagenet_utils.preprocess_input``, and more."""
 
 
 def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
-    """Build the network as Keras gives it, without classifier: float pixels in its own scale in, mostly a map out.
+    """Build a network as Keras does, without classifier: float pixels in its own scale in, in most cases a map out.
 
     Args:
-        backbone: which network, at which size.
-        weights: the file to load; ``None`` leaves initial values (of your own network: those of its file).
+        backbone: the network and its size.
+        weights: the file to load; ``None`` keeps initial values. Your own network always has the weights of its file.
 
     Raises:
-        BackboneError: Keras cannot build the network at that size, or cannot load your own.
+        BackboneError: Keras cannot build the network at that size, or cannot load its weights or your own network.
     """
     keras_settings.import_keras()
     with fresh_names():
         if backbone.model:
             return load(backbone.model)
-        network = _untrained(record(backbone.name), size(backbone))
-        if weights:
-            _load(network, weights, backbone)
+        entry, side = record(backbone.name), size(backbone)
+        if entry.builder:
+            # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights need that layer as well.
+            network, _ = _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)
+        else:
+            network = efficientnet_lite0.network(side)
+        if weights is None:
+            return network
+        try:
+            if not entry.builder and weights.suffix == ".pth":
+                packaged.load(network, weights)
+            else:
+                network.load_weights(weights)
+        except Exception as error:  # Keras raises many kinds for a damaged file
+            kinds = ".weights.h5 or .h5" if entry.builder else ".weights.h5, .h5 or .pth"
+            raise BackboneError(
+                f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
+                f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
+            ) from None
         return network
 
 
 def version_of(backbone: Backbone) -> int:
-    """Which version of topwork's own code builds it; 0 for Keras' networks and yours."""
+    """Return the version of topwork's code that builds it; 0 for Keras' networks and yours."""
     return 0 if backbone.model else record(backbone.name).build
 
 
 def scaled(pixels: Any, scale: str) -> Any:
-    """Bring uint8 RGB pixels ``[..., 3]`` to a network's own scale (a key of `SCALES`); symbolic tensors or arrays."""
+    """Scale uint8 RGB pixels ``[..., 3]``, symbolic or arrays, for a network; *scale* is a key of `SCALES`."""
     import keras
 
     turned = keras.ops.flip(pixels, axis=-1) if turns(scale) else pixels
@@ -63,74 +79,47 @@ def scaled(pixels: Any, scale: str) -> Any:
 
 
 def turns(scale: str) -> bool:
-    """Whether a pixel scale makes RGB to BGR."""
+    """Return whether a pixel scale changes RGB to BGR."""
     return scale in ("caffe", "bgr_unit")
 
 
-def _load(network: "keras.Model", weights: Path, backbone: Backbone) -> None:
-    reads_torch = not record(backbone.name).builder
-    try:
-        if reads_torch and weights.suffix == ".pth":
-            packaged.load(network, weights)
-        else:
-            network.load_weights(weights)
-    except Exception as error:  # Keras raises whatever it stumbles over in a file
-        kinds = ".weights.h5, .h5 or .pth" if reads_torch else ".weights.h5 or .h5"
-        raise BackboneError(
-            f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
-            f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
-        ) from None
-
-
 def _owner(weights: Path, backbone: Backbone) -> str:
-    """What a file's name says of it: whose official file it is, and where to get a whole one."""
+    """Return a hint from a file's name: the backbone whose official file it is, and how to get that file."""
     owner = owner_by_name(weights)
     if owner == backbone.name:
-        again = f"'topwork weights fetch {owner}' brings a whole one, 'topwork weights verify' checks it"
-        return f" By its name it is the right one, so it may be damaged or cut short: {again}."
-    return f" By its name it is that of {owner}." if owner else " Copy it here once more where it may be cut short."
+        again = f"'topwork weights fetch {owner}' downloads it again, 'topwork weights verify' checks it"
+        return f" Its name is that of the right file, so it may be damaged or cut short: {again}."
+    return f" Its name is that of the file for {owner}." if owner else " If it may be cut short, copy it again."
 
 
 def owner_by_name(weights: Path) -> str | None:
-    """The backbone whose official file has this file's name, if there is one."""
+    """Return the backbone whose official file has this file's name, or ``None``."""
     folder = weights.parent
     named = (name for name, entry in TABLE.items() if weights.name in {path.name for path in entry.paths(folder)})
     return next(named, None)
 
 
 def _reason(error: Exception) -> str:
-    """What Keras says first, as one sentence or more."""
+    """Return the first line of an error, with a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:") + "."
 
 
-def _unsafe(error: Exception) -> str:
-    """Keras' own words would have one pass ``safe_mode=False``, which no command takes."""
-    return "it holds a Lambda layer, whose code is not run." if "`Lambda`" in str(error) else ""
-
-
 def scale(backbone: Backbone) -> str:
-    """Which pixel scale stands in front of the network: a key of `SCALES`."""
+    """Return the pixel scale in front of the network: a key of `SCALES`."""
     if backbone.scale != "own":
         return backbone.scale
     return "none" if backbone.model else record(backbone.name).scale
 
 
-def _untrained(entry: Record, side: int) -> "keras.Model":
-    if not entry.builder:
-        return efficientnet_lite0.network(side)
-    # EfficientNet adds its 1/sqrt(std) layer only for "imagenet"; its other weights want that layer as well.
-    return _asking(entry, side, "imagenet" if entry.module == "efficientnet" else None)[0]
-
-
 def source(entry: Record, side: int) -> tuple[str, str | None]:
-    """The address and the hash, where it has one, of the official file that Keras itself asks for at that side."""
+    """Return address and hash (or ``None``) of the official file that Keras downloads for that side."""
     with fresh_names():
         return _asking(entry, side, "imagenet")[1][-1]
 
 
 def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", list[tuple[str, str | None]]]:
-    """The network without its weights, and the address and hash of each file that Keras would have downloaded."""
+    """Return the network without weights, and address and hash of each file that Keras would have downloaded."""
     import warnings
 
     import keras
@@ -147,7 +136,7 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
         with (
             replaced(file_utils, "get_file", get_file),
             replaced(keras.Model, "load_weights", lambda *_, **__: None),
-            warnings.catch_warnings(action="ignore"),  # that a side has no file of its own
+            warnings.catch_warnings(action="ignore"),  # it warns that a side has no file
         ):
             network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
     except ValueError as error:
@@ -157,7 +146,7 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
 
 @contextmanager
 def fresh_names() -> Iterator[None]:
-    """Let Keras count automatic layer names from zero, as a fresh process does, and give its counters back after."""
+    """Let Keras count automatic layer names from zero, as a new process does; restore its counters at the end."""
     from collections import defaultdict
 
     from keras.src.backend.common import global_state
@@ -172,7 +161,11 @@ def fresh_names() -> Iterator[None]:
 
 
 def load(path: str, what: str = "the network") -> "keras.Model":
-    """A model of one's own from its file, in float32 whatever it was built in.
+    """Load your own model from its file, in float32 whatever its precision was.
+
+    Args:
+        path: a .keras or .h5 file.
+        what: the word for it in messages.
 
     Raises:
         BackboneError: Keras cannot load it in its safe mode.
@@ -180,37 +173,38 @@ def load(path: str, what: str = "the network") -> "keras.Model":
     import keras
 
     try:
-        return _in_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        config = keras.saving.serialize_keras_object(model)
+        wanted = _float32(config)
+        if wanted == config:
+            return model
+        found = keras.saving.deserialize_keras_object(wanted)
+        for new, old in zip(found.weights, model.weights, strict=True):
+            new.assign(old)
+        return found
     except Exception as error:  # as above
+        # Keras' message advises safe_mode=False, which no command accepts.
+        is_lambda = "`Lambda`" in str(error)
+        reason = "it holds a Lambda layer, whose code is not run." if is_lambda else _reason(error)
         raise BackboneError(
-            f"cannot load {what} {path!r}: {_unsafe(error) or _reason(error)} "
-            "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
+            f"cannot load {what} {path!r}: {reason} Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
         ) from None
 
 
-def _in_float32(model: "keras.Model") -> "keras.Model":
-    """The same model with float32 layers; itself where it has no others. A user may build it in mixed precision."""
-    from keras import saving
-
-    config = saving.serialize_keras_object(model)
-    wanted = _float32(config)
-    if wanted == config:
-        return model
-    found = saving.deserialize_keras_object(wanted)
-    for new, old in zip(found.weights, model.weights, strict=True):
-        new.assign(old)
-    return found
-
-
 def _float32(config: Any) -> Any:
-    """A part of a model's configuration with float32 in place of each other float dtype and policy."""
-    if isinstance(config, dict):
-        return {key: _dtype(value) if key == "dtype" else _float32(value) for key, value in config.items()}
-    return type(config)(map(_float32, config)) if isinstance(config, list | tuple) else config
+    """Return a part of a model's configuration with float32 in place of any other float dtype or policy.
 
-
-def _dtype(dtype: Any) -> Any:
-    """Integers and quantized layers stay as they are."""
-    policy = dtype["config"] if isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy" else {"name": dtype}
-    floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
-    return "float32" if policy["name"] in floats else dtype
+    Integers and quantized layers stay as they are.
+    """
+    if isinstance(config, list | tuple):
+        return type(config)(map(_float32, config))
+    if not isinstance(config, dict):
+        return config
+    found = {key: _float32(value) for key, value in config.items() if key != "dtype"}
+    if "dtype" in config:
+        dtype = config["dtype"]
+        is_policy = isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy"
+        name = dtype["config"]["name"] if is_policy else dtype
+        floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+        found["dtype"] = "float32" if name in floats else dtype
+    return found

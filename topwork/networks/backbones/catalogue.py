@@ -1,4 +1,4 @@
-"""The backbones: each functional network of ``keras.applications``, and EfficientNet-Lite0. It needs no Keras."""
+"""The backbones: each functional network of ``keras.applications``, and EfficientNet-Lite0. No Keras is imported."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from topwork.recipes.settings import Backbone
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One network: of ``keras.applications``, or built by topwork itself.
+    """One network of ``keras.applications``, or one that topwork builds.
 
     Args:
         name: topwork's name; it never changes.
-        builder: the function's name in ``keras.applications``; empty where topwork builds it.
-        module: the module there that holds its ``preprocess_input``.
+        builder: the function's name in ``keras.applications``; empty if topwork builds it.
+        module: the module of ``keras.applications`` with its ``preprocess_input``.
         size: the default side of its input, in pixels.
         scale: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR less mean), ``"torch"`` (standardised), ``"none"`` (scaled inside),
             ``"lite"`` (-127/128 to 1).
-        file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` in pixels.
-            Empty where the weights come in a Python package (`topwork.networks.weights.efficientnet_lite0`).
-        paper: where the network was described.
+        file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` is in pixels.
+            Empty if the weights come in a Python package (`topwork.networks.weights.efficientnet_lite0`).
+        paper: the paper that describes the network.
         alpha: the width multiplier, for MobileNets.
-        sides: which have a file of their own; others take that of 224, as in Keras.
+        sides: the sides that have a file; for others the file for 224 is used, as in Keras.
     """
 
     name: str
@@ -45,27 +45,27 @@ class Record:
 
     @property
     def build(self) -> int:
-        """Which version of topwork's own code builds it; 0 where Keras does."""
+        """The version of topwork's code that builds it; 0 if Keras does."""
         return 0 if self.builder else efficientnet_lite0.BUILD
 
     def path(self, folder: Path, side: int) -> Path:
-        """Where the official file for pictures of that side is or belongs; a package's is not in *folder*."""
+        """Return the path of the official file for pictures of that side; the file of a package is not in *folder*."""
         if self.is_packaged:
             return packaged.path()
         return folder / self.file.format(side=side if side in self.sides else 224)
 
     def paths(self, folder: Path) -> list[Path]:
-        """The same for every side that has a file of its own, the default one first."""
+        """Return the paths for all sides that have a file, the default side first."""
         return list(dict.fromkeys(self.path(folder, side) for side in (self.size, *self.sides)))
 
     @property
     def licence(self) -> str:
-        """Keras publishes these files under Apache-2.0; VGG's and ResNet's first owners add a licence of their own."""
+        """The licence of the weights. Keras publishes them under Apache-2.0; authors in `_LICENCES` add their own."""
         return _LICENCES.get(self.module, "Apache-2.0")
 
     @property
     def licence_note(self) -> str:
-        """What its licence rests on, where that is not plain."""
+        """Where its licence is stated, if that is not obvious; else empty."""
         return packaged.LICENCE_NOTE if self.is_packaged else ""
 
 
@@ -127,11 +127,11 @@ def _wide(name: str, alpha: float) -> str:
 
 
 TABLE: dict[str, Record] = {record.name: record for record in _table()}
-"""Every named backbone, by name."""
+"""The records of all named backbones."""
 
 
 def record(name: str) -> Record:
-    """The record of a named backbone.
+    """Return the record of a named backbone.
 
     Raises:
         UnknownBackbone: no backbone has that name.
@@ -142,7 +142,11 @@ def record(name: str) -> Record:
 
 
 def size(backbone: Backbone) -> int:
-    """The side in pixels of the square that pictures are brought to."""
+    """Return the side in pixels of the square to which pictures are resized.
+
+    Raises:
+        BackboneError: no size is set for your own network.
+    """
     if backbone.size:
         return backbone.size
     if backbone.model:

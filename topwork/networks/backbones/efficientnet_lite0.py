@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 as a functional Keras network without its classifier.
 
-EfficientNet-B0 without squeeze-and-excitation, with relu6 in place of swish: made for phones, and quick on CPUs.
+EfficientNet-B0 without squeeze-and-excitation, and with relu6 instead of swish: made for phones, and fast on CPUs.
 4.7 million parameters with its classifier, 224 pixels, 75.1 % top-1 on ImageNet.
 
 Sources: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv:1905.11946;
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import keras
 
 BUILD = 1
-"""Stands in the keys of the store and in each run: raise it when a change here changes what the network computes."""
+"""A part of the keys of the store and of each run: raise it if a change here changes the network's output."""
 
 
 class Stage(NamedTuple):
-    """A stretch of equal blocks; only the first has a stride, and may change the number of channels."""
+    """A sequence of equal blocks; only the first has a stride, and may change the number of channels."""
 
     repeats: int
     kernel: int
@@ -39,18 +39,20 @@ STAGES = (
 
 
 def network(side: int) -> "keras.Model":
-    """Build the network with initial values; layers have the names that Keras gives those of EfficientNet.
+    """Build the network with initial values; its layers have the names of the layers of Keras' EfficientNet.
 
-    Two things differ from its first training, and neither changes what it computes in inference: there is no stochastic
-    depth, and batch-norm has momentum 0.9 instead of 0.99, so that a few hundred steps on other pictures replace the
-    statistics of ImageNet.
+    Two things differ from the network that was trained on ImageNet. Neither changes the output in inference:
+
+    - There is no stochastic depth.
+    - Batch-norm has momentum 0.9 instead of 0.99, so that a few hundred steps on other pictures replace the statistics
+      of ImageNet.
 
     Args:
-        side: of the pictures in pixels; any serves, as nothing in the network depends on it.
+        side: of the pictures in pixels; any side works.
 
     Returns:
-        A model of float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, that gives a map
-        ``[batch, side / 32, side / 32, 1280]``, its sides rounded up.
+        A model that takes float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, and returns a map
+        ``[batch, side / 32, side / 32, 1280]``, with sides rounded up.
 
     Example:
         >>> network(224).output.shape
@@ -75,7 +77,8 @@ def _block(x: Any, name: str, stage: Stage, strides: int) -> Any:
     if stage.expansion > 1:
         x = _convolved(x, f"{name}expand", stage.expansion * channels)
     x = layers.DepthwiseConv2D(stage.kernel, strides, "same", use_bias=False, name=f"{name}dwconv")(x)
-    x = _relu6(_normalised(x, f"{name}bn"), f"{name}activation")
+    x = _normalised(x, f"{name}bn")
+    x = layers.ReLU(6.0, name=f"{name}activation")(x)
     x = layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}project_conv")(x)
     x = _normalised(x, f"{name}project_bn")
     return layers.Add(name=f"{name}add")([x, start]) if strides == 1 and channels == stage.filters else x
@@ -85,16 +88,11 @@ def _convolved(x: Any, name: str, filters: int, kernel: int = 1, strides: int = 
     from keras import layers
 
     x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, name=f"{name}_conv")(x)
-    return _relu6(_normalised(x, f"{name}_bn"), f"{name}_activation")
+    x = _normalised(x, f"{name}_bn")
+    return layers.ReLU(6.0, name=f"{name}_activation")(x)
 
 
 def _normalised(x: Any, name: str) -> Any:
     from keras import layers
 
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=name)(x)
-
-
-def _relu6(x: Any, name: str) -> Any:
-    from keras import layers
-
-    return layers.ReLU(6.0, name=name)(x)

@@ -1,4 +1,4 @@
-"""Files of weights: which network wants which, where they are, whether they are as published.
+"""Weights files: which file a network needs, where it is, and whether it is the published one.
 
 Read `topwork.networks.weights.pretrained` first.
 """

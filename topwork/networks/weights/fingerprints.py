@@ -1,4 +1,4 @@
-"""Which network a weights file is of: by its name, where that is an official one, else by what it holds."""
+"""Find out which network a weights file is for: by its name if that is official, else by its content."""
 
 from math import prod
 from pathlib import Path
@@ -9,7 +9,7 @@ from topwork.networks.weights import files, torch_checkpoint
 from topwork.recipes.settings import WORDS
 
 SMALL = 3
-"""Arrays of so few numbers do not count: the pixel scales that Keras keeps as weights in some files."""
+"""Arrays of at most this many numbers are not counted: in some files Keras saves pixel scales as weights."""
 
 NUMBERS = {
     "xception": 20_861_480,
@@ -62,14 +62,14 @@ NUMBERS = {
     "convnext_large": 196_230_336,
     "convnext_xlarge": 348_147_968,
 }
-"""How many numbers a network's weights have without its classifier, in arrays larger than `SMALL`.
+"""How many numbers a network's weights have without the classifier, in arrays larger than `SMALL`.
 
-Counted in the networks that Keras 3.15 builds, and in topwork's own; the tests count again.
+They were counted in the networks that Keras 3.15 and topwork build; a test counts them again.
 """
 
 
 def network_of(file: Path) -> str | None:
-    """The backbone that a weights file is of, or ``None`` where neither its name nor its content says.
+    """Return the backbone that a weights file is for, or ``None`` if neither its name nor its content shows it.
 
     Args:
         file: ``.h5``, ``.weights.h5`` or ``.pth``.
@@ -77,22 +77,37 @@ def network_of(file: Path) -> str | None:
     named = builder.owner_by_name(file)
     if named:
         return named
+
+    import h5py
+
+    shapes: list[tuple[int, ...]] = []
+
+    def look(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            shapes.append(item.shape or ())
+
     try:
-        count = _numbers_in(file)
-    except (OSError, ValueError, RuntimeError, KeyError):  # it is damaged, or in a format that is not read
+        if file.suffix == ".pth":
+            read = torch_checkpoint.read(file)
+            shapes += [array.shape for name, array in read.items() if not name.startswith("_fc.")]
+        else:
+            with h5py.File(file) as opened:
+                opened.visititems(look)
+    except (OSError, ValueError, RuntimeError, KeyError):  # it is damaged, or in another format
         return None
+    count = sum(prod(shape) for shape in shapes if prod(shape) > SMALL)
     return next((name for name, numbers in NUMBERS.items() if numbers == count), None)
 
 
 def owner(weights: str, example: str) -> str:
-    """The backbone that a weights file belongs to, where the user names none.
+    """Return the backbone that a weights file is for, if the user names no backbone.
 
     Args:
         weights: the path of the file.
-        example: words that name a network beside it.
+        example: an example of options that name the network, for the message.
 
     Raises:
-        UsageError: there is no such file, or it does not tell.
+        UsageError: the file does not exist, or neither its name nor its content shows the network.
     """
     if not Path(weights).is_file():
         raise UsageError(
@@ -102,30 +117,7 @@ def owner(weights: str, example: str) -> str:
     name = network_of(Path(weights))
     if name is None:
         raise UsageError(
-            f"{files.weights_option(weights)}: neither the file's name nor its content tells which network it belongs "
-            f"to. Name the network: {example} (topwork backbones lists them)."
+            f"{files.weights_option(weights)}: neither the file's name nor its content shows which network it is for. "
+            f"Name the network: {example} (topwork backbones lists them)."
         )
     return name
-
-
-def _numbers_in(file: Path) -> int:
-    if file.suffix == ".pth":
-        read = torch_checkpoint.read(file)
-        shapes = [array.shape for name, array in read.items() if not name.startswith("_fc.")]
-    else:
-        shapes = _shapes_in_hdf5(file)
-    return sum(prod(shape) for shape in shapes if prod(shape) > SMALL)
-
-
-def _shapes_in_hdf5(file: Path) -> list[tuple[int, ...]]:
-    import h5py
-
-    shapes: list[tuple[int, ...]] = []
-
-    def look(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            shapes.append(item.shape or ())
-
-    with h5py.File(file) as opened:
-        opened.visititems(look)
-    return shapes

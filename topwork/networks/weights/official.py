@@ -1,6 +1,6 @@
-"""The official ImageNet files: which each backbone wants, which are at hand, and whether they are as published.
+"""The official ImageNet files: which one a backbone needs, which are at hand, and whether they are as published.
 
-What is at hand decides which network is the default. Keras is needed only to fetch one.
+The default network depends on the files at hand. Keras is needed only to download a file.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ State = Literal["missing", "ok", "wrong", "no published hash"]
 
 @dataclass(frozen=True)
 class Official:
-    """One official file, there or not.
+    """One official file, at hand or not.
 
     Args:
-        backbone: the network that wants it.
-        path: where it lies, or belongs.
+        backbone: the network that needs it.
+        path: where it is, or where it is saved when downloaded.
     """
 
     backbone: str
@@ -32,29 +32,29 @@ class Official:
 
     @property
     def is_there(self) -> bool:
-        """Whether it is at hand."""
+        """Whether the file exists."""
         return self.path.is_file()
 
     @property
     def is_packaged(self) -> bool:
-        """Whether it comes in a Python package, not from Keras' address."""
+        """Whether it comes in a Python package instead of from Keras' address."""
         return catalogue.record(self.backbone).is_packaged
 
     @property
     def published(self) -> str | None:
-        """The hash that Keras publishes, MD5 or SHA-256 in hex; of a package's file the one that topwork knows."""
+        """The hash that Keras publishes, MD5 or SHA-256 in hex; for a package's file, the hash in topwork's code."""
         return efficientnet_lite0.SHA256 if self.is_packaged else PUBLISHED.get(self.path.name)
 
     @property
     def found(self) -> str | None:
-        """The same of the file that is there, by the same algorithm."""
+        """The hash of the existing file by the same algorithm; ``None`` if there is no file or no published hash."""
         if self.published is None or not self.is_there:
             return None
         return digest(self.path, algorithm(self.published))
 
     @property
     def state(self) -> State:
-        """What its hash says of the file."""
+        """Whether the file is missing, ok or wrong, or has no published hash."""
         if not self.is_there:
             return "missing"
         if self.published is None:
@@ -62,7 +62,7 @@ class Official:
         return "ok" if self.found == self.published else "wrong"
 
     def as_json(self) -> dict[str, Any]:
-        """What is known of it; a published hash stands under the name of its algorithm."""
+        """Return a JSON object; a published hash is under the name of its algorithm."""
         return {
             "backbone": self.backbone,
             "file": self.path.name,
@@ -77,7 +77,7 @@ class Official:
 
 
 def wanted(place: Path, names: Iterable[str] = TABLE) -> list[Official]:
-    """The file of each named backbone at its default size.
+    """Return the file of each named backbone at its default size.
 
     Raises:
         UnknownBackbone: no backbone has that name.
@@ -87,20 +87,21 @@ def wanted(place: Path, names: Iterable[str] = TABLE) -> list[Official]:
 
 
 def at_hand(inside: Path | None = None) -> list[Official]:
-    """Each official file here, also those of other sizes than the default; with *inside*, those of that folder."""
+    """Return all official files that exist, for all sizes; with *inside*, only those in that folder."""
     place = inside or folder()
     every = [Official(entry.name, path) for entry in TABLE.values() for path in entry.paths(place)]
     return [one for one in every if one.is_there and not (inside and one.is_packaged)]
 
 
 def fetch(one: Official) -> bool:
-    """Download a file to where it belongs, unless it is there and nothing says that it is wrong.
+    """Download a file, unless it exists and its hash is not wrong.
 
     Returns:
         Whether it was downloaded.
 
     Raises:
-        WeightsError: it cannot be, or comes in a package; what is there stays.
+        WeightsError: the download failed, or the file comes in a package that is missing or damaged. An existing file
+            does not change.
     """
     if one.is_packaged:
         efficientnet_lite0.check(one.path)
@@ -112,31 +113,34 @@ def fetch(one: Official) -> bool:
 
 
 DEFAULT = "efficientnet_lite0"
-"""The backbone of a run that names none."""
+"""The backbone of a run whose recipe names none."""
 
 
 def default(size: int | None = None) -> tuple[Backbone, str]:
-    """The backbone of a run that names none, and what to say of it; nothing is fetched.
+    """Return the backbone of a run whose recipe names none, and a message about it; nothing is downloaded.
 
-    `DEFAULT` where its package is installed; else the widest MobileNetV2 at hand; else the largest ImageNet file at
-    hand.
+    It is the first of these that is at hand:
+
+    - `DEFAULT`, if its package is installed
+    - the widest MobileNetV2
+    - the largest ImageNet file
 
     Args:
-        size: side of the pictures in pixels, for which a file must be at hand; by default the network's own.
+        size: side of the pictures in pixels; the file must be for this side. By default the network's own.
 
     Raises:
-        WeightsError: nothing is at hand, or the package is damaged.
+        WeightsError: no weights are at hand, or the package is damaged.
     """
     if efficientnet_lite0.is_installed():
-        efficientnet_lite0.check(efficientnet_lite0.path())  # damage must be mended, not passed over
+        efficientnet_lite0.check(efficientnet_lite0.path())  # damage must be repaired, not ignored
         return Backbone(DEFAULT), f"Backbone: {DEFAULT} with ImageNet weights, the default."
     install = efficientnet_lite0.INSTALL
     files = [(entry.name, entry.path(folder(), size or entry.size)) for entry in TABLE.values()]
     found = [("mobilenet_v2" in name, path.stat().st_size, name) for name, path in files if path.is_file()]
     if not found:
         raise WeightsError(
-            f"no ImageNet weights are at hand. Three ways out: install the default network, {install}; put an official "
-            f"file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
+            f"no ImageNet weights are at hand. Three ways to go on: install the default network, {install}; put an "
+            f"official file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
             f"weights, which score poorly: {weights_option('random')}."
         )
     is_mobilenet_v2, _, name = max(found)
@@ -186,11 +190,11 @@ PUBLISHED = {
     "convnext_large_notop.h5": "96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd",
     "convnext_xlarge_notop.h5": "de3f8a54174130e0cecdc71583354753d557fcf1f4487331558e2a16ba0cfe05",
 }
-"""The hash of each file that has one, by the file's name."""
+"""The published hashes, by file name."""
 
 
 def algorithm(digest: str) -> str:
-    """The name by which `hashlib` knows the algorithm of a published hash.
+    """Return the name in `hashlib` of a published hash's algorithm.
 
     >>> algorithm("50bc09e76180e00e4465e1a485ddc09d")
     'md5'

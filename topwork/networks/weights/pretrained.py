@@ -1,4 +1,4 @@
-"""Which file a backbone's weights come from, and what identifies them in the keys of the store."""
+"""The file of a backbone's weights, and what identifies the weights in the keys of the store."""
 
 import os
 from dataclasses import replace
@@ -14,20 +14,23 @@ from topwork.system.files import home, writing, written_whole
 
 
 def weights_file(backbone: Backbone) -> Path | None:
-    """The file that a backbone loads its weights from; fetched or made where it is missing.
+    """Return the file of a backbone's weights; it is downloaded or made if it is missing.
 
     Returns:
-        ``None`` for your own network, which brings its weights.
+        The path; ``None`` for your own network, whose file has its weights.
 
     Raises:
-        WeightsError: the file is not at hand and cannot be fetched.
+        WeightsError: the file does not exist and cannot be downloaded.
     """
     if backbone.model:
         return None
     if backbone.weights == "random":
         return random_weights.weights_file(backbone)
     if backbone.weights != "imagenet":
-        return _given(Path(backbone.weights))
+        path = Path(backbone.weights)
+        if not path.is_file():
+            raise WeightsError(f"no weights file {str(path)!r}: expected 'imagenet', 'random', or the path of a file.")
+        return path
     entry, side = catalogue.record(backbone.name), catalogue.size(backbone)
     path = entry.path(files.folder(), side)
     if entry.is_packaged:
@@ -37,7 +40,7 @@ def weights_file(backbone: Backbone) -> Path | None:
 
 
 def path(backbone: Backbone) -> Path | None:
-    """Where the file of a backbone's weights is or belongs; ``None`` for random ones, which are drawn."""
+    """Return the path of a backbone's weights, whether it exists or not; ``None`` for random weights."""
     if backbone.model:
         return Path(backbone.model)
     if backbone.weights == "random":
@@ -48,25 +51,35 @@ def path(backbone: Backbone) -> Path | None:
 
 
 def identity(backbone: Backbone) -> str:
-    """What stands for a backbone's weights in the keys of the store; needs no Keras where the file is at hand."""
+    """Return what identifies a backbone's weights in the keys of the store; no Keras is needed if the file exists.
+
+    Raises:
+        WeightsError: the file does not exist and cannot be downloaded.
+    """
     if backbone.model:
-        return files.sha256(_model(backbone))
+        path = Path(backbone.model)
+        if not path.is_file():
+            raise WeightsError(
+                f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
+            )
+        return files.sha256(path)
     if backbone.weights == "random":
         return random_weights.identity(backbone)
     return files.sha256(weights_file(backbone) or Path())
 
 
 def is_at_hand(backbone: Backbone) -> bool:
-    """Whether its weights lie here, or can be made here; nothing is fetched."""
+    """Return whether the weights exist or can be made without the network; nothing is downloaded."""
     file = path(backbone)
     return file is None or file.is_file()
 
 
 def on_disk(backbone: Backbone) -> Backbone:
-    """The backbone with its files as absolute paths; your own ``keras.Model`` becomes one, named by its content.
+    """Return the backbone with absolute paths of its files; your own ``keras.Model`` is saved to a file.
 
     Raises:
-        RecipeError: one of them is not there.
+        RecipeError: a file does not exist.
+        BackboneError: your own model is not built.
     """
     if backbone.weights not in WORDS:
         backbone = replace(backbone, weights=_there(backbone, "weights", "'imagenet', 'random', or the path of a file"))
@@ -79,7 +92,7 @@ def on_disk(backbone: Backbone) -> Backbone:
 
 
 def _there(backbone: Backbone, key: str, expected: str) -> str:
-    """The absolute path of a file that a backbone names."""
+    """Return the absolute path of the file in an option of a backbone; *expected* is for the message."""
     word = str(getattr(backbone, key))
     if not Path(word).is_file():
         where = f"backbones.{backbone.name}.{key}"
@@ -89,15 +102,15 @@ def _there(backbone: Backbone, key: str, expected: str) -> str:
 
 
 def saved(model: Any) -> Path:
-    """A model of your own as a file below topwork's home, named by its content.
+    """Save your own model below topwork's home; the file's name is the hash of its content.
 
     Raises:
-        BackboneError: it is not built.
-        StoreError: nothing can be written there.
+        BackboneError: the model is not built.
+        StoreError: the folder cannot be written to.
     """
     if not model.built:
         raise BackboneError(
-            f"the model {model.name!r} is not built: it knows no input shape. Begin it with keras.Input(shape)."
+            f"the model {model.name!r} is not built: it has no input shape. Start it with keras.Input(shape)."
         )
     content = sha256(model.to_json().encode())
     for values in model.get_weights():
@@ -108,19 +121,4 @@ def saved(model: Any) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as aside:
                 model.save(aside)
-    return path
-
-
-def _given(path: Path) -> Path:
-    if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}: expected 'imagenet', 'random', or the path of a file.")
-    return path
-
-
-def _model(backbone: Backbone) -> Path:
-    path = Path(backbone.model or "")
-    if not path.is_file():
-        raise WeightsError(
-            f"no file {str(path)!r}: backbones.{backbone.name}.model is the path of a .keras or .h5 file."
-        )
     return path

@@ -1,7 +1,7 @@
-"""Random weights that keep signals alive, for tests and for comparison.
+"""Random weights with which outputs do not vanish, for tests and for comparison.
 
-Fresh initial values let signals die: the pooled outputs of an untrained EfficientNetB0 are about 1e-7. Here every
-batch-norm takes the statistics of one seeded batch, as if it had trained one step with momentum 0.
+With plain initial values they do: the pooled outputs of an untrained EfficientNetB0 are about 1e-7. Here each
+batch-norm gets the statistics of one seeded batch, as after one training step with momentum 0.
 """
 
 from contextlib import suppress
@@ -25,17 +25,17 @@ _BATCH = 16
 
 
 def identity(backbone: Backbone) -> str:
-    """What the random weights depend on: seed, size, pixel scale, Keras' version, and topwork's own build."""
+    """Return what random weights depend on: seed, size, pixel scale, version of Keras, version of topwork's builder."""
     build = f"-build-{builder.version_of(backbone)}" if builder.version_of(backbone) else ""
     return f"random-{SEED}-{catalogue.size(backbone)}-{builder.scale(backbone)}-keras-{version('keras')}{build}"
 
 
 def weights_file(backbone: Backbone) -> Path:
-    """The file of a backbone's random weights, made once, so that every process and backend loads the same bits."""
+    """Return the file of a backbone's random weights; it is made once, so all processes and backends load the same."""
     path = kept(backbone)
     if path.exists():
         with suppress(OSError):
-            path.touch()  # 'topwork store prune' leaves what was used of late
+            path.touch()  # 'topwork store prune' keeps recently used files
     else:
         network = builder.build(backbone, None)
         room(path, 5 * network.count_params() + 1_000_000, "random weights")
@@ -49,12 +49,15 @@ def weights_file(backbone: Backbone) -> Path:
 
 
 def kept(backbone: Backbone) -> Path:
-    """Where that file lies, whether it is there or not."""
+    """Return the path of that file, whether it exists or not."""
     return home() / "weights" / f"{backbone.name}-{identity(backbone)}.weights.h5"
 
 
 def _draw(network: "keras.Model") -> None:
-    """He-normal kernels (He et al. 2015), gammas of 1 (ConvNeXt's LayerScale of 1e-6 would hide its blocks), else 0."""
+    """Set kernels to He-normal values (He et al. 2015), gammas to 1, and all other weights to 0.
+
+    ConvNeXt's LayerScale, a gamma, starts at 1e-6; its blocks would have no effect.
+    """
     draw = np.random.default_rng(SEED)
     for variable in network.trainable_variables:
         shape = tuple(variable.shape)
@@ -66,8 +69,17 @@ def _draw(network: "keras.Model") -> None:
 
 
 def _settle(network: "keras.Model", backbone: Backbone) -> None:
-    """Give each batch-norm the mean and variance of what reaches it from one seeded batch."""
+    """Set the mean and variance of each batch-norm to those of its input for one seeded batch.
+
+    The batch has 16 pictures of coloured patches with noise: uint8 ``[16, side, side, 3]``.
+    """
     import keras
+
+    side = catalogue.size(backbone)
+    draw = np.random.default_rng(SEED)
+    patches = draw.integers(0, 200, (_BATCH, 4, 4, 3)).repeat(-(-side // 4), 1).repeat(-(-side // 4), 2)
+    patches = patches[:, :side, :side]
+    pictures = (patches + draw.integers(0, 56, patches.shape)).astype("uint8")
 
     def call(operation: Any, args: Any, kwargs: Any) -> Any:
         if isinstance(operation, keras.layers.BatchNormalization):
@@ -75,14 +87,5 @@ def _settle(network: "keras.Model", backbone: Backbone) -> None:
             operation.moving_variance.assign(np.var(args[0], axis=(0, 1, 2)))
         return keras.ops.convert_to_numpy(operation(*args, **kwargs))
 
-    pixels = builder.scaled(_pictures(catalogue.size(backbone)), builder.scale(backbone))
+    pixels = builder.scaled(pictures, builder.scale(backbone))
     replay(network, {id(network.inputs[0]): keras.ops.convert_to_numpy(pixels)}, call=call)
-
-
-def _pictures(side: int) -> np.ndarray:
-    """A seeded batch of coloured patches under noise: uint8 ``[16, side, side, 3]``."""
-    draw = np.random.default_rng(SEED)
-    patches = (
-        draw.integers(0, 200, (_BATCH, 4, 4, 3)).repeat(-(-side // 4), 1).repeat(-(-side // 4), 2)[:, :side, :side]
-    )
-    return (patches + draw.integers(0, 56, patches.shape)).astype("uint8")

@@ -1,29 +1,29 @@
-"""Torch checkpoints of the format before torch 1.6, read without torch.
+"""Read torch checkpoints in the format before torch 1.6, without torch.
 
-Such a file is five pickles (a magic number, the format's version, the machine's byte order, the tensors' shapes by
-name, the storages' keys), then each storage's length and numbers. Nothing in it can run: the names that its pickles may
-use are listed in `_ALLOWED`. Source of the format: ``_legacy_save`` in ``torch/serialization.py``.
+Such a file has five pickles (a magic number, the format's version, the machine's byte order, the tensors' shapes by
+name, the storages' keys), then the length and numbers of each storage. No code in it can run: its pickles may use only
+the names in `_ALLOWED`. Source of the format: ``_legacy_save`` in ``torch/serialization.py``.
 """
 
 import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Read a checkpoint: each tensor by its name, in the file's order.
+    """Read a checkpoint: the tensors by name, in the file's order.
 
     Args:
-        file: what ``torch.save(model.state_dict(), file, _use_new_zipfile_serialization=False)`` writes, with tensors
-            of float32 and int64.
+        file: a file that ``torch.save(model.state_dict(), file, _use_new_zipfile_serialization=False)`` has written,
+            with tensors of float32 and int64.
 
     Raises:
-        ValueError: the file is cut short, is in another format, or names anything that tensors do not need.
+        ValueError: the file is cut short, is in another format, or uses names that tensors do not need.
     """
     with file.open("rb") as opened:
         if opened.read(4) == b"PK\x03\x04":
@@ -33,9 +33,27 @@ def read(file: Path) -> dict[str, np.ndarray]:
             )
         opened.seek(0)
         try:
-            return _read(opened, file.stat().st_size)
+            magic, protocol, system = (_Restricted(opened).load() for _ in range(3))
+            if (magic, protocol) != (_MAGIC, _PROTOCOL):
+                raise ValueError("its first pickles are not those of torch")
+            if not system["little_endian"]:
+                raise ValueError("it was written on a big-endian machine")
+            tensors, keys = _Restricted(opened).load(), _Restricted(opened).load()
+
+            size = file.stat().st_size
+            stored: dict[str, np.ndarray] = {}
+            dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
+            for key in keys:
+                count = int(np.frombuffer(opened.read(8), "<i8")[0])
+                if not 0 <= count <= size:
+                    raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
+                stored[key] = np.frombuffer(opened.read(count * dtypes[key].itemsize), dtypes[key], count)
+            return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
         except _DAMAGES as error:
-            raise ValueError(f"it is no such torch checkpoint, or damaged: {error or type(error).__name__}") from None
+            reason = error or type(error).__name__
+            raise ValueError(
+                f"it is not a torch checkpoint in the format before torch 1.6, or it is damaged: {reason}"
+            ) from None
 
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -45,24 +63,7 @@ _DAMAGES = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError),
     *(LookupError, AttributeError, ArithmeticError, MemoryError),
 )
-"""What reading raises where bytes are missing or changed: a length among them may ask for more than there is."""
-
-
-def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    magic, protocol, system = (_Restricted(file).load() for _ in range(3))
-    if (magic, protocol) != (_MAGIC, _PROTOCOL):
-        raise ValueError("its first pickles are not those of torch")
-    if not system["little_endian"]:
-        raise ValueError("it was written on a big-endian machine")
-    tensors, keys = _Restricted(file).load(), _Restricted(file).load()
-    stored: dict[str, np.ndarray] = {}
-    dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
-    for key in keys:
-        count = int(np.frombuffer(file.read(8), "<i8")[0])
-        if not 0 <= count <= size:
-            raise ValueError(f"a storage has {count} numbers in a file of {size} bytes")
-        stored[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key], count)
-    return {str(name): tensor.of(stored[tensor.storage.key]) for name, tensor in tensors.items()}
+"""The errors when bytes are missing or changed; a changed length may ask for more memory than there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class _DType:
 
 @dataclass(frozen=True)
 class _Storage:
-    """A stretch of numbers that the file holds behind its pickles."""
+    """An array of numbers that follows the pickles in the file."""
 
     key: str
     dtype: str
@@ -82,7 +83,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A part of a storage; what the pickles hold in the place of a torch tensor."""
+    """A part of a storage; it stands for a torch tensor when the pickles are read."""
 
     storage: _Storage
     offset: int
@@ -90,10 +91,14 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """The tensor's values, among its storage's numbers."""
+        """Return the tensor's values from its storage's numbers.
+
+        Raises:
+            ValueError: they are outside the storage.
+        """
         steps = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.shape, *self.strides, 0) < 0 or self.offset + steps >= len(numbers):
-            raise ValueError(f"a tensor of shape {self.shape} lies outside its storage")
+            raise ValueError(f"a tensor of shape {self.shape} is outside its storage")
         strides = [stride * numbers.itemsize for stride in self.strides]
         return as_strided(numbers[self.offset :], self.shape, strides)
 
@@ -108,11 +113,11 @@ _ALLOWED = {
     ("torch", "FloatStorage"): _DType("<f4"),
     ("torch", "LongStorage"): _DType("<i8"),
 }
-"""What the file's pickles may name, and what stands for it here."""
+"""The names that the file's pickles may use, and what they mean here."""
 
 
 class _Restricted(pickle.Unpickler):
-    """Reads a pickle that names nothing but what is allowed (Python's documentation, "Restricting globals")."""
+    """An unpickler that accepts only the names in `_ALLOWED` (Python's documentation, "Restricting globals")."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:

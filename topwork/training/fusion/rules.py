@@ -5,7 +5,7 @@ A rule maps what each member says, float64 ``[members, n, classes]``, to ``[n, c
 
 import numpy as np
 
-from topwork.networks.fusion import Learned, Mixture, Stack, _features, even
+from topwork.networks.fusion import Learned, Mixture, Stack, even, log_probabilities
 from topwork.recipes.settings import Rule
 from topwork.scoring.metrics import losses
 
@@ -69,7 +69,7 @@ def stack(each: np.ndarray, labels: np.ndarray) -> Stack:
     """
     from sklearn.linear_model import LogisticRegression
 
-    found = LogisticRegression(max_iter=10_000).fit(_features(each), labels)
+    found = LogisticRegression(max_iter=10_000).fit(log_probabilities(each), labels)
     kernel, bias = found.coef_.T, found.intercept_
     if kernel.shape[1] == 1:  # of two classes scikit-learn gives one logit, which is the second's
         kernel, bias = np.hstack([0 * kernel, kernel]), np.array([0, *bias])
