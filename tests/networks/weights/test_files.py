@@ -52,7 +52,8 @@ def test_the_file_of_224_pixels_is_proposed_for_another_size(tmp_path, name, usu
     )
     with at_command_line():
         assert str(missing(tmp_path / name, "and so")).endswith(
-            f"or use random weights: --weights random. The weights for 224 pixels work at any size: --weights {tmp_path / usual}"
+            "or use random weights: --weights random. The weights for 224 pixels work at any size: "
+            f"--weights {tmp_path / usual}"
         )
 
 

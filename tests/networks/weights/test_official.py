@@ -116,7 +116,8 @@ def test_what_comes_with_a_wrong_hash_is_not_kept_and_what_was_there_stays(serve
         f"the ImageNet weights '{VGG16}' in '{one.path.parent}' are not those that Keras publishes, and could not be "
         "downloaded (Incomplete or corrupted file detected. The auto file hash does not match the provided value of "
         "6d6bbae143d832006294945121d1f1fc.). Put the file there (on a connected machine, 'topwork weights fetch vgg16' "
-        "brings it), choose a backbone whose file is at hand (topwork backbones), or use random weights: weights='random'."
+        "brings it), choose a backbone whose file is at hand (topwork backbones), or use random weights: "
+        "weights='random'."
     )
     assert [path.read_bytes() for path in one.path.parent.iterdir()] == [b"was there"]
 
