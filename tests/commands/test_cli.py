@@ -74,13 +74,13 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
     assert (ran.status, ran.out) == (0, f"{out}\n")
     expected = [
         r"trunk: 60 pictures to compute, \d+\.\d KB on disk",
-        r"phase 1, mobilenet_v2_035@pool: kept (epoch \d of 3|the weights it began with) "
+        r"phase 1, mobilenet_v2_035@pool: kept (epoch \d of 3|the weights it started with) "
         r"\(validation loss \d+\.\d{3}\), \d+(\.\d)? s",
         r"trunk: 6 pictures to compute in float32, to measure what is shipped, \d+\.\d KB on disk",
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
         r"fill to test took (\d+ min )?\d+(\.\d)? s\.",
     ]
-    *lines, last = [line for line in ran.err.splitlines() if "made nothing better" not in line]
+    *lines, last = [line for line in ran.err.splitlines() if "did not improve" not in line]
     assert last == "So few test pictures tell little: --folds 5 tests each of all 60 once."
     more = ("For speed the frozen part ran in bfloat16 while training", "As far as 6 pictures tell")
     assert all(line.startswith(more) for line in lines[4:]), lines

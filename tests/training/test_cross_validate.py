@@ -70,7 +70,7 @@ def test_an_interrupted_one_goes_on(ran, tmp_path):
 def test_what_is_no_cross_validation(tmp_path):
     with pytest.raises(RunError) as error:
         tw.Folds(tmp_path)
-    assert str(error.value) == f"{str(tmp_path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it."
+    assert str(error.value) == f"{str(tmp_path)!r} is not a cross-validation: expected fold-1, fold-2 and so on in it."
 
 
 def test_every_picture_is_tested_once(tested, pictures):

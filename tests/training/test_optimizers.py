@@ -43,13 +43,15 @@ def test_a_warmup_rises_from_nothing(schedule, last):
 def test_a_plateau_has_no_warmup():
     with pytest.raises(RecipeError) as error:
         optimizer(Phase("x@pool", schedule="plateau", warmup_epochs=1.0), 5)
-    assert str(error.value) == ("schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.")
+    assert str(error.value) == (
+        "schedule = 'plateau' has no warm-up: use 'constant' or 'cosine', or omit warmup_epochs."
+    )
 
 
 def test_an_optimizer_without_momentum():
     with pytest.raises(RecipeError) as error:
         optimizer(Phase("x@pool", optimizer="adam", momentum=0.9), 5)
-    assert str(error.value) == "the optimizer 'adam' knows no momentum: use 'sgd' or 'rmsprop', or leave it out."
+    assert str(error.value) == "the optimizer 'adam' has no momentum: use 'sgd' or 'rmsprop', or omit momentum."
 
 
 def test_an_unknown_optimizer():

@@ -107,13 +107,13 @@ def test_label_smoothing_is_keras_own(loss, targets, logits):
 def test_a_rate_that_makes_nothing_better_is_named(pictures, tmp_path, capsys):
     train(read(pictures), tmp_path / "run", {"cut": END, "epochs": 2, "learning_rate": 1e-30})
     said = capsys.readouterr().err.splitlines()
-    assert "phase 1 made nothing better in 2 epochs: try a smaller rate than 1e-30." in said
+    assert "phase 1 did not improve in 2 epochs: try a lower learning rate than 1e-30." in said
 
 
 def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
     bad = {"cut": DEEP, "learning_rate": 1e30, "epochs": 9, "optimizer": "sgd"}
     run = train(read(pictures), tmp_path / "run", {"cut": END}, bad)
-    said = "phase 2 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
+    said = "phase 2 stopped: its loss was not finite at learning rate 1e+30; the best weights are kept."
     assert said in capsys.readouterr().err.splitlines()
     second = [line for line in run.journal if line.phase == 2]
     assert len(second) == 2 and not second[1].is_finite

@@ -72,8 +72,8 @@ def test_the_head_trains_alone_before_an_opened_network(cut, head, capsys):
     assert first == Phase(head, learning_rate=HEAD_RATE)
     assert second == Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd")
     assert capsys.readouterr().err == (
-        f"phase 1 trains the head alone ({head}, up to 25 epochs), so that a new head does not spoil pretrained "
-        "layers; phase 2 is as you asked. head_first=False leaves it out.\n"
+        f"phase 1 trains the head alone ({head}, up to 25 epochs), so that a new head does not damage pretrained "
+        "layers; phase 2 is as you asked. head_first=False omits this phase.\n"
     )
 
 

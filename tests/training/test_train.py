@@ -74,7 +74,7 @@ def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path,
     write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
     recipe = Recipe((tw.Phase(f"{NAME}@pool", epochs=1),), Data(seed=3), {NAME: SMALL})
     run = tw.train(tmp_path / "table.csv", recipe=recipe, out=tmp_path / "run")
-    told = "The data come with their parts: data.split, data.draw and data.seed play no part."
+    told = "The data come with their own parts: data.split, data.draw and data.seed are not used."
     assert told in capsys.readouterr().err.splitlines()
     assert run.recipe.data == Data()
 
@@ -113,7 +113,7 @@ def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, t
     run = train(pictures, tmp_path / "run", phases=phases)
     assert len(run.journal) < 31
     assert (
-        "phase 1 stopped: its loss was no finite number at rate 1e+30; the best weights are kept."
+        "phase 1 stopped: its loss was not finite at learning rate 1e+30; the best weights are kept."
         in capsys.readouterr().err
     )
     assert np.isfinite(run.evaluate("val").loss.value)
@@ -288,7 +288,7 @@ def test_what_a_recipe_holds_comes_with_it_alone(pictures, tmp_path):
     recipe = tw.Recipe((tw.Phase(f"{NAME}@pool"),), backbones={NAME: SMALL})
     with pytest.raises(UsageError) as error:
         tw.train(pictures, recipe=recipe, head=keras.Sequential(), views=3, seed=0, out=tmp_path / "run")
-    assert str(error.value) == "a recipe came with head and views beside it: set what it holds in the recipe."
+    assert str(error.value) == "a recipe came together with head and views: set these in the recipe."
 
 
 @pytest.mark.parametrize("phases", [tw.Phase("x@pool"), ["x@pool"]])
@@ -346,7 +346,7 @@ def test_a_head_of_your_own_takes_no_new_classes(pictures, tmp_path):
     with pytest.raises(RunError) as error:
         tw.train(tmp_path / "more", parent=parent, out=tmp_path / "run")
     assert str(error.value) == (
-        f"cannot start from {str(parent.path)!r}: its head is a file, for other classes than the data has. "
+        f"cannot start from {str(parent.path)!r}: its head is a file for other classes than those of the data. "
         "Only topwork's own heads take new classes: train without parent."
     )
 

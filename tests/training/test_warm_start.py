@@ -75,7 +75,7 @@ def test_it_names_its_parent(child, parent):
 
 
 def test_it_says_what_it_starts_from_and_which_classes_are_new(child, parent):
-    told = f"It starts from the weights of {str(parent.path)!r}; new: 'violet'."
+    told = f"Started from the weights of {str(parent.path)!r}; new: 'violet'."
     assert told in child[1].err.splitlines()
 
 
@@ -214,7 +214,7 @@ def test_what_must_be_the_parents(pictures, parent, tmp_path, changes, told):
     recipe = replace(warm_start.recipe(parent.folder), **changes)
     assert refused(RunError, pictures, tmp_path / "run", parent=parent, recipe=recipe) == (
         f"cannot start from {str(parent.path)!r}, which differs in {told}. "
-        "Leave that as it is there, or train without parent."
+        "Set it as in that run, or train without parent."
     )
 
 

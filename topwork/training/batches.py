@@ -1,5 +1,7 @@
-"""What Keras' ``fit`` reads: each epoch every training row once, in an order and of views that are drawn from what the
-run fixes alone: seed, phase and epoch, and for the view the picture's content.
+"""Batches for Keras' ``fit``.
+
+Each epoch has every training row once. The order depends on the seed, the phase and the epoch only; the view of a row
+also on the content of its picture.
 """
 
 from functools import cached_property
@@ -12,14 +14,14 @@ from topwork.store.examples import Examples
 
 
 class Feed(keras.utils.PyDataset):
-    """Batches of activations and labels for the epochs of a phase, one after another.
+    """Batches of activations and labels for all epochs of a phase, in order.
 
-    One iterator for the whole phase: ``fit`` with ``steps_per_epoch`` keeps it. A new one an epoch costs more than the
-    steps of a small head (docs/log.md, 2026-11-23).
+    There is one iterator for the phase: ``fit`` with ``steps_per_epoch`` keeps it. A new one per epoch costs more than
+    the steps of a small head (docs/log.md, 2026-11-23).
 
     Args:
         part: the training part.
-        classes: how many there are.
+        classes: the number of classes.
         batch_size: rows per step; an epoch's last step may have fewer.
         epochs: the first epoch, from 0, and the one after the last.
         number: the phase's; with the seed and the epoch it fixes the order.
@@ -42,7 +44,7 @@ class Feed(keras.utils.PyDataset):
         return (self.epochs[1] - self.epochs[0]) * self.steps
 
     def __getitem__(self, step: int) -> tuple:
-        """The batch of one step: activations (one array, or a tuple of them), targets, and weights if any."""
+        """Return the batch of one step: activations (an array, or a tuple of arrays), targets, and weights if any."""
         rows, places = self.order_at(step)
         arrays = self.part.take(places)
         inputs = arrays[0] if len(arrays) == 1 else tuple(arrays)
@@ -50,21 +52,21 @@ class Feed(keras.utils.PyDataset):
         return inputs, targets(self.part.labels[rows], self.classes, self.training.loss), *weights
 
     def order_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of one step, and where the views that they show lie in the part."""
+        """Return the rows of one step, and the places of their views in the part."""
         epoch, number = divmod(step, self.steps)
         where = slice(number * self.batch_size, (number + 1) * self.batch_size)
         rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
         return rows, places
 
     def order(self, epoch: int) -> np.ndarray:
-        """The order of the rows in an epoch (from 0)."""
+        """Return the order of the rows in an epoch (from 0)."""
         draw = np.random.default_rng((*self._seed, epoch))
         if self.training.sampling == "balanced":
             return _balanced(self.part.labels, draw)
         return draw.permutation(len(self.part))
 
     def views(self, epoch: int) -> np.ndarray:
-        """For each row the view that an epoch shows."""
+        """Return the view of each row in an epoch."""
         if self.part.views == 1:
             return np.zeros(len(self.part), np.int64)
         salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
@@ -75,7 +77,7 @@ class Feed(keras.utils.PyDataset):
         return np.array([int(content[:16], 16) for content in self.part.contents], np.uint64)
 
     def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of an epoch's steps in their order, and where the views that they show lie in the part."""
+        """Return the rows of an epoch in their order, and the places of their views in the part."""
         rows = self.order(epoch)[: self.steps * self.batch_size]
         return rows, self.views(epoch)[rows] * len(self.part) + rows
 
@@ -86,20 +88,20 @@ class Feed(keras.utils.PyDataset):
 
 
 def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:
-    """What the loss compares with: one-hot float32 ``[rows, classes]``, or of two classes 0 or 1 ``[rows, 1]``."""
+    """Return the targets of the loss: one-hot float32 ``[rows, classes]``, or for ``"binary"`` 0 or 1 ``[rows, 1]``."""
     if loss == "binary":
         return labels[:, None].astype(np.float32)
     return np.eye(classes, dtype=np.float32)[labels]
 
 
 def _weights(labels: np.ndarray) -> np.ndarray:
-    """Weights of the rows, 1 on average, so that every class weighs the same."""
+    """Return weights of rows, 1 on average, that give every class the same total."""
     counts = np.bincount(labels)
     return (len(labels) / ((counts > 0).sum() * counts[labels])).astype(np.float32)
 
 
 def _balanced(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """As many rows as there are, classes in turn, each class's rows used up before one comes again."""
+    """Return as many rows as there are, with equally many of each class; a row repeats only after all of its class."""
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     each = -(-len(labels) // len(classes))
     shuffled = [

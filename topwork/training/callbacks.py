@@ -21,10 +21,10 @@ class Keeper(keras.callbacks.Callback):
     """Scores each epoch, writes the journal, keeps the best weights and stops early (law 7).
 
     Args:
-        parts: the training sample and, where there is one, the validation part.
-        values: gives a copy of the weights that may change.
-        note: takes each epoch for the journal.
-        about: what every epoch of this phase says (phase, cut and precision).
+        parts: a sample of the training part, and the validation part if there is one.
+        values: returns a copy of the weights that may change.
+        note: is called with each epoch for the journal.
+        about: what is the same in every epoch of this phase (phase, cut and precision).
         patience: epochs without a better validation loss before the phase stops; 0: never.
     """
 
@@ -45,22 +45,22 @@ class Keeper(keras.callbacks.Callback):
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation part to judge by."""
+        """Whether there is a validation part."""
         return "val" in self._parts
 
     @property
     def seconds(self) -> float:
-        """Since the phase began."""
+        """Seconds since the phase started."""
         return time.perf_counter() - self._begun
 
     @property
     def about(self) -> dict[str, Any]:
-        """What `restore` needs beside the best weights, as JSON; it says the phase, too."""
+        """What `restore` needs besides the best weights, as JSON, with the phase."""
         known = {"epoch": self.epochs, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
         return {**self._about, **known, "diverged": self.diverged}
 
     def restore(self, about: dict[str, Any], best: Any) -> None:
-        """Be where `about` was noted."""
+        """Return to the state that `about` described."""
         self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
         self.diverged, self.best = about["diverged"], best
 
@@ -73,7 +73,10 @@ class Keeper(keras.callbacks.Callback):
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Score, note, keep, stop; users' callbacks after this one find the scores in *logs*."""
+        """Score the epoch, write it down, keep the weights if they are best, stop if it is time.
+
+        Callbacks that come later find the scores in *logs*.
+        """
         self.epochs = epoch + 1
         scores = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
         if logs is not None:
@@ -83,7 +86,7 @@ class Keeper(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether the phase stops early: its loss is no number, or waiting for a better one was in vain."""
+        """Whether the phase stops early: its loss is not finite, or it did not improve within the patience."""
         waited = self.epochs - self.best_epoch if self._patience and self.has_validation else 0
         return self.diverged or 0 < self._patience <= waited
 
@@ -102,7 +105,7 @@ class Keeper(keras.callbacks.Callback):
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras' own, after half the patience a tenth of the rate; it can go on where a killed run was."""
+    """Keras' callback: after half the patience a tenth of the learning rate. Its state can be saved and restored."""
 
     def __init__(self, phase: Phase, keeper: Keeper) -> None:
         monitor = "val_loss" if keeper.has_validation else "train_loss"
@@ -110,23 +113,23 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         self.waits: dict[str, Any] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Keras begins afresh here."""
+        """Restore the state, which Keras resets here."""
         super().on_train_begin(logs)
         for name, value in self.waits.items():
             setattr(self, name, value)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keras' rule, then note where it stands."""
+        """Apply Keras' rule, then record the state."""
         super().on_epoch_end(epoch, logs)
         self.waits = {name: getattr(self, name) for name in ("best", "wait", "cooldown_counter")}
 
 
 HOOKS = tuple(f"on_{what}_{when}" for what in ("train", "epoch", "train_batch", "batch") for when in ("begin", "end"))
-"""What Keras calls while it trains; ``on_train_batch_begin`` and ``_end`` call ``on_batch_begin`` and ``_end``."""
+"""Methods that Keras calls in training; ``on_train_batch_begin`` and ``_end`` call ``on_batch_begin`` and ``_end``."""
 
 
 class Turn(keras.callbacks.Callback):
-    """Does one thing at some of Keras' hooks."""
+    """Calls one function at some of Keras' hooks."""
 
     def __init__(self, turn: Callable[[], None], hooks: Iterable[str]) -> None:
         super().__init__()
@@ -135,19 +138,19 @@ class Turn(keras.callbacks.Callback):
 
 
 def under_their_settings(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
-    """The user's callbacks between two of ours, so that they run under the user's own settings of Keras."""
+    """Return the user's callbacks between two of ours, which switch to the user's Keras settings and back."""
     found = keras.tree.flatten(list(callbacks))
     own = [hook for hook in HOOKS if any(not _is_empty(getattr(one, hook)) for one in found)]
     return [Turn(keras_settings.give_back, own), *found, Turn(keras_settings.take_over, own)] if own else found
 
 
 def _is_empty(hook: Any) -> bool:
-    """Whether it is Keras' own, which does nothing. That of a batch, once replaced, would make a GPU wait each step."""
+    """Whether a hook is Keras' own, which does nothing. Replacing a batch hook would make a GPU wait at each step."""
     return getattr(hook, "_is_default", False)
 
 
 class Saver(keras.callbacks.Callback):
-    """Comes last in an epoch: calls *save* with whether it is the phase's last."""
+    """Calls *save* at the end of each epoch, with whether it is the last of the phase. Must be the last callback."""
 
     def __init__(self, save: Callable[[bool], None], epochs: int) -> None:
         super().__init__()
@@ -159,7 +162,7 @@ class Saver(keras.callbacks.Callback):
 
 
 class Shown(keras.callbacks.Callback):
-    """Shows the epochs of a phase as a bar; a context manager, so that the bar goes whatever stops the training."""
+    """Shows a progress bar of epochs; a context manager, so that the bar is removed whatever stops the training."""
 
     def __init__(self, number: int, phase: Phase) -> None:
         super().__init__()
@@ -173,6 +176,6 @@ class Shown(keras.callbacks.Callback):
         self._bar.stop()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Move it."""
+        """Update the bar."""
         loss = (logs or {}).get("val_loss")
         self._bar.update(epoch + 1, self._total, note="" if loss is None else f"validation loss {loss:.3f}")

@@ -60,7 +60,7 @@ class Folds:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not is_folds(self.path):
-            raise RunError(f"{str(path)!r} is no cross-validation: expected fold-1, fold-2 and so on in it.")
+            raise RunError(f"{str(path)!r} is not a cross-validation: expected fold-1, fold-2 and so on in it.")
 
     def __repr__(self) -> str:
         return f"Folds({str(self.path)!r})"
@@ -145,14 +145,14 @@ def cross_validate(
     if parent is not None:
         folds_, from_ = either("a cross-validation", "--folds"), either("parent", "--from")
         raise UsageError(
-            f"{folds_} tests every picture once, and {from_} keeps the test part of its run: leave one of them away."
+            f"{folds_} tests every picture once, and {from_} keeps the test part of its run: omit one of them."
         )
     first = words.get("phases") is not None if head_first is None else head_first
     recipe = chosen(**words, recipe=recipe)
     if recipe.join:
         raise UsageError(
             f"{either('a cross-validation', '--folds')} deals the pictures anew, and a join keeps the parts of its "
-            "members: leave one of the two away."
+            "members: omit one of the two."
         )
     if seed is not None:
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()

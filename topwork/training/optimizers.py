@@ -1,4 +1,4 @@
-"""Keras' optimizers and learning-rate schedules by a phase's words."""
+"""Keras optimizers and learning-rate schedules from the settings of a phase."""
 
 import inspect
 from typing import Any
@@ -10,14 +10,14 @@ from topwork.recipes.settings import Phase
 
 
 def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """Keras' optimizer of that name, with the phase's rate, schedule, momentum, clipping and weight decay.
+    """Return the Keras optimizer that a phase asks for: learning rate, schedule, momentum, clipping, weight decay.
 
     Args:
-        phase: its words.
-        steps: of an epoch.
+        phase: its settings.
+        steps: per epoch.
 
     Raises:
-        RecipeError: Keras has none of that name, it knows no momentum, or words that do not go together.
+        RecipeError: Keras has no such optimizer, it has no momentum, or settings contradict each other.
     """
     known = _known()
     if phase.optimizer.lower() not in known:
@@ -28,7 +28,7 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     options: dict[str, Any] = {"momentum": phase.momentum} if phase.momentum else {}
     if phase.momentum and "momentum" not in inspect.signature(kind).parameters:
         raise RecipeError(
-            f"the optimizer {phase.optimizer!r} knows no momentum: use 'sgd' or 'rmsprop', or leave it out.",
+            f"the optimizer {phase.optimizer!r} has no momentum: use 'sgd' or 'rmsprop', or omit momentum.",
             "momentum",
         )
     options |= {"global_clipnorm": phase.global_clipnorm} if phase.global_clipnorm else {}
@@ -37,7 +37,7 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _known() -> dict[str, Any]:
-    """Keras' own by their names, less those that hold others."""
+    """Return Keras' optimizers by name, without those that wrap another one."""
     kinds = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
     none = ("optimizer", "lossscaleoptimizer")
     takes = {name for name, kind in kinds.items() if "learning_rate" in inspect.signature(kind).parameters}
@@ -45,10 +45,10 @@ def _known() -> dict[str, Any]:
 
 
 def _rate(phase: Phase, steps: int) -> Any:
-    """A number, or Keras' `CosineDecay`; with a floor of 1 it is a warm-up alone."""
+    """Return a number, or Keras' `CosineDecay`, which with a floor of 1 is a warm-up only."""
     if phase.schedule == "plateau" and phase.warmup_epochs:
         raise RecipeError(
-            "schedule = 'plateau' knows no warmup: use 'constant' or 'cosine', or leave it out.", "warmup_epochs"
+            "schedule = 'plateau' has no warm-up: use 'constant' or 'cosine', or omit warmup_epochs.", "warmup_epochs"
         )
     if phase.schedule != "cosine" and not phase.warmup_epochs:
         return phase.learning_rate

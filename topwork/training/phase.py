@@ -1,4 +1,4 @@
-"""One phase: the part above a cut trains on activations, and ends with its best weights."""
+"""One phase: the layers above a cut train on stored activations and end with their best weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,18 +22,18 @@ from topwork.training.device_batches import streamed
 from topwork.training.optimizers import optimizer
 
 SAMPLE = 1000
-"""Training pictures scored in inference mode after each epoch, at most; no more than the validation part has."""
+"""At most so many training pictures are scored after each epoch, and no more than there are validation pictures."""
 
 
 class PhaseTraining:
-    """One phase, ready to train.
+    """A phase that is ready to train.
 
     Args:
         recipe: the run's.
         number: which of its phases, from 1.
-        network: its layers; they hold the weights that the phase begins with.
-        below: the trunks of this phase's cut, one a term.
-        examples: ``"train"`` and ``"val"`` (which may be empty): the activations there.
+        network: the run's layers, with the weights that the phase starts from.
+        below: the trunks of this phase's cut, one per term.
+        examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: how many there are.
     """
 
@@ -57,13 +57,14 @@ class PhaseTraining:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         state: State | None = None,
     ) -> Keeper:
-        """Train; the network then holds the weights of the best epoch, of epoch 0 if none was better (law 7).
+        """Train. The network then has the weights of the best epoch, or of epoch 0 if no epoch was better (law 7).
 
         Args:
             note: takes each epoch for the journal.
-            checkpoints: where the run's state is kept; about: what each says beside its own.
-            callbacks: the user's own.
-            state: of this phase, to go on from.
+            checkpoints: where the state of the run is saved.
+            about: what every checkpoint holds in addition.
+            callbacks: the user's own Keras callbacks.
+            state: a checkpoint of this phase to continue from.
         """
         phase, begun = self.phase, state.about["epoch"] if state else 0
         epochs = (begun, phase.epochs)
@@ -143,7 +144,7 @@ class PhaseTraining:
         best: dict[str, list[np.ndarray]] = {}
         for key, array in state.part("best/").items():
             best.setdefault(key.rsplit("/", 1)[0], []).append(array)
-        self.network.load(best)  # layers that a later phase opens are in it alone
+        self.network.load(best)  # it alone has the layers that only later phases train
         for variable, array in pairs:
             variable.assign(array)
         self.keeper.restore(state.about, best)
@@ -153,14 +154,14 @@ class PhaseTraining:
     def _tell(self) -> None:
         keeper, phase, number = self.keeper, self.phase, self.number
         scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
-        kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it began with"
+        kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it started with"
         say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
         rate = phase.learning_rate
         if not keeper.best_epoch and not keeper.diverged:
             tried = counted(keeper.epochs, "epoch")
-            say(f"phase {number} made nothing better in {tried}: try a smaller rate than {rate:g}.")
+            say(f"phase {number} did not improve in {tried}: try a lower learning rate than {rate:g}.")
         if keeper.diverged:
-            say(f"phase {number} stopped: its loss was no finite number at rate {rate}; the best weights are kept.")
+            say(f"phase {number} stopped: its loss was not finite at learning rate {rate}; the best weights are kept.")
 
 
 def _loss(recipe: Recipe) -> keras.losses.Loss:
@@ -177,6 +178,6 @@ def _scored(parts: dict[str, Examples]) -> dict[str, Examples]:
 
 
 def steps_a_call(model: keras.Model, steps: int) -> int:
-    """Steps a call into TensorFlow: several where a step is so small that the call counts; they fill the epoch."""
+    """Return how many steps one call into TensorFlow makes: a divisor of the epoch, above 1 for small models only."""
     small = keras_backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1

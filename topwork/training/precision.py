@@ -34,7 +34,7 @@ GPU_WORTH = 5e15
 
 @contextmanager
 def applied(model: keras.Model, precision: str) -> Iterator[None]:
-    """A model's layers compute in *precision* meanwhile; weights stay float32, and so do the logits."""
+    """Compute a model's layers in *precision* within the context; weights and logits stay float32."""
     layers = [layer for layer in model.layers if layer.name != "logits" and not _is_input(layer)]
     before = [layer.dtype_policy for layer in layers]
     try:
@@ -47,7 +47,7 @@ def applied(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examples, feed: Feed) -> str:
-    """What a phase trains in: as it says, or what was measured to be faster."""
+    """Return the precision that a phase trains in: the one it asks for, or the one that was measured to be faster."""
     if phase.precision != "auto":
         return phase.precision
     other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
@@ -68,7 +68,7 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
 
 
 def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
-    """The optimizer, in float16 under a scale of the loss, without which small gradients become zero there.
+    """Return the optimizer; for float16 with a scaled loss, without which small gradients would become zero.
 
     ``compile`` does that for a model whose own policy is ``mixed_float16``; here its layers alone have one.
     """
@@ -76,7 +76,7 @@ def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optim
 
 
 def _known(path: Path) -> dict[str, float]:
-    """Seconds a step by precision, as they were measured; empty where they were not, or the file is damaged."""
+    """Return the seconds per step by precision as measured before; empty if not measured or the file is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
-    """Seconds a training step, the best of three; the model's variables are left as they were."""
+    """Return the seconds of a training step, the best of three; the model's variables are not changed."""
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
     batch, found = feed[0], []
     with applied(model, precision):
@@ -103,7 +103,7 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
 
 
 def _digest(model: keras.Model, phase: Phase) -> str:
-    """What a measurement holds for: this machine, and the shape of what trains."""
+    """Return what a measurement is valid for: this machine, and the shapes of the layers that train."""
     layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
     about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch_size, layers]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

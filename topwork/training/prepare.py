@@ -1,4 +1,4 @@
-"""A run prepared: its recipe completed and checked, its rows read and kept from leaking, its folder made."""
+"""Prepare a run: complete and check its recipe, read its data, keep parts from leaking, make its folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -40,12 +40,12 @@ from topwork.training.trainer import Course
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
-    """A new run of a `completed` recipe: its folder made, nothing computed yet; see `train`."""
+    """Return a new run of a `completed` recipe: its folder is made, nothing is computed yet. See `train`."""
     planned = steps(recipe)
     if origin:
         warm_start.check(origin, recipe, planned)
     rows = _rows(data, recipe, options.strict)
-    later = splits.gaps(rows.rows)  # these are told where the score is
+    later = splits.gaps(rows.rows)  # the results report these
     for note in rows.notes:
         if note not in later:
             say(note)
@@ -53,7 +53,7 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     how = rows.drawn or replace(recipe.data, split=usual.split, draw=usual.draw, seed=usual.seed)
     asked, drawn, default = ((one.split, one.draw, one.seed) for one in (recipe.data, how, usual))
     if not origin and asked not in (drawn, (drawn[0], "auto", drawn[2]), default):
-        say("The data come with their parts: data.split, data.draw and data.seed play no part.")
+        say("The data come with their own parts: data.split, data.draw and data.seed are not used.")
     recipe = replace(recipe, data=how)
     if origin:
         known = origin.data()
@@ -69,10 +69,10 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
 
 
 def prepared_join(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Joining:
-    """A new join of runs: its folder made, nothing computed yet; options of training are refused."""
+    """Return a new join of runs: its folder is made, nothing is computed yet. Options of training are refused."""
     if origin or options.callbacks:
         word = either("parent", "--from") if origin else "the callbacks"
-        raise UsageError(f"a join trains nothing: leave {word} away, or train a member so.")
+        raise UsageError(f"a join trains nothing: omit {word}, or train a member with it.")
     rows = None if data is None else _rows(data, recipe, options.strict)
     return joining.prepared(rows, recipe, options)
 
@@ -89,7 +89,7 @@ def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
         raise RecipeError(f"no file {recipe.head.file!r}: head.file is the path of a .keras file.", "head.file")
     if origin and set(origin.data().classes) != set(data.classes):
         raise RunError(
-            f"cannot start from {str(origin.path)!r}: its head is a file, for other classes than the data has. "
+            f"cannot start from {str(origin.path)!r}: its head is a file for other classes than those of the data. "
             f"Only topwork's own heads take new classes: train without {either('parent', '--from')}."
         )
     keras_settings.import_keras()
@@ -104,18 +104,18 @@ def chosen(
     seed: int = 0,
     recipe: Recipe | None = None,
 ) -> Recipe:
-    """The recipe that the words of `train` make, or are, checked.
+    """Return the recipe that the arguments of `train` stand for, checked.
 
     Raises:
-        UsageError: a recipe and what it holds came side by side, or other phases than `Phase`.
-        RecipeError, CutError: a word of it; see `Recipe.checked`.
+        UsageError: a recipe came together with settings that it holds, or phases are not `Phase`.
+        RecipeError, CutError: a setting is wrong; see `Recipe.checked`.
     """
     if recipe is not None:
         given = {"phases": phases, "backbones": backbones or None, "head": head, "views": views, "seed": seed}
         defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
         beside = [name for name, value in given.items() if value != defaults[name]]
         if beside:
-            raise UsageError(f"a recipe came with {' and '.join(beside)} beside it: set what it holds in the recipe.")
+            raise UsageError(f"a recipe came together with {' and '.join(beside)}: set these in the recipe.")
         return recipe.checked()
     if phases is None:
         backbone, why = official.default()
@@ -142,16 +142,16 @@ def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
 
 
 def completed(recipe: Recipe, head_first: bool) -> Recipe:
-    """The recipe as a run keeps it: the backbones' files found, their runtimes chosen, each phase with a rate.
+    """Return the recipe as a run saves it: with the backbones' files and runtimes, and a learning rate per phase.
 
     Args:
-        recipe: as it was asked for.
-        head_first: whether a phase for the head alone may go first. It does where the first phase would train layers of
-            a pretrained network under one of topwork's own heads: the gradients of a head that knows nothing yet spoil
-            them. That is said.
+        recipe: as the user wrote it.
+        head_first: whether a phase for the head alone may be added in front. It is added if the first phase would train
+            layers of a pretrained network under a new head of topwork's: the gradients of an untrained head damage
+            them. A line says so.
 
     Raises:
-        UsageError: words that do nothing or do not exist. The phases in its message are counted as they were asked for.
+        UsageError: settings that do nothing or do not exist. Its message counts the phases as the user wrote them.
     """
     recipe.refuse_idle()
     found = {name: base.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}
@@ -171,6 +171,6 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
     without = either("head_first=False", "--no-head-first")
     say(
         f"phase 1 trains the head alone ({first.cut}, up to {counted(first.epochs, 'epoch')}), so that a new head does "
-        f"not spoil pretrained layers; {follow} as you asked. {without} leaves it out."
+        f"not damage pretrained layers; {follow} as you asked. {without} omits this phase."
     )
     return replace(recipe, phases=(first, *phases))

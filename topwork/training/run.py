@@ -57,7 +57,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run."""
+        """The recipe with all its defaults."""
         return self.folder.recipe
 
     @property
@@ -86,17 +86,17 @@ class Run:
         jobs: int | None = None,
         progress: bool = True,
     ) -> "Run":
-        """Go on with a run that was interrupted: the same weights, bit for bit, as if it had not been (law 4).
+        """Continue an interrupted run. Its weights are the same, bit for bit, as without the interruption (law 4).
 
-        That holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run is left
-        as it is. A join is done from the beginning: nothing in it takes long.
+        This holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run does not
+        change. A join starts from the beginning, as nothing in it takes long.
 
         Args:
-            data: where the pictures are by now, where they were moved (a folder, or what `topwork.read` takes): they
-                are looked for by content, and the run remembers it. For a run on arrays that came from no file, these
-                once more; they are checked by digest.
-            callbacks: your own once more; their state is not covered.
-            other_versions: go on although packages have other versions than when the run began; bits may differ.
+            data: where the pictures are now, if they were moved: a folder, or anything that `topwork.read` takes. They
+                are found by content, and the run remembers the place. For a run on arrays that came from no file: the
+                arrays again; they are checked by digest.
+            callbacks: your own again; their state is not restored.
+            other_versions: continue although packages have other versions than at the start; bits may differ.
             jobs: processors to use.
             progress: whether bars and lines show how it goes; ``False`` shows none.
 
@@ -104,7 +104,7 @@ class Run:
             The run itself, finished.
 
         Raises:
-            RunError: versions, pictures, weights or activations are not those of its beginning.
+            RunError: versions, pictures, weights or activations are not those that the run started with.
         """
         resume(self.folder, data, other_versions, Options(callbacks=callbacks, jobs=jobs))
         return self

@@ -1,4 +1,4 @@
-"""Training: a dataset and a recipe become a run."""
+"""Train a run from a dataset and a recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,30 +48,31 @@ def train(
     """Train a classifier.
 
     Args:
-        data: what `topwork.read` takes, or what it gave (its splits are kept); for a join also ``None``.
+        data: anything that `topwork.read` takes, or a dataset that it returned, which keeps its splits. ``None`` is
+            possible for a join.
         phases: stretches of training whose cuts move towards the input; by default one, at ``pool``.
-        backbones: options of the backbones that the cuts name.
+        backbones: options for backbones that the cuts name.
         head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` (or its file) that ends in logits.
         views: how many views of each training picture there are, or `Views`.
-        seed: of initial values and order.
-        recipe: all of this at once, in place of phases, backbones, head, views and seed; or a join (see `join`).
-        parent: a finished run to start from: its weights, and its last phase where none is given. Pictures that it
-            knew keep their parts; classes may come and go.
-        head_first: whether a phase for the head alone goes before phases of which the first trains layers of a
-            pretrained network; by default before those in *phases*, and not before those of a recipe. It never does
-            with a parent, a head of your own, or random weights.
+        seed: for initial values and the order of pictures.
+        recipe: replaces phases, backbones, head, views and seed; or a join (see `join`).
+        parent: a finished run to start from: its weights, and its last phase if none is given. Pictures that it had
+            keep their parts; classes may be added or removed.
+        head_first: whether to add a phase for the head alone in front, if the first phase trains layers of a pretrained
+            network. By default it is added before *phases*, not before those of a recipe, and never with a parent, a
+            head of your own, or random weights.
         out: the run folder; by default below ``runs``, named after data and time.
-        callbacks: your own Keras callbacks; they find ``val_loss``, ``val_accuracy``, ``val_auc`` and ``train_loss``
-            in their logs. Their own state is not covered by `Run.resume`.
-        strict: make pictures that cannot be read an error.
-        jobs: processors to use; by default all that this process may.
+        callbacks: your own Keras callbacks. Their logs contain ``val_loss``, ``val_accuracy``, ``val_auc`` and
+            ``train_loss``. `Run.resume` does not restore their state.
+        strict: whether a picture that cannot be read is an error.
+        jobs: processors to use; by default all that this process may use.
         progress: whether bars and lines show how it goes; ``False`` shows none.
 
     Returns:
         The finished run.
 
     Raises:
-        TopworkError: of the kind that says what was wrong.
+        TopworkError: a subclass that says what was wrong.
 
     Example:
         >>> import topwork as tw
@@ -124,7 +125,7 @@ def join(
         A finished run like any other; its folder holds copies of its members.
 
     Raises:
-        TopworkError: of the kind that says what was wrong.
+        TopworkError: a subclass that says what was wrong.
 
     Example:
         >>> import topwork as tw

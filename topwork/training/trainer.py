@@ -1,4 +1,4 @@
-"""The course of a run: fill the store, train phase by phase, measure.
+"""Carry out a run: fill the store, train phase by phase, test.
 
 The trunk runs once per picture in a process beside, while this one imports Keras. Then each phase is one ``fit`` of
 what is above its cut, on activations from the store; no phase ends worse than it began (law 7). A run that was killed
@@ -35,7 +35,7 @@ from topwork.training.fusion import joining
 
 
 def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
-    """All that a run, with its test, asks of a dataset."""
+    """Return everything that a run asks of the store, its test included."""
     if recipe.join:
         return [one for some in joining.requests(folder, rows) for one in some]
     planned = [step.of(rows) for step in steps(recipe)]
@@ -48,7 +48,7 @@ def _exact(last: Step, rows: Dataset) -> list[Request]:
 
 @dataclass
 class Course:
-    """One run under way."""
+    """A run while it is carried out."""
 
     folder: Folder
     recipe: Recipe
@@ -56,10 +56,10 @@ class Course:
     steps: list[Step]
     options: Options
     told: set[str] = field(default_factory=set)
-    """The pictures left out that were named already, by their paths; the folds of a cross-validation share it."""
+    """Paths of skipped pictures that were reported already. The folds of a cross-validation share this set."""
 
     def run(self, resumed: bool = False) -> None:
-        """Fill, train phase by phase, measure; if *resumed*, from the last checkpoint on."""
+        """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
         try:
             with self.folder.held():
                 self._run(self._state() if resumed else None)
@@ -68,7 +68,7 @@ class Course:
             raise
 
     def _state(self) -> State | None:
-        """The last checkpoint; the journal is cut back to it."""
+        """Return the last checkpoint, and remove later epochs from the journal."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
         now, before = self.folder.digests(), state.about.get("files", {}) if state else {}
         for name in before:
@@ -96,7 +96,7 @@ class Course:
 
             for number, phase in enumerate(self.recipe.phases, 1):
                 with at(f"phase.{number}"):
-                    optimizer(phase, 1)  # refuses what Keras has not, before anything runs
+                    optimizer(phase, 1)  # an optimizer that does not exist is an error here, before anything runs
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
             network, done, head = None, 0, 0.0
@@ -119,7 +119,7 @@ class Course:
         tell(results)
 
     def _begun(self, stored: StoredActivations, state: State | None) -> Network:
-        """The network as it is before the first phase, which reads what is *stored*."""
+        """Return the network as it is before the first phase, whose activations are *stored*."""
         import keras
 
         lockfile.settle(self.folder)
@@ -131,7 +131,7 @@ class Course:
         return network
 
     def _phase(self, network: Network, number: int, stored: StoredActivations, state: State | None) -> float:
-        """Train one phase, from a checkpoint on where that is of this phase; gives the seconds."""
+        """Train one phase, from a checkpoint if it belongs to this phase. Returns the seconds."""
         from topwork.training.phase import PhaseTraining
 
         step = self.steps[number - 1]
@@ -149,7 +149,7 @@ class Course:
         return phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own).seconds
 
     def _leave_out(self, bad: dict[str, str]) -> None:
-        """Less the pictures that could not be decoded, which are named and written to the run's pictures.csv."""
+        """Skip the pictures that could not be decoded, report them, and write them to the run's pictures.csv."""
         self.data = self.data.without(bad)
         untold = [gone for gone in self.data.left_out if gone.path not in self.told]
         self.told.update(gone.path for gone in untold)

@@ -1,4 +1,4 @@
-"""A run that starts from a finished one: its recipe, its weights, its classes as far as they are still wanted."""
+"""Start a run from a finished one: its recipe, its weights, and the classes that both have."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ from topwork.system.messages import say, some
 
 
 def recipe(parent: Folder) -> Recipe:
-    """The parent's recipe with its last phase alone: what came before that is in the weights.
+    """Return the parent's recipe with its last phase only: earlier phases are in the weights.
 
     Raises:
         RunError: the parent is a join.
@@ -34,7 +34,7 @@ def recipe(parent: Folder) -> Recipe:
 
 
 def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
-    """That what the parent trained is above the new run's cuts, in the same network.
+    """Check that the layers which the parent trained are above the new run's cuts, in the same network.
 
     Raises:
         RunError: the parent has not finished, is a join, ends otherwise, or its pretrained weights are others by now.
@@ -49,7 +49,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
         told = ", ".join(f"{key} ({_shown(then[key])} there, {_shown(now[key])} here)" for key in others)
         raise RunError(
             f"cannot start from {str(parent.path)!r}, which differs in {told}. "
-            f"Leave that as it is there, or train without {either('parent', '--from')}."
+            f"Set it as in that run, or train without {either('parent', '--from')}."
         )
     lockfile.check(parent)
     before = steps(had)[-1]
@@ -62,7 +62,7 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
 
 
 def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
-    """Put the parent's weights into a new network, and say so; logits of new classes keep their start.
+    """Load the parent's weights into a new network; logits of new classes keep their initial values.
 
     Raises:
         RunError: one logit stands for two classes, and these are others by now.
@@ -81,7 +81,7 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [_placed(old, new, out_of, into) for old, new in zip(values[last], network.values()[last])]
     network.load(own)
-    say(f"It starts from the weights of {where}{_others(had, classes)}.")
+    say(f"Started from the weights of {where}{_others(had, classes)}.")
 
 
 def _others(had: Sequence[str], has: Sequence[str]) -> str:
@@ -91,7 +91,7 @@ def _others(had: Sequence[str], has: Sequence[str]) -> str:
 
 
 def _placed(old: np.ndarray, new: np.ndarray, out_of: list[int], into: list[int]) -> np.ndarray:
-    """A new layer's array with the columns that an old one has."""
+    """Return a new layer's array with the columns of an old one."""
     new = np.zeros_like(new)
     new[..., into] = old[..., out_of]
     return new
@@ -102,7 +102,7 @@ def _same(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
 
 
 def _kept(wanted: Recipe) -> dict[str, Any]:
-    """What must stay, by its key: the networks' ends and options, the head (a file by its content), the loss."""
+    """Return what must stay the same, by key: ends and options of networks, the head (a file by content), the loss."""
     terms = steps(wanted)[-1].terms
     found: dict[str, Any] = {"where the cut ends": [(term.backbone, term.end, term.picture) for term in terms]}
     for term in terms:
@@ -114,7 +114,7 @@ def _kept(wanted: Recipe) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """A value for people: a file's bytes by their digest, ends as cuts write them."""
+    """Return a value as text: the bytes of a file by digest, ends as in cuts."""
     if isinstance(value, list):
         return " + ".join(f"{name}..{end}" + (f"[{picture}]" if picture else "") for name, end, picture in value)
     return f"SHA-256 {sha256(value).hexdigest()[:12]}" if isinstance(value, bytes) else repr(value)

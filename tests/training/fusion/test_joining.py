@@ -313,13 +313,13 @@ def test_no_validation_pictures_to_fit_on(members, data, tmp_path):
         tw.join(members, "weighted", data=without(*data.classes), out=tmp_path / "join")
     assert str(error.value) == (
         "the rule 'weighted' is fitted on validation pictures, and there are none: give some the split 'val', "
-        "or take the rule 'mean'."
+        "or use the rule 'mean'."
     )
     with pytest.raises(DatasetError) as error:
         tw.join(members, "stacked", data=without("red"), out=tmp_path / "join")
     assert str(error.value) == (
         "no validation picture of 'red': the rule 'stacked' needs some of each class. "
-        "Add some, or take the rule 'weighted' or 'mean'."
+        "Add some, or use the rule 'weighted' or 'mean'."
     )
     assert not (tmp_path / "join").exists()
     run = tw.join(members, "mean", data=without(*data.classes), out=tmp_path / "join")
@@ -341,15 +341,14 @@ def test_what_a_join_cannot_be(members, joins, data, tmp_path):
     join = str(joins["mean"].path)
     with pytest.raises(UsageError) as error:
         tw.train(None, recipe=recipe, callbacks=[keras.callbacks.Callback()])
-    assert str(error.value) == "a join trains nothing: leave the callbacks away, or train a member so."
+    assert str(error.value) == "a join trains nothing: omit the callbacks, or train a member with it."
     with pytest.raises(UsageError) as error:
         tw.train(None, recipe=recipe, parent=members[0])
-    assert str(error.value) == "a join trains nothing: leave parent away, or train a member so."
+    assert str(error.value) == "a join trains nothing: omit parent, or train a member with it."
     with pytest.raises(UsageError) as error:
         tw.cross_validate(data, 3, recipe=recipe)
     assert str(error.value) == (
-        "a cross-validation deals the pictures anew, and a join keeps the parts of its members: "
-        "leave one of the two away."
+        "a cross-validation deals the pictures anew, and a join keeps the parts of its members: omit one of the two."
     )
     with pytest.raises(RunError) as error:
         tw.train(data, parent=join, phases=ONE, backbones=[B])

@@ -54,7 +54,7 @@ def test_members_that_fit():
 def test_a_member_that_is_not_there():
     run("a")
     assert told(lambda: opened("a", "b"), RunError) == (
-        "join.members names 'b', and there is no such folder: name finished runs of yours there, as in "
+        "join.members names 'b', and there is no such folder: name finished runs, as in "
         'topwork.join(["runs/a", "runs/b"]).'
     )
 
@@ -71,7 +71,7 @@ def test_a_join_of_joins(tmp_path):
     join = create("both", Recipe(join=Join(("a", "b"))), Dataset("/d", rows()))
     join.keep_results(Results(accuracy=None))
     assert told(lambda: opened("both", "a"), RunError) == (
-        f"'both' is a join, and joins are not joined: take its members in its place ('{tmp_path}/a', '{tmp_path}/b')."
+        f"'both' is a join, and a join cannot be joined: use its members instead ('{tmp_path}/a', '{tmp_path}/b')."
     )
 
 
@@ -79,7 +79,7 @@ def test_members_of_other_classes():
     run("a"), run("b", rows(classes=("cat", "owl")))
     assert told(lambda: opened("a", "b"), RunError) == (
         "the classes of 'a' are 'cat', 'dog', and those of 'b' are 'cat', 'owl': a join needs the same. "
-        "Leave one of them away, or train it again."
+        "Omit one of them, or train it again."
     )
 
 
@@ -88,7 +88,7 @@ def test_members_of_other_pictures_a_row():
     run("a"), run("b", sides, columns=("front", "side"))
     assert told(lambda: opened("a", "b"), RunError) == (
         "the pictures a row of 'a' are 'path', and those of 'b' are 'front', 'side': a join needs the same. "
-        "Leave one of them away, or train it again."
+        "Omit one of them, or train it again."
     )
 
 
@@ -97,7 +97,7 @@ def test_data_of_other_classes():
     other = Dataset("/d", rows(classes=("cat", "owl")))
     assert told(lambda: members.fitting(other, opened("a", "b")), RunError) == (
         "the classes of 'a' are 'cat', 'dog', and those of 'DATA' are 'cat', 'owl': a join needs the same. "
-        "Leave one of them away, or train it again."
+        "Omit one of them, or train it again."
     )
 
 

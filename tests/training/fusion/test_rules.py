@@ -117,7 +117,7 @@ def test_few_pictures_are_told():
         assert warned(rule, found, many) == []
         assert warned(rule, found, many - 1) == [
             f"The rule {rule!r} fitted {values[rule]} on {many - 1} validation pictures, which is few: it may have "
-            "learned chance, and its validation loss flatters it. The rule 'mean' learns nothing; "
+            "learned chance, and its validation loss is too low. The rule 'mean' learns nothing; "
             "compare the two on test pictures."
         ]
     assert warned("weighted", Mixture(np.array([0.5, 0.5])), 7)[0].startswith("The rule 'weighted' fitted 1 value on")

@@ -62,13 +62,13 @@ def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
     if rule != "mean" and not there:
         raise DatasetError(
             f"the rule {rule!r} is fitted on validation pictures, and there are none: give some the split 'val', "
-            "or take the rule 'mean'."
+            "or use the rule 'mean'."
         )
     lacking = [label for label in data.classes if label not in there]
     if rule == "stacked" and lacking:
         raise DatasetError(
             f"no validation picture of {', '.join(map(repr, lacking))}: the rule 'stacked' needs some of each class. "
-            "Add some, or take the rule 'weighted' or 'mean'."
+            "Add some, or use the rule 'weighted' or 'mean'."
         )
     if strict:
         refuse_left_out(data)

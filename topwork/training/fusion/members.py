@@ -1,4 +1,4 @@
-"""The members of a join: finished runs that fit together, and the part that each picture had in them."""
+"""The members of a join: finished runs that fit together, and which part each picture had in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,18 +15,18 @@ from topwork.system.advice import either, resuming
 from topwork.system.messages import some
 
 Clash = dict[str, tuple[str, str]]
-"""Part -> the path of a picture, and of a member in which it has that part."""
+"""Part -> the path of a picture, and the path of a member in which it has that part."""
 
 
 def opened(join: Join) -> list[Folder]:
-    """The members, which have finished, with the same classes and picture columns, and are no joins.
+    """Return the members: finished runs, not joins, with the same classes and picture columns.
 
     Raises:
-        RunError: one of them is not so.
+        RunError: a member is none of that kind.
     """
     if gone := [member for member in join.members if not Path(member).exists()]:
         raise RunError(
-            f"join.members names {gone[0]!r}, and there is no such folder: name finished runs of yours there, "
+            f"join.members names {gone[0]!r}, and there is no such folder: name finished runs, "
             + either(
                 'as in topwork.join(["runs/a", "runs/b"]).', """as in --set 'join.members=["runs/a", "runs/b"]'."""
             )
@@ -36,7 +36,7 @@ def opened(join: Join) -> list[Folder]:
         path = str(folder.path)
         if folder.recipe.join:
             of = ", ".join(map(repr, folder.origins))
-            raise RunError(f"{path!r} is a join, and joins are not joined: take its members in its place ({of}).")
+            raise RunError(f"{path!r} is a join, and a join cannot be joined: use its members instead ({of}).")
         if not folder.is_finished:
             raise RunError(f"the member {path!r} has not finished. Go on with it first: {resuming(path)}")
     first, *others = folders
@@ -49,7 +49,7 @@ def opened(join: Join) -> list[Folder]:
 
 
 def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
-    """The dataset, which has the members' classes and pictures a row, with its classes in their order.
+    """Return the dataset with its classes in the members' order; it has their classes and pictures per row.
 
     Raises:
         RunError: it has not.
@@ -64,7 +64,7 @@ def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
 
 
 def pictures(members: Sequence[Folder]) -> Dataset:
-    """The pictures of the members, which are the same in all.
+    """Return the pictures of the members, which are the same in all.
 
     Raises:
         DatasetError: they are not, or differ in a label.
@@ -85,7 +85,7 @@ def pictures(members: Sequence[Folder]) -> Dataset:
 
 
 def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies = "together") -> Dataset:
-    """The dataset with the pictures that members knew, or had near-copies of, in the parts that they had there.
+    """Return the dataset with pictures that members had, or near-copies of them, in the parts that they had there.
 
     Otherwise the join would be fitted or tested on pictures that a member was trained on. Rows that belong together
     (`topwork.data.splits.units_of`) follow each other.
@@ -116,7 +116,7 @@ def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies
 
 
 def _parts(folder: Folder) -> dict[str, str]:
-    """Digest -> part of every picture that a run or one that it started from knew; ``"train"`` wins."""
+    """Return digest -> part of every picture of a run and of the runs that it started from; ``"train"`` wins."""
     found: dict[str, str] = {}
     for one in _line(folder):
         for row in one.data().rows:
@@ -126,7 +126,7 @@ def _parts(folder: Folder) -> dict[str, str]:
 
 
 def _line(folder: Folder) -> Iterator[Folder]:
-    """A run and those that it started from, as far as they are still there."""
+    """Yield a run and the runs that it started from, as far as they exist."""
     try:
         while folder:
             yield folder
@@ -140,7 +140,7 @@ def _refuse(a: Sequence[str], b: Sequence[str], what: str, one: str, other: str)
         had, has = (", ".join(map(repr, names)) for names in (a, b))
         raise RunError(
             f"the {what} of {one!r} are {had}, and those of {other!r} are {has}: a join needs the same. "
-            "Leave one of them away, or train it again."
+            "Omit one of them, or train it again."
         )
 
 

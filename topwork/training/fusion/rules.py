@@ -1,6 +1,6 @@
-"""Late fusion: several classifiers' probabilities become one's, by a rule that is fitted on validation pictures.
+"""Late fusion: a rule, fitted on validation pictures, joins the probabilities of several classifiers.
 
-A rule maps what each member says, float64 ``[members, n, classes]``, to ``[n, classes]``.
+A rule maps the members' probabilities, float64 ``[members, n, classes]``, to ``[n, classes]``.
 """
 
 import numpy as np
@@ -82,12 +82,12 @@ def loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def warned(rule: Rule, found: Learned, pictures: int) -> list[str]:
-    """A sentence where so few pictures were there to fit the rule on that it may have learned chance."""
+    """Return a warning if the rule was fitted on so few pictures that it may have learned chance."""
     free = len(found.weights) - 1 if isinstance(found, Mixture) else found.kernel.size + found.bias.size
     if rule == "mean" or pictures >= max(FEW, EACH * free):
         return []
     values = f"{free:,} value" + ("" if free == 1 else "s")
     return [
         f"The rule {rule!r} fitted {values} on {pictures:,} validation pictures, which is few: it may have learned "
-        "chance, and its validation loss flatters it. The rule 'mean' learns nothing; compare the two on test pictures."
+        "chance, and its validation loss is too low. The rule 'mean' learns nothing; compare the two on test pictures."
     ]
