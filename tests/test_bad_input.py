@@ -248,7 +248,7 @@ def test_pictures_of_no_or_one_pixel_and_bombs(folder):
 
 
 def test_the_folder_of_a_run_that_is_none(tmp_path):
-    message = f"RunError: '{tmp_path}' is no run folder: expected recipe.toml and environment.json in it."
+    message = f"RunError: '{tmp_path}' is not a run folder: expected recipe.toml and environment.json in it."
     refused(1, message, "evaluate", tmp_path)
     refused(1, message, "export", tmp_path, tmp_path / "a.onnx")
 
@@ -320,7 +320,7 @@ def test_pictures_that_are_gone_since_they_were_read_are_not_held_for_broken(tmp
     with pytest.raises(RunError) as error:
         run.evaluate("val")
     assert str(error.value) == (
-        f"pictures of '{run.path}' changed or went away since it began: {gone}, in '{folder}'. "
+        f"pictures of '{run.path}' changed or disappeared since it started: {gone}, in '{folder}'. "
         f"Put them back there as they were, or say where they are: run.evaluate(data=NEWPLACE)"
     )
     (tmp_path / "elsewhere").rename(folder)

@@ -67,7 +67,7 @@ def test_a_damaged_line_of_the_journal_is_named(tmp_path):
     folder.journal.note(line := Epoch(phase=1, cut="vgg16@pool", epoch=1))
     path = folder.path / "journal.jsonl"
     path.write_text(path.read_text() + "junk\n" + '{"phase": 1, "ep')
-    told = f"line 2 of {str(path)!r} is damaged: expected JSON. Put the file back, or train anew."
+    told = f"line 2 of {str(path)!r} is damaged: expected JSON. Restore the file, or train again."
     for read in (folder.journal.epochs, lambda: folder.journal.cut(1, 1)):
         with pytest.raises(RunError) as error:
             read()
@@ -105,7 +105,9 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(RunError) as error:
         Folder(tmp_path)
-    assert str(error.value) == f"{str(tmp_path)!r} is no run folder: expected recipe.toml and environment.json in it."
+    assert (
+        str(error.value) == f"{str(tmp_path)!r} is not a run folder: expected recipe.toml and environment.json in it."
+    )
 
 
 def test_no_folder_at_all():
@@ -120,7 +122,7 @@ def test_a_cross_validation_is_no_run(tmp_path):
         Folder(tmp_path)
     assert str(error.value) == (
         f"{str(tmp_path)!r} is a cross-validation, not one run: expected one of its folds, as in "
-        f"'{tmp_path}/fold-1'. What all came to stands in results.json there."
+        f"'{tmp_path}/fold-1'. Their common results are in results.json there."
     )
 
 

@@ -60,7 +60,7 @@ def told(run):
     before = sha256(folder() / FILE)
     shutil.copy(random_weights.weights_file(replace(ONLINE, weights="random", size=64)), folder() / FILE)
     return (
-        f"the run {str(run.path)!r} stands on the weights {FILE!r} with SHA-256 {before[:12]}, and "
+        f"the run {str(run.path)!r} depends on the weights {FILE!r} with SHA-256 {before[:12]}, and "
         f"{str(folder() / FILE)!r} has {sha256(folder() / FILE)[:12]} now. "
         "Put back the file that it was trained with, or train a new run."
     )
@@ -114,7 +114,7 @@ def test_random_weights_are_locked_by_what_they_are_drawn_from(run):
     with pytest.raises(RunError) as error:
         lockfile.check(run.folder)
     assert str(error.value) == (
-        f"the run {str(run.path)!r} stands on the weights 'random-0-32-tf-keras-3.14.0' of {NAME}, and "
+        f"the run {str(run.path)!r} depends on the weights 'random-0-32-tf-keras-3.14.0' of {NAME}, and "
         f"here they are {random_weights.identity(backbone)!r}. "
         "Use the versions and the recipe that it was trained with, or train a new run."
     )
@@ -143,7 +143,7 @@ def test_the_way_out_names_verify_where_keras_publishes_a_hash(tmp_path, monkeyp
     with pytest.raises(RunError) as error:
         lockfile.check(run)
     assert str(error.value) == (
-        f"the run '{tmp_path}/run' stands on the weights '{file}' with SHA-256 ba7816bf8f01, and "
+        f"the run '{tmp_path}/run' depends on the weights '{file}' with SHA-256 ba7816bf8f01, and "
         f"'{official}' has 88d4266fd4e6 now. Put back the file that it was trained with "
         "('topwork weights verify' knows the one that Keras publishes), or train a new run."
     )

@@ -152,7 +152,7 @@ def test_a_folder_that_is_no_run(pictures):
     assert (ran.status, ran.out, ran.err) == (
         1,
         "",
-        f"RunError: {str(pictures)!r} is no run folder: expected recipe.toml and environment.json in it.\n",
+        f"RunError: {str(pictures)!r} is not a run folder: expected recipe.toml and environment.json in it.\n",
     )
 
 
@@ -198,7 +198,7 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
     run = tw.Run(interrupted(mine, tmp_path / "run", epoch=1))
     first, second = (row.path for row in run.data.rows[:2])
     (mine / first).write_bytes((mine / second).read_bytes())
-    told = f"pictures of {str(run.path)!r} changed or went away since it began:"
+    told = f"pictures of {str(run.path)!r} changed or disappeared since it started:"
     mend = (
         f"in {str(mine)!r}. Put them back there as they were, or say where they are: "
         f"topwork.Run({str(run.path)!r}).resume(NEWPLACE)"
@@ -243,7 +243,7 @@ def test_weights_that_changed(weighted):
     before = sha256(weights)
     shutil.copy(random_weights.weights_file(replace(SMALL, size=64)), weights)
     assert refused(run) == (
-        f"the run {str(run.path)!r} stands on the weights {str(weights)!r} with SHA-256 {before[:12]}, and "
+        f"the run {str(run.path)!r} depends on the weights {str(weights)!r} with SHA-256 {before[:12]}, and "
         f"{str(weights)!r} has {sha256(weights)[:12]} now. Put back the file that it was trained with, "
         "or train a new run."
     )
@@ -275,7 +275,7 @@ def arrays():
 def test_arrays_are_given_once_more(arrays, tmp_path):
     run = tw.Run(interrupted(arrays, tmp_path / "run", epoch=2))
     assert refused(run) == (
-        f"{str(run.path)!r} was trained on arrays, which are not kept: give them once more, "
+        f"{str(run.path)!r} was trained on arrays, which are not kept: give them again, "
         "as in topwork.Run(...).resume((X, y))."
     )
     others = arrays[0].copy()
@@ -309,7 +309,7 @@ def test_arrays_of_a_file_that_changed_or_went_away(npz, arrays, tmp_path):
     assert refused(run) == f"the arrays are not those of {str(run.path)!r}: others at X[4]."
     npz.unlink()
     assert refused(run) == (
-        f"the arrays of {str(run.path)!r} came from {str(npz)!r}, and nothing is there now: put it back, or give the "
+        f"the arrays of {str(run.path)!r} came from {str(npz)!r}, which is missing now: put it back, or give the "
         "arrays, as in topwork.Run(...).resume((X, y))."
     )
     run.resume(arrays)

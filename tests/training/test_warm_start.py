@@ -190,7 +190,7 @@ def test_a_parent_that_has_not_finished(pictures, parent, tmp_path):
 
 def test_a_parent_that_is_no_run(pictures, tmp_path):
     assert refused(RunError, pictures, tmp_path / "run", parent=pictures) == (
-        f"{str(pictures)!r} is no run folder: expected recipe.toml and environment.json in it."
+        f"{str(pictures)!r} is not a run folder: expected recipe.toml and environment.json in it."
     )
 
 

@@ -1,4 +1,4 @@
-"""The run folder: what a run was asked, what happened, what it learned; and what may be done with it later.
+"""The run folder: what was asked for, what happened, what was learned; and how later commands use it.
 
 Imports `topwork.store` and what comes before it. Read `topwork.runs.folder` first.
 """

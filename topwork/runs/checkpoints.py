@@ -1,4 +1,4 @@
-"""Checkpoints: what a killed run goes on from, bit for bit (law 4).
+"""Checkpoints, from which a killed run continues bit for bit (law 4).
 
 Each is one file, ``checkpoints/000007.npz``: arrays by name, and under ``about`` a JSON object. It is written aside,
 synced, and renamed; the one before it stays until then, and is used where the newest turns out to be damaged (every
@@ -19,20 +19,20 @@ from topwork.system.files import written_whole
 from topwork.system.messages import say
 
 SHARE = 0.05
-"""Of a run's time, what writing checkpoints may cost."""
+"""The share of a run's time that writing checkpoints may cost."""
 
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint holds: a JSON object, and arrays by name."""
+    """The content of a checkpoint: a JSON object, and arrays by name."""
 
     about: dict[str, Any]
     arrays: Arrays
 
     def part(self, prefix: str) -> Arrays:
-        """The arrays whose names begin with a prefix, without it, in the order in which they were given."""
+        """Return the arrays whose names start with a prefix, by the rest of their names, in their order."""
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
 
@@ -50,11 +50,11 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether so much time has gone by that another one keeps the cost below `SHARE`; the first is always due."""
+        """Whether enough time has passed for another one to keep the cost below `SHARE`. The first is always due."""
         return (time.perf_counter() - self._last) * SHARE >= self._cost
 
     def write(self, state: State) -> None:
-        """Write one; the last two are kept."""
+        """Write a checkpoint; the last two are kept."""
         start = time.perf_counter()
         self.folder.mkdir(exist_ok=True)
         found = self._found()
@@ -69,7 +69,7 @@ class Checkpoints:
         self._cost = self._last - start
 
     def read(self) -> State | None:
-        """The newest that is whole, or ``None``; a damaged one is named and removed."""
+        """Return the newest checkpoint that is not damaged, or ``None``; a damaged one is reported and removed."""
         found = self._found()
         while found:
             path = found.pop()

@@ -1,4 +1,4 @@
-"""How a run begins: its folder is made, and says in which environment."""
+"""Create a run folder, and describe the environment that the run starts in."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ from topwork.system.machine import processor
 from topwork.version import RUN_FORMAT, VERSION
 
 MEMBERS = "members"
-"""The folder of the members' own run folders in that of a join."""
+"""The subfolder of a join that holds copies of its members' run folders."""
 
 PACKAGES = (
     "keras",
@@ -45,7 +45,7 @@ PACKAGES = (
 def create(
     path: str | Path, recipe: Recipe, data: Dataset, parent: Folder | None = None, lock: Lock | None = None
 ) -> Folder:
-    """Make a run folder; it appears whole, and never over one that exists.
+    """Make a run folder. It appears when it is complete, and never replaces an existing one.
 
     Args:
         path: where.
@@ -87,7 +87,7 @@ def create(
 
 @contextmanager
 def making(path: Path) -> Iterator[None]:
-    """While the folder of a run, or of a cross-validation, is made.
+    """Explain errors while the folder of a run or of a cross-validation is made.
 
     Raises:
         RunError: that is not possible; names the folder, or what cannot be read of what goes into it.
@@ -108,12 +108,12 @@ def _why(error: OSError, path: Path) -> str:
         return f"cannot read {str(error.filename)!r} ({error.strerror})."
     found = unusable(path.parent)
     where = f"{found[0]}: {found[1]}" if found else error.strerror
-    return f"{where}. Choose another place for it, with {either('out', '--out')}."
+    return f"{where}. Choose another place with {either('out', '--out')}."
 
 
 @contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """A folder that becomes *path* at the end, unless an error passes."""
+    """Yield a folder that becomes *path* at the end, unless there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -125,7 +125,7 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """Copy the folders of a join's members; gives their paths from *folder*."""
+    """Copy the folders of a join's members; return their paths relative to *folder*."""
     names = tuple(f"{MEMBERS}/{number}" for number in range(1, len(members) + 1))
     for member, name in zip(members, names):
         shutil.copytree(member, folder / name, ignore=shutil.ignore_patterns("checkpoints", "*.part"))
@@ -133,7 +133,7 @@ def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
 
 
 def fresh(parent: Path, name: str) -> Path:
-    """A path for a new run: ``runs/flowers-2026-11-23-1405``, with a number behind where that is taken."""
+    """Return a path for a new run, as ``runs/flowers-2026-11-23-1405``, with a number added if it is taken."""
     from datetime import datetime
 
     stem = f"{name}-{datetime.now():%Y-%m-%d-%H%M}"
@@ -149,12 +149,12 @@ def _numbered(path: Path) -> Iterator[Path]:
 
 
 def versions() -> dict[str, str]:
-    """The packages that a run depends on, as they are installed."""
+    """Return the installed versions of the packages that a run depends on."""
     return {name: found for name in PACKAGES if (found := _version(name))}
 
 
 def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
-    """What ``environment.json`` says of a run that begins now.
+    """Return the content of ``environment.json`` for a run that starts now.
 
     Args:
         data: the run's dataset.

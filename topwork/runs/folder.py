@@ -1,4 +1,4 @@
-"""The run folder: what was asked for, what happened, what came out.
+"""The run folder: what was asked for, what happened, and the results.
 
 recipe.toml       the recipe as it was run, every default spelled out
 pictures.csv      path, SHA-256, label, split, group, the reason where a picture was left out, and what else DATA said
@@ -72,10 +72,10 @@ class Folder:
         if (self.path / "fold-1").is_dir():
             raise RunError(
                 f"{str(path)!r} is a cross-validation, not one run: expected one of its folds, as in "
-                f"{str(self.path / 'fold-1')!r}. What all came to stands in results.json there."
+                f"{str(self.path / 'fold-1')!r}. Their common results are in results.json there."
             )
         if not (self.path / RECIPE).is_file() or not (self.path / ENVIRONMENT).is_file():
-            raise RunError(f"{str(path)!r} is no run folder: expected recipe.toml and environment.json in it.")
+            raise RunError(f"{str(path)!r} is not a run folder: expected recipe.toml and environment.json in it.")
         found = self.environment["format"]
         if found > RUN_FORMAT:
             raise RunError(
@@ -84,7 +84,7 @@ class Folder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run; a head of its own, and members of a join, lie in the folder."""
+        """The recipe with all defaults. Its own head, and the members of a join, are in the folder."""
         return self._once(self._recipe, RECIPE)
 
     def _recipe(self) -> Recipe:
@@ -98,23 +98,23 @@ class Folder:
 
     @cached_property
     def members(self) -> tuple["Folder", ...]:
-        """The members of a join, as they lie in its folder; of any other run none."""
+        """The copies of a join's members in its folder; empty for any other run."""
         join = self.recipe.join
         return tuple(map(Folder, join.members)) if join else ()
 
     @property
     def origins(self) -> list[str]:
-        """Where the members of a join lay."""
+        """The original paths of a join's members."""
         return self.environment.get("members", [])
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, processor, and where the data lay."""
+        """Versions, processor, and the original place of the data."""
         return self._once(lambda: kept.table(self.path / ENVIRONMENT), ENVIRONMENT)
 
     @property
     def results(self) -> Results:
-        """What the run came to.
+        """The results of the run.
 
         Raises:
             RunError: the run has not finished.
@@ -126,7 +126,7 @@ class Folder:
             return Results.from_json(kept.table(path))
 
     def data(self) -> Dataset:
-        """The run's pictures, with the splits that were drawn, from where they lay."""
+        """Return the run's pictures with their splits, at the place where they were last found."""
         return self._once(self._placed, PICTURES, MOVED, ENVIRONMENT)
 
     def _placed(self) -> Dataset:
@@ -139,12 +139,12 @@ class Folder:
         return found.with_paths(moved) if moved else found
 
     def _listed(self) -> Dataset:
-        """The pictures where they lay when the run began, below no root."""
+        """The pictures with the paths that they had when the run started, without a root."""
         with reading(self.path / PICTURES) as path:
             return self._once(lambda: recall(str(path), ""), PICTURES)
 
     def _once(self, read: Callable[[], T], *names: str) -> T:
-        """What *read* makes of the run's files of these names, from the last time where none of them changed since."""
+        """Return the result of *read* for files of the run; it is reused until one of the files changes."""
         state = [_state(self.path / name) for name in names]
         if names not in self._known or self._known[names][0] != state:
             self._known[names] = state, read()
@@ -152,34 +152,34 @@ class Folder:
         return found
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what a run reads of itself when it goes on."""
+        """Return the SHA-256 of each file of its own that a run reads when it continues."""
         files = [self.path / name for name in (RECIPE, PICTURES, HEAD)]
         return {path.name: sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
 
     @property
     def is_finished(self) -> bool:
-        """Whether all of it was done."""
+        """Whether the run has finished."""
         return (self.path / "results.json").exists()
 
     @property
     def whole(self) -> Path:
-        """What is resumed: the cross-validation that it is a fold of, else itself."""
+        """The folder to resume: the cross-validation if this is one of its folds, else the run itself."""
         above = self.path.parent
         return above if (above / "fold-1").is_dir() else self.path
 
     def resuming(self, data: str = "") -> str:
-        """How `whole` goes on, as `topwork.system.advice.resuming` says it."""
+        """Return how to resume `whole`, as `topwork.system.advice.resuming` words it."""
         return resuming(self.whole, "Run" if self.whole == self.path else "Folds", data)
 
     @cached_property
     def parent(self) -> "Folder | None":
-        """The run that this one started from."""
+        """The run that this run started from, if any."""
         path = self.environment.get("parent")
         return Folder(path) if path else None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run while it is written: two processes would mix their journals and weights.
+        """Lock the run while it is written, as two processes would mix their journals and weights.
 
         Raises:
             RunError: another process holds it.
@@ -194,12 +194,12 @@ class Folder:
             yield
 
     def keep_data(self, data: Dataset) -> None:
-        """Write the pictures again, once it is known which were left out."""
+        """Write the pictures again, once it is known which are skipped."""
         with written_whole(self.path / PICTURES) as path:
             write_csv(data, path)
 
     def keep_place(self, data: Dataset) -> None:
-        """Write where the pictures were found; *data* has the rows of `data`, with other paths."""
+        """Save where the pictures were found; *data* has the rows of `data` with other paths."""
         before = [picture for row in self._listed().rows for picture in row.pictures]
         now = [path for row in data.rows for path, _ in row.pictures]
         paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
@@ -207,37 +207,37 @@ class Folder:
             aside.write_text(as_text({"data": data.root, "paths": paths}), encoding="utf-8")
 
     def keep_results(self, results: Results) -> None:
-        """Write the results; they appear whole."""
+        """Save the results."""
         with written_whole(self.path / "results.json") as path:
             path.write_text(as_text(results.as_json()), encoding="utf-8")
 
     def keep_weights(self, values: dict[str, list[np.ndarray]]) -> None:
-        """Write the trained layers' arrays as ``weights/top.npz``."""
+        """Save the arrays of the trained layers as ``weights/top.npz``."""
         (self.path / "weights").mkdir(exist_ok=True)
         arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
         with written_whole(self.path / "weights/top.npz") as path:
             _savez(path, arrays)
 
     def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
-        """Write some of the pictures that came as arrays, by the paths of their rows."""
+        """Save some of the pictures of arrays, by the paths of their rows."""
         with written_whole(self.path / "sample.npz") as path:
             _savez(path, pictures)
 
     def sample(self) -> dict[str, np.ndarray]:
-        """What `keep_sample` got; empty where the pictures are files."""
+        """Return what `keep_sample` saved; empty if the pictures are files."""
         path = self.path / "sample.npz"
         if not path.exists():
             return {}
         return kept.arrays(path)
 
     def abandon(self) -> None:
-        """Remove the folder of a run that was stopped before its first epoch: there is nothing in it to keep."""
+        """Remove the folder of a run that stopped before its first epoch, as it contains nothing to keep."""
         if not self.journal.path.exists():
             shutil.rmtree(self.path)
             registry.forget(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
-        """The trained layers' arrays (of a join, its rule's), as `keep_weights` got them."""
+        """Return the arrays that `keep_weights` saved: of the trained layers, or of a join's rule."""
         path = self.path / "weights" / "top.npz"
         if not path.exists():
             raise self._unfinished("weights")
@@ -253,7 +253,7 @@ class Folder:
 
 
 def folds_in(path: Path) -> list[Path]:
-    """The run folders of a cross-validation, in order; none where *path* is no such folder.
+    """Return the run folders of a cross-validation, in order; empty if *path* is not one.
 
     Raises:
         RunError: one is gone.
@@ -261,7 +261,7 @@ def folds_in(path: Path) -> list[Path]:
     found = {fold.name for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()}
     folds = [f"fold-{number}" for number in range(1, len(found) + 1)]
     if gone := [fold for fold in folds if fold not in found]:
-        raise RunError(f"{str(path / gone[0])!r} is gone, without which the cross-validation is none: put it back.")
+        raise RunError(f"{str(path / gone[0])!r} is missing, and a cross-validation needs all its folds: put it back.")
     return [path / fold for fold in folds]
 
 
@@ -271,12 +271,12 @@ def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def as_text(value: Any) -> str:
-    """A value as the JSON files of a run hold it."""
+    """Return a value as text for the JSON files of a run."""
     return as_json(value, indent=1) + "\n"
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file; nothing where there is none."""
+    """Return what changes when a file changes; empty if there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:

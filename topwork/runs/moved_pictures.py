@@ -1,4 +1,4 @@
-"""Pictures of a run that were moved: they are looked for by content, wherever they are by now."""
+"""Find pictures of a run that were moved, by their content."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from topwork.system.messages import Bar, counted, say, some
 
 
 def placed(folder: Folder, data: Any) -> Dataset:
-    """A run's dataset, its pictures (or arrays) looked for in *data* where that is given.
+    """Return a run's dataset, with its pictures or arrays found in *data* if that is given.
 
     Pictures that are not found are counted and named on stderr; they keep their paths, below the new root.
 
@@ -47,7 +47,7 @@ def placed(folder: Folder, data: Any) -> Dataset:
 
 
 def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[Request]]) -> Dataset:
-    """A run's dataset as it was when the run began, as far as the run needs its pictures.
+    """Return a run's dataset as it was when the run started, as far as the run needs its pictures.
 
     Args:
         folder: the run; data: as of `placed`.
@@ -63,12 +63,12 @@ def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[
     if any(Path(rows.root, path).exists() for path in lost) or (lost and _needed(rows, requests(rows))):
         raise _lost(folder, rows, lost, folder.resuming("NEWPLACE"))
     if lost:
-        say(f"{counted(len(lost), 'picture')} of {folder.path} are gone; the store has all that is needed of them.")
+        say(f"{counted(len(lost), 'picture')} of {folder.path} are missing; the store has all that is needed of them.")
     return rows
 
 
 def refuse_lost(folder: Folder, rows: Dataset, requests: Iterable[Request], how: str) -> None:
-    """Refuse what needs pictures of a run that are gone, or are others by now.
+    """Raise an error if pictures of a run are needed that are missing or have changed.
 
     Args:
         folder: the run; rows: its dataset.
@@ -83,20 +83,20 @@ def refuse_lost(folder: Folder, rows: Dataset, requests: Iterable[Request], how:
 
 
 def _needed(rows: Dataset, requests: Iterable[Request]) -> list[str]:
-    """The pictures that requests need, as the store lacks them, and that are not there as they were."""
+    """Return the pictures that requests need, as they are not stored, and that are missing or have changed."""
     shots = {shot.path: shot.content for one in requests for shot in one.missing()}
     return [path for path, content in shots.items() if _content(rows, path) != content]
 
 
 def _lost(folder: Folder, rows: Dataset, paths: Sequence[str], how: str) -> RunError:
     return RunError(
-        f"pictures of {str(folder.path)!r} changed or went away since it began: {some([*map(repr, paths)])}, in "
+        f"pictures of {str(folder.path)!r} changed or disappeared since it started: {some([*map(repr, paths)])}, in "
         f"{rows.root!r}. Put them back there as they were, or say where they are: {how}"
     )
 
 
 def _content(rows: Dataset, path: str) -> str | None:
-    """SHA-256 of a picture as it is now; ``None`` where it cannot be read."""
+    """Return the SHA-256 of a picture as it is now; ``None`` if it cannot be read."""
     try:
         return digest(Path(rows.root, path))
     except PictureError:
@@ -104,7 +104,7 @@ def _content(rows: Dataset, path: str) -> str | None:
 
 
 def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:
-    """Where the pictures of *rows* are: an absolute root, and SHA-256 -> path of each that was found."""
+    """Return where the pictures of *rows* are: an absolute root, and SHA-256 -> path of each that was found."""
     wanted = {content: path for row in rows.rows for path, content in row.pictures}
     if isinstance(data, str | os.PathLike):
         refuse_missing(data)
@@ -118,7 +118,7 @@ def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:
 
 
 def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """SHA-256 -> path of the wanted pictures below a folder: first where they were, then wherever they are."""
+    """Return SHA-256 -> path of the wanted pictures below a folder; their old paths are tried first."""
     there = Dataset(root, ())
     found = {content: path for content, path in wanted.items() if _content(there, path) == content}
     if len(found) == len(wanted):
@@ -136,7 +136,7 @@ def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _likely(root: str, lacking: Sequence[str], known: set[str]) -> list[str]:
-    """The files that may be one of those that are lacking; those of the same name come first."""
+    """Yield the files that may be one of the missing pictures; files with their names come first."""
     names, ends = ({part(path) for path in lacking} for part in (os.path.basename, _end))
     files = [path for path in visible(root).files if path not in known and (is_picture(path) or _end(path) in ends)]
     return sorted(files, key=lambda path: os.path.basename(path) not in names)

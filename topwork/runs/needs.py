@@ -1,4 +1,4 @@
-"""What runs need of topwork's home: so much that a run can be resumed, evaluated and exported with no pass again.
+"""What runs need of topwork's home to be resumed, evaluated and exported without computing activations again.
 
 A run whose recipe cannot be resolved any more (its weights are gone, or its network's graph, or Keras is another) needs
 everything of the backbones that it names; one whose recipe cannot even be read needs everything. Nothing is fetched,
@@ -20,11 +20,11 @@ from topwork.store.request import NO_PICTURES, Request, folders_of
 from topwork.store.upkeep.inventory import Need
 
 _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
-"""What files raise that are gone or were changed."""
+"""Errors that reading missing or changed files raises."""
 
 
 def needs() -> list[Need]:
-    """Of every run that was noted and still stands where it was."""
+    """Return the needs of every run that is registered and still in its place."""
     return [need(path) for path in registry.runs() if _stands(path)]
 
 
@@ -36,7 +36,7 @@ def _stands(run: Path) -> bool:
 
 
 def need(run: Path) -> Need:
-    """What a run needs."""
+    """Return what a run needs."""
     try:
         folder = Folder(run)
         keras = folder.environment["packages"].get("keras")
@@ -54,7 +54,7 @@ def need(run: Path) -> Need:
 
 
 def _lock(run: Folder) -> lockfile.Lock:
-    """The lock of a run; nothing where it is gone."""
+    """Return the lock of a run; empty if it is missing."""
     try:
         return lockfile.read(run)
     except RunError:
@@ -62,20 +62,20 @@ def _lock(run: Folder) -> lockfile.Lock:
 
 
 def _is_built_so(lock: lockfile.Lock, one: Request) -> bool:
-    """Whether a network that topwork builds is still the one that the run was trained with."""
+    """Whether topwork still builds the same network as when the run was trained."""
     entry = lock.get(one.backbone.name) or {}
     return entry.get("build", 0) in (0, builder.version_of(one.backbone))
 
 
 def _asked(steps: list[plan.Step]) -> Iterator[Request]:
-    """Every request of a run: of its phases, and the exact ones that it is measured with."""
+    """Yield every request of a run: those of its phases, and the exact ones of its test."""
     for step in steps:
         yield from step.requests
     yield from steps[-1].exact(NO_PICTURES)
 
 
 def _paths(one: Request) -> set[Path] | None:
-    """Where what is requested lies, or would lie; ``None`` where that cannot be told."""
+    """Return the paths of what is requested, whether they exist or not; ``None`` if that is not known."""
     try:
         graph = trunk.kept_graph(one.backbone) if pretrained.is_at_hand(one.backbone) else None
         below = one.trunk_in(graph) if graph else None

@@ -1,4 +1,4 @@
-"""What a finished run said of its test part: its ``predictions.csv`` beside its ``pictures.csv``."""
+"""The predictions of a finished run on its test part: ``predictions.csv`` with ``pictures.csv``."""
 
 import csv
 from array import array
@@ -21,7 +21,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run said of one row; its probabilities are an array ``"d"``: thousands of classes fit into memory."""
+    """A run's prediction of one row. Probabilities are an array ``"d"``, so that thousands of classes fit in memory."""
 
     row: Row
     right: bool
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """What is the same in another run, wherever the pictures lie there."""
+        """The same in every run that has the row, wherever its pictures are."""
         return tuple(digest for _, digest in self.row.pictures)
 
 
@@ -46,7 +46,7 @@ def _way(folder: Folder) -> str:
 
 @dataclass(frozen=True)
 class Exam:
-    """What a run said of its test part, and the digests of the pictures that it was trained on.
+    """A run's predictions of its test part, and the digests of the pictures that it was trained on.
 
     Of a cross-validation: what was said of all pictures, each by a run that was not trained on it, so there are none.
     """
@@ -58,7 +58,7 @@ class Exam:
 
     @classmethod
     def of(cls, folder: Folder) -> "Exam":
-        """What a finished run said.
+        """Return the predictions of a finished run.
 
         Raises:
             RunError: it has not finished, or its answers do not fit its pictures.
@@ -74,7 +74,7 @@ class Exam:
 
     @classmethod
     def at(cls, path: Path) -> "Exam":
-        """What a finished run said, or a finished cross-validation.
+        """Return the predictions of a finished run or a finished cross-validation.
 
         Raises:
             RunError, DatasetError: see `of` and `of_folds`.
@@ -86,7 +86,7 @@ class Exam:
 
     @classmethod
     def of_folds(cls, path: Path) -> "Exam":
-        """What the runs of a cross-validation said together: of each picture the one that tested it.
+        """Return the predictions of a cross-validation: for each picture those of the run that tested it.
 
         Raises:
             RunError: one of them has not finished, or is gone.
@@ -95,11 +95,13 @@ class Exam:
         exams = [cls.of(fold) for fold in folds]
         answers = tuple(each for one in exams for each in one.answers)
         if len(answers) < len(folds[0].data().rows):
-            raise RunError(f"the folds of {str(path)!r} do not test all pictures, so that one is gone: put it back.")
+            raise RunError(
+                f"the folds of {str(path)!r} do not test all pictures, so one of them is missing: put it back."
+            )
         return cls(str(path), exams[0].classes, answers, frozenset())
 
     def by_key(self) -> dict[Key, Answer]:
-        """The answers by content; of equal pictures the first, for the others say the same again."""
+        """The answers by content; of equal pictures the first."""
         return {answer.key: answer for answer in reversed(self.answers)}
 
     def knows(self, key: Key) -> bool:
@@ -108,7 +110,7 @@ class Exam:
 
 
 def refuse_unfinished(path: Path) -> None:
-    """What can be said of a cross-validation that did not come to its end.
+    """Raise an error if a cross-validation has not finished.
 
     Raises:
         RunError: it did not.
@@ -118,7 +120,7 @@ def refuse_unfinished(path: Path) -> None:
 
 
 def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:
-    """Classes and answers of a ``predictions.csv``, whose order counts where rows begin with the same picture.
+    """Return classes and answers of a ``predictions.csv``; its order matters if rows start with the same picture.
 
     Raises:
         RunError: a line that does not fit the rows.
@@ -149,7 +151,7 @@ def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: frozenset[
 
 
 def write(path: Path, rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> None:
-    """Write what a run says of its test part: path, label, predicted label, and the probability of each class."""
+    """Write predictions: path, label, predicted label, and the probability of each class."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "predicted", *classes])

@@ -1,4 +1,4 @@
-"""Where runs are: a small file for each below topwork's home, so that what they need is known.
+"""Where runs are: a small file per run in topwork's home, so that it is known what runs need.
 
 ``runs/DIGEST`` holds one absolute path, as UTF-8. It is written before the run folder appears. A run that was moved or
 removed needs nothing, and its file harms nobody: it counts again as soon as a run stands at its path. A run that is
@@ -14,7 +14,7 @@ from topwork.system.files import home, written_whole
 
 
 def remember(run: Path) -> None:
-    """Note where a run is, or will be; where that cannot be written, 'topwork store prune' knows nothing of it."""
+    """Register the path of a run. If that cannot be written, 'topwork store prune' does not know the run."""
     note = _note(run)
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -23,13 +23,13 @@ def remember(run: Path) -> None:
 
 
 def forget(run: Path) -> None:
-    """Take the note away, if there is one."""
+    """Remove a run from the register, if it is there."""
     with suppress(OSError):
         _note(run).unlink()
 
 
 def runs() -> list[Path]:
-    """The places that were noted, sorted; whether there is still a run is not asked."""
+    """Return the registered paths, sorted, whether the runs still exist or not."""
     found = []
     for note in (home() / "runs").glob("[!.]*"):
         with suppress(FileNotFoundError):  # taken away meanwhile

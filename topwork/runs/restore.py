@@ -1,4 +1,4 @@
-"""What a finished run answers with: its own network, or its members' networks joined."""
+"""Restore the network of a finished run, or the joined networks of its members."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from topwork.system.keras_settings import generators_kept
 
 
 def restore(folder: Folder) -> Answering:
-    """The layers of a finished run with what they learned.
+    """Return the network of a finished run with its trained weights.
 
     Raises:
         RunError: the run has not finished.
@@ -28,22 +28,22 @@ def restore(folder: Folder) -> Answering:
 
 
 def endings(folder: Folder) -> list[Step]:
-    """The last phase of a run, or of each member of a join."""
+    """Return the last phase of a run, or of each member of a join."""
     return [steps(one.recipe)[-1] for one in folder.members or [folder]]
 
 
 def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
-    """The requests in float32 that a finished model is measured with on some rows of a dataset."""
+    """Return the float32 requests that a finished model is tested with on some rows of a dataset."""
     return [one for step in endings for one in step.exact(replace(data, rows=tuple(rows)))]
 
 
 def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
-    """The requests of such rows in the precision that the runs were trained in."""
+    """Return the requests of some rows in the precision that the runs were trained in."""
     return [one for step in endings for one in step.of(replace(data, rows=tuple(rows))).requests]
 
 
 def network_of(folder: Folder) -> Network:
-    """The layers of a finished run, which is no join, with their trained weights.
+    """Return the network of a finished run, not a join, with its trained weights.
 
     Raises:
         RunError: the run has not finished, or its pretrained weights are others by now.

@@ -1,4 +1,4 @@
-"""Whether a run can go on as if it had never stopped: the same versions, the same pictures."""
+"""Check that a run can continue as if it had never stopped: the same versions, the same pictures."""
 
 import platform
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from topwork.version import RUN_FORMAT, VERSION
 
 
 def check_versions(folder: Folder, other_versions: bool) -> None:
-    """That the run began with the versions of this moment; say where the same bits are not promised.
+    """Check that versions are those that the run started with; say if the same bits are not guaranteed.
 
     Args:
         folder: the run.
@@ -36,12 +36,12 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
 
 
 def repeats() -> bool:
-    """Whether a run repeats bit for bit when it is interrupted (law 4): on a GPU sums are added in no fixed order."""
+    """Whether an interrupted run repeats bit for bit (law 4). On a GPU it does not: the order of sums is not fixed."""
     return keras_backend.name() == keras_backend.DEFAULT and not gpu.at_hand()
 
 
 def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
-    """The run's dataset with its arrays: as they are given, else read again from where they came.
+    """Return the run's dataset with its arrays: those given, or read again from their file.
 
     Raises:
         RunError: they are others, or they came from no file and were not given.
@@ -49,12 +49,12 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
     """
     if data is None and not rows.source:
         raise RunError(
-            f"{str(folder.path)!r} was trained on arrays, which are not kept: give them once more, "
+            f"{str(folder.path)!r} was trained on arrays, which are not kept: give them again, "
             "as in topwork.Run(...).resume((X, y))."
         )
     if data is None and not Path(rows.source).exists():
         raise RunError(
-            f"the arrays of {str(folder.path)!r} came from {rows.source!r}, and nothing is there now: put it back, or "
+            f"the arrays of {str(folder.path)!r} came from {rows.source!r}, which is missing now: put it back, or "
             "give the arrays, as in topwork.Run(...).resume((X, y))."
         )
     given = data if isinstance(data, Dataset) else read(rows.source if data is None else data, near_copies="ignore")
@@ -96,7 +96,7 @@ def _refuse_others(folder: Folder, other_versions: bool) -> None:
 
 
 def here(folder: Folder, data: Dataset, requests: Sequence[Request], how: str) -> Dataset:
-    """The data with its arrays, where more of them is requested than the store holds: the run does not keep them.
+    """Return the data with its arrays if requests need more than is stored, as a run does not keep arrays.
 
     Raises:
         DatasetError: they came from no file; it says *how* to give them.

@@ -1,4 +1,4 @@
-"""What a run came to, as ``results.json`` holds it: scores with their intervals, the epochs kept, what it cost.
+"""The results of a run, as in ``results.json``: scores with intervals, the epochs kept, and the cost.
 
 Each dataclass is one JSON object, and an attribute is the key of the same name: ``results.test.loss.high`` in Python is
 ``["test"]["loss"]["high"]`` in the file.
@@ -12,21 +12,21 @@ from topwork.system.records import Record
 
 
 class FilledCells(TypedDict):
-    """The cells of a confusion matrix that hold pictures: ``[true, predicted, count]`` each, positions from 0."""
+    """The cells of a confusion matrix that are not zero: ``[true, predicted, count]`` each, positions from 0."""
 
     shape: list[int]
     counts: list[list[int]]
 
 
 Confusion = list[list[int]] | FilledCells
-"""Counts, rows true, columns predicted; of more than 100 classes the filled cells alone."""
+"""Counts, with true classes as rows and predicted ones as columns; beyond 100 classes only the filled cells."""
 
 Average = Literal["precision", "recall", "f1"]
 
 
 @dataclass(frozen=True)
 class Rate(Record):
-    """A value with its 95 % interval, which holds it."""
+    """A value with its 95 % interval, which contains it."""
 
     value: float
     low: float
@@ -35,7 +35,7 @@ class Rate(Record):
 
 @dataclass(frozen=True)
 class ClassScores(Record):
-    """Scores of one class; ``None`` where no picture is behind one."""
+    """Scores of one class; ``None`` if there is no picture to compute one from."""
 
     precision: Rate | None
     recall: Rate | None
@@ -45,7 +45,7 @@ class ClassScores(Record):
 
 @dataclass(frozen=True)
 class MemberScores(Record):
-    """What a member of a join comes to alone, on the pictures that the join was measured on; *run* is its folder."""
+    """Scores of one member of a join alone, on the pictures of the join's test; *run* is its folder."""
 
     run: str
     accuracy: Rate
@@ -54,7 +54,7 @@ class MemberScores(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(Record):
-    """Everything that is said of one part's predictions.
+    """All scores of the predictions of one part.
 
     Args:
         pictures: how many were measured.
@@ -82,13 +82,13 @@ class Scores(Record):
     members: list[MemberScores] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON object; without ``members`` where there are none."""
+        """Return the JSON object, without ``members`` if there are none."""
         return {name: value for name, value in super().as_json().items() if name != "members" or value}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AsStored(Record):
-    """What bfloat16 trunks and float16 activations, with which a run is trained, change against the shipped model.
+    """How bfloat16 trunks and float16 activations, used in training, differ from the exported model.
 
     Args:
         backbone: of the first trunk; precision: that it ran in; dtype: of its activations in the store.
@@ -126,7 +126,7 @@ class JoinResults(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Results(Record):
-    """What a run came to.
+    """The results of a run.
 
     Args:
         accuracy: of the test part; ``None`` without one.
@@ -152,7 +152,7 @@ class Results(Record):
     cost: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON object; without the keys of what this run has none of."""
+        """Return the JSON object, without keys that do not apply to this run."""
         has: dict[str, object] = {"test": self.test, "sample": self.test, "phases": self.phases}
         has |= {"as_stored": self.as_stored, "join": self.join}
         return {name: value for name, value in super().as_json().items() if has.get(name, True)}
@@ -160,7 +160,7 @@ class Results(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResults(Record):
-    """What the runs of a cross-validation came to together.
+    """The common results of the runs of a cross-validation.
 
     Args:
         accuracy: of all pictures, each of them tested by the run that was not trained on it.
