@@ -11,7 +11,9 @@ from tests.command import topwork
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
 from topwork.data.reading import listing, run_folders
+from topwork.recipes.settings import Options
 from topwork.runs.folder import Folder
+from topwork.runs.journal import Epoch
 from topwork.training.prepare import chosen, completed, prepared
 
 CUT = f"{NAME}@block_2_add..block_2_add"
@@ -85,7 +87,7 @@ def test_training_reads_no_list_of_its_own(pictures, parsed, tmp_path):
 def test_a_run_that_goes_on_reads_it_once(pictures, parsed, tmp_path, is_moved):
     own = shutil.copytree(pictures, tmp_path / "own")
     recipe = completed(chosen([tw.Phase(CUT, epochs=1)], [tiny()]), head_first=False)
-    prepared(own, recipe, None, tmp_path / "run", (), False, None)
+    prepared(own, recipe, None, Options(tmp_path / "run"))
     moved = ["--data", own.rename(tmp_path / "new")] if is_moved else []
     ran = topwork("train", "--resume", tmp_path / "run", *moved)
     assert ran.status == 0, ran.err
@@ -122,5 +124,5 @@ def test_what_another_process_changed_is_read_again(finished, pictures, parsed, 
     assert len(mine.data().rows) == len(data.rows) - 1
     (path / "recipe.toml").write_text(mine.recipe.dumps().replace("epochs = 1", "epochs = 7"))
     assert mine.recipe.phases[0].epochs == 7
-    mine.journal.note({"phase": 1, "epoch": 2})
-    assert other.journal.epochs()[-1] == {"phase": 1, "epoch": 2}
+    mine.journal.note(last := Epoch(phase=1, cut=CUT, epoch=2))
+    assert other.journal.epochs()[-1] == last

@@ -15,7 +15,7 @@ from tests.tiny import NAME, tiny
 from topwork.errors import CutError, RunError
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
-from topwork.recipes.settings import Head, Training
+from topwork.recipes.settings import Head, Options, Training
 from topwork.runs.folder import Folder
 from topwork.store.plan import steps
 from topwork.training import warm_start
@@ -112,7 +112,7 @@ def test_a_copy_that_comes_later_takes_the_part_of_its_original(pictures, parent
     for word, is_kept in (("together", True), ("ignore", False)):
         drawn = tw.read(tmp_path / "again", draw="stratified", seed=5, near_copies=word)
         recipe = warm_start.recipe(parent.folder)
-        course = prepared(drawn, recipe, parent.folder, tmp_path / word, (), False, None)
+        course = prepared(drawn, recipe, parent.folder, Options(tmp_path / word))
         assert ({row.path: row.split for row in course.data.rows} == had) is is_kept
         assert course.recipe.data.near_copies == word
 
