@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.runs.predictions import Answer, Exam, Key
 from topwork.runs.scores import Rate
@@ -124,6 +123,9 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])
     scores, differences = _measured(labels, sheets)
+    method = f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
+    if len(labels) < FEW:
+        method = "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
     found = Comparison(
         first=a.path,
         second=b.path,
@@ -139,17 +141,10 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
             "first": _not_compared(a, b, classes["both"]),
             "second": _not_compared(b, a, classes["both"]),
         },
-        intervals={"level": "95 %", "p": "mcnemar", "differences": _method(len(labels))},
+        intervals={"level": "95 %", "p": "mcnemar", "differences": method},
         text=[],
     )
     return replace(found, text=_text(found))
-
-
-def _method(pictures: int) -> str:
-    """How the intervals of the differences were found."""
-    if pictures < FEW:
-        return "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
-    return f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
 
 
 def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
@@ -185,21 +180,18 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
             f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same. "
             "Train both on the same data, with the same split, draw and seed."
         )
-    for key in keys:
-        _refuse_label(a, b, first[key].row, second[key].row)
+    for one, other in ((first[key].row, second[key].row) for key in keys):
+        if one.label != other.label:
+            raise DatasetError(
+                f"the runs disagree on what a test picture is: {one.path!r} is {one.label!r} in {a.path!r}, and "
+                f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
+            )
     labels = np.array([place[first[key].row.label] for key in keys])
-    one, other = (
-        _sheet([found[key] for key in keys], exam.classes, classes, alike) for exam, found in ((a, first), (b, second))
+    sheets = (
+        _sheet([first[key] for key in keys], a.classes, classes, alike),
+        _sheet([second[key] for key in keys], b.classes, classes, alike),
     )
-    return labels, (one, other)
-
-
-def _refuse_label(a: Exam, b: Exam, one: Row, other: Row) -> None:
-    if one.label != other.label:
-        raise DatasetError(
-            f"the runs disagree on what a test picture is: {one.path!r} is {one.label!r} in {a.path!r}, and "
-            f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
-        )
+    return labels, sheets
 
 
 def _sheet(answers: Sequence[Answer], own: Sequence[str], classes: Sequence[str], alike: bool) -> Sheet:
@@ -224,7 +216,21 @@ def _measured(
 ) -> tuple[dict[Side, dict[Score, float | None]], dict[Score, Rate | None]]:
     """Both runs' scores, and the differences with their intervals: paired bootstraps, but for few pictures."""
     drawn = metrics.redraw(len(labels), DRAWS)
-    (a, of_a), (b, of_b) = (_scores(labels, sheet, drawn) for sheet in sheets)
+    each: list[dict[Score, float | None]] = []
+    redrawn: list[dict[Score, np.ndarray]] = []
+    for sheet in sheets:
+        losses = metrics.losses(labels, sheet.probabilities)
+        auc = metrics.auc(labels, sheet.probabilities)
+        each.append({"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc})
+        redrawn.append(
+            {
+                "accuracy": drawn @ sheet.right.astype(float) / len(labels),
+                "loss": drawn @ losses / len(labels),
+                "auc": metrics.drawn_auc(labels, sheet.probabilities, drawn),
+            }
+        )
+
+    (a, b), (of_a, of_b) = each, redrawn
     differences: dict[Score, Rate | None] = {}
     for name, value in a.items():
         other = b[name]
@@ -268,19 +274,6 @@ def _rate(value: float, ends: tuple[float, float]) -> Rate:
     return Rate(value, min(ends[0], value), max(ends[1], value))
 
 
-def _scores(
-    labels: np.ndarray, sheet: Sheet, drawn: np.ndarray
-) -> tuple[dict[Score, float | None], dict[Score, np.ndarray]]:
-    """Each score on the pictures as they are, and ``[draws]`` on each draw of them."""
-    losses, n = metrics.losses(labels, sheet.probabilities), len(labels)
-    auc = metrics.auc(labels, sheet.probabilities)
-    areas = metrics.drawn_auc(labels, sheet.probabilities, drawn)
-    return (
-        {"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc},
-        {"accuracy": drawn @ sheet.right.astype(float) / n, "loss": drawn @ losses / n, "auc": areas},
-    )
-
-
 def _better(differences: dict[Score, Rate | None], p: float, pictures: int) -> dict[Score, Side | None]:
     """The run that is better in each score, where the difference is significant; on very few pictures none is."""
     found: dict[Score, Side | None] = dict.fromkeys(differences)
@@ -311,58 +304,53 @@ def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason
 
 def _text(found: Comparison) -> list[str]:
     """The outcome in sentences."""
-    gone = found.not_compared
-    left_out = [_left_out(gone["first"], "first", "second"), _left_out(gone["second"], "second", "first")]
-    return [*_on_classes(found.classes), *filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
-
-
-def _on_classes(classes: dict[Shared, list[str]]) -> list[str]:
-    """What is compared where the runs have different classes."""
-    own = {"first": classes["only_first"], "second": classes["only_second"]}
+    sentences = []
+    own = {"first": found.classes["only_first"], "second": found.classes["only_second"]}
     only = [
         f"only the {run} run has {some([repr(label) for label in labels])}" for run, labels in own.items() if labels
     ]
-    if not only:
-        return []
-    return [
-        f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
-        f"{len(classes['both']):,} classes that both have; an answer, or probability, that a run gives to another "
-        "class counts against it."
-    ]
+    if only:
+        sentences.append(
+            f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
+            f"{len(found.classes['both']):,} classes that both have; an answer, or probability, that a run gives to "
+            "another class counts against it."
+        )
+
+    for run, gone in found.not_compared.items():
+        other = "second" if run == "first" else "first"
+        reasons: dict[Reason, str] = {
+            "other_class": "are of a class that not both runs have",
+            "trained": f"the {other} run was trained on (a leak)",
+            "elsewhere": f"the {other} run was not tested on",
+            "repeated": "are the same as another",
+        }
+        each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
+        if each:
+            sentences.append(f"Of the {run} run's test pictures {sum(gone.values()):,} are not compared: {each}.")
+
+    return [*sentences, *_on_scores(found)]
 
 
-def _left_out(gone: dict[Reason, int], own: Side, other: Side) -> str:
-    if not any(gone.values()):
-        return ""
-    reasons: dict[Reason, str] = {
-        "other_class": "are of a class that not both runs have",
-        "trained": f"the {other} run was trained on (a leak)",
-        "elsewhere": f"the {other} run was not tested on",
-        "repeated": "are the same as another",
-    }
-    each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
-    return f"Of the {own} run's test pictures {sum(gone.values()):,} are not compared: {each}."
-
-
-def _on_accuracy(found: Comparison) -> str:
-    better, p, n, rate = found.better["accuracy"], found.p, found.pictures, found.differences["accuracy"]
+def _on_scores(found: Comparison) -> list[str]:
+    """Which run is better in accuracy, loss and AUC."""
+    better, least, rate = found.better["accuracy"], found.significant_from, found.differences["accuracy"]
     assert rate
-    said = "McNemar's exact test, " + ("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    test = "McNemar's exact test, " + ("p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}")
     if better:
-        return f"The {better} run is more accurate, by {abs(rate.value):.3f} ({said})."
-    least = found.significant_from
-    seen = f"less than {least:.3f} cannot be told from chance" if least else "no difference could be told from chance"
-    told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
-    if rate.low > 0 or rate.high < 0:
-        told += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
-    return told
+        accuracy = f"The {better} run is more accurate, by {abs(rate.value):.3f} ({test})."
+    else:
+        seen = "no difference could be told from chance"
+        if least:
+            seen = f"less than {least:.3f} cannot be told from chance"
+        n = found.pictures
+        accuracy = f"The difference in accuracy is not significant ({test}): on these {n:,} test pictures {seen}."
+        if rate.low > 0 or rate.high < 0:
+            accuracy += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
 
-
-def _on_the_rest(found: Comparison) -> list[str]:
+    sentences = [accuracy]
     words: dict[Score, tuple[str, str]] = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
-    return [
-        f"The {better} run {won}." if better else f"The difference in {name} is not significant."
-        for key, (won, name) in words.items()
-        if found.differences[key]
-        for better in [found.better[key]]
-    ]
+    for key, (won, name) in words.items():
+        if found.differences[key]:
+            better = found.better[key]
+            sentences.append(f"The {better} run {won}." if better else f"The difference in {name} is not significant.")
+    return sentences
