@@ -49,19 +49,27 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
     """
     labels, probabilities = _checked(labels, probabilities)
     _refuse_strangers(labels, probabilities, classes)
-    ranks = _ranks(labels, probabilities)
-    confusion, each = _counted(labels, probabilities.argmax(1), classes)
-    drawn, counts = _drawn_scores(confusion), redraw(len(labels))
+    n, c = len(labels), len(classes)
+
+    own = np.take_along_axis(probabilities, labels[:, None], 1)
+    earlier = np.arange(c) < labels[:, None]
+    ranks = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)  # of equals the first, as in argmax
+    ks = [k for k in sorted({min(3, c - 1), min(5, c - 1)}) if k > 1]
+
+    confusion = np.zeros((c, c), int)
+    np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
+    each = _rates(confusion.diagonal(), confusion.sum(1), confusion.sum(0))
+    drawn, counts = _drawn_scores(confusion), redraw(n)
     return Scores(
-        pictures=len(labels),
-        accuracy=share(int((ranks == 0).sum()), len(labels)),
+        pictures=n,
+        accuracy=share(int((ranks == 0).sum()), n),
         loss=_loss(labels, probabilities, counts),
         auc=_auc(labels, probabilities, counts),
-        top_k={str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
-        macro=_macro_rates(each, drawn, len(labels)),
+        top_k={str(k): share(int((ranks < k).sum()), n) for k in ks},
+        macro=_macro_rates(each, drawn, n),
         classes=_class_scores(confusion, each, drawn, classes),
         confusion=confusions.as_json(confusion),
-        intervals=_methods(len(labels)),
+        intervals=_methods(n),
     )
 
 
@@ -125,7 +133,12 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     ordered.sort(1)
     support = np.bincount(labels, minlength=len(ordered))
     seen = [i for i in _judged(len(ordered)) if 0 < support[i] < len(labels)]
-    areas = [_area(ordered[i], scores[labels == i, i]) for i in seen]
+    areas = []
+    for i in seen:
+        own = scores[labels == i, i]
+        p = len(own)
+        ranks = (np.searchsorted(ordered[i], own, "left") + np.searchsorted(ordered[i], own, "right") + 1) / 2
+        areas.append((ranks.sum() - p * (p + 1) / 2) / (p * (len(labels) - p)))
     return float(np.mean(areas)) if areas else None
 
 
@@ -160,7 +173,12 @@ def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.
     n, classes = scores.shape
     wins = np.empty_like(counts)
     for at in range(0, n, _BLOCK):
-        wins[:, at : at + _BLOCK] = counts @ _beaten(labels, scores, np.arange(at, min(at + _BLOCK, n)))
+        some = np.arange(at, min(at + _BLOCK, n))
+        own = labels[some]
+        mine, others = scores[some, own], scores[:, own]
+        halves = (mine > others).astype(np.float32) + (mine >= others)
+        beaten = np.where(labels[:, None] == own, np.float32(0), halves / 2)  # [n, some]: 0, ½ for a tie, or 1
+        wins[:, at : at + _BLOCK] = counts @ beaten
     one_hot = np.eye(classes)[labels][:, _judged(classes)]
     support = counts @ one_hot
     with np.errstate(invalid="ignore"):
@@ -279,26 +297,6 @@ def _shape(values: np.ndarray) -> str:
     return str(list(values.shape))
 
 
-def _ranks(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, ``[n]``; of equals the first does, as in ``argmax``."""
-    own = np.take_along_axis(probabilities, labels[:, None], 1)
-    earlier = np.arange(probabilities.shape[1]) < labels[:, None]
-    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)
-
-
-def _ks(classes: int) -> list[int]:
-    return [k for k in sorted({min(3, classes - 1), min(5, classes - 1)}) if k > 1]
-
-
-def _counted(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The confusion matrix, int ``[c, c]``; precision, recall, F1 by class, float ``[3, c]``, nan where undefined."""
-    confusion = np.zeros((len(classes), len(classes)), int)
-    np.add.at(confusion, (labels, predicted), 1)
-    hits, support, chosen = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    with np.errstate(invalid="ignore"):
-        return confusion, np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
-
-
 def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
     """Precision, recall, F1 by class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
 
@@ -313,19 +311,23 @@ def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
         support[i] = np.bincount(true, drawn, every)
         chosen[i] = np.bincount(predicted, drawn, every)
         hits[i] = np.bincount(true, drawn * right, every)
+    return _rates(hits, support, chosen)
+
+
+def _rates(hits: np.ndarray, support: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Precision, recall, F1 by class, nan where undefined: ``[3, ..., c]`` of three counts ``[..., c]``."""
     with np.errstate(invalid="ignore"):
         return np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
 
 
-def _macro(scores: np.ndarray) -> np.ndarray:
-    """Mean of precision, recall, F1 ``[3, ..., c]`` over the classes that occur (those with a recall): ``[3, ...]``."""
-    occurs = ~np.isnan(scores[1])
-    return np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1)
-
-
 def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[Average, Rate]:
+    """Means of precision, recall, F1 ``[3, ..., c]`` over the classes that occur (those with a recall)."""
+    means = []
+    for scores in (each, drawn):
+        occurs = ~np.isnan(scores[1])
+        means.append(np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1))
     names: tuple[Average, ...] = ("precision", "recall", "f1")
-    rates = {name: between(value, draws) for name, value, draws in zip(names, _macro(each), _macro(drawn))}
+    rates = {name: between(value, draws) for name, value, draws in zip(names, *means)}
     return {name: _widened(rate, pictures) for name, rate in rates.items()} if pictures < FEW else rates
 
 
@@ -364,21 +366,6 @@ def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> R
 def _judged(classes: int) -> list[int]:
     """The columns whose AUC counts: of two classes one says it all."""
     return [1] if classes == 2 else list(range(classes))
-
-
-def _area(ordered: np.ndarray, own: np.ndarray) -> float:
-    """AUC of one class: all scores for it in order ``[n]``, and those of its own pictures ``[P]``."""
-    p = len(own)
-    ranks = (np.searchsorted(ordered, own, "left") + np.searchsorted(ordered, own, "right") + 1) / 2
-    return (ranks.sum() - p * (p + 1) / 2) / (p * (len(ordered) - p))
-
-
-def _beaten(labels: np.ndarray, scores: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """How far each of *some* beats each picture of another class, in the score for its own: ``[n, some]``, 0, ½, 1."""
-    own = labels[some]
-    mine, others = scores[some, own], scores[:, own]
-    halves = (mine > others).astype(np.float32) + (mine >= others)
-    return np.where(labels[:, None] == own, np.float32(0), halves / 2)
 
 
 def _methods(pictures: int) -> dict[str, str]:
