@@ -90,10 +90,8 @@ class Choice:
     @property
     def proposed(self) -> Candidate:
         """The cheapest of those that cannot be told from the best, and are within its standard error."""
-        return min((one for one in self.candidates if self._is_as_good(one)), key=lambda one: one.cost)
-
-    def _is_as_good(self, one: Candidate) -> bool:
-        return one.tied and one.accuracy.value >= self.least
+        as_good = [one for one in self.candidates if one.tied and one.accuracy.value >= self.least]
+        return min(as_good, key=lambda one: one.cost)
 
     @property
     def text(self) -> str:
@@ -103,9 +101,14 @@ class Choice:
         best = f"{self.best.cut} is best ({rate.value:.3f}, 95 % interval {rate.low:.3f} to {rate.high:.3f})"
         if not others:
             return f"{best}, and was compared with nothing."
-        if self.proposed is not self.best:
-            said = f"{self.proposed.accuracy.value:.3f}, within one standard error"
-            return f"{best}; {self.proposed.cut} ({said}) {_cheaper(self.proposed, self.best)}."
+        proposed = self.proposed
+        if proposed is not self.best:
+            said = f"{proposed.accuracy.value:.3f}, within one standard error"
+            kinds = ("multiply-adds", "multiply-adds in training", "room in the store")
+            costs = zip(kinds, proposed.cost, self.best.cost)
+            kind, cost, of_best = next(each for each in costs if each[1] != each[2])
+            cheaper = f"takes {cost / of_best:.0%} of its {kind}".replace("%", " %")
+            return f"{best}; {proposed.cut} ({said}) {cheaper}."
         rest = f"of the {tied} that cannot be told from it none is both cheaper and within one standard error"
         return f"{best}; {rest if tied else 'all others are worse'}."
 
@@ -113,15 +116,9 @@ class Choice:
 def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The most accurate first, of equals the cheapest; the others with their p against it."""
     best, *others = sorted(found, key=lambda one: (-one.accuracy.value, one.cost))
-    return best, *(replace(one, p=min(1.0, len(others) * _p(best, one))) for one in others)
-
-
-def _p(best: Candidate, other: Candidate) -> float:
-    return mcnemar(int((best.right & ~other.right).sum()), int((other.right & ~best.right).sum()))
-
-
-def _cheaper(one: Candidate, than: Candidate) -> str:
-    """In what it costs less."""
-    kinds = ("multiply-adds", "multiply-adds in training", "room in the store")
-    kind, a, b = next(each for each in zip(kinds, one.cost, than.cost) if each[1] != each[2])
-    return f"takes {a / b:.0%} of its {kind}".replace("%", " %")
+    judged = []
+    for one in others:
+        only_best = int((best.right & ~one.right).sum())
+        only_one = int((one.right & ~best.right).sum())
+        judged.append(replace(one, p=min(1.0, len(others) * mcnemar(only_best, only_one))))
+    return best, *judged

@@ -5,7 +5,7 @@ what a linear head can do with them as they are; what fine-tuning adds, only a r
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import zip_longest
@@ -21,7 +21,6 @@ from topwork.data.folds import folds
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks import places
-from topwork.networks.graph import Node
 from topwork.scoring import metrics
 from topwork.scoring.choosing import candidates
 from topwork.scoring.choosing.choice import Candidate, Choice, ranked
@@ -173,7 +172,12 @@ def _candidate(
     data: Dataset, requests: Sequence[Request], time: float | None, tests: Sequence[list[int]], pictures: int
 ) -> Candidate:
     with StoredActivations(requests) as stored:
-        values, room = features(stored, data.rows), _room(stored, pictures)
+        values = features(stored, data.rows)
+        one_picture = disk = 0
+        for reader in stored.readers:
+            sizes = zip(reader.tensors, reader.stored or ())
+            one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
+            disk += reader.disk_bytes(pictures)
     labels = np.array([row.label for row in data.rows])
     right = probe(values, labels, tests)
     return Candidate(
@@ -183,23 +187,14 @@ def _candidate(
         logme=logme(values, labels),
         features=values.shape[1],
         **_work(requests),
-        **room,
+        kilobytes=one_picture / 1024,
+        disk_bytes=disk,
         milliseconds=time,
     )
 
 
 def _work(requests: Sequence[Request]) -> dict[str, int]:
-    """Parameters and multiply-adds."""
-    nodes = list(_nodes(requests))
-    return {
-        "parameters": sum(node.parameters for node, is_below in nodes if is_below),
-        "macs": sum(node.macs for node, is_below in nodes if is_below),
-        "macs_above": sum(node.macs for node, is_below in nodes if not is_below),
-    }
-
-
-def _nodes(requests: Sequence[Request]) -> Iterator[tuple[Node, bool]]:
-    """Every operation of a cut, and whether it is below; terms of one backbone and one picture share theirs."""
+    """Parameters and multiply-adds of a cut's operations; terms of one backbone and one picture share theirs."""
     below: Counter[Any] = Counter()
     needed: Counter[Any] = Counter()
     trunks = {(one.term.backbone, one.term.picture): one.trunk for one in requests}
@@ -207,17 +202,15 @@ def _nodes(requests: Sequence[Request]) -> Iterator[tuple[Node, bool]]:
         key, trunk = (one.term.backbone, one.term.picture), one.trunk
         below[key] |= trunk.frontier.below
         needed[key] |= trunk.graph.ancestors[trunk.end]
+
+    work = {"parameters": 0, "macs": 0, "macs_above": 0}
     for key, trunk in trunks.items():
         for i, node in enumerate(trunk.graph.nodes):
-            if needed[key] >> i & 1:
-                yield node, bool(below[key] >> i & 1)
-
-
-def _room(stored: StoredActivations, pictures: int) -> dict[str, Any]:
-    """What one picture, and so many, take in the store."""
-    one_picture = disk = 0
-    for reader in stored.readers:
-        sizes = zip(reader.tensors, reader.stored or ())
-        one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
-        disk += reader.disk_bytes(pictures)
-    return {"kilobytes": one_picture / 1024, "disk_bytes": disk}
+            if not needed[key] >> i & 1:
+                continue
+            if below[key] >> i & 1:
+                work["parameters"] += node.parameters
+                work["macs"] += node.macs
+            else:
+                work["macs_above"] += node.macs
+    return work

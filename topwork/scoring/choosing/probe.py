@@ -1,6 +1,6 @@
 """Two scores of features: a linear probe, each picture judged by others; and LogME, the evidence of a linear model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,23 +79,19 @@ def _evidence(z: np.ndarray, squares: np.ndarray, total: float, n: int, d: int) 
         squares: of the singular values, ``[rank]``.
         total: the targets' square sum; n: pictures; d: features.
     """
-    outside = max(total - z @ z, 0.0)
-    a, b, mm, rest = list(_fixed_point(z, squares, outside, n))[-1]
-    volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
-    return (n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2
-
-
-def _fixed_point(z: np.ndarray, squares: np.ndarray, outside: float, n: int) -> Iterator[tuple[float, ...]]:
-    """``a``, ``b``, ``m'm`` and ``|Fm - y|²`` of each step, until ``a / b`` stands still."""
     tiny = np.finfo(float).tiny
+    outside = max(total - z @ z, 0.0)
     spare = n - len(squares)
-    a = b = 1.0
+    following = 1.0, 1.0
     for _ in range(STEPS):
+        a, b = following
         left = a / (a + b * squares)  # 1 less this would lose all digits where it is small
         shrunk = b * squares / (a + b * squares)
         mm = max(float((shrunk**2 * z**2 / squares).sum()), tiny)
         rest = max(float((left**2 * z**2).sum()) + outside, tiny)
-        yield a, b, mm, rest
-        before, a, b = a / b, max(float(shrunk.sum()), tiny) / mm, (spare + float(left.sum())) / rest
-        if abs(a / b - before) <= TOLERANCE * before:
-            return
+        following = max(float(shrunk.sum()), tiny) / mm, (spare + float(left.sum())) / rest
+        if abs(following[0] / following[1] - a / b) <= TOLERANCE * (a / b):
+            break
+
+    volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
+    return (n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2
