@@ -162,9 +162,13 @@ def _curves(journal: Sequence[Epoch], auc: bool = False) -> "Figure":
     figure = _figure(9, 1 + 3 * len(keys))
     panels = figure.subplots(len(keys), 1, sharex=True)
     places = _places(journal)
+    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
     for axes, (key, label) in zip(panels, keys.items()):
         _lines(axes, journal, places, key)
-        _mark_phases(axes, journal, places)
+        if len(starts) > 1:
+            for phase, x in starts.items():
+                axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
+                axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
         _mark_kept(axes, journal, places, key)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
         axes.set_ylabel(label)
@@ -187,9 +191,19 @@ def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
     end = len(squares) * each - 0.5
     image = axes.imshow(squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, end, end, -0.5))
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
-    _name_classes(axes, classes)
+
+    ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
+    names = [_shown(classes[i], 22) for i in ticks]
+    axes.set_yticks(ticks, names, **_text(8))
+    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **_text(8))
+    axes.set_ylabel("true")
+    axes.set_xlabel("predicted")
     if found.classes <= NUMBERED:
-        _number_cells(axes, found, shares)
+        size = min(10, 32 / len(str(found.counts.max())))
+        for true, predicted, count, share in zip(found.true, found.predicted, found.counts, shares):
+            color = "white" if share > 0.5 else "black"
+            axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
+
     right = found.counts[found.true == found.predicted].sum()
     axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
     return figure
@@ -279,32 +293,17 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
         (f"train_{key}", "training sample", TRAIN, "o-"),
         (key, "training, as the\noptimizer saw it", TRAIN, "x:"),
     ):
-        xs, ys = _series(journal, places, name)
+        points = []
+        for row, x in zip(journal, places):
+            if row.epoch == 0:
+                points.append((x, np.nan))  # so that the line breaks between phases
+            value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
+            points.append((x, np.nan if value is None else value))
+        xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
             axes.plot(xs, ys, style, color=color, markersize=size, linewidth=1.4, label=label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _series(journal: Sequence[Epoch], places: list[int], name: str) -> np.ndarray:
-    """Places and values, float ``[2, n]``: nan where nothing was measured, and before a phase, so that lines break."""
-    points = []
-    for row, x in zip(journal, places):
-        if row.epoch == 0:
-            points.append((x, np.nan))
-        value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
-        points.append((x, np.nan if value is None else value))
-    return np.array(points, float).T
-
-
-def _mark_phases(axes: "Axes", journal: Sequence[Epoch], places: list[int]) -> None:
-    """A line where a phase starts and its number above; nothing where there is one phase only."""
-    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
-    if len(starts) == 1:
-        return
-    for phase, x in starts.items():
-        axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
-        axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
 
 
 def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
@@ -320,23 +319,6 @@ def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: s
     if not np.isnan(ys[-1]):
         label = f"kept: {ys[-1]:.3f}\n(phase {rows[-1].phase}, epoch {rows[-1].epoch})"
         axes.plot(xs[-1], ys[-1], color=color, markeredgecolor="white", label=label, **star)
-
-
-def _name_classes(axes: "Axes", classes: Sequence[str]) -> None:
-    ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
-    names = [_shown(classes[i], 22) for i in ticks]
-    axes.set_yticks(ticks, names, **_text(8))
-    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **_text(8))
-    axes.set_ylabel("true")
-    axes.set_xlabel("predicted")
-
-
-def _number_cells(axes: "Axes", found: Cells, shares: np.ndarray) -> None:
-    """Zeros are left blank."""
-    size = min(10, 32 / len(str(found.counts.max())))
-    for true, predicted, count, share in zip(found.true, found.predicted, found.counts, shares):
-        color = "white" if share > 0.5 else "black"
-        axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
 
 
 def _text(size: float) -> dict[str, Any]:
