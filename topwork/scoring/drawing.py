@@ -41,31 +41,28 @@ class Pencil:
         if kind:
             self._beside.end()
             return
-        problems = {name: self._answer() for name in self._asked}
+        problems = {}
+        for name in self._asked:
+            try:
+                problems[name] = self._beside.answer()
+            except Ended as ended:
+                problems[name] = f"the drawing process ended with {ended.status}"
         if self._beside.process.poll() is None:
             _idle.append(self._beside)
         else:
             self._beside.end()
-        self._tell({name: problem for name, problem in problems.items() if problem})
 
-    def _answer(self) -> str:
-        try:
-            return self._beside.answer()
-        except Ended as ended:
-            return f"the drawing process ended with {ended.status}"
+        problems = {name: problem for name, problem in problems.items() if problem}
+        if problems:
+            reasons = "; ".join(dict.fromkeys(problems.values()))
+            way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
+            later = f" The run is whole. To draw them later: {way}" if self._run else ""
+            say(f"could not be drawn: {', '.join(problems)} ({reasons}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
         """Ask for ``topwork.scoring.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
         self._asked.append(path.name)
         self._beside.ask([plot, [*arguments, str(path.absolute())], options])
-
-    def _tell(self, problems: dict[str, str]) -> None:
-        if not problems:
-            return
-        reasons = "; ".join(dict.fromkeys(problems.values()))
-        way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
-        later = f" The run is whole. To draw them later: {way}" if self._run else ""
-        say(f"could not be drawn: {', '.join(problems)} ({reasons}).{later}")
 
 
 _idle: list[Beside] = []

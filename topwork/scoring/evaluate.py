@@ -111,7 +111,8 @@ def evaluate(
             first = measured.left_out[0]
             raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
         answers = answered(network, network.trunks, stored, measured.rows, own.classes)
-    seen = _trained_on(own, measured)
+    known = {content for row in own.part("train") for _, content in row.pictures}
+    seen = sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
     if seen and not inside:
         way = either("run.evaluate()", "'topwork evaluate RUN'")
         say(
@@ -129,12 +130,6 @@ def evaluate(
         unknown_classes=unknown,
         notes=[*warned(scores), *(explained(folder, own) if inside else [])],
     )
-
-
-def _trained_on(own: Dataset, measured: Dataset) -> int:
-    """How many rows show a picture of the run's training part."""
-    known = {content for row in own.part("train") for _, content in row.pictures}
-    return sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
 
 
 def _draw_again(folder: Folder, data: Dataset, lacking: Sequence[str], *measured: Any) -> None:

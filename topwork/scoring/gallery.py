@@ -43,7 +43,13 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
         }
         for i in picked
     ]
-    return {"heading": _heading(labels == found, picked), "tiles": tiles}
+    right = labels == found
+    count, wrong, shown = len(right), int((~right).sum()), int((~right[picked]).sum())
+    some = f"{shown} of the {wrong:,} wrong ones" if shown < wrong else "the wrong ones"
+    red = f" In red: {some}, the surest first." if wrong > 1 else " In red: the wrong one." if wrong else ""
+    of = counted(count, "test picture")
+    heading = f"{count - wrong:,} of {of} right.{red} True label → predicted (its probability)."
+    return {"heading": heading, "tiles": tiles}
 
 
 def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> list[int]:
@@ -61,15 +67,6 @@ def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> l
     right = [i for turn in zip_longest(*classes) for i in turn if i is not None]
     wrong = wrong[: max(count // 2, count - len(right))]
     return wrong + right[: count - len(wrong)]
-
-
-def _heading(right: "ndarray", picked: Sequence[int]) -> str:
-    count, wrong, shown = len(right), int((~right).sum()), int((~right[picked]).sum())
-    some = f"{shown} of the {wrong:,} wrong ones" if shown < wrong else "the wrong ones"
-    red = f" In red: {some}, the surest first." if wrong > 1 else " In red: the wrong one." if wrong else ""
-    return (
-        f"{count - wrong:,} of {counted(count, 'test picture')} right.{red} True label → predicted (its probability)."
-    )
 
 
 def _source(data: Dataset, path: str) -> str:

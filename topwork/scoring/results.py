@@ -139,7 +139,11 @@ def examined(
     folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
 ) -> tuple[Results, Answers | None]:
     """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
-    notes = [*data.notes, *_untrained(folder)]
+    notes = list(data.notes)
+    used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
+    random = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
+    if random:
+        notes.append(f"Random weights in {', '.join(random)}: nothing below the cut was ever trained.")
     results = Results(accuracy=None, pictures=data.counts(), left_out=len(data.left_out), notes=notes)
     if not data.part("test"):
         return results, None
@@ -179,12 +183,6 @@ def draw_plots(
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
         shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
         pencil.draw("predictions", folder.path / "predictions.png", shown)
-
-
-def _untrained(folder: Folder) -> list[str]:
-    used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
-    names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
-    return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
 
 
 def warned(scores: Scores) -> list[str]:
