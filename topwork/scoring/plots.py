@@ -223,7 +223,16 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -
 
 
 def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
-    tiles = [(tile, _beside([_thumbnail(source) for source in tile["pictures"]])) for tile in found["tiles"]]
+    tiles = []
+    for tile in found["tiles"]:
+        pictures = []
+        for source in tile["pictures"]:
+            try:
+                pictures.append(thumbnail(content(source), THUMBNAIL))
+            except PictureError:
+                pictures.append(np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8))
+        tiles.append((tile, _beside(pictures)))
+
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     heights = [0.5 + max(min(1.56, 1.6 * len(p) / p.shape[1]) for _, p in row) for row in rows]
     width = max(1.7 * len(rows[0]), 3.4)
@@ -258,13 +267,6 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
         spine.set(color=WRONG if wrong else FRAME, linewidth=3 if wrong else 0.8)
     title = f"{_shown(tile['label'], 24)}\n→ {_shown(tile['predicted'], 16)} ({tile['probability']:.2f})"
     axes.set_title(title, pad=4, color=WRONG if wrong else "black", **_text(8))
-
-
-def _thumbnail(source: str) -> np.ndarray:
-    try:
-        return thumbnail(content(source), THUMBNAIL)
-    except PictureError:
-        return np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8)
 
 
 def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
