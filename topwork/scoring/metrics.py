@@ -1,10 +1,9 @@
-"""What a classifier's probabilities are worth: loss, accuracy and scores by class, each with its 95 % interval.
+"""Measure a classifier's probabilities: loss, accuracy and scores per class, each with its 95 % interval.
 
-Shares of counted pictures (accuracy, top-k, precision, recall) have
-Wilson's interval; what is no plain share (loss, AUC, F1, macro averages) has a seeded bootstrap, which draws pictures
-whatever their class; for fewer than 30 pictures see `topwork.scoring.intervals`. No interval knows of pictures that
-resemble each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here
-does.
+Shares of counted pictures (accuracy, top-k, precision, recall) have Wilson's interval. The other scores (loss, AUC, F1,
+macro averages) have the interval of a seeded bootstrap, which draws pictures regardless of their class. For fewer than
+30 pictures see `topwork.scoring.intervals`. All intervals assume that the pictures are independent: ten photos of one
+flower count as ten. Use groups to keep similar pictures in the same part.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from topwork.scoring.intervals import FEW
 from topwork.system.records import Record
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""What a probability of 0 counts as."""
+"""A probability of 0 counts as this."""
 WORST = -log(SMALLEST)
 """The largest loss of a picture."""
 DRAWS = 1000
@@ -30,9 +29,9 @@ _BLOCK = 256
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Scores:
-    """Everything that is said of one part's predictions.
+    """All scores of the predictions for one part.
 
-    Time grows with n²: 2,000 pictures take up to half a second.
+    The time grows with n²: 2,000 pictures take up to half a second.
 
     Args:
         labels: int ``[n]``, positions in *classes*.
@@ -40,7 +39,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
         classes: the labels in the order of the columns.
 
     Raises:
-        DatasetError: no rows, shapes that do not fit, labels outside the classes, or probabilities that are not finite.
+        DatasetError: no rows, shapes that do not match, labels outside the classes, or probabilities that are not
+            finite.
 
     Example:
         >>> found = measure(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["cat", "dog"])
@@ -95,7 +95,7 @@ def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Cross-entropy of each picture, in nats: float64 ``[n]``; a probability of 0 counts as float32's smallest.
+    """Cross-entropy of each picture, in nats: float64 ``[n]``. A probability of 0 counts as float32's smallest.
 
     >>> losses(np.array([0]), np.array([[0.5, 0.5]])).round(4)
     array([0.6931])
@@ -107,17 +107,19 @@ def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve: how often a picture of a class has a higher score for it than one of another class.
 
-    Of two classes it is that of the second; of more the plain mean of each against the rest, over the classes that
-    have both pictures and others. It is Mann and Whitney's ``U / (P N)``, where ``U`` is the sum of the P pictures'
-    ranks less ``P (P + 1) / 2`` and equals take their middle rank, so that a tie counts half (Mann & Whitney 1947,
-    Ann. Math. Statist. 18:50-60; Hanley & McNeil 1982, Radiology 143:29-36).
+    With two classes it is the area of the second class. With more it is the unweighted mean of each class against the
+    rest, over the classes that have some of the pictures, but not all.
+
+    It is Mann and Whitney's ``U / (P N)``, where ``U`` is the sum of the P pictures' ranks minus ``P (P + 1) / 2``.
+    Equal scores get their mean rank, so that a tie counts half (Mann & Whitney 1947, Ann. Math. Statist. 18:50-60;
+    Hanley & McNeil 1982, Radiology 143:29-36).
 
     Args:
         labels: int ``[n]``.
         scores: float ``[n, classes]``: probabilities. Logits of different pictures have no common scale.
 
     Returns:
-        0 to 1 (chance: 0.5), ``None`` where no class has both; nan if scores are not finite.
+        0 to 1 (chance: 0.5); ``None`` if all pictures are of one class; nan if scores are not finite.
 
     Raises:
         DatasetError: no rows, or shapes that do not fit.
@@ -143,10 +145,10 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
-    """The bootstrap's draws: how often each of *n* pictures comes in a sample of n with replacement.
+    """The bootstrap's draws: how often each of *n* pictures occurs in a sample of n with replacement.
 
     Returns:
-        float32 ``[draws, n]``, of a fixed seed; each row sums to n.
+        float32 ``[draws, n]``, drawn with a fixed seed; each row sums to n.
 
     Example:
         >>> redraw(3, draws=2).sum(1)
@@ -157,14 +159,14 @@ def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
 
 
 def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`auc` in each draw: ``[draws]``, nan where no class has both.
+    """`auc` in each draw: ``[draws]``, nan if all drawn pictures are of one class.
 
-    All draws share one table of who beats whom, so that a draw costs a row of a matrix product and no sorting.
+    All draws share one table of which picture beats which, so that a draw costs a row of a matrix product, not a sort.
 
     Args:
         labels: int ``[n]``.
         scores: float ``[n, classes]``, finite.
-        counts: float32 ``[draws, n]``, as of `redraw`.
+        counts: float32 ``[draws, n]``, see `redraw`.
 
     Example:
         >>> drawn_auc(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]]), np.ones((1, 3)))
@@ -188,7 +190,7 @@ def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.
 
 
 def between(value: float, draws: np.ndarray) -> Rate:
-    """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to hold it.
+    """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to contain it.
 
     >>> between(0.5, np.array([0.0, 0.5, np.nan, 1.0]))
     Rate(value=0.5, low=0.025, high=0.975)
@@ -199,12 +201,12 @@ def between(value: float, draws: np.ndarray) -> Rate:
 
 @dataclass(frozen=True)
 class Agreement(Record):
-    """How far a second way to the same probabilities stands from the first.
+    """How much two computations of the same probabilities differ.
 
     Args:
-        largest_difference: of a probability; inf where one is not a number.
-        top1_agreement: the share of rows whose likeliest class is the same.
-        disagreements: how many rows have another one although the first way's two best are clearly apart.
+        largest_difference: the largest difference between two probabilities; inf if one is nan.
+        top1_agreement: the share of rows for which both have the same most probable class.
+        disagreements: the number of rows with different most probable classes, not counting near ties.
     """
 
     largest_difference: float
@@ -213,15 +215,16 @@ class Agreement(Record):
 
 
 def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
-    """How far *b*, a second way to the same probabilities, stands from *a*.
+    """How much *b*, a second computation of the same probabilities, differs from *a*.
 
     Args:
-        a: float ``[n, classes]``: what is taken as right.
+        a: float ``[n, classes]``: the reference.
         b: float ``[n, classes]``.
-        bound: a probability: where the two best of *a* are nearer than this, the order is a matter of rounding.
+        bound: a difference of probabilities. A row of *a* whose two largest probabilities differ by no more than this
+            is a near tie: rounding decides their order, so it is not a disagreement.
 
     Raises:
-        DatasetError: no rows, or shapes that differ.
+        DatasetError: no rows, or different shapes.
 
     Example:
         >>> agreement(np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]]))
@@ -230,7 +233,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 2:
         raise DatasetError(
-            f"cannot compare {_shape(a)} with {_shape(b)}: expected two arrays of one shape [n, classes]."
+            f"cannot compare {_shape(a)} with {_shape(b)}: expected two arrays of the same shape [n, classes]."
         )
     if not len(a):
         raise DatasetError("cannot compare 0 rows of probabilities: at least one was expected.")
@@ -245,7 +248,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
 
 
 def share(hits: int, total: int) -> Rate:
-    """The share ``hits / total`` with its interval (`topwork.scoring.intervals.wilson`); ``total`` is at least 1.
+    """The share ``hits / total`` with its interval (see `topwork.scoring.intervals.wilson`); *total* is at least 1.
 
     >>> found = share(45, 50)
     >>> found.value, round(found.low, 3), round(found.high, 3)
@@ -255,7 +258,7 @@ def share(hits: int, total: int) -> Rate:
 
 
 def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
-    """An `auc` of few pictures: its interval is at least that of a share of the pictures on the smaller side."""
+    """An `auc` of few pictures, with an interval at least as wide as that of a share of the smaller side's pictures."""
     support = np.bincount(labels, minlength=classes)[_judged(classes)]
     sides = np.minimum(support, len(labels) - support)
     return _widened(rate, int(sides[sides > 0].min()))
@@ -281,15 +284,15 @@ def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities"
 def _refuse_strangers(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> None:
     n, shape = len(classes), _shape(probabilities)
     if probabilities.shape[1] != n:
-        raise DatasetError(f"cannot measure probabilities {shape} of {n} classes: expected one column a class.")
+        raise DatasetError(f"cannot measure probabilities {shape} of {n} classes: expected one column per class.")
     if labels.min() < 0 or labels.max() >= n:
         wrong = int(labels[(labels < 0) | (labels >= n)][0])
-        raise DatasetError(f"label {wrong} is none of the {n} classes: expected 0 to {n - 1}.")
+        raise DatasetError(f"label {wrong} is not one of the {n} classes: expected 0 to {n - 1}.")
     bad = np.flatnonzero(~np.isfinite(probabilities).all(1))
     if len(bad):
         raise DatasetError(
-            f"{len(bad)} of {len(labels)} rows of probabilities are not finite, the first is row {bad[0]}: "
-            "the training ran away; try a smaller rate."
+            f"{len(bad)} of {len(labels)} rows of probabilities are not finite (the first is row {bad[0]}): "
+            "the training diverged. Try a lower learning rate."
         )
 
 
@@ -298,7 +301,7 @@ def _shape(values: np.ndarray) -> str:
 
 
 def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1 by class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
+    """Precision, recall, F1 per class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
 
     Drawing n pictures again with replacement is one multinomial draw over the cells of the confusion matrix.
     """
@@ -315,7 +318,7 @@ def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
 
 
 def _rates(hits: np.ndarray, support: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1 by class, nan where undefined: ``[3, ..., c]`` of three counts ``[..., c]``."""
+    """Precision, recall, F1 per class, nan where undefined: ``[3, ..., c]`` from three counts ``[..., c]``."""
     with np.errstate(invalid="ignore"):
         return np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
 
@@ -364,7 +367,7 @@ def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> R
 
 
 def _judged(classes: int) -> list[int]:
-    """The columns whose AUC counts: of two classes one says it all."""
+    """The columns whose AUC is averaged: of two classes only the second, as both have the same."""
     return [1] if classes == 2 else list(range(classes))
 
 
