@@ -153,8 +153,8 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
         broken.setattr(drawing, "_ready", lambda: Beside("topwork.none", quiet=True))
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
-    assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
-    assert f"The run is whole. To draw them later: topwork.Run('{run.path}').evaluate()" in said
+    assert "could not draw curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
+    assert f"The run is complete. To draw them later: topwork.Run('{run.path}').evaluate()" in said
     assert run.results.accuracy and names(run) == []
     run.resume()
     lacking = "It lacks curves.png, confusion.png, predictions.png: "

@@ -1,8 +1,8 @@
-"""What a run shows as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
+"""The plots of a run as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
 
-Each is drawn on a figure of its own, never through pyplot, in matplotlib's own style: your backend and your settings
-(``matplotlibrc``, ``rcParams``) neither change it nor are changed.
-Labels may hold any text; characters that no font at hand can draw are written as their code (``\\u82b1``).
+Each plot has a separate figure, without pyplot, in matplotlib's default style: your backend and your settings
+(``matplotlibrc``, ``rcParams``) do not change the plots, and the plots do not change them.
+Labels may contain any text; characters that no installed font has are written as their code (``\\u82b1``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,23 +36,23 @@ FONTS = (
     "PingFang SC",
     "Arial Unicode MS",
 )
-"""matplotlib's own font, then those of wide coverage that Linux and macOS come with, for what it lacks."""
+"""matplotlib's own font, then fonts of Linux and macOS with many characters, for those that it lacks."""
 TRAIN, VAL = "#c05621", "#2b6cb0"
 WRONG, FRAME = "#c00000", "#bbbbbb"
 THUMBNAIL = 200
 """Pixels of a picture's longer side; it is drawn about as large."""
 CRISP = 100
-"""Pictures of fewer pixels a side are drawn with square pixels."""
+"""Pictures with fewer pixels per side are drawn with visible square pixels."""
 NUMBERED = 30
-"""Up to this many classes, each cell of the confusion matrix has its number, and each row its label."""
+"""Up to this many classes, each cell of the confusion matrix shows its number, and each row its label."""
 
 SQUARES = 300
-"""Squares a side that a confusion matrix is drawn with at most; of more classes, some share one."""
+"""A confusion matrix has at most this many squares per side; with more classes, neighbours share a square."""
 
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """matplotlib's defaults meanwhile.
+    """Use matplotlib's default settings inside the context.
 
     Raises:
         MachineError: matplotlib cannot be imported.
@@ -60,11 +60,11 @@ def _own_style() -> Iterator[None]:
     try:
         import matplotlib
         from matplotlib import figure  # noqa: F401
-    except Exception as error:  # a damaged installation or matplotlibrc raises whatever it is
+    except Exception as error:  # a damaged installation or matplotlibrc can raise anything
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise MachineError(
-            f"nothing can be drawn: matplotlib cannot be imported ({reason}). Install it again, or mend its settings: "
-            "python -c 'import matplotlib' says more."
+            f"matplotlib cannot be imported ({reason}), so no plot can be drawn. Install it again, or correct its "
+            "settings: python -c 'import matplotlib' shows the error."
         ) from None
     with matplotlib.rc_context({key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}):
         yield
@@ -74,13 +74,13 @@ def _own_style() -> Iterator[None]:
 def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
-    Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
-    the dotted line is the loss as the optimizer saw it (dropout on, weights still moving).
+    Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared;
+    the dotted line is the loss as the optimizer saw it (with dropout, while the weights change).
 
     Args:
         journal: its lines as JSON, in order; see `topwork.runs.journal.Epoch`.
         path: the PNG to write.
-        auc: draw the area under the ROC curve as well, where the journal has it.
+        auc: also draw the area under the ROC curve, if the journal has it.
 
     Example:
         >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
@@ -93,14 +93,14 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
 ) -> None:
-    """Draw a confusion matrix: the numbers are pictures, the colour is their share of the true class.
+    """Draw a confusion matrix: the numbers count pictures, the colour is their share of the true class.
 
-    Above `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong answer
-    among thousands of classes still shows.
+    With more than `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong
+    answer among thousands of classes is still visible.
 
     Args:
-        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or as
-            `topwork.scoring.confusion.as_json` gives them.
+        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or the form that
+            `topwork.scoring.confusion.as_json` returns.
         classes: the labels, in the matrix' order.
         path: the PNG to write.
 
@@ -115,10 +115,10 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     """Draw pictures in rows, each below its title.
 
     Args:
-        pictures: uint8 ``[height, width, 3]``, of any sizes; shown whole, in their proportions.
-        titles: one text a picture, of one or two lines.
+        pictures: uint8 ``[height, width, 3]``, of any sizes; they are not cropped and keep their proportions.
+        titles: one text per picture, of one or two lines.
         path: the PNG to write.
-        columns: pictures in a row.
+        columns: pictures per row.
 
     Example:
         >>> grid([np.zeros((32, 48, 3), np.uint8)], ["black"], "grid.png")
@@ -128,13 +128,13 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
 
 @_own_style()
 def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> None:
-    """Draw pictures with their true label and, below it, the label predicted with its probability; wrong ones in red.
+    """Draw pictures with the true label and, below it, the predicted label and its probability; wrong ones in red.
 
     Args:
-        found: ``heading`` and ``tiles``, as `topwork.scoring.gallery.gallery` gives them. A picture that can no longer
-            be read is drawn grey.
+        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. A picture that can no longer be read
+            is drawn grey.
         path: the PNG to write.
-        columns: tiles in a row.
+        columns: tiles per row.
 
     Example:
         >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
@@ -250,7 +250,7 @@ def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
 
 
 def _tile(figure: "Figure", column: float, top: float) -> "Axes":
-    """Axes for one picture below its title: 1.6 by 1.56 inches, its row's top edge *top* inches above the bottom."""
+    """Axes for a picture below its title: 1.6 by 1.56 inches; its row's top edge is *top* inches above the bottom."""
     width, height = figure.get_size_inches()
     return figure.add_axes(
         ((1.7 * column + 0.05) / width, (top - 1.96) / height, 1.6 / width, 1.56 / height), anchor="N"
@@ -258,7 +258,7 @@ def _tile(figure: "Figure", column: float, top: float) -> "Axes":
 
 
 def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
-    """One picture, framed and titled."""
+    """Draw a picture with its frame and title."""
     wrong = tile["predicted"] != tile["label"]
     axes.imshow(picture, interpolation="nearest" if max(picture.shape) < CRISP else None)
     axes.set_xticks([])
@@ -270,7 +270,7 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
 
 
 def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of any sizes side by side, a white gap between."""
+    """Join pictures of any sizes side by side, with a white gap between them."""
     height = max(len(picture) for picture in pictures)
     gap = np.full((height, -(-height // 32), 3), 255, np.uint8)
     whole = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in pictures]
@@ -278,7 +278,7 @@ def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _places(journal: Sequence[Epoch]) -> list[int]:
-    """Where each epoch stands on the axis: a phase's epoch 0 stands on the last epoch of the phase before."""
+    """Each epoch's place on the axis; a phase's epoch 0 has the place of the last epoch of the phase before."""
     places: list[int] = []
     start = 0
     for row in journal:
@@ -309,7 +309,7 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
 
 
 def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
-    """A star at the epoch that each phase kept, hollow where another phase followed."""
+    """Draw a star at the epoch that each phase kept, hollow if another phase follows."""
     part, color = ("val", VAL) if journal[0].val_loss is not None else ("train", TRAIN)
     at = {(row.phase, row.epoch): x for row, x in zip(journal, places)}
     rows = kept_epochs(journal)
@@ -324,12 +324,12 @@ def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: s
 
 
 def _text(size: float) -> dict[str, Any]:
-    """How labels of the user are drawn: in fonts that have them, dollar signs as they stand."""
+    """Options for drawing the user's labels: fonts that have their characters, dollar signs as plain text."""
     return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
 
 
 def _shown(label: str, length: int) -> str:
-    """The label on one line, cut in its middle to *length* characters, with codes for what cannot be drawn."""
+    """The label on one line, shortened in its middle to *length* characters, with codes for what cannot be drawn."""
     text = " ".join(label.split())
     if len(text) > length:
         text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
@@ -339,7 +339,7 @@ def _shown(label: str, length: int) -> str:
 
 @cache
 def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
-    """Those of ``FONTS`` that are installed, and the characters that they have."""
+    """The fonts of `FONTS` that are installed, and the characters that they have."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
     here = tuple(name for name in FONTS if name in fontManager.get_font_names())
