@@ -21,8 +21,9 @@ class Candidate:
         right: which pictures the probe answered correctly, bool ``[n]``.
         logme: see `topwork.scoring.choosing.probe`.
         features: the number of features that the probe read.
-        parameters, macs: of one picture below the cut; layers that several terms of a sum share count once.
-        macs_above: multiply-adds of one picture from the cut to its end, in every step of training.
+        parameters, macs: weights and multiply-adds per picture below the cut; layers that terms of a sum share count
+            once.
+        macs_above: multiply-adds per picture above the cut, in every step of training.
         kilobytes: size of one picture in the store, in units of 1,024 bytes.
         disk_bytes: size of all pictures of the data in the store.
         milliseconds: time to decode a picture and run it below the cut, measured while the store was filled; ``None``
