@@ -211,8 +211,8 @@ def test_evaluate_says_when_pictures_were_trained_on(trained):
     count = len(run.data.part("train"))
     assert ran.json["trained_on"] == count > 0
     assert ran.err.endswith(
-        f"The run was trained on {count} of these 60 pictures: what it says of them flatters it. "
-        "'topwork evaluate RUN' alone measures its test part.\n"
+        f"The run was trained on {count} of these 60 pictures, so these scores are optimistic. "
+        "To measure its test part only: topwork evaluate RUN\n"
     )
 
 
@@ -231,7 +231,7 @@ def test_compare(trained, tmp_path):
     found = topwork("compare", out, copy, "--json").json
     assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})
     assert found["scores"]["first"]["accuracy"] == Run(out).results.accuracy.value
-    told = f"UsageError: {str(out)!r} would be compared with itself: name two runs.\n"
+    told = f"UsageError: cannot compare {str(out)!r} with itself: name two different runs.\n"
     assert topwork("compare", out, out) == Ran(2, "", told)
 
 

@@ -119,7 +119,7 @@ def test_data_beside_other_pictures_is_refused(original):
     ran = topwork("evaluate", done, new, "--data", new)
     assert (ran.status, ran.err) == (
         2,
-        "UsageError: --data says where the run's own pictures are now, and DATA names other pictures to measure: "
+        "UsageError: --data gives the new place of the run's own pictures, and DATA gives other pictures to measure: "
         "give only one.\n",
     )
     assert topwork("train", new, "--data", new).err == "UsageError: --data goes with --resume RUN alone.\n"

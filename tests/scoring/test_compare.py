@@ -302,7 +302,7 @@ def test_a_cross_validation_that_lacks_a_fold(where, gone):
 def test_a_run_with_itself(alike, where):
     with pytest.raises(UsageError) as error:
         compare("a", where / "a")
-    assert str(error.value) == "'a' would be compared with itself: name two runs."
+    assert str(error.value) == "cannot compare 'a' with itself: name two different runs."
 
 
 def relabelled(some, number, label):
@@ -378,7 +378,7 @@ def test_runs_that_share_fewer_than_two_classes_are_refused(where):
     write(where / "b", rows(range(9), classes=("cat", "ant")), classes=("cat", "ant"))
     assert told(lambda: compare("a", "b")) == (
         "the runs have one class in common: the classes of 'a' are 'cat', 'dog', 'owl', those of 'b' are 'cat', 'ant'. "
-        "Runs that share two classes or more can be compared."
+        "Compare runs that have at least two classes in common."
     )
     write(where / "c", rows(range(9), classes=("x", "y")), classes=("x", "y"))
     assert told(lambda: compare("a", "c")).startswith("the runs have no class in common: ")
@@ -396,7 +396,7 @@ def test_other_labels(where):
     write(where / "a", rows(range(9)))
     write(where / "b", (Row("x.png", f"{0:064x}", "dog", "test"), *rows(range(1, 9))))
     assert told(lambda: compare("a", "b")) == (
-        "the runs disagree on what a test picture is: '0.png' is 'cat' in 'a', and 'x.png', the same picture, "
+        "the runs have different labels for a test picture: '0.png' is 'cat' in 'a', and 'x.png', the same picture, "
         "is 'dog' in 'b'. Train one of them again."
     )
 
@@ -405,8 +405,8 @@ def test_no_picture_in_common(where):
     write(where / "a", rows(range(9)))
     write(where / "b", rows(range(9, 18)), rows(range(9), "train"))
     assert told(lambda: compare("a", "b")) == (
-        "the runs 'a' and 'b' have no test picture in common: a paired test needs the same. "
-        "Train both on the same data, with the same split, draw and seed."
+        "the runs 'a' and 'b' have no test picture in common: a paired test needs the same "
+        "pictures. Train both on the same data, with the same split, draw and seed."
     )
 
 

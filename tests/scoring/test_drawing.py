@@ -74,8 +74,8 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
         confusion(pencil, tmp_path / "file" / "x.png")
         confusion(pencil, tmp_path / "y.png")
     assert capfd.readouterr().err == (
-        f"could not be drawn: x.png (cannot use '{tmp_path}/file/x.png': Not a directory). "
-        f"The run is whole. To draw them later: topwork.Run('{tmp_path}').evaluate()\n"
+        f"could not draw x.png (cannot use '{tmp_path}/file/x.png': Not a directory). "
+        f"The run is complete. To draw them later: topwork.Run('{tmp_path}').evaluate()\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "y.png"]
     assert drawing._idle == [pencil._beside]
@@ -126,8 +126,8 @@ def test_without_matplotlib_it_says_so_for_every_plot(tmp_path, monkeypatch, cap
         for name in "xy":
             confusion(pencil, tmp_path / f"{name}.png")
     assert capfd.readouterr().err == (
-        "could not be drawn: x.png, y.png (nothing can be drawn: matplotlib cannot be imported (libfreetype is gone). "
-        "Install it again, or mend its settings: python -c 'import matplotlib' says more).\n"
+        "could not draw x.png, y.png (matplotlib cannot be imported (libfreetype is gone), so no plot can be drawn. "
+        "Install it again, or correct its settings: python -c 'import matplotlib' shows the error).\n"
     )
 
 

@@ -97,7 +97,7 @@ def test_classes_that_the_run_does_not_know_are_named_counted_and_left_out(two, 
     known = two.evaluate(only(others, tmp_path / "known", "blue", "red"))
     ran = topwork("evaluate", two.path, others, "--json")
     assert ran.json["unknown_classes"] == {"green": 4}
-    assert ran.err.splitlines()[-1] == "Not measured: 4 pictures of classes that the run does not know: 'green' (4)."
+    assert ran.err.splitlines()[-1] == "Not measured: 4 pictures of classes that the run does not have: 'green' (4)."
     assert ran.json | {"unknown_classes": {}} == known
     assert two.evaluate("test").unknown_classes == {}
 
@@ -107,8 +107,8 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
     with pytest.raises(DatasetError) as error:
         two.evaluate(folder)
     assert str(error.value) == (
-        f"no class of '{folder}' is one of the run '{two.path}': the data has 'green', and the run has 'blue', 'red'. "
-        "Give the pictures the labels that the run uses."
+        f"no class of '{folder}' is a class of the run '{two.path}': the data has 'green', "
+        "and the run has 'blue', 'red'. Give the pictures the labels that the run uses."
     )
 
 
@@ -123,7 +123,7 @@ def test_no_picture_at_all_is_refused(two, tmp_path):
     (tmp_path / "empty" / "red" / "a.png").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"no picture in .* can be used\. 1 picture cannot be used: 'red/a.png'"):
         two.evaluate(tmp_path / "empty")
-    with pytest.raises(DatasetError, match=r"^there is no picture in the data: nothing can be measured on it\.$"):
+    with pytest.raises(DatasetError, match=r"^there is no picture in the data: nothing can be measured\.$"):
         two.evaluate(tw.Dataset("/d", ()))
 
 
@@ -138,7 +138,7 @@ def test_pictures_without_labels_get_the_advice_to_predict(two, others, tmp_path
     ran = topwork("evaluate", two.path, what)
     assert ran.status == 1
     assert ran.err.endswith(
-        f"To ask what the run says of pictures without labels: topwork export {two.path} FILE.onnx, "
+        f"To predict the classes of pictures without labels: topwork export {two.path} FILE.onnx, "
         "then topwork predict FILE.onnx PICTURE|FOLDER.\n"
     )
 
@@ -153,8 +153,8 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
         broken.setattr(drawing, "_ready", lambda: Beside("topwork.none", quiet=True))
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
-    assert "could not be drawn: curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
-    assert f"The run is whole. To draw them later: topwork.Run('{run.path}').evaluate()" in said
+    assert "could not draw curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said
+    assert f"The run is complete. To draw them later: topwork.Run('{run.path}').evaluate()" in said
     assert run.results.accuracy and names(run) == []
     run.resume()
     lacking = "It lacks curves.png, confusion.png, predictions.png: "
@@ -163,6 +163,6 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
     assert names(run) == ["curves.png"]
     run.evaluate()
     assert names(run) == ["confusion.png", "curves.png", "predictions.png"]
-    assert "Drawn, as the run had none: confusion.png, predictions.png" in capsys.readouterr().err
+    assert "Drawn, because the run lacked them: confusion.png, predictions.png" in capsys.readouterr().err
     run.evaluate()
     assert "Drawn" not in capsys.readouterr().err

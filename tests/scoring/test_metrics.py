@@ -287,15 +287,15 @@ def told(call) -> str:
         (
             np.zeros(2, int),
             np.full((2, 3), 0.3),
-            "cannot measure probabilities [2, 3] of 2 classes: expected one column a class.",
+            "cannot measure probabilities [2, 3] of 2 classes: expected one column per class.",
         ),
-        (np.array([0, -1]), np.full((2, 2), 0.5), "label -1 is none of the 2 classes: expected 0 to 1."),
-        (np.array([0, 2]), np.full((2, 2), 0.5), "label 2 is none of the 2 classes: expected 0 to 1."),
+        (np.array([0, -1]), np.full((2, 2), 0.5), "label -1 is not one of the 2 classes: expected 0 to 1."),
+        (np.array([0, 2]), np.full((2, 2), 0.5), "label 2 is not one of the 2 classes: expected 0 to 1."),
         (
             np.array([0, 1]),
             np.array([[0.5, 0.5], [np.nan, 1]]),
-            "1 of 2 rows of probabilities are not finite, the first is row 1: "
-            "the training ran away; try a smaller rate.",
+            "1 of 2 rows of probabilities are not finite (the first is row 1): "
+            "the training diverged. Try a lower learning rate.",
         ),
     ],
 )
@@ -323,7 +323,7 @@ def test_auc_refuses_what_cannot_be():
 
 def test_agreement_refuses_what_cannot_be():
     assert told(lambda: agreement(np.zeros((2, 3)), np.zeros((2, 2)))) == (
-        "cannot compare [2, 3] with [2, 2]: expected two arrays of one shape [n, classes]."
+        "cannot compare [2, 3] with [2, 2]: expected two arrays of the same shape [n, classes]."
     )
     assert told(lambda: agreement(np.zeros((0, 2)), np.zeros((0, 2)))) == (
         "cannot compare 0 rows of probabilities: at least one was expected."

@@ -311,4 +311,4 @@ def test_without_matplotlib_the_reason_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MachineError) as error:
         plots.confusion([[8, 2], [1, 9]], ["cat", "dog"], tmp_path / "x.png")
-    assert str(error.value).startswith("nothing can be drawn: matplotlib cannot be imported (import of matplotlib ")
+    assert str(error.value).startswith("matplotlib cannot be imported (import of matplotlib ")

@@ -1,4 +1,4 @@
-"""Answers: what a finished model says of pictures, from the activations that the store has of them."""
+"""Answers: a finished model's probabilities for pictures, computed from their stored activations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,21 +22,25 @@ if TYPE_CHECKING:
     import keras
 
 CHECKED = 200
-"""Pictures that the file is checked on, or all there are."""
+"""An exported file is checked on at most this many pictures."""
 
 
 SCORING_BATCH = 128
 
 
 SAMPLE = 2000
-"""Pictures that an evaluation takes at most; a seeded sample where there are more."""
+"""An evaluation measures at most this many pictures: a seeded sample if there are more."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of some rows: their labels' positions, and probabilities float64 ``[rows, classes]``.
+    """A model's answers for some rows.
 
-    *members*: of a join, what each member says.
+    Args:
+        rows: the rows.
+        labels: the positions of their labels among the classes, int ``[rows]``.
+        probabilities: float64 ``[rows, classes]``.
+        members: the probabilities of each member, if the model is a join.
     """
 
     rows: tuple[Row, ...]
@@ -52,7 +56,7 @@ def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
 
 
 def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) -> Scores:
-    """All scores; those of a join's members beside it."""
+    """All scores; for a join also the accuracy and loss of each member."""
     each = [metrics.measure(answers.labels, said, classes) for said in answers.members]
     members = [MemberScores(name, one.accuracy, one.loss) for name, one in zip(folder.origins, each)]
     return replace(metrics.measure(answers.labels, answers.probabilities, classes), members=members)
@@ -61,19 +65,19 @@ def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) ->
 def answered(
     network: Answering, below: Sequence[Trunk], stored: StoredActivations, rows: Sequence[Row], classes: Sequence[str]
 ) -> Answers:
-    """What a finished model says of rows, from the activations that are stored of them, a trunk for each request."""
+    """A finished model's answers for rows, from their stored activations; *below* has one trunk per request."""
     found = stored.examples(rows, classes)
     probabilities, *members = said(network, below, found)
     return Answers(tuple(rows), found.labels, probabilities, tuple(members))
 
 
 def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.ndarray]:
-    """Probabilities of a part's rows, float64 ``[rows, classes]``; of a join followed by those of each member.
+    """Probabilities for a part's rows, float64 ``[rows, classes]``; for a join, those of each member follow.
 
     Args:
-        network: with its trained weights.
-        below: a trunk for each term of its cut, of a join for those of each member, as its ``trunks`` are.
-        part: their activations.
+        network: the network with its trained weights.
+        below: one trunk per term of its cut; for a join, the trunks of all members, in the order of its ``trunks``.
+        part: the activations.
     """
     if isinstance(network, Network):
         return [softmax(logits(network.above(below), part))]
@@ -87,14 +91,14 @@ def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.
 
 
 def sample_size(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:
-    """How many rows were taken, where these are not all."""
+    """The number of rows in the sample; ``None`` if it has all rows."""
     return len(taken) if len(taken) < len(rows) else None
 
 
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
-    The last batch is filled up, so that one shape alone is traced. A single logit z becomes the two (0, z).
+    The last batch is padded, so that only one shape is traced. A single logit z becomes the two logits (0, z).
     """
     size = min(SCORING_BATCH, max(1, len(part)))
     found = []
@@ -108,7 +112,7 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:
-    """Unweighted cross-entropy, accuracy and (where it is defined) ROC AUC of *part* in inference mode."""
+    """Unweighted cross-entropy, accuracy and ROC AUC (if it is defined) of *part* in inference mode."""
     outputs = logits(model, part)
     found = {
         "loss": cross_entropy(part.labels, outputs),
@@ -119,5 +123,5 @@ def score(model: "keras.Model", part: Examples) -> dict[str, float]:
 
 
 def checked(data: Dataset) -> list[Row]:
-    """The rows that a file is checked on: of the test part, then of the validation and training parts."""
+    """The rows that an exported file is checked on: test rows first, then validation and training rows."""
     return [row for part in ("test", "val", "train") for row in sampled(data.part(part), CHECKED)][:CHECKED]

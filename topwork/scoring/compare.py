@@ -1,9 +1,9 @@
-"""Two runs on the same test pictures: is one better, or is what sets them apart within what chance does?
+"""Compare two runs on the same test pictures: is one better, or can chance explain the difference?
 
-Both answered the same pictures, so the tests are paired: what is hard for both runs cancels out, and smaller
-differences show than the two runs' own intervals would let one see. Nothing is computed again: the answers stand in
-the runs' ``predictions.csv``. Training again with another seed is another source of chance, which no test of two runs
-knows of.
+Both runs answered the same pictures, so the tests are paired: pictures that are hard for both runs cancel out, and a
+paired test detects smaller differences than the two runs' own intervals do. Nothing is computed again: the answers are
+read from the runs' ``predictions.csv``. Training again with another seed is another source of chance, which a test of
+two runs cannot measure.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.runs.predictions import Answer, Exam, Key
 from topwork.runs.scores import Rate
@@ -25,15 +24,15 @@ from topwork.system.records import Record
 
 DRAWS = 2000
 PROVING = 6
-"""Fewer pictures prove nothing, whatever both runs said of them: see `mcnemar`."""
+"""With fewer pictures no difference is significant, whatever the runs answered: see `mcnemar`."""
 
 
 @dataclass(frozen=True)
 class Sheet:
     """One run's answers in the order of the compared pictures: bool ``[n]``, float ``[n, classes]``.
 
-    The columns are the classes that both runs have. Where either has others, a last column holds what it gives to its
-    own others together; no picture is of it.
+    The columns are the classes that both runs have. If either run has other classes, a last column holds the sum of the
+    probabilities that this run gives to its other classes; no compared picture belongs to it.
     """
 
     right: np.ndarray
@@ -58,20 +57,21 @@ Reason = Literal["other_class", "trained", "elsewhere", "repeated"]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Record):
-    """What two runs come to on the pictures that they share.
+    """The scores of two runs on the pictures that they share, and their differences.
 
     Args:
-        first, second: the folders.
-        classes: of both runs, and of one alone.
-        pictures: how many are compared.
-        scores: of each run; ``auc`` is ``None`` where `topwork.scoring.metrics.auc` is.
-        differences: the second less the first, with the 95 % interval of a paired bootstrap.
-        better: which run is; ``None`` where a difference is not significant.
-        p: of accuracy.
-        counts: how many pictures both runs have right, one alone, or neither.
+        first, second: the folders of the runs.
+        classes: the classes that both runs have, and those that only one has.
+        pictures: how many pictures are compared.
+        scores: the scores of each run; ``auc`` is ``None`` where `topwork.scoring.metrics.auc` is.
+        differences: the second run's score minus the first's, with the 95 % interval of a paired bootstrap.
+        better: the better run in each score; ``None`` if the difference is not significant.
+        p: the p-value of the difference in accuracy.
+        counts: how many pictures both runs, only one run, or neither run answered correctly.
         significant_from: see `topwork.scoring.intervals.smallest`.
-        not_compared: how many pictures of each run's test part are not, and why: ``other_class``: of one that not both
-            runs have, ``trained`` on by the other, ``elsewhere``: not among the other's answers, ``repeated``.
+        not_compared: how many pictures of each run's test part are not compared, per reason: ``other_class`` (a class
+            that only one run has), ``trained`` (the other run was trained on it), ``elsewhere`` (not among the other
+            run's answers), ``repeated`` (the same as another picture).
         intervals: the methods.
         text: the outcome in sentences.
     """
@@ -92,23 +92,26 @@ class Comparison(Record):
 
 
 def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Comparison:
-    """Compare two finished runs on the test pictures that they share, matched by content; equal ones count once.
+    """Compare two finished runs on the test pictures that they share.
 
-    A cross-validation stands for its runs together, which tested every picture once.
+    Pictures are matched by content, and equal pictures count once. A picture that either run was trained on is left
+    out. A cross-validation counts as one run that tested every picture once.
 
-    A picture that either run was trained on is left out. Where the runs have different classes, only pictures of those
-    that both have are compared, and each run is judged as it answers: an answer, or probability, that it gives to a
-    class of its own counts against it. Accuracy is judged by `mcnemar`, loss and AUC by whether the
-    interval of the difference holds 0; each at 5 %, by itself.
+    If the runs have different classes, only pictures of the classes that both have are compared. An answer, or
+    probability, that a run gives to another class counts against it.
+
+    A difference in accuracy is significant by `mcnemar`; a difference in loss or AUC is significant if its interval
+    does not contain 0. Each score is tested by itself, at 5 %.
 
     Args:
         first: a run, a cross-validation, or the folder of one.
         second: the same.
 
     Raises:
-        UsageError: both are the same.
-        RunError: no run, one that has not finished, or answers that do not fit its pictures.
-        DatasetError: no test part, fewer than two classes in common, other labels, or no test picture in common.
+        UsageError: both are the same run.
+        RunError: the folder is not a run, the run has not finished, or its answers do not match its pictures.
+        DatasetError: a run has no test part, or the runs have fewer than two classes in common, no test picture in
+            common, or different labels for a picture.
 
     Example:
         >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP
@@ -117,13 +120,16 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
     """
     paths = [Path(run if isinstance(run, str | Path) else run.path) for run in (first, second)]
     if paths[0].resolve() == paths[1].resolve():
-        raise UsageError(f"{str(paths[0])!r} would be compared with itself: name two runs.")
+        raise UsageError(f"cannot compare {str(paths[0])!r} with itself: name two different runs.")
     a, b = map(Exam.at, paths)
     classes = _classes(a, b)
     labels, sheets = _paired(a, b, classes["both"])
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])
     scores, differences = _measured(labels, sheets)
+    method = f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
+    if len(labels) < FEW:
+        method = "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
     found = Comparison(
         first=a.path,
         second=b.path,
@@ -139,24 +145,17 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
             "first": _not_compared(a, b, classes["both"]),
             "second": _not_compared(b, a, classes["both"]),
         },
-        intervals={"level": "95 %", "p": "mcnemar", "differences": _method(len(labels))},
+        intervals={"level": "95 %", "p": "mcnemar", "differences": method},
         text=[],
     )
     return replace(found, text=_text(found))
 
 
-def _method(pictures: int) -> str:
-    """How the intervals of the differences were found."""
-    if pictures < FEW:
-        return "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
-    return f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
-
-
 def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
-    """The classes that both runs have, in the first one's order, and those that only one has.
+    """The classes that both runs have, in the first run's order, and those that only one has.
 
     Raises:
-        DatasetError: fewer than two are shared.
+        DatasetError: the runs have fewer than two classes in common.
     """
     both = [label for label in a.classes if label in set(b.classes)]
     only = [[label for label in exam.classes if label not in set(both)] for exam in (a, b)]
@@ -164,13 +163,13 @@ def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
         had, has = (some([repr(label) for label in exam.classes]) for exam in (a, b))
         raise DatasetError(
             f"the runs have {'one class' if both else 'no class'} in common: the classes of {a.path!r} are {had}, "
-            f"those of {b.path!r} are {has}. Runs that share two classes or more can be compared."
+            f"those of {b.path!r} are {has}. Compare runs that have at least two classes in common."
         )
     return {"both": both, "only_first": only[0], "only_second": only[1]}
 
 
 def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple[Sheet, Sheet]]:
-    """Labels ``[n]`` and both runs' answers on the pictures that they share, in an order that no run decides."""
+    """Labels, int ``[n]``, and both runs' answers on the pictures that they share, sorted by content."""
     place = {label: number for number, label in enumerate(classes)}
     first, second = a.by_key(), b.by_key()
     keys = sorted(
@@ -182,28 +181,32 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
     if not keys:
         of = "" if alike else " of a class that both have"
         raise DatasetError(
-            f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same. "
-            "Train both on the same data, with the same split, draw and seed."
+            f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same "
+            "pictures. Train both on the same data, with the same split, draw and seed."
         )
-    for key in keys:
-        _refuse_label(a, b, first[key].row, second[key].row)
+    for one, other in ((first[key].row, second[key].row) for key in keys):
+        if one.label != other.label:
+            raise DatasetError(
+                f"the runs have different labels for a test picture: {one.path!r} is {one.label!r} in {a.path!r}, and "
+                f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
+            )
     labels = np.array([place[first[key].row.label] for key in keys])
-    one, other = (
-        _sheet([found[key] for key in keys], exam.classes, classes, alike) for exam, found in ((a, first), (b, second))
+    sheets = (
+        _sheet([first[key] for key in keys], a.classes, classes, alike),
+        _sheet([second[key] for key in keys], b.classes, classes, alike),
     )
-    return labels, (one, other)
-
-
-def _refuse_label(a: Exam, b: Exam, one: Row, other: Row) -> None:
-    if one.label != other.label:
-        raise DatasetError(
-            f"the runs disagree on what a test picture is: {one.path!r} is {one.label!r} in {a.path!r}, and "
-            f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
-        )
+    return labels, sheets
 
 
 def _sheet(answers: Sequence[Answer], own: Sequence[str], classes: Sequence[str], alike: bool) -> Sheet:
-    """A run's answers in columns of *classes*, which need not stand in its *own* order; *alike*: it has no others."""
+    """A run's answers, with the columns in the order of *classes*.
+
+    Args:
+        answers: of the compared pictures.
+        own: the run's classes, in the order of its probabilities.
+        classes: those that both runs have.
+        alike: whether both runs have the same classes, so that no column for others is needed.
+    """
     column = {label: number for number, label in enumerate(own)}
     given = np.array([answer.probabilities for answer in answers])
     shared = [column[label] for label in classes]
@@ -222,9 +225,23 @@ def _counts(sheets: tuple[Sheet, Sheet]) -> dict[Counted, int]:
 def _measured(
     labels: np.ndarray, sheets: tuple[Sheet, Sheet]
 ) -> tuple[dict[Side, dict[Score, float | None]], dict[Score, Rate | None]]:
-    """Both runs' scores, and the differences with their intervals: paired bootstraps, but for few pictures."""
+    """Both runs' scores, and their differences with intervals: a paired bootstrap's, except for few pictures."""
     drawn = metrics.redraw(len(labels), DRAWS)
-    (a, of_a), (b, of_b) = (_scores(labels, sheet, drawn) for sheet in sheets)
+    each: list[dict[Score, float | None]] = []
+    redrawn: list[dict[Score, np.ndarray]] = []
+    for sheet in sheets:
+        losses = metrics.losses(labels, sheet.probabilities)
+        auc = metrics.auc(labels, sheet.probabilities)
+        each.append({"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc})
+        redrawn.append(
+            {
+                "accuracy": drawn @ sheet.right.astype(float) / len(labels),
+                "loss": drawn @ losses / len(labels),
+                "auc": metrics.drawn_auc(labels, sheet.probabilities, drawn),
+            }
+        )
+
+    (a, b), (of_a, of_b) = each, redrawn
     differences: dict[Score, Rate | None] = {}
     for name, value in a.items():
         other = b[name]
@@ -240,7 +257,7 @@ def _measured(
 def _of_few(
     labels: np.ndarray, sheets: tuple[Sheet, Sheet], drawn: tuple[np.ndarray, np.ndarray]
 ) -> dict[Score, Rate | None]:
-    """The differences of a few pictures, with intervals that hold for them; *drawn*: AUC of each run in the draws."""
+    """The differences with intervals that hold for few pictures; *drawn*: each run's AUC in each draw, ``[draws]``."""
     counts = _counts(sheets)
     each = [metrics.losses(labels, sheet.probabilities) for sheet in sheets]
     right = [float(sheet.right.mean()) for sheet in sheets]
@@ -268,21 +285,8 @@ def _rate(value: float, ends: tuple[float, float]) -> Rate:
     return Rate(value, min(ends[0], value), max(ends[1], value))
 
 
-def _scores(
-    labels: np.ndarray, sheet: Sheet, drawn: np.ndarray
-) -> tuple[dict[Score, float | None], dict[Score, np.ndarray]]:
-    """Each score on the pictures as they are, and ``[draws]`` on each draw of them."""
-    losses, n = metrics.losses(labels, sheet.probabilities), len(labels)
-    auc = metrics.auc(labels, sheet.probabilities)
-    areas = metrics.drawn_auc(labels, sheet.probabilities, drawn)
-    return (
-        {"accuracy": float(sheet.right.mean()), "loss": float(losses.mean()), "auc": auc},
-        {"accuracy": drawn @ sheet.right.astype(float) / n, "loss": drawn @ losses / n, "auc": areas},
-    )
-
-
 def _better(differences: dict[Score, Rate | None], p: float, pictures: int) -> dict[Score, Side | None]:
-    """The run that is better in each score, where the difference is significant; on very few pictures none is."""
+    """The better run in each score if the difference is significant; with very few pictures it never is."""
     found: dict[Score, Side | None] = dict.fromkeys(differences)
     if pictures < PROVING:
         return found
@@ -293,7 +297,7 @@ def _better(differences: dict[Score, Rate | None], p: float, pictures: int) -> d
 
 
 def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason, int]:
-    """Why rows of *own*'s test part are not compared."""
+    """How many rows of *own*'s test part are not compared, per reason."""
     others, shared, seen = other.by_key(), set(classes), set[Key]()
     found: dict[Reason, int] = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
     for key, label in ((answer.key, answer.row.label) for answer in own.answers):
@@ -311,58 +315,53 @@ def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason
 
 def _text(found: Comparison) -> list[str]:
     """The outcome in sentences."""
-    gone = found.not_compared
-    left_out = [_left_out(gone["first"], "first", "second"), _left_out(gone["second"], "second", "first")]
-    return [*_on_classes(found.classes), *filter(None, left_out), _on_accuracy(found), *_on_the_rest(found)]
-
-
-def _on_classes(classes: dict[Shared, list[str]]) -> list[str]:
-    """What is compared where the runs have different classes."""
-    own = {"first": classes["only_first"], "second": classes["only_second"]}
+    sentences = []
+    own = {"first": found.classes["only_first"], "second": found.classes["only_second"]}
     only = [
         f"only the {run} run has {some([repr(label) for label in labels])}" for run, labels in own.items() if labels
     ]
-    if not only:
-        return []
-    return [
-        f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
-        f"{len(classes['both']):,} classes that both have; an answer, or probability, that a run gives to another "
-        "class counts against it."
-    ]
+    if only:
+        sentences.append(
+            f"The runs have different classes: {', '.join(only)}. Compared are test pictures of the "
+            f"{len(found.classes['both']):,} classes that both have; an answer, or probability, that a run gives to "
+            "another class counts against it."
+        )
+
+    for run, gone in found.not_compared.items():
+        other = "second" if run == "first" else "first"
+        reasons: dict[Reason, str] = {
+            "other_class": "are of a class that not both runs have",
+            "trained": f"the {other} run was trained on (a leak)",
+            "elsewhere": f"the {other} run was not tested on",
+            "repeated": "are the same as another",
+        }
+        each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
+        if each:
+            sentences.append(f"Of the {run} run's test pictures {sum(gone.values()):,} are not compared: {each}.")
+
+    return [*sentences, *_on_scores(found)]
 
 
-def _left_out(gone: dict[Reason, int], own: Side, other: Side) -> str:
-    if not any(gone.values()):
-        return ""
-    reasons: dict[Reason, str] = {
-        "other_class": "are of a class that not both runs have",
-        "trained": f"the {other} run was trained on (a leak)",
-        "elsewhere": f"the {other} run was not tested on",
-        "repeated": "are the same as another",
-    }
-    each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
-    return f"Of the {own} run's test pictures {sum(gone.values()):,} are not compared: {each}."
-
-
-def _on_accuracy(found: Comparison) -> str:
-    better, p, n, rate = found.better["accuracy"], found.p, found.pictures, found.differences["accuracy"]
+def _on_scores(found: Comparison) -> list[str]:
+    """One sentence each on accuracy, loss and AUC."""
+    better, least, rate = found.better["accuracy"], found.significant_from, found.differences["accuracy"]
     assert rate
-    said = "McNemar's exact test, " + ("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    test = "McNemar's exact test, " + ("p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}")
     if better:
-        return f"The {better} run is more accurate, by {abs(rate.value):.3f} ({said})."
-    least = found.significant_from
-    seen = f"less than {least:.3f} cannot be told from chance" if least else "no difference could be told from chance"
-    told = f"The difference in accuracy is not significant ({said}): on these {n:,} test pictures {seen}."
-    if rate.low > 0 or rate.high < 0:
-        told += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
-    return told
+        accuracy = f"The {better} run is more accurate, by {abs(rate.value):.3f} ({test})."
+    else:
+        seen = "no difference could be told from chance"
+        if least:
+            seen = f"less than {least:.3f} cannot be told from chance"
+        n = found.pictures
+        accuracy = f"The difference in accuracy is not significant ({test}): on these {n:,} test pictures {seen}."
+        if rate.low > 0 or rate.high < 0:
+            accuracy += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
 
-
-def _on_the_rest(found: Comparison) -> list[str]:
+    sentences = [accuracy]
     words: dict[Score, tuple[str, str]] = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
-    return [
-        f"The {better} run {won}." if better else f"The difference in {name} is not significant."
-        for key, (won, name) in words.items()
-        if found.differences[key]
-        for better in [found.better[key]]
-    ]
+    for key, (won, name) in words.items():
+        if found.differences[key]:
+            better = found.better[key]
+            sentences.append(f"The {better} run {won}." if better else f"The difference in {name} is not significant.")
+    return sentences

@@ -1,4 +1,4 @@
-"""The confusion matrix as JSON: a list of rows up to 100 classes; beyond that, only the cells that hold pictures.
+"""The confusion matrix as JSON: a list of rows for up to 100 classes; for more, only the cells that hold pictures.
 
 3,000 classes have nine million cells, and 2,000 pictures fill at most 2,000 of them.
 """
@@ -11,11 +11,11 @@ import numpy as np
 from topwork.runs.scores import Confusion
 
 DENSE = 100
-"""Up to this many classes, all cells are written."""
+"""Up to this many classes, the JSON has all cells."""
 
 
 class Cells(NamedTuple):
-    """The cells that hold pictures, sorted by row and column: how many classes, and int ``[cells]`` three times."""
+    """The cells that hold pictures, sorted by row and column: the number of classes, then int ``[cells]`` each."""
 
     classes: int
     true: np.ndarray
@@ -24,13 +24,13 @@ class Cells(NamedTuple):
 
 
 def as_json(matrix: np.ndarray) -> Confusion:
-    """A matrix of counts, ready for JSON.
+    """The JSON form of a matrix of counts.
 
     Args:
         matrix: int ``[classes, classes]``; rows are true, columns predicted.
 
     Returns:
-        Up to `DENSE` classes the rows as lists; beyond that ``{"shape": [classes, classes], "counts": [[true,
+        For up to `DENSE` classes the rows as lists; for more ``{"shape": [classes, classes], "counts": [[true,
         predicted, count], ...]}``, sorted, where true and predicted are positions among the classes from 0.
 
     Example:
@@ -46,7 +46,7 @@ def as_json(matrix: np.ndarray) -> Confusion:
 
 
 def cells(confusion: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray) -> Cells:
-    """The filled cells of a confusion matrix in either form, whatever the number of classes.
+    """The filled cells of a confusion matrix in either form, for any number of classes.
 
     Example:
         >>> cells([[1, 0], [2, 3]]).counts

@@ -1,10 +1,10 @@
-"""The process that draws: it imports matplotlib while the training is under way, then draws what it is told.
+"""A process that draws: it imports matplotlib while the training goes on, then draws the plots of the run.
 
-Importing matplotlib and drawing two plots takes a second, a fifth of a short command. The process
-(`topwork.system.processes`) is asked with the name of a function of `topwork.scoring.plots`, its arguments, and those
-that it takes by name; the result is why it could not be drawn, or nothing. The next run of this Python, such as the
-next fold, finds it ready. Nothing of your settings of matplotlib reaches it, and no plot is worth a run: what cannot
-be drawn is said.
+Importing matplotlib and drawing two plots takes a second, a fifth of a short command. A request to the process
+(`topwork.system.processes`) holds the name of a function of `topwork.scoring.plots`, its positional arguments and its
+keyword arguments; the answer is the reason why the plot could not be drawn, or an empty text. The next run in this
+Python process, such as the next fold, uses the same process. Your own settings of matplotlib do not affect it. A plot
+that cannot be drawn is reported and does not stop the run.
 """
 
 import atexit
@@ -23,10 +23,11 @@ from topwork.system.processes import Beside, Ended, serve
 
 
 class Pencil:
-    """Draws beside the caller; a context manager that ends when all is drawn, or at once if an error passes.
+    """Draws in another process; a context manager that waits until all is drawn, or ends at once on an error.
 
     Args:
-        run: the folder that the plots belong to; where some cannot be drawn, how to draw them later is said.
+        run: the folder of the run that the plots belong to; if some cannot be drawn, the report says how to draw them
+            later.
     """
 
     def __init__(self, run: Path | None = None) -> None:
@@ -41,35 +42,32 @@ class Pencil:
         if kind:
             self._beside.end()
             return
-        problems = {name: self._answer() for name in self._asked}
+        problems = {}
+        for name in self._asked:
+            try:
+                problems[name] = self._beside.answer()
+            except Ended as ended:
+                problems[name] = f"the drawing process ended with {ended.status}"
         if self._beside.process.poll() is None:
             _idle.append(self._beside)
         else:
             self._beside.end()
-        self._tell({name: problem for name, problem in problems.items() if problem})
 
-    def _answer(self) -> str:
-        try:
-            return self._beside.answer()
-        except Ended as ended:
-            return f"the drawing process ended with {ended.status}"
+        problems = {name: problem for name, problem in problems.items() if problem}
+        if problems:
+            reasons = "; ".join(dict.fromkeys(problems.values()))
+            way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
+            later = f" The run is complete. To draw them later: {way}" if self._run else ""
+            say(f"could not draw {', '.join(problems)} ({reasons}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
-        """Ask for ``topwork.scoring.plots.<plot>(*arguments, path, **options)``; it is there when the context ends."""
+        """Draw ``topwork.scoring.plots.<plot>(*arguments, path, **options)``; the file exists when the context ends."""
         self._asked.append(path.name)
         self._beside.ask([plot, [*arguments, str(path.absolute())], options])
 
-    def _tell(self, problems: dict[str, str]) -> None:
-        if not problems:
-            return
-        reasons = "; ".join(dict.fromkeys(problems.values()))
-        way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
-        later = f" The run is whole. To draw them later: {way}" if self._run else ""
-        say(f"could not be drawn: {', '.join(problems)} ({reasons}).{later}")
-
 
 _idle: list[Beside] = []
-"""Processes that have drawn all they were told, for who comes next."""
+"""Processes that have drawn everything, ready to be used again."""
 
 
 def _ready() -> Beside:
@@ -92,16 +90,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def main() -> None:
-    """Draw what is asked for until the process that asks ends."""
-    os.chdir(Path(__file__).parent)  # matplotlib would read a matplotlibrc where the command was given
+    """Draw each requested plot until the process that started this one ends."""
+    os.chdir(Path(__file__).parent)  # so that matplotlib does not read a matplotlibrc of the user's folder
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with suppress(Exception):  # what is wrong is the answer to each line
+    with suppress(Exception):  # each request then answers with the error
         import matplotlib.figure  # noqa: F401
     serve(lambda request, _: _problem(*request))
 
 
 def _problem(plot: str, arguments: list[Any], options: dict[str, Any]) -> str:
-    """Draw, so that the file appears whole; why that was not possible, or nothing."""
+    """Draw to a temporary file, then rename it; return the reason if that was not possible, else an empty text."""
     *arguments, name = arguments
     path = Path(name)
     try:
@@ -111,7 +109,7 @@ def _problem(plot: str, arguments: list[Any], options: dict[str, Any]) -> str:
             getattr(plots, plot)(*arguments, aside, **options)
     except OSError as error:
         return str(of_machine(OSError(error.errno, error.strerror, str(path)))).rstrip(".")
-    except Exception as error:  # no plot is worth a run
+    except Exception as error:  # a plot must not stop the run
         return " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return ""
 

@@ -1,7 +1,7 @@
-"""Evaluation: what the shipped model, flat and in float32, says of pictures that it was not trained on.
+"""Evaluation: measure the shipped model, flat and in float32, on pictures that it was not trained on.
 
-The trunk runs in float32 (the same converted file that filled the store), the top in Keras. What the store's own
-activations (bfloat16, kept as float16) would have said is measured beside it.
+The trunk runs in float32, from the same converted file that filled the store; the top runs in Keras. The answers from
+the store's own activations (computed in bfloat16, stored as float16) are measured in addition.
 """
 
 from collections import Counter
@@ -32,16 +32,16 @@ from topwork.system.messages import counted, say, some
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Scores):
-    """Scores of some pictures, and which these were.
+    """The scores of some pictures, and which pictures these are.
 
     Args:
-        part: ``"test"``, ``"val"`` or ``"train"`` of the run's own, or ``"data"``.
-        sample: how many pictures were taken, where these were not all.
-        trained_on: how many of those measured the run was trained on.
-        left_out: path and reason of each picture that could not be measured.
-        unknown_classes: how many pictures there are of each class that the run does not know; they are not measured.
-        notes: that it is no better than always answering the largest class, where that is so; and of the run's own
-            pictures why its validation loss lies below its training loss.
+        part: ``"test"``, ``"val"`` or ``"train"`` for a part of the run's own pictures, ``"data"`` for other pictures.
+        sample: the number of pictures in the sample; ``None`` if all were measured.
+        trained_on: how many of the measured pictures the run was trained on.
+        left_out: the reason for each picture that could not be measured, by path.
+        unknown_classes: the number of pictures in each class that the run does not have; they are not measured.
+        notes: warns if the accuracy is no better than always answering the largest class; for the run's own pictures,
+            also explains a validation loss below the training loss.
     """
 
     part: str
@@ -52,7 +52,7 @@ class Evaluation(Scores):
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON object; the part comes first."""
+        """The JSON object, with ``part`` first."""
         return {"part": self.part} | super().as_json()
 
 
@@ -61,28 +61,28 @@ def evaluate(
     what: "str | Path | tuple | Dataset" = "test",
     data: "str | Path | tuple | Dataset | None" = None,
 ) -> Evaluation:
-    """Measure a finished run; of its own pictures, draw plots that it lacks as well.
+    """Measure a finished run. If the pictures are the run's own, also draw the plots that the run lacks.
 
     Args:
         folder: the run.
-        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, all of which is
-            measured but for pictures of classes that the run does not know. Pictures of one class will do. Only the
-            test part has a confusion matrix and a plot of answers, which are drawn where the run lacks them.
-        data: where the run's own pictures are by now, where they were moved: they are looked for by content. The run
-            does not remember it.
+        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, which is measured
+            except for pictures of classes that the run does not have. Data with only one class is accepted. The
+            confusion matrix and the plot of answers show the test part only; they are drawn if the run lacks them.
+        data: the new place of the run's own pictures, if they were moved; they are found by content. The run does not
+            save this place.
 
     Raises:
-        DatasetError: the part is empty, or the data has no picture of a class that the run knows.
-        RunError: the run's pretrained weights are others by now, or its pictures are needed and gone.
-        UsageError: *data* beside other data.
+        DatasetError: the part is empty, or the data has no picture of a class that the run has.
+        RunError: the run's pretrained weights have changed, or its pictures are needed and missing.
+        UsageError: *data* is given together with other data in *what*.
     """
     lockfile.check(folder)
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
         own_, other = either("data", "--data"), either("what", "DATA")
         raise UsageError(
-            f"{own_} says where the run's own pictures are now, and {other} names other pictures to measure: give only "
-            "one."
+            f"{own_} gives the new place of the run's own pictures, and {other} gives other pictures to measure: give "
+            "only one."
         )
     own = placed(folder, data)
     given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
@@ -91,7 +91,7 @@ def evaluate(
     if not rows:
         _draw_again(folder, own, lacking)
         there = f"the {what} part of {str(folder.path)!r} is empty" if inside else "there is no picture in the data"
-        raise DatasetError(f"{there}: nothing can be measured on it.")
+        raise DatasetError(f"{there}: nothing can be measured.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
     requests = shipped(endings(folder), given, taken)
@@ -111,12 +111,13 @@ def evaluate(
             first = measured.left_out[0]
             raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
         answers = answered(network, network.trunks, stored, measured.rows, own.classes)
-    seen = _trained_on(own, measured)
+    known = {content for row in own.part("train") for _, content in row.pictures}
+    seen = sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
     if seen and not inside:
-        way = either("run.evaluate()", "'topwork evaluate RUN'")
+        way = either("run.evaluate()", "topwork evaluate RUN")
         say(
-            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}: what it says of them "
-            f"flatters it. {way} alone measures its test part."
+            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}, so these scores are "
+            f"optimistic. To measure its test part only: {way}"
         )
     scores = measured_scores(folder, answers, own.classes)
     _draw_again(folder, given, lacking, *((answers, scores) if what == "test" else ()))
@@ -131,27 +132,21 @@ def evaluate(
     )
 
 
-def _trained_on(own: Dataset, measured: Dataset) -> int:
-    """How many rows show a picture of the run's training part."""
-    known = {content for row in own.part("train") for _, content in row.pictures}
-    return sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
-
-
 def _draw_again(folder: Folder, data: Dataset, lacking: Sequence[str], *measured: Any) -> None:
-    """Draw what a run lacks, and say so."""
+    """Draw the plots that a run lacks, and report which were drawn."""
     if not lacking:
         return
     with Pencil(folder.path) as pencil:
         draw_plots(pencil, folder, data, lacking, *measured)
     if made := [name for name in lacking if (folder.path / name).exists()]:
-        say(f"Drawn, as the run had none: {', '.join(made)}")
+        say(f"Drawn, because the run lacked them: {', '.join(made)}")
 
 
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:
-    """Other data less the pictures of classes that the run does not know; and how many these are of each.
+    """Other data without the pictures of classes that the run does not have, and their number per class.
 
     Raises:
-        DatasetError: the data cannot be read, or nothing is left of it.
+        DatasetError: the data cannot be read, or no picture is left.
     """
     name = repr(str(what)) if isinstance(what, str | Path) else "the data"
     try:
@@ -161,15 +156,16 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
             raise
         command = f"topwork export {folder.path} FILE.onnx, then topwork predict FILE.onnx PICTURE|FOLDER."
         way = either('run.export("FILE.onnx")(PICTURES).', command)
-        raise DatasetError(f"{error} To ask what the run says of pictures without labels: {way}") from None
+        raise DatasetError(f"{error} To predict the classes of pictures without labels: {way}") from None
     counts, known = Counter(row.label for row in data.rows), set(classes)
     unknown = {label: counts[label] for label in data.classes if label not in known}
     if unknown and len(unknown) == len(data.classes):
         raise DatasetError(
-            f"no class of {name} is one of the run {str(folder.path)!r}: the data has {some([*map(repr, unknown)])}, "
-            f"and the run has {some([*map(repr, classes)])}. Give the pictures the labels that the run uses."
+            f"no class of {name} is a class of the run {str(folder.path)!r}: the data has "
+            f"{some([*map(repr, unknown)])}, and the run has {some([*map(repr, classes)])}. Give "
+            "the pictures the labels that the run uses."
         )
     if unknown:
         told = some([f"{label!r} ({count:,})" for label, count in unknown.items()])
-        say(f"Not measured: {counted(sum(unknown.values()), 'picture')} of classes that the run does not know: {told}.")
+        say(f"Not measured: {counted(sum(unknown.values()), 'picture')} of classes that the run does not have: {told}.")
     return replace(data, rows=tuple(row for row in data.rows if row.label in known)), unknown

@@ -1,4 +1,4 @@
-"""Which test pictures are shown with what a model says of them, and how they reach the process that draws."""
+"""Which test pictures are shown with the model's answers, and how they reach the process that draws."""
 
 import base64
 from collections.abc import Sequence
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 SHOWN = 24
-"""Pictures in the picture, at most."""
+"""The plot shows at most this many pictures."""
 EMBEDDED = "data:image/png;base64,"
 
 
 def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities: "ndarray") -> dict[str, Any]:
-    """What `topwork.scoring.plots.predictions` draws, as JSON.
+    """The input of `topwork.scoring.plots.predictions`, as JSON.
 
     Args:
-        data: the run's.
-        rows: of the test part, as measured; labels: int ``[n]``, their classes' positions.
+        data: the run's dataset.
+        rows: the measured rows of the test part.
+        labels: the positions of their labels among the classes, int ``[n]``.
         probabilities: float ``[n, classes]``.
 
     Returns:
-        ``heading``; and ``tiles``, each with its ``pictures`` (paths, or pictures embedded), ``label``, ``predicted``
-        and ``probability`` (of what is predicted).
+        ``heading`` and ``tiles``. Each tile has its ``pictures`` (paths, or embedded pictures), ``label``,
+        ``predicted`` and ``probability`` (of the predicted label).
     """
     found = probabilities.argmax(1)
     picked = chosen(labels, probabilities)
@@ -43,13 +44,19 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
         }
         for i in picked
     ]
-    return {"heading": _heading(labels == found, picked), "tiles": tiles}
+    right = labels == found
+    count, wrong, shown = len(right), int((~right).sum()), int((~right[picked]).sum())
+    some = f"{shown} of the {wrong:,} wrong ones" if shown < wrong else "the wrong ones"
+    red = f" In red: {some}, the surest first." if wrong > 1 else " In red: the wrong one." if wrong else ""
+    of = counted(count, "test picture")
+    heading = f"{count - wrong:,} of {of} right.{red} True label → predicted (its probability)."
+    return {"heading": heading, "tiles": tiles}
 
 
 def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> list[int]:
-    """Positions of the rows to show: wrong answers, the surest first, then right ones, the classes in turn.
+    """Positions of the rows to show: wrong answers, the most confident first, then right ones from each class in turn.
 
-    Half of them are wrong at most, unless there are too few right ones.
+    At most half of them are wrong, unless there are too few right ones.
 
     Example:
         >>> chosen(np.array([0, 1, 0]), np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]))
@@ -63,17 +70,8 @@ def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> l
     return wrong + right[: count - len(wrong)]
 
 
-def _heading(right: "ndarray", picked: Sequence[int]) -> str:
-    count, wrong, shown = len(right), int((~right).sum()), int((~right[picked]).sum())
-    some = f"{shown} of the {wrong:,} wrong ones" if shown < wrong else "the wrong ones"
-    red = f" In red: {some}, the surest first." if wrong > 1 else " In red: the wrong one." if wrong else ""
-    return (
-        f"{count - wrong:,} of {counted(count, 'test picture')} right.{red} True label → predicted (its probability)."
-    )
-
-
 def _source(data: Dataset, path: str) -> str:
-    """Where a picture lies, or itself as a PNG where it lies in memory alone."""
+    """The absolute path of a picture; if it is only in memory, the picture as an embedded PNG."""
     found = data.picture(path)
     if isinstance(found, str):
         return str(Path(found).absolute())
@@ -85,5 +83,5 @@ def _source(data: Dataset, path: str) -> str:
 
 
 def content(source: str) -> str | bytes:
-    """What `topwork.data.pictures.thumbnail` takes for a tile's picture."""
+    """A tile's picture as `topwork.data.pictures.thumbnail` takes it: a path, or the bytes of an embedded one."""
     return base64.b64decode(source.removeprefix(EMBEDDED)) if source.startswith(EMBEDDED) else source

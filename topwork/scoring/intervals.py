@@ -1,7 +1,7 @@
-"""95 % intervals that hold for few pictures, where a bootstrap draws the same few again and finds no spread.
+"""95 % intervals for few pictures, where a bootstrap draws the same pictures again and underestimates the spread.
 
-Three pictures that are all right say little, and a bootstrap of them says ``1.000 to 1.000``. Below `FEW` pictures the
-intervals here are given in place of a bootstrap's, or widen it. McNemar's exact test is here, too.
+If all of three pictures are right, a bootstrap gives ``1.000 to 1.000``. With fewer than `FEW` pictures the intervals
+of this module replace the bootstrap's, or widen it. McNemar's exact test is also here.
 """
 
 from math import sqrt
@@ -12,7 +12,7 @@ ALPHA = 0.05
 
 
 FEW = 30
-"""Below so many pictures a bootstrap's interval is not trusted."""
+"""With fewer pictures a bootstrap's interval is too narrow."""
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 
@@ -24,7 +24,7 @@ def wilson(share: float, total: float) -> Ends:
     """Wilson's interval of a share of *total* (Wilson 1927, JASA 22:209-212); *total* is at least 1.
 
     ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``: unlike ``p ± z sqrt(p(1-p)/n)`` it stays within 0 and 1,
-    and has a width when all or none are hits.
+    and has a width even if all are hits, or none.
 
     >>> [round(end, 3) for end in wilson(0.9, 50)]
     [0.786, 0.957]
@@ -36,15 +36,15 @@ def wilson(share: float, total: float) -> Ends:
 
 
 def mean(values: np.ndarray, lowest: float, highest: float) -> Ends:
-    """Student's interval of the mean of *values*, float ``[n]``, which lie between *lowest* and *highest*.
+    """Student's interval of the mean of *values*, float ``[n]``, which are between *lowest* and *highest*.
 
-    A single value, or equal ones, say nothing of the spread: then it is all that is possible.
+    A single value, or equal values, have no measurable spread: then the interval is *lowest* to *highest*.
 
     >>> [round(end, 2) for end in mean(np.array([0.0, 1.0, 2.0]), 0.0, 9.0)], mean(np.array([1.0]), 0.0, 9.0)
     ([0.0, 3.48], (0.0, 9.0))
     """
     n, spread = len(values), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    if spread < 1e-9:  # equal, but for rounding
+    if spread < 1e-9:  # equal except for rounding
         return lowest, highest
     from scipy.special import stdtrit
 
@@ -53,14 +53,14 @@ def mean(values: np.ndarray, lowest: float, highest: float) -> Ends:
 
 
 def paired(only_first: int, only_second: int, total: int) -> Ends:
-    """Interval of a difference of two shares of the same pictures, the second less the first.
+    """Interval of the difference of two shares of the same pictures, the second minus the first.
 
-    One is added to each of the counts that differ, and 2 to the total, so that it has a width where none differ
+    One is added to each count, and 2 to the total, so that the interval has a width even if both counts are 0
     (Bonett and Price 2012, J. Educ. Behav. Stat. 37:479-488).
 
     Args:
-        only_first, only_second: pictures that one of both alone has right.
-        total: pictures.
+        only_first, only_second: the number of pictures that only this one has right.
+        total: the number of pictures.
 
     >>> [round(end, 3) for end in paired(0, 0, 3)], [round(end, 3) for end in paired(3, 9, 100)]
     ([-0.554, 0.554], [-0.012, 0.13])
@@ -71,7 +71,7 @@ def paired(only_first: int, only_second: int, total: int) -> Ends:
 
 
 def difference(first: float, of_first: Ends, second: float, of_second: Ends) -> Ends:
-    """Interval of ``second - first`` from that of each (Newcombe 1998, Statistics in Medicine 17:873-890, method 10).
+    """Interval of ``second - first`` from each one's (Newcombe 1998, Statistics in Medicine 17:873-890, method 10).
 
     >>> [round(end, 3) for end in difference(0.5, (0.3, 0.7), 0.5, (0.3, 0.7))]
     [-0.283, 0.283]
@@ -82,11 +82,11 @@ def difference(first: float, of_first: Ends, second: float, of_second: Ends) -> 
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: the two-sided p of this split of the pictures on which only one of two runs is right.
+    """McNemar's exact test: the two-sided p-value for two runs, from the pictures that only one of them has right.
 
-    Were the runs equally good, each such picture would fall to either by the toss of a coin: twice the smaller tail
-    of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers see
-    Dietterich 1998, Neural Computation 10:1895-1923).
+    If the runs were equally good, a fair coin would decide which run has such a picture right. So p is twice the
+    smaller tail of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers
+    see Dietterich 1998, Neural Computation 10:1895-1923).
 
     >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
     (0.03125, 0.6476058959960938, 1.0)
@@ -97,11 +97,12 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def smallest(apart: int, pictures: int) -> float | None:
-    """The smallest difference of accuracy that `mcnemar` would call significant; ``None``: no difference could be.
+    """The smallest difference in accuracy that is significant by `mcnemar`; ``None`` if no difference can be.
 
     Args:
-        apart: on how many pictures only one run is right; fewer than 6 can prove nothing, so 6 are taken then.
-        pictures: how many are compared.
+        apart: the number of pictures that only one run has right; at least 6 are assumed, because no split of fewer is
+            significant.
+        pictures: the number of compared pictures.
 
     Example:
         >>> smallest(19, 150), smallest(0, 150), smallest(0, 5)

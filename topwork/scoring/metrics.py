@@ -1,10 +1,9 @@
-"""What a classifier's probabilities are worth: loss, accuracy and scores by class, each with its 95 % interval.
+"""Measure a classifier's probabilities: loss, accuracy and scores per class, each with its 95 % interval.
 
-Shares of counted pictures (accuracy, top-k, precision, recall) have
-Wilson's interval; what is no plain share (loss, AUC, F1, macro averages) has a seeded bootstrap, which draws pictures
-whatever their class; for fewer than 30 pictures see `topwork.scoring.intervals`. No interval knows of pictures that
-resemble each other (a burst of photos of one flower counts as many): groups keep such out of a test part, nothing here
-does.
+Shares of counted pictures (accuracy, top-k, precision, recall) have Wilson's interval. The other scores (loss, AUC, F1,
+macro averages) have the interval of a seeded bootstrap, which draws pictures regardless of their class. For fewer than
+30 pictures see `topwork.scoring.intervals`. All intervals assume that the pictures are independent: ten photos of one
+flower count as ten. Use groups to keep similar pictures in the same part.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from topwork.scoring.intervals import FEW
 from topwork.system.records import Record
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""What a probability of 0 counts as."""
+"""A probability of 0 counts as this."""
 WORST = -log(SMALLEST)
 """The largest loss of a picture."""
 DRAWS = 1000
@@ -30,9 +29,9 @@ _BLOCK = 256
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Scores:
-    """Everything that is said of one part's predictions.
+    """All scores of the predictions for one part.
 
-    Time grows with n²: 2,000 pictures take up to half a second.
+    The time grows with n²: 2,000 pictures take up to half a second.
 
     Args:
         labels: int ``[n]``, positions in *classes*.
@@ -40,7 +39,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
         classes: the labels in the order of the columns.
 
     Raises:
-        DatasetError: no rows, shapes that do not fit, labels outside the classes, or probabilities that are not finite.
+        DatasetError: no rows, shapes that do not match, labels outside the classes, or probabilities that are not
+            finite.
 
     Example:
         >>> found = measure(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["cat", "dog"])
@@ -49,19 +49,27 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
     """
     labels, probabilities = _checked(labels, probabilities)
     _refuse_strangers(labels, probabilities, classes)
-    ranks = _ranks(labels, probabilities)
-    confusion, each = _counted(labels, probabilities.argmax(1), classes)
-    drawn, counts = _drawn_scores(confusion), redraw(len(labels))
+    n, c = len(labels), len(classes)
+
+    own = np.take_along_axis(probabilities, labels[:, None], 1)
+    earlier = np.arange(c) < labels[:, None]
+    ranks = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)  # of equals the first, as in argmax
+    ks = [k for k in sorted({min(3, c - 1), min(5, c - 1)}) if k > 1]
+
+    confusion = np.zeros((c, c), int)
+    np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
+    each = _rates(confusion.diagonal(), confusion.sum(1), confusion.sum(0))
+    drawn, counts = _drawn_scores(confusion), redraw(n)
     return Scores(
-        pictures=len(labels),
-        accuracy=share(int((ranks == 0).sum()), len(labels)),
+        pictures=n,
+        accuracy=share(int((ranks == 0).sum()), n),
         loss=_loss(labels, probabilities, counts),
         auc=_auc(labels, probabilities, counts),
-        top_k={str(k): share(int((ranks < k).sum()), len(labels)) for k in _ks(len(classes))},
-        macro=_macro_rates(each, drawn, len(labels)),
+        top_k={str(k): share(int((ranks < k).sum()), n) for k in ks},
+        macro=_macro_rates(each, drawn, n),
         classes=_class_scores(confusion, each, drawn, classes),
         confusion=confusions.as_json(confusion),
-        intervals=_methods(len(labels)),
+        intervals=_methods(n),
     )
 
 
@@ -87,7 +95,7 @@ def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Cross-entropy of each picture, in nats: float64 ``[n]``; a probability of 0 counts as float32's smallest.
+    """Cross-entropy of each picture, in nats: float64 ``[n]``. A probability of 0 counts as float32's smallest.
 
     >>> losses(np.array([0]), np.array([[0.5, 0.5]])).round(4)
     array([0.6931])
@@ -99,17 +107,19 @@ def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve: how often a picture of a class has a higher score for it than one of another class.
 
-    Of two classes it is that of the second; of more the plain mean of each against the rest, over the classes that
-    have both pictures and others. It is Mann and Whitney's ``U / (P N)``, where ``U`` is the sum of the P pictures'
-    ranks less ``P (P + 1) / 2`` and equals take their middle rank, so that a tie counts half (Mann & Whitney 1947,
-    Ann. Math. Statist. 18:50-60; Hanley & McNeil 1982, Radiology 143:29-36).
+    With two classes it is the area of the second class. With more it is the unweighted mean of each class against the
+    rest, over the classes that have some of the pictures, but not all.
+
+    It is Mann and Whitney's ``U / (P N)``, where ``U`` is the sum of the P pictures' ranks minus ``P (P + 1) / 2``.
+    Equal scores get their mean rank, so that a tie counts half (Mann & Whitney 1947, Ann. Math. Statist. 18:50-60;
+    Hanley & McNeil 1982, Radiology 143:29-36).
 
     Args:
         labels: int ``[n]``.
         scores: float ``[n, classes]``: probabilities. Logits of different pictures have no common scale.
 
     Returns:
-        0 to 1 (chance: 0.5), ``None`` where no class has both; nan if scores are not finite.
+        0 to 1 (chance: 0.5); ``None`` if all pictures are of one class; nan if scores are not finite.
 
     Raises:
         DatasetError: no rows, or shapes that do not fit.
@@ -125,15 +135,20 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     ordered.sort(1)
     support = np.bincount(labels, minlength=len(ordered))
     seen = [i for i in _judged(len(ordered)) if 0 < support[i] < len(labels)]
-    areas = [_area(ordered[i], scores[labels == i, i]) for i in seen]
+    areas = []
+    for i in seen:
+        own = scores[labels == i, i]
+        p = len(own)
+        ranks = (np.searchsorted(ordered[i], own, "left") + np.searchsorted(ordered[i], own, "right") + 1) / 2
+        areas.append((ranks.sum() - p * (p + 1) / 2) / (p * (len(labels) - p)))
     return float(np.mean(areas)) if areas else None
 
 
 def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
-    """The bootstrap's draws: how often each of *n* pictures comes in a sample of n with replacement.
+    """The bootstrap's draws: how often each of *n* pictures occurs in a sample of n with replacement.
 
     Returns:
-        float32 ``[draws, n]``, of a fixed seed; each row sums to n.
+        float32 ``[draws, n]``, drawn with a fixed seed; each row sums to n.
 
     Example:
         >>> redraw(3, draws=2).sum(1)
@@ -144,14 +159,14 @@ def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
 
 
 def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`auc` in each draw: ``[draws]``, nan where no class has both.
+    """`auc` in each draw: ``[draws]``, nan if all drawn pictures are of one class.
 
-    All draws share one table of who beats whom, so that a draw costs a row of a matrix product and no sorting.
+    All draws share one table of which picture beats which, so that a draw costs a row of a matrix product, not a sort.
 
     Args:
         labels: int ``[n]``.
         scores: float ``[n, classes]``, finite.
-        counts: float32 ``[draws, n]``, as of `redraw`.
+        counts: float32 ``[draws, n]``, see `redraw`.
 
     Example:
         >>> drawn_auc(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]]), np.ones((1, 3)))
@@ -160,7 +175,12 @@ def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.
     n, classes = scores.shape
     wins = np.empty_like(counts)
     for at in range(0, n, _BLOCK):
-        wins[:, at : at + _BLOCK] = counts @ _beaten(labels, scores, np.arange(at, min(at + _BLOCK, n)))
+        some = np.arange(at, min(at + _BLOCK, n))
+        own = labels[some]
+        mine, others = scores[some, own], scores[:, own]
+        halves = (mine > others).astype(np.float32) + (mine >= others)
+        beaten = np.where(labels[:, None] == own, np.float32(0), halves / 2)  # [n, some]: 0, ½ for a tie, or 1
+        wins[:, at : at + _BLOCK] = counts @ beaten
     one_hot = np.eye(classes)[labels][:, _judged(classes)]
     support = counts @ one_hot
     with np.errstate(invalid="ignore"):
@@ -170,7 +190,7 @@ def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.
 
 
 def between(value: float, draws: np.ndarray) -> Rate:
-    """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to hold it.
+    """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to contain it.
 
     >>> between(0.5, np.array([0.0, 0.5, np.nan, 1.0]))
     Rate(value=0.5, low=0.025, high=0.975)
@@ -181,12 +201,12 @@ def between(value: float, draws: np.ndarray) -> Rate:
 
 @dataclass(frozen=True)
 class Agreement(Record):
-    """How far a second way to the same probabilities stands from the first.
+    """How much two computations of the same probabilities differ.
 
     Args:
-        largest_difference: of a probability; inf where one is not a number.
-        top1_agreement: the share of rows whose likeliest class is the same.
-        disagreements: how many rows have another one although the first way's two best are clearly apart.
+        largest_difference: the largest difference between two probabilities; inf if one is nan.
+        top1_agreement: the share of rows for which both have the same most probable class.
+        disagreements: the number of rows with different most probable classes, not counting near ties.
     """
 
     largest_difference: float
@@ -195,15 +215,16 @@ class Agreement(Record):
 
 
 def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
-    """How far *b*, a second way to the same probabilities, stands from *a*.
+    """How much *b*, a second computation of the same probabilities, differs from *a*.
 
     Args:
-        a: float ``[n, classes]``: what is taken as right.
+        a: float ``[n, classes]``: the reference.
         b: float ``[n, classes]``.
-        bound: a probability: where the two best of *a* are nearer than this, the order is a matter of rounding.
+        bound: a difference of probabilities. A row of *a* whose two largest probabilities differ by no more than this
+            is a near tie: rounding decides their order, so it is not a disagreement.
 
     Raises:
-        DatasetError: no rows, or shapes that differ.
+        DatasetError: no rows, or different shapes.
 
     Example:
         >>> agreement(np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]]))
@@ -212,7 +233,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 2:
         raise DatasetError(
-            f"cannot compare {_shape(a)} with {_shape(b)}: expected two arrays of one shape [n, classes]."
+            f"cannot compare {_shape(a)} with {_shape(b)}: expected two arrays of the same shape [n, classes]."
         )
     if not len(a):
         raise DatasetError("cannot compare 0 rows of probabilities: at least one was expected.")
@@ -227,7 +248,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
 
 
 def share(hits: int, total: int) -> Rate:
-    """The share ``hits / total`` with its interval (`topwork.scoring.intervals.wilson`); ``total`` is at least 1.
+    """The share ``hits / total`` with its interval (see `topwork.scoring.intervals.wilson`); *total* is at least 1.
 
     >>> found = share(45, 50)
     >>> found.value, round(found.low, 3), round(found.high, 3)
@@ -237,7 +258,7 @@ def share(hits: int, total: int) -> Rate:
 
 
 def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
-    """An `auc` of few pictures: its interval is at least that of a share of the pictures on the smaller side."""
+    """An `auc` of few pictures, with an interval at least as wide as that of a share of the smaller side's pictures."""
     support = np.bincount(labels, minlength=classes)[_judged(classes)]
     sides = np.minimum(support, len(labels) - support)
     return _widened(rate, int(sides[sides > 0].min()))
@@ -263,15 +284,15 @@ def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities"
 def _refuse_strangers(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> None:
     n, shape = len(classes), _shape(probabilities)
     if probabilities.shape[1] != n:
-        raise DatasetError(f"cannot measure probabilities {shape} of {n} classes: expected one column a class.")
+        raise DatasetError(f"cannot measure probabilities {shape} of {n} classes: expected one column per class.")
     if labels.min() < 0 or labels.max() >= n:
         wrong = int(labels[(labels < 0) | (labels >= n)][0])
-        raise DatasetError(f"label {wrong} is none of the {n} classes: expected 0 to {n - 1}.")
+        raise DatasetError(f"label {wrong} is not one of the {n} classes: expected 0 to {n - 1}.")
     bad = np.flatnonzero(~np.isfinite(probabilities).all(1))
     if len(bad):
         raise DatasetError(
-            f"{len(bad)} of {len(labels)} rows of probabilities are not finite, the first is row {bad[0]}: "
-            "the training ran away; try a smaller rate."
+            f"{len(bad)} of {len(labels)} rows of probabilities are not finite (the first is row {bad[0]}): "
+            "the training diverged. Try a lower learning rate."
         )
 
 
@@ -279,28 +300,8 @@ def _shape(values: np.ndarray) -> str:
     return str(list(values.shape))
 
 
-def _ranks(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, ``[n]``; of equals the first does, as in ``argmax``."""
-    own = np.take_along_axis(probabilities, labels[:, None], 1)
-    earlier = np.arange(probabilities.shape[1]) < labels[:, None]
-    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)
-
-
-def _ks(classes: int) -> list[int]:
-    return [k for k in sorted({min(3, classes - 1), min(5, classes - 1)}) if k > 1]
-
-
-def _counted(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The confusion matrix, int ``[c, c]``; precision, recall, F1 by class, float ``[3, c]``, nan where undefined."""
-    confusion = np.zeros((len(classes), len(classes)), int)
-    np.add.at(confusion, (labels, predicted), 1)
-    hits, support, chosen = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    with np.errstate(invalid="ignore"):
-        return confusion, np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
-
-
 def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1 by class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
+    """Precision, recall, F1 per class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
 
     Drawing n pictures again with replacement is one multinomial draw over the cells of the confusion matrix.
     """
@@ -313,19 +314,23 @@ def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
         support[i] = np.bincount(true, drawn, every)
         chosen[i] = np.bincount(predicted, drawn, every)
         hits[i] = np.bincount(true, drawn * right, every)
+    return _rates(hits, support, chosen)
+
+
+def _rates(hits: np.ndarray, support: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Precision, recall, F1 per class, nan where undefined: ``[3, ..., c]`` from three counts ``[..., c]``."""
     with np.errstate(invalid="ignore"):
         return np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
 
 
-def _macro(scores: np.ndarray) -> np.ndarray:
-    """Mean of precision, recall, F1 ``[3, ..., c]`` over the classes that occur (those with a recall): ``[3, ...]``."""
-    occurs = ~np.isnan(scores[1])
-    return np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1)
-
-
 def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[Average, Rate]:
+    """Means of precision, recall, F1 ``[3, ..., c]`` over the classes that occur (those with a recall)."""
+    means = []
+    for scores in (each, drawn):
+        occurs = ~np.isnan(scores[1])
+        means.append(np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1))
     names: tuple[Average, ...] = ("precision", "recall", "f1")
-    rates = {name: between(value, draws) for name, value, draws in zip(names, _macro(each), _macro(drawn))}
+    rates = {name: between(value, draws) for name, value, draws in zip(names, *means)}
     return {name: _widened(rate, pictures) for name, rate in rates.items()} if pictures < FEW else rates
 
 
@@ -362,23 +367,8 @@ def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> R
 
 
 def _judged(classes: int) -> list[int]:
-    """The columns whose AUC counts: of two classes one says it all."""
+    """The columns whose AUC is averaged: of two classes only the second, as both have the same."""
     return [1] if classes == 2 else list(range(classes))
-
-
-def _area(ordered: np.ndarray, own: np.ndarray) -> float:
-    """AUC of one class: all scores for it in order ``[n]``, and those of its own pictures ``[P]``."""
-    p = len(own)
-    ranks = (np.searchsorted(ordered, own, "left") + np.searchsorted(ordered, own, "right") + 1) / 2
-    return (ranks.sum() - p * (p + 1) / 2) / (p * (len(ordered) - p))
-
-
-def _beaten(labels: np.ndarray, scores: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """How far each of *some* beats each picture of another class, in the score for its own: ``[n, some]``, 0, ½, 1."""
-    own = labels[some]
-    mine, others = scores[some, own], scores[:, own]
-    halves = (mine > others).astype(np.float32) + (mine >= others)
-    return np.where(labels[:, None] == own, np.float32(0), halves / 2)
 
 
 def _methods(pictures: int) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""What a run shows as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
+"""The plots of a run as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
 
-Each is drawn on a figure of its own, never through pyplot, in matplotlib's own style: your backend and your settings
-(``matplotlibrc``, ``rcParams``) neither change it nor are changed.
-Labels may hold any text; characters that no font at hand can draw are written as their code (``\\u82b1``).
+Each plot has a separate figure, without pyplot, in matplotlib's default style: your backend and your settings
+(``matplotlibrc``, ``rcParams``) do not change the plots, and the plots do not change them.
+Labels may contain any text; characters that no installed font has are written as their code (``\\u82b1``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,23 +36,23 @@ FONTS = (
     "PingFang SC",
     "Arial Unicode MS",
 )
-"""matplotlib's own font, then those of wide coverage that Linux and macOS come with, for what it lacks."""
+"""matplotlib's own font, then fonts of Linux and macOS with many characters, for those that it lacks."""
 TRAIN, VAL = "#c05621", "#2b6cb0"
 WRONG, FRAME = "#c00000", "#bbbbbb"
 THUMBNAIL = 200
 """Pixels of a picture's longer side; it is drawn about as large."""
 CRISP = 100
-"""Pictures of fewer pixels a side are drawn with square pixels."""
+"""Pictures with fewer pixels per side are drawn with visible square pixels."""
 NUMBERED = 30
-"""Up to this many classes, each cell of the confusion matrix has its number, and each row its label."""
+"""Up to this many classes, each cell of the confusion matrix shows its number, and each row its label."""
 
 SQUARES = 300
-"""Squares a side that a confusion matrix is drawn with at most; of more classes, some share one."""
+"""A confusion matrix has at most this many squares per side; with more classes, neighbours share a square."""
 
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """matplotlib's defaults meanwhile.
+    """Use matplotlib's default settings inside the context.
 
     Raises:
         MachineError: matplotlib cannot be imported.
@@ -60,11 +60,11 @@ def _own_style() -> Iterator[None]:
     try:
         import matplotlib
         from matplotlib import figure  # noqa: F401
-    except Exception as error:  # a damaged installation or matplotlibrc raises whatever it is
+    except Exception as error:  # a damaged installation or matplotlibrc can raise anything
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise MachineError(
-            f"nothing can be drawn: matplotlib cannot be imported ({reason}). Install it again, or mend its settings: "
-            "python -c 'import matplotlib' says more."
+            f"matplotlib cannot be imported ({reason}), so no plot can be drawn. Install it again, or correct its "
+            "settings: python -c 'import matplotlib' shows the error."
         ) from None
     with matplotlib.rc_context({key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}):
         yield
@@ -74,13 +74,13 @@ def _own_style() -> Iterator[None]:
 def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> None:
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
-    Training pictures are measured in inference mode, as the validation pictures are, so that the two may be compared;
-    the dotted line is the loss as the optimizer saw it (dropout on, weights still moving).
+    Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared;
+    the dotted line is the loss as the optimizer saw it (with dropout, while the weights change).
 
     Args:
         journal: its lines as JSON, in order; see `topwork.runs.journal.Epoch`.
         path: the PNG to write.
-        auc: draw the area under the ROC curve as well, where the journal has it.
+        auc: also draw the area under the ROC curve, if the journal has it.
 
     Example:
         >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
@@ -93,14 +93,14 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
 ) -> None:
-    """Draw a confusion matrix: the numbers are pictures, the colour is their share of the true class.
+    """Draw a confusion matrix: the numbers count pictures, the colour is their share of the true class.
 
-    Above `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong answer
-    among thousands of classes still shows.
+    With more than `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong
+    answer among thousands of classes is still visible.
 
     Args:
-        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or as
-            `topwork.scoring.confusion.as_json` gives them.
+        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or the form that
+            `topwork.scoring.confusion.as_json` returns.
         classes: the labels, in the matrix' order.
         path: the PNG to write.
 
@@ -115,10 +115,10 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     """Draw pictures in rows, each below its title.
 
     Args:
-        pictures: uint8 ``[height, width, 3]``, of any sizes; shown whole, in their proportions.
-        titles: one text a picture, of one or two lines.
+        pictures: uint8 ``[height, width, 3]``, of any sizes; they are not cropped and keep their proportions.
+        titles: one text per picture, of one or two lines.
         path: the PNG to write.
-        columns: pictures in a row.
+        columns: pictures per row.
 
     Example:
         >>> grid([np.zeros((32, 48, 3), np.uint8)], ["black"], "grid.png")
@@ -128,13 +128,13 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
 
 @_own_style()
 def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> None:
-    """Draw pictures with their true label and, below it, the label predicted with its probability; wrong ones in red.
+    """Draw pictures with the true label and, below it, the predicted label and its probability; wrong ones in red.
 
     Args:
-        found: ``heading`` and ``tiles``, as `topwork.scoring.gallery.gallery` gives them. A picture that can no longer
-            be read is drawn grey.
+        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. A picture that can no longer be read
+            is drawn grey.
         path: the PNG to write.
-        columns: tiles in a row.
+        columns: tiles per row.
 
     Example:
         >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
@@ -162,9 +162,13 @@ def _curves(journal: Sequence[Epoch], auc: bool = False) -> "Figure":
     figure = _figure(9, 1 + 3 * len(keys))
     panels = figure.subplots(len(keys), 1, sharex=True)
     places = _places(journal)
+    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
     for axes, (key, label) in zip(panels, keys.items()):
         _lines(axes, journal, places, key)
-        _mark_phases(axes, journal, places)
+        if len(starts) > 1:
+            for phase, x in starts.items():
+                axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
+                axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
         _mark_kept(axes, journal, places, key)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
         axes.set_ylabel(label)
@@ -187,9 +191,19 @@ def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
     end = len(squares) * each - 0.5
     image = axes.imshow(squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, end, end, -0.5))
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
-    _name_classes(axes, classes)
+
+    ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
+    names = [_shown(classes[i], 22) for i in ticks]
+    axes.set_yticks(ticks, names, **_text(8))
+    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **_text(8))
+    axes.set_ylabel("true")
+    axes.set_xlabel("predicted")
     if found.classes <= NUMBERED:
-        _number_cells(axes, found, shares)
+        size = min(10, 32 / len(str(found.counts.max())))
+        for true, predicted, count, share in zip(found.true, found.predicted, found.counts, shares):
+            color = "white" if share > 0.5 else "black"
+            axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
+
     right = found.counts[found.true == found.predicted].sum()
     axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
     return figure
@@ -209,7 +223,16 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -
 
 
 def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
-    tiles = [(tile, _beside([_thumbnail(source) for source in tile["pictures"]])) for tile in found["tiles"]]
+    tiles = []
+    for tile in found["tiles"]:
+        pictures = []
+        for source in tile["pictures"]:
+            try:
+                pictures.append(thumbnail(content(source), THUMBNAIL))
+            except PictureError:
+                pictures.append(np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8))
+        tiles.append((tile, _beside(pictures)))
+
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     heights = [0.5 + max(min(1.56, 1.6 * len(p) / p.shape[1]) for _, p in row) for row in rows]
     width = max(1.7 * len(rows[0]), 3.4)
@@ -227,7 +250,7 @@ def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
 
 
 def _tile(figure: "Figure", column: float, top: float) -> "Axes":
-    """Axes for one picture below its title: 1.6 by 1.56 inches, its row's top edge *top* inches above the bottom."""
+    """Axes for a picture below its title: 1.6 by 1.56 inches; its row's top edge is *top* inches above the bottom."""
     width, height = figure.get_size_inches()
     return figure.add_axes(
         ((1.7 * column + 0.05) / width, (top - 1.96) / height, 1.6 / width, 1.56 / height), anchor="N"
@@ -235,7 +258,7 @@ def _tile(figure: "Figure", column: float, top: float) -> "Axes":
 
 
 def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
-    """One picture, framed and titled."""
+    """Draw a picture with its frame and title."""
     wrong = tile["predicted"] != tile["label"]
     axes.imshow(picture, interpolation="nearest" if max(picture.shape) < CRISP else None)
     axes.set_xticks([])
@@ -246,15 +269,8 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
     axes.set_title(title, pad=4, color=WRONG if wrong else "black", **_text(8))
 
 
-def _thumbnail(source: str) -> np.ndarray:
-    try:
-        return thumbnail(content(source), THUMBNAIL)
-    except PictureError:
-        return np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8)
-
-
 def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of any sizes side by side, a white gap between."""
+    """Join pictures of any sizes side by side, with a white gap between them."""
     height = max(len(picture) for picture in pictures)
     gap = np.full((height, -(-height // 32), 3), 255, np.uint8)
     whole = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in pictures]
@@ -262,7 +278,7 @@ def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _places(journal: Sequence[Epoch]) -> list[int]:
-    """Where each epoch stands on the axis: a phase's epoch 0 stands on the last epoch of the phase before."""
+    """Each epoch's place on the axis; a phase's epoch 0 has the place of the last epoch of the phase before."""
     places: list[int] = []
     start = 0
     for row in journal:
@@ -279,36 +295,21 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
         (f"train_{key}", "training sample", TRAIN, "o-"),
         (key, "training, as the\noptimizer saw it", TRAIN, "x:"),
     ):
-        xs, ys = _series(journal, places, name)
+        points = []
+        for row, x in zip(journal, places):
+            if row.epoch == 0:
+                points.append((x, np.nan))  # so that the line breaks between phases
+            value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
+            points.append((x, np.nan if value is None else value))
+        xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
             axes.plot(xs, ys, style, color=color, markersize=size, linewidth=1.4, label=label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _series(journal: Sequence[Epoch], places: list[int], name: str) -> np.ndarray:
-    """Places and values, float ``[2, n]``: nan where nothing was measured, and before a phase, so that lines break."""
-    points = []
-    for row, x in zip(journal, places):
-        if row.epoch == 0:
-            points.append((x, np.nan))
-        value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
-        points.append((x, np.nan if value is None else value))
-    return np.array(points, float).T
-
-
-def _mark_phases(axes: "Axes", journal: Sequence[Epoch], places: list[int]) -> None:
-    """A line where a phase starts and its number above; nothing where there is one phase only."""
-    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
-    if len(starts) == 1:
-        return
-    for phase, x in starts.items():
-        axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
-        axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
-
-
 def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
-    """A star at the epoch that each phase kept, hollow where another phase followed."""
+    """Draw a star at the epoch that each phase kept, hollow if another phase follows."""
     part, color = ("val", VAL) if journal[0].val_loss is not None else ("train", TRAIN)
     at = {(row.phase, row.epoch): x for row, x in zip(journal, places)}
     rows = kept_epochs(journal)
@@ -322,30 +323,13 @@ def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: s
         axes.plot(xs[-1], ys[-1], color=color, markeredgecolor="white", label=label, **star)
 
 
-def _name_classes(axes: "Axes", classes: Sequence[str]) -> None:
-    ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
-    names = [_shown(classes[i], 22) for i in ticks]
-    axes.set_yticks(ticks, names, **_text(8))
-    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **_text(8))
-    axes.set_ylabel("true")
-    axes.set_xlabel("predicted")
-
-
-def _number_cells(axes: "Axes", found: Cells, shares: np.ndarray) -> None:
-    """Zeros are left blank."""
-    size = min(10, 32 / len(str(found.counts.max())))
-    for true, predicted, count, share in zip(found.true, found.predicted, found.counts, shares):
-        color = "white" if share > 0.5 else "black"
-        axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
-
-
 def _text(size: float) -> dict[str, Any]:
-    """How labels of the user are drawn: in fonts that have them, dollar signs as they stand."""
+    """Options for drawing the user's labels: fonts that have their characters, dollar signs as plain text."""
     return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
 
 
 def _shown(label: str, length: int) -> str:
-    """The label on one line, cut in its middle to *length* characters, with codes for what cannot be drawn."""
+    """The label on one line, shortened in its middle to *length* characters, with codes for what cannot be drawn."""
     text = " ".join(label.split())
     if len(text) > length:
         text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
@@ -355,7 +339,7 @@ def _shown(label: str, length: int) -> str:
 
 @cache
 def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
-    """Those of ``FONTS`` that are installed, and the characters that they have."""
+    """The fonts of `FONTS` that are installed, and the characters that they have."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
     here = tuple(name for name in FONTS if name in fontManager.get_font_names())

@@ -1,9 +1,9 @@
-"""The results of a run: its test part measured, written down and drawn, and remarks on what they mean.
+"""The results of a run: measure its test part, save and plot the answers, and add notes that explain the scores.
 
-``fit`` reports the training loss as the optimizer saw it: dropout on, averaged over weights that moved meanwhile. The
-journal also has the loss of training pictures in inference mode, measured as validation is. `gap` explains with these
-two why a validation loss is below the training loss: the difference of the two is training mode; what is between the
-second and the validation loss is the pictures.
+``fit`` reports the training loss as the optimizer saw it: with dropout, averaged over weights that changed meanwhile.
+The journal also has the loss of training pictures in inference mode, as validation is measured. With these two, `gap`
+explains a validation loss that is below the training loss: training mode causes the difference between the two training
+losses, and the pictures cause the difference between the second one and the validation loss.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ from topwork.system.advice import either
 from topwork.system.messages import counted, duration, say
 
 AGREE = 0.98
-"""Below this share of equal answers, what the trunk's precision changes is said aloud."""
+"""Below this share of equal answers, `tell` reports what the trunk's precision changes."""
 
 
 def gap(journal: Sequence[Epoch], recipe: Recipe, pictures: int) -> str | None:
-    """One sentence on the epoch that was kept; ``None`` where its validation loss is not below its training loss.
+    """Explain in a sentence why the kept epoch's validation loss is below its training loss; ``None`` if it is not.
 
     Args:
-        journal: of the run.
-        recipe: of the run: what it does in training alone is named.
-        pictures: how many validate.
+        journal: the run's journal.
+        recipe: the run's recipe; the sentence names what it does in training mode only.
+        pictures: the number of validation pictures.
 
     Example:
         >>> line = Epoch(phase=1, cut="vgg16@pool", epoch=3, loss=0.5, train_loss=0.2, val_loss=0.3)
@@ -69,7 +69,7 @@ is, the training pictures come to 0.200.
 
 
 def _in_training(recipe: Recipe) -> str:
-    """What raises the loss in training mode alone."""
+    """What raises the loss in training mode only."""
     head, training = recipe.head, recipe.training
     named = {
         "dropout": head.dropout > 0 and not head.file,
@@ -82,10 +82,10 @@ def _in_training(recipe: Recipe) -> str:
 
 
 def chance(found: Scores) -> str | None:
-    """One sentence where the accuracy's interval reaches down to the share of the largest class; else ``None``.
+    """A warning if the interval of the accuracy contains the share of the largest class, or is below it; else ``None``.
 
     Args:
-        found: what `topwork.scoring.metrics.measure` gives. Of pictures of one class alone nothing is said.
+        found: from `topwork.scoring.metrics.measure`. There is no warning if all pictures are of one class.
 
     Example:
         >>> import numpy as np
@@ -112,17 +112,18 @@ def conclude(
     exact: StoredActivations,
     pencil: Pencil,
 ) -> Results:
-    """Measure the test part of a run that was trained; write predictions and plots.
+    """Measure the test part of a trained run; write predictions and plots.
 
     Args:
         folder: the run.
-        network: with its final weights.
+        network: the network with its final weights.
         data: the run's dataset.
-        trained_on: what the last phase read; exact: the same of the test part in float32.
-        pencil: what draws.
+        trained_on: the activations that the last phase read.
+        exact: the activations of the test part in float32.
+        pencil: draws the plots.
 
     Returns:
-        The run's results but for its cost.
+        The run's results without its cost.
     """
     journal = folder.journal.epochs()
     draw_plots(pencil, folder, data, ["curves.png"])
@@ -138,8 +139,12 @@ def conclude(
 def examined(
     folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
 ) -> tuple[Results, Answers | None]:
-    """What any run comes to on its test part, written down and drawn; and its answers, where there is one."""
-    notes = [*data.notes, *_untrained(folder)]
+    """Measure, save and plot the test part of any run; without a test part the answers are ``None``."""
+    notes = list(data.notes)
+    used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
+    random = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
+    if random:
+        notes.append(f"Random weights in {', '.join(random)}: nothing below the cut was ever trained.")
     results = Results(accuracy=None, pictures=data.counts(), left_out=len(data.left_out), notes=notes)
     if not data.part("test"):
         return results, None
@@ -154,7 +159,7 @@ def examined(
 
 
 def lacks(folder: Folder) -> list[str]:
-    """The files of plots that a finished run could have and has not: it was not possible to draw them."""
+    """The names of the plot files that a finished run should have but lacks, because they could not be drawn."""
     about = folder.environment
     names = [] if folder.origins else ["curves.png"]
     if (folder.path / "predictions.csv").exists():
@@ -170,7 +175,7 @@ def draw_plots(
     answers: Answers | None = None,
     scores: Scores | None = None,
 ) -> None:
-    """Ask for some of a run's plots, as far as what they show is given."""
+    """Draw those of a run's plots that are in *names*; skip a plot if its answers or scores are not given."""
     if "curves.png" in names:
         journal = [epoch.as_json() for epoch in folder.journal.epochs()]
         pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
@@ -181,26 +186,20 @@ def draw_plots(
         pencil.draw("predictions", folder.path / "predictions.png", shown)
 
 
-def _untrained(folder: Folder) -> list[str]:
-    used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
-    names = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
-    return [f"Random weights in {', '.join(names)}: nothing below the cut was ever trained."] if names else []
-
-
 def warned(scores: Scores) -> list[str]:
-    """That they may be those of one answer to every picture, where they may."""
+    """`chance` as a list, for the notes."""
     found = chance(scores)
     return [found] if found else []
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:
-    """Why validation went better than training, where it did."""
+    """`gap` as a list, for the notes."""
     found = gap(folder.journal.epochs(), folder.recipe, len(data.part("val")))
     return [found] if found else []
 
 
 def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> AsStored:
-    """What bfloat16 trunks and float16 activations change against the shipped model."""
+    """How answers from the stored activations (bfloat16 trunks, float16 values) differ from the shipped model's."""
     dtypes, backbone = [dtype for some in stored.dtypes for dtype in some or ()], stored.requests[0].backbone
     return AsStored(
         backbone=backbone.name,
@@ -212,7 +211,7 @@ def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> 
 
 
 def tell(results: Results) -> None:
-    """Say the outcome in a sentence or two."""
+    """Report the outcome in a sentence or two."""
     scores, stored = results.test, results.as_stored
     if scores is None:
         say("No test part: the accuracy on new pictures is unknown.")

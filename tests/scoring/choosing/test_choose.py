@@ -172,9 +172,7 @@ def test_groups_stay_together(data):
 def test_too_few_pictures_or_classes():
     with pytest.raises(UsageError) as error:
         subset(Dataset("/d", rows(a=9, b=9)), 3)
-    assert str(error.value) == (
-        "cannot choose on 3 pictures of 2 classes: 4 at least were expected, two of each class."
-    )
+    assert str(error.value) == "cannot choose with 3 pictures of 2 classes: at least 4 were expected, two per class."
     with pytest.raises(DatasetError) as error:
         subset(Dataset("/d", (*rows(a=9), replace(rows(b=1)[0], split="test"))), 100)
     assert str(error.value) == ONE_CLASS

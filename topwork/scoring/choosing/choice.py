@@ -1,4 +1,4 @@
-"""A choice: cuts that were compared on the same pictures, which of them can be told apart, and which is cheapest."""
+"""A choice: cuts compared on the same pictures, which of them differ significantly, and which is the cheapest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,22 +13,23 @@ from topwork.scoring.intervals import ALPHA, mcnemar
 
 @dataclass(frozen=True)
 class Candidate:
-    """One cut, and what it came to.
+    """One cut with its scores and its costs.
 
     Args:
-        cut: as it was probed: a map is averaged.
-        accuracy: of the linear probe, with Wilson's 95 % interval.
-        right: which pictures it got right, bool ``[n]``.
+        cut: the cut as it was probed: a map is averaged.
+        accuracy: accuracy of the linear probe, with Wilson's 95 % interval.
+        right: which pictures the probe answered correctly, bool ``[n]``.
         logme: see `topwork.scoring.choosing.probe`.
-        features: how many numbers the probe read.
-        parameters, macs: below the cut; layers that terms of a sum share count once.
-        macs_above: from there to the cut's end, in every step of training.
-        kilobytes: 1,024 bytes, of one picture in the store.
-        disk_bytes: what all pictures of the data take there.
-        milliseconds: to decode a picture and run it below the cut, as measured while filling the store; ``None`` where
-            (nearly) all was there.
-        p: of McNemar's exact test against the most accurate candidate, times the number of the others (Bonferroni:
-            the best of many has had luck too), at most 1; 1 of the best itself.
+        features: the number of features that the probe read.
+        parameters, macs: weights and multiply-adds per picture below the cut; layers that terms of a sum share count
+            once.
+        macs_above: multiply-adds per picture above the cut, in every step of training.
+        kilobytes: size of one picture in the store, in units of 1,024 bytes.
+        disk_bytes: size of all pictures of the data in the store.
+        milliseconds: time to decode a picture and run it below the cut, measured while the store was filled; ``None``
+            if the store had all or nearly all activations already.
+        p: the p-value of McNemar's exact test against the most accurate candidate, times the number of the other
+            candidates (Bonferroni: the best of many was also lucky), at most 1; 1 for the most accurate itself.
     """
 
     cut: str
@@ -46,23 +47,23 @@ class Candidate:
 
     @property
     def tied(self) -> bool:
-        """Whether these pictures cannot tell it from the best."""
+        """Whether it does not differ significantly from the best on these pictures."""
         return self.p >= ALPHA
 
     @property
     def cost(self) -> tuple[int, int, float]:
-        """What makes it cheap: multiply-adds of an answer, then those of training, then room in the store."""
+        """The costs, in order of importance: multiply-adds per answer, those of training, kilobytes in the store."""
         return self.macs + self.macs_above, self.macs_above, self.kilobytes
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was compared, on what, and what to take.
+    """The compared candidates, and which of them to use.
 
     Args:
         candidates: the most accurate first; see `ranked`.
-        pictures: how many were looked at.
-        folds: of the cross-validation.
+        pictures: the number of pictures that they were compared on.
+        folds: the number of folds of the cross-validation.
         left_out: pictures that could not be used.
     """
 
@@ -78,22 +79,21 @@ class Choice:
 
     @property
     def least(self) -> float:
-        """The best accuracy less its standard error: what is proposed reaches it.
+        """The best accuracy minus its standard error; the proposed candidate is at least as accurate.
 
-        That a few pictures cannot tell two candidates apart does not make them equal. The rule of one standard error
-        (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3; Hastie, Tibshirani and
-        Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest that is about as good.
+        Two candidates are not equal just because a few pictures show no significant difference. The rule of one
+        standard error (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3; Hastie,
+        Tibshirani and Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest candidate that is
+        about as good as the best.
         """
         value = self.best.accuracy.value
         return value - sqrt(value * (1 - value) / self.pictures)
 
     @property
     def proposed(self) -> Candidate:
-        """The cheapest of those that cannot be told from the best, and are within its standard error."""
-        return min((one for one in self.candidates if self._is_as_good(one)), key=lambda one: one.cost)
-
-    def _is_as_good(self, one: Candidate) -> bool:
-        return one.tied and one.accuracy.value >= self.least
+        """The cheapest candidate that is within one standard error of the best and not significantly worse."""
+        as_good = [one for one in self.candidates if one.tied and one.accuracy.value >= self.least]
+        return min(as_good, key=lambda one: one.cost)
 
     @property
     def text(self) -> str:
@@ -103,25 +103,24 @@ class Choice:
         best = f"{self.best.cut} is best ({rate.value:.3f}, 95 % interval {rate.low:.3f} to {rate.high:.3f})"
         if not others:
             return f"{best}, and was compared with nothing."
-        if self.proposed is not self.best:
-            said = f"{self.proposed.accuracy.value:.3f}, within one standard error"
-            return f"{best}; {self.proposed.cut} ({said}) {_cheaper(self.proposed, self.best)}."
+        proposed = self.proposed
+        if proposed is not self.best:
+            said = f"{proposed.accuracy.value:.3f}, within one standard error"
+            kinds = ("multiply-adds", "multiply-adds in training", "room in the store")
+            costs = zip(kinds, proposed.cost, self.best.cost)
+            kind, cost, of_best = next(each for each in costs if each[1] != each[2])
+            cheaper = f"takes {cost / of_best:.0%} of its {kind}".replace("%", " %")
+            return f"{best}; {proposed.cut} ({said}) {cheaper}."
         rest = f"of the {tied} that cannot be told from it none is both cheaper and within one standard error"
         return f"{best}; {rest if tied else 'all others are worse'}."
 
 
 def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The most accurate first, of equals the cheapest; the others with their p against it."""
+    """The candidates, the most accurate first (the cheapest of equal ones), with their p against it."""
     best, *others = sorted(found, key=lambda one: (-one.accuracy.value, one.cost))
-    return best, *(replace(one, p=min(1.0, len(others) * _p(best, one))) for one in others)
-
-
-def _p(best: Candidate, other: Candidate) -> float:
-    return mcnemar(int((best.right & ~other.right).sum()), int((other.right & ~best.right).sum()))
-
-
-def _cheaper(one: Candidate, than: Candidate) -> str:
-    """In what it costs less."""
-    kinds = ("multiply-adds", "multiply-adds in training", "room in the store")
-    kind, a, b = next(each for each in zip(kinds, one.cost, than.cost) if each[1] != each[2])
-    return f"takes {a / b:.0%} of its {kind}".replace("%", " %")
+    judged = []
+    for one in others:
+        only_best = int((best.right & ~one.right).sum())
+        only_one = int((one.right & ~best.right).sum())
+        judged.append(replace(one, p=min(1.0, len(others) * mcnemar(only_best, only_one))))
+    return best, *judged

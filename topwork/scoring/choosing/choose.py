@@ -1,11 +1,11 @@
-"""Choosing: which network, and how much of it, tells the classes of *these* pictures apart, and at what price.
+"""Choosing: which network, and how much of it, separates the classes of *these* pictures, and at what cost.
 
-Each candidate's activations are computed once, as for training, and stay in the store. A linear probe on them says
-what a linear head can do with them as they are; what fine-tuning adds, only a run tells.
+Each candidate's activations are computed once, as for training, and stay in the store. A linear probe on them measures
+what a linear head can do with them unchanged; only a run measures what fine-tuning adds.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import zip_longest
@@ -21,7 +21,6 @@ from topwork.data.folds import folds
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks import places
-from topwork.networks.graph import Node
 from topwork.scoring import metrics
 from topwork.scoring.choosing import candidates
 from topwork.scoring.choosing.choice import Candidate, Choice, ranked
@@ -35,10 +34,10 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import say, with_progress
 
 PICTURES, EACH = 500, 10
-"""By default so many pictures are looked at, or so many of each class where that is more."""
+"""The default number of pictures, or pictures per class if that is more in all."""
 FOLDS = 5
 TIMED = 20
-"""A time is told where so many pictures were computed at least."""
+"""A time is reported if at least this many pictures were computed."""
 
 
 @ours()
@@ -54,24 +53,24 @@ def choose(
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
 ) -> Choice:
-    """Compare backbones, and places to end them at, on some of the pictures that are not of the test part.
+    """Compare backbones, and places to end them at, on some of the pictures outside the test part.
 
     Args:
-        data: what `topwork.read` takes, or what it gave.
-        cuts: what to compare; by default every backbone whose ImageNet file is at hand, or the one that a file of
-            *weights* belongs to, at ``pool`` and ended earlier.
-        weights, size: of all backbones, as of `topwork.Backbone`.
-        pictures: at most so many are looked at, of each class as many as of the others as far as there are; by default
-            500, or 10 of each class where that is more.
-        seed: of which ones, and of the folds.
-        jobs: processors to use.
-        progress: whether bars and lines show how it goes; ``False`` shows none.
+        data: what `topwork.read` takes or returns.
+        cuts: the cuts to compare; by default every backbone whose ImageNet file is at hand, or the backbone that the
+            file in *weights* belongs to, at ``pool`` and at earlier ends.
+        weights, size: for all backbones; see `topwork.Backbone`.
+        pictures: use at most this many pictures, with the classes as balanced as possible; by default 500, or 10 per
+            class if that is more.
+        seed: draws the pictures and the folds.
+        jobs: the number of processors to use.
+        progress: whether to show progress bars and lines.
 
     Raises:
-        UsageError: weights that say nothing of which backbones, or too few pictures for the classes.
-        UnknownBackbone, CutError: nothing of that name.
-        WeightsError: weights that are not at hand.
-        DatasetError: a class of which there is one picture outside the test part, or one class alone.
+        UsageError: *weights* does not name the backbones to compare, or too few *pictures* for the classes.
+        UnknownBackbone, CutError: no backbone or place of that name.
+        WeightsError: the weights are not at hand.
+        DatasetError: a class with only one picture outside the test part, or only one class.
 
     Example:
         >>> import topwork as tw
@@ -98,13 +97,13 @@ def choose(
 
 
 def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
-    """At most *count* rows outside the test part, of each class as many as of the others; equal ones count once.
+    """At most *count* rows outside the test part, with the classes as balanced as possible; equal pictures count once.
 
-    Which ones is drawn by content, so that pictures which come later displace few.
+    The rows are drawn by content, so that adding pictures later changes few of them.
 
     Raises:
-        UsageError: fewer than two for each class.
-        DatasetError: one class alone.
+        UsageError: *count* is less than two per class.
+        DatasetError: only one class.
 
     Example:
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i > 5], "train") for i in range(10))
@@ -116,8 +115,8 @@ def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
     _refuse_one_class(labels)
     if count < 2 * len(labels):
         raise UsageError(
-            f"cannot choose on {count} pictures of {len(labels)} classes: {2 * len(labels)} at least were expected, "
-            "two of each class."
+            f"cannot choose with {count} pictures of {len(labels)} classes: at least {2 * len(labels)} were expected, "
+            "two per class."
         )
     drawn = sorted(once.values(), key=lambda row: sha256(f"{seed} {row.content}".encode()).digest())
     turns = zip_longest(*([row for row in drawn if row.label == label] for label in labels))
@@ -134,7 +133,7 @@ def _refuse_one_class(labels: Collection[str]) -> None:
 
 
 class _Timer(Watch):
-    """A watch that names each fill, and keeps how long the last one took a picture."""
+    """A watch that names each fill and measures its time per picture."""
 
     term: Term | None = None
     milliseconds: float | None = None
@@ -148,7 +147,7 @@ class _Timer(Watch):
 
 
 def _fill(fills: Sequence[Sequence[Request]], jobs: int | None) -> list[float | None]:
-    """Fill the store; gives for each cut what a picture took, ``None`` where a term was there."""
+    """Fill the store; return the milliseconds per picture of each cut, ``None`` if the store had one of its terms."""
     requests = [one for some in fills for one in some]
     each: list[float | None] = []
     with _Timer() as timer, Extraction(requests, timer.report, jobs) as extraction:
@@ -162,7 +161,7 @@ def _fill(fills: Sequence[Sequence[Request]], jobs: int | None) -> list[float | 
 
 
 def _tests(data: Dataset, seed: int) -> list[list[int]]:
-    """The rows that each fold tests; fewer folds than `FOLDS` where a class has fewer independent pictures."""
+    """The rows that each fold tests; fewer than `FOLDS` folds if a class has fewer independent pictures."""
     units = splits.units_of(data.rows)
     sizes = Counter(label for unit in units for label in {data.rows[i].label for i in unit})
     dealt = folds(data, max(2, min(FOLDS, *sizes.values())), seed)
@@ -173,7 +172,12 @@ def _candidate(
     data: Dataset, requests: Sequence[Request], time: float | None, tests: Sequence[list[int]], pictures: int
 ) -> Candidate:
     with StoredActivations(requests) as stored:
-        values, room = features(stored, data.rows), _room(stored, pictures)
+        values = features(stored, data.rows)
+        one_picture = disk = 0
+        for reader in stored.readers:
+            sizes = zip(reader.tensors, reader.stored or ())
+            one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
+            disk += reader.disk_bytes(pictures)
     labels = np.array([row.label for row in data.rows])
     right = probe(values, labels, tests)
     return Candidate(
@@ -183,23 +187,14 @@ def _candidate(
         logme=logme(values, labels),
         features=values.shape[1],
         **_work(requests),
-        **room,
+        kilobytes=one_picture / 1024,
+        disk_bytes=disk,
         milliseconds=time,
     )
 
 
 def _work(requests: Sequence[Request]) -> dict[str, int]:
-    """Parameters and multiply-adds."""
-    nodes = list(_nodes(requests))
-    return {
-        "parameters": sum(node.parameters for node, is_below in nodes if is_below),
-        "macs": sum(node.macs for node, is_below in nodes if is_below),
-        "macs_above": sum(node.macs for node, is_below in nodes if not is_below),
-    }
-
-
-def _nodes(requests: Sequence[Request]) -> Iterator[tuple[Node, bool]]:
-    """Every operation of a cut, and whether it is below; terms of one backbone and one picture share theirs."""
+    """Parameters and multiply-adds of a cut's operations; terms of one backbone and one picture share theirs."""
     below: Counter[Any] = Counter()
     needed: Counter[Any] = Counter()
     trunks = {(one.term.backbone, one.term.picture): one.trunk for one in requests}
@@ -207,17 +202,15 @@ def _nodes(requests: Sequence[Request]) -> Iterator[tuple[Node, bool]]:
         key, trunk = (one.term.backbone, one.term.picture), one.trunk
         below[key] |= trunk.frontier.below
         needed[key] |= trunk.graph.ancestors[trunk.end]
+
+    work = {"parameters": 0, "macs": 0, "macs_above": 0}
     for key, trunk in trunks.items():
         for i, node in enumerate(trunk.graph.nodes):
-            if needed[key] >> i & 1:
-                yield node, bool(below[key] >> i & 1)
-
-
-def _room(stored: StoredActivations, pictures: int) -> dict[str, Any]:
-    """What one picture, and so many, take in the store."""
-    one_picture = disk = 0
-    for reader in stored.readers:
-        sizes = zip(reader.tensors, reader.stored or ())
-        one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
-        disk += reader.disk_bytes(pictures)
-    return {"kilobytes": one_picture / 1024, "disk_bytes": disk}
+            if not needed[key] >> i & 1:
+                continue
+            if below[key] >> i & 1:
+                work["parameters"] += node.parameters
+                work["macs"] += node.macs
+            else:
+                work["macs_above"] += node.macs
+    return work

@@ -1,20 +1,20 @@
-"""Two scores of features: a linear probe, each picture judged by others; and LogME, the evidence of a linear model."""
+"""Two scores of features: a cross-validated linear probe; and LogME, the evidence of a linear model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 
 def probe(features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int]]) -> np.ndarray:
-    """Which pictures a logistic regression on standardised features gets right that was not trained on them.
+    """Which pictures a logistic regression on standardised features classifies correctly without being trained on them.
 
-    Mean and scale are taken from the training rows of each fold alone. The penalty is scikit-learn's default
-    (``C = 1``): it is the same for all features, and nothing is tuned.
+    Mean and scale come from the training rows of each fold only. The penalty is scikit-learn's default (``C = 1``) for
+    all features; nothing is tuned.
 
     Args:
         features: float ``[n, d]``.
         labels: ``[n]``.
-        tests: the rows that each fold tests; every row stands in one of them.
+        tests: the rows that each fold tests; every row is in exactly one of them.
 
     Returns:
         bool ``[n]``.
@@ -40,7 +40,7 @@ STEPS = 1000
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """The logarithm of the maximum evidence, a picture, mean over the classes (You, Liu, Wang & Long 2021, ICML,
+    """The logarithm of the maximum evidence per picture, mean over the classes (You, Liu, Wang & Long 2021, ICML,
     arXiv:2102.11005).
 
     Each class is a linear regression: targets ``y`` (1 for its pictures, else 0) from features ``F`` ``[n, d]``, noise
@@ -54,8 +54,8 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     step costs no matrix product. Higher is better; only values on the same pictures can be compared.
 
     Args:
-        features: float ``[n, d]``, as they come: scaling all of them alike changes nothing.
-        labels: int or str ``[n]``, of two classes at least.
+        features: float ``[n, d]``, not standardised; multiplying all of them by the same factor changes nothing.
+        labels: int or str ``[n]``, of at least two classes.
 
     Example:
         >>> labels = np.array([0, 0, 1, 1])
@@ -76,26 +76,24 @@ def _evidence(z: np.ndarray, squares: np.ndarray, total: float, n: int, d: int) 
 
     Args:
         z: the targets in the basis of the left singular vectors, ``[rank]``.
-        squares: of the singular values, ``[rank]``.
-        total: the targets' square sum; n: pictures; d: features.
+        squares: the squares of the singular values, ``[rank]``.
+        total: the sum of the squares of the targets.
+        n: the number of pictures.
+        d: the number of features.
     """
-    outside = max(total - z @ z, 0.0)
-    a, b, mm, rest = list(_fixed_point(z, squares, outside, n))[-1]
-    volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
-    return (n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2
-
-
-def _fixed_point(z: np.ndarray, squares: np.ndarray, outside: float, n: int) -> Iterator[tuple[float, ...]]:
-    """``a``, ``b``, ``m'm`` and ``|Fm - y|²`` of each step, until ``a / b`` stands still."""
     tiny = np.finfo(float).tiny
+    outside = max(total - z @ z, 0.0)
     spare = n - len(squares)
-    a = b = 1.0
+    following = 1.0, 1.0
     for _ in range(STEPS):
+        a, b = following
         left = a / (a + b * squares)  # 1 less this would lose all digits where it is small
         shrunk = b * squares / (a + b * squares)
         mm = max(float((shrunk**2 * z**2 / squares).sum()), tiny)
         rest = max(float((left**2 * z**2).sum()) + outside, tiny)
-        yield a, b, mm, rest
-        before, a, b = a / b, max(float(shrunk.sum()), tiny) / mm, (spare + float(left.sum())) / rest
-        if abs(a / b - before) <= TOLERANCE * before:
-            return
+        following = max(float(shrunk.sum()), tiny) / mm, (spare + float(left.sum())) / rest
+        if abs(following[0] / following[1] - a / b) <= TOLERANCE * (a / b):
+            break
+
+    volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
+    return (n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2
