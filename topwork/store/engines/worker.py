@@ -49,27 +49,20 @@ def _work(file: str, report: Report) -> None:
         report(event)
 
     job = Path(file)
+    pixels = job.with_name("pixels.npy")
     is_command, jobs, requests = pickle.loads(job.read_bytes())
     with at_command_line(is_command), ours(BACKEND):
         for number in list(requests):
-            _do(requests.pop(number), job.with_name("pixels.npy"), jobs, tell)  # of a million pictures they count
+            request: Request = requests.pop(number)  # of a million pictures they count
+            if trunk.kept_graph(request.backbone) is None:
+                trunk.keep_graph(request.backbone, _open(request.backbone).graph)
+            if request.data.rows:
+                if pixels.exists():
+                    request = replace(request, data=replace(request.data, pixels=np.load(pixels, mmap_mode="r")))
+                with request.store() as store:
+                    runtime = partial(_runtime, request.trunk, jobs, tell)
+                    fill(request, store, runtime, partial(tell, exact=request.exact), jobs)
             tell(event="filled", number=number)
-
-
-def _do(request: Request, pixels: Path, jobs: int, tell: Callable[..., None]) -> None:
-    _learn_graph(request.backbone)
-    if not request.data.rows:
-        return
-    if pixels.exists():
-        request = replace(request, data=replace(request.data, pixels=np.load(pixels, mmap_mode="r")))
-    with request.store() as store:
-        runtime = partial(_runtime, request.trunk, jobs, tell)
-        fill(request, store, runtime, partial(tell, exact=request.exact), jobs)
-
-
-def _learn_graph(backbone: Backbone) -> None:
-    if trunk.kept_graph(backbone) is None:
-        trunk.keep_graph(backbone, _open(backbone).graph)
 
 
 def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:

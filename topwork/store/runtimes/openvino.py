@@ -77,7 +77,8 @@ class OpenVINO:
         import openvino
 
         model = read(path)
-        model.reshape(_fixed(model))
+        sides = [dimension.get_length() for dimension in list(model.input().partial_shape)[1:]]
+        model.reshape([BATCH, *sides])
         options = {"INFERENCE_PRECISION_HINT": HINT[precision], "NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
         self._compiled = openvino.Core().compile_model(model, "CPU", options)
         self._depth = 2 * jobs
@@ -102,7 +103,3 @@ def _take(busy: deque, idle: list) -> list[np.ndarray]:
     request.wait()
     idle.append(request)
     return [np.array(tensor.data[:count]) for tensor in request.output_tensors]
-
-
-def _fixed(model: Any) -> list[int]:
-    return [BATCH, *(dimension.get_length() for dimension in list(model.input().partial_shape)[1:])]
