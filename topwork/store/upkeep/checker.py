@@ -46,7 +46,17 @@ def check(folder: Path, progress: Progress) -> None:
         texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
         header, dtype, overflow = texts
         width = _width(tables, header, dtype)
-        _check_rows(tables, width, progress)
+        checksums = _checksums(tables)
+        slice_, read = max(1, min(SLICE_ROWS, SLICE_BYTES // max(1, width))), 0
+        bad: list[int] = []
+        while read < len(checksums):
+            wanted = checksums[read : read + slice_]
+            bad += tables.run(partial(_bad, tables, read, wanted, width))
+            read += len(wanted)
+            progress(read, len(checksums))
+        if bad:
+            first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
+            raise tables.damaged(f"{first}, are gone or do not match their checksum")
     if overflow:
         check(folder / "float32", progress)
 
@@ -63,20 +73,6 @@ def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
     if dtype not in (None, "float16", "float32"):
         raise tables.damaged(f"its dtype is {dtype!r}")
     return sum(TensorSpec(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
-
-
-def _check_rows(tables: Tables, width: int, progress: Progress) -> None:
-    checksums = _checksums(tables)
-    slice_, read = max(1, min(SLICE_ROWS, SLICE_BYTES // max(1, width))), 0
-    bad: list[int] = []
-    while read < len(checksums):
-        wanted = checksums[read : read + slice_]
-        bad += tables.run(partial(_bad, tables, read, wanted, width))
-        read += len(wanted)
-        progress(read, len(checksums))
-    if bad:
-        first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
-        raise tables.damaged(f"{first}, are gone or do not match their checksum")
 
 
 def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:

@@ -79,11 +79,17 @@ def contents() -> list[Thing]:
         raise StoreError(f"cannot look into topwork's home: {str(home())!r} is a file. {MEND}")
     listed = list(_listed())
     stores = {path: header_of(path) for kind, path, _ in listed if kind == "activations"}
-    cuts = dict(_trunk_of(path, header) for path, (header, _, _) in stores.items())
+    cuts = {}  # by the name of a trunk's folder: only the store that it filled says where it was cut
+    for path, (header, _, _) in stores.items():
+        backbone, about = path.name.split("-")[0], header.get("description", {})
+        network = {key: about[key] for key in about.keys() - {"rule", "runtime", "precision"}}
+        cuts[f"{backbone}-{digest(network)}"] = _name(backbone, about.get("tensors", []))
     found = []
     for kind, path, backbone in listed:
         with suppress(FileNotFoundError):  # what was made or removed meanwhile
-            found.append(_thing(kind, path, backbone, stores.get(path), cuts))
+            name = cuts.get(path.name, backbone or path.name)
+            thing = Thing(kind, path, name, backbone, _bytes(path), path.stat().st_mtime)
+            found.append(replace(thing, **_of_store(backbone, *stores[path])) if path in stores else thing)
     return sorted(found, key=lambda thing: (-thing.bytes, thing.name, str(thing.path)))
 
 
@@ -98,20 +104,14 @@ def header_of(folder: Path) -> Said:
             return json.loads(header or "{}"), *header_of(folder / "float32")[1:]
         return json.loads(header or "{}"), dtype, rows
     except StoreError:
-        return _copy(folder), None, None
+        with suppress(OSError, ValueError):  # the copy for people is good enough to give a damaged store a name
+            return json.loads((folder / "cut.json").read_text(encoding="utf-8")), None, None
+        return {}, None, None
 
 
 def _told(tables: Tables, txn: lmdb.Transaction) -> tuple[str | None, str | None, str | None, int]:
     header, dtype, overflow = (tables.get(txn, name) for name in ("header", "dtype", "overflow"))
     return header, dtype, overflow, tables.count(txn)
-
-
-def _copy(folder: Path) -> dict[str, Any]:
-    """The copy of the header that is there for people: good enough to give a damaged store a name."""
-    try:
-        return json.loads((folder / "cut.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _listed() -> Iterator[tuple[Kind, Path, str]]:
@@ -122,11 +122,6 @@ def _listed() -> Iterator[tuple[Kind, Path, str]]:
                 yield kind, path, match["backbone"]
             elif re.fullmatch(_LEFT_OVER, path.name) and not path.is_symlink():
                 yield "left over", path, ""
-
-
-def _thing(kind: Kind, path: Path, backbone: str, store: Said | None, cuts: dict[str, str]) -> Thing:
-    thing = Thing(kind, path, cuts.get(path.name, backbone or path.name), backbone, _bytes(path), path.stat().st_mtime)
-    return replace(thing, **_of_store(backbone, *store)) if store else thing
 
 
 def _of_store(backbone: str, header: dict[str, Any], dtype: str | None, rows: int | None) -> dict[str, Any]:
@@ -158,13 +153,6 @@ def _weights(backbone: str, identity: str | None) -> str | None:
         return "imagenet" if identity == efficientnet_lite0.SHA256 else "file"
     official = [path for path in record.paths(files.folder()) if path.is_file()] if record else []
     return "imagenet" if identity in map(files.sha256, official) else "file"
-
-
-def _trunk_of(store: Path, header: dict[str, Any]) -> tuple[str, str]:
-    """The name of the folder of the trunk that filled a store, and its cut, which nothing else says."""
-    backbone, about = store.name.split("-")[0], header.get("description", {})
-    network = {key: about[key] for key in about.keys() - {"rule", "runtime", "precision"}}
-    return f"{backbone}-{digest(network)}", _name(backbone, about.get("tensors", []))
 
 
 def _bytes(path: Path) -> int:
@@ -234,16 +222,16 @@ def inventory(needs: Sequence[Need]) -> list[Item]:
         >>> sum(item.thing.bytes for item in inventory([]) if item.goes)  # doctest: +SKIP
         2340864
     """
-    return [_item(thing, tuple(need.run for need in needs if need.covers(thing))) for thing in contents()]
+    found = []
+    for thing in contents():
+        runs = tuple(need.run for need in needs if need.covers(thing))
+        found.append(Item(thing, runs, "" if runs else _stays(thing)))
+    return found
 
 
 def parts(folder: Path) -> list[Path]:
     """A store's or trunk's folders that processes hold: itself, and where float32 took over that one."""
     return [one for one in (folder, folder / "float32") if one.is_dir()]
-
-
-def _item(thing: Thing, runs: tuple[Path, ...]) -> Item:
-    return Item(thing, runs, "" if runs else _stays(thing))
 
 
 def _stays(thing: Thing) -> str:

@@ -63,27 +63,18 @@ def prune(needs: Callable[[], list[Need]], runs: Callable[[], list[Path]]) -> Pr
 
 def _drop(thing: Thing, has_begun: Callable[[], bool]) -> bool:
     """Remove a thing, unless somebody took hold of it, or a run began, since it was looked at."""
+    aside = thing.path
     try:
-        return _removed(thing, has_begun)
+        if thing.kind != "left over":
+            aside = thing.path.with_name(f"{ASIDE}{thing.path.name}-{os.getpid()}")
+            with alone(*parts(thing.path)) as is_alone:  # a file has no parts
+                if not is_alone or has_begun():
+                    return False
+                thing.path.rename(aside)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink()
     except FileNotFoundError:  # somebody else removed it
         return False
-
-
-def _removed(thing: Thing, has_begun: Callable[[], bool]) -> bool:
-    if thing.kind == "left over":
-        _remove(thing.path)
-        return True
-    aside = thing.path.with_name(f"{ASIDE}{thing.path.name}-{os.getpid()}")
-    with alone(*parts(thing.path)) as is_alone:  # a file has no parts
-        if not is_alone or has_begun():
-            return False
-        thing.path.rename(aside)
-    _remove(aside)
     return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
