@@ -1,7 +1,7 @@
 """Activations as arrays: of a dataset at a cut, and as scikit-learn transforms pictures. They come from the store."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import prod
@@ -169,9 +169,13 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
     """What is stored of some rows, as one row of numbers each: float32 ``[rows, features]``, term by term."""
-    columns = [
-        np.concatenate(list(_pooled_rows(stored, number, rows, pooling))) for number in range(len(stored.requests))
-    ]
+    columns = []
+    for number in range(len(stored.requests)):
+        blocks = []
+        for start in range(0, len(rows), ROWS):  # maps of all pictures may not fit into memory
+            found = stored.read(number, rows[start : start + ROWS])
+            blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
+        columns.append(np.concatenate(blocks))
     return columns[0] if len(columns) == 1 else np.concatenate(columns, 1)
 
 
@@ -189,13 +193,6 @@ def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
 
 def _width(shape: tuple[int, ...], pooling: Pooling) -> int:
     return prod(shape) if pooling == "flatten" or len(shape) < 2 else shape[-1]
-
-
-def _pooled_rows(stored: StoredActivations, number: int, rows: Sequence[Row], pooling: Pooling) -> Iterator[np.ndarray]:
-    """A block of pictures at a time: maps of all of them may not fit into memory."""
-    for start in range(0, len(rows), ROWS):
-        found = stored.read(number, rows[start : start + ROWS])
-        yield np.concatenate([pooled(array, pooling) for array in found], 1)
 
 
 def _refuse_unread(stored: StoredActivations, way: str) -> None:
@@ -231,17 +228,15 @@ def _paths(X: Any) -> list[str] | None:
     with suppress(ValueError):  # items of several shapes: no paths
         values = np.asarray(X)
         if values.dtype.kind in "OUT" and values.shape in ((len(values),), (len(values), 1)):
-            return [_path(i, value) for i, value in enumerate(values.ravel().tolist())]
+            items = values.ravel().tolist()
+            for number, item in enumerate(items):
+                if not isinstance(item, str | os.PathLike):
+                    raise DatasetError(
+                        f"X[{number}] is {type(item).__name__}: expected the path of a picture, or uint8 pixels "
+                        "[n, height, width] or [n, height, width, channels]."
+                    )
+            return [os.fspath(item) for item in items]
     return None
-
-
-def _path(number: int, value: Any) -> str:
-    if not isinstance(value, str | os.PathLike):
-        raise DatasetError(
-            f"X[{number}] is {type(value).__name__}: expected the path of a picture, or uint8 pixels "
-            "[n, height, width] or [n, height, width, channels]."
-        )
-    return os.fspath(value)
 
 
 def _row(path: str) -> Row:

@@ -98,8 +98,9 @@ class Watch:
 
     def report(self, event: str, **about: Any) -> None:
         """Say what is to come, show how far it is, say what it took."""
-        if event in ("converted", "compiled", "progress"):
-            self._add(event, about)
+        name = {"converted": "convert", "compiled": "compile", "progress": "extract"}.get(event)
+        if name and (event != "progress" or about["done"] == about["total"]):
+            self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]
         if event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
@@ -113,8 +114,3 @@ class Watch:
             self._bar.update(about["done"], about["total"], f"{pace:.0f} {self._noun}s/s")
         elif event == "filled":
             self._bar.stop()
-
-    def _add(self, event: str, about: dict[str, Any]) -> None:
-        name = {"converted": "convert", "compiled": "compile", "progress": "extract"}[event]
-        if event != "progress" or about["done"] == about["total"]:
-            self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]

@@ -71,35 +71,30 @@ def steps(recipe: Recipe) -> list[Step]:
         for number, step in enumerate(found, 1):
             with at(f"phase.{number}.cut"):
                 check_freezes(step.terms, step.trunks())
-        _check_order(found)
+        for number in range(1, len(found)):
+            for before, after in zip(found[number - 1].trunks(), found[number].trunks()):
+                if after.frontier.below & ~before.frontier.below:
+                    raise CutError(
+                        f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
+                        f"({found[number - 1].phase.cut}) may have trained: "
+                        "cuts must move towards the input. Swap the two phases.",
+                        f"phase.{number + 1}.cut",
+                    )
     return found
 
 
 def unchecked(recipe: Recipe) -> list[Step]:
     """The phases as their words say; nothing is looked up."""
-    return [_step(phase, recipe) for phase in recipe.phases]
-
-
-def _step(phase: Phase, recipe: Recipe) -> Step:
-    terms, views = phase.terms, recipe.views
-    live = views.mode == "live" and views.count > 1
-    requests = []
-    for term in terms:
-        read, shown = (replace(term, place=INPUT), NO_VIEWS) if live else (term, views)
-        requests.append(Request(read, recipe.backbones[term.backbone], views=shown))
-    return Step(phase, terms, tuple(requests))
-
-
-def _check_order(found: Sequence[Step]) -> None:
-    for number in range(1, len(found)):
-        for before, after in zip(found[number - 1].trunks(), found[number].trunks()):
-            if after.frontier.below & ~before.frontier.below:
-                raise CutError(
-                    f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
-                    f"({found[number - 1].phase.cut}) may have trained: "
-                    "cuts must move towards the input. Swap the two phases.",
-                    f"phase.{number + 1}.cut",
-                )
+    live = recipe.views.mode == "live" and recipe.views.count > 1
+    found = []
+    for phase in recipe.phases:
+        terms = phase.terms
+        requests = []
+        for term in terms:
+            read, shown = (replace(term, place=INPUT), NO_VIEWS) if live else (term, recipe.views)
+            requests.append(Request(read, recipe.backbones[term.backbone], views=shown))
+        found.append(Step(phase, terms, tuple(requests)))
+    return found
 
 
 def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:

@@ -163,10 +163,15 @@ class Store:
         Raises:
             StoreError: the disk is full; what was written before is safe.
         """
-        self._check_arrays(keys, arrays)
+        given = [(array.shape, array.dtype.name) for array in arrays]
+        expected = [((len(keys), *tensor.shape), tensor.dtype) for tensor in self.tensors]
+        if given != expected:
+            raise ValueError(f"cannot store arrays of {given}; expected {expected}.")
         if not keys:
             return {}
-        peaks = _peaks(arrays)
+        floats = [array.reshape(len(array), -1) for array in arrays if array.dtype == np.float32]
+        largest = [np.maximum(flat.max(axis=1), -flat.min(axis=1)) for flat in floats]
+        peaks = np.array(largest, np.float32).reshape(len(floats), len(keys))
         refused = self._run(lambda txn: self._put(txn, keys, arrays, peaks), write=True)
         if not self._told:
             self._tell()
@@ -192,9 +197,21 @@ class Store:
     def _put(
         self, txn: lmdb.Transaction, keys: Sequence[bytes], arrays: Sequence[np.ndarray], peaks: np.ndarray
     ) -> dict[bytes, str]:
+        """Store a batch; *peaks* is the largest absolute value per float tensor and row, not finite if one is not."""
         self._follow(txn)
         finite = np.isfinite(peaks).all(axis=0).tolist()
-        dtypes = self._decide(txn, peaks[:, finite])
+
+        largest = peaks[:, finite].max(axis=1, initial=0)
+        dtype = self._tables.get(txn, "dtype")
+        if dtype is None and any(finite):  # the first batch decides
+            low, high = FLOAT16_SAFE
+            safe = bool(((low <= largest) & (largest <= high)).all()) and not self._float32
+            dtype = "float16" if safe else "float32"
+            self._tables.put(txn, "dtype", dtype)
+        if dtype == "float16" and (largest > FLOAT16_LARGEST).any():
+            raise _Overflow
+
+        dtypes = [tensor.stored(dtype or "float32") for tensor in self.tensors]
         for i in (i for i, good in enumerate(finite) if good):
             row = b"".join(array[i].astype(dtype).tobytes() for array, dtype in zip(arrays, dtypes))
             self._tables.append(txn, keys[i], row)
@@ -202,19 +219,6 @@ class Store:
         for k, reason in refused.items():
             self._tables.fail(txn, k, reason)
         return refused
-
-    def _decide(self, txn: lmdb.Transaction, peaks: np.ndarray) -> list[np.dtype]:
-        """The dtypes on disk of a batch with these peaks, ``[tensor, row]``; the first batch fixes them."""
-        largest = peaks.max(axis=1, initial=0)
-        dtype = self._tables.get(txn, "dtype")
-        if dtype is None and peaks.shape[1]:
-            low, high = FLOAT16_SAFE
-            safe = bool(((low <= largest) & (largest <= high)).all()) and not self._float32
-            dtype = "float16" if safe else "float32"
-            self._tables.put(txn, "dtype", dtype)
-        if dtype == "float16" and (largest > FLOAT16_LARGEST).any():
-            raise _Overflow
-        return [tensor.stored(dtype or "float32") for tensor in self.tensors]
 
     def _get(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[np.ndarray]:
         dtype = self._tables.get(txn, "dtype") or "float32"
@@ -226,31 +230,21 @@ class Store:
                 array[slot] = np.frombuffer(row, np.uint8)[start:end]
         return [a.view(t.stored(dtype)).reshape(len(keys), *t.shape) for a, t in zip(whole, self.tensors)]
 
-    def _check_arrays(self, keys: Sequence[bytes], arrays: Sequence[np.ndarray]) -> None:
-        given = [(array.shape, array.dtype.name) for array in arrays]
-        expected = [((len(keys), *tensor.shape), tensor.dtype) for tensor in self.tensors]
-        if given != expected:
-            raise ValueError(f"cannot store arrays of {given}; expected {expected}.")
-
     def _run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:
         with self._lock:
             try:
                 return self._tables.run(work, write)
-            except _Overflow:
-                self._widen()
+            except _Overflow:  # go on in the float32 store below; all that open the folder from now on are sent there
+                self._tables.run(lambda txn: self._tables.put(txn, "overflow", "float32"), write=True)
+                self._tables.close()
+                self._float32 = True
+                self._open(self.folder / "float32")
                 return self._tables.run(work, write)
 
     def _follow(self, txn: lmdb.Transaction) -> None:
         """Go where the activations now lie; a handle that only reads stays with what it has."""
         if self._tables.get(txn, "overflow"):
             raise _Overflow
-
-    def _widen(self) -> None:
-        """Go on in the float32 store below the folder, and send there all that open the folder from now on."""
-        self._tables.run(lambda txn: self._tables.put(txn, "overflow", "float32"), write=True)
-        self._tables.close()
-        self._float32 = True
-        self._open(self.folder / "float32")
 
     def _open(self, folder: Path) -> None:
         self._tables = Tables(folder, self._map_bytes)
@@ -262,11 +256,20 @@ class Store:
             raise
 
     def _check_header(self, txn: lmdb.Transaction) -> None:
-        found = self._tables.get(txn, "header")
-        if found is None:
+        """Write the header of a new store; refuse a store of another format, or of another cut."""
+        text = self._tables.get(txn, "header")
+        if text is None:
             self._tables.put(txn, "header", self._header)
         else:
-            _compare(self.folder, json.loads(found), json.loads(self._header))
+            found = json.loads(text)
+            check_format(self.folder, found)
+            had, want = ({**header["description"], **header} for header in (found, json.loads(self._header)))
+            for name in sorted({*had, *want} - {"description"}):
+                if had.get(name) != want.get(name):
+                    raise StoreError(
+                        f"the store {self.folder} holds activations of another cut: {name} is {had.get(name)!r} there, "
+                        f"not {want.get(name)!r}. Give this cut a folder of its own."
+                    )
         self._follow(txn)
 
     def _tell(self) -> None:
@@ -281,13 +284,6 @@ class _Overflow(Exception):
     """A float16 store was given, by this process or another, a value above 65504."""
 
 
-def _peaks(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The largest absolute value in each row of each float tensor, ``[tensor, row]``; not finite if one is not."""
-    floats = [array.reshape(len(array), -1) for array in arrays if array.dtype == np.float32]
-    peaks = [np.maximum(flat.max(axis=1), -flat.min(axis=1)) for flat in floats]
-    return np.array(peaks, np.float32).reshape(len(floats), len(arrays[0]))
-
-
 def check_format(folder: Path, header: dict[str, Any]) -> None:
     """Refuse a store of another format.
 
@@ -299,15 +295,3 @@ def check_format(folder: Path, header: dict[str, Any]) -> None:
             f"the store {folder} has format {header['format']}; this topwork reads format {STORE_FORMAT}. "
             "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
         )
-
-
-def _compare(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse a store of another format, or of another cut."""
-    check_format(folder, found)
-    had, want = ({**header["description"], **header} for header in (found, asked))
-    for name in sorted({*had, *want} - {"description"}):
-        if had.get(name) != want.get(name):
-            raise StoreError(
-                f"the store {folder} holds activations of another cut: {name} is {had.get(name)!r} there, "
-                f"not {want.get(name)!r}. Give this cut a folder of its own."
-            )

@@ -218,28 +218,25 @@ class Tables:
         try:
             yield
         except (lmdb.Error, OSError) as error:
-            raise self._explain(error) from error
-
-    def _explain(self, error: lmdb.Error | OSError) -> StoreError:
-        code = error.errno if isinstance(error, OSError) else error.code
-        reason = os.strerror(code) if code and code > 0 else str(error)
-        if code in _NOT_WRITTEN:
-            safe = "What was stored before is" if self._safe is None else f"The {self._safe} rows stored before are"
-            return StoreError(
-                f"cannot write to the store {self.folder}: {reason}, {size(free(self.folder))} free. "
-                f"{safe} safe. Free some space, or set TOPWORK_HOME to a folder on a larger disk; "
-                "the next run goes on from there."
-            )
-        if "already open" in reason:
-            return StoreError(f"the store {self.folder} is open in this process already. Close it first.")
-        if code and code > 0:
-            return StoreError(
-                f"cannot use the store {self.folder}: {reason}. "
-                "It must be a folder on a local disk that you may write to; set TOPWORK_HOME to such a place."
-            )
-        if code and not isinstance(error, (lmdb.PanicError, lmdb.ReadersFullError)):
-            return self.damaged(reason)
-        return StoreError(f"cannot use the store {self.folder} ({reason.rstrip('.')}). Open it again.")
+            code = error.errno if isinstance(error, OSError) else error.code
+            reason = os.strerror(code) if code and code > 0 else str(error)
+            if code in _NOT_WRITTEN:
+                safe = "What was stored before is" if self._safe is None else f"The {self._safe} rows stored before are"
+                raise StoreError(
+                    f"cannot write to the store {self.folder}: {reason}, {size(free(self.folder))} free. "
+                    f"{safe} safe. Free some space, or set TOPWORK_HOME to a folder on a larger disk; "
+                    "the next run goes on from there."
+                ) from error
+            if "already open" in reason:
+                raise StoreError(f"the store {self.folder} is open in this process already. Close it first.") from error
+            if code and code > 0:
+                raise StoreError(
+                    f"cannot use the store {self.folder}: {reason}. "
+                    "It must be a folder on a local disk that you may write to; set TOPWORK_HOME to such a place."
+                ) from error
+            if code and not isinstance(error, (lmdb.PanicError, lmdb.ReadersFullError)):
+                raise self.damaged(reason) from error
+            raise StoreError(f"cannot use the store {self.folder} ({reason.rstrip('.')}). Open it again.") from error
 
 
 def damaged(folder: Path, detail: str) -> StoreError:
