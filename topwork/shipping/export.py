@@ -11,9 +11,7 @@ import numpy as np
 from topwork.data.dataset import Dataset
 from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
-from topwork.networks.backbones import catalogue as backbones
-from topwork.networks.model import Answering
-from topwork.recipes.settings import Backbone
+from topwork.networks.backbones import catalogue
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
@@ -60,7 +58,12 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     keras_settings.import_keras()
     network = restore(folder)
     model = network.flat()
-    inputs = _inputs(network, folder.data().columns[0])
+    wanted = network.inputs
+    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+    # where any term of the cut names a picture, the others take the first
+    unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
+    inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+
     pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as aside:
@@ -94,14 +97,6 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
             f"{found.disagreements} of the answers are another class. Please report this with the backbone's name."
         )
     return found
-
-
-def _inputs(network: Answering, first: str) -> list[Input]:
-    """What the file takes: where any term of the cut names a picture, the others take the *first*."""
-    wanted = network.inputs
-    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-    unnamed = first if any(picture for picture, _ in wanted) else None
-    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
 
 
 def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
@@ -146,12 +141,12 @@ def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
 def _made(folder: Folder) -> dict[str, Any]:
     """What a network was made of."""
     recipe = folder.recipe
-    backbones = {name: asdict(one) | {"licence": _licence(one)} for name, one in recipe.backbones.items()}
+    backbones = {}
+    for name, one in recipe.backbones.items():
+        if one.model:
+            licence = "your own"
+        else:
+            entry = catalogue.record(one.name)
+            licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
+        backbones[name] = asdict(one) | {"licence": licence}
     return {"cut": recipe.phases[-1].cut, "backbones": backbones}
-
-
-def _licence(backbone: Backbone) -> str:
-    if backbone.model:
-        return "your own"
-    entry = backbones.record(backbone.name)
-    return f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence

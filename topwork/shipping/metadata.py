@@ -19,7 +19,6 @@ and what it was made of: cut, backbones with their licences (of a join: its rule
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,15 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
         )
     try:
         about = json.loads(text)
-        _refuse_newer(about["format"], path)
+        if about["format"] > FILE_FORMAT:
+            raise ExportError(
+                f"{str(path)!r} has format {about['format']}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
+                "pip install --upgrade topwork."
+            )
         inputs = tuple(_input(entry, path) for entry in about["inputs"])
-        is_whole = bool(about["labels"]) and _fits(inputs, {one.name for one in session.get_inputs()})
+        has_all = {one.name for one in inputs} == {one.name for one in session.get_inputs()}
+        # either all take a named picture of a row or none does
+        is_whole = bool(about["labels"]) and has_all and len({one.picture is None for one in inputs}) == 1
     except (ValueError, TypeError, KeyError):
         is_whole = False
     if not is_whole:
@@ -101,14 +106,6 @@ def _session(path: Path) -> Any:
         raise ExportError(f"onnxruntime cannot load {str(path)!r} ({reason}): {_EXPECTED}") from None
 
 
-def _refuse_newer(found: int, path: Path) -> None:
-    if found > FILE_FORMAT:
-        raise ExportError(
-            f"{str(path)!r} has format {found}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
-            "pip install --upgrade topwork."
-        )
-
-
 def _input(entry: dict[str, Any], path: Path) -> Input:
     try:
         fit = Fit(tuple(entry["size"]), entry["fit"], entry["resample"])
@@ -120,8 +117,3 @@ def _input(entry: dict[str, Any], path: Path) -> Input:
             "pip install --upgrade topwork, or export the run again."
         )
     return Input(entry["name"], entry["picture"], fit)
-
-
-def _fits(inputs: Sequence[Input], names: set[str]) -> bool:
-    """Whether they are all of the model's, and either all take a named picture of a row or none does."""
-    return {one.name for one in inputs} == names and len({one.picture is None for one in inputs}) == 1

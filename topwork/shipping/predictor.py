@@ -91,7 +91,11 @@ class Predictor:
         Raises:
             UsageError: one row instead of several, or a row that lacks one of its pictures.
         """
-        if _is_one(pictures):
+        if isinstance(pictures, np.ndarray):
+            is_one = pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
+        else:
+            is_one = isinstance(pictures, str | bytes | Path | Mapping)
+        if is_one:
             what = "row" if isinstance(pictures, Mapping) else "picture"
             raise UsageError(f"expected several {what}s, got one: put it in a list, as in predictor([{what}]).")
         return self._guesses(pictures)
@@ -165,12 +169,6 @@ class Predictor:
     def _guess(self, name: str, answer: np.ndarray) -> Guess:
         best = int(answer.argmax())
         return Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
-
-
-def _is_one(pictures: Any) -> bool:
-    if not isinstance(pictures, np.ndarray):
-        return isinstance(pictures, str | bytes | Path | Mapping)
-    return pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
 
 
 def _check(pixels: np.ndarray, fit: Fit) -> None:

@@ -6,8 +6,8 @@ tf2onnx is kept from taking all memory.
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache, partial
 from importlib.util import find_spec
 from io import StringIO
@@ -44,7 +44,13 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     """
     import onnx
 
-    _check_exporter()
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())  # torch brings its own
+    if needed and not find_spec(needed):
+        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
+        raise MissingExtra(
+            f"an export on {keras_backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
+        )
+
     plain = rebuild(model, _rewritten)
     blank = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in plain.inputs]
     plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
@@ -56,19 +62,13 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     onnx.save(file, path)
 
 
-def _check_exporter() -> None:
-    """That the package is there through which Keras exports on its backend; torch brings its own."""
-    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())
-    if needed and not find_spec(needed):
-        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
-        raise MissingExtra(
-            f"an export on {keras_backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
-        )
-
-
 def _export(model: "keras.Model", path: Path) -> None:
+    """Let Keras write, without the words of its exporters on what they cannot write: the error says it."""
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), _quiet():  # torch prints what it cannot write
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints
             warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
             _frugal(partial(model.export, path, format="onnx", verbose=False))
     except (OSError, MemoryError):
@@ -77,18 +77,8 @@ def _export(model: "keras.Model", path: Path) -> None:
         raise ExportError(
             f"Keras cannot write the model as ONNX on {keras_backend.name()} ({_reason(error)}).{_elsewhere()}"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the words of tf2onnx on what it cannot write: the error says it."""
-    logger = logging.getLogger("tf2onnx")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
