@@ -149,7 +149,15 @@ class Hold:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._end = weakref.finalize(self, os.close, _held(folder))
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            if _stands(handle, folder):
+                break
+            os.close(handle)
+        self._end = weakref.finalize(self, os.close, handle)
 
     def release(self) -> None:
         """End the hold; a second time does nothing."""
@@ -163,19 +171,16 @@ def alone(*folders: Path) -> Iterator[bool]:
     Who comes meanwhile waits; if the folder was renamed by then, it makes another of that name.
     """
     with ExitStack() as stack:
-        yield all(_locked(folder, stack) for folder in folders)
-
-
-def _held(folder: Path) -> int:
-    """A handle that shares the lock of the folder that stands at that path now."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_SH)
-        if _stands(handle, folder):
-            return handle
-        os.close(handle)
+        is_alone = True
+        for folder in folders:
+            try:
+                handle = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                is_alone = False
+                break
+        yield is_alone
 
 
 def _stands(handle: int, folder: Path) -> bool:
@@ -184,16 +189,6 @@ def _stands(handle: int, folder: Path) -> bool:
         return os.path.samestat(os.fstat(handle), os.stat(folder))
     except FileNotFoundError:
         return False
-
-
-def _locked(folder: Path, stack: ExitStack) -> bool:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-        stack.callback(os.close, handle)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def room(folder: Path, needed: int, what: str = "the activations") -> None:

@@ -86,7 +86,10 @@ class Beside:
             if kind == "result":
                 return value
             if kind == "error":
-                raise _raised(*value)
+                name, message, about = value
+                error: TopworkError = getattr(errors, name)(message)
+                vars(error).update(about)
+                raise error
             report(value)
         raise Ended(self.process.wait())
 
@@ -134,9 +137,3 @@ def _send(kind: str, value: Any) -> None:
 
 def _told(error: TopworkError) -> tuple[str, str, dict[str, Any]]:
     return type(error).__name__, str(error), vars(error)
-
-
-def _raised(name: str, message: str, about: dict[str, Any]) -> TopworkError:
-    error: TopworkError = getattr(errors, name)(message)
-    vars(error).update(about)
-    return error
