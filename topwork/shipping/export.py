@@ -1,4 +1,4 @@
-"""Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
+"""Export: one ONNX file that takes uint8 pixels and gives the trained model's answers, or no file (law 5)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,9 +11,7 @@ import numpy as np
 from topwork.data.dataset import Dataset
 from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
-from topwork.networks.backbones import catalogue as backbones
-from topwork.networks.model import Answering
-from topwork.recipes.settings import Backbone
+from topwork.networks.backbones import catalogue
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
@@ -29,30 +27,32 @@ from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
 
 BOUND = 1e-4
-"""The largest difference of a probability that passes, and the gap from which the best class must be the same."""
+"""The largest difference of a probability that passes. Where classes differ by more, the best must be the same."""
 
 
 @generators_kept()
 def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-    """Write a finished run's model as ONNX, checked against it from the bytes of real pictures on.
+    """Write the model of a finished run as ONNX, and compare both on the files of real pictures.
 
-    The test part is used, then validation and training pictures, up to `CHECKED`, of those that are there.
+    Up to `CHECKED` pictures that are there are used: first of the test part, then of the other parts.
 
     Args:
         folder: the run.
-        path: of the file, which must be new.
-        data: where the run's pictures are by now, where they were moved: they are looked for by content. The run does
-            not remember it.
+        path: the file, which must not exist.
+        data: where the run's pictures are now, if they were moved: they are found by content. The run does not
+            remember it.
 
     Returns:
         The file, opened.
 
     Raises:
-        ExportError: something stands at *path*, Keras cannot write the model, or the file answers otherwise.
-        MissingExtra: what Keras exports through is not installed.
+        ExportError: *path* exists, Keras cannot write the model, or the file gives other answers.
+        MissingExtra: the package that Keras exports through is not installed.
     """
     if path.suffix.lower() != ".onnx":
-        raise ExportError(f"{str(path)!r} does not end in '.onnx', and ONNX is what is written: name it so.")
+        raise ExportError(
+            f"{str(path)!r} does not end in '.onnx': the file is written as ONNX. Give it a name that ends in '.onnx'."
+        )
     if path.exists():
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     if wrong := unusable(path.parent):
@@ -60,7 +60,12 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     keras_settings.import_keras()
     network = restore(folder)
     model = network.flat()
-    inputs = _inputs(network, folder.data().columns[0])
+    wanted = network.inputs
+    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+    # where any term of the cut names a picture, the others take the first
+    unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
+    inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+
     pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as aside:
@@ -74,11 +79,11 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
 
 
 def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
-    """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
+    """The parity gate: compare the answers of a file, from picture files on, with those of the model.
 
     Args:
         expected: the model's probabilities, float ``[pictures, classes]``.
-        file: what was exported.
+        file: the exported file.
         pictures: rows of paths or arrays, as `Predictor` takes them.
 
     Raises:
@@ -89,23 +94,15 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
     found = agreement(expected, answered, BOUND)
     if found.largest_difference > BOUND or found.disagreements:
         raise ExportError(
-            f"the exported file answers otherwise than the model and was not kept: on {len(pictures)} pictures a "
+            f"the exported file does not answer as the model does and was not kept: on {len(pictures)} pictures a "
             f"probability differs by {found.largest_difference:.2g} (at most {BOUND:g} was expected), and "
             f"{found.disagreements} of the answers are another class. Please report this with the backbone's name."
         )
     return found
 
 
-def _inputs(network: Answering, first: str) -> list[Input]:
-    """What the file takes: where any term of the cut names a picture, the others take the *first*."""
-    wanted = network.inputs
-    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-    unnamed = first if any(picture for picture, _ in wanted) else None
-    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
-
-
 def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
-    """Real pictures of the run: an array for each input, decoded as it takes them; and rows of them as they lie."""
+    """Real pictures of the run: one decoded array per input, and the rows of picture files themselves."""
     kept = folder.sample()
     if data.root:
         there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))
@@ -144,14 +141,14 @@ def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
 
 
 def _made(folder: Folder) -> dict[str, Any]:
-    """What a network was made of."""
+    """The metadata of one network: its cut and backbones."""
     recipe = folder.recipe
-    backbones = {name: asdict(one) | {"licence": _licence(one)} for name, one in recipe.backbones.items()}
+    backbones = {}
+    for name, one in recipe.backbones.items():
+        if one.model:
+            licence = "your own"
+        else:
+            entry = catalogue.record(one.name)
+            licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
+        backbones[name] = asdict(one) | {"licence": licence}
     return {"cut": recipe.phases[-1].cut, "backbones": backbones}
-
-
-def _licence(backbone: Backbone) -> str:
-    if backbone.model:
-        return "your own"
-    entry = backbones.record(backbone.name)
-    return f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence

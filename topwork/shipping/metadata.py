@@ -1,8 +1,8 @@
-"""An exported file: what it says of itself, and what it takes.
+"""The metadata and inputs of an exported file.
 
-It is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and so
-on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. Its metadata
-key ``topwork`` holds JSON:
+The file is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and
+so on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. The
+metadata key ``topwork`` holds JSON:
 
     format      1
     labels      the classes, in the order of the output's columns: numbers by value, else as text
@@ -11,15 +11,14 @@ key ``topwork`` holds JSON:
         picture     which picture of a row it takes: a column's name, or null where a row is one picture
         size        [height, width]
         fit         "squash" | "crop" | "pad", and
-        resample    "bilinear" | "nearest": how pictures come to that size
+        resample    "bilinear" | "nearest": how pictures are resized to that size
         rule        the id of all that, with the version of the rule (`topwork.data.pictures.Fit.id`)
 
-and what it was made of: cut, backbones with their licences (of a join: its rule, as ``join``, and these of each of its
-``members``), scores, versions.
+and the sources of the model: cut, backbones with their licences (for a join: its rule, as ``join``, and these of each
+of its ``members``), scores, versions.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ _EXPECTED = "expected an ONNX file that topwork exported."
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the model: its name, which picture of a row it takes (``None``: the only one), and how."""
+    """One input of the model: its name, its picture of a row (``None``: the only one), and how that is resized."""
 
     name: str
     picture: str | None
@@ -54,23 +53,29 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     """Open an exported file.
 
     Returns:
-        An `onnxruntime.InferenceSession`, the file's metadata, and what it takes.
+        An `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
 
     Raises:
-        ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
+        ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
     """
     _refuse(path)
     session = _session(path)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ExportError(
-            f"{str(path)!r} is an ONNX model, but without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
+            f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
         )
     try:
         about = json.loads(text)
-        _refuse_newer(about["format"], path)
+        if about["format"] > FILE_FORMAT:
+            raise ExportError(
+                f"{str(path)!r} has format {about['format']}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
+                "pip install --upgrade topwork."
+            )
         inputs = tuple(_input(entry, path) for entry in about["inputs"])
-        is_whole = bool(about["labels"]) and _fits(inputs, {one.name for one in session.get_inputs()})
+        has_all = {one.name for one in inputs} == {one.name for one in session.get_inputs()}
+        # either all take a named picture of a row or none does
+        is_whole = bool(about["labels"]) and has_all and len({one.picture is None for one in inputs}) == 1
     except (ValueError, TypeError, KeyError):
         is_whole = False
     if not is_whole:
@@ -101,14 +106,6 @@ def _session(path: Path) -> Any:
         raise ExportError(f"onnxruntime cannot load {str(path)!r} ({reason}): {_EXPECTED}") from None
 
 
-def _refuse_newer(found: int, path: Path) -> None:
-    if found > FILE_FORMAT:
-        raise ExportError(
-            f"{str(path)!r} has format {found}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
-            "pip install --upgrade topwork."
-        )
-
-
 def _input(entry: dict[str, Any], path: Path) -> Input:
     try:
         fit = Fit(tuple(entry["size"]), entry["fit"], entry["resample"])
@@ -120,8 +117,3 @@ def _input(entry: dict[str, Any], path: Path) -> Input:
             "pip install --upgrade topwork, or export the run again."
         )
     return Input(entry["name"], entry["picture"], fit)
-
-
-def _fits(inputs: Sequence[Input], names: set[str]) -> bool:
-    """Whether they are all of the model's, and either all take a named picture of a row or none does."""
-    return {one.name for one in inputs} == names and len({one.picture is None for one in inputs}) == 1
