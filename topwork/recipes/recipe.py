@@ -14,7 +14,7 @@ rule = "mean"
 """
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -167,33 +167,29 @@ class Recipe:
         Raises:
             RecipeError: one of them.
         """
-        for key, told in self._idle():
-            raise RecipeError(told, key)
-
-    def _idle(self) -> Iterator[tuple[str, str]]:
         views, head = self.views, self.head
         if views.mode == "live" and views.count < 2:
-            yield (
-                "views.mode",
+            raise RecipeError(
                 "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
                 "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
+                "views.mode",
             )
         shares = {"head.dropout": head.dropout, "training.label_smoothing": self.training.label_smoothing}
         for key, value in shares.items():
             if value == 1:
-                yield key, f"{key} = 1 leaves nothing to learn from: expected less."
+                raise RecipeError(f"{key} = 1 leaves nothing to learn from: expected less.", key)
         if head.kind == "mlp" and not head.units and not head.file:
-            yield (
-                "head.units",
+            raise RecipeError(
                 "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
                 "head.kind = 'linear'.",
+                "head.units",
             )
         ends = {term.end for phase in self.phases for term in phase.terms}
         if head.pooling != "avg" and not head.file and ends == {POOL}:
-            yield (
-                "head.pooling",
+            raise RecipeError(
                 f"head.pooling = {head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
                 "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'.",
+                "head.pooling",
             )
 
     def _check_ranges(self) -> None:
