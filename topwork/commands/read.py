@@ -23,8 +23,6 @@ from topwork.errors import UsageError
 from topwork.system.messages import counted
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from topwork.data.pictures import Fit
     from topwork.recipes.settings import Views
 
@@ -113,41 +111,23 @@ def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: 
 
     They are brought to the size of *fit* as a network's pictures are, so that what is seen is what it sees.
     """
-    from topwork.scoring import plots
-
-    if views.count > 1:
-        return _preview_views(data, path, views, fit)
-    rows = _in_turn(data, data.rows)[: count // len(data.columns)]
-    shown = [(row, column) for row in rows for column in range(len(data.columns))]
-    pictures = [_picture(data, row, fit, column) for row, column in shown]
-    titles = [f"{row.label} ({row.split})" + _column_name(data, column) for row, column in shown]
-    plots.grid(pictures, titles, path)
-
-
-def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
-    """A row for each of a few training pictures: its views."""
+    from topwork.data.pictures import load
     from topwork.data.views import view
     from topwork.scoring import plots
 
+    of_views = views.count > 1
+    rows = (data.part("train") or data.rows) if of_views else data.rows
+    at_most = (ROWS_OF_VIEWS if of_views else count) // len(data.columns)
     pictures, titles = [], []
-    rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
-    for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
-        pixels = _picture(data, row, fit, column)
-        pictures += [view(pixels, views, number, row.pictures[column][1]) for number in range(views.count)]
-        what = _column_name(data, column) or "\nview 0: the picture"
-        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
-    plots.grid(pictures, titles, path, columns=views.count)
-
-
-def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
-    from topwork.data.pictures import load
-
-    path, _ = row.pictures[column]
-    return load(data.picture(path), fit, inf)
-
-
-def _column_name(data: Dataset, column: int) -> str:
-    return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
+    for row in _in_turn(data, rows)[:at_most]:
+        for (place, digest), column in zip(row.pictures, data.columns):
+            pixels = load(data.picture(place), fit, inf)
+            pictures += [view(pixels, views, number, digest) for number in range(views.count)]
+            what = "\nview 0: the picture" if of_views else ""
+            if len(data.columns) > 1:
+                what = f"\n{column}"
+            titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
+    plots.grid(pictures, titles, path, columns=views.count if of_views else 6)
 
 
 def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
