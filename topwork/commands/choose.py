@@ -8,8 +8,7 @@ from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies
 from topwork.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from topwork.cut import Term
-    from topwork.scoring.choosing.choice import Candidate, Choice
+    from topwork.scoring.choosing.choice import Choice
 
 
 def choose(
@@ -50,13 +49,19 @@ def _print(found: "Choice", take: str) -> None:
     """What each can do, what each costs, and what to take."""
     from textwrap import fill
 
-    from topwork.system.messages import counted
+    from topwork.system.messages import counted, size
 
-    rows = list(enumerate(found.candidates, 1))
-    print_table(["", "probed at", "probe", "95 % interval"], [(str(i), *_score(one)) for i, one in rows])
+    scores, prices = [], []
+    for number, one in enumerate(found.candidates, 1):
+        rate = one.accuracy
+        scores.append([str(number), _where(one.cut), f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"])
+        millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
+        ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
+        costs = [*millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)]
+        prices.append([str(number), "yes" if one.tied else "no", f"{one.logme:.3f}", *costs])
+    print_table(["", "probed at", "probe", "95 % interval"], scores)
     print()
-    heads = ["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"]
-    print_table(heads, [(str(i), *_price(one)) for i, one in rows])
+    print_table(["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"], prices)
     looked_at = counted(found.pictures, "picture")
     print(
         f"\nprobe: accuracy of a logistic regression, {found.folds} folds of {looked_at};"
@@ -73,25 +78,15 @@ def _print(found: "Choice", take: str) -> None:
     print(f"Take: {take}")
 
 
-def _score(one: "Candidate") -> tuple[str, str, str]:
+def _where(cut: str) -> str:
+    """A cut as the table shows it; a place alone where the network ends there: names of layers are long."""
     from topwork.cut import Cut
 
-    rate = one.accuracy
-    where = " + ".join(map(_ended, Cut.parse(one.cut).terms))
-    return where, f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"
-
-
-def _ended(term: "Term") -> str:
-    """A place alone where the network ends there: names of layers are long."""
-    return f"{term.backbone}@{term.place}" + ("" if term.end == term.place else f"..{term.end}")
-
-
-def _price(one: "Candidate") -> tuple[str, ...]:
-    from topwork.system.messages import size
-
-    ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
-    millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
-    return "yes" if one.tied else "no", f"{one.logme:.3f}", *millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)
+    places = []
+    for term in Cut.parse(cut).terms:
+        end = "" if term.end == term.place else f"..{term.end}"
+        places.append(f"{term.backbone}@{term.place}{end}")
+    return " + ".join(places)
 
 
 def _as_json(found: "Choice", take: str) -> dict[str, Any]:

@@ -21,28 +21,22 @@ def recipes(
     """
     from topwork.recipes import library
 
-    if name is None:
-        _list(as_json)
-    elif as_json:
+    if name is not None and as_json:
         print_json({"name": name, **library.recipe(name).as_mapping()})
-    else:
+        return
+    if name is not None:
         print(library.file(name).read_text(encoding="utf-8"), end="")
-
-
-def _list(json_wanted: bool) -> None:
-    """The recipes, those of one article together."""
-    from topwork.recipes import library
-
+        return
     about = {name: library.recipe(name).about for name in library.names()}
-    if json_wanted:
+    if as_json:
         print_json([{"name": name, **asdict(one)} for name, one in about.items()])
         return
     width = max(map(len, about))
     for article in dict.fromkeys(one.article for one in about.values()):
         print(article)
-        for name, one in about.items():
+        for its_name, one in about.items():
             if one.article == article:
-                print(f"  {name:{width}}  {one.title}")
+                print(f"  {its_name:{width}}  {one.title}")
         print()
     print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
     print("with another network: --set phase.1.cut=efficientnet_lite0@pool, so each phase")

@@ -122,36 +122,25 @@ def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
     """A table of 80 columns: names give way where they must."""
     if not items:
         return
-    rows = [_activations(item) if heads is _ACTIVATIONS else _other(item) for item in items]
+    rows = []
+    for item in items:
+        thing = item.thing
+        names = [_name(thing)]
+        if heads is _ACTIVATIONS:
+            stored_as = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
+            count = "?" if thing.rows is None else f"{thing.rows:,}"
+            names = [thing.name, str(thing.size or "?"), thing.weights or "", stored_as, count]
+        days = (datetime.now() - datetime.fromtimestamp(thing.used)).days
+        used = "today" if days < 1 else f"{days:,} d"
+        needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
+        rows.append([*names, size(thing.bytes), used, needed])
     rest = sum(2 + max(map(len, column)) for column in zip(heads[1:], *(row[1:] for row in rows)))
     print_table(heads, [[_clipped(row[0], WIDTH - rest), *row[1:]] for row in rows])
     print()
 
 
-def _activations(item: "Item") -> list[str]:
-    thing = item.thing
-    kept = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
-    rows = "?" if thing.rows is None else f"{thing.rows:,}"
-    return [thing.name, str(thing.size or "?"), thing.weights or "", kept, rows, *_ends(item)]
-
-
-def _other(item: "Item") -> list[str]:
-    return [_name(item.thing), *_ends(item)]
-
-
-def _ends(item: "Item") -> list[str]:
-    """Size, when used, by how many runs needed."""
-    needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
-    return [size(item.thing.bytes), _ago(item.thing.used), needed]
-
-
 def _name(thing: "Thing") -> str:
     return f"{thing.kind} {thing.name}"
-
-
-def _ago(when: float) -> str:
-    days = (datetime.now() - datetime.fromtimestamp(when)).days
-    return "today" if days < 1 else f"{days:,} d"
 
 
 def _clipped(name: str, width: int) -> str:

@@ -1,6 +1,5 @@
 """``topwork weights``: ``ls``, ``fetch`` and ``verify``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +92,7 @@ def verify(
 
     It needs no network. The exit status is 1 where a file is another one.
     """
+    from topwork.networks.weights.efficientnet_lite0 import AGAIN
     from topwork.networks.weights.files import folder as default
     from topwork.networks.weights.official import at_hand
 
@@ -108,7 +108,18 @@ def verify(
     else:
         for one in found:
             print(one.path.name, f"  {_verdict(one)}", sep="\n")
-    _refuse_wrong(found, f" --to {folder}" if folder else "")
+    wrong = [one for one in found if one.state == "wrong"]
+    if not wrong:
+        return
+    say(
+        f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what was published."
+    )
+    names = [one.backbone for one in wrong if not one.is_packaged]
+    if names:
+        say(f"To fetch again: topwork weights fetch {' '.join(names)}{f' --to {folder}' if folder else ''}")
+    if len(names) < len(wrong):
+        say(f"To install again: {AGAIN}")
+    raise typer.Exit(1)
 
 
 def _row(one: "Official") -> tuple[str, ...]:
@@ -127,31 +138,11 @@ def _short(digest: str) -> str:
 
 def _verdict(one: "Official") -> str:
     """What the hash says of a file that is there."""
+    from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
+
     if one.published is None or one.found is None:
         return f"not checked: Keras publishes no hash of it (found SHA-256 {one.as_json()['sha256'][:SHORT]})"
     if one.found == one.published:
-        return f"ok: {_short(one.published)}, as {_publisher(one)}"
+        publisher = f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
+        return f"ok: {_short(one.published)}, as {publisher}"
     return f"WRONG: expected {_short(one.published)}, found {one.found[:SHORT]}"
-
-
-def _publisher(one: "Official") -> str:
-    from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
-
-    return f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
-
-
-def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
-    from topwork.networks.weights.efficientnet_lite0 import AGAIN
-
-    wrong = [one for one in found if one.state == "wrong"]
-    if not wrong:
-        return
-    say(
-        f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what was published."
-    )
-    names = [one.backbone for one in wrong if not one.is_packaged]
-    if names:
-        say(f"To fetch again: topwork weights fetch {' '.join(names)}{to}")
-    if len(names) < len(wrong):
-        say(f"To install again: {AGAIN}")
-    raise typer.Exit(1)
