@@ -122,7 +122,7 @@ def diagnose() -> Diagnosis:
         default=_default()[0],
         offline=files.offline(),
     )
-    found.problems.extend([*_packages(), *_backend(found), *_places(found), *_scarce(found)])
+    found.problems.extend([*_packages(), *_backend(found), *_surroundings(found)])
     return found
 
 
@@ -222,7 +222,8 @@ def _settings() -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _places(found: Diagnosis) -> Iterator[Problem]:
+def _surroundings(found: Diagnosis) -> Iterator[Problem]:
+    """What is wrong with topwork's home, the default network, the free disk and the free memory."""
     if unusable := wrong():
         place, why = unusable
         yield Problem(f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. {MEND}", fatal=True)
@@ -233,9 +234,6 @@ def _places(found: Diagnosis) -> Iterator[Problem]:
         )
     if found.default is None:
         yield Problem(f"there is no default network: {_default()[1]}")
-
-
-def _scarce(found: Diagnosis) -> Iterator[Problem]:
     if found.home.free < LITTLE_DISK:
         yield Problem(
             f"only {size(found.home.free)} are free at {found.home.path}. Free some space (topwork store prune drops "

@@ -47,14 +47,20 @@ class Words:
             UsageError: words that do not go together.
             RecipeError, CutError: values that are wrong.
         """
-        table, settings = self._start(parent), dict(map(_setting, self.settings))
+        table: dict[str, Any] = {"phase": []}
+        if self.file:
+            table = Recipe.load(library.file(self.file)).as_mapping()
+        elif parent:
+            table = warm_start.recipe(Folder(parent)).as_mapping()
+        settings = dict(map(_setting, self.settings))
         settings |= {f"data.{key}": value for key, value in self.data.items()}
         if "join" in table or any(key.split(".")[0] == "join" for key in settings):
             return self._join(table, settings)
         if self.cuts:
             table = self._recut(table)
-        if not table["phase"]:
-            _check_early(table, settings)
+        if not table["phase"]:  # what is wrong apart from the network is found before the network is looked for
+            others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
+            Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
         phases = table["phase"] or [_default(table, self.weights, self.size)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "learning_rate", self.learning_rates)
         if self.head:
@@ -95,11 +101,6 @@ class Words:
             raise UsageError(f"a join takes runs as they were trained: leave {heard} away, or join.members.")
         return Recipe.settled(table if table.get("phase") != [] else {}, settings)
 
-    def _start(self, parent: Path | None) -> dict[str, Any]:
-        if self.file:
-            return Recipe.load(library.file(self.file)).as_mapping()
-        return warm_start.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
-
     def _recut(self, table: dict[str, Any]) -> dict[str, Any]:
         """A table with phases of these cuts alone, and with the options of those backbones that they name."""
         if self.file:
@@ -126,12 +127,6 @@ class Words:
                 "or --set backbones.NAME.weights=random."
             )
         return {f"backbones.{name}.{key}": value for name in names for key, value in given.items()}
-
-
-def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Before the network of a run that names none is looked for: all words but those on it."""
-    others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
-    Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
 
 
 def _default(table: dict[str, Any], weights: str | None, size: int | None) -> dict[str, Any]:
