@@ -16,22 +16,23 @@ def choose(
     cut: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CUT", help="What to compare; by default all backbones at hand, or that of --weights FILE."
+            metavar="CUT", help="What to compare; by default all backbones at hand, or the one of --weights FILE."
         ),
     ] = None,
     weights: Weights = None,
     size: Size = None,
     pictures: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Look at N at most; else 500, or 10 of each class.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Look at N pictures at most; by default 500, or 10 of each class."),
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
     near_copies: NearCopies = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell which backbone suits these pictures, and how much of it.
+    """Find the backbone and the cut that suit your pictures.
 
-    A linear probe of each, cross-validated on a sample outside the test part.
+    Each is scored by a linear probe, cross-validated on a sample outside the test part.
     """
     from topwork.data.readers import read as read_data
     from topwork.scoring.choosing.choose import choose as chosen
@@ -46,7 +47,7 @@ def choose(
 
 
 def _print(found: "Choice", take: str) -> None:
-    """What each can do, what each costs, and what to take."""
+    """Print how well each does, what it costs, and which to take."""
     from textwrap import fill
 
     from topwork.system.messages import counted, size
@@ -65,11 +66,11 @@ def _print(found: "Choice", take: str) -> None:
     looked_at = counted(found.pictures, "picture")
     print(
         f"\nprobe: accuracy of a logistic regression, {found.folds} folds of {looked_at};"
-        "\n  none is of the test part. Each network ends at the place that is named last."
+        "\n  none is in the test part. Each network ends at the place that is named last."
         "\ntied: these pictures cannot tell it from the first (McNemar's exact test)."
-        "\nLogME: log evidence of the labels, a picture; higher is better."
-        "\nparams, madds: million parameters, and multiply-adds a picture, up to there."
-        "\nKB, disk: in the store, of one picture and of all of the data."
+        "\nLogME: log evidence of the labels, per picture; higher is better."
+        "\nparams, madds: million parameters, and multiply-adds per picture, up to there."
+        "\nKB, disk: size in the store, of one picture and of all the data."
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )
     for gone in found.left_out:
@@ -79,7 +80,7 @@ def _print(found: "Choice", take: str) -> None:
 
 
 def _where(cut: str) -> str:
-    """A cut as the table shows it; a place alone where the network ends there: names of layers are long."""
+    """A cut as the table shows it: the end is omitted if it is the place, as names of layers are long."""
     from topwork.cut import Cut
 
     places = []
@@ -110,7 +111,7 @@ def _take(
     max_megapixels: float | None,
     near_copies: str | None,
 ) -> str:
-    """The command that trains at a cut."""
+    """The command that trains at a cut, with the options that were given."""
     import shlex
 
     from topwork.cut import Cut

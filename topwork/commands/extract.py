@@ -11,7 +11,7 @@ from topwork.system.messages import counted
 
 def extract(
     data: DataPath,
-    cut: Annotated[str, typer.Argument(metavar="CUT", help="As in efficientnet_lite0@pool.")],
+    cut: Annotated[str, typer.Argument(metavar="CUT", help="Where to cut, as in efficientnet_lite0@pool.")],
     weights: Weights = None,
     size: Size = None,
     parts: Parts = None,
@@ -19,9 +19,9 @@ def extract(
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the trunk once per picture, and keep what it gives.
+    """Run a network up to a cut, and store the output per picture.
 
-    Time (where it is long) and disk are said first.
+    The disk space and (if it is long) the time are printed first.
     """
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data

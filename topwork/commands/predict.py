@@ -23,16 +23,14 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PICTURE|FOLDER",
-            help="Of a folder, all pictures below. A model of several pictures a row takes CSV files of them.",
+            help="Pictures, or folders with pictures at any depth. For a model of several pictures per row: CSV files.",
         ),
     ],
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the answers to this file, which must be new.")
-    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file.")] = None,
     max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is on pictures."""
+    """Classify pictures with an exported model."""
     from topwork.shipping.inputs import asked
     from topwork.shipping.predictor import Predictor
 
@@ -44,7 +42,7 @@ def predict(
 
 
 def print_guesses(found: "Iterable[Guess]", labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
-    """Print or write answers as they come; ``False`` where no picture could be read."""
+    """Print or save answers as they come; ``False`` if no picture could be read."""
     answered = unread = 0
     with ExitStack() as files:
         if path:

@@ -11,13 +11,13 @@ from topwork.commands.output import print_json
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this one, to be saved and edited.")
+        str | None, typer.Argument(metavar="[NAME]", help="Print this recipe, to save and edit it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recipes, or print one.
 
-    Each is the system of an article, as one command: topwork train DATA --recipe NAME.
+    Each does what an article does, with one command: topwork train DATA --recipe NAME.
     """
     from topwork.recipes import library
 
@@ -38,7 +38,8 @@ def recipes(
             if one.article == article:
                 print(f"  {its_name:{width}}  {one.title}")
         print()
-    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
-    print("with another network: --set phase.1.cut=efficientnet_lite0@pool, so each phase")
-    print("(if it ends in a map: efficientnet_lite0@top_activation..top_activation). It")
-    print("takes the options of the network it stands for, such as size and scale.")
+    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it.")
+    print("For another network, add --set phase.1.cut=efficientnet_lite0@pool, and the same")
+    print("for each phase; if the cut ends in a map, use top_activation..top_activation in")
+    print("place of pool. The new network takes over the options of the old one, such as")
+    print("size and scale.")
