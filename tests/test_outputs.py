@@ -63,7 +63,7 @@ def test_two_outputs_of_one_name_are_refused(folder):
     ran = topwork("read", "data", "--csv", "a.png", "--preview", "here/../a.png")
     assert (ran.status, ran.err) == (
         2,
-        "UsageError: --csv and --preview name one file, 'a.png': give them two names.\n",
+        "UsageError: --csv and --preview are the same file, 'a.png': give them different names.\n",
     )
 
 

@@ -149,7 +149,7 @@ def test_views_are_shown_in_a_preview_alone(pictures, tmp_path):
     assert topwork("read", pictures, "--views", "4") == Ran(
         2,
         "",
-        "UsageError: --views 4 is shown in a preview alone: say where to write it, with --preview PNG.\n",
+        "UsageError: --views 4 needs a preview to be shown in: add --preview PNG.\n",
     )
 
 
@@ -157,8 +157,8 @@ def test_a_preview_is_a_png(pictures, tmp_path):
     assert topwork("read", pictures, "--preview", tmp_path / "grid.jpg") == Ran(
         2,
         "",
-        f"UsageError: --preview {str(tmp_path / 'grid.jpg')!r} does not end in '.png', and PNG is what is written: "
-        "name it so.\n",
+        f"UsageError: --preview {str(tmp_path / 'grid.jpg')!r} does not end in '.png': a preview is "
+        "a PNG file, so give it such a name.\n",
     )
 
 
@@ -350,7 +350,7 @@ def test_the_layers_of_a_backbone(own_home):
     assert topwork("backbones", "--layers") == Ran(
         2,
         "",
-        "UsageError: --layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.\n",
+        "UsageError: --layers needs the name of one backbone, as in topwork backbones inception_v3 --layers.\n",
     )
 
 
@@ -374,7 +374,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(own_home):
     assert process.returncode in (0, 1)
 
 
-RESUMED = "--resume goes on with the recipe and the data of that run: leave the other words away."
+RESUMED = "--resume uses the recipe and the data of that run: omit the other arguments."
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ RESUMED = "--resume goes on with the recipe and the data of that run: leave the 
         (("--resume", "run", "--strict"), RESUMED),
         (("data", "--resume", "run"), RESUMED),
         (("--resume", "run", "--folds", 3), RESUMED),
-        (("data", "--other-versions"), "--other-versions goes with --resume RUN alone."),
+        (("data", "--other-versions"), "--other-versions can only be used with --resume RUN."),
         ((*POOL,), "expected DATA, a folder of pictures or a file, or --resume RUN."),
     ],
 )
@@ -404,7 +404,7 @@ def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
     assert [item["path"] for item in found["items"] if not item["runs"]] == [str(unneeded), *_graph_of(found)]
     assert {run for item in found["items"] for run in item["runs"]} == {str(out)}
     count = len(found["items"])
-    assert topwork("store", "verify") == Ran(0, f"{count} of {count} things are whole.\n", "")
+    assert topwork("store", "verify") == Ran(0, f"{count} of {count} things are intact.\n", "")
     pruned = topwork("store", "prune")
     told = f"activations mobilenet_025@conv: {size(found['prunable'])}, {unneeded.name}\n"
     assert (pruned.status, pruned.out) == (0, f"{told}{size(found['prunable'])} freed.\n")
@@ -429,7 +429,7 @@ def test_store_verify_names_what_is_damaged(own_home):
         f"the store {folder} is damaged: {folder}: MDB_INVALID: File is not an LMDB file. "
         "Remove the folder: only its activations are computed again."
     )
-    told = f"activations mobilenet_025@conv: {problem}\n1 of 2 things is whole.\n"
+    told = f"activations mobilenet_025@conv: {problem}\n1 of 2 things is intact.\n"
     assert topwork("store", "verify") == Ran(1, told, "")
     ran = topwork("store", "verify", "mobilenet_025@conv", "--json")
     assert (ran.status, ran.err) == (1, "")
@@ -442,9 +442,9 @@ def test_store_prune_says_what_stays(own_home):
         ran = topwork("store", "prune")
     assert ran == Ran(
         0,
-        "Nothing to drop: all that is there is needed, or in use.\n",
-        "activations mobilenet_025@conv stays: a process uses it at the moment.\n"
-        "graph mobilenet_025 stays: it was used within a day.\n",
+        "Nothing to delete: everything is needed or in use.\n",
+        "activations mobilenet_025@conv stays: a process is using it.\n"
+        "graph mobilenet_025 stays: it was used less than a day ago.\n",
     )
     ran = topwork("store", "prune", "--json")
     assert [gone["path"] for gone in ran.json["gone"]] == [str(folder)]
@@ -452,8 +452,8 @@ def test_store_prune_says_what_stays(own_home):
 
 
 def test_an_empty_store(own_home):
-    assert topwork("store", "ls") == Ran(0, f"0 B in all, below {own_home}.\n", "")
-    assert topwork("store", "verify") == Ran(0, "0 of 0 things are whole.\n", "")
+    assert topwork("store", "ls") == Ran(0, f"0 B in total, in {own_home}.\n", "")
+    assert topwork("store", "verify") == Ran(0, "0 of 0 things are intact.\n", "")
 
 
 def test_long_names_give_way(own_home, monkeypatch):

@@ -169,8 +169,8 @@ def test_a_home_on_a_network_file_system(own_home, monkeypatch):
     found = diagnose()
     assert found.problems == [
         Problem(
-            f"topwork's home {own_home} lies on a network file system (nfs4), where activations may be damaged and "
-            "are slow. Set TOPWORK_HOME to a folder on a local disk."
+            f"topwork's home {own_home} is on a network file system (nfs4), where activations may be damaged and "
+            "access is slow. Set TOPWORK_HOME to a folder on a local disk."
         )
     ]
     assert found.is_usable
@@ -204,7 +204,7 @@ def test_little_disk_and_memory(own_home, monkeypatch):
     monkeypatch.setattr(diagnosis.machine, "memory", lambda: (8_000_000_000, 70_000_000))
     assert problems() == [
         Problem(
-            f"only 5.0 MB are free at {own_home}. Free some space (topwork store prune drops what no run needs), "
+            f"only 5.0 MB are free at {own_home}. Free some space (topwork store prune deletes what no run needs), "
             "or set TOPWORK_HOME to a folder on a larger disk."
         ),
         Problem("only 70.0 MB of memory are free. Close other programs."),
@@ -231,7 +231,7 @@ def test_a_backend_that_cannot_be_imported(monkeypatch):
     monkeypatch.setattr("topwork.system.gpu.at_hand", broken)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     found = diagnose()
-    told = 'the backend tensorflow cannot be imported: python -c "import keras" says why.'
+    told = 'the backend tensorflow cannot be imported: python -c "import keras" shows why.'
     assert (found.gpu, [p.text for p in found.problems if "imported" in p.text]) == (None, [told])
 
 

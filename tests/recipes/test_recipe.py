@@ -75,7 +75,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
         ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),
-        ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run share the same backbones and ends, and these do "
+        ("[[phase]]\ncut = 'vgg19@pool'", 2, "all phases of a run must share the same backbones and ends, but these do "
          "not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut."),
         ("[[phase]]\ncut = 'vgg16'", 2, "cannot read 'vgg16' in the cut 'vgg16': expected BACKBONE@PLACE or "
          "BACKBONE@PLACE..END, as in 'vgg16@pool' or 'resnet50@conv4_block6_out'."),
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_toml(tmp_path, text, reason):
     (tmp_path / "bad.toml").write_bytes(text)
     with pytest.raises(RecipeError) as error:
         Recipe.load(tmp_path / "bad.toml")
-    assert str(error.value) == f"the recipe '{tmp_path / 'bad.toml'}' is no TOML: {reason}."
+    assert str(error.value) == f"the recipe '{tmp_path / 'bad.toml'}' is not TOML: {reason}."
 
 
 UNKNOWN = {
@@ -207,10 +207,10 @@ WRONG = {
             ("contrast", nan, "0 and 1"),
         )
     },
-    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut.": {  # noqa: E501
+    "all phases of a run must share the same backbones and ends, but these do not: 'vgg16@pool', 'vgg19@pool'. Name the same in each phase's cut.": {  # noqa: E501
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg19@pool"}]
     },
-    "all phases of a run share the same backbones and ends, and these do not: 'vgg16@pool', 'vgg16@input..block4_pool'. Name the same in each phase's cut.": {  # noqa: E501
+    "all phases of a run must share the same backbones and ends, but these do not: 'vgg16@pool', 'vgg16@input..block4_pool'. Name the same in each phase's cut.": {  # noqa: E501
         "phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@input..block4_pool"}]
     },
 }
@@ -223,8 +223,8 @@ def test_wrong_values(message):
 
 JOIN = {"members": ["runs/a", "runs/b"]}
 BOTH = (
-    "the recipe has {!r} beside 'join': it is either trained in phases or joined from runs that are trained already. "
-    "Of the other parts a join takes 'data' alone: leave one of the two away."
+    "the recipe has {!r} beside 'join': a recipe either trains in phases or joins runs that are already trained. "
+    "Beside 'join', only 'data' is allowed: remove one of the two."
 )
 WRONG_JOINS = {
     'join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].': {"rule": "mean"},
@@ -232,7 +232,7 @@ WRONG_JOINS = {
     "join.members = 'runs/a': expected a list of texts.": {"members": "runs/a"},
     "join.members = 1: expected a text.": {"members": [1, 2]},
     "join.members = ['runs/a']: expected two runs or more.": {"members": ["runs/a"]},
-    "join.members names 'runs/../runs/a' twice: expected runs that differ.": {"members": ["runs/a", "runs/../runs/a"]},
+    "join.members names 'runs/../runs/a' twice: expected different runs.": {"members": ["runs/a", "runs/../runs/a"]},
     "join.rule = 'weigthed': expected 'mean' or 'weighted' or 'stacked'; did you mean 'weighted'?": {
         **JOIN,
         "rule": "weigthed",
@@ -257,7 +257,7 @@ def test_a_recipe_has_phases_or_a_join(key):
         ("[join]\nrule = 'mean'", 1, 'join has no members: expected the folders of runs, as in members = ["runs/a", '
          '"runs/b"].'),
         ("[join]\nmembers = ['runs/a']", 2, "join.members = ['runs/a']: expected two runs or more."),
-        ("[join]\nmembers = ['a', 'a']", 2, "join.members names 'a' twice: expected runs that differ."),
+        ("[join]\nmembers = ['a', 'a']", 2, "join.members names 'a' twice: expected different runs."),
         ("[join]\nmembers = ['a', 'b']\n[head]", 3, BOTH.format("head")),
     ],
 )  # fmt: skip
@@ -276,8 +276,8 @@ def idle(table):
 
 def test_live_views_of_one():
     assert idle({"phase": [PHASE], "views": {"mode": "live"}}) == (
-        "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views are "
-        "drawn afresh in every epoch, whatever the count), or leave the mode out."
+        "views.mode = 'live' with views.count = 1 is no augmentation: set views.count to 2 or more (live views are "
+        "drawn afresh in every epoch, whatever the count), or omit views.mode."
     )
     Recipe.from_mapping({"phase": [PHASE], "views": {"mode": "live", "count": 2}}).refuse_idle()
 
@@ -285,7 +285,7 @@ def test_live_views_of_one():
 def test_pooling_where_there_is_no_map():
     assert idle({"phase": [PHASE], "head": {"pooling": "max"}}) == (
         "head.pooling = 'max': all cuts end in pool, which averages. End one in a map, as in "
-        "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'."
+        "resnet50@conv5_block3_out..conv5_block3_out, or set head.pooling = 'avg'."
     )
     map_too = {"cut": "vgg16@block5_pool..block5_pool + vgg19@pool"}
     Recipe.from_mapping({"phase": [map_too], "head": {"pooling": "max"}}).refuse_idle()
@@ -301,7 +301,7 @@ def test_shares_that_leave_nothing(table, key):
 
 def test_an_mlp_without_layers():
     assert idle({"phase": [PHASE], "head": {"kind": "mlp", "units": []}}) == (
-        "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
+        "head.units = [] leaves 'mlp' without layers: give the units of one or more, as in [256], or set "
         "head.kind = 'linear'."
     )
     Recipe.from_mapping({"phase": [PHASE], "head": {"kind": "linear", "units": []}}).refuse_idle()
@@ -460,7 +460,7 @@ def test_options_of_a_network_that_no_cut_names_are_refused_even_so():
 
 
 def test_half_a_swap_is_refused():
-    with pytest.raises(RecipeError, match=r"^all phases of a run share the same backbones and ends"):
+    with pytest.raises(RecipeError, match=r"^all phases of a run must share the same backbones and ends"):
         settled({"phase.1.cut": "vgg16@pool"})
 
 

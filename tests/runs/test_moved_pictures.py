@@ -122,7 +122,7 @@ def test_data_beside_other_pictures_is_refused(original):
         "UsageError: --data gives the new place of the run's own pictures, and DATA gives other pictures to measure: "
         "give only one.\n",
     )
-    assert topwork("train", new, "--data", new).err == "UsageError: --data goes with --resume RUN alone.\n"
+    assert topwork("train", new, "--data", new).err == "UsageError: --data can only be used with --resume RUN.\n"
 
 
 @pytest.fixture

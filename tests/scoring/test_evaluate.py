@@ -114,7 +114,7 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
 
 def test_parts_without_data_are_refused(two):
     assert topwork("evaluate", two.path, "--parts", "train=a,test=b") == Ran(
-        2, "", "UsageError: --parts says how DATA is read, and no DATA is given.\n"
+        2, "", "UsageError: --parts describes the folders of DATA, but no DATA is given: add DATA or omit --parts.\n"
     )
 
 

@@ -167,7 +167,7 @@ def test_folds_beside_resume(ran):
     again = topwork("train", "--resume", ran[0] / "fold-1", "--folds", 3)
     assert (again.status, again.err) == (
         2,
-        "UsageError: --resume goes on with the recipe and the data of that run: leave the other words away.\n",
+        "UsageError: --resume uses the recipe and the data of that run: omit the other arguments.\n",
     )
 
 

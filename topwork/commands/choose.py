@@ -8,8 +8,7 @@ from topwork.commands.options import AsJson, DataPath, MaxMegapixels, NearCopies
 from topwork.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from topwork.cut import Term
-    from topwork.scoring.choosing.choice import Candidate, Choice
+    from topwork.scoring.choosing.choice import Choice
 
 
 def choose(
@@ -17,22 +16,23 @@ def choose(
     cut: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CUT", help="What to compare; by default all backbones at hand, or that of --weights FILE."
+            metavar="CUT", help="What to compare; by default all backbones at hand, or the one of --weights FILE."
         ),
     ] = None,
     weights: Weights = None,
     size: Size = None,
     pictures: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Look at N at most; else 500, or 10 of each class.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Look at N pictures at most; by default 500, or 10 of each class."),
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
     near_copies: NearCopies = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell which backbone suits these pictures, and how much of it.
+    """Find the backbone and the cut that suit your pictures.
 
-    A linear probe of each, cross-validated on a sample outside the test part.
+    Each is scored by a linear probe, cross-validated on a sample outside the test part.
     """
     from topwork.data.readers import read as read_data
     from topwork.scoring.choosing.choose import choose as chosen
@@ -47,24 +47,30 @@ def choose(
 
 
 def _print(found: "Choice", take: str) -> None:
-    """What each can do, what each costs, and what to take."""
+    """Print how well each does, what it costs, and which to take."""
     from textwrap import fill
 
-    from topwork.system.messages import counted
+    from topwork.system.messages import counted, size
 
-    rows = list(enumerate(found.candidates, 1))
-    print_table(["", "probed at", "probe", "95 % interval"], [(str(i), *_score(one)) for i, one in rows])
+    scores, prices = [], []
+    for number, one in enumerate(found.candidates, 1):
+        rate = one.accuracy
+        scores.append([str(number), _where(one.cut), f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"])
+        millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
+        ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
+        costs = [*millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)]
+        prices.append([str(number), "yes" if one.tied else "no", f"{one.logme:.3f}", *costs])
+    print_table(["", "probed at", "probe", "95 % interval"], scores)
     print()
-    heads = ["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"]
-    print_table(heads, [(str(i), *_price(one)) for i, one in rows])
+    print_table(["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"], prices)
     looked_at = counted(found.pictures, "picture")
     print(
         f"\nprobe: accuracy of a logistic regression, {found.folds} folds of {looked_at};"
-        "\n  none is of the test part. Each network ends at the place that is named last."
+        "\n  none is in the test part. Each network ends at the place that is named last."
         "\ntied: these pictures cannot tell it from the first (McNemar's exact test)."
-        "\nLogME: log evidence of the labels, a picture; higher is better."
-        "\nparams, madds: million parameters, and multiply-adds a picture, up to there."
-        "\nKB, disk: in the store, of one picture and of all of the data."
+        "\nLogME: log evidence of the labels, per picture; higher is better."
+        "\nparams, madds: million parameters, and multiply-adds per picture, up to there."
+        "\nKB, disk: size in the store, of one picture and of all the data."
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )
     for gone in found.left_out:
@@ -73,25 +79,15 @@ def _print(found: "Choice", take: str) -> None:
     print(f"Take: {take}")
 
 
-def _score(one: "Candidate") -> tuple[str, str, str]:
+def _where(cut: str) -> str:
+    """A cut as the table shows it: the end is omitted if it is the place, as names of layers are long."""
     from topwork.cut import Cut
 
-    rate = one.accuracy
-    where = " + ".join(map(_ended, Cut.parse(one.cut).terms))
-    return where, f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"
-
-
-def _ended(term: "Term") -> str:
-    """A place alone where the network ends there: names of layers are long."""
-    return f"{term.backbone}@{term.place}" + ("" if term.end == term.place else f"..{term.end}")
-
-
-def _price(one: "Candidate") -> tuple[str, ...]:
-    from topwork.system.messages import size
-
-    ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
-    millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
-    return "yes" if one.tied else "no", f"{one.logme:.3f}", *millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)
+    places = []
+    for term in Cut.parse(cut).terms:
+        end = "" if term.end == term.place else f"..{term.end}"
+        places.append(f"{term.backbone}@{term.place}{end}")
+    return " + ".join(places)
 
 
 def _as_json(found: "Choice", take: str) -> dict[str, Any]:
@@ -115,7 +111,7 @@ def _take(
     max_megapixels: float | None,
     near_copies: str | None,
 ) -> str:
-    """The command that trains at a cut."""
+    """The command that trains at a cut, with the options that were given."""
     import shlex
 
     from topwork.cut import Cut

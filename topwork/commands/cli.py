@@ -1,4 +1,4 @@
-"""The command line: the commands, in the order in which ``--help`` lists them."""
+"""The command line: all commands, in the order of ``--help``."""
 
 from typing import Annotated
 
@@ -25,7 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Transfer learning: cut a pretrained network anywhere; below the cut runs once per picture, above is trained.",
+    help="Transfer learning: cut a pretrained network anywhere. "
+    "The part below the cut runs once per picture, the part above it is trained.",
 )
 
 
@@ -38,7 +39,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def compare(
     first: RunPath,
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="The one to compare it with.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether one run is better than another.
+    """Test whether one run is better than another.
 
-    Both are judged on the test pictures that they share, by paired tests. Either may be what --folds made: it stands
-    for its runs together.
+    Both are judged on the test pictures that they share, by paired tests. Either may be a folder that --folds made: it
+    stands for all of its runs.
     """
     from topwork.scoring.compare import compare as compared
 
@@ -34,7 +34,7 @@ def compare(
 
 
 def print_comparison(found: "Comparison") -> None:
-    """Two runs beside each other: their scores, where only one is right, and what that proves."""
+    """Print the scores of two runs side by side, on how many pictures only one is right, and what that proves."""
     print(f"first   {found.first}\nsecond  {found.second}\n")
     print(f"{counted(found.pictures, 'test picture')} in common\n")
     rows = [_compared("accuracy", found, "accuracy"), _compared("loss", found, "loss"), _compared("AUC", found, "auc")]
@@ -54,7 +54,7 @@ def print_comparison(found: "Comparison") -> None:
 
 
 def _compared(name: str, found: "Comparison", key: "Score") -> tuple[str, ...]:
-    """A line on two runs; the interval is a dash where it holds every loss, or half of all AUC, in both directions."""
+    """One row of the table; the interval is a dash if it holds every loss, or half of all AUC, in both directions."""
     from topwork.scoring.metrics import WORST
 
     rate = found.differences[key]

@@ -1,6 +1,6 @@
-"""The doctor: what a bug report needs to know of this machine and installation, and what is wrong with it.
+"""The doctor: what a bug report needs to say about this machine and installation, and what is wrong with them.
 
-Nothing heavy is imported: a package that breaks when it is imported is told of as well as one that works.
+Nothing heavy is imported, so that a package that breaks on import is listed as well.
 """
 
 import os
@@ -29,16 +29,16 @@ PACKAGES = (
 )
 
 LITTLE_DISK, LITTLE_MEMORY = 1_000_000_000, 1_000_000_000
-"""Bytes free below which that is told."""
+"""Free bytes; below these, there is a warning."""
 
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
 NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "gpfs"}
-"""File systems that lie elsewhere, by their names in Linux."""
+"""Network file systems, by their names in Linux."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and the way out; *fatal*: topwork cannot be used before it is mended."""
+    """What is wrong and how to fix it; *fatal*: topwork cannot be used until it is fixed."""
 
     text: str
     fatal: bool = False
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Disk:
-    """Where a folder lies: bytes free there, and the file system where Linux tells it."""
+    """The disk of a folder: its path, the free bytes, and the type of file system (``None`` if unknown)."""
 
     path: str
     free: int
@@ -55,20 +55,20 @@ class Disk:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found; sizes in bytes, paths with ``~`` for the user's home folder.
+    """All findings; sizes in bytes, paths with ``~`` for the user's home folder.
 
     Args:
         topwork, python, system: versions.
         backend: Keras' backend.
-        settings: Keras' settings in ``keras.json`` and the environment that topwork does not take over: by name what
-            was *found*, and what is *used* instead.
-        packages: name -> version of those installed.
-        processor: its name; features: those that matter for speed; cores: usable by this process, and all of them.
-        gpu: whether the backend computes on one; ``None`` where it cannot be asked.
-        memory: usable at most, and free; ``None`` where not known.
-        home: of stores and trunks; keras: of ImageNet weights.
-        at_hand: the backbones whose ImageNet file is here.
-        default: the backbone of a run that names none; ``None`` where there is none.
+        settings: Keras' settings in ``keras.json`` and the environment that topwork does not use: name -> the value
+            *found*, and the value *used* instead.
+        packages: name -> version of each that is installed.
+        processor: its name; features: those that matter for speed; cores: usable by this process, and in total.
+        gpu: whether the backend computes on one; ``None`` if the backend cannot be imported.
+        memory: usable at most, and free; ``None`` if unknown.
+        home: the disk of stores and trunks; keras: the disk of ImageNet weights.
+        at_hand: the backbones whose ImageNet file is on this machine.
+        default: the backbone of a run that names none; ``None`` if no weights for it are at hand.
         offline: whether the network is never used.
         problems: what is wrong.
     """
@@ -122,18 +122,18 @@ def diagnose() -> Diagnosis:
         default=_default()[0],
         offline=files.offline(),
     )
-    found.problems.extend([*_packages(), *_backend(found), *_places(found), *_scarce(found)])
+    found.problems.extend([*_packages(), *_backend(found), *_surroundings(found)])
     return found
 
 
 def tilde(path: Path) -> str:
-    """A path as it may be shown to others: the user's home folder, whose name often is the user's, as ``~``."""
+    """A path with ``~`` for the home folder, whose name often is the user's: it can be shown to others."""
     text, own = str(path.absolute()), str(Path.home())
     return "~" + text[len(own) :] if own != "/" and (text + "/").startswith(own + "/") else text
 
 
 def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
-    """The type of the file system that a path lies on, as Linux tells it; see ``man 5 proc``, mountinfo."""
+    """The type of the file system that holds a path; ``None`` if unknown. See ``man 5 proc``, mountinfo."""
     try:
         lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -142,13 +142,15 @@ def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
     for line in lines:
         before, _, after = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
-        if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):  # the last mount covers
+        if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(
+            best[0]
+        ):  # the last mount hides earlier ones
             best = point, after.split()[0]
     return best[1] or None
 
 
 def _default() -> tuple[str | None, str]:
-    """The default network's name, or why there is none."""
+    """The name of the default network, or ``None`` and the reason."""
     try:
         return official.default()[0].name, ""
     except WeightsError as error:
@@ -167,7 +169,7 @@ def _version(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Problem]:
-    """What topwork requires and is not there, or is too old."""
+    """The required packages that are missing or too old."""
     for name, least in _required():
         found = _version(name)
         if found is None:
@@ -180,7 +182,7 @@ def _packages() -> Iterator[Problem]:
 
 
 def _required() -> list[tuple[str, str]]:
-    """Name and least version of the packages that topwork needs in any case; none where it runs uninstalled."""
+    """Name and lowest version of the packages that topwork always needs; empty if topwork is not installed."""
     try:
         lines = requires("topwork") or []
     except PackageNotFoundError:
@@ -189,12 +191,12 @@ def _required() -> list[tuple[str, str]]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: 2.21.0rc1 -> 2, 21, 0."""
+    """The numbers at the start of a version: 2.21.0rc1 -> 2, 21, 0."""
     return tuple(map(int, re.match(r"[\d.]*", text)[0].strip(".").split("."))) if text[:1].isdigit() else ()  # type: ignore[index]
 
 
 def _has_gpu() -> bool | None:
-    """A backend that cannot even be imported is what a diagnosis is for: nothing of it may end one."""
+    """Whether the backend has a GPU; ``None`` if asking it fails, as a diagnosis must not end there."""
     try:
         return gpu.at_hand()
     except Exception:
@@ -211,34 +213,32 @@ def _backend(found: Diagnosis) -> Iterator[Problem]:
     else:
         if found.gpu is None:
             yield Problem(
-                f'the backend {found.backend} cannot be imported: python -c "import keras" says why.', fatal=True
+                f'the backend {found.backend} cannot be imported: python -c "import keras" shows why.', fatal=True
             )
 
 
 def _settings() -> dict[str, dict[str, Any]]:
     try:
         return {name: {"found": value, "used": OURS[name]} for name, value in keras_settings.found().items()}
-    except UsageError:  # which `_backend` tells
+    except UsageError:  # `_backend` reports it
         return {}
 
 
-def _places(found: Diagnosis) -> Iterator[Problem]:
+def _surroundings(found: Diagnosis) -> Iterator[Problem]:
+    """What is wrong with topwork's home, the default network, the free disk and the free memory."""
     if unusable := wrong():
         place, why = unusable
         yield Problem(f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. {MEND}", fatal=True)
     if found.home.filesystem in NETWORK:
         yield Problem(
-            f"topwork's home {found.home.path} lies on a network file system ({found.home.filesystem}), where "
-            "activations may be damaged and are slow. Set TOPWORK_HOME to a folder on a local disk."
+            f"topwork's home {found.home.path} is on a network file system ({found.home.filesystem}), where "
+            "activations may be damaged and access is slow. Set TOPWORK_HOME to a folder on a local disk."
         )
     if found.default is None:
         yield Problem(f"there is no default network: {_default()[1]}")
-
-
-def _scarce(found: Diagnosis) -> Iterator[Problem]:
     if found.home.free < LITTLE_DISK:
         yield Problem(
-            f"only {size(found.home.free)} are free at {found.home.path}. Free some space (topwork store prune drops "
+            f"only {size(found.home.free)} are free at {found.home.path}. Free some space (topwork store prune deletes "
             "what no run needs), or set TOPWORK_HOME to a folder on a larger disk."
         )
     if found.memory and found.memory[1] < LITTLE_MEMORY:
@@ -246,7 +246,7 @@ def _scarce(found: Diagnosis) -> Iterator[Problem]:
 
 
 def as_json(found: Diagnosis) -> dict[str, Any]:
-    """The same as one object."""
+    """The same as one object for JSON."""
     from dataclasses import asdict
 
     names = ("usable", "total")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Tell what a bug report needs, and what is wrong here.
+    """Show what a bug report needs, and what is wrong here.
 
-    The exit status is 1 where topwork cannot be used.
+    The exit status is 1 if topwork cannot be used.
     """
     from topwork.commands import diagnosis as examined
 
@@ -60,7 +60,7 @@ def _lines(found: "Diagnosis") -> Iterator[tuple[str, str]]:
 
 
 def _settings(found: "Diagnosis") -> str:
-    """What the user set in Keras, and what topwork does about it."""
+    """The settings that the user changed in Keras, and the ones that topwork uses."""
     if not found.settings:
         return "Keras' defaults"
     theirs, ours = (

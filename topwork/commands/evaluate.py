@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from topwork.scoring.evaluate import Evaluation
 
 MEMBER = 36
-"""Letters of a member's name that a table shows."""
+"""The longest name of a member that a table shows, in characters."""
 
 
 def evaluate(
@@ -29,14 +29,14 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    Of other pictures those are measured whose class the run knows; they may all be of one. Of the test part, plots
-    that the run lacks are drawn. The scores of all pictures have 95 % intervals; --json has those of each class, too.
+    Other pictures are measured if the run knows their class; they may all be of one class. For the test part, missing
+    plots are drawn. The scores over all pictures have 95 % intervals; --json also has the intervals of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.training.run import Run
 
     if parts and not data:
-        raise UsageError("--parts says how DATA is read, and no DATA is given.")
+        raise UsageError("--parts describes the folders of DATA, but no DATA is given: add DATA or omit --parts.")
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     scores = Run(run).evaluate(what, data=moved)
@@ -47,7 +47,7 @@ def evaluate(
 
 
 def print_scores(found: "Evaluation") -> None:
-    """The scores of an evaluation; an interval that holds every possible value is a dash."""
+    """Print the scores of an evaluation; an interval that holds every possible value is a dash."""
     from topwork.scoring.metrics import WORST
 
     if found.sample:

@@ -15,9 +15,9 @@ def export(
     moved: Moved = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's model as one ONNX file.
+    """Save a run's model as one ONNX file.
 
-    It is checked against the model on real pictures first.
+    The file is first checked against the model on real pictures.
     """
     from topwork.training.run import Run
 

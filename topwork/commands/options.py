@@ -1,4 +1,4 @@
-"""Words that several commands take."""
+"""Arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,44 +10,51 @@ from topwork.errors import UsageError
 DataPath = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="Folder with a folder per class or with MNIST's idx files, or .csv, .tsv, .parquet, .npz."
+        metavar="DATA",
+        help="A folder with one folder per class, or with MNIST's idx files; or a .csv, .tsv, .parquet or .npz file.",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Moved = Annotated[
     str | None,
-    typer.Option("--data", metavar="NEWPLACE", help="Where the run's pictures are, if moved: found by content."),
+    typer.Option("--data", metavar="NEWPLACE", help="Where the run's pictures are now, if moved; found by content."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that it may.")]
-Weights = Annotated[str | None, typer.Option(metavar="WEIGHTS", help='"imagenet", "random", or the path of a file.')]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that are usable.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="WEIGHTS", help='Weights of the backbone: "imagenet", "random", or the path of a file.'),
+]
 Size = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Side of pictures in pixels; else the backbone's own.")
+    int | None, typer.Option(min=1, metavar="N", help="Side of the pictures in pixels; by default the backbone's own.")
 ]
 Parts = Annotated[
     str | None,
     typer.Option(
-        metavar="train=NAME,test=NAME", help="The folders of the parts, where their names do not say so; see read."
+        metavar="train=NAME,test=NAME",
+        help="Which folder is which part, if their names do not show it; 'topwork read' lists the parts.",
     ),
 ]
 MaxMegapixels = Annotated[
-    float | None, typer.Option(min=0, metavar="N", help="Leave larger pictures out; by default above 179.")
+    float | None, typer.Option(min=0, metavar="N", help="Skip larger pictures; by default above 179.")
 ]
 NearCopies = Annotated[
     str | None,
     typer.Option(
         metavar="HOW",
-        help='"together" (else taken): pictures saved again or resized share a part with their originals; or "ignore".',
+        help='"together" (default): a picture saved again or resized is in the part of its original; or "ignore".',
     ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Make a picture that cannot be used an error.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]
 
 
 def refuse_existing(option: str, path: Path | None) -> None:
-    """Refuse to write over a file: it may be one that is read, or the only copy of something.
+    """Refuse to overwrite a file: it may be an input, or the only copy of something.
 
     Raises:
-        UsageError: there is a file; devices and pipes may be written to.
+        UsageError: the file exists; devices and pipes are allowed.
     """
     if path and path.is_file():
         raise UsageError(
@@ -56,7 +63,7 @@ def refuse_existing(option: str, path: Path | None) -> None:
 
 
 def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:
-    """The keys of a recipe's ``[data]`` that these options stand for; those that were not given are left away."""
+    """The keys of a recipe's ``[data]`` that these options set; options that were not given are omitted."""
     from topwork.data.reading.parts import parse
 
     given: dict[str, Any] = {

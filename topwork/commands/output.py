@@ -1,4 +1,4 @@
-"""What goes to stdout: tables for people, JSON for programs. Talk goes to stderr (`topwork.system.messages`)."""
+"""Results for stdout: tables for people, JSON for programs. Messages go to stderr (`topwork.system.messages`)."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need, words to the left, numbers to the right; no cell is ever broken."""
+    """Print a table: words are aligned left, numbers right, and no cell is broken."""
     print(*table_lines(heads, rows), sep="\n")
 
 
 def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """What `print_table` prints: the heads, a rule, and a line for each of the rows."""
+    """The lines that `print_table` prints: the heads, a rule, and one line per row."""
     columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
     for line in zip(*columns):
         yield "  ".join(line).rstrip()
@@ -32,12 +32,12 @@ def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print one object on a line of its own; where stdout cannot hold a character, all beyond ASCII is escaped."""
+    """Print one object on one line; if stdout cannot encode a character, everything beyond ASCII is escaped."""
     print(as_json(value, getattr(sys.stdout, "encoding", None)), flush=True)
 
 
 def rate_cells(rate: "Rate | None", largest: float = 1.0) -> tuple[str, str]:
-    """Value and interval of what lies between 0 and *largest*."""
+    """The value and the interval of a rate between 0 and *largest*; an interval that holds all of that is a dash."""
     if rate is None:
         return "-", ""
     is_all = rate.low <= 0 and rate.high >= largest

@@ -1,10 +1,11 @@
 """``topwork predict``."""
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,16 +23,14 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PICTURE|FOLDER",
-            help="Of a folder, all pictures below. A model of several pictures a row takes CSV files of them.",
+            help="Pictures, or folders with pictures at any depth. For a model of several pictures per row: CSV files.",
         ),
     ],
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the answers to this file, which must be new.")
-    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file.")] = None,
     max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is on pictures."""
+    """Classify pictures with an exported model."""
     from topwork.shipping.inputs import asked
     from topwork.shipping.predictor import Predictor
 
@@ -43,42 +42,26 @@ def predict(
 
 
 def print_guesses(found: "Iterable[Guess]", labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
-    """Print or write answers as they come; ``False`` where no picture could be read."""
-    if path:
-        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return _each(found, _to_csv(file, labels))
-    return _each(found, _guess_as_json if json_wanted else _guess)
-
-
-def _each(found: "Iterable[Guess]", show: "Callable[[Guess], object]") -> bool:
+    """Print or save answers as they come; ``False`` if no picture could be read."""
     answered = unread = 0
-    for guess in found:
-        show(guess)
-        if guess.error:
-            say(f"{guess.path}: {guess.error}")
-            unread += 1
-        answered += not guess.error
+    with ExitStack() as files:
+        if path:
+            file = files.enter_context(path.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
+            table = csv.writer(file)
+            table.writerow(["path", "label", "probability", *labels, "error"])
+        for guess in found:
+            if path:
+                each = [guess.probabilities.get(label, "") for label in labels]
+                table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *each, guess.error])
+            elif json_wanted:
+                values = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
+                print_json({key: value for key, value in values.items() if key != "error" or value})
+            elif not guess.error:
+                print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)
+            if guess.error:
+                say(f"{guess.path}: {guess.error}")
+                unread += 1
+            answered += not guess.error
     if unread and answered:
         say(f"{unread:,} of {counted(answered + unread, 'picture')} could not be read.")
     return answered > 0
-
-
-def _guess(guess: "Guess") -> None:
-    if not guess.error:
-        print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)
-
-
-def _guess_as_json(guess: "Guess") -> None:
-    found = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
-    print_json({key: value for key, value in found.items() if key != "error" or value})
-
-
-def _to_csv(file: TextIO, labels: Sequence[str]) -> "Callable[[Guess], object]":
-    table = csv.writer(file)
-    table.writerow(["path", "label", "probability", *labels, "error"])
-
-    def show(guess: "Guess") -> None:
-        found = [guess.probabilities.get(label, "") for label in labels]
-        table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *found, guess.error])
-
-    return show

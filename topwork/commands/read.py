@@ -23,30 +23,28 @@ from topwork.errors import UsageError
 from topwork.system.messages import counted
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from topwork.data.pictures import Fit
     from topwork.recipes.settings import Views
 
 ROWS_OF_VIEWS = 6
-"""How many pictures a preview shows with their views."""
+"""How many pictures a preview of views shows."""
 
 
 def read(
     data: DataPath,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the table of pictures, which can be DATA again; FILE must be new."),
+        typer.Option(metavar="FILE", help="Save the table of pictures to a new file, which can be used as DATA."),
     ] = None,
     preview: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write a grid of pictures with labels; PNG must be new.")
+        Path | None, typer.Option(metavar="PNG", help="Save a grid of pictures with labels to a new file.")
     ] = None,
     views: Annotated[
         int | None,
-        typer.Option(min=1, max=32, metavar="N", help="In the preview, N views of each picture, itself counted."),
+        typer.Option(min=1, max=32, metavar="N", help="With --preview: show N views of each picture, itself included."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as this recipe does.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as in this recipe.")
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
@@ -54,7 +52,7 @@ def read(
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what is there: classes, splits, pictures left out."""
+    """Show the classes, the splits and the skipped pictures."""
     from dataclasses import replace
 
     from topwork.data.holdout import with_validation
@@ -66,11 +64,13 @@ def read(
     from topwork.recipes.settings import Backbone
 
     if preview and preview.suffix.lower() != ".png":
-        raise UsageError(f"--preview {str(preview)!r} does not end in '.png', and PNG is what is written: name it so.")
+        raise UsageError(
+            f"--preview {str(preview)!r} does not end in '.png': a preview is a PNG file, so give it such a name."
+        )
     if views and views > 1 and not preview:
-        raise UsageError(f"--views {views} is shown in a preview alone: say where to write it, with --preview PNG.")
+        raise UsageError(f"--views {views} needs a preview to be shown in: add --preview PNG.")
     if csv and preview and csv.resolve() == preview.resolve():
-        raise UsageError(f"--csv and --preview name one file, {str(csv)!r}: give them two names.")
+        raise UsageError(f"--csv and --preview are the same file, {str(csv)!r}: give them different names.")
     refuse_existing("--csv", csv)
     refuse_existing("--preview", preview)
     asked = Recipe.load(library.file(recipe)) if recipe else Recipe()
@@ -91,7 +91,7 @@ def read(
 
 
 def print_dataset(data: Dataset) -> None:
-    """Classes by part, what was left out, what splitting noted."""
+    """Print the pictures of each class by part, the notes on splitting, and the skipped pictures."""
     lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
     lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
     print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
@@ -103,51 +103,34 @@ def print_dataset(data: Dataset) -> None:
 
 
 def dataset_as_json(data: Dataset) -> dict[str, Any]:
-    """The same as one object."""
+    """The same as one object for JSON."""
     left_out = {gone.path: gone.reason for gone in data.left_out}
     return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
 
 
 def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 24) -> None:
-    """A grid of some rows' pictures, the first of each class in turn, with their labels and parts; or their views.
+    """Save a grid of pictures with their labels and parts: the first row of each class, then the second, and so on.
 
-    They are brought to the size of *fit* as a network's pictures are, so that what is seen is what it sees.
+    With several views, a few training pictures are shown instead, each with its views. All pictures are resized by
+    *fit*, as for a network, so that you see what the network sees.
     """
-    from topwork.scoring import plots
-
-    if views.count > 1:
-        return _preview_views(data, path, views, fit)
-    rows = _in_turn(data, data.rows)[: count // len(data.columns)]
-    shown = [(row, column) for row in rows for column in range(len(data.columns))]
-    pictures = [_picture(data, row, fit, column) for row, column in shown]
-    titles = [f"{row.label} ({row.split})" + _column_name(data, column) for row, column in shown]
-    plots.grid(pictures, titles, path)
-
-
-def _preview_views(data: Dataset, path: Path, views: "Views", fit: "Fit") -> None:
-    """A row for each of a few training pictures: its views."""
+    from topwork.data.pictures import load
     from topwork.data.views import view
     from topwork.scoring import plots
 
+    of_views = views.count > 1
+    rows = (data.part("train") or data.rows) if of_views else data.rows
+    at_most = (ROWS_OF_VIEWS if of_views else count) // len(data.columns)
     pictures, titles = [], []
-    rows = _in_turn(data, data.part("train") or data.rows)[: ROWS_OF_VIEWS // len(data.columns)]
-    for row, column in [(row, column) for row in rows for column in range(len(data.columns))]:
-        pixels = _picture(data, row, fit, column)
-        pictures += [view(pixels, views, number, row.pictures[column][1]) for number in range(views.count)]
-        what = _column_name(data, column) or "\nview 0: the picture"
-        titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
-    plots.grid(pictures, titles, path, columns=views.count)
-
-
-def _picture(data: Dataset, row: Row, fit: "Fit", column: int = 0) -> "np.ndarray":
-    from topwork.data.pictures import load
-
-    path, _ = row.pictures[column]
-    return load(data.picture(path), fit, inf)
-
-
-def _column_name(data: Dataset, column: int) -> str:
-    return f"\n{data.columns[column]}" if len(data.columns) > 1 else ""
+    for row in _in_turn(data, rows)[:at_most]:
+        for (place, digest), column in zip(row.pictures, data.columns):
+            pixels = load(data.picture(place), fit, inf)
+            pictures += [view(pixels, views, number, digest) for number in range(views.count)]
+            what = "\nview 0: the picture" if of_views else ""
+            if len(data.columns) > 1:
+                what = f"\n{column}"
+            titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
+    plots.grid(pictures, titles, path, columns=views.count if of_views else 6)
 
 
 def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:

@@ -11,40 +11,35 @@ from topwork.commands.output import print_json
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this one, to be saved and edited.")
+        str | None, typer.Argument(metavar="[NAME]", help="Print this recipe, to save and edit it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recipes, or print one.
 
-    Each is the system of an article, as one command: topwork train DATA --recipe NAME.
+    Each does what an article does, with one command: topwork train DATA --recipe NAME.
     """
     from topwork.recipes import library
 
-    if name is None:
-        _list(as_json)
-    elif as_json:
+    if name is not None and as_json:
         print_json({"name": name, **library.recipe(name).as_mapping()})
-    else:
+        return
+    if name is not None:
         print(library.file(name).read_text(encoding="utf-8"), end="")
-
-
-def _list(json_wanted: bool) -> None:
-    """The recipes, those of one article together."""
-    from topwork.recipes import library
-
+        return
     about = {name: library.recipe(name).about for name in library.names()}
-    if json_wanted:
+    if as_json:
         print_json([{"name": name, **asdict(one)} for name, one in about.items()])
         return
     width = max(map(len, about))
     for article in dict.fromkeys(one.article for one in about.values()):
         print(article)
-        for name, one in about.items():
+        for its_name, one in about.items():
             if one.article == article:
-                print(f"  {name:{width}}  {one.title}")
+                print(f"  {its_name:{width}}  {one.title}")
         print()
-    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it,")
-    print("with another network: --set phase.1.cut=efficientnet_lite0@pool, so each phase")
-    print("(if it ends in a map: efficientnet_lite0@top_activation..top_activation). It")
-    print("takes the options of the network it stands for, such as size and scale.")
+    print("'topwork recipes NAME' prints one; 'topwork train DATA --recipe NAME' runs it.")
+    print("For another network, add --set phase.1.cut=efficientnet_lite0@pool, and the same")
+    print("for each phase; if the cut ends in a map, use top_activation..top_activation in")
+    print("place of pool. The new network takes over the options of the old one, such as")
+    print("size and scale.")

@@ -15,11 +15,11 @@ def sample(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write a small real dataset to try."""
+    """Write a small real dataset to try topwork with."""
     from topwork.data.sample import digits
 
     if what != "digits":
-        raise UsageError(f"no sample {what!r}: there is one, 'digits'.")
+        raise UsageError(f"no sample {what!r}: the only one is 'digits'.")
     written = digits(folder)
     if as_json:
         print_json({"folder": str(written)})

@@ -1,4 +1,4 @@
-"""``topwork store``: what topwork keeps on disk, whether it is whole, and what no run needs."""
+"""``topwork store``: list, verify and prune what topwork stores on disk."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 store = typer.Typer(
     name="store",
     no_args_is_help=True,
-    help="List, check or prune what topwork keeps on disk.",
+    help="List, verify or prune what topwork stores on disk.",
 )
 
 WIDTH = 80
 SHORT = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "uint8": "u8"}
 WHY = {
-    "in use": "a process uses it at the moment",
-    "recent": "it was used within a day",
+    "in use": "a process is using it",
+    "recent": "it was used less than a day ago",
     "foreign": "its folder holds something that is not topwork's",
     "yours": "a network of your own, which topwork cannot make again; remove it yourself",
-    "": "somebody took hold of it, or a run began; prune again",
+    "": "a process opened it or a run began meanwhile; prune again",
 }
 
 
 @store.command()
 def ls(as_json: AsJson = False) -> None:
-    """List what takes the disk, the largest first.
+    """List what takes disk space, the largest first.
 
-    What no run needs ("none") is what 'topwork store prune' drops.
+    'topwork store prune' deletes what no run needs ("none").
     """
     from topwork.runs.needs import needs
     from topwork.store.upkeep.inventory import inventory
@@ -48,7 +48,7 @@ def ls(as_json: AsJson = False) -> None:
         return
     _print([item for item in found if item.thing.kind == "activations"], _ACTIVATIONS)
     _print([item for item in found if item.thing.kind != "activations"], _OTHERS)
-    print(f"{size(together)} in all, below {home()}.")
+    print(f"{size(together)} in total, in {home()}.")
     if going:
         print(f"'topwork store prune' frees {size(going)}: what no run needs.")
 
@@ -58,14 +58,14 @@ def verify(
     name: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME", help="Cuts as 'store ls' shows them, backbones, or folders' names; by default all."
+            metavar="NAME", help="Cuts from 'store ls', backbones, or names of folders; by default everything."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read all that is kept, and check that it is whole.
+    """Read everything that is stored, and check that it is intact.
 
-    The exit status is 1 where something is damaged.
+    The exit status is 1 if something is damaged.
     """
     from topwork.store.upkeep.inventory import contents
     from topwork.store.upkeep.verify import named
@@ -86,16 +86,16 @@ def verify(
         for one in damaged:
             print(f"{_name(one.thing)}: {one.problem}")
         whole = len(found) - len(damaged)
-        print(f"{whole:,} of {counted(len(found), 'thing')} {'is' if whole == 1 else 'are'} whole.")
+        print(f"{whole:,} of {counted(len(found), 'thing')} {'is' if whole == 1 else 'are'} intact.")
     if damaged:
         raise typer.Exit(1)
 
 
 @store.command()
 def prune(as_json: AsJson = False) -> None:
-    """Drop what no run needs; 'store ls' shows it beforehand.
+    """Delete what no run needs; 'store ls' shows it beforehand.
 
-    What a process uses at the moment stays. What is dropped is computed again if it is needed after all.
+    What a process is using stays. What was deleted is computed again if it is needed later.
     """
     from topwork.runs import registry
     from topwork.runs.needs import needs
@@ -111,7 +111,7 @@ def prune(as_json: AsJson = False) -> None:
         print(f"{_name(thing)}: {size(thing.bytes)}, {thing.path.name}")
     for item in done.stayed:
         say(f"{_name(item.thing)} stays: {WHY[item.stays]}.")
-    print(f"{size(done.bytes)} freed." if done.gone else "Nothing to drop: all that is there is needed, or in use.")
+    print(f"{size(done.bytes)} freed." if done.gone else "Nothing to delete: everything is needed or in use.")
 
 
 _ACTIVATIONS = ("activations", "px", "weights", "as", "rows", "size", "used", "runs")
@@ -119,43 +119,32 @@ _OTHERS = ("beside them", "size", "used", "runs")
 
 
 def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
-    """A table of 80 columns: names give way where they must."""
+    """Print a table of at most 80 columns; long names are shortened."""
     if not items:
         return
-    rows = [_activations(item) if heads is _ACTIVATIONS else _other(item) for item in items]
+    rows = []
+    for item in items:
+        thing = item.thing
+        names = [_name(thing)]
+        if heads is _ACTIVATIONS:
+            stored_as = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
+            count = "?" if thing.rows is None else f"{thing.rows:,}"
+            names = [thing.name, str(thing.size or "?"), thing.weights or "", stored_as, count]
+        days = (datetime.now() - datetime.fromtimestamp(thing.used)).days
+        used = "today" if days < 1 else f"{days:,} d"
+        needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
+        rows.append([*names, size(thing.bytes), used, needed])
     rest = sum(2 + max(map(len, column)) for column in zip(heads[1:], *(row[1:] for row in rows)))
     print_table(heads, [[_clipped(row[0], WIDTH - rest), *row[1:]] for row in rows])
     print()
-
-
-def _activations(item: "Item") -> list[str]:
-    thing = item.thing
-    kept = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
-    rows = "?" if thing.rows is None else f"{thing.rows:,}"
-    return [thing.name, str(thing.size or "?"), thing.weights or "", kept, rows, *_ends(item)]
-
-
-def _other(item: "Item") -> list[str]:
-    return [_name(item.thing), *_ends(item)]
-
-
-def _ends(item: "Item") -> list[str]:
-    """Size, when used, by how many runs needed."""
-    needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
-    return [size(item.thing.bytes), _ago(item.thing.used), needed]
 
 
 def _name(thing: "Thing") -> str:
     return f"{thing.kind} {thing.name}"
 
 
-def _ago(when: float) -> str:
-    days = (datetime.now() - datetime.fromtimestamp(when)).days
-    return "today" if days < 1 else f"{days:,} d"
-
-
 def _clipped(name: str, width: int) -> str:
-    """A name with its middle left out where it is too long."""
+    """A name without its middle if it is too long."""
     width = max(width, 12)
     return name if len(name) <= width else f"{name[: width - width // 2 - 1]}…{name[-(width // 2) :]}"
 

@@ -13,16 +13,19 @@ from topwork.errors import UsageError
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="What to train on; with --resume nothing, and a join needs none."),
+        typer.Argument(
+            metavar="[DATA]", help="The pictures, as for 'topwork read'; not with --resume; a join needs none."
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="A name from 'topwork recipes', or a TOML file.")
     ] = None,
     cut: Annotated[
-        list[str] | None, typer.Option(metavar="CUT", help="As in efficientnet_lite0@pool; one for each phase.")
+        list[str] | None,
+        typer.Option(metavar="CUT", help="Where to cut, as in efficientnet_lite0@pool; once for each phase."),
     ] = None,
     epochs: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Of the k-th phase; one value serves all.")
+        list[int] | None, typer.Option(metavar="N", help="Epochs at most: once for all phases, or once per phase.")
     ] = None,
     learning_rate: Annotated[
         list[float] | None,
@@ -30,37 +33,41 @@ def train(
             "--learning-rate",
             "--lr",
             metavar="R",
-            help="Of the k-th phase; one value serves all; else as suits the cut.",
+            help="Learning rate: once for all phases, or once per phase; by default it depends on the cut.",
         ),
     ] = None,
-    head: Annotated[str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file.')] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file of your own.')
+    ] = None,
     views: Annotated[
-        int | None, typer.Option(min=1, max=100, metavar="N", help="Views of each training picture, itself counted.")
+        int | None,
+        typer.Option(
+            min=1, max=100, metavar="N", help="Views of each training picture (augmentation), itself included."
+        ),
     ] = None,
     weights: Weights = None,
     size: Size = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of a recipe, as in data.seed=1.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe, as in data.seed=1."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder to make; else one in runs/.")] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=2, metavar="K", help="Cross-validate: a run for each of K folds.")
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run folder to make; by default a new one in runs/.")
     ] = None,
+    folds: Annotated[int | None, typer.Option(min=2, metavar="K", help="Cross-validate: one run per fold.")] = None,
     from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run or --folds.")
-    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run or --folds.")] = None,
     moved: Annotated[
         str | None,
-        typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are, if moved."),
+        typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are now, if moved."),
     ] = None,
     other_versions: Annotated[
-        bool, typer.Option("--other-versions", help="Resume with other package versions; bits may differ.")
+        bool, typer.Option("--other-versions", help="With --resume: accept other package versions; bits may differ.")
     ] = False,
     no_head_first: Annotated[
         bool,
         typer.Option(
-            "--no-head-first", help="Put no phase for the head alone before a first --cut that opens the network."
+            "--no-head-first", help="Do not train the head alone before a first --cut that also trains the backbone."
         ),
     ] = False,
     parts: Parts = None,
@@ -86,9 +93,9 @@ def train(
         kind = Folds if is_folds(resume) else Run
         run: Run | Folds = kind(resume).resume(moved, other_versions=other_versions, jobs=jobs)
     elif other_versions or moved:
-        raise UsageError(f"{'--other-versions' if other_versions else '--data'} goes with --resume RUN alone.")
+        raise UsageError(f"{'--other-versions' if other_versions else '--data'} can only be used with --resume RUN.")
     else:
-        if not recipe and not set_:  # a join, which needs no DATA, is never chosen otherwise
+        if not recipe and not set_:  # only these two can choose a join, which needs no DATA
             _given(data)
         chosen = words.recipe(from_)
         how: dict[str, Any] = {"recipe": chosen, "head_first": words.head_first, "parent": from_, "out": out}

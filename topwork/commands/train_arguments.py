@@ -1,4 +1,4 @@
-"""From the words of ``topwork train`` to a recipe."""
+"""From the arguments of ``topwork train`` to a recipe."""
 
 import tomllib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from topwork.training import warm_start
 
 @dataclass(frozen=True)
 class Words:
-    """What the command line says of a recipe; `None` and empty lists: nothing."""
+    """What the command line sets in a recipe; `None` and empty lists mean that an option was not given."""
 
     file: str | Path | None
     cuts: list[str]
@@ -37,24 +37,30 @@ class Words:
 
     @property
     def head_first(self) -> bool:
-        """Whether a phase for the head alone may go before those of the cuts."""
+        """Whether a phase that trains the head alone may be put before the phases of the cuts."""
         return bool(self.cuts) and not self.no_head_first
 
     def recipe(self, parent: Path | None = None) -> Recipe:
-        """The recipe of a file, of a parent run or of defaults, with what the command line changes.
+        """The recipe of a file, a parent run or the defaults, with the changes from the command line.
 
         Raises:
-            UsageError: words that do not go together.
-            RecipeError, CutError: values that are wrong.
+            UsageError: options that exclude each other.
+            RecipeError, CutError: wrong values.
         """
-        table, settings = self._start(parent), dict(map(_setting, self.settings))
+        table: dict[str, Any] = {"phase": []}
+        if self.file:
+            table = Recipe.load(library.file(self.file)).as_mapping()
+        elif parent:
+            table = warm_start.recipe(Folder(parent)).as_mapping()
+        settings = dict(map(_setting, self.settings))
         settings |= {f"data.{key}": value for key, value in self.data.items()}
         if "join" in table or any(key.split(".")[0] == "join" for key in settings):
             return self._join(table, settings)
         if self.cuts:
             table = self._recut(table)
-        if not table["phase"]:
-            _check_early(table, settings)
+        if not table["phase"]:  # report other errors before the search for a default network
+            others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
+            Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
         phases = table["phase"] or [_default(table, self.weights, self.size)]
         table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "learning_rate", self.learning_rates)
         if self.head:
@@ -65,18 +71,18 @@ class Words:
         return Recipe.settled(table, self._options(table, settings) | settings)
 
     def refuse_any(self, option: str, *others: object) -> None:
-        """Refuse all other words beside an option that brings its own recipe.
+        """Refuse all other arguments beside an option that takes the recipe of an existing run.
 
         Raises:
-            UsageError: there are some.
+            UsageError: another argument was given.
         """
         own = [getattr(self, field.name) for field in fields(self)]
         if any(value not in (None, [], {}) for value in (*own, *others)):
-            raise UsageError(f"{option} goes on with the recipe and the data of that run: leave the other words away.")
+            raise UsageError(f"{option} uses the recipe and the data of that run: omit the other arguments.")
 
     @contextmanager
     def located(self, recipe: Recipe) -> Iterator[None]:
-        """While *recipe* runs, name the line of its file where a word stands that turns out to be wrong."""
+        """While *recipe* runs, add to an error the line of its file that holds the wrong value."""
         try:
             yield
         except UsageError as error:
@@ -87,32 +93,29 @@ class Words:
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
 
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
-        """A recipe that trains nothing, whose other words would go unheard."""
+        """The recipe of a join; options that it would ignore are refused."""
         names = {"cuts": "cut", "epochs": "epochs", "learning_rates": "learning-rate"}
         names |= {name: name for name in ("head", "views", "weights", "size")} | {"no_head_first": "no-head-first"}
         heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
         if heard:
-            raise UsageError(f"a join takes runs as they were trained: leave {heard} away, or join.members.")
+            raise UsageError(f"a join uses runs as they were trained: omit {heard}, or join.members.")
         return Recipe.settled(table if table.get("phase") != [] else {}, settings)
 
-    def _start(self, parent: Path | None) -> dict[str, Any]:
-        if self.file:
-            return Recipe.load(library.file(self.file)).as_mapping()
-        return warm_start.recipe(Folder(parent)).as_mapping() if parent else {"phase": []}
-
     def _recut(self, table: dict[str, Any]) -> dict[str, Any]:
-        """A table with phases of these cuts alone, and with the options of those backbones that they name."""
+        """The table with one phase per cut, and with the options of the backbones that the cuts name."""
         if self.file:
             phases = counted(len(table["phase"]), "phase")
-            keep = "To keep their other settings: --set phase.1.cut=CUT, and so each phase."
-            say(f"--cut replaces the {phases} of {str(self.file)!r} whole. {keep}")
+            keep = "To keep their other settings, use --set phase.1.cut=CUT, and the same for each phase."
+            say(f"--cut replaces the {phases} of {str(self.file)!r} with all settings. {keep}")
         names = {name for cut in self.cuts for name in Cut.parse(cut).backbones}
         backbones = carried(table.get("backbones", {}), names)
-        kept = {key: part for key, part in table.items() if key != "about"}  # it is another system now
+        kept = {
+            key: part for key, part in table.items() if key != "about"
+        }  # the recipe's description no longer applies
         return kept | {"phase": [{"cut": cut} for cut in self.cuts], "backbones": backbones}
 
     def _options(self, table: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings that --weights and --size stand for, of the backbone that the cuts name after *settings*."""
+        """The settings for --weights and --size, for the backbone that the cuts name once *settings* are applied."""
         given = {key: value for key, value in (("weights", self.weights), ("size", self.size)) if value is not None}
         table = {"phase": [dict(phase) for phase in table["phase"]]}
         for key, value in settings.items():
@@ -122,20 +125,14 @@ class Words:
         if given and len(names) > 1:
             count = len(names)
             raise UsageError(
-                f"--weights and --size are for one backbone, and the cuts name {count}: use a recipe, "
+                f"--weights and --size apply to one backbone, but the cuts name {count}: use a recipe, "
                 "or --set backbones.NAME.weights=random."
             )
         return {f"backbones.{name}.{key}": value for name in names for key, value in given.items()}
 
 
-def _check_early(table: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Before the network of a run that names none is looked for: all words but those on it."""
-    others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
-    Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
-
-
 def _default(table: dict[str, Any], weights: str | None, size: int | None) -> dict[str, Any]:
-    """One phase at the end of the default backbone, or of the one that a weights file is of."""
+    """One phase with a cut at the end of the default backbone, or of the backbone that the weights file is for."""
     if weights in (None, "imagenet"):
         backbone, why = official.default(size)
         say(why)
@@ -149,7 +146,7 @@ def _default(table: dict[str, Any], weights: str | None, size: int | None) -> di
 
 
 def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[dict[str, Any]]:
-    """Give the k-th phase the k-th value; one value serves all."""
+    """Give the k-th phase the k-th value; a single value is used for all phases."""
     if not values:
         return phases
     values = values * len(phases) if len(values) == 1 else values
@@ -161,7 +158,7 @@ def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[d
 
 
 def _at(table: Any, key: str) -> Any:
-    """The value of a key, as ``phase.2.learning_rate``; `None` where there is none."""
+    """The value of a key such as ``phase.2.learning_rate``; `None` if it is missing."""
     for word in key.split("."):
         if isinstance(table, list):
             table = table[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(table) else None
@@ -171,7 +168,7 @@ def _at(table: Any, key: str) -> Any:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE``, the value as TOML, or as text where it is none."""
+    """Parse ``KEY=VALUE``; a value that is not TOML is taken as text."""
     key, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set {text!r}: expected KEY=VALUE, as in --set phase.1.learning_rate=1e-4.")

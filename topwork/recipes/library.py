@@ -1,4 +1,4 @@
-"""The recipes that topwork brings: the systems of five articles, one TOML file each, by name."""
+"""The recipes that come with topwork, by name: the systems of five articles, one TOML file per recipe."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ def names() -> tuple[str, ...]:
 
 
 def file(word: str | Path) -> Path:
-    """The file of a recipe.
+    """The path of a recipe's file.
 
     Args:
-        word: a path, or a name from `names`; a file that is there comes first.
+        word: a path, or a name from `names`; an existing file is preferred.
 
     Raises:
         UsageError: no recipe has that name.
@@ -38,7 +38,7 @@ def file(word: str | Path) -> Path:
 
 
 def recipe(name: str) -> Recipe:
-    """One of the recipes.
+    """A recipe by its name.
 
     Raises:
         UsageError: no recipe has that name.

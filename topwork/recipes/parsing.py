@@ -1,6 +1,6 @@
-"""TOML from outside, read strictly into frozen dataclasses: an error names the key, and its line in the file.
+"""Strict reading of TOML into frozen dataclasses: an error names the key, and its line in the file.
 
-`tomllib` does not say on which line a key stands, so `line_of` finds that out where there is an error to tell.
+`tomllib` does not report the line of a key, so `line_of` finds it when there is an error to report.
 """
 
 import tomllib
@@ -17,10 +17,10 @@ from topwork.recipes.renamed import NAMES
 
 
 def read(kind: type, table: Any, where: str, **given: Any) -> Any:
-    """A dataclass of type *kind* from a table; fields that are *given* are no keys.
+    """A dataclass of type *kind* from a table; fields in *given* cannot be set by the table.
 
     Raises:
-        RecipeError: no table, an unknown key, a value of another type or none of a `Literal`'s.
+        RecipeError: not a table, an unknown key, a value of the wrong type, or a value that its `Literal` lacks.
     """
     types = {f.name: f.type for f in fields(kind) if f.name not in given}
     refuse_unknown(expect(Mapping, table, where, "a table"), types, where)
@@ -29,10 +29,10 @@ def read(kind: type, table: Any, where: str, **given: Any) -> Any:
 
 
 def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) -> Any:
-    """The value, which is of that type.
+    """The value, after a check of its type.
 
     Raises:
-        RecipeError: it is not; *words* say what was expected at *where*.
+        RecipeError: it has another type; *words* name what was expected at *where*.
     """
     if not isinstance(value, kind):
         raise RecipeError(f"{where} = {value!r}: expected {words}.", where)
@@ -40,7 +40,7 @@ def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) ->
 
 
 def check_range(value: Any, low: float, high: float, where: str) -> None:
-    """Refuse a number, or one of several, that is out of its range; there may be none."""
+    """Refuse a number, or a tuple with a number, outside *low* to *high*; ``None`` passes."""
     for single in value if isinstance(value, tuple) else (value,):
         if single is not None and not low <= single <= high:
             expected = f"at least {low}" if high == inf else f"between {low} and {high}"
@@ -58,7 +58,7 @@ def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -
 
 
 def put(table: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value deep in a table: ``"phase.1.learning_rate"`` is that of the first of a list."""
+    """Set a value deep in a table: ``"phase.1.learning_rate"`` is that of the first phase; lists count from 1."""
     *path, last = key.split(".")
     node: Any = table
     for word in path:
@@ -100,23 +100,23 @@ _LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a li
 
 
 def located(error: UsageError, path: Path, text: str) -> UsageError:
-    """The same error with the line of its key, or of the table that lacks it, in front."""
+    """The same error, preceded by the file and the line of its key, or of the table that lacks the key."""
     line = line_of(error.key, text)
     return type(error)(f"{str(path)!r}, line {line}: {error}") if line else error
 
 
 def line_of(key: str, text: str) -> int | None:
-    """On which line a key of a TOML file, or the table that lacks it, is named first; ``None``: neither is there.
+    """The first line that names a key of a TOML file, or the table that lacks the key; ``None`` if neither is there.
 
-    `tomllib` does not say that, but it reads the file as far as to any line that ends a statement: the first such part
-    that has the key ends with the statement that brings it.
+    `tomllib` does not report lines, but it can read the file up to any line that ends a statement. The shortest such
+    beginning of the file that has the key ends with the statement that sets it.
 
     Args:
         key: tables are joined by dots, entries of arrays are counted from 1, as in ``phase.2.learning_rate``.
-        text: of a file that `tomllib` reads.
+        text: the content of a file that `tomllib` can read.
 
     Returns:
-        The line, from 1, where that statement begins.
+        The line where that statement begins, counted from 1.
 
     Example:
         >>> text = '[data]\\nseed = 1\\n[[phase]]\\ncut = "x@pool"'
@@ -141,7 +141,7 @@ def line_of(key: str, text: str) -> int | None:
 
 
 def _keys(value: Any, above: str = "") -> Iterator[str]:
-    """Every key of what `tomllib` gives."""
+    """Every key of a value from `tomllib`."""
     inside = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
     for word, one in inside:
         yield f"{above}{word}"

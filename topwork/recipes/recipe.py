@@ -1,12 +1,12 @@
-"""A recipe: all that repeats a run, as frozen dataclasses and as TOML, read strictly.
+"""A recipe: everything that is needed to repeat a run, as frozen dataclasses and as TOML, read strictly.
 
 [data]                      [head]                     [[phase]]
 split = [0.8, 0.1, 0.1]     kind = "linear"            cut = "mobilenet_v2@pool"
                                                        epochs = 25
-[backbones.mobilenet_v2]                               rate = 1e-3
+[backbones.mobilenet_v2]                               learning_rate = 1e-3
 weights = "imagenet"
 
-Or, in place of phases and what they need: runs that are joined at their probabilities.
+Or, instead of phases and their settings: runs that are joined at their probabilities.
 
 [join]
 members = ["runs/a", "runs/b"]
@@ -14,7 +14,7 @@ rule = "mean"
 """
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from topwork.system.advice import either
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that repeats a run: phases, or a join.
+    """Everything that is needed to repeat a run: phases, or a join.
 
     >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool", "epochs": 3}]})
     >>> recipe.phases[0].epochs, recipe.head.kind
@@ -48,10 +48,10 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
-        """Read a TOML file; in a run folder of format 1, keys may have the names that they had there.
+        """Read a TOML file; in a run folder of format 1, keys may have their old names.
 
         Raises:
-            RecipeError: the file is missing or no TOML, or holds an unknown key or a wrong value, whose line is named.
+            RecipeError: the file is missing or not TOML, or has an unknown key or a wrong value; its line is named.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -60,13 +60,13 @@ class Recipe:
         except OSError as error:
             raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"the recipe {str(path)!r} is no TOML: {error}.") from None
+            raise RecipeError(f"the recipe {str(path)!r} is not TOML: {error}.") from None
         except UsageError as error:
             raise located(error, Path(path), text) from None
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
-        """Read what TOML gives; unknown keys and wrong values are errors that name them."""
+        """Read a table as `tomllib` returns it; an error names each unknown key or wrong value."""
         refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
         if "join" in table:
             parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
@@ -79,7 +79,7 @@ class Recipe:
         return cls(phases=phases, backbones=backbones, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
-        """What `from_mapping` reads: every value spelled out, ``None`` left away, as TOML has none, and empty words."""
+        """The table that `from_mapping` reads: every value; ``None`` (unknown to TOML) and empty texts are omitted."""
         table = asdict(self)
         about = {key: text for key, text in table["about"].items() if text}
         told = {"about": about} if about else {}
@@ -101,15 +101,15 @@ class Recipe:
         return tomli_w.dumps(self.as_mapping())
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with ``KEY=VALUE`` settings such as ``{"phase.2.learning_rate": 1e-5}`` (phases count from 1)."""
+        """A recipe with changed settings such as ``{"phase.2.learning_rate": 1e-5}`` (phases count from 1)."""
         return Recipe.settled(self.as_mapping(), settings)
 
     @classmethod
     def settled(cls, table: dict[str, Any], settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe of a table, which need be none before such settings are made in it.
+        """The recipe of a table after its settings are changed; before, the table may be incomplete.
 
-        Options of backbones are `carried` to those that the cuts name now. What is said about a recipe goes with the
-        network that it is said of.
+        Options of backbones are `carried` over to the backbones that the cuts name afterwards. ``about`` is dropped if
+        a backbone was replaced, as it describes the recipe with the old one.
         """
         given = {name: dict(row) for name, row in table.get("backbones", {}).items()}
         had = {name: given.get(name, {}) for name in {**given, **dict.fromkeys(backbones_in(table))}}
@@ -126,11 +126,11 @@ class Recipe:
         return cls.from_mapping(table | {"backbones": rows, "about": about})
 
     def checked(self) -> "Recipe":
-        """The recipe itself, with a `Backbone` of defaults for each name that a cut uses alone.
+        """The recipe, with a default `Backbone` for each name that cuts use and ``backbones`` lacks.
 
         Raises:
             RecipeError: no phase, phases that do not share one end, a backbone that no cut names, a join of fewer than
-                two runs or beside phases, or a value out of its range.
+                two runs or beside phases, or a value outside its range.
             CutError: a cut that cannot be read.
         """
         if self.join:
@@ -151,7 +151,7 @@ class Recipe:
         other = next((number for number, end in enumerate(ends, 1) if end != ends[0]), None)
         if other:
             raise RecipeError(
-                "all phases of a run share the same backbones and ends, and these do not: "
+                "all phases of a run must share the same backbones and ends, but these do not: "
                 + ", ".join(repr(phase.cut) for phase in self.phases)
                 + ". Name the same in each phase's cut"
                 + either(".", " (--set phase.1.cut=..., --set phase.2.cut=...)."),
@@ -162,38 +162,34 @@ class Recipe:
         return replace(self, backbones=names)
 
     def refuse_idle(self) -> None:
-        """Refuse words that would do nothing in a new run, or leave it nothing to do.
+        """Refuse settings that have no effect in a new run, or leave it nothing to learn.
 
         Raises:
-            RecipeError: one of them.
+            RecipeError: there is such a setting.
         """
-        for key, told in self._idle():
-            raise RecipeError(told, key)
-
-    def _idle(self) -> Iterator[tuple[str, str]]:
         views, head = self.views, self.head
         if views.mode == "live" and views.count < 2:
-            yield (
+            raise RecipeError(
+                "views.mode = 'live' with views.count = 1 is no augmentation: set views.count to 2 or more (live views "
+                "are drawn afresh in every epoch, whatever the count), or omit views.mode.",
                 "views.mode",
-                "views.mode = 'live' with views.count = 1 is no augmentation: give it a count of 2 or more (live views "
-                "are drawn afresh in every epoch, whatever the count), or leave the mode out.",
             )
         shares = {"head.dropout": head.dropout, "training.label_smoothing": self.training.label_smoothing}
         for key, value in shares.items():
             if value == 1:
-                yield key, f"{key} = 1 leaves nothing to learn from: expected less."
+                raise RecipeError(f"{key} = 1 leaves nothing to learn from: expected less.", key)
         if head.kind == "mlp" and not head.units and not head.file:
-            yield (
-                "head.units",
-                "head.units = [] leaves 'mlp' no layer: name the units of one or more, as in [256], or say "
+            raise RecipeError(
+                "head.units = [] leaves 'mlp' without layers: give the units of one or more, as in [256], or set "
                 "head.kind = 'linear'.",
+                "head.units",
             )
         ends = {term.end for phase in self.phases for term in phase.terms}
         if head.pooling != "avg" and not head.file and ends == {POOL}:
-            yield (
-                "head.pooling",
+            raise RecipeError(
                 f"head.pooling = {head.pooling!r}: all cuts end in pool, which averages. End one in a map, as in "
-                "resnet50@conv5_block3_out..conv5_block3_out, or say head.pooling = 'avg'.",
+                "resnet50@conv5_block3_out..conv5_block3_out, or set head.pooling = 'avg'.",
+                "head.pooling",
             )
 
     def _check_ranges(self) -> None:
@@ -206,7 +202,7 @@ class Recipe:
 
 
 def backbones_in(table: Mapping[str, Any]) -> list[str]:
-    """The backbones that the cuts of a table name, each once; what cannot be read names none: parsing will say so.
+    """The backbones that the cuts of a table name, each once; cuts that cannot be read are left to the parser.
 
     >>> backbones_in({"phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@block5_conv1"}, {"cut": "?"}, 3]})
     ['vgg16']
@@ -222,9 +218,9 @@ def backbones_in(table: Mapping[str, Any]) -> list[str]:
 
 
 def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Options by backbone for those that *names* has: one that takes the place of another takes its options, too.
+    """Options by backbone, for the backbones in *names*; if one backbone replaces another, it takes over its options.
 
-    Files do not go over, as they are of one network.
+    Files of weights and models are not taken over, as they belong to one network.
 
     >>> carried({"inception_v3": {"size": 84, "weights": "a.h5"}}, ["xception"])
     {'xception': {'size': 84}}
@@ -238,7 +234,7 @@ def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dic
 
 
 _BESIDE = ("about", "data")
-"""What a join may stand beside."""
+"""The other tables that a join may have."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
 
@@ -270,12 +266,12 @@ def _check_join(join: Join, phases: Sequence[Phase]) -> None:
     places = [Path(member).resolve() for member in members]
     twice = next((member for i, member in enumerate(members) if places[i] in places[:i]), None)
     if twice is not None:
-        raise RecipeError(f"join.members names {twice!r} twice: expected runs that differ.", "join.members")
+        raise RecipeError(f"join.members names {twice!r} twice: expected different runs.", "join.members")
 
 
 def _both(key: str) -> RecipeError:
     return RecipeError(
-        f"the recipe has {key!r} beside 'join': it is either trained in phases or joined from runs that are trained "
-        "already. Of the other parts a join takes 'data' alone: leave one of the two away.",
+        f"the recipe has {key!r} beside 'join': a recipe either trains in phases or joins runs that are already "
+        "trained. Beside 'join', only 'data' is allowed: remove one of the two.",
         key,
     )

@@ -1,4 +1,4 @@
-"""Keys that had another name in format 1 of run folders: such a folder's recipe is still read."""
+"""Keys that had another name in run folders of format 1, so that their recipes can still be read."""
 
 import json
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ NAMES = {
     "initializer": "kernel_initializer",
     "fill": "fill_mode",
 }
-"""The name in format 1, and the name since."""
+"""Name in format 1 -> name since then."""
 
 
 def is_of_format_1(recipe: Path) -> bool:
-    """Whether a recipe is that of a run folder of format 1, by the ``environment.json`` beside it."""
+    """Whether a recipe belongs to a run folder of format 1, as the ``environment.json`` beside it states."""
     try:
         about = json.loads(recipe.with_name("environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def is_of_format_1(recipe: Path) -> bool:
 
 
 def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's table of format 1 with the keys that it would have today.
+    """A recipe's table of format 1 with today's keys.
 
     >>> with_new_names({"phase": [{"cut": "vgg16@pool", "rate": 0.1}], "views": {"fill": "nearest"}})
     {'phase': [{'cut': 'vgg16@pool', 'learning_rate': 0.1}], 'views': {'fill_mode': 'nearest'}}

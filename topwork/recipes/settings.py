@@ -1,4 +1,4 @@
-"""The settings of a recipe, part by part, as frozen dataclasses: each field is a key, each default what is taken."""
+"""The settings of a recipe as frozen dataclasses, one per table: each field is a key with its default."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +35,13 @@ class Data:
     """How the data are read and split.
 
     Args:
-        split: shares of train, val, test.
-        draw: how the rows are drawn, see `topwork.data.splits.draw`; seed: of the draw.
-        parts: part -> the folder that holds it, where the folders' names do not say so, see
+        split: shares of train, val and test.
+        draw: how rows are assigned to parts, see `topwork.data.splits.draw`.
+        seed: the seed of that draw.
+        parts: part -> the folder that holds it, if the folders' names do not show it, see
             `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are left out.
-        near_copies: whether these share a part, see `topwork.data.quality.near_copies`.
+        max_megapixels: larger pictures are skipped.
+        near_copies: whether near copies share a part, see `topwork.data.quality.near_copies`.
     """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)
@@ -52,7 +53,7 @@ class Data:
 
 
 WORDS = ("imagenet", "random")
-"""What a backbone's weights may be but for the path of a file."""
+"""What a backbone's weights can be, apart from the path of a file."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ class Backbone:
     Args:
         name: the name used in cuts.
         weights: ``"imagenet"``, ``"random"`` (seeded), or the path of a weights file.
-        size: side in pixels of the square that pictures are brought to; ``None``: the network's own.
-        scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: and BGR.
-        fit: how a picture comes to that square; resample: and with which filter.
+        size: pictures are resized to a square with this side, in pixels; ``None``: the network's own.
+        scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: the same in BGR.
+        fit: how a picture is fitted to that square.
+        resample: the filter of the resizing.
         model: path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
             ``None``: a network of ``keras.applications``.
         runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
-        precision: of the trunk; ``"auto"``: bfloat16 where the processor has it.
+        precision: of the trunk; ``"auto"``: bfloat16 if the processor has it.
     """
 
     name: str
@@ -87,15 +89,17 @@ class Views:
     """Augmentation: how many views of each training picture there are, and what they vary.
 
     Args:
-        count: views of a picture, the picture itself (view 0) counted; 1: no augmentation.
-        mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is in the model, and every
-            epoch draws afresh.
-        rotation, shear: up to so many degrees either way.
-        shift: up to such a share of the side, in each direction; zoom: the sides seen are longer or shorter by up to
-            such a share.
-        flip: mirrored half of the time, left to right, top to bottom, or both.
-        brightness: up to such a share of white added or taken; contrast: up to such a share more or less.
-        fill_mode: what appears beyond the border: its nearest pixel, its mirror image, or black.
+        count: views of a picture, including the picture itself (view 0); 1: no augmentation.
+        mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is part of the model, and new
+            views are drawn in every epoch.
+        rotation: largest rotation, in degrees either way.
+        shift: largest shift, as a share of the side, in each direction.
+        shear: largest shear, in degrees either way.
+        zoom: largest change of the sides that are seen, as a share of them.
+        flip: which mirror images are drawn, each with probability 1/2: left to right, top to bottom, or both.
+        brightness: largest share of white that is added or subtracted.
+        contrast: largest change of contrast, as a share.
+        fill_mode: what is shown beyond the border: the nearest pixel, the mirror image, or black.
     """
 
     count: int = 1
@@ -111,18 +115,18 @@ class Views:
 
 
 NO_VIEWS = Views()
-"""The picture itself, alone."""
+"""Only the picture itself."""
 
 
 @dataclass(frozen=True)
 class Head:
     """The new layers that end in the classes.
 
-    ``"linear"``: BatchNorm, Dropout, Dense, Softmax; ``"mlp"``: before that, for each of *units*, a Dense with
-    *activation*. BatchNorm stands before the last Dense, or before every one (*batch_norm_at*). *pooling* applies where
-    the backbone ends in a map. Several ends are pooled and joined first.
-    *file*: a ``.keras`` file with your own layers in place of all that (in Python: the ``keras.Model``); it takes what
-    the backbones end in, and ends in logits.
+    ``"linear"``: BatchNorm, Dropout, Dense, Softmax. ``"mlp"``: before these, one Dense with *activation* for each of
+    *units*. BatchNorm is put before the last Dense, or before every Dense (*batch_norm_at*). *pooling* applies if the
+    backbone ends in a map. Several ends are pooled and joined first.
+    *file*: a ``.keras`` file with your own layers instead (in Python: the ``keras.Model``). Its input is the output of
+    the backbones, its output are logits.
     """
 
     kind: Kind = "linear"
@@ -138,17 +142,18 @@ class Head:
 
 @dataclass(frozen=True)
 class Training:
-    """What all phases share.
+    """Settings that all phases share.
 
     Args:
-        seed: of initial values and order.
-        hold_out: whether to hold out validation where the data have none.
-        hold_out_share: of the training part; hold_out_draw: which of it, as in `Data`.
-        loss: cross-entropy over all classes, or for two classes over one logit.
+        seed: the seed of initial values and of the order of pictures.
+        hold_out: whether some of the training part becomes the validation part, if the data have none.
+        hold_out_share: how much of the training part.
+        hold_out_draw: which rows of it, see *draw* of `Data`.
+        loss: cross-entropy over all classes, or over one logit if there are two classes.
         label_smoothing: the share of each label that is spread over all classes.
-        class_weight: ``"balanced"``: each class weighs as much as the others, however many pictures it has.
-        sampling: ``"balanced"``: an epoch shows each class as often as the others, as many pictures as before in all.
-        drop_last: leave out an epoch's last batch where it is short.
+        class_weight: ``"balanced"``: every class has the same weight, however many pictures it has.
+        sampling: ``"balanced"``: an epoch shows every class equally often; its number of pictures stays the same.
+        drop_last: skip the last batch of an epoch if it is short.
     """
 
     seed: int = 0
@@ -163,7 +168,7 @@ class Training:
 
 
 HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
-"""What a phase trains at where it states no rate: the head alone, and layers of a backbone with it (docs/log.md)."""
+"""Default learning rates of a phase: for the head alone, and for a head with layers of a backbone (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -171,20 +176,21 @@ class Phase:
     """One stretch of training: what is frozen, for how long, how fast.
 
     Args:
-        cut: as in `topwork.cut`, for instance ``"mobilenet_v2@block_12_add"``.
+        cut: where to cut, see `topwork.cut`; for instance ``"mobilenet_v2@block_12_add"``.
         epochs: passes over the training part at most.
-        learning_rate: ``None``: 1e-3 where the head alone trains, 1e-4 where layers of a backbone train with it.
-        optimizer: the name of a Keras optimizer; momentum: for those that have one.
-        schedule: how the learning rate goes on: ``"constant"``; ``"cosine"``: down to 0 at the last step;
-            ``"plateau"``: a tenth of it after half the patience without a better validation loss.
-        warmup_epochs: epochs in which the learning rate rises from 0.
-        global_clipnorm: the largest norm of all gradients together; 0: any.
-        weight_decay: the optimizer's own; 0: none.
+        learning_rate: ``None``: 1e-3 if only the head trains, 1e-4 if layers of a backbone train as well.
+        optimizer: the name of a Keras optimizer.
+        momentum: for optimizers that have one.
         batch_size: rows per step.
-        patience: epochs without a better validation loss before the phase stops; 0: never.
+        patience: epochs without a better validation loss before the phase stops; 0: it never stops early.
         batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
-        precision: of the part that trains; ``"auto"``: mixed bfloat16 where the processor has it and a short
-            measurement says that it is faster (on a GPU mixed float16).
+        schedule: how the learning rate changes: ``"constant"``; ``"cosine"``: down to 0 at the last step;
+            ``"plateau"``: divided by ten after half the patience without a better validation loss.
+        warmup_epochs: epochs in which the learning rate rises from 0.
+        global_clipnorm: the largest norm of all gradients together; 0: no limit.
+        weight_decay: the optimizer's weight decay; 0: none.
+        precision: of the part that trains; ``"auto"``: mixed bfloat16 if the processor has it and a short measurement
+            shows that it is faster (on a GPU mixed float16).
     """
 
     cut: str
@@ -213,14 +219,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class About:
-    """What a recipe is, for those who choose one; a run does not depend on it.
+    """A description of a recipe, to help choose one; it has no effect on a run.
 
     Args:
         title: one line.
-        article: the address or the title of the article whose system it is.
-        does: what that is.
-        beyond: what it does that the article does not.
-        expect: the time and the score to expect, or what bounds them.
+        article: the address or the title of the article that describes the system.
+        does: what the system does.
+        beyond: what the recipe does beyond the article.
+        expect: the time and the score to expect, or what limits them.
     """
 
     title: str = ""
@@ -232,12 +238,13 @@ class About:
 
 @dataclass(frozen=True)
 class Join:
-    """Late fusion: finished runs joined at their probabilities; nothing of them is trained again.
+    """Late fusion: finished runs joined at their probabilities; the runs are not trained again.
 
     Args:
-        members: the folders of two runs or more.
-        rule: ``"mean"`` of the probabilities; ``"weighted"``: with the weights that make validation most likely;
-            ``"stacked"``: a logistic regression on the members' log-probabilities, fitted on validation.
+        members: the folders of at least two runs.
+        rule: ``"mean"``: the mean of the probabilities; ``"weighted"``: with the weights of the highest likelihood on
+            the validation part; ``"stacked"``: a logistic regression on the members' log-probabilities, fitted on the
+            validation part.
     """
 
     members: tuple[str, ...]
@@ -246,13 +253,13 @@ class Join:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out, which its recipe does not say.
+    """How a run is carried out, apart from its recipe.
 
     Args:
-        out: the run folder to make; ``None``: one below ``runs``, named after data and time.
-        callbacks: the user's own Keras callbacks.
-        strict: make pictures that cannot be read an error.
-        jobs: processors to use; ``None``: all that this process may.
+        out: the run folder to make; ``None``: a new one in ``runs``, named after data and time.
+        callbacks: Keras callbacks of the user.
+        strict: whether a picture that cannot be read is an error.
+        jobs: processors to use; ``None``: all that this process may use.
     """
 
     out: str | Path | None = None
@@ -285,4 +292,4 @@ RANGES: dict[str, tuple[float, float]] = {
     "brightness": (0, 1),
     "contrast": (0, 1),
 }
-"""The least and the greatest value of each key that has them, wherever it stands."""
+"""Key -> its smallest and its largest value, in every table that has the key."""
