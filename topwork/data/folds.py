@@ -45,7 +45,15 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
     if count < 2:
         raise RecipeError(f"folds = {count}: expected 2 at least.")
     units = splits.units_of(data.rows)
-    _refuse_small(data.rows, units, count)
+    sizes = _sizes(data.rows, units)
+    label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
+    if size < count:
+        pictures = sum(row.label == label for row in data.rows)
+        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
+        raise DatasetError(
+            f"{count} folds, and the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
+            "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
+        )
     return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
 
 
@@ -61,18 +69,6 @@ def most(data: Dataset) -> int:
 def _sizes(rows: tuple[Row, ...], units: list[Unit]) -> Counter[str]:
     """The number of each class's pictures that are independent."""
     return Counter(label for unit in units for label in {rows[i].label for i in unit})
-
-
-def _refuse_small(rows: tuple[Row, ...], units: list[Unit], count: int) -> None:
-    sizes = _sizes(rows, units)
-    label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
-    if size < count:
-        pictures = sum(row.label == label for row in rows)
-        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
-        raise DatasetError(
-            f"{count} folds, and the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
-            "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
-        )
 
 
 def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> Iterable[np.ndarray]:
@@ -93,17 +89,6 @@ def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> I
 def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Dataset:
     rows = data.rows
     rest = [unit for unit in units if unit[0] not in test]
-    _refuse_unlearned(rows, rest)
-    often = Counter(label for unit in rest for label in {rows[i].label for i in unit})
-    free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
-    parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
-    val = {i for unit, part in zip(free, parts) if part == "val" for i in unit}
-    split = ("test" if i in test else "val" if i in val else "train" for i in range(len(rows)))
-    drawn = tuple(replace(row, split=part) for row, part in zip(rows, split))
-    return replace(data, rows=drawn, notes=tuple(splits.gaps(drawn)))
-
-
-def _refuse_unlearned(rows: tuple[Row, ...], rest: list[Unit]) -> None:
     learned = {rows[i].label for unit in rest for i in unit}
     lost = next((label for label in sorted({row.label for row in rows}) if label not in learned), None)
     if lost:
@@ -111,3 +96,11 @@ def _refuse_unlearned(rows: tuple[Row, ...], rest: list[Unit]) -> None:
             f"all pictures of the class {lost!r} fall into the test part of one fold: its groups are uneven. "
             "Take fewer folds or another seed, or leave the class out."
         )
+
+    often = Counter(label for unit in rest for label in {rows[i].label for i in unit})
+    free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
+    parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
+    val = {i for unit, part in zip(free, parts) if part == "val" for i in unit}
+    split = ("test" if i in test else "val" if i in val else "train" for i in range(len(rows)))
+    drawn = tuple(replace(row, split=part) for row, part in zip(rows, split))
+    return replace(data, rows=drawn, notes=tuple(splits.gaps(drawn)))

@@ -96,15 +96,11 @@ def refuse_lookalikes(labels: Iterable[str]) -> None:
     """
     seen: dict[str, str] = {}
     for label in sorted(labels):
-        other = seen.setdefault(_looks(label), label)
+        folded = unicodedata.normalize("NFKC", label).casefold()
+        shown = [char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf"]  # as U+200B
+        other = seen.setdefault("".join(shown), label)
         if other != label:
             raise DatasetError(
                 f"labels {other!r} and {label!r} differ by case, blanks or invisible characters alone: "
                 "make them one, or give them names that differ in letters."
             )
-
-
-def _looks(label: str) -> str:
-    """What two labels that look alike have in common; ``Cf`` are characters without a width, as U+200B."""
-    folded = unicodedata.normalize("NFKC", label).casefold()
-    return "".join(char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf")

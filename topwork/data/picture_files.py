@@ -111,7 +111,9 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
 
 def opened(source: str | Path | BytesIO) -> Image.Image:
     """The picture with its header read; Pillow's own limit, which is the user's, is put back where it is in the way."""
-    _silence_pillow()
+    # Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads.
+    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         return Image.open(source, formats=_FORMATS)
     except Image.DecompressionBombError:
@@ -130,18 +132,14 @@ def reason(error: Exception, data: bytes) -> str:
         return "it does not fit into memory"
     if isinstance(error, UnidentifiedImageError) and not kind:
         return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
-    if isinstance(error, UnidentifiedImageError) and _is_flat(kind, data):
-        return "a side of 0 pixels"
+    if isinstance(error, UnidentifiedImageError):
+        layout, start = _SIDES.get(kind, ("", 0))
+        if len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start):
+            return "a side of 0 pixels"
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return f"a {kind} file that is cut short"
     told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
     return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
-
-
-def _silence_pillow() -> None:
-    """Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads."""
-    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
-        warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _unopened(error: OSError) -> str:
@@ -156,8 +154,3 @@ def _refuse(head: bytes) -> None:
         raise PictureError(
             f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
         )
-
-
-def _is_flat(kind: str, data: bytes) -> bool:
-    layout, start = _SIDES.get(kind, ("", 0))
-    return len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start)

@@ -252,41 +252,36 @@ def _decoded(
             if fit:
                 _draft(image, fit)
             image.load()
-            return finish(_upright(image), _swapped(size, _turn(image) > 4))
+            turn = _turn(image)
+            upright = _rgb(image)
+            if turn in _TURNS:
+                upright = upright.transpose(_TURNS[turn])
+            return finish(upright, _swapped(size, turn > 4))
     except PictureError:
         raise
     except Exception as error:  # hostile bytes make Pillow raise nearly anything
         raise PictureError(reason(error, data)) from None
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _turn(image)
-    return _rgb(image).transpose(_TURNS[turn]) if turn in _TURNS else _rgb(image)
-
-
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise PictureError("grey in floating point, where no value is known to be white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = _eight_bits(image)
+        values = np.asarray(image)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise PictureError(
+                f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
+            )
+        grey = _EIGHT_BITS[values]
+        grey[values == image.info.get("transparency")] = 255
+        image = Image.fromarray(grey)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=image)
     return white
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise PictureError(
-            f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
-        )
-    grey = _EIGHT_BITS[values]
-    grey[values == image.info.get("transparency")] = 255
-    return Image.fromarray(grey)
 
 
 def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:

@@ -105,7 +105,9 @@ def draw(views: Views, number: int, content: str) -> Drawn:
     >>> -20 <= drawn.rotation <= 20, drawn.shear
     (True, 0.0)
     """
-    *shares, across, over = _uniform(f"{key(views, number)}/{content}", 9)
+    # 9 numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them.
+    digest = hashlib.shake_256(f"{key(views, number)}/{content}".encode()).digest(8 * 9)
+    *shares, across, over = ((int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8))
     rotation, right, down, shear, zoom, brightness, contrast = (2 * share - 1 for share in shares)
     return Drawn(
         rotation=views.rotation * rotation,
@@ -164,29 +166,17 @@ def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear
     """
     height, width = pixels.shape[:2]
     matrix = affine(drawn, (height, width))
-    margins = _margins(matrix, (height, width))
-    matrix[:, 2] += margins[1][0], margins[0][0]
-    padded = Image.fromarray(np.pad(pixels, margins, FILLS[fill]))
+    # Beyond the picture, the view reads so many pixels left and above, and so many right and below.
+    corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
+    left, above = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
+    right, below = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()
+    matrix[:, 2] += left, above
+    padded = Image.fromarray(np.pad(pixels, ((above, below), (left, right), (0, 0)), FILLS[fill]))
     coefficients = tuple(matrix.ravel().tolist())
     image = padded.transform((width, height), Image.Transform.AFFINE, coefficients, RESAMPLES[resample])
     if drawn.brightness or drawn.contrast:
         image = image.point(_table(image, drawn))
     return np.array(image)
-
-
-def _uniform(text: str, count: int) -> list[float]:
-    """Numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them."""
-    digest = hashlib.shake_256(text.encode()).digest(8 * count)
-    return [(int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8)]
-
-
-def _margins(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """How many pixels above and below, left and right, a view reads beyond its picture; none in depth."""
-    height, width = size
-    corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
-    before = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
-    behind = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()
-    return (before[1], behind[1]), (before[0], behind[0]), (0, 0)
 
 
 def _table(image: Image.Image, drawn: Drawn) -> list[int]:

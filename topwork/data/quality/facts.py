@@ -68,7 +68,10 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
         sources: digest -> where the picture is.
         max_megapixels: larger ones are not decoded.
     """
-    found: dict[str, Fact | str] = {digest: _unpacked(value) for digest, value in _get("facts", sources).items()}
+    found: dict[str, Fact | str] = {}
+    for digest, value in _get("facts", sources).items():
+        is_plain, mark, *rest = _LAYOUT.unpack(value)
+        found[digest] = Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
     missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
     new: dict[str, bytes] = {}
     for digest, fact in zip(
@@ -115,11 +118,6 @@ def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact 
         return Fact(is_plain, mark, luma.reduce(SIDE // 8).tobytes(), width, height)
     except PictureError as error:
         return str(error)
-
-
-def _unpacked(value: bytes) -> Fact:
-    is_plain, mark, *rest = _LAYOUT.unpack(value)
-    return Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
 
 
 def _glance(source: str | Path | np.ndarray, max_megapixels: float = inf) -> tuple[Image.Image, tuple[int, int]]:
