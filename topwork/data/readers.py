@@ -15,7 +15,7 @@ tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,8 +146,12 @@ def undrawn(
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
     told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
-    notes = (*told, *_repeated(usable))
-    return replace(usable, notes=usable.notes + notes)
+    first: dict[str, str] = {}
+    pairs = [(row.path, seen) for row in usable.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
+    if pairs:
+        twice = some([f"{path!r} (as {seen!r})" for path, seen in pairs])
+        told.append(f"There more than once, {counted(len(pairs), 'picture')}: {twice}. Equal ones share a part.")
+    return replace(usable, notes=(*usable.notes, *told))
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
@@ -173,9 +177,10 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         )
     if chosen:
         parts.check(chosen)
-    if _is(data, "pandas", "DataFrame"):
+    kinds = {(str(kind.__module__).split(".")[0], kind.__name__) for kind in type(data).__mro__}
+    if ("pandas", "DataFrame") in kinds:
         return read_frame(data)
-    if _is(data, "tensorflow", "DatasetV2"):
+    if ("tensorflow", "DatasetV2") in kinds:
         return read_stream(data)
     if isinstance(data, tuple | list) and len(data) == 2:
         return joined([Block(*data)])
@@ -190,22 +195,14 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         return run_folders.read_pictures(path)
     if os.path.isdir(path):
         run_folders.refuse_run(path)
-        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
-    reader = FILES.get(Path(path).suffix.lower())
+        if not holds_idx(path):
+            return read_folder(path, chosen)
+    reader = read_idx if os.path.isdir(path) else FILES.get(Path(path).suffix.lower())
     if not reader:
         told = f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}."
         raise DatasetError(told, unlabelled=is_picture(path))
-    return _from(path, reader(path))
-
-
-def _from(path: str, data: Dataset) -> Dataset:
-    """Arrays with where they were read from."""
-    return data if data.pixels is None else replace(data, source=path)
-
-
-def _is(data: Any, package: str, name: str) -> bool:
-    """Whether the type of *data* is, or is made of, one of a package that need not be installed."""
-    return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
+    found = reader(path)
+    return found if found.pixels is None else replace(found, source=path)
 
 
 def _digested(dataset: Dataset) -> Dataset:
@@ -257,24 +254,17 @@ def _consistent(dataset: Dataset) -> Dataset:
     for content, row in zip(contents, dataset.rows):
         if content in torn:
             rows_of[content].append(row)
-    clash = [_clash(row, rows_of[key]) if key in torn else row for key, row in zip(contents, dataset.rows)]
-    return _sorted_out(dataset, clash)
-
-
-def _repeated(dataset: Dataset) -> Iterator[str]:
-    """How many pictures are there more than once; those under two labels are left out by now."""
-    first: dict[str, str] = {}
-    pairs = [(row.path, seen) for row in dataset.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
-    if pairs:
-        told = [f"{path!r} (as {seen!r})" for path, seen in pairs]
-        yield f"There more than once, {counted(len(pairs), 'picture')}: {some(told)}. Equal ones share a part."
-
-
-def _clash(row: Row, equals: list[Row]) -> LeftOut:
-    labels = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
-    other = next(equal.path for equal in equals if equal.label != row.label)
-    same = "pictures stand" if row.further else "picture stands"
-    return LeftOut(row.path, f"the same {same} under {labels}, as {other!r}")
+    judged: list[Row | LeftOut] = []
+    for content, row in zip(contents, dataset.rows):
+        if content not in torn:
+            judged.append(row)
+            continue
+        equals = rows_of[content]
+        named = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
+        other = next(equal.path for equal in equals if equal.label != row.label)
+        same = "pictures stand" if row.further else "picture stands"
+        judged.append(LeftOut(row.path, f"the same {same} under {named}, as {other!r}"))
+    return _sorted_out(dataset, judged)
 
 
 def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:

@@ -81,7 +81,19 @@ def read_npz(path: str) -> Dataset:
                 f"{f', and no {lacking!r}' if lacking else ''}: "
                 "expected X and y, or x_train, y_train, x_test and y_test."
             )
-        return joined([_loaded(file, (names[x], names[y]), part, path) for x, y, part in found])
+        blocks = []
+        for x, y, part in found:
+            arrays: list[np.ndarray] = []
+            for name in (names[x], names[y]):
+                try:
+                    arrays.append(file[name])
+                except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
+                    raise DatasetError(
+                        f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
+                        "Expected a plain array of numbers or strings."
+                    ) from None
+            blocks.append(Block(arrays[0], arrays[1], (names[x], names[y]), part))
+        return joined(blocks)
 
 
 def read_stream(data: Any) -> Dataset:
@@ -139,19 +151,6 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
             "data.map(lambda x, y: (tf.cast(tf.round(x), tf.uint8), y))."
         )
     return small
-
-
-def _loaded(file: Any, names: tuple[str, str], part: str | None, path: str) -> Block:
-    arrays: list[np.ndarray] = []
-    for name in names:
-        try:
-            arrays.append(file[name])
-        except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
-            raise DatasetError(
-                f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
-                "Expected a plain array of numbers or strings."
-            ) from None
-    return Block(arrays[0], arrays[1], names, part)
 
 
 def _pixels(block: Block) -> np.ndarray:
@@ -241,7 +240,13 @@ def _block(folder: str, files: dict[tuple[str, str], str], word: str) -> Block:
 
 
 def _values(path: Path, axes: int) -> np.ndarray:
-    content = _content(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DatasetError(f"{str(path)!r} cannot be unpacked: it is damaged or cut short.") from None
+    except OSError as error:
+        raise DatasetError(f"cannot read {str(path)!r}: {error.strerror}.") from None
     start = 4 + 4 * axes
     if content[:4] != bytes((0, 0, 8, axes)) or len(content) < start:
         raise DatasetError(f"{str(path)!r} is no idx file of unsigned bytes with {axes} axes.")
@@ -252,13 +257,3 @@ def _values(path: Path, axes: int) -> np.ndarray:
             f"{str(path)!r} has {len(content)} bytes, and its header tells of {expected}: it is damaged."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DatasetError(f"{str(path)!r} cannot be unpacked: it is damaged or cut short.") from None
-    except OSError as error:
-        raise DatasetError(f"cannot read {str(path)!r}: {error.strerror}.") from None

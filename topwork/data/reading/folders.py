@@ -8,7 +8,6 @@ from pathlib import Path
 from topwork.data import labels
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.reading import own_files, parts
-from topwork.data.reading.parts import Layout
 from topwork.errors import DatasetError
 from topwork.system.messages import some
 
@@ -68,9 +67,15 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
     rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
     bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
-    left_out = tuple(LeftOut(_shown(name), _misplaced(name)) for name in bad)
-    empty = _class_folders(tree, found) - named
-    return Dataset(root, rows, left_out, (*found.notes, *_not_read(tree), *_notes(empty)))
+    reasons = ("it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it" for name in bad)
+    left_out = tuple(LeftOut(_shown(name), reason) for name, reason in zip(bad, reasons))
+    ours = tuple(tree.passed)
+    others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
+    empty = {place[0] for folder in others if (place := found.place(folder))} - named
+    notes = [*found.notes, *_not_read(tree)]
+    if empty:
+        notes.append(f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}.")
+    return Dataset(root, rows, left_out, tuple(notes))
 
 
 def visible(root: str) -> Tree:
@@ -122,17 +127,6 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
     return sorted(shown, key=lambda entry: entry.name)
 
 
-def _misplaced(name: str) -> str:
-    return "it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it"
-
-
-def _class_folders(tree: Tree, found: Layout) -> set[str]:
-    """The names of all class folders, those without a picture among them, but for those with what topwork made."""
-    ours = tuple(tree.passed)
-    shown = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
-    return {place[0] for folder in shown if (place := found.place(folder))}
-
-
 def _not_read(tree: Tree) -> Iterable[str]:
     """What was passed over or skipped, one sentence each."""
     if tree.passed:
@@ -144,11 +138,6 @@ def _not_read(tree: Tree) -> Iterable[str]:
             if len(others) > 1
             else f"Skipped, as it is no picture by its name: {others[0]!r}."
         )
-
-
-def _notes(empty: set[str]) -> Iterable[str]:
-    if empty:
-        yield f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}."
 
 
 def _is_utf8(name: str) -> bool:

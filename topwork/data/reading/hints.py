@@ -11,6 +11,8 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote
 
+_SCHEME = re.compile(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", re.IGNORECASE)
+
 Repair = tuple[str, Callable[[str, str], str]]
 """What was wrong, and what the path should be: of the folder that it is relative to, and of the path."""
 
@@ -57,36 +59,8 @@ def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
                 yield causes, found
 
 
-def _plain(_: str, path: str) -> str:
-    return path.strip().strip("\"'").strip()
-
-
-def _slashes(_: str, path: str) -> str:
-    return path.replace("\\", "/")
-
-
-def _without_scheme(_: str, path: str) -> str:
-    return re.sub(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", "", path, flags=re.IGNORECASE)
-
-
-def _unquoted(_: str, path: str) -> str:
-    return unquote(path)
-
-
-def _home(_: str, path: str) -> str:
-    return os.path.expanduser(path)
-
-
 def _in_working_folder(root: str, path: str) -> str:
     return os.path.relpath(path, root) if path and not os.path.isabs(path) and os.path.exists(path) else path
-
-
-def _with_its_accents(root: str, path: str) -> str:
-    return _as_there(root, path, lambda name: unicodedata.normalize("NFC", name))
-
-
-def _in_its_case(root: str, path: str) -> str:
-    return _as_there(root, path, lambda name: unicodedata.normalize("NFC", name).casefold())
 
 
 def _same_stem(root: str, path: str) -> str:
@@ -105,13 +79,19 @@ def _tail(root: str, path: str) -> str:
 
 
 REPAIRS: tuple[Repair, ...] = (
-    ("has blanks or quotes around it", _plain),
-    ("has the backslashes of Windows", _slashes),
-    ("begins with 'file:'", _without_scheme),
-    ("has escapes with '%'", _unquoted),
-    ("has a '~', which only a shell replaces", _home),
-    ("has accents in another Unicode form than the file", _with_its_accents),
-    ("differs in upper and lower case from the file", _in_its_case),
+    ("has blanks or quotes around it", lambda _, path: path.strip().strip("\"'").strip()),
+    ("has the backslashes of Windows", lambda _, path: path.replace("\\", "/")),
+    ("begins with 'file:'", lambda _, path: _SCHEME.sub("", path)),
+    ("has escapes with '%'", lambda _, path: unquote(path)),
+    ("has a '~', which only a shell replaces", lambda _, path: os.path.expanduser(path)),
+    (
+        "has accents in another Unicode form than the file",
+        lambda root, path: _as_there(root, path, lambda name: unicodedata.normalize("NFC", name)),
+    ),
+    (
+        "differs in upper and lower case from the file",
+        lambda root, path: _as_there(root, path, lambda name: unicodedata.normalize("NFC", name).casefold()),
+    ),
     ("has another suffix than the file", _same_stem),
     ("is relative to the working directory", _in_working_folder),
     ("begins with folders that the file is not in", _tail),

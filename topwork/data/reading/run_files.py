@@ -24,9 +24,10 @@ def reading(path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         raise RunError(f"{str(path)!r} is gone, which its run needs: put it back, or train a new run.") from None
     except (ValueError, LookupError, StopIteration, EOFError, BadZipFile, UsageError, DatasetError) as error:
-        raise RunError(
-            f"{str(path)!r} is damaged ({_reason(error)}): put it back as it was, or train a new run."
-        ) from None
+        text = str(error).strip().splitlines()
+        words = text[0].rstrip(".") if text else type(error).__name__
+        why = f"no {words}" if isinstance(error, KeyError) else words
+        raise RunError(f"{str(path)!r} is damaged ({why}): put it back as it was, or train a new run.") from None
 
 
 def table(path: Path) -> dict[str, Any]:
@@ -39,9 +40,3 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, by their names."""
     with reading(path), np.load(path) as file:
         return dict(file)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    words = text[0].rstrip(".") if text else type(error).__name__
-    return f"no {words}" if isinstance(error, KeyError) else words
