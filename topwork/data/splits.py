@@ -74,17 +74,24 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     asked = Data(tuple(map(float, shares)), how, int(seed))
     parts: list[str] = [max((own[i] for i in unit if i in own), key=PARTS.index) for unit in given]
     if free and how == "stratified":
-        _refuse_singles(rows)
+        counts = Counter(row.label for row in rows)
+        single = min((label for label, count in counts.items() if count == 1), default=None)
+        if single is not None:
+            raise DatasetError(
+                f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
+                "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
+            )
         parts += stratified(rows, free, shares, seed)
     else:
         parts += _placed(rows, free, shares, how, seed)
     split = {i: part for unit, part in zip(given + free, parts) for i in unit} | own
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
     joined = [unit for unit in units if len(unit) > 1]
-    alone = _alone(rows, joined, shares, how, seed)
+    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
+    names = [" and ".join(map(repr, tied)) for tied in groups if len(tied) > 1]
     notes = (
-        _moves(drawn, alone)
-        + _joins(rows, joined)
+        _moves(rows, drawn, joined, shares, how, seed)
+        + ([f"Joined, as these groups have a picture in common: {some(names)}."] if names else [])
         + _torn(drawn)
         + (_empty(drawn, shares, how, len(units)) if free else [])
         + gaps(drawn)
@@ -183,15 +190,6 @@ def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int
     return placed
 
 
-def _refuse_singles(rows: Rows) -> None:
-    single = min((label for label, count in Counter(row.label for row in rows).items() if count == 1), default=None)
-    if single is not None:
-        raise DatasetError(
-            f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
-            "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
-        )
-
-
 def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str, int]]:
     """Whole numbers next to ``count * share``; what rounding takes from a part in one class it owes it in the next."""
     quotas: dict[str, dict[str, int]] = {}
@@ -209,18 +207,15 @@ def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str
     return quotas
 
 
-def _alone(rows: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> dict[int, str]:
-    """The part that each row of *joined* would have by itself; in a stratified draw there is none."""
+def _moves(rows: Rows, drawn: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:
+    """A note on the rows that would have another part by themselves; a stratified draw has none of these."""
     given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
     free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
     bare = tuple(replace(row, near=()) if row.near else row for row in rows)
-    return given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
-
-
-def _moves(rows: Rows, alone: dict[int, str]) -> list[str]:
-    moved = [i for i, was in alone.items() if rows[i].split != was]
-    named = some([f"{rows[i].path!r} from {alone[i]} to {rows[i].split}" for i in moved])
-    what = "equal pictures, near-copies" if any(rows[i].near for i in moved) else "equal pictures"
+    alone = given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
+    moved = [i for i, was in alone.items() if drawn[i].split != was]
+    named = some([f"{drawn[i].path!r} from {alone[i]} to {drawn[i].split}" for i in moved])
+    what = "equal pictures, near-copies" if any(drawn[i].near for i in moved) else "equal pictures"
     return [f"Moved, as {what} and groups share a part: {named}."] if moved else []
 
 
@@ -247,12 +242,6 @@ def _torn(rows: Rows) -> list[str]:
     more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
     what = "as the data give their parts, so that the score may be too good"
     return [f"{TORN}, {what}: {counted(count, 'pair')}, {', '.join(named)}{more}."] if torn else []
-
-
-def _joins(rows: Rows, joined: list[Unit]) -> list[str]:
-    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
-    names = [" and ".join(map(repr, some)) for some in groups if len(some) > 1]
-    return [f"Joined, as these groups have a picture in common: {some(names)}."] if names else []
 
 
 def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,29 +112,25 @@ def read_stream(data: Any) -> Dataset:
         raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
     if int(data.cardinality()) == INFINITE:
         raise DatasetError("the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).")
-    blocks = list(_blocks(data))
-    if not blocks:
-        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
-    labels = np.concatenate([labels for _, labels in blocks])
-    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
-        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
-    return joined([Block(np.concatenate([pixels for pixels, _ in blocks]), labels)])
-
-
-def _blocks(data: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of pictures of one size, in uint8, and their labels; a single picture is a batch of one."""
-    size: list[int] | None = None
+    batches: list[np.ndarray] = []
+    batch_labels: list[np.ndarray] = []
     for picture, label in data.as_numpy_iterator():
-        pixels, labels = (
-            np.asarray(value) if np.ndim(picture) == 4 else np.asarray(value)[None] for value in (picture, label)
-        )
-        size = size or list(pixels.shape[1:])
-        if list(pixels.shape[1:]) != size:
+        is_batch = np.ndim(picture) == 4
+        pixels = np.asarray(picture) if is_batch else np.asarray(picture)[None]
+        size, expected = list(pixels.shape[1:]), list((batches or [pixels])[0].shape[1:])
+        if size != expected:
             raise DatasetError(
-                f"the tf.data.Dataset gives pictures of {size} and of {list(pixels.shape[1:])}: expected one size. "
+                f"the tf.data.Dataset gives pictures of {expected} and of {size}: expected one size. "
                 "Resize them, or give the files themselves."
             )
-        yield _bytes(pixels), labels
+        batches.append(_bytes(pixels))
+        batch_labels.append(np.asarray(label) if is_batch else np.asarray(label)[None])
+    if not batches:
+        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
+    labels = np.concatenate(batch_labels)
+    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
+        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
+    return joined([Block(np.concatenate(batches), labels)])
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:

@@ -56,7 +56,8 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
             f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
         )
     found = parts.chosen(listed, tree.folders, root, chosen) if chosen else parts.layout(listed, tree.folders, root)
-    places = {name: place for name in listed if _is_utf8(name) and (place := found.place(name))}
+    unprintable = {name for name in listed if not name.isascii() and _shown(name) != name}
+    places = {name: place for name in listed if name not in unprintable and (place := found.place(name))}
     if not places:
         raise DatasetError(
             f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
@@ -67,15 +68,17 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
     rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
     bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
-    reasons = ("it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it" for name in bad)
-    left_out = tuple(LeftOut(_shown(name), reason) for name, reason in zip(bad, reasons))
+    left_out = []
+    for name in bad:
+        reason = "its name is not UTF-8; rename it" if name in unprintable else "it lies in no class folder"
+        left_out.append(LeftOut(_shown(name), reason))
     ours = tuple(tree.passed)
     others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
     empty = {place[0] for folder in others if (place := found.place(folder))} - named
     notes = [*found.notes, *_not_read(tree)]
     if empty:
         notes.append(f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}.")
-    return Dataset(root, rows, left_out, tuple(notes))
+    return Dataset(root, rows, tuple(left_out), tuple(notes))
 
 
 def visible(root: str) -> Tree:
@@ -138,10 +141,6 @@ def _not_read(tree: Tree) -> Iterable[str]:
             if len(others) > 1
             else f"Skipped, as it is no picture by its name: {others[0]!r}."
         )
-
-
-def _is_utf8(name: str) -> bool:
-    return name.isascii() or _shown(name) == name
 
 
 def _shown(name: str) -> str:

@@ -111,8 +111,15 @@ def read_table(table: Table) -> Dataset:
         refuse_empty(cells, columns, where)
         labels.refuse_missing(label, where, is_ours="sha256" in table.header)
         further = tuple((cells[column], "") for column in columns[1:])
-        part, extra = _part(cells, where), _extra(cells, others, packed)
-        rows.append(Row(cells[columns[0]], "", label, part, group or None, further, extra=extra))
+        word = cells.get("split", "").strip().lower()
+        if word and word not in WORDS:
+            raise DatasetError(
+                f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
+            )
+        known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
+        own = {name: text for name in others if (text := cells.get(name, "")).strip()}
+        extra = Texts({**known, **own}) if own else known
+        rows.append(Row(cells[columns[0]], "", label, WORDS.get(word), group or None, further, extra=extra))
     _refuse_missing(table, columns, rows)
     notes = _unused(table, others, [name for name in named if name not in others])
     return Dataset(table.root, tuple(rows), left_out, tuple(notes), columns=columns)
@@ -128,8 +135,12 @@ def recall(path: str, root: str) -> Dataset:
     table = load(path, refuse_header)
     columns = tuple(table.header[: table.header.index("sha256")])
     packed = _packed_name(columns)
-    rows = tuple(_recalled(cells, columns, packed) for _, cells in table.used)
-    return Dataset(root, rows, tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
+    rows = []
+    for _, cells in table.used:
+        (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
+        split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
+        rows.append(Row(path, digest, cells["label"], split, group, tuple(further), extra=extra))
+    return Dataset(root, tuple(rows), tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
@@ -209,9 +220,12 @@ def _columns(table: Table, packed: str) -> tuple[str, ...]:
     others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path", packed)]
     if "path" not in table.header:
         return tuple(others)
-    return "path", *(
-        name for name in others if any(_names_picture(table.root, cells.get(name, "")) for _, cells in table.used)
-    )
+    pictures = []
+    for name in others:
+        found = (cells.get(name, "") for _, cells in table.used)
+        if any(is_picture(cell) and _is_there(table.root, cell) for cell in found):
+            pictures.append(name)
+    return "path", *pictures
 
 
 def _packed_name(columns: Sequence[str]) -> str:
@@ -252,31 +266,16 @@ def _unpacked(cell: str) -> Texts:
     return Texts(found)
 
 
-def _extra(cells: Mapping[str, str], others: Sequence[str], packed: str) -> Texts:
-    """What a row says in its other columns."""
-    known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
-    found = {name: text for name in others if (text := cells.get(name, "")).strip()}
-    return Texts({**known, **found}) if found else known
-
-
 def _unused(table: Table, kept: Sequence[str], dropped: Sequence[str]) -> Iterator[str]:
     """Notes on the columns that nothing is computed from, and on one of them that seems to hold the split."""
     if kept:
-        split = " The split is read from a column named 'split'." if _is_split(table, kept) else ""
+        called = [] if "split" in table.header else [name for name in kept if name in LIKE_SPLIT]
+        words = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
+        is_split = any(found and found <= WORDS.keys() for found in words)
+        split = " The split is read from a column named 'split'." if is_split else ""
         yield f"Columns that are kept, but not used: {some(list(map(repr, kept)))}.{split}"
     if dropped:
         yield f"Columns that were not read: {some(list(map(repr, dropped)))}."
-
-
-def _is_split(table: Table, others: Sequence[str]) -> bool:
-    """Whether the table has no column named split, and one of the others has its words."""
-    called = [] if "split" in table.header else [name for name in others if name in LIKE_SPLIT]
-    found = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
-    return any(words and words <= WORDS.keys() for words in found)
-
-
-def _names_picture(root: str, cell: str) -> bool:
-    return is_picture(cell) and _is_there(root, cell)
 
 
 def _is_there(root: str, path: str) -> bool:
@@ -307,15 +306,6 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the {empty} is empty.")
 
 
-def _part(cells: dict[str, str], where: str) -> str | None:
-    word = cells.get("split", "").strip().lower()
-    if word and word not in WORDS:
-        raise DatasetError(
-            f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
-        )
-    return WORDS.get(word)
-
-
 def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
     pairs = [(column, path) for row in rows for column, (path, _) in zip(columns, row.pictures)]
     absent = [(column, path) for column, path in pairs if not _is_there(table.root, path)]
@@ -328,12 +318,6 @@ def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row])
     raise DatasetError(
         f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(names)}. {told}{why}"
     )
-
-
-def _recalled(cells: dict[str, str], columns: tuple[str, ...], packed: str) -> Row:
-    (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
-    split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
-    return Row(path, digest, cells["label"], split, group, tuple(further), extra=extra)
 
 
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,8 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from topwork.data.dataset import PARTS
 from topwork.errors import DatasetError, RecipeError, nearest
@@ -154,12 +155,13 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
         DatasetError: there is no such folder with pictures.
     """
     found = {part: folder.strip("/") for part, folder in parts.items()}
-    base = "" if any(_has(names, folder) for folder in found.values()) else _base(names, folders)
+    held = {above for name in names for above in accumulate(name.split("/")[:-1], "{}/{}".format)}
+    base = "" if any(folder in held for folder in found.values()) else _base(names, folders)
     inside = _inside(names, base)
-    is_within = not any(_has(names, base + folder) for folder in found.values())
+    is_within = not any(base + folder in held for folder in found.values())
     second = {sub for subs in inside.values() for sub in subs}
     for part, folder in found.items():
-        if folder not in second if is_within else not _has(names, base + folder):
+        if folder not in second if is_within else base + folder not in held:
             there = sorted({*inside, *second} - {""})
             raise DatasetError(
                 f"parts names the folder {folder!r} for {part}, and {root!r} has no such folder with pictures"
@@ -168,20 +170,15 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
     drawn = found.keys() == {"train"}
     of = {folder.casefold() if is_within else folder: None if drawn else part for part, folder in found.items()}
     made = Layout(base, of, is_within)
-    return Layout(base, of, is_within, _others(names, made))
 
-
-def _others(names: Names, made: Layout) -> tuple[str, ...]:
-    """What the user's choice of parts leaves out: folders with their numbers of pictures."""
-    depth = made.base.count("/") + (2 if made.is_within else 1)
+    depth = base.count("/") + (2 if is_within else 1)
     unused = [name for name in names if made.folder(name) is None]
     counts = Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in unused)
+    if not counts:
+        return made
     told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
-    return (f"Folders left out, as parts names others, with their pictures: {', '.join(told)}.",) if told else ()
-
-
-def _has(names: Names, folder: str) -> bool:
-    return any(name.startswith(f"{folder}/") for name in names)
+    note = f"Folders left out, as parts names others, with their pictures: {', '.join(told)}."
+    return replace(made, notes=(note,))
 
 
 def _base(names: Names, folders: Iterable[str]) -> str:
@@ -191,16 +188,9 @@ def _base(names: Names, folders: Iterable[str]) -> str:
         inside = _inside(names, base)
         tops = [top for top in inside if top]
         beside = {one[len(base) :].split("/")[0] for one in known if one.startswith(base)} - {"", *tops}
-        if len(tops) != 1 or "" in inside[tops[0]]:
-            return _whole(base, names)
-        if beside and spoken(tops[0]) != {"train"}:
-            return _whole(base, names)
+        if len(tops) != 1 or "" in inside[tops[0]] or (beside and spoken(tops[0]) != {"train"}):
+            return base if len(tops) > 1 else ""
         base += f"{tops[0]}/"
-
-
-def _whole(base: str, names: Names) -> str:
-    """*base* where it holds two folders of pictures at least."""
-    return base if len([top for top in _inside(names, base) if top]) > 1 else ""
 
 
 def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
@@ -260,26 +250,20 @@ def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
     beside = [top for top in same if top in tops and top not in holders]
     were = "were read as classes, and hold" if len(holders) > 1 else "was read as a class, and holds"
     which = "named as other classes" if beside else "of the same names"
-    yield (
-        f"{some(list(map(repr, holders)))} {were} folders {which}: {some(list(map(repr, same)))}. "
-        f"If these are the classes: {_as_if_parts(inside, holders, bool(beside))}; or give {_one(holders)} as DATA."
-    )
+    one = repr(holders[0]) if len(holders) == 1 else "one of the folders that hold them"
 
-
-def _one(holders: Sequence[str]) -> str:
-    return repr(holders[0]) if len(holders) == 1 else "one of the folders that hold them"
-
-
-def _as_if_parts(inside: Mapping[str, Mapping[str, int]], holders: Sequence[str], is_beside: bool) -> str:
-    """How to say that *holders* are parts; *is_beside*: the folders of the training part lie beside them."""
     weight = {top: sum(inside[top].values()) for top in holders}
     ranked = sorted(holders, key=lambda top: ("train" not in spoken(top), bool(spoken(top)), -weight[top]))
-    ranked = ["train", *(top for top in ranked if top != "train")] if is_beside else ranked
+    ranked = ["train", *(top for top in ranked if top != "train")] if beside else ranked
     of = {"train": ranked[0]}
     for top in sorted(ranked[1:], key=lambda top: "test" not in spoken(top)):
         of.setdefault("val" if spoken(top) == {"val"} else "test", top)
-    first = "move the other class folders into a folder 'train', then " if is_beside else ""
-    return f"{first}{_setting({part: of[part] for part in PARTS if part in of})} (in a recipe parts under [data])"
+    first = "move the other class folders into a folder 'train', then " if beside else ""
+    setting = _setting({part: of[part] for part in PARTS if part in of})
+    yield (
+        f"{some(list(map(repr, holders)))} {were} folders {which}: {some(list(map(repr, same)))}. "
+        f"If these are the classes: {first}{setting} (in a recipe parts under [data]); or give {one} as DATA."
+    )
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
@@ -290,7 +274,8 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
     """
     tops = [top for top in inside if top]
     said = {top: {sub: spoken(sub) for sub in inside[top] if sub} for top in tops}
-    split = [top for top in tops if _is_split(said[top].values())]
+    spoken_of: dict[str, set[str]] = {top: set().union(*said[top].values()) for top in tops}
+    split = [top for top in tops if "train" in spoken_of[top] and spoken_of[top] & {"val", "test"}]
     if len(tops) < 2 or not split:
         return {}
     subs = sorted({sub for top in tops for sub in said[top]})
@@ -309,11 +294,6 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
     else:
         return dict(parts)
     raise _unclear(root, why, {sub: parts[sub.casefold()] for sub in subs if parts[sub.casefold()]})
-
-
-def _is_split(spoken_of: Iterable[set[str]]) -> bool:
-    parts = [part for some_parts in spoken_of for part in some_parts]
-    return "train" in parts and bool({"val", "test"} & set(parts))
 
 
 def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
