@@ -43,7 +43,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
         [4, 4, 4, 4, 4]
     """
     if count < 2:
-        raise RecipeError(f"folds = {count}: expected 2 at least.")
+        raise RecipeError(f"folds = {count}: expected at least 2.")
     units = splits.units_of(data.rows)
     sizes = _sizes(data.rows, units)
     label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
@@ -51,8 +51,8 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
         pictures = sum(row.label == label for row in data.rows)
         ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
         raise DatasetError(
-            f"{count} folds, and the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
-            "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
+            f"{count} folds, but the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
+            "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
         )
     return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
 
@@ -93,8 +93,8 @@ def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Datase
     lost = next((label for label in sorted({row.label for row in rows}) if label not in learned), None)
     if lost:
         raise DatasetError(
-            f"all pictures of the class {lost!r} fall into the test part of one fold: its groups are uneven. "
-            "Take fewer folds or another seed, or leave the class out."
+            f"all pictures of the class {lost!r} are in the test part of one fold, because its groups are uneven. "
+            "Use fewer folds or another seed, or leave out the class."
         )
 
     often = Counter(label for unit in rest for label in {rows[i].label for i in unit})

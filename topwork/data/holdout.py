@@ -19,14 +19,14 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     if data.part("val") or not data.part("train"):
         return data
     if not training.hold_out:
-        say("No validation part, and holding one out is forbidden: the last weights are kept, not the best.")
+        say("No validation part, and holding one out is turned off: the last weights are used, not the best.")
         return data
     rows = tuple(replace(row, split=None) for row in data.part("train"))
     share, how = training.hold_out_share, training.hold_out_draw
     drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
     if not moved:
-        say("No validation part, and none can be held out of pictures that belong together: the last weights are kept.")
+        say("No validation part, and none can be held out of pictures that belong together: the last weights are used.")
         return data
     note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
     say(note)
@@ -84,12 +84,12 @@ def remark(data: Dataset) -> None:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
-        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
+        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing about that.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
         folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")
-        hint = f": {folds} tests each of all {len(data.rows):,} once" if count > 1 else ""
-        say(f"So few test pictures tell little{hint}.")
+        hint = f": {folds} tests each of the {len(data.rows):,} pictures once" if count > 1 else ""
+        say(f"So few test pictures make the score uncertain{hint}.")
 
 
 def check(data: Dataset, strict: bool) -> None:
@@ -122,7 +122,7 @@ def refuse_left_out(dataset: Dataset) -> None:
         DatasetError: a picture is left out.
     """
     if dataset.left_out:
-        raise DatasetError(f"{unusable(dataset)} Mend or remove them, or do without strict.")
+        raise DatasetError(f"{unusable(dataset)} Repair or remove them, or turn strict off.")
 
 
 def unusable(dataset: Dataset) -> str:

@@ -72,7 +72,7 @@ def refuse_missing(label: str, where: str, is_ours: bool = False) -> None:
     if label in MISSING and not is_ours:
         raise DatasetError(
             f"{where}: the label is {label!r}, which programs write where a value is missing. Give the row a label, or "
-            "leave it out; a class that is meant so needs another name."
+            "leave it out; if this is the name of a class, give the class another name."
         )
 
 
@@ -101,6 +101,6 @@ def refuse_lookalikes(labels: Iterable[str]) -> None:
         other = seen.setdefault("".join(shown), label)
         if other != label:
             raise DatasetError(
-                f"labels {other!r} and {label!r} differ by case, blanks or invisible characters alone: "
-                "make them one, or give them names that differ in letters."
+                f"labels {other!r} and {label!r} differ only in case, blanks or invisible characters: "
+                "make them one label, or choose names that differ in letters."
             )

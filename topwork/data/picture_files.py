@@ -104,7 +104,7 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise PictureError(
-            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
+            f"{megapixels:,.0f} megapixels, above the limit of {max_megapixels:,.0f}; to read it anyway, set "
             f"max_megapixels to {ceil(megapixels):,}"
         )
 

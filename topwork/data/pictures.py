@@ -265,14 +265,12 @@ def _decoded(
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise PictureError("grey in floating point, where no value is known to be white; save it with 8 or 16 bits")
+        raise PictureError("grey in floating point, where the value of white is unknown; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         values = np.asarray(image)
         low, high = int(values.min()), int(values.max())
         if low < 0 or high > 65535:
-            raise PictureError(
-                f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
-            )
+            raise PictureError(f"grey values from {low} to {high}, expected 0 to 65535; save it with 8 or 16 bits")
         grey = _EIGHT_BITS[values]
         grey[values == image.info.get("transparency")] = 255
         image = Image.fromarray(grey)

@@ -145,12 +145,12 @@ def undrawn(
     _refuse_few(usable, 1)
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
+    told = [f"Classes without a usable picture: {some(lost)}."] if lost else []
     first: dict[str, str] = {}
     pairs = [(row.path, seen) for row in usable.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
     if pairs:
         twice = some([f"{path!r} (as {seen!r})" for path, seen in pairs])
-        told.append(f"There more than once, {counted(len(pairs), 'picture')}: {twice}. Equal ones share a part.")
+        told.append(f"Found more than once, {counted(len(pairs), 'picture')}: {twice}. Equal pictures share a part.")
     return replace(usable, notes=(*usable.notes, *told))
 
 
@@ -171,8 +171,8 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
     is_folder = isinstance(data, str | os.PathLike) and os.path.isdir(data) and not holds_idx(os.fspath(data))
     if chosen and not is_folder:
         raise RecipeError(
-            "parts names folders, and DATA is no folder of pictures: give the parts there, in a column 'split' of a "
-            "table or as arrays x_train, y_train, x_test, y_test.",
+            "parts names folders, but DATA is not a folder of pictures: give the parts in DATA, in a column 'split' "
+            "of a table or as arrays x_train, y_train, x_test, y_test.",
             "parts",
         )
     if chosen:
@@ -262,8 +262,8 @@ def _consistent(dataset: Dataset) -> Dataset:
         equals = rows_of[content]
         named = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
         other = next(equal.path for equal in equals if equal.label != row.label)
-        same = "pictures stand" if row.further else "picture stands"
-        judged.append(LeftOut(row.path, f"the same {same} under {named}, as {other!r}"))
+        same = "pictures are" if row.further else "picture is"
+        judged.append(LeftOut(row.path, f"the same {same} labelled {named}, see {other!r}"))
     return _sorted_out(dataset, judged)
 
 
@@ -279,4 +279,4 @@ def _refuse_few(dataset: Dataset, classes: int) -> None:
     if not dataset.rows:
         raise DatasetError(f"no picture{where} can be used.{why}")
     if len(dataset.classes) < classes:
-        raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected two at least.{why}")
+        raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected at least two.{why}")

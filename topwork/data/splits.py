@@ -78,7 +78,7 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
         single = min((label for label, count in counts.items() if count == 1), default=None)
         if single is not None:
             raise DatasetError(
-                f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
+                f"class {single!r} has one picture: a stratified draw needs at least two of each class. "
                 "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
             )
         parts += stratified(rows, free, shares, seed)
@@ -91,7 +91,7 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     names = [" and ".join(map(repr, tied)) for tied in groups if len(tied) > 1]
     notes = (
         _moves(rows, drawn, joined, shares, how, seed)
-        + ([f"Joined, as these groups have a picture in common: {some(names)}."] if names else [])
+        + ([f"Joined, because these groups have a picture in common: {some(names)}."] if names else [])
         + _torn(drawn)
         + (_empty(drawn, shares, how, len(units)) if free else [])
         + gaps(drawn)
@@ -109,7 +109,7 @@ def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = N
     if len(shares) != len(PARTS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares)
         raise RecipeError(
-            f"split = ({given}): expected the shares of train, val and test, none below 0, with the sum 1, "
+            f"split = ({given}): expected the shares of train, val and test, none below 0, that add up to 1, "
             "as in (0.8, 0.1, 0.1).",
             "split",
         )
@@ -216,7 +216,7 @@ def _moves(rows: Rows, drawn: Rows, joined: list[Unit], shares: Sequence[float],
     moved = [i for i, was in alone.items() if drawn[i].split != was]
     named = some([f"{drawn[i].path!r} from {alone[i]} to {drawn[i].split}" for i in moved])
     what = "equal pictures, near-copies" if any(drawn[i].near for i in moved) else "equal pictures"
-    return [f"Moved, as {what} and groups share a part: {named}."] if moved else []
+    return [f"Moved, because {what} and groups share a part: {named}."] if moved else []
 
 
 def _given(rows: Rows) -> dict[int, str]:
@@ -240,14 +240,14 @@ def _torn(rows: Rows) -> list[str]:
     pairs = ((a, b) for same in torn for a, b in combinations(same, 2) if a.split != b.split)
     named = [f"{a.path!r} ({a.split}) and {b.path!r} ({b.split})" for a, b in islice(pairs, SHOWN)]
     more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
-    what = "as the data give their parts, so that the score may be too good"
+    what = "because the data give the parts, so the score may be too good"
     return [f"{TORN}, {what}: {counted(count, 'pair')}, {', '.join(named)}{more}."] if torn else []
 
 
 def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[str]:
     there = {row.split for row in rows}
     if units == 1:
-        return ["All rows belong together, as equal pictures and groups do: they are in one part."]
+        return ["All rows belong together, because equal pictures and groups do: they are in one part."]
     draw = either('draw="stratified"', "--set data.draw=stratified")
     out = f"{draw} gives each class its exact shares" if how == "hash" else "add pictures or raise its share"
     return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
@@ -259,6 +259,6 @@ def gaps(rows: Rows) -> list[str]:
     everything = sorted({row.label for row in rows})
     return [
         f"Classes without a picture in the {part} part, {what}: {some(missing)}."
-        for part, what in (("train", "so that nothing can be trained"), ("test", "which are not tested"))
+        for part, what in (("train", "so the model cannot learn them"), ("test", "which are not tested"))
         if labels[part] and (missing := [repr(label) for label in everything if label not in labels[part]])
     ]

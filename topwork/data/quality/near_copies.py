@@ -82,7 +82,7 @@ def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, S
     rows = tuple(
         replace(row, near=tuple(sorted(ties[row.content]))) if row.content in ties else row for row in data.rows
     )
-    notes = (f"Near-copies under two labels, of which one may be wrong: {some(clashes)}.",) if clashes else ()
+    notes = (f"Near-copies with two labels, one of which may be wrong: {some(clashes)}.",) if clashes else ()
     return replace(data, rows=rows, notes=data.notes + notes)
 
 

@@ -47,7 +47,7 @@ def joined(blocks: Sequence[Block]) -> Dataset:
     """
     notes: tuple[str, ...] = ()
     if len(blocks) == 1 and blocks[0].split:
-        notes = (f"There is {blocks[0].names[0]} alone: all parts are drawn from it.",)
+        notes = (f"Only {blocks[0].names[0]} was found: all parts are drawn from it.",)
         blocks = [replace(blocks[0], split=None)]
     arrays = [_pixels(block) for block in blocks]
     given = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
@@ -69,7 +69,7 @@ def read_npz(path: str) -> Dataset:
         DatasetError: it is none, or its arrays are missing, damaged or not what a dataset is made of.
     """
     if not zipfile.is_zipfile(path):
-        raise DatasetError(f"{path!r} is no .npz file: expected what numpy.savez writes.")
+        raise DatasetError(f"{path!r} is not an .npz file: expected a file that numpy.savez wrote.")
     pairs: list[tuple[str, str, str | None]] = [("x", "y", None), *((f"x_{w}", f"y_{w}", p) for w, p in WORDS.items())]
     with np.load(path) as file:
         names = {name.lower(): name for name in file.files}
@@ -78,7 +78,7 @@ def read_npz(path: str) -> Dataset:
         if lacking or not found:
             raise DatasetError(
                 f"{path!r} holds the arrays {some([repr(name) for name in file.files])}"
-                f"{f', and no {lacking!r}' if lacking else ''}: "
+                f"{f', but no {lacking!r}' if lacking else ''}: "
                 "expected X and y, or x_train, y_train, x_test and y_test."
             )
         blocks = []
@@ -111,7 +111,7 @@ def read_stream(data: Any) -> Dataset:
     if not isinstance(spec, tuple) or [type(part).__name__ for part in spec] != ["TensorSpec"] * 2:
         raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
     if int(data.cardinality()) == INFINITE:
-        raise DatasetError("the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).")
+        raise DatasetError("the tf.data.Dataset never ends: remove repeat(), or end it with take(n).")
     batches: list[np.ndarray] = []
     batch_labels: list[np.ndarray] = []
     for picture, label in data.as_numpy_iterator():
@@ -126,7 +126,7 @@ def read_stream(data: Any) -> Dataset:
         batches.append(_bytes(pixels))
         batch_labels.append(np.asarray(label) if is_batch else np.asarray(label)[None])
     if not batches:
-        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
+        raise DatasetError("the tf.data.Dataset is empty: expected at least one (picture, label).")
     labels = np.concatenate(batch_labels)
     if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
         labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
@@ -165,7 +165,7 @@ def _pixels(block: Block) -> np.ndarray:
     if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,), (4,)) or np.prod(pixels.shape[1:3]) < 2:
         raise DatasetError(
             f"{name} has the shape {list(pixels.shape)}: expected [n, height, width] or [n, height, width, channels], "
-            "with 1, 3 or 4 channels and 2 pixels at least."
+            "with 1, 3 or 4 channels and at least 2 pixels."
         )
     return pixels
 
@@ -193,7 +193,7 @@ def _array(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError:
-        raise DatasetError(f"{name} is no array: expected items that all have one shape.") from None
+        raise DatasetError(f"{name} is not an array: expected items that all have the same shape.") from None
 
 
 _NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
@@ -245,11 +245,9 @@ def _values(path: Path, axes: int) -> np.ndarray:
         raise DatasetError(f"cannot read {str(path)!r}: {error.strerror}.") from None
     start = 4 + 4 * axes
     if content[:4] != bytes((0, 0, 8, axes)) or len(content) < start:
-        raise DatasetError(f"{str(path)!r} is no idx file of unsigned bytes with {axes} axes.")
+        raise DatasetError(f"{str(path)!r} is not an idx file of unsigned bytes with {axes} axes.")
     shape = [int(length) for length in np.frombuffer(content, ">u4", axes, 4)]
     expected = start + int(np.prod(shape, dtype=object))
     if len(content) != expected:
-        raise DatasetError(
-            f"{str(path)!r} has {len(content)} bytes, and its header tells of {expected}: it is damaged."
-        )
+        raise DatasetError(f"{str(path)!r} has {len(content)} bytes, and its header gives {expected}: it is damaged.")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -60,7 +60,7 @@ def read_parquet(path: str) -> Dataset:
         with ParquetFile(path) as file:
             table = file.read()
     except (pyarrow.ArrowException, OSError):
-        raise DatasetError(f"{path!r} cannot be read: it is no Parquet file, or a damaged one.") from None
+        raise DatasetError(f"{path!r} cannot be read: it is not a Parquet file, or it is damaged.") from None
     names = [name for name in table.column_names if not name.startswith("__index_level_")]  # a DataFrame's index
     columns = ((name, table.column(name).to_pylist()) for name in names)
     return read_table(_table(repr(path), str(Path(path).parent), columns))

@@ -60,7 +60,7 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     places = {name: place for name in listed if name not in unprintable and (place := found.place(name))}
     if not places:
         raise DatasetError(
-            f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
+            f"no class folders in {root!r}: its pictures are not in class folders, for example {_shown(listed[0])!r}. "
             "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label.",
             unlabelled=True,
         )
@@ -70,7 +70,7 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
     left_out = []
     for name in bad:
-        reason = "its name is not UTF-8; rename it" if name in unprintable else "it lies in no class folder"
+        reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
         left_out.append(LeftOut(_shown(name), reason))
     ours = tuple(tree.passed)
     others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
@@ -134,12 +134,12 @@ def _not_read(tree: Tree) -> Iterable[str]:
     """What was passed over or skipped, one sentence each."""
     if tree.passed:
         made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
-        yield f"Passed over, as topwork made them: {some(made)}."
+        yield f"Ignored, because topwork made them: {some(made)}."
     if others := [_shown(name) for name in tree.files if not is_picture(name)]:
         yield (
-            f"Skipped, as they are no pictures by their names: {len(others):,} files, {some(list(map(repr, others)))}."
+            f"Skipped, because they are not named as pictures: {len(others):,} files, {some(list(map(repr, others)))}."
             if len(others) > 1
-            else f"Skipped, as it is no picture by its name: {others[0]!r}."
+            else f"Skipped, because it is not named as a picture: {others[0]!r}."
         )
 
 

@@ -35,7 +35,7 @@ def hint(root: str, path: str) -> str:
         if os.path.exists(os.path.join(root, found)):
             return f"{path!r} {' and '.join(causes)}: write {found!r}."
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
-        return f"{path!r} is a path of Windows, which is no path here: write paths relative to {root!r}, with '/'."
+        return f"{path!r} is a Windows path, which does not work here: write paths relative to {root!r}, with '/'."
     return ""
 
 

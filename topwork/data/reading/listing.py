@@ -97,7 +97,7 @@ def read_table(table: Table) -> Dataset:
     """
     refuse_header(table)
     if not table.lines:
-        raise DatasetError(f"{table.name} has {table.has} and no row below them: expected a picture on each.")
+        raise DatasetError(f"{table.name} has {table.has} but no rows: expected a picture in each.")
     packed = _packed(table)
     columns = _columns(table, packed)
     refuse_repeated(table, columns)
@@ -179,7 +179,7 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
         raise DatasetError(f"{path!r} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
     except csv.Error as error:
         raise DatasetError(f"{path!r}, line {table.line_num}: {error}.") from None
-    mark = f", with {'tabs' if delimiter(path) == chr(9) else 'commas'} between"
+    mark = f", separated by {'tabs' if delimiter(path) == chr(9) else 'commas'}"
     found = Table(
         repr(path), str(Path(path).parent), header, [(at, dict(zip(header, cells))) for at, cells in lines], mark
     )
@@ -188,7 +188,7 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     if wide:
         raise DatasetError(
             f"{path!r}, {wide[0]}: {wide[1]} cells below {len(header)} columns. "
-            "Put a cell that holds a comma or a tab into quotes."
+            "Put quotes around a cell that contains a comma or a tab."
         )
     return found
 
@@ -211,7 +211,7 @@ def refuse_header(table: Table) -> None:
     """
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
-        told = f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}."
+        told = f"{table.name} has {table.has}: expected at least 'path' and 'label'{table.mark}."
         raise DatasetError(told, unlabelled=bool(pictures))
 
 
@@ -256,13 +256,13 @@ def _unpacked(cell: str) -> Texts:
     """The texts that `write_csv` put into one cell.
 
     Raises:
-        ValueError: it is no JSON object of texts.
+        ValueError: it is not a JSON object of texts.
     """
     if not cell:
         return NO_TEXTS
     found = json.loads(cell)
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise ValueError(f"{cell[:40]!r} is no JSON object of texts")
+        raise ValueError(f"{cell[:40]!r} is not a JSON object of texts")
     return Texts(found)
 
 
@@ -273,7 +273,7 @@ def _unused(table: Table, kept: Sequence[str], dropped: Sequence[str]) -> Iterat
         words = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
         is_split = any(found and found <= WORDS.keys() for found in words)
         split = " The split is read from a column named 'split'." if is_split else ""
-        yield f"Columns that are kept, but not used: {some(list(map(repr, kept)))}.{split}"
+        yield f"Columns that are kept but not used: {some(list(map(repr, kept)))}.{split}"
     if dropped:
         yield f"Columns that were not read: {some(list(map(repr, dropped)))}."
 

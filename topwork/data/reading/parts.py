@@ -52,7 +52,7 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def place(self, name: str) -> tuple[str, str | None] | None:
-        """Label and part of a picture; ``None`` where it lies in no class folder, or in none of the parts.
+        """Label and part of a picture; ``None`` where it is not in a class folder, or in none of the parts.
 
         >>> Layout(parts={"Testing": "test"}).place("Testing/rose/1.jpg")
         ('rose', 'test')
@@ -110,7 +110,7 @@ def check(parts: Mapping[str, str]) -> None:
             hint = nearest(part, PARTS) or "."
             raise RecipeError(f"parts names {part!r}: expected 'train', 'val' or 'test'{hint}", "parts")
     if "train" not in parts:
-        raise RecipeError("parts names no folder for train: say which one, as in train=NAME.", "parts")
+        raise RecipeError("parts has no folder for train: name one, as in train=NAME.", "parts")
     if len({folder.strip("/") for folder in parts.values()}) < len(parts):
         told = ", ".join(map(repr, parts.values()))
         raise RecipeError(f"parts names one folder twice ({told}): name each once.", "parts")
@@ -129,7 +129,7 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
     """
     base, notes = _base(names, folders), []
     if base and spoken(base.split("/")[-2]) == {"train"}:
-        notes.append(f"There is the training folder {base[:-1]!r} alone: all parts are drawn from it.")
+        notes.append(f"Only the training folder {base[:-1]!r} was found: all parts are drawn from it.")
     elif base:
         notes.append(f"Looked through the folder {base[:-1]!r}, which holds all the others.")
     inside = _inside(names, base)
@@ -177,7 +177,7 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
     if not counts:
         return made
     told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
-    note = f"Folders left out, as parts names others, with their pictures: {', '.join(told)}."
+    note = f"Folders left out because parts names others, with their numbers of pictures: {', '.join(told)}."
     return replace(made, notes=(note,))
 
 
@@ -224,9 +224,9 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
     bare = [top for top in said if not classes[top] and any(classes.values())]
     strange = {top: sorted(classes[top] - classes[training[0]]) for top in said}
     if unclear:
-        why = f"{unclear[0]!r} speaks of two parts"
+        why = f"{unclear[0]!r} names two parts"
     elif twice:
-        why = f"{' and '.join(repr(top) for top in said if parts[top] == twice[0])} both speak of {twice[0]}"
+        why = f"{' and '.join(repr(top) for top in said if parts[top] == twice[0])} both name {twice[0]}"
     elif bare:
         why = f"{bare[0]!r} holds no class folders"
     elif odd := next((top for top in said if strange[top]), None):
@@ -288,9 +288,9 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
     elif untrained:
         why = f"{untrained!r} has no training folder, and {split[0]!r} has one"
     elif any(len(spoken(sub)) > 1 for sub in subs):
-        why = f"{next(sub for sub in subs if len(spoken(sub)) > 1)!r} speaks of two parts"
+        why = f"{next(sub for sub in subs if len(spoken(sub)) > 1)!r} names two parts"
     elif twice:
-        why = f"{some([repr(sub) for sub in subs if parts[sub.casefold()] == twice[0]])} speak of the same part"
+        why = f"{some([repr(sub) for sub in subs if parts[sub.casefold()] == twice[0]])} name the same part"
     else:
         return dict(parts)
     raise _unclear(root, why, {sub: parts[sub.casefold()] for sub in subs if parts[sub.casefold()]})
@@ -304,8 +304,8 @@ def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
     alone = _setting({"train": by_part["train"]})
     both = "" if len(by_part) == 1 else f"{_setting({part: by_part[part] for part in PARTS if part in by_part})}; or "
     return DatasetError(
-        f"the folders in {root!r} look like the parts of a split, and which is which cannot be told: {why}. "
-        f"Say it: {both}{alone}, which leaves the other folders out and draws all parts from that one "
+        f"the folders in {root!r} look like the parts of a split, but it is unclear which is which: {why}. "
+        f"Name the folders: {both}{alone}, which leaves the other folders out and draws all parts from that one "
         "(in a recipe parts under [data])."
     )
 

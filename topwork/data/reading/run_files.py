@@ -22,7 +22,7 @@ def reading(path: Path) -> Iterator[Path]:
     try:
         yield path
     except FileNotFoundError:
-        raise RunError(f"{str(path)!r} is gone, which its run needs: put it back, or train a new run.") from None
+        raise RunError(f"{str(path)!r} is gone, but its run needs it: put it back, or train a new run.") from None
     except (ValueError, LookupError, StopIteration, EOFError, BadZipFile, UsageError, DatasetError) as error:
         text = str(error).strip().splitlines()
         words = text[0].rstrip(".") if text else type(error).__name__

@@ -55,7 +55,7 @@ def read_pictures(path: str) -> Dataset:
     if not root:
         source = run_files.table(run / "environment.json").get("source")
         told = f"give the file that they came from, {source!r}" if source else "give the arrays, as (X, y) in Python"
-        raise DatasetError(f"{path!r} lists arrays, which a run does not keep: {told}.")
+        raise DatasetError(f"{path!r} lists arrays, which a run does not save: {told}.")
     return read_table(placed(load(path, refuse_header), root, moved))
 
 
