@@ -1,6 +1,6 @@
-"""Folds: a dataset dealt into equal test parts, so that each picture is tested once (k-fold cross-validation).
+"""Folds: a dataset divided into equal test parts, so that each picture is tested once (k-fold cross-validation).
 
-Rows that must not be torn apart stay together, as in `topwork.data.splits`: those with a picture in common, and groups.
+Rows that share a picture, and rows of one group, stay together, as in `topwork.data.splits`.
 """
 
 from collections import Counter
@@ -15,27 +15,28 @@ from topwork.data.splits import Unit
 from topwork.errors import DatasetError, RecipeError
 
 HELD_OUT = 0.1
-"""The share of what a fold does not test that validates."""
+"""The share of the validation part in the rows that a fold does not test."""
 
 
 def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
-    """Deal a dataset's rows into folds; whatever parts they had are drawn anew.
+    """Divide a dataset's rows into folds. The parts that they had are ignored.
 
     Each fold's test part holds nearly the same share of every class (scikit-learn's `StratifiedKFold`; where rows
-    belong together, `StratifiedGroupKFold`). A tenth of the rest, drawn stratified, validates.
+    belong together, `StratifiedGroupKFold`). A stratified tenth of the rest validates.
 
     Args:
         data: rows with digests.
-        count: of folds, 2 or more.
-        seed: of the dealing and of what validates; the same seed, the same folds.
+        count: the number of folds, 2 or more.
+        seed: the same seed gives the same folds and validation parts.
 
     Returns:
-        *count* datasets of the same rows, each of which is ``"test"`` in one of them; *notes* tell what a part lacks.
+        *count* datasets of the same rows. Each row is ``"test"`` in one of them. *notes* name the classes that a part
+        lacks.
 
     Raises:
-        RecipeError: less than 2 folds.
-        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class that
-            would be in a test part alone.
+        RecipeError: fewer than 2 folds.
+        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class whose
+            pictures are all in one test part.
 
     Example:
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
@@ -58,7 +59,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
 
 
 def most(data: Dataset) -> int:
-    """The largest number of folds that a dataset can be dealt into: the independent pictures of its smallest class.
+    """The largest possible number of folds: the number of independent pictures in the smallest class.
 
     >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
     3
@@ -67,7 +68,7 @@ def most(data: Dataset) -> int:
 
 
 def _sizes(rows: tuple[Row, ...], units: list[Unit]) -> Counter[str]:
-    """The number of each class's pictures that are independent."""
+    """The number of independent pictures in each class."""
     return Counter(label for unit in units for label in {rows[i].label for i in unit})
 
 

@@ -17,13 +17,13 @@ def digits(folder: str | Path) -> Path:
     Handwritten Digits", Alpaydin and Kaynak 1998), their values from 0 to 16 scaled to 0 to 255, each pixel made 8 x 8.
 
     Args:
-        folder: made where there is none.
+        folder: created if it does not exist.
 
     Returns:
         The folder.
 
     Raises:
-        DatasetError: something other than an empty folder stands there.
+        DatasetError: the path exists and is not an empty folder.
 
     Example:
         >>> from tempfile import TemporaryDirectory
