@@ -1,6 +1,6 @@
-"""Why a path that someone wrote finds no file: the usual causes, each tried against what is on the disk.
+"""Why a path finds no file: the usual causes, each checked against the disk.
 
-Nothing is taken in the place of what was written: a hint says how to write it.
+No other file is read instead: a hint only proposes another path.
 """
 
 import os
@@ -14,11 +14,11 @@ from urllib.parse import unquote
 _SCHEME = re.compile(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", re.IGNORECASE)
 
 Repair = tuple[str, Callable[[str, str], str]]
-"""What was wrong, and what the path should be: of the folder that it is relative to, and of the path."""
+"""What is wrong with a path, and a function (root, path) -> the path as it should be."""
 
 
 def hint(root: str, path: str) -> str:
-    """A sentence on how to write a path whose file is there under another spelling; ``""`` where no cause is known.
+    """A sentence on how to write a path whose file has another spelling; ``""`` if no cause is known.
 
     Args:
         root: the absolute folder that paths are relative to.
@@ -40,12 +40,12 @@ def hint(root: str, path: str) -> str:
 
 
 def hints(root: str, paths: list[str], tried: int = 20) -> str:
-    """The `hint` on the first of some paths that there is one for; *tried*: how many are looked at."""
+    """The first `hint` for any of the first *tried* paths; ``""`` if there is none."""
     return next((found for path in paths[:tried] if (found := hint(root, path))), "")
 
 
 def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
-    """Other spellings of a path: with one cause mended, then with two and three at once."""
+    """Other spellings of a path: with one cause repaired, then with two and three."""
     for count in (1, 2, 3):
         for some in combinations(REPAIRS, count):
             causes, found = [], path
@@ -64,7 +64,7 @@ def _in_working_folder(root: str, path: str) -> str:
 
 
 def _same_stem(root: str, path: str) -> str:
-    """The path with the suffix of the one file that is called as it otherwise."""
+    """The path with the suffix of the only file that has the same name otherwise."""
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
     there = [other for other in _names(os.path.join(root, folder)) if os.path.splitext(other)[0] == stem]
@@ -72,7 +72,7 @@ def _same_stem(root: str, path: str) -> str:
 
 
 def _tail(root: str, path: str) -> str:
-    """The longest end of the path that is below *root*."""
+    """The longest end of the path that exists in *root*."""
     parts = Path(path).parts
     ends = (os.path.join(*parts[start:]) for start in range(1, len(parts)))
     return next((end for end in ends if os.path.exists(os.path.join(root, end))), path)
@@ -99,7 +99,7 @@ REPAIRS: tuple[Repair, ...] = (
 
 
 def _as_there(root: str, path: str, key: Callable[[str], str]) -> str:
-    """The path as the folders on its way spell it, where one name in each has the same *key*."""
+    """The path as it is spelled on the disk, if each folder has exactly one name with the same *key*."""
     there = "/" if path.startswith("/") else ""
     for part in filter(None, path.split("/")):
         folder = os.path.join(root, there)
