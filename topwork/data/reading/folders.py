@@ -1,4 +1,4 @@
-"""The tree of a folder: its pictures, and what their folders say of label and part (`topwork.data.reading.parts`)."""
+"""The tree of a folder: its pictures, and their labels and parts by folder (see `topwork.data.reading.parts`)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -13,19 +13,19 @@ from topwork.system.messages import some
 
 READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
 NAMED = ("heic", "heif", "hif", "avif")
-"""Suffixes of pictures, in small letters: those that may be read, and those that are named with the way out."""
+"""Suffixes of pictures, in small letters: those that may be read, and those that are refused with advice."""
 HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
-"""What other programs leave behind, in small letters; skipped, as is all that starts with a dot."""
+"""Files and folders of other programs, in small letters. They are skipped, like all names that start with a dot."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies below a folder, as relative paths.
+    """The content of a folder, as relative paths.
 
     Args:
         files: in sorted order.
-        folders: the same, with a ``/`` behind.
-        passed: what topwork made itself, which is passed over -> what it is, as in ``"a run"``.
+        folders: in sorted order, with a ``/`` at the end.
+        passed: paths that are ignored because topwork made them -> their kind, as in ``"a run"``.
     """
 
     files: list[str] = field(default_factory=list)
@@ -43,10 +43,10 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
 
     Args:
         root: the folder.
-        chosen: part -> its folder, where the user says which is which.
+        chosen: part -> its folder, if the user names them.
 
     Raises:
-        DatasetError: no picture, no class folders, or folders that look like parts and are unclear.
+        DatasetError: no picture, no class folders, or unclear folders that look like parts.
     """
     tree = visible(root)
     listed = tree.pictures
@@ -82,9 +82,9 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
 
 
 def visible(root: str) -> Tree:
-    """What lies below a folder; hidden files and folders are left away, and those that topwork made are told apart.
+    """The content of a folder, without hidden files and folders. Those that topwork made are listed separately.
 
-    A folder is visited once, however many links lead to it; what lies in *root* itself comes before what is linked.
+    A folder is visited once, however many links lead to it. Folders in *root* come before linked ones.
 
     Raises:
         DatasetError: a folder that cannot be read.
@@ -116,7 +116,7 @@ def visible(root: str) -> Tree:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name says that it is a picture."""
+    """Whether a file is a picture by its name."""
     _, dot, suffix = name.rpartition(".")
     return bool(dot) and suffix.lower() in READ + NAMED
 
@@ -131,7 +131,7 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
 
 
 def _not_read(tree: Tree) -> Iterable[str]:
-    """What was passed over or skipped, one sentence each."""
+    """One sentence on ignored paths and one on skipped files."""
     if tree.passed:
         made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
         yield f"Ignored, because topwork made them: {some(made)}."
@@ -144,12 +144,12 @@ def _not_read(tree: Tree) -> Iterable[str]:
 
 
 def _shown(name: str) -> str:
-    """The name with what is no UTF-8 in it spelled out, so that it can be printed."""
+    """The name with bytes that are not UTF-8 spelled out, so that it can be printed."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def walk(folder: str | os.PathLike[str]) -> list[str]:
-    """The paths of all pictures below a folder, by their names, sorted; hidden files and folders are skipped.
+    """The sorted paths of all files below a folder that are pictures by name, without hidden files and folders.
 
     Raises:
         DatasetError: a folder that cannot be read.
