@@ -1,10 +1,10 @@
-"""Arrays: pictures that lie in memory, in a ``.npz`` file, or in a ``tf.data.Dataset``, as one array and its labels.
+"""Arrays: pictures in memory, in an ``.npz`` file or in a ``tf.data.Dataset``, as one array and its labels.
 
-A ``.npz`` file holds ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
-as Keras' ``mnist.npz`` does, which give the parts; what has no part gets one drawn. Capital letters or small ones.
+An ``.npz`` file holds ``X`` and ``y``; or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
+as in Keras' ``mnist.npz``, which give the parts. Pictures without a part get one drawn. Upper and lower case are equal.
 
-A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read through once, and
-what it holds stays in memory as uint8. Not covered: one that never ends and does not say so.
+A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read once, and its
+pictures stay in memory as uint8. Not supported: an endless one whose cardinality is unknown.
 """
 
 import gzip
@@ -26,12 +26,12 @@ from topwork.errors import DatasetError
 from topwork.system.messages import counted, some
 
 INFINITE = -1
-"""What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
+"""The result of ``tf.data.Dataset.cardinality`` for an endless one."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Pictures and labels of one part (or of none), and what errors call them."""
+    """Pictures and labels of one part (or without a part), and their names in errors."""
 
     x: Any
     y: Any
@@ -40,10 +40,10 @@ class Block:
 
 
 def joined(blocks: Sequence[Block]) -> Dataset:
-    """One dataset of all blocks, in their order. A part that is alone is none: all parts are drawn from it.
+    """One dataset of all blocks, in their order. If there is only one part, all parts are drawn from it.
 
     Raises:
-        DatasetError: pictures or labels of another shape or type than the dataset's, see `topwork.read`.
+        DatasetError: pictures or labels have a wrong shape or type, see `topwork.read`.
     """
     notes: tuple[str, ...] = ()
     if len(blocks) == 1 and blocks[0].split:
@@ -63,10 +63,10 @@ def joined(blocks: Sequence[Block]) -> Dataset:
 
 
 def read_npz(path: str) -> Dataset:
-    """The pictures of a ``.npz`` file.
+    """The pictures of an ``.npz`` file.
 
     Raises:
-        DatasetError: it is none, or its arrays are missing, damaged or not what a dataset is made of.
+        DatasetError: it is not an ``.npz`` file, or its arrays do not exist, are damaged or do not fit a dataset.
     """
     if not zipfile.is_zipfile(path):
         raise DatasetError(f"{path!r} is not an .npz file: expected a file that numpy.savez wrote.")
@@ -97,10 +97,10 @@ def read_npz(path: str) -> Dataset:
 
 
 def read_stream(data: Any) -> Dataset:
-    """The pictures of a ``tf.data.Dataset``, which is read through once.
+    """The pictures of a ``tf.data.Dataset``, which is read once.
 
     Raises:
-        DatasetError: it never ends, is empty, or gives something else than pictures of one size and their labels.
+        DatasetError: it never ends, is empty, or gives something other than pictures of one size and their labels.
     """
     if files := getattr(data, "file_paths", None):  # what keras.utils.image_dataset_from_directory leaves there
         raise DatasetError(
@@ -202,7 +202,7 @@ _AXES = {"images": 3, "labels": 1}
 
 
 def holds_idx(folder: str) -> bool:
-    """Whether any file in a folder is called as MNIST's are."""
+    """Whether any file in a folder is named like those of MNIST."""
     try:
         return any(_NAME.fullmatch(name) for name in os.listdir(folder))
     except OSError:
@@ -210,13 +210,13 @@ def holds_idx(folder: str) -> bool:
 
 
 def read_idx(folder: str) -> Dataset:
-    """The pictures of a folder's idx files as arrays; their parts are given, where both are there.
+    """The pictures of a folder's idx files as arrays. Files of both parts give the parts.
 
     Raises:
-        DatasetError: a file that is missing, damaged or no idx file, or labels that are not as many as pictures.
+        DatasetError: a file is not there, damaged or not an idx file, or the numbers of labels and pictures differ.
     """
     files: dict[tuple[str, str], str] = {}
-    for name in sorted(os.listdir(folder)):  # the plain file stands before the packed one
+    for name in sorted(os.listdir(folder)):  # the plain file comes before the packed one
         if match := _NAME.fullmatch(name):
             files.setdefault((match[1], match[2]), name)
     return joined([_block(folder, files, word) for word in _PARTS if any(word == found for found, _ in files)])

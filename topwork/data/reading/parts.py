@@ -3,11 +3,11 @@
     train/rose/1.jpg      the parts hold the classes, or
     rose/train/1.jpg      the classes hold the parts
 
-A folder's name speaks of a part where it is one of `WORDS`, in any case, or has one in front or behind, set off by a
-digit or one of ``_``, ``-``, ``.`` and a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: of
-``train/``, ``bus/`` and ``testing_tools/`` each is a class. Folders are parts where one speaks of training and another
-of validation or test, and the first holds two class folders or more, which the others hold as well. What looks like
-parts and does not fit is refused: read as classes, it would teach a model to tell training pictures from test pictures.
+A folder's name speaks of a part if it is one of `WORDS`, in any case, or begins or ends with one that is separated by
+a digit, ``_``, ``-``, ``.`` or a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: ``train/``,
+``bus/`` and ``testing_tools/`` are three classes. Folders are parts if one speaks of training and another of validation
+or test, and the first has at least two class folders, which the others have, too. Folders that look like parts but do
+not fit are refused: read as classes, they would teach a model to tell training pictures from test pictures.
 """
 
 import re
@@ -27,7 +27,7 @@ WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "holdout"), "test"),
 }
-"""What a part may be called, in small letters."""
+"""The words for parts, in small letters."""
 
 _SPOKEN = {word: re.compile(rf"{word}|{word}[ _.\-\d].*|.*[ _.\-\d]{word}", re.I | re.S) for word in WORDS}
 
@@ -37,12 +37,12 @@ Names = Sequence[str]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a picture's path names its label and its part.
+    """Where the label and the part are in a picture's path.
 
     Args:
-        base: the folder that holds all of it, with ``/`` behind; ``""``: DATA itself.
-        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are classes alone.
-        is_within: whether each class folder holds the parts; the keys of *parts* then are names in small letters.
+        base: the folder that holds all others, with ``/`` at the end; ``""``: DATA itself.
+        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are only classes.
+        is_within: whether each class folder holds the parts; the keys of *parts* are then names in small letters.
         notes: what was decided, one sentence each.
     """
 
@@ -52,7 +52,7 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def place(self, name: str) -> tuple[str, str | None] | None:
-        """Label and part of a picture; ``None`` where it is not in a class folder, or in none of the parts.
+        """Label and part of a picture; ``None`` if it is in no class folder or in none of the parts.
 
         >>> Layout(parts={"Testing": "test"}).place("Testing/rose/1.jpg")
         ('rose', 'test')
@@ -64,7 +64,7 @@ class Layout:
         return (label, self.parts[folder]) if rest else None
 
     def folder(self, name: str) -> str | None:
-        """The key of *parts* in whose folder a picture lies; ``None``: in none of them."""
+        """The key of *parts* whose folder holds a picture; ``None`` if there is none."""
         if not name.startswith(self.base):
             return None
         inner = name[len(self.base) :]
@@ -84,10 +84,10 @@ def spoken(name: str) -> set[str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Part -> folder, as the command line says it.
+    """Part -> folder, from the text of the command line.
 
     Raises:
-        RecipeError: it is no list of PART=NAME.
+        RecipeError: it is not a list of PART=NAME.
 
     Example:
         >>> parse("train=fit,test=a, b")
@@ -100,10 +100,10 @@ def parse(text: str) -> dict[str, str]:
 
 
 def check(parts: Mapping[str, str]) -> None:
-    """Refuse a choice of folders that is none.
+    """Refuse a faulty choice of folders.
 
     Raises:
-        RecipeError: a word that is no part, two parts in one folder, or none for training.
+        RecipeError: an unknown part, two parts in one folder, or no folder for training.
     """
     for part in parts:
         if part not in PARTS:
@@ -121,11 +121,11 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
     Args:
         names: the pictures.
-        folders: all folders, with a ``/`` behind.
+        folders: all folders, with a ``/`` at the end.
         root: DATA, for messages.
 
     Raises:
-        DatasetError: they look like parts of a split, and which is which cannot be told.
+        DatasetError: they look like parts of a split, but it is unclear which is which.
     """
     base, notes = _base(names, folders), []
     if base and spoken(base.split("/")[-2]) == {"train"}:
@@ -145,11 +145,11 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
 
 def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, str]) -> Layout:
-    """The layout where the user names the folders of the parts; what lies in others is left out, and that is noted.
+    """The layout if the user names the folders of the parts. Pictures in others are left out, and a note names them.
 
     Args:
-        names, folders, root: as of `layout`.
-        parts: part -> the path of its folder from DATA, or the name that it has in each class folder.
+        names, folders, root: as in `layout`.
+        parts: part -> the path of its folder in DATA, or the name of its folder in each class folder.
 
     Raises:
         DatasetError: there is no such folder with pictures.
@@ -182,7 +182,7 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
 
 
 def _base(names: Names, folders: Iterable[str]) -> str:
-    """The folder that alone holds two folders of pictures or more, however deep; ``""`` where that is DATA itself."""
+    """The first folder, from DATA down, that holds two or more folders of pictures; ``""`` if that is DATA itself."""
     base, known = "", list(folders)
     while True:
         inside = _inside(names, base)
@@ -194,7 +194,7 @@ def _base(names: Names, folders: Iterable[str]) -> str:
 
 
 def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
-    """Folder below *base* -> folder below that -> pictures; ``""`` stands for pictures that lie there directly."""
+    """Folder in *base* -> folder in it -> number of pictures; ``""`` stands for pictures directly in a folder."""
     found: dict[str, dict[str, int]] = {}
     for name in names:
         if name.startswith(base):
@@ -205,7 +205,7 @@ def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
 
 
 def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Folder -> part, where the parts hold the classes; empty where they do not.
+    """Folder -> part, if the parts hold the classes; else empty.
 
     Raises:
         DatasetError: it looks so, and does not fit.
@@ -239,7 +239,7 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
 
 
 def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
-    """A note on folders that became classes although they hold folders of the same names, and how to change that."""
+    """A note on folders that became classes although they hold folders with the same names, and how to change that."""
     tops = {top: {sub for sub in inside[top] if sub} for top in inside if top and top.isprintable()}
     often = Counter(name for top in tops for name in {top, *tops[top]})
     shared = {top: {sub for sub in tops[top] - {top} if often[sub] > 1 and sub.isprintable()} for top in tops}
@@ -267,7 +267,7 @@ def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Name of a folder, in small letters -> part, where each class holds the parts; empty where they do not.
+    """Name of a folder, in small letters -> part, if each class holds the parts; else empty.
 
     Raises:
         DatasetError: it looks so, and does not fit.
@@ -297,7 +297,7 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
 
 
 def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
-    """The error for folders that look like parts and do not fit, with the setting that mends it."""
+    """The error for folders that look like parts but do not fit, with the setting to use."""
     by_part: dict[str, str] = {}
     for folder, part in parts.items():
         by_part.setdefault(part, folder)
