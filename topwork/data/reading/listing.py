@@ -137,9 +137,9 @@ def recall(path: str, root: str) -> Dataset:
     packed = _packed_name(columns)
     rows = []
     for _, cells in table.used:
-        (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
+        (first, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
         split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
-        rows.append(Row(path, digest, cells["label"], split, group, tuple(further), extra=extra))
+        rows.append(Row(first, digest, cells["label"], split, group, tuple(further), extra=extra))
     return Dataset(root, tuple(rows), tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
 
 
