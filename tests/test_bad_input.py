@@ -75,7 +75,7 @@ def test_no_data(tmp_path):
 def test_one_class(folder):
     shutil.rmtree(folder / "red")
     shutil.rmtree(folder / "green")
-    refused(1, f"DatasetError: only one class in '{folder}', 'blue': expected two at least.", "train", folder, *POOL)
+    refused(1, f"DatasetError: only one class in '{folder}', 'blue': expected at least two.", "train", folder, *POOL)
 
 
 def test_a_class_with_one_picture(folder, tmp_path):
@@ -120,7 +120,7 @@ def test_strict_makes_it_an_error(command, folder, tmp_path, monkeypatch):
     (folder / "red" / "bad.jpg").write_text("no picture")
     message = (
         f"DatasetError: 1 picture cannot be used: 'red/bad.jpg' ({NO_PICTURE}). "
-        "Mend or remove them, or do without strict."
+        "Repair or remove them, or turn strict off."
     )
     refused(1, message, command[0], "data", *command[1:], "--strict")
     assert not Path("runs").exists()
@@ -144,12 +144,12 @@ def test_the_same_picture_under_two_labels(folder):
     shutil.copy(folder / "red" / "000.png", folder / "blue" / "x.png")
     found = topwork("read", folder, "--json").json
     assert found["left_out"] == {
-        "blue/x.png": "the same picture stands under 'blue' and 'red', as 'red/000.png'",
-        "red/000.png": "the same picture stands under 'blue' and 'red', as 'blue/x.png'",
+        "blue/x.png": "the same picture is labelled 'blue' and 'red', see 'red/000.png'",
+        "red/000.png": "the same picture is labelled 'blue' and 'red', see 'blue/x.png'",
     }
     lines = topwork("read", folder).out.splitlines()
     assert "2 pictures left out:" in lines
-    assert "  blue/x.png: the same picture stands under 'blue' and 'red', as 'red/000.png'" in lines
+    assert "  blue/x.png: the same picture is labelled 'blue' and 'red', see 'red/000.png'" in lines
 
 
 @pytest.mark.parametrize("name", ["Red", "re d"])
@@ -157,8 +157,8 @@ def test_labels_that_look_alike(folder, name):
     shutil.copytree(folder / "red", folder / name)
     first, second = sorted((name, "red"))
     message = (
-        f"DatasetError: labels {first!r} and {second!r} differ by case, blanks or invisible characters alone: "
-        "make them one, or give them names that differ in letters."
+        f"DatasetError: labels {first!r} and {second!r} differ only in case, blanks or invisible characters: "
+        "make them one label, or choose names that differ in letters."
     )
     refused(1, message, "read", folder)
 
@@ -197,7 +197,7 @@ def test_csv_files(folder):
     missing = f"2 of the 3 files that '{table}' names are not there: 'red/9.png', 'blue/9.png'."
     refused(1, f"DatasetError: {missing} Paths are relative to '{folder}'.", "read", table)
     table.write_text("file,class\nred/000.png,red\n")
-    columns = f"'{table}' has the columns 'file', 'class': expected 'path' and 'label' at least, with commas between."
+    columns = f"'{table}' has the columns 'file', 'class': expected at least 'path' and 'label', separated by commas."
     refused(1, f"DatasetError: {columns}", "train", table, *POOL)
     table.write_text("path,label,split\nred/000.png,red,tset\n")
     split = f"'{table}', line 2: split 'tset', expected 'train', 'val' or 'test'; did you mean 'test'?"
@@ -210,7 +210,7 @@ def test_pictures_of_no_or_one_pixel_and_bombs(folder):
     png(folder / "red" / "bomb.png", 60_000, 60_000)
     found = topwork("read", folder, "--json").json
     assert found["left_out"] == {
-        "red/bomb.png": "3,600 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 3,600",
+        "red/bomb.png": "3,600 megapixels, above the limit of 179; to read it anyway, set max_megapixels to 3,600",
         "red/none.png": "a side of 0 pixels",
         "red/one.png": "a single pixel",
     }

@@ -76,7 +76,7 @@ def test_topwork_reads_from_the_csv_the_parts_that_keras_finds_in_the_folders(dr
     split = splits(read(drawn), seeds=1, folds=3, scratch=tmp_path)[0]
     read_again = read(split.csv)
     assert read_again.rows == split.data.rows
-    assert all(note.startswith("There more than once") for note in read_again.notes)
+    assert all(note.startswith("Found more than once") for note in read_again.notes)
     assert read_again.part("val")
     in_folders = {str(path.relative_to(split.folder)) for path in split.folder.glob("*/*/*")}
     assert in_folders == {row.path for row in split.data.rows}

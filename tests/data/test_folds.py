@@ -94,26 +94,26 @@ def test_the_only_unit_of_a_class_that_is_left_trains():
 
 @pytest.mark.parametrize("count", [1, 0, -3])
 def test_fewer_than_two_folds_are_refused(count):
-    assert told(rows(20), count, RecipeError) == f"folds = {count}: expected 2 at least."
+    assert told(rows(20), count, RecipeError) == f"folds = {count}: expected at least 2."
 
 
 def test_more_folds_than_the_smallest_class_has_pictures_are_refused():
     given_rows = (*rows(20, "a"), *(Row(f"b{i}.png", f"b{i}", "b") for i in range(3)))
     assert told(given_rows, 5) == (
-        "5 folds, and the class 'b' has 3 pictures: expected one for each fold at least. "
-        "Take fewer folds, add pictures, or leave the class out."
+        "5 folds, but the class 'b' has 3 pictures: expected at least one per fold. "
+        "Use fewer folds, add pictures, or leave out the class."
     )
     assert told((*rows(20, "a"), Row("b.png", "b", "b")), 2) == (
-        "2 folds, and the class 'b' has 1 picture: expected one for each fold at least. "
-        "Take fewer folds, add pictures, or leave the class out."
+        "2 folds, but the class 'b' has 1 picture: expected at least one per fold. "
+        "Use fewer folds, add pictures, or leave out the class."
     )
 
 
 def test_equal_pictures_and_groups_count_as_one():
     tied = [Row(f"b{i}.png", f"b{i // 2}", "b", None, "g" if i > 3 else None) for i in range(8)]
     assert told((*rows(20, "a"), *tied), 5) == (
-        "5 folds, and the class 'b' has 3 pictures that are independent (8, but equal ones and groups count as one): "
-        "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
+        "5 folds, but the class 'b' has 3 pictures that are independent (8, but equal ones and groups count as one): "
+        "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
     )
 
 
@@ -121,6 +121,6 @@ def test_a_class_that_one_fold_alone_would_hold_is_refused(monkeypatch):
     given_rows = (*rows(20, "a"), *(Row(f"b{i}.png", f"b{i}", "b") for i in range(2)))
     monkeypatch.setattr("topwork.data.folds._dealt", lambda *_: [range(10, 22)])
     assert told(given_rows, 2) == (
-        "all pictures of the class 'b' fall into the test part of one fold: its groups are uneven. "
-        "Take fewer folds or another seed, or leave the class out."
+        "all pictures of the class 'b' are in the test part of one fold, because its groups are uneven. "
+        "Use fewer folds or another seed, or leave out the class."
     )

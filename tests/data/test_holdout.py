@@ -39,8 +39,8 @@ def test_a_part_that_is_there_stays():
 def test_a_small_test_part_is_remarked(capsys):
     remark(DATA)
     assert (
-        capsys.readouterr().err
-        == "So few test pictures tell little: topwork.cross_validate(data, 5) tests each of all 60 once.\n"
+        capsys.readouterr().err == "So few test pictures make the score uncertain: "
+        "topwork.cross_validate(data, 5) tests each of the 60 pictures once.\n"
     )
     remark(Dataset("/d", rows(50, "test")))
     remark(Dataset("/d", rows(50)))
@@ -61,22 +61,22 @@ def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(ca
 
 
 @pytest.mark.parametrize(
-    ("independent", "hint"), [(4, ": topwork.cross_validate(data, 4) tests each of all 46 once"), (1, "")]
+    ("independent", "hint"), [(4, ": topwork.cross_validate(data, 4) tests each of the 46 pictures once"), (1, "")]
 )
 def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, independent, hint):
     small = tuple(replace(row, label="c", group=f"g{i % independent}") for i, row in enumerate(rows(6, "val")))
     remark(Dataset("/d", (*rows(30), *small, *rows(10, "test")[:10])))
-    assert capsys.readouterr().err.splitlines()[-1] == f"So few test pictures tell little{hint}."
+    assert capsys.readouterr().err.splitlines()[-1] == f"So few test pictures make the score uncertain{hint}."
 
 
 def test_a_class_that_is_not_tested_is_remarked(capsys):
     remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
-    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing of that.\n"
+    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing about that.\n"
 
 
 def test_nothing_can_be_held_out_of_one_group(capsys):
     given = Dataset("/d", tuple(replace(row, group="g") for row in rows(8)))
     assert with_validation(given, Training()) is given
     assert capsys.readouterr().err == (
-        "No validation part, and none can be held out of pictures that belong together: the last weights are kept.\n"
+        "No validation part, and none can be held out of pictures that belong together: the last weights are used.\n"
     )

@@ -95,7 +95,7 @@ def test_a_class_folder_called_none_survives_its_own_table(tmp_path):
     [("Rose", "rose"), ("a b", "ab"), ("a\u200bb", "ab"), ("\uff11", "1"), ("a\u00a0b", "a b")],
 )
 def test_labels_that_look_alike_are_refused(tmp_path, first, second):
-    with pytest.raises(DatasetError, match="differ by case, blanks or invisible characters alone"):
+    with pytest.raises(DatasetError, match="differ only in case, blanks or invisible characters"):
         read_csv(tmp_path, [first, second])
 
 

@@ -167,12 +167,12 @@ def test_grey_of_16_bits_is_divided_by_257_and_rounded():
 
 def test_whole_numbers_of_32_bits_count_as_16_where_they_fit():
     assert color(saved(Image.new("I", (4, 4), 257 * 9), "TIFF")) == [9, 9, 9]
-    message = "grey values from 65536 to 65536, where 0 to 65535 was expected; save it with 8 or 16 bits"
+    message = "grey values from 65536 to 65536, expected 0 to 65535; save it with 8 or 16 bits"
     assert reason(saved(Image.new("I", (4, 4), 65536), "TIFF")) == message
 
 
 def test_grey_in_floating_point_is_refused():
-    message = "grey in floating point, where no value is known to be white; save it with 8 or 16 bits"
+    message = "grey in floating point, where the value of white is unknown; save it with 8 or 16 bits"
     assert reason(saved(Image.new("F", (4, 4), 0.5), "TIFF")) == message
 
 
@@ -275,7 +275,7 @@ def broken_reasons():
         (saved(Image.new("RGB", (1, 1))), "a single pixel"),
         (
             png(20000, 20000),
-            "400 megapixels, and the limit is 179; to read it all the same, set max_megapixels to 400",
+            "400 megapixels, above the limit of 179; to read it anyway, set max_megapixels to 400",
         ),
     ]
 

@@ -81,7 +81,7 @@ def test_given_parts_stay(tmp_path):
 def test_equal_pictures_in_two_given_parts_are_moved_and_told(tmp_path):
     data = read(made(tmp_path, train__a__1=1, train__b__2=2, test__a__3=1, test__b__4=4))
     assert {row.path: row.split for row in data.rows}["train/a/1.png"] == "test"
-    assert "Moved, as equal pictures and groups share a part: 'train/a/1.png' from train to test." in data.notes
+    assert "Moved, because equal pictures and groups share a part: 'train/a/1.png' from train to test." in data.notes
 
 
 def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
@@ -113,11 +113,11 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
 def test_strict_makes_what_is_left_out_an_error(tmp_path):
     made(two_classes(tmp_path, 4), a__empty=b"", b__cut=picture(9)[:90])
     assert told(tmp_path, strict=True) == (
-        "1 picture cannot be used: 'a/empty.png' (the file is empty). Mend or remove them, or do without strict."
+        "1 picture cannot be used: 'a/empty.png' (the file is empty). Repair or remove them, or turn strict off."
     )
     assert told(tmp_path, strict=True, decode=True) == (
         "2 pictures cannot be used: 'a/empty.png' (the file is empty), 'b/cut.png' (a PNG file that is cut short). "
-        "Mend or remove them, or do without strict."
+        "Repair or remove them, or turn strict off."
     )
     assert read(two_classes(tmp_path / "sound"), strict=True, decode=True).left_out == ()
 
@@ -126,7 +126,7 @@ def test_one_picture_under_two_labels_is_left_out_everywhere(tmp_path):
     data = read(
         made(tmp_path, daisy__1=1, a__0=b"", daisy__2=2, roses__0=b"", roses__1=3, roses__2=1, roses__3=1, t__1=4)
     )
-    reason = "the same picture stands under 'daisy' and 'roses', as"
+    reason = "the same picture is labelled 'daisy' and 'roses', see"
     assert data.left_out == (
         LeftOut("a/0.png", "the file is empty"),
         LeftOut("daisy/1.png", f"{reason} 'roses/2.png'"),
@@ -147,31 +147,32 @@ def test_one_picture_twice_under_one_label_is_kept_in_one_part(tmp_path):
 def test_a_class_that_loses_all_its_pictures_is_told(tmp_path):
     data = read(made(tmp_path, a__1=1, b__2=2, c__3=b""))
     assert data.classes == ("a", "b")
-    assert data.notes[0] == "Classes of which no picture can be used: 'c'."
+    assert data.notes[0] == "Classes without a usable picture: 'c'."
 
 
 @pytest.mark.parametrize(("first", "second"), [("Daisy", "daisy"), ("oak tree", "oaktree")])
 def test_labels_that_look_alike_are_refused(tmp_path, first, second):
     low, high = sorted((first, second))
     assert told(made(tmp_path, **{f"{first}__1": 1, f"{second}__2": 2, "x__3": 3})) == (
-        f"labels {low!r} and {high!r} differ by case, blanks or invisible characters alone: "
-        "make them one, or give them names that differ in letters."
+        f"labels {low!r} and {high!r} differ only in case, blanks or invisible characters: "
+        "make them one label, or choose names that differ in letters."
     )
 
 
 def test_one_class_is_refused(tmp_path):
     root = str(tmp_path.resolve())
-    assert told(made(tmp_path, a__1=1, a__2=2)) == f"only one class in {root!r}, 'a': expected two at least."
+    assert told(made(tmp_path, a__1=1, a__2=2)) == f"only one class in {root!r}, 'a': expected at least two."
     assert told(made(tmp_path, b__1=b"")) == (
-        f"only one class in {root!r}, 'a': expected two at least. "
-        "1 picture cannot be used: 'b/1.png' (the file is empty). Classes of which no picture can be used: 'b'."
+        f"only one class in {root!r}, 'a': expected at least two. "
+        "1 picture cannot be used: 'b/1.png' (the file is empty). Classes without a usable picture: 'b'."
     )
 
 
 def test_equal_pictures_within_a_class_are_told(tmp_path):
     root = made(tmp_path, a__1=1, a__2=1, a__3=1, b__4=4)
     assert read(root).notes[0] == (
-        "There more than once, 2 pictures: 'a/2.png' (as 'a/1.png'), 'a/3.png' (as 'a/1.png'). Equal ones share a part."
+        "Found more than once, 2 pictures: 'a/2.png' (as 'a/1.png'), 'a/3.png' (as 'a/1.png'). "
+        "Equal pictures share a part."
     )
 
 
@@ -335,8 +336,8 @@ def test_equal_arrays_under_two_labels_are_left_out():
     pixels[3] = pixels[0]
     data = read((pixels, list("ababab")))
     assert data.left_out == (
-        LeftOut("X[0]", "the same picture stands under 'a' and 'b', as 'X[3]'"),
-        LeftOut("X[3]", "the same picture stands under 'a' and 'b', as 'X[0]'"),
+        LeftOut("X[0]", "the same picture is labelled 'a' and 'b', see 'X[3]'"),
+        LeftOut("X[3]", "the same picture is labelled 'a' and 'b', see 'X[0]'"),
     )
     assert len(data.rows) == 4
 
@@ -362,20 +363,20 @@ GREY = np.arange(16, dtype=np.uint8).reshape(4, 2, 2)
             GREY.reshape(4, 4),
             "abab",
             "X has the shape [4, 4]: expected [n, height, width] or [n, height, width, channels], "
-            "with 1, 3 or 4 channels and 2 pixels at least.",
+            "with 1, 3 or 4 channels and at least 2 pixels.",
         ),
         (
             GREY[:, :1, :1],
             "abab",
             "X has the shape [4, 1, 1]: expected [n, height, width] or [n, height, width, channels], "
-            "with 1, 3 or 4 channels and 2 pixels at least.",
+            "with 1, 3 or 4 channels and at least 2 pixels.",
         ),
         (GREY, "aba", "y has the shape [3]: expected [4], a label for each picture of X."),
         (GREY, np.eye(4), "y has the shape [4, 4]: expected [4], a label for each picture of X."),
         (GREY, np.array([0.0, 1.5, 0.0, 1.5]), "y[1] is 1.5: expected whole numbers or strings as labels."),
         (GREY, ["a", "b", " ", "a"], "y[2]: the label is empty. Give the row a label, or leave it out."),
-        ([GREY[0], GREY[0, 0]], "ab", "X is no array: expected items that all have one shape."),
-        (GREY, "aaaa", "only one class, 'a': expected two at least."),
+        ([GREY[0], GREY[0, 0]], "ab", "X is not an array: expected items that all have the same shape."),
+        (GREY, "aaaa", "only one class, 'a': expected at least two."),
         (GREY[:0], "", "no picture can be used."),
     ],
 )
@@ -410,15 +411,15 @@ def test_odd_pictures_are_left_out_by_name(tmp_path):
     data = read(tmp_path, decode=True)
     assert {out.path: re.sub(r"\(.*\)", "(*)", out.reason) for out in data.left_out} == {
         "odd/broken_data_stream.png": "a damaged PNG file (*)",
-        "odd/hopper.png": "the same picture stands under 'odd' and 'same', as 'same/copy.png'",
-        "odd/png_named.jpg": "the same picture stands under 'odd' and 'same', as 'same/copy.png'",
+        "odd/hopper.png": "the same picture is labelled 'odd' and 'same', see 'same/copy.png'",
+        "odd/png_named.jpg": "the same picture is labelled 'odd' and 'same', see 'same/copy.png'",
         "odd/tRNS_null_1x1.png": "a single pixel",
         "odd/truncated_image.png": "a PNG file that is cut short",
         "odd/truncated_jpeg.jpg": "a JPEG file that is cut short",
         "odd/unknown_compression_method.png": "a damaged PNG file",
         "odd/zero_byte.jpg": "the file is empty",
         "odd/zero_width.gif": "a side of 0 pixels",
-        "same/copy.png": "the same picture stands under 'odd' and 'same', as 'odd/hopper.png'",
+        "same/copy.png": "the same picture is labelled 'odd' and 'same', see 'odd/hopper.png'",
     }
     assert len(data.rows) == 32
 
@@ -471,7 +472,7 @@ def test_the_picture_of_several_that_cannot_be_used_is_named(tmp_path):
     )
     assert told(path, strict=True) == (
         "1 picture cannot be used: 'front/03.png' (the picture 'side' ('side/03.png'): the file is empty). "
-        "Mend or remove them, or do without strict."
+        "Repair or remove them, or turn strict off."
     )
 
 
@@ -483,7 +484,7 @@ def test_the_same_pictures_under_two_labels_clash_and_one_of_them_alone_does_not
     )
     (tmp_path / "list.csv").write_text("front,side,label\n" + text)
     data = read(tmp_path / "list.csv")
-    reason = "the same pictures stand under 'a' and 'b', as 'p0.png'"
+    reason = "the same pictures are labelled 'a' and 'b', see 'p0.png'"
     assert data.left_out == (LeftOut("p0.png", reason), LeftOut("p0.png", reason))
     assert [row.path for row in data.rows] == ["p1.png", "p0.png", "p3.png"]
     assert data.rows[0].split == data.rows[1].split

@@ -48,5 +48,5 @@ def test_what_is_there_is_never_overwritten(folder, tmp_path):
     for taken in (folder, tmp_path / "file"):
         with pytest.raises(DatasetError) as error:
             digits(taken)
-        assert str(error.value) == f"{str(taken)!r} exists and is no empty folder: choose another, or remove it."
+        assert str(error.value) == f"{str(taken)!r} exists and is not an empty folder: choose another, or remove it."
     assert fingerprint(folder) == before

@@ -94,7 +94,7 @@ def test_what_joining_groups_moves_is_told(given_rows, more, seed):
     after = draw(of(*given_rows, *later), how="hash", seed=seed)
     moved = {path for path, part in before.items() if parts(after)[path] != part}
     assert not moved or any(
-        note.startswith("Moved, as equal pictures and groups share a part:") for note in after.notes
+        note.startswith("Moved, because equal pictures and groups share a part:") for note in after.notes
     )
 
 
@@ -179,7 +179,7 @@ def test_a_content_in_two_given_parts_goes_to_the_stronger(first, second, stays)
     drawn = draw(of(row("x1", split=first), row("y1", split=second)))
     moved, was = ("x1", first) if second == stays else ("y1", second)
     assert parts(drawn) == {"x1": stays, "y1": stays}
-    assert drawn.notes[0] == f"Moved, as equal pictures and groups share a part: {moved!r} from {was} to {stays}."
+    assert drawn.notes[0] == f"Moved, because equal pictures and groups share a part: {moved!r} from {was} to {stays}."
 
 
 def test_a_group_in_two_given_parts_goes_to_the_stronger():
@@ -200,8 +200,8 @@ def test_groups_with_a_common_picture_are_joined_and_that_is_told():
     assert {row.split for row in drawn.rows} == {before["x1"]}
     change = f"from {before['x3']} to {before['x1']}"
     assert drawn.notes[:2] == (
-        f"Moved, as equal pictures and groups share a part: 'x3' {change}, 'x4' {change}, 'y2' {change}.",
-        "Joined, as these groups have a picture in common: 'g' and 'h'.",
+        f"Moved, because equal pictures and groups share a part: 'x3' {change}, 'x4' {change}, 'y2' {change}.",
+        "Joined, because these groups have a picture in common: 'g' and 'h'.",
     )
 
 
@@ -209,7 +209,7 @@ def test_of_many_moves_a_few_are_named():
     given_rows = [row(f"{'x' * k}1", split="train") for k in range(1, 7)]
     drawn = draw(of(*given_rows, row("y1", split="test")))
     told = "'x1' from train to test, 'xx1' from train to test, 'xxx1' from train to test and 3 more."
-    assert drawn.notes[0] == f"Moved, as equal pictures and groups share a part: {told}"
+    assert drawn.notes[0] == f"Moved, because equal pictures and groups share a part: {told}"
 
 
 def test_an_empty_part_is_told_with_the_way_out():
@@ -230,7 +230,7 @@ def test_classes_that_a_part_lacks_are_told():
         )
     )
     assert drawn.notes == (
-        "Classes without a picture in the train part, so that nothing can be trained: 'c'.",
+        "Classes without a picture in the train part, so the model cannot learn them: 'c'.",
         "Classes without a picture in the test part, which are not tested: 'a'.",
     )
 
@@ -243,7 +243,7 @@ def test_a_stratified_draw_refuses_a_class_of_one_picture():
     with pytest.raises(DatasetError) as error:
         draw(of(*rows(10), row("x99", "lonely")), how="stratified")
     assert str(error.value) == (
-        "class 'lonely' has one picture: a stratified draw needs two of each class at least. "
+        "class 'lonely' has one picture: a stratified draw needs at least two of each class. "
         'Add pictures, leave the class out, or draw by draw="hash".'
     )
 
@@ -254,7 +254,7 @@ def test_shares_that_are_none_are_refused(shares):
         draw(of(*rows(4)), shares)
     given_as = ", ".join(map(str, shares)).replace("0.0", "0")
     assert str(error.value) == (
-        f"split = ({given_as}): expected the shares of train, val and test, none below 0, with the sum 1, "
+        f"split = ({given_as}): expected the shares of train, val and test, none below 0, that add up to 1, "
         "as in (0.8, 0.1, 0.1)."
     )
 
@@ -312,7 +312,7 @@ def test_rows_of_several_pictures_are_drawn_by_all_of_them():
 def test_a_shared_picture_in_two_given_parts_goes_to_the_stronger():
     drawn = draw(of(pair(1, 2, split="train"), pair(3, 2, split="test")))
     assert [row.split for row in drawn.rows] == ["test", "test"]
-    assert drawn.notes[0] == "Moved, as equal pictures and groups share a part: 'f1' from train to test."
+    assert drawn.notes[0] == "Moved, because equal pictures and groups share a part: 'f1' from train to test."
 
 
 def test_how_the_parts_were_drawn_is_kept():
@@ -335,7 +335,7 @@ def test_a_stratified_draw_of_nothing_needs_no_two_of_a_class():
 
 def test_a_single_group_is_named_as_the_cause():
     one = draw(of(*(replace(row, group="g") for row in rows(20))), how="stratified")
-    assert "All rows belong together, as equal pictures and groups do: they are in one part." in one.notes
+    assert "All rows belong together, because equal pictures and groups do: they are in one part." in one.notes
     assert len({row.split for row in one.rows}) == 1
 
 

@@ -101,7 +101,7 @@ def test_without_its_lock_a_run_is_refused(run):
     with pytest.raises(RunError) as error:
         run.model()
     assert str(error.value) == (
-        f"{str(run.path / 'pretrained.json')!r} is gone, which its run needs: put it back, or train a new run."
+        f"{str(run.path / 'pretrained.json')!r} is gone, but its run needs it: put it back, or train a new run."
     )
 
 

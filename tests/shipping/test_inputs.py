@@ -88,7 +88,7 @@ def test_words_that_are_no_rows_of_several_pictures(tmp_path, name, text, reason
         ("front,side,side\na,b,c\n", "'{path}' has the column 'side' 2 times: keep one."),
         (
             "front,side\na,b,c\n",
-            "'{path}', line 2: 3 cells below 2 columns. Put a cell that holds a comma or a tab into quotes.",
+            "'{path}', line 2: 3 cells below 2 columns. Put quotes around a cell that contains a comma or a tab.",
         ),
         ("front,side\n", "no row in '{path}'."),
     ],

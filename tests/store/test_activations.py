@@ -219,11 +219,11 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, paths):
         (
             np.zeros((3, 4), np.uint8),
             "X has the shape [3, 4]: expected [n, height, width] or [n, height, width, channels], with 1, 3 or 4 "
-            "channels and 2 pixels at least.",
+            "channels and at least 2 pixels.",
         ),
         (
             [np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)],
-            "X is no array: expected items that all have one shape.",
+            "X is not an array: expected items that all have the same shape.",
         ),
     ],
 )

@@ -139,8 +139,8 @@ def test_more_folds_than_a_class_has_pictures(pictures, tmp_path):
     assert (ran.status, ran.out, ran.err) == (
         1,
         "",
-        "DatasetError: 13 folds, and the class 'blue' has 12 pictures: expected one for each fold at least. "
-        "Take fewer folds, add pictures, or leave the class out.\n",
+        "DatasetError: 13 folds, but the class 'blue' has 12 pictures: expected at least one per fold. "
+        "Use fewer folds, add pictures, or leave out the class.\n",
     )
     assert not (tmp_path / "folds").exists()
 

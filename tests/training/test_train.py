@@ -188,7 +188,7 @@ def test_holding_out_may_be_forbidden(tmp_path, capsys):
         }
     )
     run = tw.train(tmp_path / "data", recipe=recipe, out=tmp_path / "run")
-    assert "holding one out is forbidden: the last weights are kept" in capsys.readouterr().err
+    assert "holding one out is turned off: the last weights are used" in capsys.readouterr().err
     assert run.results.phases[0].epoch == 2
     assert not any(line.val_loss is not None for line in run.journal)
 

@@ -20,7 +20,7 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 def array_path(number: int) -> str:
-    """What a row is called whose picture is not a file, but *number* (from 0) of an array.
+    """The path of a row whose picture is number *number* (from 0) of an array, not a file.
 
     >>> array_path(17)
     'X[17]'
@@ -29,12 +29,12 @@ def array_path(number: int) -> str:
 
 
 def in_array(pixels: "np.ndarray", path: str) -> "np.ndarray":
-    """The picture of an array that `array_path` calls so."""
+    """The picture of an array with this `array_path`."""
     return pixels[int(path.removeprefix("X[").removesuffix("]"))]
 
 
 class Texts(Mapping[str, str]):
-    """A mapping of texts that is never changed in place, so that it has a hash.
+    """An immutable mapping of texts. It can be hashed.
 
     >>> Texts({"camera": "north"}) == {"camera": "north"}, len({Texts({"a": "1"}), Texts({"a": "1"})})
     (True, 1)
@@ -68,13 +68,16 @@ NO_TEXTS = Texts({})
 class Row:
     """One picture, or several, with a label.
 
-    ``path`` is relative to the dataset's root (for arrays as of `array_path`); ``digest`` is the SHA-256
-    of the file's bytes in hex (for arrays of bytes, shape and dtype); ``split`` is ``"train"``,
-    ``"val"``, ``"test"``, or ``None`` before splits are drawn; ``group`` ties rows that must share a part;
-    ``further`` holds path and digest of each picture after the first, in the order of the dataset's columns;
-    ``near`` ties rows with near-copies of each other (`topwork.data.quality.near_copies`), which share a part, too:
-    the content of the row that has the largest of them; ``extra`` holds what a table says of the row in its other
-    columns: the column's name -> the cell's text, without empty cells. Nothing is computed from it.
+    Args:
+        path: relative to the dataset's root; for arrays see `array_path`.
+        digest: SHA-256, in hex, of the file's bytes; for arrays of bytes, shape and dtype.
+        label: the class.
+        split: ``"train"``, ``"val"``, ``"test"``, or ``None`` before splits are drawn.
+        group: rows with the same group share a part.
+        further: path and digest of each picture after the first, in the order of the dataset's columns.
+        near: rows with near-copies of each other (`topwork.data.quality.near_copies`) share a part, too. It holds the
+            content of the row that has the largest of these pictures.
+        extra: the other columns of a table: column -> text of the cell, without empty cells. They are only kept.
 
     >>> Row("a.png", "00", "cat", extra={"camera": "north"}).extra["camera"]
     'north'
@@ -95,7 +98,7 @@ class Row:
 
     @property
     def pictures(self) -> tuple[tuple[str, str], ...]:
-        """Path and digest of each of its pictures, in the order of the dataset's columns.
+        """Path and digest of each picture, in the order of the dataset's columns.
 
         >>> Row("front.png", "00", "cat", further=(("side.png", "01"),)).pictures
         (('front.png', '00'), ('side.png', '01'))
@@ -104,7 +107,7 @@ class Row:
 
     @property
     def content(self) -> str:
-        """What its pictures are, in their order: of one its digest, of several the SHA-256 of all digests, in hex."""
+        """The digest of its picture; for several pictures, the SHA-256 of all digests in their order, in hex."""
         if not self.further:
             return self.digest
         return sha256(" ".join(digest for _, digest in self.pictures).encode()).hexdigest()
@@ -112,7 +115,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that is not used, by the path of its first picture, and why."""
+    """A row that is not used: the path of its first picture, and the reason."""
 
     path: str
     reason: str
@@ -120,20 +123,20 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows in reading order; a value, never changed in place.
+    """Rows in reading order. It is immutable.
 
     Args:
         root: absolute path that row paths are relative to (``""`` for arrays).
         rows: the rows that are used.
-        left_out: the rows that are not, each with its reason.
-        notes: what splitting moved or found empty, one sentence each.
+        left_out: the rows that are not used, each with its reason.
+        notes: what reading and splitting found, moved or left empty, one sentence each.
         pixels: for arrays, uint8 ``[n, height, width, channels]`` or ``[n, height, width]``;
-            ``Row.path`` then is as of `array_path`. ``None`` for files.
-        columns: the name of each picture of a row, as cuts use it: ``x@pool[front]``.
-        source: absolute path of the file or folder that arrays were read from; ``""`` where they were given.
-        order: all classes in the order of a run's outputs, as the run wrote it; empty: as
+            ``Row.path`` is then made by `array_path`. ``None`` for files.
+        columns: the name of each picture of a row, as in the cut ``x@pool[front]``.
+        source: absolute path of the file or folder that arrays were read from; ``""`` if they came from memory.
+        order: all classes in the order of a run's outputs, as the run wrote it; if empty, the order is that of
             `topwork.data.labels.in_order`.
-        drawn: how the parts were drawn or dealt; ``None`` where every row came with its own.
+        drawn: how the parts were drawn; ``None`` if every row came with a part.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -161,7 +164,7 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """That of its folder, or of what its arrays were read from.
+        """The name of its folder, or of the file that its arrays were read from.
 
         >>> Dataset("/d/flowers", ()).name, Dataset("", (), source="/d/mnist.npz").name, Dataset("", ()).name
         ('flowers', 'mnist', 'arrays')
@@ -170,13 +173,13 @@ class Dataset:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels of its rows in the order of a model's outputs: whole numbers by value, anything else as text."""
+        """The labels of its rows in the order of a model's outputs: whole numbers by value, others as text."""
         there = {row.label for row in self.rows}
         return tuple(label for label in self.order if label in there) if self.order else in_order(there)
 
     @property
     def has_own_parts(self) -> bool:
-        """Whether the data themselves give the part of every row, and more than one part.
+        """Whether the data give a part for every row, and more than one part.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat", "train"), Row("b.png", "01", "dog", "test"))).has_own_parts
         True
@@ -184,7 +187,7 @@ class Dataset:
         return self.drawn is None and len({row.split for row in self.rows}) > 1
 
     def picture(self, path: str) -> "str | np.ndarray":
-        """Where a picture of its rows is, as `topwork.data.pictures.load` takes it: its file, or its pixels.
+        """The file or the pixels of a picture, as `topwork.data.pictures.load` takes them.
 
         >>> Dataset("/d", ()).picture("cat/a.png")
         '/d/cat/a.png'
@@ -201,7 +204,7 @@ class Dataset:
         return {label: {part: found[label, part] for part in PARTS} for label in self.classes}
 
     def seen_from(self, folder: str) -> "Dataset":
-        """The same dataset with paths relative to *folder*, an absolute path (arrays stay as they are).
+        """The same dataset with paths relative to *folder*, an absolute path. Arrays stay as they are.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat"),)).seen_from("/d/lists").rows[0].path
         '../a.png'
@@ -220,7 +223,7 @@ class Dataset:
         return replace(self, root=folder, rows=rows, left_out=left_out)
 
     def with_paths(self, paths: Mapping[str, str]) -> "Dataset":
-        """The same dataset with other paths: *paths* holds those of moved pictures, by their digests.
+        """The same dataset with new paths for moved pictures: *paths* maps digests to paths.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat"),)).with_paths({"00": "b.png"}).rows[0].path
         'b.png'
@@ -232,14 +235,14 @@ class Dataset:
         return replace(self, rows=tuple(moved))
 
     def without(self, bad: dict[str, str]) -> "Dataset":
-        """The same dataset less the rows of which a picture's digest is a key of *bad* (digest -> reason)."""
+        """The same dataset without the rows that have a picture in *bad* (digest -> reason)."""
         first = [next((n for n, (_, digest) in enumerate(row.pictures) if digest in bad), None) for row in self.rows]
         kept = tuple(row for row, n in zip(self.rows, first) if n is None)
         gone = tuple(self.gone(row, n, bad[row.pictures[n][1]]) for row, n in zip(self.rows, first) if n is not None)
         return replace(self, rows=kept, left_out=self.left_out + gone)
 
     def gone(self, row: Row, number: int, reason: str) -> LeftOut:
-        """*row*, left out as its picture *number* (from 0) cannot be used; of several pictures, that one is named.
+        """*row* as left out, because its picture *number* (from 0) cannot be used. Of several pictures, names that one.
 
         >>> data = Dataset("/d", (Row("f.png", "00", "cat", further=(("s.png", "01"),)),), columns=("front", "side"))
         >>> data.gone(data.rows[0], 1, "the file is empty").reason

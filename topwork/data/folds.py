@@ -1,6 +1,6 @@
-"""Folds: a dataset dealt into equal test parts, so that each picture is tested once (k-fold cross-validation).
+"""Folds: a dataset divided into equal test parts, so that each picture is tested once (k-fold cross-validation).
 
-Rows that must not be torn apart stay together, as in `topwork.data.splits`: those with a picture in common, and groups.
+Rows that share a picture, and rows of one group, stay together, as in `topwork.data.splits`.
 """
 
 from collections import Counter
@@ -15,27 +15,28 @@ from topwork.data.splits import Unit
 from topwork.errors import DatasetError, RecipeError
 
 HELD_OUT = 0.1
-"""The share of what a fold does not test that validates."""
+"""The share of the validation part in the rows that a fold does not test."""
 
 
 def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
-    """Deal a dataset's rows into folds; whatever parts they had are drawn anew.
+    """Divide a dataset's rows into folds. The parts that they had are ignored.
 
     Each fold's test part holds nearly the same share of every class (scikit-learn's `StratifiedKFold`; where rows
-    belong together, `StratifiedGroupKFold`). A tenth of the rest, drawn stratified, validates.
+    belong together, `StratifiedGroupKFold`). A stratified tenth of the rest validates.
 
     Args:
         data: rows with digests.
-        count: of folds, 2 or more.
-        seed: of the dealing and of what validates; the same seed, the same folds.
+        count: the number of folds, 2 or more.
+        seed: the same seed gives the same folds and validation parts.
 
     Returns:
-        *count* datasets of the same rows, each of which is ``"test"`` in one of them; *notes* tell what a part lacks.
+        *count* datasets of the same rows. Each row is ``"test"`` in one of them. *notes* name the classes that a part
+        lacks.
 
     Raises:
-        RecipeError: less than 2 folds.
-        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class that
-            would be in a test part alone.
+        RecipeError: fewer than 2 folds.
+        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class whose
+            pictures are all in one test part.
 
     Example:
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
@@ -43,14 +44,22 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
         [4, 4, 4, 4, 4]
     """
     if count < 2:
-        raise RecipeError(f"folds = {count}: expected 2 at least.")
+        raise RecipeError(f"folds = {count}: expected at least 2.")
     units = splits.units_of(data.rows)
-    _refuse_small(data.rows, units, count)
+    sizes = _sizes(data.rows, units)
+    label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
+    if size < count:
+        pictures = sum(row.label == label for row in data.rows)
+        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
+        raise DatasetError(
+            f"{count} folds, but the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
+            "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
+        )
     return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
 
 
 def most(data: Dataset) -> int:
-    """The largest number of folds that a dataset can be dealt into: the independent pictures of its smallest class.
+    """The largest possible number of folds: the number of independent pictures in the smallest class.
 
     >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
     3
@@ -59,20 +68,8 @@ def most(data: Dataset) -> int:
 
 
 def _sizes(rows: tuple[Row, ...], units: list[Unit]) -> Counter[str]:
-    """The number of each class's pictures that are independent."""
+    """The number of independent pictures in each class."""
     return Counter(label for unit in units for label in {rows[i].label for i in unit})
-
-
-def _refuse_small(rows: tuple[Row, ...], units: list[Unit], count: int) -> None:
-    sizes = _sizes(rows, units)
-    label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
-    if size < count:
-        pictures = sum(row.label == label for row in rows)
-        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
-        raise DatasetError(
-            f"{count} folds, and the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
-            "expected one for each fold at least. Take fewer folds, add pictures, or leave the class out."
-        )
 
 
 def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> Iterable[np.ndarray]:
@@ -93,7 +90,14 @@ def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> I
 def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Dataset:
     rows = data.rows
     rest = [unit for unit in units if unit[0] not in test]
-    _refuse_unlearned(rows, rest)
+    learned = {rows[i].label for unit in rest for i in unit}
+    lost = next((label for label in sorted({row.label for row in rows}) if label not in learned), None)
+    if lost:
+        raise DatasetError(
+            f"all pictures of the class {lost!r} are in the test part of one fold, because its groups are uneven. "
+            "Use fewer folds or another seed, or leave out the class."
+        )
+
     often = Counter(label for unit in rest for label in {rows[i].label for i in unit})
     free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
     parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
@@ -101,13 +105,3 @@ def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Datase
     split = ("test" if i in test else "val" if i in val else "train" for i in range(len(rows)))
     drawn = tuple(replace(row, split=part) for row, part in zip(rows, split))
     return replace(data, rows=drawn, notes=tuple(splits.gaps(drawn)))
-
-
-def _refuse_unlearned(rows: tuple[Row, ...], rest: list[Unit]) -> None:
-    learned = {rows[i].label for unit in rest for i in unit}
-    lost = next((label for label in sorted({row.label for row in rows}) if label not in learned), None)
-    if lost:
-        raise DatasetError(
-            f"all pictures of the class {lost!r} fall into the test part of one fold: its groups are uneven. "
-            "Take fewer folds or another seed, or leave the class out."
-        )

@@ -1,4 +1,4 @@
-"""What a dataset must have before anything trains on it, and what is done where it lacks that."""
+"""What training needs from a dataset: a validation part, the parts of an earlier run, every class to train on."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,18 +15,18 @@ from topwork.system.messages import say, some
 
 
 def with_validation(data: Dataset, training: Training) -> Dataset:
-    """The dataset, some of its training part moved to validation where it has none (never the test part)."""
+    """The dataset with a validation part: if it has none, training pictures (never test pictures) are moved there."""
     if data.part("val") or not data.part("train"):
         return data
     if not training.hold_out:
-        say("No validation part, and holding one out is forbidden: the last weights are kept, not the best.")
+        say("No validation part, and holding one out is turned off: the last weights are used, not the best.")
         return data
     rows = tuple(replace(row, split=None) for row in data.part("train"))
     share, how = training.hold_out_share, training.hold_out_draw
     drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
     if not moved:
-        say("No validation part, and none can be held out of pictures that belong together: the last weights are kept.")
+        say("No validation part, and none can be held out of pictures that belong together: the last weights are used.")
         return data
     note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
     say(note)
@@ -35,9 +35,9 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
 
 
 def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[str, str]:
-    """Content -> part of the rows that an earlier run knew, and of those of *data* with near-copies of their pictures.
+    """Content -> part, for the rows of an earlier run and the rows of *data* with near-copies of their pictures.
 
-    Where a row holds copies of pictures from several parts, test wins, then val.
+    If a row has copies of pictures from several parts, test wins, then val.
     """
     parts = {row.content: row.split or "train" for row in known.rows}
     if near_copies == "ignore":
@@ -52,7 +52,7 @@ def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[
 
 
 def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent run") -> Dataset:
-    """The dataset with the pictures that an earlier run knew in the parts (by content) that they had *there*.
+    """The dataset with the pictures of an earlier run in the *parts* (content -> part) that they had there.
 
     Otherwise the new run would be tested on pictures that the old one was trained on.
     """
@@ -72,31 +72,31 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
 
 
 FEW = 50
-"""Of so many pictures, Wilson's 95 % interval is up to 0.27 wide."""
+"""With this many pictures, Wilson's 95 % interval is up to 0.27 wide."""
 FOLDS = 5
-"""How many folds are proposed, where the smallest class has pictures for so many."""
+"""The number of folds that is proposed, if the smallest class has enough pictures."""
 
 
 def remark(data: Dataset) -> None:
-    """Say it where a test part is so small, or lacks a class, so that its score tells little, and what tells more."""
+    """Say when the test part is small or lacks a class, and propose folds."""
     test = data.part("test")
     if not test:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
-        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing of that.")
+        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing about that.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
         folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")
-        hint = f": {folds} tests each of all {len(data.rows):,} once" if count > 1 else ""
-        say(f"So few test pictures tell little{hint}.")
+        hint = f": {folds} tests each of the {len(data.rows):,} pictures once" if count > 1 else ""
+        say(f"So few test pictures make the score uncertain{hint}.")
 
 
 def check(data: Dataset, strict: bool) -> None:
-    """That there is a training part, with every class in it.
+    """Check that the training part has pictures of every class.
 
     Raises:
-        DatasetError: there is not; or, if *strict*, a picture was left out.
+        DatasetError: it has not; or, if *strict*, a picture was left out.
     """
     train_rows = data.part("train")
     if not train_rows:
@@ -116,16 +116,16 @@ def check(data: Dataset, strict: bool) -> None:
 
 
 def refuse_left_out(dataset: Dataset) -> None:
-    """What *strict* means.
+    """Refuse a dataset with pictures left out, as *strict* demands.
 
     Raises:
         DatasetError: a picture is left out.
     """
     if dataset.left_out:
-        raise DatasetError(f"{unusable(dataset)} Mend or remove them, or do without strict.")
+        raise DatasetError(f"{unusable(dataset)} Repair or remove them, or turn strict off.")
 
 
 def unusable(dataset: Dataset) -> str:
-    """How many pictures are left out, and which with what reason."""
+    """A sentence on the pictures that are left out: their number, paths and reasons."""
     count = f"{len(dataset.left_out)} picture{'s' if len(dataset.left_out) > 1 else ''}"
     return f"{count} cannot be used: {some([f'{out.path!r} ({out.reason})' for out in dataset.left_out])}."

@@ -1,9 +1,9 @@
-"""Labels: one reading of what a table, an array or a folder's name says, and one order of the classes.
+"""Labels: how the labels in tables, arrays and names of folders are read, and the order of the classes.
 
-A label is stripped of the blanks around it and brought to Unicode's normal form C, so that ``" rose"`` is ``"rose"``
-and an accent counts as one character however it was typed. Where a whole column is whole numbers written as floats
-(pandas writes ``0.0`` where a column had a missing value), they are read as whole numbers; ``"1.10"`` and ``"007"``
-stay as they are.
+Blanks around a label are removed, and it is brought to Unicode's normal form C: ``" rose"`` becomes ``"rose"``, and an
+accent is one character however it was typed. If a column holds only whole numbers written as floats (pandas writes
+``0.0`` if a value is missing in the column), they are read as whole numbers. ``"1.10"`` and ``"007"`` stay as they
+are.
 """
 
 import os
@@ -18,7 +18,7 @@ MISSING = ("nan", "NaN", "-nan", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "NaT
 """How pandas, R, spreadsheets and databases write a value that is missing."""
 
 _EDGES = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$")
-"""Blanks at either end, those without a width among them."""
+"""Blanks at either end, including those without a width."""
 _WHOLE = re.compile(r"-?\d+")
 _WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
 
@@ -33,7 +33,7 @@ def clean(text: str) -> str:
 
 
 def text(value: Any) -> str:
-    """A cell as text: what is missing (None, NaN, NaT, NA) is empty, a number is written as Python does.
+    """A cell as text: a missing value (None, NaN, NaT, NA) becomes empty, a number is written as in Python.
 
     >>> text(None), text(float("nan")), text(0.0), text(7)
     ('', '', '0.0', '7')
@@ -44,7 +44,7 @@ def text(value: Any) -> str:
 
 
 def column(cells: Iterable[str]) -> list[str]:
-    """The cells of a whole column of labels or groups as they are read.
+    """The cells of a column of labels or groups, as they are read.
 
     >>> column(["0.0", " 1.0"]), column(["1.0", "1.10"]), column(["007", "1"])
     (['0', '1'], ['1.0', '1.10'], ['007', '1'])
@@ -57,27 +57,28 @@ def column(cells: Iterable[str]) -> list[str]:
 
 
 def refuse_missing(label: str, where: str, is_ours: bool = False) -> None:
-    """Refuse a cell without a label; *where* it stands is said.
+    """Refuse a cell without a label.
 
     Args:
         label: as it was read.
-        where: the file and the line, or the like.
-        is_ours: whether topwork wrote the table: each word there is meant, as a class folder called ``None`` was.
+        where: the file and the line, for the error.
+        is_ours: whether topwork wrote the table. Each label is then accepted, since a class folder may be called
+            ``None``.
 
     Raises:
-        DatasetError: it is empty, or one of the words that programs write for a missing value.
+        DatasetError: it is empty, or a word that programs write for a missing value.
     """
     if not label:
         raise DatasetError(f"{where}: the label is empty. Give the row a label, or leave it out.")
     if label in MISSING and not is_ours:
         raise DatasetError(
             f"{where}: the label is {label!r}, which programs write where a value is missing. Give the row a label, or "
-            "leave it out; a class that is meant so needs another name."
+            "leave it out; if this is the name of a class, give the class another name."
         )
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Each label once, in the order of a model's outputs: whole numbers by their value, anything else as text.
+    """Each label once, in the order of a model's outputs: whole numbers by value, others as text.
 
     >>> in_order(["10", "9", "9"]), in_order(["10", "9", "a"])
     (('9', '10'), ('10', '9', 'a'))
@@ -92,19 +93,15 @@ def refuse_lookalikes(labels: Iterable[str]) -> None:
     """Refuse two labels that a reader could not tell apart.
 
     Raises:
-        DatasetError: they differ by case, blanks, invisible characters or the width of letters alone.
+        DatasetError: they differ only in case, blanks, invisible characters or the width of letters.
     """
     seen: dict[str, str] = {}
     for label in sorted(labels):
-        other = seen.setdefault(_looks(label), label)
+        folded = unicodedata.normalize("NFKC", label).casefold()
+        shown = [char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf"]  # as U+200B
+        other = seen.setdefault("".join(shown), label)
         if other != label:
             raise DatasetError(
-                f"labels {other!r} and {label!r} differ by case, blanks or invisible characters alone: "
-                "make them one, or give them names that differ in letters."
+                f"labels {other!r} and {label!r} differ only in case, blanks or invisible characters: "
+                "make them one label, or choose names that differ in letters."
             )
-
-
-def _looks(label: str) -> str:
-    """What two labels that look alike have in common; ``Cf`` are characters without a width, as U+200B."""
-    folded = unicodedata.normalize("NFKC", label).casefold()
-    return "".join(char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf")

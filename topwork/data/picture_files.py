@@ -1,6 +1,6 @@
-"""Files of pictures: their bytes and digests, what is refused before it is decoded, and why one cannot be read.
+"""Picture files: their bytes and digests, checks before decoding, and reasons why a file cannot be read.
 
-How a file becomes pixels is the subject of `topwork.data.pictures`.
+See `topwork.data.pictures` for how a file becomes pixels.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from topwork.errors import PictureError
 
 MAX_MEGAPIXELS = 179.0
-"""Larger pictures are refused unless more is allowed: decoded, they may take all memory. It is Pillow's own limit."""
+"""The default limit; decoded, larger pictures may take all memory. It is Pillow's own limit."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
-"""The last two plugins are imported above, as Pillow would otherwise load all that it has to find them."""
+"""The last two plugins are imported above; Pillow would otherwise load all its plugins to find them."""
 _HEAD = 32
 _MAGIC = {
     b"\xff\xd8": "JPEG",
@@ -43,7 +43,7 @@ def digest(source: str | Path | bytes) -> str:
     """The SHA-256, in hex, of a picture file's bytes.
 
     Raises:
-        PictureError: it cannot be opened, is empty, or of a kind that is never read (HEIC, AVIF).
+        PictureError: it cannot be opened, is empty, or is HEIC or AVIF.
     """
     if isinstance(source, bytes):
         _refuse(source)
@@ -64,10 +64,10 @@ def digest_array(array: np.ndarray) -> str:
 
 
 def read(source: str | Path | bytes) -> bytes:
-    """The bytes of a picture's file.
+    """The bytes of a picture file.
 
     Raises:
-        PictureError: as of `digest`.
+        PictureError: as in `digest`.
     """
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -78,15 +78,15 @@ def read(source: str | Path | bytes) -> bytes:
 
 
 def refuse_large(source: str | Path, max_megapixels: float) -> None:
-    """Refuse a picture by its header alone; one that cannot be read is not looked at further.
+    """Refuse a picture that is too large, by its header. A picture that cannot be opened is not refused here.
 
     Raises:
-        PictureError: it has more than so many megapixels.
+        PictureError: it has more than *max_megapixels*.
     """
     try:
         with opened(source) as image:
             size = image.size
-    except Exception:  # whether it can be read is asked when it is decoded
+    except Exception:  # decoding will report it
         return
     refuse_size(*size, max_megapixels)
 
@@ -95,7 +95,7 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
     """Refuse a picture by its width and height in pixels.
 
     Raises:
-        PictureError: it has more than so many megapixels, or a single pixel, or none.
+        PictureError: it has more than *max_megapixels*, only one pixel, or none.
     """
     if not width or not height:
         raise PictureError("a side of 0 pixels")
@@ -104,14 +104,16 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise PictureError(
-            f"{megapixels:,.0f} megapixels, and the limit is {max_megapixels:,.0f}; to read it all the same, set "
+            f"{megapixels:,.0f} megapixels, above the limit of {max_megapixels:,.0f}; to read it anyway, set "
             f"max_megapixels to {ceil(megapixels):,}"
         )
 
 
 def opened(source: str | Path | BytesIO) -> Image.Image:
-    """The picture with its header read; Pillow's own limit, which is the user's, is put back where it is in the way."""
-    _silence_pillow()
+    """The picture with its header read. Pillow's size limit, which the user may have set, is lifted only for this."""
+    # Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads.
+    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         return Image.open(source, formats=_FORMATS)
     except Image.DecompressionBombError:
@@ -124,24 +126,20 @@ def opened(source: str | Path | BytesIO) -> Image.Image:
 
 
 def reason(error: Exception, data: bytes) -> str:
-    """Why a picture cannot be read, by the error of Pillow's that *data* made, in plain words."""
+    """Why a picture cannot be read, in plain words, from Pillow's *error* on *data*."""
     kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
     if isinstance(error, UnidentifiedImageError) and not kind:
         return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
-    if isinstance(error, UnidentifiedImageError) and _is_flat(kind, data):
-        return "a side of 0 pixels"
+    if isinstance(error, UnidentifiedImageError):
+        layout, start = _SIDES.get(kind, ("", 0))
+        if len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start):
+            return "a side of 0 pixels"
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return f"a {kind} file that is cut short"
     told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
     return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
-
-
-def _silence_pillow() -> None:
-    """Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads."""
-    if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
-        warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _unopened(error: OSError) -> str:
@@ -156,8 +154,3 @@ def _refuse(head: bytes) -> None:
         raise PictureError(
             f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
         )
-
-
-def _is_flat(kind: str, data: bytes) -> bool:
-    layout, start = _SIDES.get(kind, ("", 0))
-    return len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start)

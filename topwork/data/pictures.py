@@ -1,16 +1,16 @@
-"""Pictures: from a file's bytes to RGB pixels of one size, by one documented rule.
+"""Pictures: how the bytes of a file become RGB pixels of one size.
 
-The rule, ``pillow-1``, in its order:
+The rule is called ``pillow-1``. Its steps:
 
-1. Decode with Pillow: JPEG, PNG, WebP, BMP, GIF, TIFF, by content and not by name; of an animation the first frame.
-   A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, yet never below twice the size that it is brought to.
-2. Make it RGB. Grey of 16 bits is divided by 257 and rounded; of colour of 16 bits Pillow keeps the upper 8.
-   Transparency is laid on white. CMYK, Lab, YCbCr and palettes are converted by Pillow, without colour profiles.
-   Grey in floating point, or in whole numbers outside 0 to 65535, is refused: no one knows which value means white.
-3. Turn it upright by its EXIF (or XMP) orientation. Where that is damaged, the picture stays as it is.
+1. Decode with Pillow: JPEG, PNG, WebP, BMP, GIF or TIFF, by content and not by name; the first frame of an animation.
+   A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, but never below twice the size that it is brought to.
+2. Convert to RGB. 16-bit grey is divided by 257 and rounded; of 16-bit colour Pillow keeps the upper 8 bits.
+   Transparent pixels are put on white. Pillow converts CMYK, Lab, YCbCr and palettes, without colour profiles.
+   Grey in floating point, or in whole numbers outside 0 to 65535, is refused, because the value of white is unknown.
+3. Turn the picture upright by its EXIF (or XMP) orientation. If that is damaged, the picture stays as it is.
 4. Bring it to the size. ``squash``: both sides are scaled, each by its own factor. ``crop``: the largest central part
-   that has the right proportions is scaled. ``pad``: the whole is scaled, its proportions kept, and centred on black.
-   ``bilinear`` averages over all pixels that fall on one (antialiasing); ``nearest`` takes one of them.
+   with the right proportions is scaled. ``pad``: the picture is scaled in its proportions and centred on black.
+   ``bilinear`` averages all pixels that fall on one (antialiasing); ``nearest`` takes one of them.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.
 
 @dataclass(frozen=True)
 class Fit:
-    """The size that pictures are brought to, and how.
+    """The size of pictures, and how they are brought to it.
 
     Args:
         size: (height, width) in pixels.
@@ -43,7 +43,7 @@ class Fit:
         resample: ``"bilinear"`` or ``"nearest"``.
 
     Raises:
-        RecipeError: a value that is none of these.
+        RecipeError: a value is not one of these.
 
     Example:
         >>> Fit((224, 224)).id
@@ -64,7 +64,7 @@ class Fit:
 
     @property
     def id(self) -> str:
-        """The rule, its version and these values; it stands in the store's keys and in exported files."""
+        """The rule, its version and these values, as in the store's keys and in exported files."""
         height, width = self.size
         return f"{RULE}/{height}x{width}/{self.fit}/{self.resample}"
 
@@ -72,18 +72,18 @@ class Fit:
 def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Read a picture by the rule above.
 
-    Many threads may call this at once: Pillow decodes and resizes outside of Python's lock.
+    Many threads may call this at once: Pillow releases Python's lock while it decodes and resizes.
 
     Args:
         source: a path, or the bytes of a file.
-        fit: the size, and how the picture comes to it.
-        max_megapixels: a larger picture is refused before it is decoded.
+        fit: the size, and how the picture is brought to it.
+        max_megapixels: larger pictures are refused before they are decoded.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        PictureError: the picture cannot be read, for whatever reason; the message is that reason alone.
+        PictureError: the picture cannot be read; the message is only the reason.
 
     Example:
         >>> import io
@@ -96,10 +96,10 @@ def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEG
 
 
 def load(source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """A picture however it is given, as `decode` and `fit_array` bring it to the size of *fit*.
+    """A picture at the size of *fit*, from a file, bytes or pixels; see `decode` and `fit_array`.
 
     Raises:
-        PictureError: as of these.
+        PictureError: as in these.
 
     Example:
         >>> load(np.full((20, 40), 7, np.uint8), Fit((2, 2))).shape
@@ -111,10 +111,10 @@ def load(source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: floa
 def glance(
     source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = inf
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """A picture brought to the size of *fit*, as `decode` and `fit_array` do, and its own (width, height), upright.
+    """A picture at the size of *fit*, as from `load`, and its own (width, height) when upright.
 
     Raises:
-        PictureError: as of these, or it has more than so many megapixels.
+        PictureError: as in `load`.
 
     Example:
         >>> pixels, size = glance(np.full((20, 40), 7, np.uint8), Fit((2, 2)))
@@ -127,13 +127,13 @@ def glance(
 
 
 def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
-    """All pixels of a picture in its own size, upright, with steps 1 to 3 of the rule above; a JPEG as it is.
+    """All pixels of a picture in its own size, by steps 1 to 3 of the rule above; a JPEG is decoded at full size.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        PictureError: as of `decode` and `fit_array`.
+        PictureError: as in `decode` and `fit_array`.
 
     Example:
         >>> whole(np.full((20, 40), 7, np.uint8)).shape
@@ -145,17 +145,17 @@ def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
 
 
 def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
-    """Read a picture to look at: whole, in its proportions, no side longer than *side*; a smaller one as it is.
+    """Read a picture to look at: in its proportions, no side longer than *side*. A smaller picture keeps its size.
 
     Args:
         source: a path, or the bytes of a file.
-        side: in pixels.
+        side: the longest side, in pixels.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        PictureError: as of `decode`.
+        PictureError: as in `decode`.
 
     Example:
         >>> import io
@@ -176,8 +176,8 @@ def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
     """Bring pixels to the size of *fit*, as `decode` does with those of a file.
 
     Args:
-        array: uint8 ``[h, w]`` or ``[h, w, 1]`` (grey), ``[h, w, 3]`` (RGB) or ``[h, w, 4]`` (RGBA, laid on white).
-        fit: the size, and how the pixels come to it.
+        array: uint8 ``[h, w]`` or ``[h, w, 1]`` (grey), ``[h, w, 3]`` (RGB) or ``[h, w, 4]`` (RGBA, put on white).
+        fit: the size, and how the pixels are brought to it.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
@@ -209,7 +209,7 @@ _TURNS = {
 
 
 def _draft(image: Image.Image, fit: Fit) -> None:
-    """Let a JPEG be decoded small."""
+    """Set up a JPEG to be decoded at a smaller size."""
     if image.format in ("JPEG", "MPO"):
         turned = _turn(image) > 4
         width, height = _scaled(_swapped(image.size, turned), fit)
@@ -221,7 +221,7 @@ def _swapped(size: tuple[int, int], swap: bool) -> tuple[int, int]:
 
 
 def _scaled(size: tuple[int, int], fit: Fit) -> tuple[int, int]:
-    """The (width, height) that the whole picture of *size* is scaled to; ``crop`` then cuts off what stands over."""
+    """The (width, height) that a picture of *size* is scaled to; ``crop`` then cuts off the rest."""
     height, width = fit.size
     if fit.fit == "squash":
         return width, height
@@ -233,7 +233,7 @@ def _turn(image: Image.Image) -> int:
     try:
         value = image.getexif().get(0x0112, 1)
         return value if value in _TURNS else 1
-    except Exception:  # damaged EXIF is no reason to leave out a sound picture
+    except Exception:  # a picture with damaged EXIF is still used
         return 1
 
 
@@ -243,7 +243,7 @@ def _decoded(
     finish: Callable[[Image.Image, tuple[int, int]], T],
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> T:
-    """What *finish* makes of the upright picture and of its full size; a JPEG is decoded small where *fit* is given."""
+    """The result of *finish*, called with the upright picture and its full size; *fit* lets a JPEG be made smaller."""
     data = read(source)
     try:
         with opened(BytesIO(data)) as image:
@@ -252,41 +252,34 @@ def _decoded(
             if fit:
                 _draft(image, fit)
             image.load()
-            return finish(_upright(image), _swapped(size, _turn(image) > 4))
+            turn = _turn(image)
+            upright = _rgb(image)
+            if turn in _TURNS:
+                upright = upright.transpose(_TURNS[turn])
+            return finish(upright, _swapped(size, turn > 4))
     except PictureError:
         raise
-    except Exception as error:  # hostile bytes make Pillow raise nearly anything
+    except Exception as error:  # Pillow can raise nearly anything on hostile bytes
         raise PictureError(reason(error, data)) from None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _turn(image)
-    return _rgb(image).transpose(_TURNS[turn]) if turn in _TURNS else _rgb(image)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise PictureError("grey in floating point, where no value is known to be white; save it with 8 or 16 bits")
+        raise PictureError("grey in floating point, where the value of white is unknown; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = _eight_bits(image)
+        values = np.asarray(image)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise PictureError(f"grey values from {low} to {high}, expected 0 to 65535; save it with 8 or 16 bits")
+        grey = _EIGHT_BITS[values]
+        grey[values == image.info.get("transparency")] = 255
+        image = Image.fromarray(grey)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=image)
     return white
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise PictureError(
-            f"grey values from {low} to {high}, where 0 to 65535 was expected; save it with 8 or 16 bits"
-        )
-    grey = _EIGHT_BITS[values]
-    grey[values == image.info.get("transparency")] = 255
-    return Image.fromarray(grey)
 
 
 def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:

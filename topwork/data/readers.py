@@ -1,21 +1,21 @@
-"""Readers: whatever holds pictures and labels becomes a dataset, and what cannot be used is left out by name.
+"""Readers: they make a dataset of pictures and labels, and list the pictures that cannot be used.
 
 folder                 one folder for each class, with pictures in it or anywhere below; or ``train/``, ``val/`` and
                        ``test/``, which hold such folders (`topwork.data.reading.folders`)
 folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not
-.csv, .tsv             a header with ``path`` and ``label`` and, where wanted, ``split`` and ``group``; or several
-                       columns of pictures and ``label``; relative to the file's folder, those in ``pictures.csv`` of
-                       a run to where its data are
+.csv, .tsv             a header with ``path`` and ``label``, optionally ``split`` and ``group``; or several columns of
+                       pictures and ``label``. Paths are relative to the file's folder; in ``pictures.csv`` of a run
+                       they are relative to its data
 .parquet               the same columns; needs pyarrow
 .npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
 pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
 (X, y)                 uint8 pictures and their labels
-tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one or in batches; read through once
+tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one or in batches; read once
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from topwork.system.messages import counted, some, with_progress
 from topwork.system.threads import each
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
-"""The files that can be read, by the ends of their names."""
+"""The readers of files, by the ends of their names."""
 _ENDS = ", ".join(FILES)
 
 
@@ -58,29 +58,29 @@ def read(
     """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
 
     Args:
-        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as this module's head lists them; or arrays
+        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as in the list at the top of this module; or arrays
             ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``, *y* whole numbers or strings ``[n]``.
-        split: shares of train, val and test, for rows whose part is not given; see `topwork.data.splits.draw`.
+        split: shares of train, val and test, for rows without a part; see `topwork.data.splits.draw`.
         draw: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
-        seed: of the draw.
-        parts: of a folder, part -> the folder below that holds it, as in ``{"train": "fit", "test": "check"}``, where
-            the names do not say so; ``train`` alone: all parts are drawn from that folder. See
-            `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are left out; a million pixels each.
-        strict: make a picture that would be left out an error.
-        decode: leave out every picture that does not decode; else only empty files and HEIC are.
-        near_copies: ``"together"``: a picture and its near-copies (saved again, in another size or as another kind of
-            file) share a part, under one label; those under two labels, or in two parts that the data give, are named
-            in the notes. ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
-        progress: whether bars and lines show how it goes; ``False`` shows none.
+        seed: the seed of the draw.
+        parts: for a folder, part -> the folder inside it with that part, as in ``{"train": "fit", "test": "check"}``.
+            Needed if the names do not show the parts. If only ``train`` is given, all parts are drawn from that folder.
+            See `topwork.data.reading.parts`.
+        max_megapixels: larger pictures are left out; in millions of pixels.
+        strict: raise an error instead of leaving out a picture.
+        decode: leave out every picture that does not decode. Otherwise only empty files, HEIC and AVIF are left out.
+        near_copies: ``"together"``: near-copies (the same picture saved again, in another size or file format) with
+            one label share a part. Notes name those with two labels, or in two parts that the data give.
+            ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
+        progress: whether to show progress bars and lines.
 
     Returns:
-        The dataset. The rows of a folder are sorted by path, those of tables and arrays keep their order.
+        The dataset. The rows of a folder are sorted by path; tables and arrays keep their order.
 
     Raises:
-        DatasetError: nothing to read, one class alone, labels that look alike, a table or an array that is wrong.
-        MissingExtra: a Parquet file, and pyarrow is not installed.
-        RecipeError: *split*, *draw*, *parts* or *near_copies* are none.
+        DatasetError: nothing to read, only one class, labels that look alike, or a faulty table or array.
+        MissingExtra: *data* is a Parquet file, and pyarrow is not installed.
+        RecipeError: *split*, *draw*, *seed*, *parts* or *near_copies* are not valid.
 
     Example:
         >>> import numpy as np
@@ -102,16 +102,16 @@ def read(
 
 
 def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False) -> Dataset:
-    """Read a dataset as a recipe's ``[data]`` says; see `read`."""
+    """Read a dataset with the settings of a recipe's ``[data]``; see `read`."""
     with at("data"):
         return read(data, **vars(options), strict=strict, decode=decode)
 
 
 def look(data: Any, options: Data) -> None:
-    """Refuse a folder or a table that cannot be read, by its names alone: quick enough to come before anything else.
+    """Refuse a folder or a table that cannot be read. Opens no picture, so it is quick enough to come first.
 
     Raises:
-        DatasetError, RecipeError: as of `read`, where no file need be opened to say so.
+        DatasetError, RecipeError: as in `read`, as far as names and tables show it.
     """
     is_path = isinstance(data, str | os.PathLike)
     if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
@@ -126,13 +126,13 @@ def undrawn(
     max_megapixels: float = picture_files.MAX_MEGAPIXELS,
     near_copies: NearCopies = "ignore",
 ) -> Dataset:
-    """Read pictures with their labels by the same rules, and draw no parts; they may all be of one class.
+    """Read pictures and labels by the rules of `read`, without drawing parts. One class is enough.
 
     Args:
-        data, decode, parts, max_megapixels, near_copies: as of `read`.
+        data, decode, parts, max_megapixels, near_copies: as in `read`.
 
     Raises:
-        DatasetError: as of `read`, one class alone excepted.
+        DatasetError: as in `read`, except for a single class.
     """
     found = _found(data, parts)
     named = {row.label for row in found.rows}
@@ -145,16 +145,20 @@ def undrawn(
     _refuse_few(usable, 1)
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    told = [f"Classes of which no picture can be used: {some(lost)}."] if lost else []
-    notes = (*told, *_repeated(usable))
-    return replace(usable, notes=usable.notes + notes)
+    told = [f"Classes without a usable picture: {some(lost)}."] if lost else []
+    first: dict[str, str] = {}
+    pairs = [(row.path, seen) for row in usable.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
+    if pairs:
+        twice = some([f"{path!r} (as {seen!r})" for path, seen in pairs])
+        told.append(f"Found more than once, {counted(len(pairs), 'picture')}: {twice}. Equal pictures share a part.")
+    return replace(usable, notes=(*usable.notes, *told))
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
-    """What can be said of a dataset's path before anything is read.
+    """Refuse a path that does not exist, before anything is read.
 
     Raises:
-        DatasetError: there is neither a folder nor a file.
+        DatasetError: there is no such folder or file.
     """
     if not os.path.exists(path):
         where = str(Path(path).resolve())
@@ -163,19 +167,20 @@ def refuse_missing(path: str | os.PathLike[str]) -> None:
 
 
 def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
-    """The rows as they are listed; digests of files are still empty."""
+    """The rows as they are listed; the digests of files are still empty."""
     is_folder = isinstance(data, str | os.PathLike) and os.path.isdir(data) and not holds_idx(os.fspath(data))
     if chosen and not is_folder:
         raise RecipeError(
-            "parts names folders, and DATA is no folder of pictures: give the parts there, in a column 'split' of a "
-            "table or as arrays x_train, y_train, x_test, y_test.",
+            "parts names folders, but DATA is not a folder of pictures: give the parts in DATA, in a column 'split' "
+            "of a table or as arrays x_train, y_train, x_test, y_test.",
             "parts",
         )
     if chosen:
         parts.check(chosen)
-    if _is(data, "pandas", "DataFrame"):
+    kinds = {(str(kind.__module__).split(".")[0], kind.__name__) for kind in type(data).__mro__}
+    if ("pandas", "DataFrame") in kinds:
         return read_frame(data)
-    if _is(data, "tensorflow", "DatasetV2"):
+    if ("tensorflow", "DatasetV2") in kinds:
         return read_stream(data)
     if isinstance(data, tuple | list) and len(data) == 2:
         return joined([Block(*data)])
@@ -190,26 +195,18 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         return run_folders.read_pictures(path)
     if os.path.isdir(path):
         run_folders.refuse_run(path)
-        return _from(path, read_idx(path)) if holds_idx(path) else read_folder(path, chosen)
-    reader = FILES.get(Path(path).suffix.lower())
+        if not holds_idx(path):
+            return read_folder(path, chosen)
+    reader = read_idx if os.path.isdir(path) else FILES.get(Path(path).suffix.lower())
     if not reader:
         told = f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}."
         raise DatasetError(told, unlabelled=is_picture(path))
-    return _from(path, reader(path))
-
-
-def _from(path: str, data: Dataset) -> Dataset:
-    """Arrays with where they were read from."""
-    return data if data.pixels is None else replace(data, source=path)
-
-
-def _is(data: Any, package: str, name: str) -> bool:
-    """Whether the type of *data* is, or is made of, one of a package that need not be installed."""
-    return any(kind.__name__ == name and kind.__module__.split(".")[0] == package for kind in type(data).__mro__)
+    found = reader(path)
+    return found if found.pixels is None else replace(found, source=path)
 
 
 def _digested(dataset: Dataset) -> Dataset:
-    """The rows with their digests, less those whose files cannot be read."""
+    """The rows with their digests, without those whose files cannot be read."""
 
     def look(row: Row) -> Row | LeftOut:
         digests: list[str] = []
@@ -227,7 +224,7 @@ def _digested(dataset: Dataset) -> Dataset:
 def _unread(
     known: Mapping[str, facts.Fact | str], where: Mapping[str, facts.Source], decode: bool, max_megapixels: float
 ) -> dict[str, str]:
-    """Why pictures are not used, by digest: too large, or, if *decode*, as they do not decode."""
+    """Digest -> why the picture is not used: it is too large or, if *decode*, it does not decode."""
 
     def why(digest: str) -> str:
         fact, source = known.get(digest, ""), where[digest]
@@ -247,7 +244,7 @@ def _unread(
 
 
 def _consistent(dataset: Dataset) -> Dataset:
-    """The dataset less the pictures that stand under two labels (of several pictures a row, all of them together)."""
+    """The dataset without rows whose pictures occur under two labels."""
     contents = [row.content for row in dataset.rows]
     first: dict[str, Row] = {}
     torn = {
@@ -257,24 +254,17 @@ def _consistent(dataset: Dataset) -> Dataset:
     for content, row in zip(contents, dataset.rows):
         if content in torn:
             rows_of[content].append(row)
-    clash = [_clash(row, rows_of[key]) if key in torn else row for key, row in zip(contents, dataset.rows)]
-    return _sorted_out(dataset, clash)
-
-
-def _repeated(dataset: Dataset) -> Iterator[str]:
-    """How many pictures are there more than once; those under two labels are left out by now."""
-    first: dict[str, str] = {}
-    pairs = [(row.path, seen) for row in dataset.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
-    if pairs:
-        told = [f"{path!r} (as {seen!r})" for path, seen in pairs]
-        yield f"There more than once, {counted(len(pairs), 'picture')}: {some(told)}. Equal ones share a part."
-
-
-def _clash(row: Row, equals: list[Row]) -> LeftOut:
-    labels = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
-    other = next(equal.path for equal in equals if equal.label != row.label)
-    same = "pictures stand" if row.further else "picture stands"
-    return LeftOut(row.path, f"the same {same} under {labels}, as {other!r}")
+    judged: list[Row | LeftOut] = []
+    for content, row in zip(contents, dataset.rows):
+        if content not in torn:
+            judged.append(row)
+            continue
+        equals = rows_of[content]
+        named = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
+        other = next(equal.path for equal in equals if equal.label != row.label)
+        same = "pictures are" if row.further else "picture is"
+        judged.append(LeftOut(row.path, f"the same {same} labelled {named}, see {other!r}"))
+    return _sorted_out(dataset, judged)
 
 
 def _sorted_out(dataset: Dataset, judged: Sequence[Row | LeftOut]) -> Dataset:
@@ -289,4 +279,4 @@ def _refuse_few(dataset: Dataset, classes: int) -> None:
     if not dataset.rows:
         raise DatasetError(f"no picture{where} can be used.{why}")
     if len(dataset.classes) < classes:
-        raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected two at least.{why}")
+        raise DatasetError(f"only one class{where}, {dataset.classes[0]!r}: expected at least two.{why}")

@@ -17,13 +17,13 @@ def digits(folder: str | Path) -> Path:
     Handwritten Digits", Alpaydin and Kaynak 1998), their values from 0 to 16 scaled to 0 to 255, each pixel made 8 x 8.
 
     Args:
-        folder: made where there is none.
+        folder: created if it does not exist.
 
     Returns:
         The folder.
 
     Raises:
-        DatasetError: something other than an empty folder stands there.
+        DatasetError: the path exists and is not an empty folder.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -35,7 +35,7 @@ def digits(folder: str | Path) -> Path:
 
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise DatasetError(f"{str(folder)!r} exists and is no empty folder: choose another, or remove it.")
+        raise DatasetError(f"{str(folder)!r} exists and is not an empty folder: choose another, or remove it.")
     pixels, labels = load_digits(return_X_y=True)
     grey = np.round(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     large = grey.repeat(UPSCALE, axis=1).repeat(UPSCALE, axis=2)

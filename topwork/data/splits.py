@@ -1,9 +1,9 @@
 """Splits: which rows train, which validate, which test.
 
-Rows that must not be torn apart form a *unit*: those that have a picture in common (by content), those of one group,
-those with near-copies of each other (`topwork.data.quality.near_copies`), and all that these tie together. A unit
-stands in one part as a whole, so that no picture of the test part was seen in training. Only parts that are given stay
-what they are where near-copies alone tie rows together.
+Rows that must stay together form a *unit*: rows that share a picture (by content), rows of one group, rows with
+near-copies of each other (`topwork.data.quality.near_copies`), and all rows that these link. All rows of a unit are in
+one part, so that no test picture was seen in training. There is one exception: if the data give the parts, and only
+near-copies link the rows, they keep their parts.
 """
 
 from collections import Counter, defaultdict
@@ -23,42 +23,42 @@ from topwork.system.messages import SHOWN, counted, some
 NEAR_COPIES = ("together", "ignore")
 HOWS = ("auto", "hash", "stratified", "last")
 FEW, INDEPENDENT = 2000, 3
-"""``"auto"`` is stratified for fewer rows, where each class has so many units."""
+"""``"auto"`` is stratified for fewer than `FEW` rows, if each class has at least `INDEPENDENT` units."""
 TORN = "Near-copies in two parts"
-"""How the note on these begins."""
+"""The beginning of the note on them."""
 
 Rows = tuple[Row, ...]
 Unit = list[int]
-"""Numbers of the rows that belong together, in reading order."""
+"""The numbers of the rows that belong together, in reading order."""
 
 
 def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw = "auto", seed: int = 0) -> Dataset:
-    """Give every row a part. A row that has one keeps it, and those that belong to it join it there.
+    """Give every row a part. A row that has one keeps it, and rows that belong to it get the same part.
 
-    - ``"hash"`` places a unit by the SHA-256 of seed and group (without one: content), whatever its class. What is
-      placed never moves when other rows come, unless one of these ties it to another group, or a row of several
-      pictures to another. The shares are right within the scatter of such a draw.
-    - ``"stratified"`` gives each class its shares to the next whole picture; pictures may move when others come.
-    - ``"last"`` takes the rows as they stand: the first are train, the last test.
-    - ``"auto"`` is ``"stratified"`` for fewer than 2,000 rows where each class has three units at least, for there a
-      hash would give some classes many test pictures and others none; else ``"hash"``.
+    - ``"hash"`` places a unit by the SHA-256 of seed and group (without a group: content), whatever its class. Placed
+      rows do not move when rows are added, unless an added row links them to another group or row. The shares vary
+      as in any random draw.
+    - ``"stratified"`` gives each class its shares, rounded to whole pictures. Pictures may move when rows are added.
+    - ``"last"`` keeps the order of the rows: the first are train, the last test.
+    - ``"auto"`` is ``"stratified"`` for fewer than 2,000 rows if each class has at least three units, because a hash
+      would give some of these classes many test pictures and others none. Otherwise it is ``"hash"``.
 
-    Where given parts tear equal pictures or a group apart, test wins, then val. Near-copies in two given parts stay
-    there, and a note names them.
+    If given parts separate equal pictures or a group, test wins, then val. Near-copies in two given parts stay there,
+    and a note names them.
 
     Args:
-        dataset: rows with digests; *split* is set in all, some or none of them.
-        shares: of train, val and test; they sum to 1.
+        dataset: rows with digests; *split* may be set in all, some or none of them.
+        shares: the shares of train, val and test; they add up to 1.
         how: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
-        seed: another seed, another draw.
+        seed: another seed gives another draw.
 
     Returns:
-        The dataset with *split* set in every row, *notes* on what moved, what was joined and what is missing, and how
-        it was drawn in *drawn*.
+        The dataset with *split* set in every row. *notes* name rows that moved, groups that were joined and parts that
+        are empty or lack a class. *drawn* holds the settings of the draw.
 
     Raises:
-        RecipeError: *shares* or *how* are none.
-        DatasetError: a stratified draw and a class of one picture.
+        RecipeError: *shares*, *how* or *seed* are not valid.
+        DatasetError: a class has one picture, and the draw is stratified.
 
     Example:
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
@@ -74,17 +74,24 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     asked = Data(tuple(map(float, shares)), how, int(seed))
     parts: list[str] = [max((own[i] for i in unit if i in own), key=PARTS.index) for unit in given]
     if free and how == "stratified":
-        _refuse_singles(rows)
+        counts = Counter(row.label for row in rows)
+        single = min((label for label, count in counts.items() if count == 1), default=None)
+        if single is not None:
+            raise DatasetError(
+                f"class {single!r} has one picture: a stratified draw needs at least two of each class. "
+                "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
+            )
         parts += stratified(rows, free, shares, seed)
     else:
         parts += _placed(rows, free, shares, how, seed)
     split = {i: part for unit, part in zip(given + free, parts) for i in unit} | own
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
     joined = [unit for unit in units if len(unit) > 1]
-    alone = _alone(rows, joined, shares, how, seed)
+    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
+    names = [" and ".join(map(repr, tied)) for tied in groups if len(tied) > 1]
     notes = (
-        _moves(drawn, alone)
-        + _joins(rows, joined)
+        _moves(rows, drawn, joined, shares, how, seed)
+        + ([f"Joined, because these groups have a picture in common: {some(names)}."] if names else [])
         + _torn(drawn)
         + (_empty(drawn, shares, how, len(units)) if free else [])
         + gaps(drawn)
@@ -93,16 +100,16 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
 
 
 def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = NEAR_COPIES[0]) -> None:
-    """Refuse what `draw` cannot draw by.
+    """Refuse settings that `draw` cannot use.
 
     Raises:
-        RecipeError: *shares* are not three with the sum 1, *how* is no way to draw, *seed* out of range, or
-            *near_copies* another word than ``"together"`` or ``"ignore"``.
+        RecipeError: *shares* are not three numbers that add up to 1, *how* is unknown, *seed* is out of range, or
+            *near_copies* is not ``"together"`` or ``"ignore"``.
     """
     if len(shares) != len(PARTS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares)
         raise RecipeError(
-            f"split = ({given}): expected the shares of train, val and test, none below 0, with the sum 1, "
+            f"split = ({given}): expected the shares of train, val and test, none below 0, that add up to 1, "
             "as in (0.8, 0.1, 0.1).",
             "split",
         )
@@ -114,11 +121,11 @@ def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = N
 
 
 def units_of(rows: Rows, near: bool = True) -> list[Unit]:
-    """The rows that belong together, in the order of their first ones (union-find with path halving).
+    """The units of rows that belong together, in the order of their first rows (union-find with path halving).
 
     Args:
         rows: with digests.
-        near: near-copies belong together, too.
+        near: whether near-copies belong together, too.
 
     >>> units_of((Row("a.png", "00", "cat"), Row("b.png", "01", "cat"), Row("copy.png", "00", "cat")))
     [[0, 2], [1]]
@@ -143,7 +150,7 @@ def units_of(rows: Rows, near: bool = True) -> list[Unit]:
 
 
 def _taken(rows: Rows, units: list[Unit]) -> Draw:
-    """What ``"auto"`` stands for."""
+    """The draw that ``"auto"`` selects."""
     independent = Counter(label for unit in units for label in {rows[i].label for i in unit})
     is_small = sum(map(len, units)) < FEW and min(independent.values(), default=0) >= INDEPENDENT
     return "stratified" if is_small else "hash"
@@ -157,22 +164,23 @@ def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, se
 
 
 def _name(rows: Rows, unit: Unit) -> str:
-    """What a unit is drawn by: its first group in sorted order, so that joining moves no more than the others.
+    """The text that decides the part of a unit: its first group in sorted order. Joining moves only the others.
 
-    Without a group it is the first content, of near-copies that of the largest, as that was most likely there first.
+    Without a group it is the first content in sorted order. Of near-copies only the largest counts, since it most
+    likely came first.
     """
     contents = (content for i in unit for content in rows[i].near or (rows[i].content,))
     return min((group for i in unit if (group := rows[i].group)), default=min(contents))
 
 
 def _hashed(name: str, seed: int) -> float:
-    """A number in [0, 1), as evenly spread as SHA-256 is."""
+    """A number in [0, 1), uniform as SHA-256 is."""
     head = sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()[:6]
     return int.from_bytes(head) / 2**48
 
 
 def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
-    """The part of each unit: the largest first, each where its classes lack most; single rows then fill up exactly."""
+    """The part of each unit: the largest first, each where its classes lack most, so single rows fill the gaps."""
     lacking = _quotas(Counter(rows[i].label for unit in units for i in unit), shares)
     placed = [""] * len(units)
     for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _hashed(_name(rows, units[u]), seed))):
@@ -183,17 +191,8 @@ def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int
     return placed
 
 
-def _refuse_singles(rows: Rows) -> None:
-    single = min((label for label, count in Counter(row.label for row in rows).items() if count == 1), default=None)
-    if single is not None:
-        raise DatasetError(
-            f"class {single!r} has one picture: a stratified draw needs two of each class at least. "
-            "Add pictures, leave the class out, or draw by " + either('draw="hash".', "--set data.draw=hash.")
-        )
-
-
 def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str, int]]:
-    """Whole numbers next to ``count * share``; what rounding takes from a part in one class it owes it in the next."""
+    """``count * share`` as whole numbers; what rounding takes from a part in one class, the next class gives back."""
     quotas: dict[str, dict[str, int]] = {}
     owed = dict.fromkeys(PARTS, 0.0)
     for label, count in sorted(counts.items()):
@@ -209,23 +208,20 @@ def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str
     return quotas
 
 
-def _alone(rows: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> dict[int, str]:
-    """The part that each row of *joined* would have by itself; in a stratified draw there is none."""
+def _moves(rows: Rows, drawn: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:
+    """A note on the rows that would have another part by themselves; a stratified draw has none of these."""
     given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
     free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
     bare = tuple(replace(row, near=()) if row.near else row for row in rows)
-    return given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
-
-
-def _moves(rows: Rows, alone: dict[int, str]) -> list[str]:
-    moved = [i for i, was in alone.items() if rows[i].split != was]
-    named = some([f"{rows[i].path!r} from {alone[i]} to {rows[i].split}" for i in moved])
-    what = "equal pictures, near-copies" if any(rows[i].near for i in moved) else "equal pictures"
-    return [f"Moved, as {what} and groups share a part: {named}."] if moved else []
+    alone = given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
+    moved = [i for i, was in alone.items() if drawn[i].split != was]
+    named = some([f"{drawn[i].path!r} from {alone[i]} to {drawn[i].split}" for i in moved])
+    what = "equal pictures, near-copies" if any(drawn[i].near for i in moved) else "equal pictures"
+    return [f"Moved, because {what} and groups share a part: {named}."] if moved else []
 
 
 def _given(rows: Rows) -> dict[int, str]:
-    """The parts that come with the data; a row equal to one that has a part, or of one group with it, has that, too."""
+    """The parts that come with the data; a row that is equal to such a row, or is in its group, gets the same part."""
     return {
         i: max(parts, key=PARTS.index)
         for unit in units_of(rows, near=False)
@@ -235,7 +231,7 @@ def _given(rows: Rows) -> dict[int, str]:
 
 
 def _torn(rows: Rows) -> list[str]:
-    """Near-copies that the data themselves put into two parts."""
+    """A note on near-copies that the data put into two parts."""
     together: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         for content in row.near:
@@ -245,31 +241,25 @@ def _torn(rows: Rows) -> list[str]:
     pairs = ((a, b) for same in torn for a, b in combinations(same, 2) if a.split != b.split)
     named = [f"{a.path!r} ({a.split}) and {b.path!r} ({b.split})" for a, b in islice(pairs, SHOWN)]
     more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
-    what = "as the data give their parts, so that the score may be too good"
+    what = "because the data give the parts, so the score may be too good"
     return [f"{TORN}, {what}: {counted(count, 'pair')}, {', '.join(named)}{more}."] if torn else []
-
-
-def _joins(rows: Rows, joined: list[Unit]) -> list[str]:
-    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
-    names = [" and ".join(map(repr, some)) for some in groups if len(some) > 1]
-    return [f"Joined, as these groups have a picture in common: {some(names)}."] if names else []
 
 
 def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[str]:
     there = {row.split for row in rows}
     if units == 1:
-        return ["All rows belong together, as equal pictures and groups do: they are in one part."]
+        return ["All rows belong together, because equal pictures and groups do: they are in one part."]
     draw = either('draw="stratified"', "--set data.draw=stratified")
     out = f"{draw} gives each class its exact shares" if how == "hash" else "add pictures or raise its share"
     return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
 
 
 def gaps(rows: Rows) -> list[str]:
-    """Classes that a part which is there lacks, one sentence a part."""
+    """Classes without a picture in the train or test part, one sentence per part; empty parts are not named."""
     labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
     everything = sorted({row.label for row in rows})
     return [
         f"Classes without a picture in the {part} part, {what}: {some(missing)}."
-        for part, what in (("train", "so that nothing can be trained"), ("test", "which are not tested"))
+        for part, what in (("train", "so the model cannot learn them"), ("test", "which are not tested"))
         if labels[part] and (missing := [repr(label) for label in everything if label not in labels[part]])
     ]

@@ -1,16 +1,16 @@
-"""Views: the pictures that one picture becomes, the same on every machine and in every run.
+"""Views: varied copies of a picture, the same on every machine and in every run.
 
-The rule, ``views-1``, in its order:
+The rule is called ``views-1``:
 
-1. View 0 is the picture itself. What varies in another view is drawn from its number, the settings and the picture's
-   content, never from a run's seed, nor from how many views there are: 8 views are 4 views and 4 more.
-2. Flips, zoom, shear, rotation and shift, in this order and about the centre, are one affine map, and the picture is
-   resampled once. Pixels beyond the border are made first, as many as the map reaches. Between pixels Pillow cuts
-   fractions off: values are at most one level, of 255, below the exact ones, and whole pixels stay what they are.
-3. Contrast, about each channel's mean, and brightness are one lookup table; values are cut to 0 to 255 at its end.
+1. View 0 is the picture itself. The values of another view are drawn from its number, the settings and the picture's
+   content, but not from a run's seed or the number of views: the first 4 of 8 views are those of 4 views.
+2. Flips, zoom, shear, rotation and shift, in this order and about the centre, are one affine map, so the picture is
+   resampled once. Before that, it is extended beyond its border as far as the map reaches. Pillow cuts off fractions
+   when it interpolates: values are at most one level, of 255, below the exact ones. Whole pixels stay unchanged.
+3. Contrast, about each channel's mean, and brightness are one lookup table, whose values are limited to 0 to 255.
 
-Not covered: antialiasing. A view that shows the picture smaller takes each pixel from its neighbours alone, which is
-seen where it is half as large (``zoom`` near 1), and not at the usual tenths.
+Not covered: antialiasing. A view that shows the picture smaller takes each pixel only from its neighbours. That is
+visible at half the size (``zoom`` near 1), but not at the usual tenths.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ from topwork.recipes.settings import Views
 
 RULE = "views-1"
 FILLS: dict[str, Any] = {"nearest": "edge", "reflect": "symmetric", "constant": "constant"}
-"""What `numpy.pad` calls the ways to fill."""
+"""The names of `numpy.pad` for the ways to fill."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one view does to its picture; by default nothing.
+    """The changes of a view to its picture; by default none.
 
     Args:
         rotation: degrees, counter-clockwise.
         right, down: shares of the width and the height that the picture is shifted by.
         shear: degrees that vertical lines lean; rows slide, the lower half to the right.
-        zoom: share of the sides that is seen in addition: 0.25 shows the picture at 1 / 1.25 of its size.
+        zoom: share of the sides that is added to what is shown: 0.25 shows the picture at 1 / 1.25 of its size.
         left_right, top_bottom: whether it is mirrored.
         brightness: share of white that is added.
         contrast: share by which values lie further from their channel's mean.
@@ -58,8 +58,8 @@ def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: 
     """One view of a picture.
 
     Args:
-        pixels: uint8 ``[height, width, 3]``, RGB, already of the size that the trunk takes.
-        views: what varies.
+        pixels: uint8 ``[height, width, 3]``, RGB, in the size of the trunk's input.
+        views: the settings.
         number: which view; 0: the picture itself.
         content: SHA-256 of the picture's content, in hex.
         resample: ``"bilinear"`` or ``"nearest"``.
@@ -78,7 +78,7 @@ def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: 
 
 
 def key(views: Views, number: int) -> str:
-    """What the store knows a view by: the rule, the number, and every setting that changes pixels.
+    """The name of a view in the store's keys: the rule, the number, and every setting that changes pixels.
 
     >>> key(Views(rotation=20, count=4), 3)
     'views-1/3/rotation=20.0/shift=0.1/shear=0.0/zoom=0.1/flip=horizontal/brightness=0.0/contrast=0.0/fill=nearest'
@@ -94,7 +94,7 @@ def key(views: Views, number: int) -> str:
 
 
 def draw(views: Views, number: int, content: str) -> Drawn:
-    """What varies in a view, each value uniform within its setting; a flip is drawn half of the time.
+    """Draw the values of a view, each uniform within its setting; a flip has probability 1/2.
 
     Args:
         views: the settings.
@@ -105,7 +105,9 @@ def draw(views: Views, number: int, content: str) -> Drawn:
     >>> -20 <= drawn.rotation <= 20, drawn.shear
     (True, 0.0)
     """
-    *shares, across, over = _uniform(f"{key(views, number)}/{content}", 9)
+    # 9 numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them.
+    digest = hashlib.shake_256(f"{key(views, number)}/{content}".encode()).digest(8 * 9)
+    *shares, across, over = ((int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8))
     rotation, right, down, shear, zoom, brightness, contrast = (2 * share - 1 for share in shares)
     return Drawn(
         rotation=views.rotation * rotation,
@@ -121,11 +123,11 @@ def draw(views: Views, number: int, content: str) -> Drawn:
 
 
 def affine(drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
-    """Where each place of a view lies in its picture.
+    """The map from places in a view to places in its picture.
 
     Args:
-        drawn: what the view does.
-        size: (height, width) in pixels, of both.
+        drawn: the changes of the view.
+        size: (height, width) of both, in pixels.
 
     Returns:
         float64 ``[2, 3]``, of (x, y, 1) in the view to (x, y) in the picture, in pixels to the right and down from the
@@ -146,13 +148,13 @@ def affine(drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
 
 
 def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear") -> np.ndarray:
-    """Do to a picture what was drawn.
+    """Apply the changes of a view to a picture.
 
-    Many threads may call this at once: Pillow resamples outside of Python's lock.
+    Many threads may call this at once: Pillow releases Python's lock while it resamples.
 
     Args:
         pixels: uint8 ``[height, width, 3]``.
-        drawn: what to do.
+        drawn: the changes.
         fill: what appears beyond the border: ``"nearest"`` pixel, mirror image (``"reflect"``), black (``"constant"``).
         resample: ``"bilinear"`` or ``"nearest"``.
 
@@ -164,29 +166,17 @@ def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear
     """
     height, width = pixels.shape[:2]
     matrix = affine(drawn, (height, width))
-    margins = _margins(matrix, (height, width))
-    matrix[:, 2] += margins[1][0], margins[0][0]
-    padded = Image.fromarray(np.pad(pixels, margins, FILLS[fill]))
+    # The view reads this many pixels beyond each border of the picture.
+    corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
+    left, above = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
+    right, below = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()
+    matrix[:, 2] += left, above
+    padded = Image.fromarray(np.pad(pixels, ((above, below), (left, right), (0, 0)), FILLS[fill]))
     coefficients = tuple(matrix.ravel().tolist())
     image = padded.transform((width, height), Image.Transform.AFFINE, coefficients, RESAMPLES[resample])
     if drawn.brightness or drawn.contrast:
         image = image.point(_table(image, drawn))
     return np.array(image)
-
-
-def _uniform(text: str, count: int) -> list[float]:
-    """Numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them."""
-    digest = hashlib.shake_256(text.encode()).digest(8 * count)
-    return [(int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8)]
-
-
-def _margins(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """How many pixels above and below, left and right, a view reads beyond its picture; none in depth."""
-    height, width = size
-    corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
-    before = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
-    behind = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()
-    return (before[1], behind[1]), (before[0], behind[0]), (0, 0)
 
 
 def _table(image: Image.Image, drawn: Drawn) -> list[int]:

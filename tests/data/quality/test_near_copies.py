@@ -314,7 +314,7 @@ def test_copies_under_two_labels_are_named_and_stay(tmp_path):
     data = tw.read(data_of(tmp_path / "data", **files))
     assert len(data.rows) == 9 and data.left_out == ()
     assert data.notes[0] == (
-        "Near-copies under two labels, of which one may be wrong: 'a/0.png' ('a') and 'b/copy.jpg' ('b')."
+        "Near-copies with two labels, one of which may be wrong: 'a/0.png' ('a') and 'b/copy.jpg' ('b')."
     )
     assert splits.units_of(data.rows) == [[i] for i in range(9)]
 
@@ -333,7 +333,7 @@ def test_given_parts_stay_and_copies_in_two_of_them_are_named(given):
     data = tw.read(given)
     assert all(row.split == row.path.split("/")[0] for row in data.rows)
     assert data.notes == (
-        "Near-copies in two parts, as the data give their parts, so that the score may be too good: 1 pair, "
+        "Near-copies in two parts, because the data give the parts, so the score may be too good: 1 pair, "
         "'test/a/copy.jpg' (test) and 'train/a/0.png' (train).",
     )
     assert tw.read(given, near_copies="ignore").notes == ()

@@ -105,7 +105,7 @@ def test_a_file_of_parts_gives_them_and_the_rest_is_drawn(tmp_path, val):
 def test_of_a_part_alone_all_are_drawn(tmp_path):
     data = read(saved(tmp_path, x_train=PIXELS, y_train=LABELS), draw="stratified")
     assert [len(data.part(part)) for part in ("train", "val", "test")] == [48, 6, 6]
-    assert data.notes == ("There is x_train alone: all parts are drawn from it.",)
+    assert data.notes == ("Only x_train was found: all parts are drawn from it.",)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_of_a_part_alone_all_are_drawn(tmp_path):
         ),
         (
             {"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS},
-            "{path} holds the arrays 'x_train', 'y_train', 'x_test', and no 'y_test': "
+            "{path} holds the arrays 'x_train', 'y_train', 'x_test', but no 'y_test': "
             "expected X and y, or x_train, y_train, x_test and y_test.",
         ),
         (
@@ -152,7 +152,7 @@ def test_a_file_that_is_none_or_damaged_is_refused(tmp_path):
         "Expected a plain array of numbers or strings."
     )
     (tmp_path / "data.npz").write_bytes(b"hello")
-    assert told(path) == f"{path!r} is no .npz file: expected what numpy.savez writes."
+    assert told(path) == f"{path!r} is not an .npz file: expected a file that numpy.savez wrote."
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +195,11 @@ def sizes(tf):
     [
         (
             lambda slices, tf: slices((PIXELS, LABELS)).repeat(),
-            "the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).",
+            "the tf.data.Dataset never ends: remove repeat(), or end it with take(n).",
         ),
         (
             lambda slices, tf: slices((PIXELS, LABELS)).take(0),
-            "the tf.data.Dataset is empty: expected (picture, label), one at least.",
+            "the tf.data.Dataset is empty: expected at least one (picture, label).",
         ),
         (
             lambda slices, tf: sizes(tf),

@@ -46,7 +46,7 @@ def test_train_and_t10k_are_the_parts(tmp_path, dash, packed):
 def test_of_one_alone_all_parts_are_drawn(tmp_path, word):
     data = read(made(tmp_path, {word: slice(0, 60)}), draw="stratified")
     assert [len(data.part(part)) for part in ("train", "val", "test")] == [48, 6, 6]
-    assert data.notes == (f"There is {word}-images-idx3-ubyte alone: all parts are drawn from it.",)
+    assert data.notes == (f"Only {word}-images-idx3-ubyte was found: all parts are drawn from it.",)
 
 
 def test_the_plain_file_is_taken_before_the_packed_one(tmp_path):
@@ -67,14 +67,18 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train-images-idx3-ubyte", b"hello", "{path} is no idx file of unsigned bytes with 3 axes."),
-        ("train-images-idx3-ubyte", idx(LABELS), "{path} is no idx file of unsigned bytes with 3 axes."),
-        ("train-images-idx3-ubyte", idx(PIXELS)[:9], "{path} is no idx file of unsigned bytes with 3 axes."),
-        ("train-labels-idx1-ubyte", b"\0\0\x0b\x01" + bytes(4), "{path} is no idx file of unsigned bytes with 1 axes."),
+        ("train-images-idx3-ubyte", b"hello", "{path} is not an idx file of unsigned bytes with 3 axes."),
+        ("train-images-idx3-ubyte", idx(LABELS), "{path} is not an idx file of unsigned bytes with 3 axes."),
+        ("train-images-idx3-ubyte", idx(PIXELS)[:9], "{path} is not an idx file of unsigned bytes with 3 axes."),
+        (
+            "train-labels-idx1-ubyte",
+            b"\0\0\x0b\x01" + bytes(4),
+            "{path} is not an idx file of unsigned bytes with 1 axes.",
+        ),
         (
             "train-images-idx3-ubyte",
             idx(PIXELS)[:-1],
-            "{path} has 1215 bytes, and its header tells of 1216: it is damaged.",
+            "{path} has 1215 bytes, and its header gives 1216: it is damaged.",
         ),
         (
             "train-labels-idx1-ubyte.gz",

@@ -102,7 +102,7 @@ def test_the_other_columns_are_kept_as_a_csv_file_of_the_frame_would_say(files, 
     data = read_frame(frame)
     assert data.rows == read_listing(str(files / "list.csv")).rows
     assert data.rows[0].extra.keys() == {name}
-    assert data.notes == (f"Columns that are kept, but not used: {name!r}.",)
+    assert data.notes == (f"Columns that are kept but not used: {name!r}.",)
 
 
 def test_a_parquet_file_keeps_the_other_columns(files):
@@ -117,7 +117,7 @@ def test_a_parquet_file_keeps_the_other_columns(files):
 
 def test_what_is_no_text_is_not_read_beside_what_is_kept(files):
     data = read_frame(pd.DataFrame(TABLE | {"age": [34, 35, 36]}))
-    assert data.notes == ("Columns that are kept, but not used: 'age'.", "Columns that were not read: 'note'.")
+    assert data.notes == ("Columns that are kept but not used: 'age'.", "Columns that were not read: 'note'.")
     assert data.rows[0].extra == {"age": "34"}
 
 
@@ -137,7 +137,7 @@ def test_read_takes_frames_and_those_made_of_them(files):
     [
         (
             {"path": ["0.png"], "class": ["x"]},
-            "the DataFrame has the columns 'path', 'class': expected 'path' and 'label' at least.",
+            "the DataFrame has the columns 'path', 'class': expected at least 'path' and 'label'.",
         ),
         (
             {"path": ["0.png", "1.png"], "label": ["x", None]},
@@ -207,7 +207,7 @@ def test_a_wrong_parquet_file_is_refused(files):
     content = Path(path).read_bytes()
     for damaged in (b"", b"path,label\n", content[: len(content) // 2]):
         Path(path).write_bytes(damaged)
-        assert told(path, read) == f"{path!r} cannot be read: it is no Parquet file, or a damaged one."
+        assert told(path, read) == f"{path!r} cannot be read: it is not a Parquet file, or it is damaged."
 
 
 def test_a_parquet_file_without_pyarrow_names_the_install_line(files, monkeypatch):

@@ -71,7 +71,7 @@ def test_other_files_and_empty_class_folders_are_told(tmp_path):
     data = read_folder(root)
     assert len(data.rows) == 2
     assert data.notes == (
-        "Skipped, as they are no pictures by their names: 5 files, 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
+        "Skipped, because they are not named as pictures: 5 files, 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
         "Class folders without a picture: 'empty', 'void'.",
     )
 
@@ -97,14 +97,14 @@ def test_what_topwork_made_is_never_read_as_pictures(tmp_path):
     data = read_folder(root)
     assert [row.path for row in data.rows] == ["a/1.png", "b/1.png", "runs/1.png"]
     made_by_us = "'b/2.png' (a plot), 'home/store/s' (a store), 'old/fold-1' (a run) and 'runs/x' (a run)"
-    assert data.notes == (f"Passed over, as topwork made them: {made_by_us}.".replace(" and 'r", ", 'r"),)
+    assert data.notes == (f"Ignored, because topwork made them: {made_by_us}.".replace(" and 'r", ", 'r"),)
 
 
 def test_a_folder_with_nothing_but_what_topwork_made_holds_no_picture(tmp_path):
     root = made(tmp_path, "x/recipe.toml", "x/environment.json", "x/curves.png")
     assert told(root) == (
         f"no picture in {root!r}: expected a folder for each class, with pictures in it. "
-        "Passed over, as topwork made them: 'x' (a run)."
+        "Ignored, because topwork made them: 'x' (a run)."
     )
 
 
@@ -118,8 +118,8 @@ def test_pictures_outside_of_class_folders_are_left_out(tmp_path):
     data = read_folder(made(tmp_path, *names))
     assert [row.path for row in data.rows] == ["test/a/3.png", "train/a/1.png", "train/b/1.png"]
     assert data.left_out == (
-        LeftOut("0.png", "it lies in no class folder"),
-        LeftOut("train/2.png", "it lies in no class folder"),
+        LeftOut("0.png", "it is not in a class folder"),
+        LeftOut("train/2.png", "it is not in a class folder"),
     )
 
 
@@ -127,14 +127,14 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
     root = made(tmp_path, "a/1.txt")
     assert told(root) == (
         f"no picture in {root!r}: expected a folder for each class, with pictures in it. "
-        "Skipped, as it is no picture by its name: 'a/1.txt'."
+        "Skipped, because it is not named as a picture: 'a/1.txt'."
     )
 
 
 def test_pictures_without_any_class_folder_are_refused(tmp_path):
     root = made(tmp_path, "1.png", "2.png")
     assert told(root) == (
-        f"no class folders in {root!r}: its pictures lie in none, as '1.png'. "
+        f"no class folders in {root!r}: its pictures are not in class folders, for example '1.png'. "
         "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label."
     )
 

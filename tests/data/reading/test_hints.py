@@ -76,7 +76,7 @@ def test_a_path_that_a_shell_or_a_browser_would_understand(root):
 
 def test_a_path_of_windows_whose_file_is_nowhere(root):
     assert hint(root, "D:\\photos\\9.jpg") == (
-        "'D:\\\\photos\\\\9.jpg' is a path of Windows, which is no path here: "
+        "'D:\\\\photos\\\\9.jpg' is a Windows path, which does not work here: "
         f"write paths relative to {root!r}, with '/'."
     )
 

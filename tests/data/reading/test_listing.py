@@ -62,15 +62,15 @@ def test_rows_with_a_reason_are_left_out_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "{path} has no header: expected 'path' and 'label' at least, with commas between."),
-        ("\n", "{path} has no header: expected 'path' and 'label' at least, with commas between."),
+        ("", "{path} has no header: expected at least 'path' and 'label', separated by commas."),
+        ("\n", "{path} has no header: expected at least 'path' and 'label', separated by commas."),
         (
             "path;label\n",
-            "{path} has the columns 'path;label': expected 'path' and 'label' at least, with commas between.",
+            "{path} has the columns 'path;label': expected at least 'path' and 'label', separated by commas.",
         ),
         (
             "path,class\n",
-            "{path} has the columns 'path', 'class': expected 'path' and 'label' at least, with commas between.",
+            "{path} has the columns 'path', 'class': expected at least 'path' and 'label', separated by commas.",
         ),
         (
             "path,label\na.png,x\nb.png, \n",
@@ -84,7 +84,7 @@ def test_rows_with_a_reason_are_left_out_again(tmp_path):
         ),
         (
             "path,label\na.png,x,y\n",
-            "{path}, line 2: 3 cells below 2 columns. Put a cell that holds a comma or a tab into quotes.",
+            "{path}, line 2: 3 cells below 2 columns. Put quotes around a cell that contains a comma or a tab.",
         ),
         (
             "path,label\n1.png,x\na.png,x\n2.png,x\n3.png,y\n4.png,y\n",
@@ -102,7 +102,7 @@ def test_a_wrong_listing_is_refused(tmp_path, text, message):
 def test_a_tsv_asks_for_tabs(tmp_path):
     path = written(tmp_path, "path,label\n", "list.tsv")
     assert (
-        told(path) == f"{path!r} has the columns 'path,label': expected 'path' and 'label' at least, with tabs between."
+        told(path) == f"{path!r} has the columns 'path,label': expected at least 'path' and 'label', separated by tabs."
     )
 
 
@@ -148,7 +148,7 @@ def test_rows_of_several_pictures_with_a_reason_are_left_out_again(tmp_path):
     [
         (
             "label,group\nx,g\n",
-            "{path} has the columns 'label', 'group': expected 'path' and 'label' at least, with commas between.",
+            "{path} has the columns 'label', 'group': expected at least 'path' and 'label', separated by commas.",
         ),
         (
             "front,side,label\na.png,b.png,x\nb.png, ,x\n",
@@ -199,7 +199,7 @@ SPLIT = " The split is read from a column named 'split'."
 )
 def test_columns_that_are_not_used_are_noted(tmp_path, text, notes):
     found = read_listing(written(tmp_path, text)).notes
-    assert found == tuple(f"Columns that are kept, but not used: {note}" for note in notes)
+    assert found == tuple(f"Columns that are kept but not used: {note}" for note in notes)
 
 
 @pytest.mark.parametrize("text", ["path,label\na.png,x\nb.png,y\n", "path,label,age\na.png,x,3\nb.png,y,4\n"])
@@ -235,7 +235,7 @@ def test_a_column_of_a_user_that_is_called_extra_is_one_like_any_other(tmp_path,
     quoted = cell.replace('"', '""')
     data = read_listing(written(tmp_path, f'path,label,extra\na.png,x,"{quoted}"\nb.png,y,\n'))
     assert [row.extra for row in data.rows] == [{"extra": cell}, {}]
-    assert data.notes == ("Columns that are kept, but not used: 'extra'.",)
+    assert data.notes == ("Columns that are kept but not used: 'extra'.",)
     write_csv(data, tmp_path / "again.csv")
     assert read_listing(str(tmp_path / "again.csv")).rows == data.rows
 
@@ -244,7 +244,7 @@ def test_json_objects_in_a_column_called_extra_are_taken_apart(tmp_path):
     text = 'path,label,extra,age\na.png,x,"{""Age"": ""3"", ""age"": ""old""}",4\nb.png,y,,\n'
     data = read_listing(written(tmp_path, text))
     assert [row.extra for row in data.rows] == [{"Age": "3", "age": "4"}, {}]
-    assert data.notes == ("Columns that are kept, but not used: 'age'.",)
+    assert data.notes == ("Columns that are kept but not used: 'age'.",)
     alone = read_listing(written(tmp_path, 'front,side,extra,label\na.png,b.png,"{""age"": ""3""}",x\n'))
     assert (alone.columns, alone.rows[0].extra) == (("front", "side"), {"age": "3"})
 

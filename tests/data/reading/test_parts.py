@@ -83,7 +83,7 @@ def test_words_for_parts_among_classes_are_classes(tmp_path, folders):
         (("train/a", "train/b", "test"), "'test' holds no class folders", "--parts train=train, which"),
         (
             ("train/a", "train/b", "dev/a", "dev/b", "val/a", "val/b"),
-            "'dev' and 'val' both speak of val",
+            "'dev' and 'val' both name val",
             "--parts train=train,val=dev; or --parts train=train, which",
         ),
         (
@@ -96,10 +96,10 @@ def test_words_for_parts_among_classes_are_classes(tmp_path, folders):
             "'test' holds 'c', and 'Training' does not",
             "--parts train=Training,test=test; or",
         ),
-        (("train_val/a", "train_val/b", "test/a", "test/b"), "'train_val' speaks of two parts", "--parts train="),
+        (("train_val/a", "train_val/b", "test/a", "test/b"), "'train_val' names two parts", "--parts train="),
         (
             ("train1/a", "train1/b", "train2/a", "train2/b", "test/a", "test/b"),
-            "'train1' and 'train2' both speak of train",
+            "'train1' and 'train2' both name train",
             "--parts train=train1,test=test; or",
         ),
         (
@@ -117,13 +117,13 @@ def test_words_for_parts_among_classes_are_classes(tmp_path, folders):
 def test_what_looks_like_parts_and_does_not_fit_is_refused_with_the_way_out(tmp_path, folders, why, way):
     with at_command_line():
         text = told(made(tmp_path, *pairs(*folders)))
-    assert f"which is which cannot be told: {why}. Say it: {way}" in text
+    assert f"it is unclear which is which: {why}. Name the folders: {way}" in text
     assert text.endswith(" (in a recipe parts under [data]).")
 
 
 def test_a_python_caller_is_told_the_parts_as_a_table(tmp_path):
     text = told(made(tmp_path, *pairs("train/a", "train/b", "dev/a", "dev/b", "val/a", "val/b")))
-    assert "Say it: parts={'train': 'train', 'val': 'dev'}; or parts={'train': 'train'}, which leaves" in text
+    assert "Name the folders: parts={'train': 'train', 'val': 'dev'}; or parts={'train': 'train'}, which leaves" in text
 
 
 def test_train_and_test_without_class_folders_are_no_classes(tmp_path):
@@ -137,14 +137,14 @@ def test_the_user_says_which_folders_are_the_parts(tmp_path):
         *(("te/a", "a", "test"), ("te/b", "b", "test")),
     }
     assert read_folder(root, {"train": "tr", "test": "te"}).notes == (
-        "Folders left out, as parts names others, with their pictures: 'more' (2).",
+        "Folders left out because parts names others, with their numbers of pictures: 'more' (2).",
     )
 
 
 def test_a_training_folder_alone_is_drawn_from_and_the_others_are_left_out_by_name_and_count(tmp_path):
     data = read_folder(made(tmp_path, *pairs("train/a", "train/b", "test", "test")), {"train": "train"})
     assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
-    assert data.notes == ("Folders left out, as parts names others, with their pictures: 'test' (2).",)
+    assert data.notes == ("Folders left out because parts names others, with their numbers of pictures: 'test' (2).",)
     assert data.left_out == ()
 
 
@@ -175,7 +175,7 @@ def test_a_folder_that_parts_names_and_is_not_there_is_an_error(tmp_path):
     ("parts", "message"),
     [
         ({"trian": "a"}, "parts names 'trian': expected 'train', 'val' or 'test'; did you mean 'train'?"),
-        ({"test": "a"}, "parts names no folder for train: say which one, as in train=NAME."),
+        ({"test": "a"}, "parts has no folder for train: name one, as in train=NAME."),
         ({"train": "a", "test": "a/"}, "parts names one folder twice ('a', 'a/'): name each once."),
     ],
 )
@@ -201,7 +201,7 @@ def test_parts_are_found_in_a_folder_that_holds_all_others(tmp_path):
 def test_a_training_folder_alone_gives_no_split_and_says_so(tmp_path):
     data = read_folder(made(tmp_path, *pairs("Training/a", "Training/b")))
     assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
-    assert data.notes == ("There is the training folder 'Training' alone: all parts are drawn from it.",)
+    assert data.notes == ("Only the training folder 'Training' was found: all parts are drawn from it.",)
 
 
 def test_a_class_is_not_looked_through_where_another_is_empty(tmp_path):

@@ -64,7 +64,7 @@ def test_a_file_that_is_gone(run, finished, name, command):
         assert topwork(*words).status == 0, "it is not read there"
         return
     ran = topwork(*words)
-    told = f"RunError: {str(run.path / name)!r} is gone, which its run needs: put it back, or train a new run.\n"
+    told = f"RunError: {str(run.path / name)!r} is gone, but its run needs it: put it back, or train a new run.\n"
     assert (ran.status, ran.err) == (1, told)
 
 

@@ -107,7 +107,7 @@ def test_the_listing_of_arrays_says_what_to_give(tmp_path):
     draw = np.random.default_rng(0)
     pixels, labels = draw.integers(0, 255, (12, 8, 8, 3), np.uint8), ["a", "b"] * 6
     given = run_of(tw.read((pixels, labels)), tmp_path / "given")
-    with pytest.raises(DatasetError, match=r"lists arrays, which a run does not keep: give the arrays, as \(X, y\)"):
+    with pytest.raises(DatasetError, match=r"lists arrays, which a run does not save: give the arrays, as \(X, y\)"):
         tw.read(given / "pictures.csv")
     np.savez(tmp_path / "file.npz", X=pixels, y=labels)
     from_file = run_of(tw.read(tmp_path / "file.npz"), tmp_path / "from-file")

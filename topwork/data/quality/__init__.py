@@ -1,4 +1,4 @@
-"""What the bytes and pixels of pictures say of each other: which decode, and which are near-copies.
+"""The quality of pictures: which of them decode, and which are near-copies of each other.
 
 Imports `topwork.data`. Read `topwork.data.quality.near_copies` first.
 """

@@ -1,8 +1,8 @@
-"""Facts of pictures, by content: that one decodes, its size, and what near-copies of it have in common.
+"""Facts of pictures, by content: whether a picture decodes, its size, and what identifies its near-copies.
 
-They are kept in one file, ``facts.sqlite`` in topwork's home, so that a picture is looked at once. SQLite lets several
-processes use it and undoes what a killed one left unfinished. Each entry has a checksum. Where the file is damaged it
-is removed, and where it cannot be used the facts are worked out again: that costs time and nothing else.
+They are saved in one file, ``facts.sqlite`` in topwork's home, so that each picture is decoded for them only once.
+Several processes may use the file, and SQLite undoes what a killed process left unfinished. Each entry has a checksum.
+A damaged file is removed. If the file cannot be used, the facts are computed again, which only costs time.
 """
 
 import sqlite3
@@ -27,15 +27,15 @@ from topwork.system.threads import each
 
 T = TypeVar("T")
 Source = str | Path | np.ndarray | None
-"""Where a picture is: its file, its pixels (as `topwork.data.pictures.fit_array` takes them), or nowhere now."""
+"""A picture: its file, its pixels (as `topwork.data.pictures.fit_array` takes them), or ``None`` if it is not there."""
 
 VERSION = 1
-"""Part of every key: whoever changes what a fact says gives it another number."""
+"""Part of every key. A change to the facts needs a new number."""
 SIDE = 64
 SMALLEST = 32
-"""A picture whose longer side has fewer pixels shows too little to be told from another one by its looks."""
+"""A picture whose longer side has fewer pixels shows too little detail to recognise its copies."""
 CONTRAST = 10
-"""Nor does one whose luma (0 to 255) has a smaller standard deviation: 16.5 is the least of 500 photos of flowers."""
+"""So does one whose luma (0 to 255) has a smaller standard deviation. The minimum in 500 photos of flowers is 16.5."""
 
 _FIT = pictures.Fit((SIDE, SIDE))
 _LAYOUT = struct.Struct("<?32s64sII")
@@ -47,11 +47,13 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is known of a picture that decodes.
+    """The facts of a picture that decodes.
 
-    ``is_plain``: it is too small or too flat for a hash that says anything.
-    ``mark``: its perceptual hash, 64 bits; of a plain picture the SHA-256 of its size and pixels.
-    ``coarse``: its luma at 8 x 8 pixels; ``width``, ``height``: in pixels, upright.
+    Args:
+        is_plain: whether it is too small or too flat for a perceptual hash.
+        mark: its perceptual hash, 64 bits; for a plain picture the SHA-256 of its size and pixels.
+        coarse: its luma at 8 x 8 pixels.
+        width, height: in pixels, when upright.
     """
 
     is_plain: bool
@@ -62,13 +64,16 @@ class Fact:
 
 
 def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[str, Fact | str]:
-    """The facts of pictures, or why one does not decode, by digest; one that is nowhere now and not known is missing.
+    """Digest -> the facts of the picture, or why it does not decode. Unknown pictures without a source are omitted.
 
     Args:
-        sources: digest -> where the picture is.
+        sources: digest -> the picture.
         max_megapixels: larger ones are not decoded.
     """
-    found: dict[str, Fact | str] = {digest: _unpacked(value) for digest, value in _get("facts", sources).items()}
+    found: dict[str, Fact | str] = {}
+    for digest, value in _get("facts", sources).items():
+        is_plain, mark, *rest = _LAYOUT.unpack(value)
+        found[digest] = Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
     missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
     new: dict[str, bytes] = {}
     for digest, fact in zip(
@@ -87,7 +92,7 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
 def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
     """Luma of `SIDE` x `SIDE` pixels and then the two chromas of 8 x 8, uint8 ``[4224]``, by digest.
 
-    A picture that is nowhere now and was not asked for before, or that does not decode, is missing.
+    Pictures that do not decode are omitted, and so are those without a source whose miniature is not saved.
     """
     found = _get("miniatures", sources)
     new: dict[str, bytes] = {}
@@ -117,11 +122,6 @@ def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact 
         return str(error)
 
 
-def _unpacked(value: bytes) -> Fact:
-    is_plain, mark, *rest = _LAYOUT.unpack(value)
-    return Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
-
-
 def _glance(source: str | Path | np.ndarray, max_megapixels: float = inf) -> tuple[Image.Image, tuple[int, int]]:
     """The picture in YCbCr at `SIDE` x `SIDE`, and its own width and height."""
     pixels, size = pictures.glance(source, _FIT, max_megapixels)
@@ -134,7 +134,7 @@ def _miniature(image: Image.Image) -> np.ndarray:
 
 
 def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
-    """What the file has of these, as far as it is sound."""
+    """The values of these digests that are in the file and not damaged."""
     keys = {f"{VERSION} {digest}": digest for digest in digests}
     names = list(keys)
 
@@ -162,7 +162,7 @@ def _put(table: str, values: Mapping[str, bytes]) -> None:
 
 
 def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-    """What *work* gives in one transaction, or *otherwise* where the file cannot be used."""
+    """The result of *work* in one transaction, or *otherwise* if the file cannot be used."""
     path = home() / "facts.sqlite"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Near-copies: a picture saved again, in another size or as another kind of file.
+"""Near-copies: the same picture saved again, in another size or file format.
 
-A pair is proposed where the perceptual hashes (64 bits, `imagehash.dhash`) differ in few bits and the luma agrees at
-8 x 8 pixels. It counts where the pixels agree, too: luma at 64 x 64, and colour at 8 x 8. Plain pictures
-(`topwork.data.quality.facts`) show too little for that: they are copies where all their pixels are equal.
+A pair is proposed if the perceptual hashes (64 bits, `imagehash.dhash`) differ in few bits and the luma agrees at
+8 x 8 pixels. It is accepted if the pixels agree, too: luma at 64 x 64, and colour at 8 x 8. Plain pictures
+(`topwork.data.quality.facts`) show too little for that: they are copies only if all their pixels are equal.
 
-What the limits rest on: 250 photos of flowers saved as JPEG of quality 60 to 95, as PNG, and in half their size (four
-filters), 2,000 pairs; and 1,100 pairs that look alike and are no copies (text, forms, packets, icons, drawings,
+The limits were measured on 250 photos of flowers saved as JPEG of quality 60 to 95, as PNG, and in half their size
+(four filters), 2,000 pairs; and 1,100 pairs that look alike and are no copies (text, forms, packets, icons, drawings,
 screenshots, gradients, photos with a patch replaced, bursts), and all of MNIST.
 
     limit          copies: 97 %, largest    others: smallest among those that this limit alone keeps out
@@ -34,24 +34,24 @@ from topwork.data.quality.facts import SIDE, Fact, Source
 from topwork.system.messages import some
 
 BITS = 8
-"""Of 64, in which the hashes may differ."""
+"""The number of bits, of 64, in which the hashes may differ."""
 LUMA = 6
-"""Levels of 255 by which the mean luma of a block of 8 x 8 pixels may differ, of 64 x 64."""
+"""The levels, of 255, by which the mean luma of a block of 8 x 8 pixels may differ, at 64 x 64."""
 COLOUR = 10
 """The same for the two chromas."""
 CHANGE = 0.12
-"""What a block's luma may differ (squares, at 32 x 32) as a share of how much it varies from pixel to pixel."""
+"""How much a block's luma may differ (squares, at 32 x 32), as a share of its variation from pixel to pixel."""
 SPREAD = 8
-"""How many times as much as all others the worst block may differ (at 64 x 64): saving again disturbs all of them."""
+"""How many times more the worst block may differ than the others (at 64 x 64): saving again changes all of them."""
 
 _ROWS, _PAIRS = 128, 256
-"""So many pictures are compared with the others at once, and so many pairs are tested."""
+"""How many pictures are compared with the others at once, and how many pairs are tested at once."""
 
 Load = Callable[[set[int]], Mapping[int, np.ndarray]]
 
 
 def sources(data: Dataset) -> dict[str, Source]:
-    """Where each picture is, by digest; of arrays too small to be told apart none, as equal ones have one digest."""
+    """Digest -> the picture. Empty for arrays too small for near-copies, as equal ones have one digest anyway."""
     if data.pixels is not None and max(data.pixels.shape[1:3]) < facts.SMALLEST:
         return {}
     is_gone = data.pixels is None and not data.root
@@ -59,11 +59,12 @@ def sources(data: Dataset) -> dict[str, Source]:
 
 
 def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:
-    """The dataset with near-copies under one label tied together, and with notes on those under two.
+    """The dataset with near-copies of one label in *near*, and with a note on those with two labels.
 
     Args:
         data: rows with digests.
-        known: what `topwork.data.quality.facts.known` says of their pictures; where: `sources` of them.
+        known: the result of `topwork.data.quality.facts.known` for their pictures.
+        where: the result of `sources` for *data*.
     """
     seen = _sound(known)
     rows_of: dict[str, list[Row]] = defaultdict(list)
@@ -82,12 +83,12 @@ def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, S
     rows = tuple(
         replace(row, near=tuple(sorted(ties[row.content]))) if row.content in ties else row for row in data.rows
     )
-    notes = (f"Near-copies under two labels, of which one may be wrong: {some(clashes)}.",) if clashes else ()
+    notes = (f"Near-copies with two labels, one of which may be wrong: {some(clashes)}.",) if clashes else ()
     return replace(data, rows=rows, notes=data.notes + notes)
 
 
 def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
-    """The pictures of *data* that *others* lack, but have a near-copy of: digest -> digests of these."""
+    """The pictures of *data* that are not in *others* but have near-copies there: digest -> digests of these."""
     old = {digest: source for other in others for digest, source in sources(other).items()}
     new = {digest: source for digest, source in sources(data).items() if digest not in old}
     if not new:
@@ -100,7 +101,7 @@ def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
 
 
 def clusters(seen: Mapping[str, Fact], where: Mapping[str, Source]) -> list[list[str]]:
-    """The digests of pictures that are near-copies of each other, two or more together; a copy of a copy is one."""
+    """The digests of near-copies, in lists of two or more. A copy of a copy belongs to the same list."""
     plain: dict[bytes, list[str]] = defaultdict(list)
     for digest, fact in seen.items():
         if fact.is_plain:
@@ -121,7 +122,7 @@ def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The second test: whether the pixels of pictures agree, pair by pair.
 
     Args:
-        a, b: miniatures, uint8 ``[n, 4224]``, as `topwork.data.quality.facts.miniatures` gives them.
+        a, b: miniatures, uint8 ``[n, 4224]``, as from `topwork.data.quality.facts.miniatures`.
 
     Returns:
         bool ``[n]``.
@@ -138,7 +139,7 @@ def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _roots(seen: Sequence[Fact], load: Load) -> np.ndarray:
-    """A number for each picture, the same for near-copies; pairs that others tie together are not tested."""
+    """A number for each picture, the same for near-copies. Pairs that are already linked are not tested."""
     root = np.arange(len(seen))
     for proposed in _proposals(seen):
         pairs = proposed
@@ -156,7 +157,7 @@ def _roots(seen: Sequence[Fact], load: Load) -> np.ndarray:
 def _proposals(seen: Sequence[Fact]) -> Iterator[np.ndarray]:
     """Pairs ``[n, 2]`` whose hashes are near and whose luma agrees at 8 x 8 pixels, block by block.
 
-    Pictures are sorted by their mean luma, in which copies cannot differ by more, so that each is compared with few.
+    Pictures are sorted by their mean luma. Copies cannot differ in it by more than `LUMA`, so few pairs are compared.
     """
     coarse = np.frombuffer(b"".join(fact.coarse for fact in seen), np.uint8).reshape(-1, 64).astype(np.int16)
     light = coarse.mean(1)
@@ -177,13 +178,13 @@ def _proposals(seen: Sequence[Fact]) -> Iterator[np.ndarray]:
 
 
 def _means(values: np.ndarray, side: int) -> np.ndarray:
-    """Of blocks of *side* x *side* pixels: ``[n, h, w]`` to ``[n, h / side, w / side]``."""
+    """The means of blocks of *side* x *side* pixels: ``[n, h, w]`` becomes ``[n, h / side, w / side]``."""
     n, height, width = values.shape
     return values.reshape(n, height // side, side, width // side, side).mean((2, 4))
 
 
 def _steps(values: np.ndarray) -> np.ndarray:
-    """How much each pixel's neighbours differ, squared: the slope of the picture there."""
+    """The squared slope of the picture at each pixel, from its neighbours."""
     wide = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
     across, down = wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2], wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]
     return (across**2 + down**2) / 4

@@ -1,10 +1,10 @@
-"""Arrays: pictures that lie in memory, in a ``.npz`` file, or in a ``tf.data.Dataset``, as one array and its labels.
+"""Arrays: pictures in memory, in an ``.npz`` file or in a ``tf.data.Dataset``, as one array and its labels.
 
-A ``.npz`` file holds ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
-as Keras' ``mnist.npz`` does, which give the parts; what has no part gets one drawn. Capital letters or small ones.
+An ``.npz`` file holds ``X`` and ``y``; or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
+as in Keras' ``mnist.npz``, which give the parts. Pictures without a part get one drawn. Upper and lower case are equal.
 
-A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read through once, and
-what it holds stays in memory as uint8. Not covered: one that never ends and does not say so.
+A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read once, and its
+pictures stay in memory as uint8. Not supported: an endless one whose cardinality is unknown.
 """
 
 import gzip
@@ -12,7 +12,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from topwork.errors import DatasetError
 from topwork.system.messages import counted, some
 
 INFINITE = -1
-"""What ``tf.data.Dataset.cardinality`` gives for one that never ends."""
+"""The result of ``tf.data.Dataset.cardinality`` for an endless one."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Pictures and labels of one part (or of none), and what errors call them."""
+    """Pictures and labels of one part (or without a part), and their names in errors."""
 
     x: Any
     y: Any
@@ -40,14 +40,14 @@ class Block:
 
 
 def joined(blocks: Sequence[Block]) -> Dataset:
-    """One dataset of all blocks, in their order. A part that is alone is none: all parts are drawn from it.
+    """One dataset of all blocks, in their order. If there is only one part, all parts are drawn from it.
 
     Raises:
-        DatasetError: pictures or labels of another shape or type than the dataset's, see `topwork.read`.
+        DatasetError: pictures or labels have a wrong shape or type, see `topwork.read`.
     """
     notes: tuple[str, ...] = ()
     if len(blocks) == 1 and blocks[0].split:
-        notes = (f"There is {blocks[0].names[0]} alone: all parts are drawn from it.",)
+        notes = (f"Only {blocks[0].names[0]} was found: all parts are drawn from it.",)
         blocks = [replace(blocks[0], split=None)]
     arrays = [_pixels(block) for block in blocks]
     given = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
@@ -63,13 +63,13 @@ def joined(blocks: Sequence[Block]) -> Dataset:
 
 
 def read_npz(path: str) -> Dataset:
-    """The pictures of a ``.npz`` file.
+    """The pictures of an ``.npz`` file.
 
     Raises:
-        DatasetError: it is none, or its arrays are missing, damaged or not what a dataset is made of.
+        DatasetError: it is not an ``.npz`` file, or its arrays do not exist, are damaged or do not fit a dataset.
     """
     if not zipfile.is_zipfile(path):
-        raise DatasetError(f"{path!r} is no .npz file: expected what numpy.savez writes.")
+        raise DatasetError(f"{path!r} is not an .npz file: expected a file that numpy.savez wrote.")
     pairs: list[tuple[str, str, str | None]] = [("x", "y", None), *((f"x_{w}", f"y_{w}", p) for w, p in WORDS.items())]
     with np.load(path) as file:
         names = {name.lower(): name for name in file.files}
@@ -78,17 +78,29 @@ def read_npz(path: str) -> Dataset:
         if lacking or not found:
             raise DatasetError(
                 f"{path!r} holds the arrays {some([repr(name) for name in file.files])}"
-                f"{f', and no {lacking!r}' if lacking else ''}: "
+                f"{f', but no {lacking!r}' if lacking else ''}: "
                 "expected X and y, or x_train, y_train, x_test and y_test."
             )
-        return joined([_loaded(file, (names[x], names[y]), part, path) for x, y, part in found])
+        blocks = []
+        for x, y, part in found:
+            arrays: list[np.ndarray] = []
+            for name in (names[x], names[y]):
+                try:
+                    arrays.append(file[name])
+                except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
+                    raise DatasetError(
+                        f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
+                        "Expected a plain array of numbers or strings."
+                    ) from None
+            blocks.append(Block(arrays[0], arrays[1], (names[x], names[y]), part))
+        return joined(blocks)
 
 
 def read_stream(data: Any) -> Dataset:
-    """The pictures of a ``tf.data.Dataset``, which is read through once.
+    """The pictures of a ``tf.data.Dataset``, which is read once.
 
     Raises:
-        DatasetError: it never ends, is empty, or gives something else than pictures of one size and their labels.
+        DatasetError: it never ends, is empty, or gives something other than pictures of one size and their labels.
     """
     if files := getattr(data, "file_paths", None):  # what keras.utils.image_dataset_from_directory leaves there
         raise DatasetError(
@@ -99,30 +111,26 @@ def read_stream(data: Any) -> Dataset:
     if not isinstance(spec, tuple) or [type(part).__name__ for part in spec] != ["TensorSpec"] * 2:
         raise DatasetError(f"the tf.data.Dataset gives {spec}: expected (picture, label), two plain tensors.")
     if int(data.cardinality()) == INFINITE:
-        raise DatasetError("the tf.data.Dataset never ends: give it without repeat(), or end it with take(n).")
-    blocks = list(_blocks(data))
-    if not blocks:
-        raise DatasetError("the tf.data.Dataset is empty: expected (picture, label), one at least.")
-    labels = np.concatenate([labels for _, labels in blocks])
-    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
-        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
-    return joined([Block(np.concatenate([pixels for pixels, _ in blocks]), labels)])
-
-
-def _blocks(data: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of pictures of one size, in uint8, and their labels; a single picture is a batch of one."""
-    size: list[int] | None = None
+        raise DatasetError("the tf.data.Dataset never ends: remove repeat(), or end it with take(n).")
+    batches: list[np.ndarray] = []
+    batch_labels: list[np.ndarray] = []
     for picture, label in data.as_numpy_iterator():
-        pixels, labels = (
-            np.asarray(value) if np.ndim(picture) == 4 else np.asarray(value)[None] for value in (picture, label)
-        )
-        size = size or list(pixels.shape[1:])
-        if list(pixels.shape[1:]) != size:
+        is_batch = np.ndim(picture) == 4
+        pixels = np.asarray(picture) if is_batch else np.asarray(picture)[None]
+        size, expected = list(pixels.shape[1:]), list((batches or [pixels])[0].shape[1:])
+        if size != expected:
             raise DatasetError(
-                f"the tf.data.Dataset gives pictures of {size} and of {list(pixels.shape[1:])}: expected one size. "
+                f"the tf.data.Dataset gives pictures of {expected} and of {size}: expected one size. "
                 "Resize them, or give the files themselves."
             )
-        yield _bytes(pixels), labels
+        batches.append(_bytes(pixels))
+        batch_labels.append(np.asarray(label) if is_batch else np.asarray(label)[None])
+    if not batches:
+        raise DatasetError("the tf.data.Dataset is empty: expected at least one (picture, label).")
+    labels = np.concatenate(batch_labels)
+    if labels.dtype.kind in "OS":  # TensorFlow's strings are bytes
+        labels = np.array([text.decode() for text in labels.ravel()], object).reshape(labels.shape)
+    return joined([Block(np.concatenate(batches), labels)])
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
@@ -141,19 +149,6 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     return small
 
 
-def _loaded(file: Any, names: tuple[str, str], part: str | None, path: str) -> Block:
-    arrays: list[np.ndarray] = []
-    for name in names:
-        try:
-            arrays.append(file[name])
-        except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile):
-            raise DatasetError(
-                f"{path!r}: {name} cannot be read; it is damaged or holds Python objects. "
-                "Expected a plain array of numbers or strings."
-            ) from None
-    return Block(arrays[0], arrays[1], names, part)
-
-
 def _pixels(block: Block) -> np.ndarray:
     name = block.names[0]
     pixels = _array(block.x, name)
@@ -170,7 +165,7 @@ def _pixels(block: Block) -> np.ndarray:
     if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,), (4,)) or np.prod(pixels.shape[1:3]) < 2:
         raise DatasetError(
             f"{name} has the shape {list(pixels.shape)}: expected [n, height, width] or [n, height, width, channels], "
-            "with 1, 3 or 4 channels and 2 pixels at least."
+            "with 1, 3 or 4 channels and at least 2 pixels."
         )
     return pixels
 
@@ -198,7 +193,7 @@ def _array(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError:
-        raise DatasetError(f"{name} is no array: expected items that all have one shape.") from None
+        raise DatasetError(f"{name} is not an array: expected items that all have the same shape.") from None
 
 
 _NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
@@ -207,7 +202,7 @@ _AXES = {"images": 3, "labels": 1}
 
 
 def holds_idx(folder: str) -> bool:
-    """Whether any file in a folder is called as MNIST's are."""
+    """Whether any file in a folder is named like those of MNIST."""
     try:
         return any(_NAME.fullmatch(name) for name in os.listdir(folder))
     except OSError:
@@ -215,13 +210,13 @@ def holds_idx(folder: str) -> bool:
 
 
 def read_idx(folder: str) -> Dataset:
-    """The pictures of a folder's idx files as arrays; their parts are given, where both are there.
+    """The pictures of a folder's idx files as arrays. Files of both parts give the parts.
 
     Raises:
-        DatasetError: a file that is missing, damaged or no idx file, or labels that are not as many as pictures.
+        DatasetError: a file is not there, damaged or not an idx file, or the numbers of labels and pictures differ.
     """
     files: dict[tuple[str, str], str] = {}
-    for name in sorted(os.listdir(folder)):  # the plain file stands before the packed one
+    for name in sorted(os.listdir(folder)):  # the plain file comes before the packed one
         if match := _NAME.fullmatch(name):
             files.setdefault((match[1], match[2]), name)
     return joined([_block(folder, files, word) for word in _PARTS if any(word == found for found, _ in files)])
@@ -241,24 +236,18 @@ def _block(folder: str, files: dict[tuple[str, str], str], word: str) -> Block:
 
 
 def _values(path: Path, axes: int) -> np.ndarray:
-    content = _content(path)
-    start = 4 + 4 * axes
-    if content[:4] != bytes((0, 0, 8, axes)) or len(content) < start:
-        raise DatasetError(f"{str(path)!r} is no idx file of unsigned bytes with {axes} axes.")
-    shape = [int(length) for length in np.frombuffer(content, ">u4", axes, 4)]
-    expected = start + int(np.prod(shape, dtype=object))
-    if len(content) != expected:
-        raise DatasetError(
-            f"{str(path)!r} has {len(content)} bytes, and its header tells of {expected}: it is damaged."
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read()
+            content = file.read()
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DatasetError(f"{str(path)!r} cannot be unpacked: it is damaged or cut short.") from None
     except OSError as error:
         raise DatasetError(f"cannot read {str(path)!r}: {error.strerror}.") from None
+    start = 4 + 4 * axes
+    if content[:4] != bytes((0, 0, 8, axes)) or len(content) < start:
+        raise DatasetError(f"{str(path)!r} is not an idx file of unsigned bytes with {axes} axes.")
+    shape = [int(length) for length in np.frombuffer(content, ">u4", axes, 4)]
+    expected = start + int(np.prod(shape, dtype=object))
+    if len(content) != expected:
+        raise DatasetError(f"{str(path)!r} has {len(content)} bytes, and its header gives {expected}: it is damaged.")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

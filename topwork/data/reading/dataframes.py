@@ -1,10 +1,10 @@
-"""DataFrames and Parquet files: listings whose table is no text.
+"""DataFrames and Parquet files: listings that are not text files.
 
-Their columns are those of a CSV file (`topwork.data.reading.listing`), and their cells become text as in a file that
-``DataFrame.to_csv`` writes, by the rule of Python's ``str``: ``0.5``, ``34.0`` in a column of floats, ``2026-05-01``
-for a date, ``2026-05-01 08:30:00`` for a time. A column of times that are all at midnight is one of dates. What is
-missing (None, NaN, NaT, NA) is an empty cell. A column that holds anything else, as lists or bytes, is not read. Rows
-are counted from 0.
+Their columns are those of a CSV file (`topwork.data.reading.listing`). Their cells become text as in a file of
+``DataFrame.to_csv``, by Python's ``str``: ``0.5``, ``34.0`` in a column of floats, ``2026-05-01`` for a date,
+``2026-05-01 08:30:00`` for a time. A column whose times are all at midnight is a column of dates. A missing value
+(None, NaN, NaT, NA) is an empty cell. Columns with other values, such as lists or bytes, are not read. Rows are counted
+from 0.
 """
 
 import os
@@ -22,17 +22,17 @@ from topwork.errors import DatasetError, MissingExtra
 
 Column = tuple[str, Sequence[Any]]
 TEXT = (str, os.PathLike, Real)
-"""What paths, labels, splits and groups may be."""
+"""The types of paths, labels, splits and groups."""
 
 
 def read_frame(frame: Any) -> Dataset:
     """The pictures that a pandas DataFrame names, in its order; digests are still empty.
 
     Args:
-        frame: its paths are relative to the working directory; its index is not looked at.
+        frame: its paths are relative to the working directory; its index is ignored.
 
     Raises:
-        DatasetError: columns, labels or files that are missing, cells that are no text, or a part that is none.
+        DatasetError: columns, labels or files do not exist, cells are not text, or a part is unknown.
     """
     columns = []
     for number, name in enumerate(frame.columns):
@@ -47,7 +47,7 @@ def read_parquet(path: str) -> Dataset:
 
     Raises:
         MissingExtra: pyarrow is not installed.
-        DatasetError: as for a DataFrame, or a file that is no Parquet.
+        DatasetError: as for a DataFrame, or it is not a Parquet file.
     """
     try:
         import pyarrow
@@ -60,14 +60,14 @@ def read_parquet(path: str) -> Dataset:
         with ParquetFile(path) as file:
             table = file.read()
     except (pyarrow.ArrowException, OSError):
-        raise DatasetError(f"{path!r} cannot be read: it is no Parquet file, or a damaged one.") from None
+        raise DatasetError(f"{path!r} cannot be read: it is not a Parquet file, or it is damaged.") from None
     names = [name for name in table.column_names if not name.startswith("__index_level_")]  # a DataFrame's index
     columns = ((name, table.column(name).to_pylist()) for name in names)
     return read_table(_table(repr(path), str(Path(path).parent), columns))
 
 
 def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
-    """The columns as text; one that is none is dropped where it need not be one."""
+    """The columns as text. Columns that are not text are dropped, if they are not needed."""
     named = [(column.strip().lower(), values) for column, values in columns]
     header = [column for column, _ in named]
     cells: dict[str, list[str]] = {}

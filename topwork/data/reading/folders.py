@@ -1,4 +1,4 @@
-"""The tree of a folder: its pictures, and what their folders say of label and part (`topwork.data.reading.parts`)."""
+"""The tree of a folder: its pictures, and their labels and parts by folder (see `topwork.data.reading.parts`)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -8,25 +8,24 @@ from pathlib import Path
 from topwork.data import labels
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.reading import own_files, parts
-from topwork.data.reading.parts import Layout
 from topwork.errors import DatasetError
 from topwork.system.messages import some
 
 READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
 NAMED = ("heic", "heif", "hif", "avif")
-"""Suffixes of pictures, in small letters: those that may be read, and those that are named with the way out."""
+"""Suffixes of pictures, in small letters: those that may be read, and those that are refused with advice."""
 HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
-"""What other programs leave behind, in small letters; skipped, as is all that starts with a dot."""
+"""Files and folders of other programs, in small letters. They are skipped, like all names that start with a dot."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies below a folder, as relative paths.
+    """The content of a folder, as relative paths.
 
     Args:
         files: in sorted order.
-        folders: the same, with a ``/`` behind.
-        passed: what topwork made itself, which is passed over -> what it is, as in ``"a run"``.
+        folders: in sorted order, with a ``/`` at the end.
+        passed: paths that are ignored because topwork made them -> their kind, as in ``"a run"``.
     """
 
     files: list[str] = field(default_factory=list)
@@ -44,10 +43,10 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
 
     Args:
         root: the folder.
-        chosen: part -> its folder, where the user says which is which.
+        chosen: part -> its folder, if the user names them.
 
     Raises:
-        DatasetError: no picture, no class folders, or folders that look like parts and are unclear.
+        DatasetError: no picture, no class folders, or unclear folders that look like parts.
     """
     tree = visible(root)
     listed = tree.pictures
@@ -57,10 +56,11 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
             f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
         )
     found = parts.chosen(listed, tree.folders, root, chosen) if chosen else parts.layout(listed, tree.folders, root)
-    places = {name: place for name in listed if _is_utf8(name) and (place := found.place(name))}
+    unprintable = {name for name in listed if not name.isascii() and _shown(name) != name}
+    places = {name: place for name in listed if name not in unprintable and (place := found.place(name))}
     if not places:
         raise DatasetError(
-            f"no class folders in {root!r}: its pictures lie in none, as {_shown(listed[0])!r}. "
+            f"no class folders in {root!r}: its pictures are not in class folders, for example {_shown(listed[0])!r}. "
             "Expected a folder for each class, as in 'daisy/1.jpg', or a CSV file with the columns path and label.",
             unlabelled=True,
         )
@@ -68,15 +68,23 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
     rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
     bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
-    left_out = tuple(LeftOut(_shown(name), _misplaced(name)) for name in bad)
-    empty = _class_folders(tree, found) - named
-    return Dataset(root, rows, left_out, (*found.notes, *_not_read(tree), *_notes(empty)))
+    left_out = []
+    for name in bad:
+        reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
+        left_out.append(LeftOut(_shown(name), reason))
+    ours = tuple(tree.passed)
+    others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
+    empty = {place[0] for folder in others if (place := found.place(folder))} - named
+    notes = [*found.notes, *_not_read(tree)]
+    if empty:
+        notes.append(f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}.")
+    return Dataset(root, rows, tuple(left_out), tuple(notes))
 
 
 def visible(root: str) -> Tree:
-    """What lies below a folder; hidden files and folders are left away, and those that topwork made are told apart.
+    """The content of a folder, without hidden files and folders. Those that topwork made are listed separately.
 
-    A folder is visited once, however many links lead to it; what lies in *root* itself comes before what is linked.
+    A folder is visited once, however many links lead to it. Folders in *root* come before linked ones.
 
     Raises:
         DatasetError: a folder that cannot be read.
@@ -108,7 +116,7 @@ def visible(root: str) -> Tree:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name says that it is a picture."""
+    """Whether a file is a picture by its name."""
     _, dot, suffix = name.rpartition(".")
     return bool(dot) and suffix.lower() in READ + NAMED
 
@@ -122,46 +130,26 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
     return sorted(shown, key=lambda entry: entry.name)
 
 
-def _misplaced(name: str) -> str:
-    return "it lies in no class folder" if _is_utf8(name) else "its name is not UTF-8; rename it"
-
-
-def _class_folders(tree: Tree, found: Layout) -> set[str]:
-    """The names of all class folders, those without a picture among them, but for those with what topwork made."""
-    ours = tuple(tree.passed)
-    shown = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
-    return {place[0] for folder in shown if (place := found.place(folder))}
-
-
 def _not_read(tree: Tree) -> Iterable[str]:
-    """What was passed over or skipped, one sentence each."""
+    """One sentence on ignored paths and one on skipped files."""
     if tree.passed:
         made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
-        yield f"Passed over, as topwork made them: {some(made)}."
+        yield f"Ignored, because topwork made them: {some(made)}."
     if others := [_shown(name) for name in tree.files if not is_picture(name)]:
         yield (
-            f"Skipped, as they are no pictures by their names: {len(others):,} files, {some(list(map(repr, others)))}."
+            f"Skipped, because they are not named as pictures: {len(others):,} files, {some(list(map(repr, others)))}."
             if len(others) > 1
-            else f"Skipped, as it is no picture by its name: {others[0]!r}."
+            else f"Skipped, because it is not named as a picture: {others[0]!r}."
         )
 
 
-def _notes(empty: set[str]) -> Iterable[str]:
-    if empty:
-        yield f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}."
-
-
-def _is_utf8(name: str) -> bool:
-    return name.isascii() or _shown(name) == name
-
-
 def _shown(name: str) -> str:
-    """The name with what is no UTF-8 in it spelled out, so that it can be printed."""
+    """The name with bytes that are not UTF-8 spelled out, so that it can be printed."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def walk(folder: str | os.PathLike[str]) -> list[str]:
-    """The paths of all pictures below a folder, by their names, sorted; hidden files and folders are skipped.
+    """The sorted paths of all files below a folder that are pictures by name, without hidden files and folders.
 
     Raises:
         DatasetError: a folder that cannot be read.

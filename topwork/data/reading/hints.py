@@ -1,6 +1,6 @@
-"""Why a path that someone wrote finds no file: the usual causes, each tried against what is on the disk.
+"""Why a path finds no file: the usual causes, each checked against the disk.
 
-Nothing is taken in the place of what was written: a hint says how to write it.
+No other file is read instead: a hint only proposes another path.
 """
 
 import os
@@ -11,12 +11,14 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote
 
+_SCHEME = re.compile(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", re.IGNORECASE)
+
 Repair = tuple[str, Callable[[str, str], str]]
-"""What was wrong, and what the path should be: of the folder that it is relative to, and of the path."""
+"""What is wrong with a path, and a function (root, path) -> the path as it should be."""
 
 
 def hint(root: str, path: str) -> str:
-    """A sentence on how to write a path whose file is there under another spelling; ``""`` where no cause is known.
+    """A sentence on how to write a path whose file has another spelling; ``""`` if no cause is known.
 
     Args:
         root: the absolute folder that paths are relative to.
@@ -33,17 +35,17 @@ def hint(root: str, path: str) -> str:
         if os.path.exists(os.path.join(root, found)):
             return f"{path!r} {' and '.join(causes)}: write {found!r}."
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
-        return f"{path!r} is a path of Windows, which is no path here: write paths relative to {root!r}, with '/'."
+        return f"{path!r} is a Windows path, which does not work here: write paths relative to {root!r}, with '/'."
     return ""
 
 
 def hints(root: str, paths: list[str], tried: int = 20) -> str:
-    """The `hint` on the first of some paths that there is one for; *tried*: how many are looked at."""
+    """The first `hint` for any of the first *tried* paths; ``""`` if there is none."""
     return next((found for path in paths[:tried] if (found := hint(root, path))), "")
 
 
 def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
-    """Other spellings of a path: with one cause mended, then with two and three at once."""
+    """Other spellings of a path: with one cause repaired, then with two and three."""
     for count in (1, 2, 3):
         for some in combinations(REPAIRS, count):
             causes, found = [], path
@@ -57,40 +59,12 @@ def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
                 yield causes, found
 
 
-def _plain(_: str, path: str) -> str:
-    return path.strip().strip("\"'").strip()
-
-
-def _slashes(_: str, path: str) -> str:
-    return path.replace("\\", "/")
-
-
-def _without_scheme(_: str, path: str) -> str:
-    return re.sub(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", "", path, flags=re.IGNORECASE)
-
-
-def _unquoted(_: str, path: str) -> str:
-    return unquote(path)
-
-
-def _home(_: str, path: str) -> str:
-    return os.path.expanduser(path)
-
-
 def _in_working_folder(root: str, path: str) -> str:
     return os.path.relpath(path, root) if path and not os.path.isabs(path) and os.path.exists(path) else path
 
 
-def _with_its_accents(root: str, path: str) -> str:
-    return _as_there(root, path, lambda name: unicodedata.normalize("NFC", name))
-
-
-def _in_its_case(root: str, path: str) -> str:
-    return _as_there(root, path, lambda name: unicodedata.normalize("NFC", name).casefold())
-
-
 def _same_stem(root: str, path: str) -> str:
-    """The path with the suffix of the one file that is called as it otherwise."""
+    """The path with the suffix of the only file that has the same name otherwise."""
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
     there = [other for other in _names(os.path.join(root, folder)) if os.path.splitext(other)[0] == stem]
@@ -98,20 +72,26 @@ def _same_stem(root: str, path: str) -> str:
 
 
 def _tail(root: str, path: str) -> str:
-    """The longest end of the path that is below *root*."""
+    """The longest end of the path that exists in *root*."""
     parts = Path(path).parts
     ends = (os.path.join(*parts[start:]) for start in range(1, len(parts)))
     return next((end for end in ends if os.path.exists(os.path.join(root, end))), path)
 
 
 REPAIRS: tuple[Repair, ...] = (
-    ("has blanks or quotes around it", _plain),
-    ("has the backslashes of Windows", _slashes),
-    ("begins with 'file:'", _without_scheme),
-    ("has escapes with '%'", _unquoted),
-    ("has a '~', which only a shell replaces", _home),
-    ("has accents in another Unicode form than the file", _with_its_accents),
-    ("differs in upper and lower case from the file", _in_its_case),
+    ("has blanks or quotes around it", lambda _, path: path.strip().strip("\"'").strip()),
+    ("has the backslashes of Windows", lambda _, path: path.replace("\\", "/")),
+    ("begins with 'file:'", lambda _, path: _SCHEME.sub("", path)),
+    ("has escapes with '%'", lambda _, path: unquote(path)),
+    ("has a '~', which only a shell replaces", lambda _, path: os.path.expanduser(path)),
+    (
+        "has accents in another Unicode form than the file",
+        lambda root, path: _as_there(root, path, lambda name: unicodedata.normalize("NFC", name)),
+    ),
+    (
+        "differs in upper and lower case from the file",
+        lambda root, path: _as_there(root, path, lambda name: unicodedata.normalize("NFC", name).casefold()),
+    ),
     ("has another suffix than the file", _same_stem),
     ("is relative to the working directory", _in_working_folder),
     ("begins with folders that the file is not in", _tail),
@@ -119,7 +99,7 @@ REPAIRS: tuple[Repair, ...] = (
 
 
 def _as_there(root: str, path: str, key: Callable[[str], str]) -> str:
-    """The path as the folders on its way spell it, where one name in each has the same *key*."""
+    """The path as it is spelled on the disk, if each folder has exactly one name with the same *key*."""
     there = "/" if path.startswith("/") else ""
     for part in filter(None, path.split("/")):
         folder = os.path.join(root, there)

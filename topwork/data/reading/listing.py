@@ -1,23 +1,23 @@
-"""A listing: pictures that a table names, one row a line, below a header.
+"""A listing: a table of pictures, with a header and one row per line.
 
     path,label,split,group
     daisy/1.jpg,daisy,train,plant 7
 
-``split`` and ``group`` stand where wanted. What `topwork.data.reading.listing.write_csv` writes is a listing too: its
-``sha256`` is not looked at, and a line with a ``reason`` is left out again.
+``split`` and ``group`` are optional. A file of `topwork.data.reading.listing.write_csv` is a listing, too: its
+``sha256`` is ignored, and a line with a ``reason`` is left out again.
 
-A row may have several pictures, a column each, which cuts call by its name (``x@pool[side]``):
+A row may have several pictures, one per column. A cut names the column (``x@pool[side]``):
 
     front,side,label
     1-front.jpg,1-side.jpg,daisy
 
-Without ``path``, every column but label, split, group, sha256 and reason holds pictures. Beside ``path``, those columns
-do in which any cell names a picture file that is there. Each row then needs all its pictures.
+Without ``path``, all columns except label, split, group, sha256 and reason hold pictures. Besides ``path``, a column
+holds pictures if any of its cells names a picture file that exists. Each row then needs all its pictures.
 
-All other columns are kept as `topwork.data.dataset.Row.extra`: each cell that is not empty, as it is written. Nothing
-is computed from them. `write_csv` puts them into one column of JSON objects, called ``extra`` (``extra_`` where a
-column of pictures has that name), which is taken apart again; so is such a column of any other table. Names of columns
-are read in small letters; columns without a name are skipped, and of two with one name the last counts.
+All other columns are kept in `topwork.data.dataset.Row.extra`: each cell that is not empty, as it is written. Nothing
+is computed from them. `write_csv` writes them as one column of JSON objects, called ``extra`` (``extra_`` if a column
+of pictures has that name). Such a column is split up again when it is read, in any table. Names of columns are read in
+small letters. Columns without a name are skipped. If two columns have the same name, the last counts.
 """
 
 import csv
@@ -39,23 +39,23 @@ from topwork.system.messages import some
 from topwork.system.text import as_json
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
-"""The columns that say something of a row, and name no picture."""
+"""The columns that describe a row and hold no pictures."""
 EXTRA = "extra"
-"""The column of what the other columns of a user's table say, one JSON object a row."""
+"""The column with the other columns of a user's table, one JSON object per row."""
 LIKE_SPLIT = ("part", "parts", "set", "subset", "partition", "fold")
-"""What others call the column that is named split here."""
+"""Other usual names for the column ``split``."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A header and what stands below it, as text.
+    """A header and the lines below it, as text.
 
     Args:
-        name: what errors call it: a file's path in quotes, or ``"the DataFrame"``.
+        name: its name in errors: a file's path in quotes, or ``"the DataFrame"``.
         root: the absolute folder that its paths are relative to.
         header: the names of the columns, in small letters.
-        lines: where each line stands, as in ``"line 3"``, and column -> cell.
-        mark: what errors add on how a header is written.
+        lines: the place of each line, as in ``"line 3"``, and column -> cell.
+        mark: an addition to errors on how to write a header.
     """
 
     name: str
@@ -71,12 +71,12 @@ class Table:
 
     @property
     def gone(self) -> list[dict[str, str]]:
-        """The cells of all others."""
+        """The cells of the lines that are left out."""
         return [cells for _, cells in self.lines if cells.get("reason")]
 
     @property
     def has(self) -> str:
-        """Its columns, as errors name them."""
+        """Its columns, for errors."""
         return f"the columns {', '.join(map(repr, self.header))}" if self.header else "no header"
 
 
@@ -84,7 +84,7 @@ def read_listing(path: str) -> Dataset:
     """The pictures that the CSV or TSV file *path* names, in its order; digests are still empty.
 
     Raises:
-        DatasetError: columns, labels or files that are missing, a part that is none, or a file that is no table.
+        DatasetError: columns, labels or files do not exist, a part is unknown, or the file is not a table.
     """
     return read_table(load(path, refuse_header))
 
@@ -93,11 +93,11 @@ def read_table(table: Table) -> Dataset:
     """The pictures that a table names, in its order; digests are still empty.
 
     Raises:
-        DatasetError: columns, labels or files that are missing, or a part that is none.
+        DatasetError: columns, labels or files do not exist, or a part is unknown.
     """
     refuse_header(table)
     if not table.lines:
-        raise DatasetError(f"{table.name} has {table.has} and no row below them: expected a picture on each.")
+        raise DatasetError(f"{table.name} has {table.has} but no rows: expected a picture in each.")
     packed = _packed(table)
     columns = _columns(table, packed)
     refuse_repeated(table, columns)
@@ -111,15 +111,22 @@ def read_table(table: Table) -> Dataset:
         refuse_empty(cells, columns, where)
         labels.refuse_missing(label, where, is_ours="sha256" in table.header)
         further = tuple((cells[column], "") for column in columns[1:])
-        part, extra = _part(cells, where), _extra(cells, others, packed)
-        rows.append(Row(cells[columns[0]], "", label, part, group or None, further, extra=extra))
+        word = cells.get("split", "").strip().lower()
+        if word and word not in WORDS:
+            raise DatasetError(
+                f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
+            )
+        known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
+        own = {name: text for name in others if (text := cells.get(name, "")).strip()}
+        extra = Texts({**known, **own}) if own else known
+        rows.append(Row(cells[columns[0]], "", label, WORDS.get(word), group or None, further, extra=extra))
     _refuse_missing(table, columns, rows)
     notes = _unused(table, others, [name for name in named if name not in others])
     return Dataset(table.root, tuple(rows), left_out, tuple(notes), columns=columns)
 
 
 def recall(path: str, root: str) -> Dataset:
-    """What `topwork.data.reading.listing.write_csv` wrote, with its digests; no picture is looked at.
+    """Read a file of `write_csv` with its digests, without opening any picture.
 
     Args:
         path: the file.
@@ -128,12 +135,16 @@ def recall(path: str, root: str) -> Dataset:
     table = load(path, refuse_header)
     columns = tuple(table.header[: table.header.index("sha256")])
     packed = _packed_name(columns)
-    rows = tuple(_recalled(cells, columns, packed) for _, cells in table.used)
-    return Dataset(root, rows, tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
+    rows = []
+    for _, cells in table.used:
+        (first, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
+        split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
+        rows.append(Row(first, digest, cells["label"], split, group, tuple(further), extra=extra))
+    return Dataset(root, tuple(rows), tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
-    """A table that `write_csv` wrote, its pictures below *root*; *moved* has the paths of some, by their SHA-256."""
+    """A table of `write_csv` with pictures below *root*; *moved*: SHA-256 -> new path of the renamed ones."""
     columns = [name for name in table.header if name not in ABOUT]
 
     def found(cells: dict[str, str]) -> dict[str, str]:
@@ -144,7 +155,7 @@ def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
 
 
 def delimiter(path: str | os.PathLike[str]) -> str:
-    """What stands between two cells: a tab where the name ends in ``.tsv``, else a comma."""
+    """The character between two cells: a tab if the name ends in ``.tsv``, else a comma."""
     return "\t" if Path(path).suffix.lower() == ".tsv" else ","
 
 
@@ -153,10 +164,10 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
 
     Args:
         path: the file.
-        check: raises where its header is not what is expected; a wrong one explains lines that do not fit it.
+        check: raises if the header is wrong. It runs before the lines are checked, which a wrong header may not fit.
 
     Raises:
-        DatasetError: it is no table in UTF-8.
+        DatasetError: it is not a table in UTF-8.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -168,7 +179,7 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
         raise DatasetError(f"{path!r} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
     except csv.Error as error:
         raise DatasetError(f"{path!r}, line {table.line_num}: {error}.") from None
-    mark = f", with {'tabs' if delimiter(path) == chr(9) else 'commas'} between"
+    mark = f", separated by {'tabs' if delimiter(path) == chr(9) else 'commas'}"
     found = Table(
         repr(path), str(Path(path).parent), header, [(at, dict(zip(header, cells))) for at, cells in lines], mark
     )
@@ -177,14 +188,14 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     if wide:
         raise DatasetError(
             f"{path!r}, {wide[0]}: {wide[1]} cells below {len(header)} columns. "
-            "Put a cell that holds a comma or a tab into quotes."
+            "Put quotes around a cell that contains a comma or a tab."
         )
     return found
 
 
 @contextmanager
 def _cells_of_any_length() -> Iterator[None]:
-    """While a listing that `write_csv` wrote is read: one of its cells may hold what stood in several."""
+    """Lift the limit on the length of cells, since a cell of `write_csv` may hold the texts of several."""
     usual = csv.field_size_limit(2**31 - 1)
     try:
         yield
@@ -196,11 +207,11 @@ def refuse_header(table: Table) -> None:
     """Refuse a table without pictures or without labels.
 
     Raises:
-        DatasetError: names the columns that it has.
+        DatasetError: it has neither; names its columns.
     """
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
-        told = f"{table.name} has {table.has}: expected 'path' and 'label' at least{table.mark}."
+        told = f"{table.name} has {table.has}: expected at least 'path' and 'label'{table.mark}."
         raise DatasetError(told, unlabelled=bool(pictures))
 
 
@@ -209,13 +220,16 @@ def _columns(table: Table, packed: str) -> tuple[str, ...]:
     others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path", packed)]
     if "path" not in table.header:
         return tuple(others)
-    return "path", *(
-        name for name in others if any(_names_picture(table.root, cells.get(name, "")) for _, cells in table.used)
-    )
+    pictures = []
+    for name in others:
+        found = (cells.get(name, "") for _, cells in table.used)
+        if any(is_picture(cell) and _is_there(table.root, cell) for cell in found):
+            pictures.append(name)
+    return "path", *pictures
 
 
 def _packed_name(columns: Sequence[str]) -> str:
-    """What `write_csv` calls the column of JSON objects beside these columns of pictures."""
+    """The name of `write_csv` for the column of JSON objects, next to these columns of pictures."""
     name = EXTRA
     while name in columns:
         name += "_"
@@ -223,9 +237,9 @@ def _packed_name(columns: Sequence[str]) -> str:
 
 
 def _packed(table: Table) -> str:
-    """The column whose cells are JSON objects, as `write_csv` makes it; ``""`` where there is none.
+    """The column of JSON objects that `write_csv` made; ``""`` if there is none.
 
-    A user's own column of that name is one like any other.
+    A user's own column with that name is treated like any other column.
     """
     others = [name for name in table.header if name and name not in ABOUT]
     name = max((name for name in others if name.rstrip("_") == EXTRA), key=len, default="")
@@ -239,44 +253,29 @@ def _packed(table: Table) -> str:
 
 
 def _unpacked(cell: str) -> Texts:
-    """The texts that `write_csv` put into one cell.
+    """The texts in one cell of `write_csv`.
 
     Raises:
-        ValueError: it is no JSON object of texts.
+        ValueError: it is not a JSON object of texts.
     """
     if not cell:
         return NO_TEXTS
     found = json.loads(cell)
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise ValueError(f"{cell[:40]!r} is no JSON object of texts")
+        raise ValueError(f"{cell[:40]!r} is not a JSON object of texts")
     return Texts(found)
 
 
-def _extra(cells: Mapping[str, str], others: Sequence[str], packed: str) -> Texts:
-    """What a row says in its other columns."""
-    known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
-    found = {name: text for name in others if (text := cells.get(name, "")).strip()}
-    return Texts({**known, **found}) if found else known
-
-
 def _unused(table: Table, kept: Sequence[str], dropped: Sequence[str]) -> Iterator[str]:
-    """Notes on the columns that nothing is computed from, and on one of them that seems to hold the split."""
+    """Notes on the columns that are not used, and on a column that seems to hold the split."""
     if kept:
-        split = " The split is read from a column named 'split'." if _is_split(table, kept) else ""
-        yield f"Columns that are kept, but not used: {some(list(map(repr, kept)))}.{split}"
+        called = [] if "split" in table.header else [name for name in kept if name in LIKE_SPLIT]
+        words = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
+        is_split = any(found and found <= WORDS.keys() for found in words)
+        split = " The split is read from a column named 'split'." if is_split else ""
+        yield f"Columns that are kept but not used: {some(list(map(repr, kept)))}.{split}"
     if dropped:
         yield f"Columns that were not read: {some(list(map(repr, dropped)))}."
-
-
-def _is_split(table: Table, others: Sequence[str]) -> bool:
-    """Whether the table has no column named split, and one of the others has its words."""
-    called = [] if "split" in table.header else [name for name in others if name in LIKE_SPLIT]
-    found = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
-    return any(words and words <= WORDS.keys() for words in found)
-
-
-def _names_picture(root: str, cell: str) -> bool:
-    return is_picture(cell) and _is_there(root, cell)
 
 
 def _is_there(root: str, path: str) -> bool:
@@ -284,7 +283,7 @@ def _is_there(root: str, path: str) -> bool:
 
 
 def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
-    """Refuse a table that has one of *columns*, or of those that say something of a row, twice.
+    """Refuse a table that has one of *columns*, or of `ABOUT`, twice.
 
     Raises:
         DatasetError: names it.
@@ -295,7 +294,7 @@ def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
 
 
 def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> None:
-    """Refuse a row without one of its pictures; *where* it stands is said.
+    """Refuse a row without one of its pictures; *where* names the row in the error.
 
     Raises:
         DatasetError: names the column.
@@ -305,15 +304,6 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the picture {empty!r} is missing. Give the row one, or leave it out.")
     if empty:
         raise DatasetError(f"{where}: the {empty} is empty.")
-
-
-def _part(cells: dict[str, str], where: str) -> str | None:
-    word = cells.get("split", "").strip().lower()
-    if word and word not in WORDS:
-        raise DatasetError(
-            f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
-        )
-    return WORDS.get(word)
 
 
 def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -330,19 +320,18 @@ def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row])
     )
 
 
-def _recalled(cells: dict[str, str], columns: tuple[str, ...], packed: str) -> Row:
-    (path, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
-    split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
-    return Row(path, digest, cells["label"], split, group, tuple(further), extra=extra)
-
-
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
-    """Write rows, then the pictures left out, as a listing that `read` takes again.
+    """Write the rows, then the pictures left out, as a listing that `read` accepts.
 
-    The columns are path (relative to ``dataset.root``; or those of several pictures), sha256 (of several pictures
-    all, with blanks between), label, split, group, the reason where a row is left out, and, where any row has some,
-    ``extra``: the other columns of a user's table as a JSON object. Between them stand commas, or tabs where *path*
-    ends in ``.tsv``.
+    The columns are:
+
+    - path, relative to ``dataset.root``, or the columns of several pictures
+    - sha256, of several pictures all, separated by blanks
+    - label, split and group
+    - the reason why a row is left out
+    - ``extra``, if any row has some: the other columns of a user's table as a JSON object
+
+    They are separated by commas, or by tabs if *path* ends in ``.tsv``.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,6 +1,6 @@
-"""What topwork wrote itself and must not read as pictures: runs, stores, and plots, wherever they lie.
+"""What topwork wrote itself and must not read as pictures: runs, stores and plots.
 
-Names decide nothing, as a class may be called ``runs``. A run is a folder with ``recipe.toml`` and
+The name of a folder does not count, since a class may be called ``runs``. A run is a folder with ``recipe.toml`` and
 ``environment.json``; a store has ``cut.json``; a plot or a preview is a PNG that says so in a text chunk.
 """
 
@@ -11,7 +11,7 @@ PLOT = {"topwork": "plot"}
 """The text chunk of each PNG that topwork draws, as matplotlib takes it."""
 
 _HEAD = 1024
-"""Bytes in which the chunk stands: right behind the header."""
+"""The number of bytes that are searched for the chunk, which follows the header."""
 
 
 def kind_of_folder(names: Collection[str]) -> str:
@@ -26,7 +26,7 @@ def kind_of_folder(names: Collection[str]) -> str:
 
 
 def is_plot(path: Path) -> bool:
-    """Whether a file is a PNG that topwork drew; one that cannot be read is none."""
+    """Whether a file is a PNG that topwork drew; ``False`` if it cannot be read."""
     if path.suffix.lower() != ".png":
         return False
     try:

@@ -3,18 +3,19 @@
     train/rose/1.jpg      the parts hold the classes, or
     rose/train/1.jpg      the classes hold the parts
 
-A folder's name speaks of a part where it is one of `WORDS`, in any case, or has one in front or behind, set off by a
-digit or one of ``_``, ``-``, ``.`` and a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: of
-``train/``, ``bus/`` and ``testing_tools/`` each is a class. Folders are parts where one speaks of training and another
-of validation or test, and the first holds two class folders or more, which the others hold as well. What looks like
-parts and does not fit is refused: read as classes, it would teach a model to tell training pictures from test pictures.
+A folder's name speaks of a part if it is one of `WORDS`, in any case, or begins or ends with one that is separated by
+a digit, ``_``, ``-``, ``.`` or a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: ``train/``,
+``bus/`` and ``testing_tools/`` are three classes. Folders are parts if one speaks of training and another of validation
+or test, and the first has at least two class folders, which the others have, too. Folders that look like parts but do
+not fit are refused: read as classes, they would teach a model to tell training pictures from test pictures.
 """
 
 import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from topwork.data.dataset import PARTS
 from topwork.errors import DatasetError, RecipeError, nearest
@@ -26,7 +27,7 @@ WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "holdout"), "test"),
 }
-"""What a part may be called, in small letters."""
+"""The words for parts, in small letters."""
 
 _SPOKEN = {word: re.compile(rf"{word}|{word}[ _.\-\d].*|.*[ _.\-\d]{word}", re.I | re.S) for word in WORDS}
 
@@ -36,12 +37,12 @@ Names = Sequence[str]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a picture's path names its label and its part.
+    """Where the label and the part are in a picture's path.
 
     Args:
-        base: the folder that holds all of it, with ``/`` behind; ``""``: DATA itself.
-        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are classes alone.
-        is_within: whether each class folder holds the parts; the keys of *parts* then are names in small letters.
+        base: the folder that holds all others, with ``/`` at the end; ``""``: DATA itself.
+        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are only classes.
+        is_within: whether each class folder holds the parts; the keys of *parts* are then names in small letters.
         notes: what was decided, one sentence each.
     """
 
@@ -51,7 +52,7 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def place(self, name: str) -> tuple[str, str | None] | None:
-        """Label and part of a picture; ``None`` where it lies in no class folder, or in none of the parts.
+        """Label and part of a picture; ``None`` if it is in no class folder or in none of the parts.
 
         >>> Layout(parts={"Testing": "test"}).place("Testing/rose/1.jpg")
         ('rose', 'test')
@@ -63,7 +64,7 @@ class Layout:
         return (label, self.parts[folder]) if rest else None
 
     def folder(self, name: str) -> str | None:
-        """The key of *parts* in whose folder a picture lies; ``None``: in none of them."""
+        """The key of *parts* whose folder holds a picture; ``None`` if there is none."""
         if not name.startswith(self.base):
             return None
         inner = name[len(self.base) :]
@@ -83,10 +84,10 @@ def spoken(name: str) -> set[str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Part -> folder, as the command line says it.
+    """Part -> folder, from the text of the command line.
 
     Raises:
-        RecipeError: it is no list of PART=NAME.
+        RecipeError: it is not a list of PART=NAME.
 
     Example:
         >>> parse("train=fit,test=a, b")
@@ -99,17 +100,17 @@ def parse(text: str) -> dict[str, str]:
 
 
 def check(parts: Mapping[str, str]) -> None:
-    """Refuse a choice of folders that is none.
+    """Refuse a faulty choice of folders.
 
     Raises:
-        RecipeError: a word that is no part, two parts in one folder, or none for training.
+        RecipeError: an unknown part, two parts in one folder, or no folder for training.
     """
     for part in parts:
         if part not in PARTS:
             hint = nearest(part, PARTS) or "."
             raise RecipeError(f"parts names {part!r}: expected 'train', 'val' or 'test'{hint}", "parts")
     if "train" not in parts:
-        raise RecipeError("parts names no folder for train: say which one, as in train=NAME.", "parts")
+        raise RecipeError("parts has no folder for train: name one, as in train=NAME.", "parts")
     if len({folder.strip("/") for folder in parts.values()}) < len(parts):
         told = ", ".join(map(repr, parts.values()))
         raise RecipeError(f"parts names one folder twice ({told}): name each once.", "parts")
@@ -120,15 +121,15 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
     Args:
         names: the pictures.
-        folders: all folders, with a ``/`` behind.
+        folders: all folders, with a ``/`` at the end.
         root: DATA, for messages.
 
     Raises:
-        DatasetError: they look like parts of a split, and which is which cannot be told.
+        DatasetError: they look like parts of a split, but it is unclear which is which.
     """
     base, notes = _base(names, folders), []
     if base and spoken(base.split("/")[-2]) == {"train"}:
-        notes.append(f"There is the training folder {base[:-1]!r} alone: all parts are drawn from it.")
+        notes.append(f"Only the training folder {base[:-1]!r} was found: all parts are drawn from it.")
     elif base:
         notes.append(f"Looked through the folder {base[:-1]!r}, which holds all the others.")
     inside = _inside(names, base)
@@ -144,22 +145,23 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
 
 def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, str]) -> Layout:
-    """The layout where the user names the folders of the parts; what lies in others is left out, and that is noted.
+    """The layout if the user names the folders of the parts. Pictures in others are left out, and a note names them.
 
     Args:
-        names, folders, root: as of `layout`.
-        parts: part -> the path of its folder from DATA, or the name that it has in each class folder.
+        names, folders, root: as in `layout`.
+        parts: part -> the path of its folder in DATA, or the name of its folder in each class folder.
 
     Raises:
         DatasetError: there is no such folder with pictures.
     """
     found = {part: folder.strip("/") for part, folder in parts.items()}
-    base = "" if any(_has(names, folder) for folder in found.values()) else _base(names, folders)
+    held = {above for name in names for above in accumulate(name.split("/")[:-1], "{}/{}".format)}
+    base = "" if any(folder in held for folder in found.values()) else _base(names, folders)
     inside = _inside(names, base)
-    is_within = not any(_has(names, base + folder) for folder in found.values())
+    is_within = not any(base + folder in held for folder in found.values())
     second = {sub for subs in inside.values() for sub in subs}
     for part, folder in found.items():
-        if folder not in second if is_within else not _has(names, base + folder):
+        if folder not in second if is_within else base + folder not in held:
             there = sorted({*inside, *second} - {""})
             raise DatasetError(
                 f"parts names the folder {folder!r} for {part}, and {root!r} has no such folder with pictures"
@@ -168,43 +170,31 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
     drawn = found.keys() == {"train"}
     of = {folder.casefold() if is_within else folder: None if drawn else part for part, folder in found.items()}
     made = Layout(base, of, is_within)
-    return Layout(base, of, is_within, _others(names, made))
 
-
-def _others(names: Names, made: Layout) -> tuple[str, ...]:
-    """What the user's choice of parts leaves out: folders with their numbers of pictures."""
-    depth = made.base.count("/") + (2 if made.is_within else 1)
+    depth = base.count("/") + (2 if is_within else 1)
     unused = [name for name in names if made.folder(name) is None]
     counts = Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in unused)
+    if not counts:
+        return made
     told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
-    return (f"Folders left out, as parts names others, with their pictures: {', '.join(told)}.",) if told else ()
-
-
-def _has(names: Names, folder: str) -> bool:
-    return any(name.startswith(f"{folder}/") for name in names)
+    note = f"Folders left out because parts names others, with their numbers of pictures: {', '.join(told)}."
+    return replace(made, notes=(note,))
 
 
 def _base(names: Names, folders: Iterable[str]) -> str:
-    """The folder that alone holds two folders of pictures or more, however deep; ``""`` where that is DATA itself."""
+    """The first folder, from DATA down, that holds two or more folders of pictures; ``""`` if that is DATA itself."""
     base, known = "", list(folders)
     while True:
         inside = _inside(names, base)
         tops = [top for top in inside if top]
         beside = {one[len(base) :].split("/")[0] for one in known if one.startswith(base)} - {"", *tops}
-        if len(tops) != 1 or "" in inside[tops[0]]:
-            return _whole(base, names)
-        if beside and spoken(tops[0]) != {"train"}:
-            return _whole(base, names)
+        if len(tops) != 1 or "" in inside[tops[0]] or (beside and spoken(tops[0]) != {"train"}):
+            return base if len(tops) > 1 else ""
         base += f"{tops[0]}/"
 
 
-def _whole(base: str, names: Names) -> str:
-    """*base* where it holds two folders of pictures at least."""
-    return base if len([top for top in _inside(names, base) if top]) > 1 else ""
-
-
 def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
-    """Folder below *base* -> folder below that -> pictures; ``""`` stands for pictures that lie there directly."""
+    """Folder in *base* -> folder in it -> number of pictures; ``""`` stands for pictures directly in a folder."""
     found: dict[str, dict[str, int]] = {}
     for name in names:
         if name.startswith(base):
@@ -215,7 +205,7 @@ def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
 
 
 def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Folder -> part, where the parts hold the classes; empty where they do not.
+    """Folder -> part, if the parts hold the classes; else empty.
 
     Raises:
         DatasetError: it looks so, and does not fit.
@@ -234,9 +224,9 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
     bare = [top for top in said if not classes[top] and any(classes.values())]
     strange = {top: sorted(classes[top] - classes[training[0]]) for top in said}
     if unclear:
-        why = f"{unclear[0]!r} speaks of two parts"
+        why = f"{unclear[0]!r} names two parts"
     elif twice:
-        why = f"{' and '.join(repr(top) for top in said if parts[top] == twice[0])} both speak of {twice[0]}"
+        why = f"{' and '.join(repr(top) for top in said if parts[top] == twice[0])} both name {twice[0]}"
     elif bare:
         why = f"{bare[0]!r} holds no class folders"
     elif odd := next((top for top in said if strange[top]), None):
@@ -249,7 +239,7 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
 
 
 def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
-    """A note on folders that became classes although they hold folders of the same names, and how to change that."""
+    """A note on folders that became classes although they hold folders with the same names, and how to change that."""
     tops = {top: {sub for sub in inside[top] if sub} for top in inside if top and top.isprintable()}
     often = Counter(name for top in tops for name in {top, *tops[top]})
     shared = {top: {sub for sub in tops[top] - {top} if often[sub] > 1 and sub.isprintable()} for top in tops}
@@ -260,37 +250,32 @@ def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
     beside = [top for top in same if top in tops and top not in holders]
     were = "were read as classes, and hold" if len(holders) > 1 else "was read as a class, and holds"
     which = "named as other classes" if beside else "of the same names"
-    yield (
-        f"{some(list(map(repr, holders)))} {were} folders {which}: {some(list(map(repr, same)))}. "
-        f"If these are the classes: {_as_if_parts(inside, holders, bool(beside))}; or give {_one(holders)} as DATA."
-    )
+    one = repr(holders[0]) if len(holders) == 1 else "one of the folders that hold them"
 
-
-def _one(holders: Sequence[str]) -> str:
-    return repr(holders[0]) if len(holders) == 1 else "one of the folders that hold them"
-
-
-def _as_if_parts(inside: Mapping[str, Mapping[str, int]], holders: Sequence[str], is_beside: bool) -> str:
-    """How to say that *holders* are parts; *is_beside*: the folders of the training part lie beside them."""
     weight = {top: sum(inside[top].values()) for top in holders}
     ranked = sorted(holders, key=lambda top: ("train" not in spoken(top), bool(spoken(top)), -weight[top]))
-    ranked = ["train", *(top for top in ranked if top != "train")] if is_beside else ranked
+    ranked = ["train", *(top for top in ranked if top != "train")] if beside else ranked
     of = {"train": ranked[0]}
     for top in sorted(ranked[1:], key=lambda top: "test" not in spoken(top)):
         of.setdefault("val" if spoken(top) == {"val"} else "test", top)
-    first = "move the other class folders into a folder 'train', then " if is_beside else ""
-    return f"{first}{_setting({part: of[part] for part in PARTS if part in of})} (in a recipe parts under [data])"
+    first = "move the other class folders into a folder 'train', then " if beside else ""
+    setting = _setting({part: of[part] for part in PARTS if part in of})
+    yield (
+        f"{some(list(map(repr, holders)))} {were} folders {which}: {some(list(map(repr, same)))}. "
+        f"If these are the classes: {first}{setting} (in a recipe parts under [data]); or give {one} as DATA."
+    )
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Name of a folder, in small letters -> part, where each class holds the parts; empty where they do not.
+    """Name of a folder, in small letters -> part, if each class holds the parts; else empty.
 
     Raises:
         DatasetError: it looks so, and does not fit.
     """
     tops = [top for top in inside if top]
     said = {top: {sub: spoken(sub) for sub in inside[top] if sub} for top in tops}
-    split = [top for top in tops if _is_split(said[top].values())]
+    spoken_of: dict[str, set[str]] = {top: set().union(*said[top].values()) for top in tops}
+    split = [top for top in tops if "train" in spoken_of[top] and spoken_of[top] & {"val", "test"}]
     if len(tops) < 2 or not split:
         return {}
     subs = sorted({sub for top in tops for sub in said[top]})
@@ -303,29 +288,24 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
     elif untrained:
         why = f"{untrained!r} has no training folder, and {split[0]!r} has one"
     elif any(len(spoken(sub)) > 1 for sub in subs):
-        why = f"{next(sub for sub in subs if len(spoken(sub)) > 1)!r} speaks of two parts"
+        why = f"{next(sub for sub in subs if len(spoken(sub)) > 1)!r} names two parts"
     elif twice:
-        why = f"{some([repr(sub) for sub in subs if parts[sub.casefold()] == twice[0]])} speak of the same part"
+        why = f"{some([repr(sub) for sub in subs if parts[sub.casefold()] == twice[0]])} name the same part"
     else:
         return dict(parts)
     raise _unclear(root, why, {sub: parts[sub.casefold()] for sub in subs if parts[sub.casefold()]})
 
 
-def _is_split(spoken_of: Iterable[set[str]]) -> bool:
-    parts = [part for some_parts in spoken_of for part in some_parts]
-    return "train" in parts and bool({"val", "test"} & set(parts))
-
-
 def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
-    """The error for folders that look like parts and do not fit, with the setting that mends it."""
+    """The error for folders that look like parts but do not fit, with the setting to use."""
     by_part: dict[str, str] = {}
     for folder, part in parts.items():
         by_part.setdefault(part, folder)
     alone = _setting({"train": by_part["train"]})
     both = "" if len(by_part) == 1 else f"{_setting({part: by_part[part] for part in PARTS if part in by_part})}; or "
     return DatasetError(
-        f"the folders in {root!r} look like the parts of a split, and which is which cannot be told: {why}. "
-        f"Say it: {both}{alone}, which leaves the other folders out and draws all parts from that one "
+        f"the folders in {root!r} look like the parts of a split, but it is unclear which is which: {why}. "
+        f"Name the folders: {both}{alone}, which leaves the other folders out and draws all parts from that one "
         "(in a recipe parts under [data])."
     )
 

@@ -1,4 +1,4 @@
-"""The files of a run folder, read: one that is gone or damaged is named, and what to do."""
+"""Read the files of a run folder. Errors name the file that is gone or damaged, and say what to do."""
 
 import json
 from collections.abc import Iterator
@@ -14,34 +14,29 @@ from topwork.errors import DatasetError, RunError, UsageError
 
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
-    """While a file of a run is read.
+    """Turn errors while a file of a run is read into a `RunError`.
 
     Raises:
-        RunError: it is gone, or what is in it cannot be read.
+        RunError: it is gone, or its content cannot be read.
     """
     try:
         yield path
     except FileNotFoundError:
-        raise RunError(f"{str(path)!r} is gone, which its run needs: put it back, or train a new run.") from None
+        raise RunError(f"{str(path)!r} is gone, but its run needs it: put it back, or train a new run.") from None
     except (ValueError, LookupError, StopIteration, EOFError, BadZipFile, UsageError, DatasetError) as error:
-        raise RunError(
-            f"{str(path)!r} is damaged ({_reason(error)}): put it back as it was, or train a new run."
-        ) from None
+        text = str(error).strip().splitlines()
+        words = text[0].rstrip(".") if text else type(error).__name__
+        why = f"no {words}" if isinstance(error, KeyError) else words
+        raise RunError(f"{str(path)!r} is damaged ({why}): put it back as it was, or train a new run.") from None
 
 
 def table(path: Path) -> dict[str, Any]:
-    """A JSON object."""
+    """The JSON object in a file."""
     with reading(path):
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file, by their names."""
+    """The arrays of an ``.npz`` file, by name."""
     with reading(path), np.load(path) as file:
         return dict(file)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    words = text[0].rstrip(".") if text else type(error).__name__
-    return f"no {words}" if isinstance(error, KeyError) else words

@@ -1,8 +1,8 @@
-"""Where a run's pictures are: what its ``environment.json`` says, or where a resumed run found them since.
+"""Where a run's pictures are: as in its ``environment.json``, or where a resumed run found them later.
 
 ``pictures.csv`` of a run is a listing whose paths are relative to that place, not to its own folder. ``moved.json``
-holds the new root as ``data``, and as ``paths`` the path of each picture (by its SHA-256) that has another one there;
-it stands beside the listing, which stays as it is: checkpoints know it by its bytes.
+beside it holds the new root as ``data`` and, as ``paths``, SHA-256 -> new path of each picture that was renamed. The
+listing itself never changes, because checkpoints identify it by its bytes.
 """
 
 import os
@@ -31,7 +31,7 @@ def place(run: Path) -> tuple[str, dict[str, str]]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a folder is a run folder."""
     return folder.is_dir() and own_files.kind_of_folder(os.listdir(folder)) == "a run"
 
 
@@ -41,10 +41,10 @@ def is_listing(path: Path) -> bool:
 
 
 def read_pictures(path: str) -> Dataset:
-    """The pictures of a run with the parts that they have there; digests are still empty.
+    """The pictures of a run with their parts in that run; digests are still empty.
 
     Args:
-        path: of the run's ``pictures.csv``.
+        path: the path of the run's ``pictures.csv``.
 
     Raises:
         DatasetError: they are gone, or came as arrays.
@@ -55,15 +55,15 @@ def read_pictures(path: str) -> Dataset:
     if not root:
         source = run_files.table(run / "environment.json").get("source")
         told = f"give the file that they came from, {source!r}" if source else "give the arrays, as (X, y) in Python"
-        raise DatasetError(f"{path!r} lists arrays, which a run does not keep: {told}.")
+        raise DatasetError(f"{path!r} lists arrays, which a run does not save: {told}.")
     return read_table(placed(load(path, refuse_header), root, moved))
 
 
 def refuse_run(path: str) -> None:
-    """Refuse the folder of a run, or of a cross-validation, as data: what is meant by it is not clear.
+    """Refuse the folder of a run or a cross-validation as data, because its meaning is unclear.
 
     Raises:
-        DatasetError: says what to write instead.
+        DatasetError: proposes what to write instead.
     """
     folds = is_run(Path(path, "fold-1"))
     if not folds and not is_run(Path(path)):
