@@ -191,7 +191,7 @@ def test_labels_that_look_alike(folder, name):
         (
             (*POOL, "--set", "data.split=[0.5, 0.6, 0.1]"),
             "RecipeError: split = (0.5, 0.6, 0.1): expected the shares of train, val and test, none below 0, "
-            "with the sum 1, as in (0.8, 0.1, 0.1).",
+            "that add up to 1, as in (0.8, 0.1, 0.1).",
         ),
         (
             (*POOL, "--set", "data.splt=1"),
