@@ -335,7 +335,7 @@ def test_pictures_that_changed_since_they_were_read_are_not_stored_as_what_they_
     with pytest.raises(DatasetError) as error:
         activations(data, POOL[1], backbone=Backbone("mobilenet_v2_035", "random", 32))
     assert str(error.value) == (
-        f"'{folder}/{row.path}' changed after the data was read. Run the same again: what is in the store stays."
+        f"'{folder}/{row.path}' changed after the data was read. Try again: what is in the store stays."
     )
 
 

@@ -316,7 +316,7 @@ def test_predict_rows_of_several_pictures(tmp_path):
     assert topwork("predict", file, paths["red"], paths["blue"]) == Ran(
         2,
         "",
-        f"UsageError: '{paths['red']}' is no CSV file: the model takes the pictures 'front' and 'side' of a row. "
+        f"UsageError: '{paths['red']}' is not a CSV file: the model takes the pictures 'front' and 'side' per row. "
         "Give a CSV file with these columns.\n",
     )
 

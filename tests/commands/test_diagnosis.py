@@ -103,7 +103,7 @@ def test_a_backend_that_is_none(variable, tmp_path, monkeypatch):
 def test_a_backend_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(diagnosis.backend, "name", lambda: "jax")
     monkeypatch.setattr(diagnosis.backend, "is_installed", lambda name: name == "tensorflow")
-    told = 'Keras is to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
+    told = 'Keras is set to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
     assert problems() == [Problem(f"{told}or set KERAS_BACKEND=tensorflow, which is installed.", True)]
 
 
@@ -142,7 +142,7 @@ def test_a_home_that_is_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file"))
     assert problems() == [
         Problem(
-            f"topwork's home {tmp_path}/file cannot be used: {tmp_path}/file: it is no folder. "
+            f"topwork's home {tmp_path}/file cannot be used: {tmp_path}/file: it is not a folder. "
             "Set TOPWORK_HOME to a folder of your own on a local disk.",
             True,
         )

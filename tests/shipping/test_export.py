@@ -68,8 +68,9 @@ def test_it_answers_as_the_run_does(run, file):
 def test_the_file_is_named_after_what_it_is(run, tmp_path):
     with pytest.raises(ExportError) as error:
         run.export(tmp_path / "x.h5")
-    assert (
-        str(error.value) == f"'{tmp_path / 'x.h5'}' does not end in '.onnx', and ONNX is what is written: name it so."
+    assert str(error.value) == (
+        f"'{tmp_path / 'x.h5'}' does not end in '.onnx': the file is written as ONNX. "
+        "Give it a name that ends in '.onnx'."
     )
 
 
@@ -130,7 +131,7 @@ def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     expected = model.predict(np.stack([decode(s, Fit((32, 32))) for s in sources]), verbose=0)
     with pytest.raises(ExportError) as error:
         check(expected, tmp_path / "faulty.onnx", sources)
-    assert str(error.value).startswith("the exported file answers otherwise than the model and was not kept: on ")
+    assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")
 
 
 def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):

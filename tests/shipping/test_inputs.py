@@ -5,7 +5,7 @@ from topwork.errors import DatasetError, UsageError
 from topwork.shipping.inputs import asked, expand
 
 COLUMNS = ("front", "side")
-WANTED = "the model takes the pictures 'front' and 'side' of a row. Give a CSV file with these columns."
+WANTED = "the model takes the pictures 'front' and 'side' per row. Give a CSV file with these columns."
 
 
 def table(path, text):
@@ -28,7 +28,7 @@ def test_expand_of_folders_without_pictures(tmp_path):
     (tmp_path / "b").mkdir()
     with pytest.raises(DatasetError) as e:
         expand([tmp_path / "a", tmp_path / "b"])
-    assert str(e.value) == f"no picture in '{tmp_path}/a', '{tmp_path}/b', nor anywhere below."
+    assert str(e.value) == f"no picture in '{tmp_path}/a', '{tmp_path}/b' or in any folder below."
     assert expand([tmp_path / "a", "b.jpg"]) == ["b.jpg"]
     assert expand([]) == []
 
@@ -62,8 +62,8 @@ def test_rows_that_were_left_out_stay_out(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("rose.jpg", "", "'{path}' is no CSV file"),
-        ("folder", None, "'{path}' is no CSV file"),
+        ("rose.jpg", "", "'{path}' is not a CSV file"),
+        ("folder", None, "'{path}' is not a CSV file"),
         ("missing.csv", None, "no file '{path}'"),
         ("empty.csv", "", "'{path}' has no header"),
         ("rows.csv", "front,label\n1f.png,1s.png,a\n", "'{path}' has the columns 'front', 'label'"),

@@ -77,7 +77,7 @@ def test_a_file_that_is_cut_short(tmp_path, capfd):
 def test_a_file_of_somebody_else(tmp_path):
     path = export(tmp_path / "m.onnx", None)
     assert refused(path) == (
-        f"'{path}' is an ONNX model, but without labels and resize rule (no metadata key 'topwork'): "
+        f"'{path}' is an ONNX model without labels and resize rule (no metadata key 'topwork'): "
         "expected an ONNX file that topwork exported."
     )
 

@@ -125,7 +125,7 @@ def test_probabilities_refuses_pixels_of_another_kind(predictor):
         with pytest.raises(DatasetError) as e:
             predictor.probabilities(wrong)
         assert str(e.value) == (
-            f"{wrong.dtype} {list(wrong.shape)} are no pixels for this model: expected uint8 [n, 12, 16, 3]."
+            f"{wrong.dtype} {list(wrong.shape)} are not pixels for this model: expected uint8 [n, 12, 16, 3]."
         )
 
 
@@ -211,17 +211,17 @@ def test_order_of_rows_holds_over_many_batches(pairs):
     [
         (
             {"front": "1.png", "top": "2.png"},
-            "pictures[1] holds 'front' and 'top', and the model takes 'front' and 'side' of a row: "
+            "pictures[1] holds 'front' and 'top', but the model takes 'front' and 'side' per row: "
             "expected {'front': ..., 'side': ...}.",
         ),
         (
             {},
-            "pictures[1] holds nothing, and the model takes 'front' and 'side' of a row: "
+            "pictures[1] holds nothing, but the model takes 'front' and 'side' per row: "
             "expected {'front': ..., 'side': ...}.",
         ),
         (
             "1.png",
-            "pictures[1] is one picture, and the model takes 'front' and 'side' of a row: "
+            "pictures[1] is one picture, but the model takes 'front' and 'side' per row: "
             "expected {'front': ..., 'side': ...}.",
         ),
     ],
@@ -237,7 +237,7 @@ def test_a_mapping_for_a_model_of_one_picture(predictor):
     with pytest.raises(UsageError) as e:
         list(predictor([{"front": "1.png"}]))
     assert str(e.value) == (
-        "pictures[0] holds 'front', and the model takes one picture of a row: expected that picture alone."
+        "pictures[0] holds 'front', but the model takes one picture per row: expected that picture alone."
     )
 
 
@@ -262,10 +262,10 @@ def test_probabilities_refuses_arrays_that_do_not_go_together(pairs):
     one, other = np.zeros((2, 12, 16, 3), np.uint8), np.zeros((3, 8, 8, 3), np.uint8)
     with pytest.raises(DatasetError) as e:
         pairs.probabilities(one)
-    assert str(e.value) == "1 of 2 arrays: expected one for each input of the model."
+    assert str(e.value) == "got 1 of 2 arrays: expected one for each input of the model."
     with pytest.raises(DatasetError) as e:
         pairs.probabilities(one, other)
-    assert str(e.value) == "arrays of 2 and 3 rows: expected as many in each."
+    assert str(e.value) == "the arrays have 2 and 3 rows: expected the same number in each."
 
 
 def test_predicting_loads_nothing_of_training(tmp_path):

@@ -54,7 +54,7 @@ def test_options_of_a_backbone_that_is_not_named(pictures):
     with pytest.raises(CutError) as error:
         tw.activations(pictures, "mobilenet_v2@pool", backbone=SMALL)
     assert str(error.value) == (
-        "options are given of 'mobilenet_v2_035', and the cut 'mobilenet_v2@pool' does not name it; "
+        "options are given for 'mobilenet_v2_035', but the cut 'mobilenet_v2@pool' does not name it; "
         "did you mean 'mobilenet_v2'?"
     )
 
@@ -199,9 +199,9 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, paths):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "X is empty: expected a picture at least."),
-        (np.zeros((0, 4, 4), np.uint8), "X is empty: expected a picture at least."),
-        ("a.png", "X is the one path 'a.png': expected a list of them, as in ['a.png']."),
+        ([], "X is empty: expected at least one picture."),
+        (np.zeros((0, 4, 4), np.uint8), "X is empty: expected at least one picture."),
+        ("a.png", "X is one path, 'a.png': expected a list of paths, as in ['a.png']."),
         (
             Dataset("", ()),
             "X is Dataset: expected the paths of pictures, or their pixels; tw.activations(DATA, CUT) takes a dataset.",

@@ -430,7 +430,7 @@ def test_another_cut_is_refused(tmp_path, tensors, about, dtype, difference):
     with pytest.raises(StoreError) as e:
         Store(tmp_path, tensors, about, dtype=dtype)
     assert str(e.value) == (
-        f"the store {tmp_path} holds activations of another cut: {difference}. Give this cut a folder of its own."
+        f"the store {tmp_path} holds activations of another cut: {difference}. Use another folder for this cut."
     )
     Store(tmp_path, MAP, ABOUT).close()
 

@@ -156,7 +156,7 @@ def test_a_damaged_text_is_seen(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "detail"), [("rows", "1 rows are gone"), ("keys", "its table of keys cannot be read")]
+    ("table", "detail"), [("rows", "1 rows are missing"), ("keys", "its table of keys cannot be read")]
 )
 def test_tables_that_disagree_are_seen(tmp_path, table, detail):
     tables = Tables(tmp_path)
@@ -186,7 +186,7 @@ def test_numbers_out_of_sequence_are_seen(tmp_path):
 FULL = re.compile(
     r"cannot write to the store (?P<folder>.*): (?P<reason>.*), [0-9.]+ [KMGT]?B free. "
     r"The (?P<rows>\d+) rows stored before are safe. "
-    r"Free some space, or set TOPWORK_HOME to a folder on a larger disk; the next run goes on from there."
+    r"Free some space, or set TOPWORK_HOME to a folder on a larger disk; the next run continues from there."
 )
 
 
@@ -277,7 +277,7 @@ def test_a_store_is_open_once_a_process(tmp_path):
     tables = Tables(tmp_path)
     with pytest.raises(StoreError) as e:
         Tables(tmp_path)
-    assert str(e.value) == f"the store {tmp_path} is open in this process already. Close it first."
+    assert str(e.value) == f"the store {tmp_path} is already open in this process. Close it first."
     tables.close()
     with pytest.raises(StoreError) as e:
         tables.run(tables.count)

@@ -46,7 +46,7 @@ def below(tmp_path, monkeypatch):
 
 
 def message(folder, place):
-    return f"topwork's home {folder} cannot be used: {place}: it is no folder. {MEND}"
+    return f"topwork's home {folder} cannot be used: {place}: it is not a folder. {MEND}"
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
@@ -120,7 +120,7 @@ def test_a_place_for_the_run_that_cannot_be_written(option, pictures, tmp_path):
     (tmp_path / "file").touch()
     folds = ("--folds", 2) if option == "--folds" else ()
     ran = topwork("train", pictures, *POOL, *folds, "--out", tmp_path / "file" / "run")
-    where = f"cannot make the run folder '{tmp_path}/file/run': {tmp_path}/file: it is no folder. "
+    where = f"cannot make the run folder '{tmp_path}/file/run': {tmp_path}/file: it is not a folder. "
     assert ran == Ran(1, "", f"RunError: {where}Choose another place for it, with --out.\n")
 
 
@@ -139,5 +139,5 @@ def test_a_target_of_export_that_cannot_be_written_is_refused_before_anything_is
     with pytest.raises(ExportError) as error:
         export.export(None, tmp_path / "file" / "x.onnx")
     assert str(error.value) == (
-        f"cannot write '{tmp_path}/file/x.onnx': {tmp_path}/file: it is no folder. Choose another place."
+        f"cannot write '{tmp_path}/file/x.onnx': {tmp_path}/file: it is not a folder. Choose another place."
     )

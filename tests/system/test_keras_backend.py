@@ -60,7 +60,7 @@ def test_one_that_is_not_installed(file, monkeypatch):
     with pytest.raises(MissingExtra) as error:
         keras_backend.check()
     assert str(error.value) == (
-        'Keras is to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
+        'Keras is set to run on jax, which is not installed. Install it: pip install "topwork[jax]", '
         "or set KERAS_BACKEND=tensorflow, which is installed."
     )
 
@@ -73,8 +73,8 @@ def test_one_that_is_not_installed(file, monkeypatch):
         ('{"image_data_format": "NCHW"}', "image_data_format = 'NCHW' in '{}'"),
         ('{"epsilon": 1}', "epsilon = 1 in '{}': .*a number with a point"),
         ('{"epsilon": "1e-7"}', "epsilon = '1e-7' in '{}'"),
-        ("[]", "'{}' holds no JSON object"),
-        ("null", "'{}' holds no JSON object"),
+        ("[]", "'{}' does not hold a JSON object"),
+        ("null", "'{}' does not hold a JSON object"),
     ],
 )
 def test_a_file_that_keras_refuses(content, told, file):

@@ -50,7 +50,9 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
         MissingExtra: what Keras exports through is not installed.
     """
     if path.suffix.lower() != ".onnx":
-        raise ExportError(f"{str(path)!r} does not end in '.onnx', and ONNX is what is written: name it so.")
+        raise ExportError(
+            f"{str(path)!r} does not end in '.onnx': the file is written as ONNX. Give it a name that ends in '.onnx'."
+        )
     if path.exists():
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     if wrong := unusable(path.parent):
@@ -92,7 +94,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
     found = agreement(expected, answered, BOUND)
     if found.largest_difference > BOUND or found.disagreements:
         raise ExportError(
-            f"the exported file answers otherwise than the model and was not kept: on {len(pictures)} pictures a "
+            f"the exported file does not answer as the model does and was not kept: on {len(pictures)} pictures a "
             f"probability differs by {found.largest_difference:.2g} (at most {BOUND:g} was expected), and "
             f"{found.disagreements} of the answers are another class. Please report this with the backbone's name."
         )

@@ -42,7 +42,7 @@ def expand(words: Words) -> list[str]:
     """
     found = [path for word in words for path in (walk(word) if os.path.isdir(word) else [str(word)])]
     if words and not found:
-        raise DatasetError(f"no picture in {_names(words)}, nor anywhere below.")
+        raise DatasetError(f"no picture in {_names(words)} or in any folder below.")
     return found
 
 
@@ -62,7 +62,7 @@ def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
             raise _refused(f"{path!r} has {table.has}", columns)
 
     if not path.lower().endswith((".csv", ".tsv")):
-        raise _refused(f"{path!r} is no CSV file", columns)
+        raise _refused(f"{path!r} is not a CSV file", columns)
     if not os.path.isfile(path):
         raise _refused(f"no file {path!r}", columns)
     table = load(path, check)
@@ -74,7 +74,7 @@ def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def _refused(what: str, columns: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{what}: the model takes the pictures {named(columns)} of a row. Give a CSV file with these columns."
+        f"{what}: the model takes the pictures {named(columns)} per row. Give a CSV file with these columns."
     )
 
 

@@ -63,7 +63,7 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ExportError(
-            f"{str(path)!r} is an ONNX model, but without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
+            f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
         )
     try:
         about = json.loads(text)

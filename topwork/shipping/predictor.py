@@ -113,11 +113,13 @@ class Predictor:
             DatasetError: another dtype or shape, or not one array of *n* rows for each input.
         """
         if len(pixels) != len(self.inputs):
-            raise DatasetError(f"{len(pixels)} of {len(self.inputs)} arrays: expected one for each input of the model.")
+            raise DatasetError(
+                f"got {len(pixels)} of {len(self.inputs)} arrays: expected one for each input of the model."
+            )
         for one, array in zip(self.inputs, pixels):
             _check(array, one.fit)
         if len(counts := {len(array) for array in pixels}) > 1:
-            raise DatasetError(f"arrays of {named(sorted(counts))} rows: expected as many in each.")
+            raise DatasetError(f"the arrays have {named(sorted(counts))} rows: expected the same number in each.")
         answers = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(pixels[0]), BATCH):
             batch = {one.name: array[start : start + BATCH] for one, array in zip(self.inputs, pixels)}
@@ -175,7 +177,7 @@ def _check(pixels: np.ndarray, fit: Fit) -> None:
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (*fit.size, 3):
         expected = ", ".join(map(str, ("n", *fit.size, 3)))
         given = f"{pixels.dtype} {list(pixels.shape)}"
-        raise DatasetError(f"{given} are no pixels for this model: expected uint8 [{expected}].")
+        raise DatasetError(f"{given} are not pixels for this model: expected uint8 [{expected}].")
 
 
 def _name(number: int, picture: Picture) -> str:
@@ -187,4 +189,4 @@ def _refused(number: int, row: Pictures, columns: Sequence[str]) -> UsageError:
     takes, expected = "one picture", "that picture alone"
     if columns:
         takes, expected = named(columns), "{" + ", ".join(f"{name!r}: ..." for name in columns) + "}"
-    return UsageError(f"pictures[{number}] {held}, and the model takes {takes} of a row: expected {expected}.")
+    return UsageError(f"pictures[{number}] {held}, but the model takes {takes} per row: expected {expected}.")

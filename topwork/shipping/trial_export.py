@@ -129,7 +129,7 @@ def _problem(model: Any) -> str:
     bound = BOUND * np.abs(expected).max(initial=0)
     if answered.shape == expected.shape and np.allclose(answered, expected, 0, bound, equal_nan=True):
         return ""
-    return "the exported file answers otherwise than the model"
+    return "the exported file does not answer as the model does"
 
 
 def _culprit(model: Any) -> str:

@@ -209,7 +209,7 @@ def _dataset(X: Any) -> Dataset:
     """Pictures without labels as a dataset; paths are relative to the working directory."""
     paths = _paths(X)
     if not len(X):
-        raise DatasetError("X is empty: expected a picture at least.")
+        raise DatasetError("X is empty: expected at least one picture.")
     if paths is None:
         return joined([Block(X, np.zeros(len(X), int))])
     with ThreadPoolExecutor(8) as pool:
@@ -219,7 +219,7 @@ def _dataset(X: Any) -> Dataset:
 def _paths(X: Any) -> list[str] | None:
     """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` where they are no paths, but should be pixels."""
     if isinstance(X, str | os.PathLike):
-        raise DatasetError(f"X is the one path {os.fspath(X)!r}: expected a list of them, as in [{os.fspath(X)!r}].")
+        raise DatasetError(f"X is one path, {os.fspath(X)!r}: expected a list of paths, as in [{os.fspath(X)!r}].")
     if not hasattr(X, "__len__"):
         raise DatasetError(
             f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "

@@ -47,7 +47,8 @@ def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> li
     for name in given:
         if name not in names:
             raise CutError(
-                f"options are given of {name!r}, and the cut {str(cut)!r} does not name it{nearest(name, names) or '.'}"
+                f"options are given for {name!r}, but the cut {str(cut)!r} does not name it"
+                f"{nearest(name, names) or '.'}"
             )
     ready = {name: base.resolved(pretrained.on_disk(one)) for name, one in names.items()}
     requests = [Request(term, ready[term.backbone]).of(data) for term in cut.terms]

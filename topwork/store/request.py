@@ -138,13 +138,11 @@ class Request:
             data = file.read_bytes()
         except OSError as error:
             raise DatasetError(
-                f"{str(file)!r} was there when the data was read, and cannot be opened now: {error.strerror}. "
-                "Put it back, and run the same again: what is in the store stays."
+                f"{str(file)!r} existed when the data was read but cannot be opened now: {error.strerror}. "
+                "Put it back and try again: what is in the store stays."
             ) from None
         if sha256(data).hexdigest() != content:
-            raise DatasetError(
-                f"{str(file)!r} changed after the data was read. Run the same again: what is in the store stays."
-            )
+            raise DatasetError(f"{str(file)!r} changed after the data was read. Try again: what is in the store stays.")
         return decode(data, self.trunk.fit, inf)  # what is too large was left out when the data was read
 
     def store(self) -> Store:

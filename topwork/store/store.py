@@ -268,7 +268,7 @@ class Store:
                 if had.get(name) != want.get(name):
                     raise StoreError(
                         f"the store {self.folder} holds activations of another cut: {name} is {had.get(name)!r} there, "
-                        f"not {want.get(name)!r}. Give this cut a folder of its own."
+                        f"not {want.get(name)!r}. Use another folder for this cut."
                     )
         self._follow(txn)
 

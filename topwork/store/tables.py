@@ -162,7 +162,7 @@ class Tables:
             some = places[start : start + _AT_ONCE]
             found = cursor.getmulti([_NUMBER.pack(number) for _, (number, _) in some])
             if len(found) != len(some):
-                raise self.damaged(f"{len(some) - len(found)} rows are gone")
+                raise self.damaged(f"{len(some) - len(found)} rows are missing")
             for (slot, (_, checksum)), (_, row) in zip(some, found):
                 if len(row) != width or zlib.crc32(row) != checksum:
                     raise self.damaged(f"the row of {keys[slot].hex()} does not match its checksum")
@@ -225,10 +225,10 @@ class Tables:
                 raise StoreError(
                     f"cannot write to the store {self.folder}: {reason}, {size(free(self.folder))} free. "
                     f"{safe} safe. Free some space, or set TOPWORK_HOME to a folder on a larger disk; "
-                    "the next run goes on from there."
+                    "the next run continues from there."
                 ) from error
             if "already open" in reason:
-                raise StoreError(f"the store {self.folder} is open in this process already. Close it first.") from error
+                raise StoreError(f"the store {self.folder} is already open in this process. Close it first.") from error
             if code and code > 0:
                 raise StoreError(
                     f"cannot use the store {self.folder}: {reason}. "

@@ -51,11 +51,11 @@ def unusable(folder: Path) -> tuple[Path, str] | None:
     It is tried, with a file that is never seen: permissions alone do not tell of a disk that is mounted read-only.
 
     >>> unusable(Path("/dev/null/x"))[1]
-    'it is no folder'
+    'it is not a folder'
     """
     place = standing(folder)
     if not place.is_dir():
-        return place, "it is no folder"
+        return place, "it is not a folder"
     try:
         with TemporaryFile(dir=place):
             return None

@@ -51,7 +51,7 @@ def check(backends: Sequence[str] = NAMES) -> None:
         others = [other for other in backends if is_installed(other)]
         instead = f", or set KERAS_BACKEND={others[0]}, which is installed" if others else ""
         raise MissingExtra(
-            f"Keras is to run on {chosen}, which is not installed. "
+            f"Keras is set to run on {chosen}, which is not installed. "
             f'Install it: pip install "topwork[{chosen}]"{instead}.'
         )
 
@@ -83,7 +83,7 @@ def configured() -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"Keras cannot read its settings in {str(path)!r}: {error.strerror}. Remove it.") from None
     if not isinstance(found, dict):
-        raise UsageError(f"{str(path)!r} holds no JSON object, and Keras cannot be imported with it. Remove the file.")
+        raise UsageError(f"{str(path)!r} does not hold a JSON object, so Keras cannot be imported. Remove the file.")
     for key, known in ACCEPTED.items():
         if found.get(key, known[0]) not in known:
             raise _unfit(key, found[key], " or ".join(map(repr, known)))
@@ -139,7 +139,7 @@ def follow(then: str) -> None:
 def _unfit(key: str, value: Any, expected: str) -> UsageError:
     return UsageError(
         f"{key} = {value!r} in {str(file())!r}: Keras cannot be imported with it. Expected {expected}. "
-        "Correct the file, or remove it: topwork needs none."
+        "Correct the file, or remove it: topwork does not need it."
     )
 
 

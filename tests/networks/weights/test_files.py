@@ -115,7 +115,8 @@ def test_a_folder_that_cannot_be_made(server, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
     assert refused(folder() / "some.h5", lambda: (f"{server[1]}some.h5", None)) == (
-        f"cannot write '{folder()}/some.h5': {tmp_path}/file: it is no folder. Set KERAS_HOME to a folder of your own."
+        f"cannot write '{folder()}/some.h5': {tmp_path}/file: it is not a folder. "
+        "Set KERAS_HOME to a folder of your own."
     )
 
 

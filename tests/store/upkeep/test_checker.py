@@ -22,7 +22,7 @@ def test_damage_is_counted_over_all_slices(own_home, monkeypatch):
     folder = shelf.fill("conv", 50)
     for number in (13, 14, 49):
         flip(folder / "data.mdb", row_of(folder, number) + 100)
-    with pytest.raises(StoreError, match=r"damaged: 3 of its 50 rows, the first of them row 13, are gone"):
+    with pytest.raises(StoreError, match=r"damaged: 3 of its 50 rows, the first of them row 13, are missing"):
         checker.check(folder, lambda *_: None)
 
 

@@ -53,7 +53,7 @@ def test_a_bit_in_any_row_is_seen(own_home):
     for number in (13, 49):
         flip(folder / "data.mdb", row_of(folder, number) + 100)
     assert problems() == [
-        f"the store {folder} is damaged: 2 of its 50 rows, the first of them row 13, are gone or do not match their "
+        f"the store {folder} is damaged: 2 of its 50 rows, the first of them row 13, are missing or do not match their "
         f"checksum. {AGAIN}"
     ]
 
@@ -68,8 +68,8 @@ def test_rows_and_keys_that_do_not_fit_are_seen(own_home):
         tables.close()
     assert sorted(problems()) == sorted(
         [
-            f"the store {folders[0]} is damaged: 1 of its 19 rows, the first of them row 0, are gone or do not match "
-            f"their checksum. {AGAIN}",
+            f"the store {folders[0]} is damaged: 1 of its 19 rows, the first of them row 0, are missing or do not "
+            f"match their checksum. {AGAIN}",
             f"the store {folders[1]} is damaged: 1 of its 20 rows have no key. {AGAIN}",
         ]
     )
@@ -78,7 +78,7 @@ def test_rows_and_keys_that_do_not_fit_are_seen(own_home):
 def test_a_header_must_fit_its_folder(own_home):
     folder = shelf.fill("pool")
     other = folder.rename(folder.with_name(f"{NAME}-{'0' * 16}"))
-    assert problems() == [f"the store {other} is damaged: its header is that of another cut. {AGAIN}"]
+    assert problems() == [f"the store {other} is damaged: its header belongs to another cut. {AGAIN}"]
 
 
 def test_another_format_is_told(own_home):
@@ -108,7 +108,7 @@ def test_float32_that_took_over_is_read_too(own_home):
     assert problems() == []
     flip(folder / "float32" / "data.mdb", row_of(folder / "float32", 0) + 5)
     assert problems() == [
-        f"the store {folder}/float32 is damaged: 1 of its 1 rows, the first of them row 0, are gone or do not match "
+        f"the store {folder}/float32 is damaged: 1 of its 1 rows, the first of them row 0, are missing or do not match "
         f"their checksum. {AGAIN}"
     ]
 
@@ -156,7 +156,7 @@ def test_graphs_models_and_random_weights(own_home):
     graph, archive, arrays = (problems(kind)[0] for kind in kinds)
     path = trunk.graph_path(NET)
     assert graph.startswith(f"the graph {path} cannot be read: Expecting property name")
-    assert graph.endswith(". Remove it: it is made again when it is needed.")
+    assert graph.endswith(". Remove it: it is made again when needed.")
     assert archive == (
         f"the model {model} cannot be read: its part 'config.json' does not match its checksum. "
         "Remove it: put back a copy of it."
@@ -178,12 +178,11 @@ def test_a_trunk_must_load(own_home):
     os.truncate(folder / "trunk.bin", 1000)
     (cut_short,) = problems("trunk")
     assert cut_short.startswith(f"the trunk {folder} cannot be read: ")
-    assert cut_short.endswith("Remove it: it is made again when it is needed.")
+    assert cut_short.endswith("Remove it: it is made again when needed.")
     assert "Exception from" not in cut_short
     (folder / "trunk.xml").write_text("<net")
     assert problems("trunk") == [
-        f"the trunk {folder} cannot be read: unclosed token: line 1, column 0. "
-        "Remove it: it is made again when it is needed."
+        f"the trunk {folder} cannot be read: unclosed token: line 1, column 0. Remove it: it is made again when needed."
     ]
 
 
@@ -199,5 +198,5 @@ def test_names_choose(own_home):
         named(things, [f"{NAME}@pol"])
     assert str(error.value) == (
         f"nothing below {own_home} is called '{NAME}@pol'; did you mean '{NAME}@pool'? "
-        "'topwork store ls' lists what is."
+        "'topwork store ls' lists what is there."
     )

@@ -219,7 +219,7 @@ def test_a_planted_fault_is_refused(joins, files, tmp_path, monkeypatch, fault):
     monkeypatch.setattr("topwork.shipping.export.write_onnx", lambda _, path, __: shutil.copy(files["weighted"], path))
     with pytest.raises(ExportError) as error:
         run.export(tmp_path / "run.onnx")
-    assert str(error.value).startswith("the exported file answers otherwise than the model and was not kept: on ")
+    assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

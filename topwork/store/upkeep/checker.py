@@ -56,7 +56,7 @@ def check(folder: Path, progress: Progress) -> None:
             progress(read, len(checksums))
         if bad:
             first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
-            raise tables.damaged(f"{first}, are gone or do not match their checksum")
+            raise tables.damaged(f"{first}, are missing or do not match their checksum")
     if overflow:
         check(folder / "float32", progress)
 
@@ -69,7 +69,7 @@ def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
     check_format(tables.folder, told)
     folder = tables.folder.parent if tables.folder.name == "float32" else tables.folder
     if digest(told["description"]) not in folder.name:
-        raise tables.damaged("its header is that of another cut")
+        raise tables.damaged("its header belongs to another cut")
     if dtype not in (None, "float16", "float32"):
         raise tables.damaged(f"its dtype is {dtype!r}")
     return sum(TensorSpec(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0

@@ -42,7 +42,8 @@ def named(things: Iterable[Thing], names: Iterable[str]) -> list[Thing]:
     known = {name for thing in there for name in _names(thing)}
     for name in sorted(wanted - known):
         raise UsageError(
-            f"nothing below {home()} is called {name!r}{nearest(name, known) or '.'} 'topwork store ls' lists what is."
+            f"nothing below {home()} is called {name!r}{nearest(name, known) or '.'} "
+            "'topwork store ls' lists what is there."
         )
     return [thing for thing in there if not wanted or wanted & _names(thing)]
 
@@ -74,7 +75,7 @@ def _problem(thing: Thing, progress: Progress) -> str:
     except MachineError:
         raise
     except Exception as error:  # whatever OpenVINO, h5py or json stumble over in a file
-        again = "put back a copy of it" if thing.kind == "model" else "it is made again when it is needed"
+        again = "put back a copy of it" if thing.kind == "model" else "it is made again when needed"
         return f"the {thing.kind} {thing.path} cannot be read: {_reason(error)}. Remove it: {again}."
     return ""
 
