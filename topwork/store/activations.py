@@ -1,4 +1,4 @@
-"""Activations as arrays: of a dataset at a cut, and as scikit-learn transforms pictures. They come from the store."""
+"""Activations as arrays: of a dataset at a cut, or from a scikit-learn transformer. They come from the store."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 ROWS = 1024
-"""So many pictures are read from the store and pooled at once."""
+"""How many pictures are read from the store and pooled at once."""
 
 
 @ours()
@@ -44,18 +44,18 @@ def activations(
     """The activations of every picture at a cut: from the store, or filled now.
 
     Args:
-        data: what `topwork.read` takes, or what it gave.
+        data: what `topwork.read` takes or returns.
         cut: for instance ``"inception_v3@mixed7"``, or a sum.
-        backbone: its options; of a sum those of several.
+        backbone: options of the backbone; for a sum, options of several.
         jobs: processors to use.
-        progress: whether bars and lines show how it goes; ``False`` shows none.
+        progress: whether to show bars and lines.
 
     Returns:
         An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
-        a list of arrays where several tensors are alive, or of a sum: term by term.
+        a list of arrays for a cut with several tensors or for a sum, term by term.
 
     Raises:
-        DatasetError: a picture cannot be read (leave it out: ``data.without``).
+        DatasetError: a picture cannot be read (``data.without`` leaves it out).
 
     Example:
         >>> import topwork as tw
@@ -71,20 +71,20 @@ def activations(
 
 
 class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A scikit-learn transformer: pictures in, their activations at a cut out, as one row of numbers a picture.
+    """A scikit-learn transformer from pictures to their activations at a cut: one row of numbers per picture.
 
     Pictures are paths (a list, an array or a column ``[n]`` of ``str`` or ``Path``) or pixels (uint8 ``[n, height,
-    width]`` or ``[n, height, width, 1 | 3 | 4]``). Nothing is learned from them, so what a picture gives depends on no
-    other: it is computed once and then comes from the store, whatever the fold, the point of a grid or the process. A
-    picture has no features of its own, so there is no ``n_features_in_``.
+    width]`` or ``[n, height, width, 1 | 3 | 4]``). Nothing is learned from them, so the activations of a picture do not
+    depend on other pictures: they are computed once and then come from the store, in every fold, grid point and
+    process. A picture has no features of its own, so there is no ``n_features_in_``.
 
     Args:
         cut: a place or a sum of them, as in ``"resnet50@pool"``; what is trained above it elsewhere plays no part here.
-        weights: of all backbones that it names: ``"imagenet"``, ``"random"``, or the path of a file.
+        weights: of all backbones in the cut: ``"imagenet"``, ``"random"``, or the path of a file.
         size: side of pictures in pixels; ``None``: the backbone's own.
-        pooling: of a map ``[height, width, channels]``: ``"avg"``, ``"max"`` or ``"flatten"``.
+        pooling: how a map ``[height, width, channels]`` becomes a row: ``"avg"``, ``"max"`` or ``"flatten"``.
         jobs: processors to use.
-        progress: whether bars and lines show how it goes; ``False`` shows none.
+        progress: whether to show bars and lines.
 
     Example:
         >>> import topwork as tw
@@ -113,12 +113,12 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @ours()
     def fit(self, X: Any, y: Any = None) -> "Activations":
-        """Check the parameters, and that *X* is pictures; nothing is computed and nothing learned.
+        """Check the parameters and that *X* holds pictures; nothing is computed or learned.
 
         Raises:
-            CutError, RecipeError, UnknownBackbone: a parameter that is none.
-            WeightsError: the weights are not at hand and cannot be fetched.
-            DatasetError: *X* is no pictures.
+            CutError, RecipeError, UnknownBackbone: a parameter is invalid.
+            WeightsError: the weights are not on this machine and cannot be downloaded.
+            DatasetError: *X* does not hold pictures.
         """
         with shown(self.progress):
             _dataset(X)
@@ -130,8 +130,8 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
 
         Raises:
-            DatasetError: a picture cannot be read, or *X* is no pictures.
-            CutError, RecipeError, UnknownBackbone, WeightsError: as of `fit`, which need not come first.
+            DatasetError: a picture cannot be read, or *X* does not hold pictures.
+            CutError, RecipeError, UnknownBackbone, WeightsError: see `fit`, which need not be called first.
         """
         data = _dataset(X)
         with shown(self.progress):
@@ -168,7 +168,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
-    """What is stored of some rows, as one row of numbers each: float32 ``[rows, features]``, term by term."""
+    """The stored activations of some rows, one row of numbers each: float32 ``[rows, features]``, term by term."""
     columns = []
     for number in range(len(stored.requests)):
         blocks = []
@@ -180,7 +180,7 @@ def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = 
 
 
 def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """Maps ``[n, height, width, channels]`` as rows, float32 ``[n, features]``; what is no map is flattened.
+    """Maps ``[n, height, width, channels]`` as rows, float32 ``[n, features]``; other shapes are flattened.
 
     >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
     array([[2., 5.]], dtype=float32)
@@ -217,7 +217,7 @@ def _dataset(X: Any) -> Dataset:
 
 
 def _paths(X: Any) -> list[str] | None:
-    """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` where they are no paths, but should be pixels."""
+    """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` if *X* holds something else, which should be pixels."""
     if isinstance(X, str | os.PathLike):
         raise DatasetError(f"X is one path, {os.fspath(X)!r}: expected a list of paths, as in [{os.fspath(X)!r}].")
     if not hasattr(X, "__len__"):
@@ -225,7 +225,7 @@ def _paths(X: Any) -> list[str] | None:
             f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "
             "tw.activations(DATA, CUT) takes a dataset."
         )
-    with suppress(ValueError):  # items of several shapes: no paths
+    with suppress(ValueError):  # items of several shapes are not paths
         values = np.asarray(X)
         if values.dtype.kind in "OUT" and values.shape in ((len(values),), (len(values), 1)):
             items = values.ravel().tolist()

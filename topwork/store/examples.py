@@ -1,6 +1,6 @@
-"""Stored activations as training and scoring read them: rows in any order, any of their views, with their labels.
+"""Stored activations for training and scoring: rows in any order, any of their views, with their labels.
 
-`Reader` is all that reading needs of a store, so that another form of store can stand behind it.
+`Reader` is the part of a store that reading needs, so that another kind of store can replace it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from topwork.networks.graph import TensorSpec
 from topwork.store.request import Request
 
 IN_MEMORY = 1_000_000_000
-"""Up to so many bytes, the activations of one store are read once and kept; above, each batch is read from it."""
+"""Activations of one store up to this many bytes are read into memory once; larger ones are read batch by batch."""
 
 
 class Reader(Protocol):
@@ -37,17 +37,17 @@ class Reader(Protocol):
         """Why some of the keys have no activations."""
 
     def disk_bytes(self, rows: int) -> int:
-        """What so many pictures more take on disk."""
+        """How many bytes *rows* more pictures take on disk."""
 
     def close(self) -> None:
         """Close it; it cannot be read afterwards."""
 
 
 class StoredActivations:
-    """What several requests left in the store, each store opened once; a context manager.
+    """The stored activations of several requests; each store is opened once; a context manager.
 
     Args:
-        requests: one for each term of a cut; their fills are done.
+        requests: one per term of a cut; their activations are stored already.
         open_reader: opens the store of a request.
     """
 
@@ -81,12 +81,12 @@ class StoredActivations:
         return found
 
     def read(self, number: int, rows: Sequence[Row]) -> list[np.ndarray]:
-        """The activations of some rows' pictures, view 0, from request *number*: an array a tensor, dtype as stored."""
+        """The activations of some rows' pictures, view 0, from request *number*: an array per tensor, as stored."""
         one = self.requests[number]
         return self.readers[number].read([one.key(one.shots_of(row)[0]) for row in rows])
 
     def examples(self, rows: Sequence[Row], classes: Sequence[str]) -> "Examples":
-        """Rows with their labels; training rows have as many views as the requests asked for."""
+        """Rows with their labels; training rows have as many views as the requests ask for."""
         views = len(self.requests[0].shots_of(rows[0])) if rows else 1
         sources = []
         for one, reader in zip(self.requests, self.readers):
@@ -99,7 +99,7 @@ class StoredActivations:
 
 @dataclass(frozen=True)
 class Source:
-    """What one term of a cut gives of some examples: the reader, and the key of each row's views, ``[views, rows]``."""
+    """The activations of examples at one term of a cut: the reader, and the key of each view, ``[views, rows]``."""
 
     reader: Reader
     keys: Sequence[bytes]
@@ -107,18 +107,18 @@ class Source:
 
     @classmethod
     def of(cls, reader: Reader, keys: Sequence[bytes]) -> "Source":
-        """Read into memory where there is little enough."""
+        """Read into memory if they take at most `IN_MEMORY` bytes."""
         dtypes = zip(reader.tensors, reader.stored or ())
         size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
         return cls(reader, keys, tuple(reader.read(keys)) if keys and size <= IN_MEMORY else None)
 
     def take(self, places: np.ndarray) -> list[np.ndarray]:
-        """One array a tensor: float32 ``[len(places), *shape]`` (pixels: uint8)."""
+        """One array per tensor: float32 ``[len(places), *shape]`` (pixels: uint8)."""
         found = [a[places] for a in self.kept] if self.kept else self.reader.read([self.keys[i] for i in places])
         return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
 
     def only(self, places: np.ndarray) -> "Source":
-        """Some of it."""
+        """The same for the examples at some places."""
         kept = tuple(a[places] for a in self.kept) if self.kept else None
         return replace(self, keys=[self.keys[i] for i in places], kept=kept)
 
@@ -128,7 +128,7 @@ class Examples:
     """Activations with their labels.
 
     Args:
-        sources: one a term of the cut.
+        sources: one per term of the cut.
         labels: int ``[rows]``, positions in the classes.
         contents: SHA-256 of each row's content, in hex.
         views: how many views of each row there are.
@@ -143,11 +143,11 @@ class Examples:
         return len(self.labels)
 
     def take(self, places: np.ndarray) -> list[np.ndarray]:
-        """The activations at some places (of view v of row r: v times the rows, plus r): an array a tensor and term."""
+        """The activations at some places (view v of row r is at v * rows + r): an array per tensor and term."""
         return [array for source in self.sources for array in source.take(places)]
 
     def sample(self, count: int, seed: int) -> "Examples":
-        """A seeded sample of at most *count* rows, of which the first view alone is kept."""
+        """A seeded sample of at most *count* rows, with their first view only."""
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         sources = tuple(source.only(rows) for source in self.sources)
         return Examples(sources, self.labels[rows], [self.contents[i] for i in rows])

@@ -1,6 +1,6 @@
-"""Extraction: the trunk runs once per picture, and what it gives goes to the store.
+"""Extraction: the trunk runs once per picture, and its activations go to the store.
 
-Fills run in a worker process beside (OpenVINO) or here (Keras), and only for what the store lacks.
+Fills run in a worker process (OpenVINO) or in this process (Keras), and only for what is missing in the store.
 """
 
 from collections.abc import Sequence
@@ -32,15 +32,15 @@ def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int
 
 
 def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> list[Request]:
-    """The requests that *cut* makes of *data*, one for each term; every word is checked, nothing is computed.
+    """The requests for *data* at *cut*, one per term; names are checked, nothing is computed.
 
     Args:
-        data: whose pictures.
-        cut: of one term or a sum.
-        backbones: options of those that the cut names; of the others the defaults.
+        data: the dataset with the pictures.
+        cut: one term or a sum.
+        backbones: options of backbones in the cut; the others have the defaults.
 
     Raises:
-        UnknownBackbone, CutError: nothing of that name, or options of a backbone that the cut does not name.
+        UnknownBackbone, CutError: an unknown name, or options of a backbone that is not in the cut.
     """
     given = {one.name: one for one in backbones}
     names = {name: given.get(name, Backbone(name)) for name in cut.backbones}
@@ -58,14 +58,14 @@ def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> li
 
 
 def check(request: Request, learn: bool = False) -> None:
-    """Refuse an unknown backbone or place before anything begins; learn the backbone's graph first where it must.
+    """Refuse an unknown backbone or place before any work begins; learn the backbone's graph first if needed.
 
     Args:
         request: for any pictures.
-        learn: learn the graph in any case.
+        learn: whether to learn the graph in any case.
 
     Raises:
-        UnknownBackbone, CutError: nothing of that name.
+        UnknownBackbone, CutError: the name is unknown.
     """
     if not request.backbone.model:
         catalogue.record(request.backbone.name)
@@ -78,18 +78,18 @@ def check(request: Request, learn: bool = False) -> None:
 
 
 def fill_all(requests: Sequence[Request], jobs: int | None = None) -> None:
-    """Fill the store with all that is requested, and tell how it goes."""
+    """Fill the store with all requested activations, and report progress."""
     with Watch() as watch, Extraction(requests, watch.report, jobs) as extraction:
         extraction.wait_all(range(len(requests)))
 
 
 class Watch:
-    """Tells of an extraction's events; a context manager, so that no bar outlives it."""
+    """Shows the events of an extraction; a context manager, so that the bar ends with it."""
 
     def __init__(self) -> None:
         self._bar, self._noun = Bar("trunk", "pictures"), "picture"
         self.seconds: dict[str, float] = {}
-        """What converting, compiling and running the trunk took."""
+        """How long converting, compiling and running the trunk took, in seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +98,7 @@ class Watch:
         self._bar.stop()
 
     def report(self, event: str, **about: Any) -> None:
-        """Say what is to come, show how far it is, say what it took."""
+        """Announce the work, show its progress, and record how long it took."""
         name = {"converted": "convert", "compiled": "compile", "progress": "extract"}.get(event)
         if name and (event != "progress" or about["done"] == about["total"]):
             self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]

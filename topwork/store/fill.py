@@ -1,4 +1,4 @@
-"""Filling the store in one process: decoding in threads, the trunk's requests in flight, commits in between."""
+"""Filling the store in one process: threads decode, the trunk runs, batches are committed."""
 
 import time
 from collections import deque
@@ -16,14 +16,14 @@ from topwork.system import machine
 from topwork.system.files import room
 
 COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
-"""A commit is due after so many rows or bytes: what a kill can lose."""
+"""Rows and bytes after which a batch is committed; a killed process loses at most this much."""
 
 
 def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
-    """Compute and commit what the store lacks of *request*; pictures that cannot be read are recorded as failures.
+    """Compute and commit what is missing for *request*; pictures that cannot be read are recorded as failures.
 
     Raises:
-        StoreError: the disk cannot hold it.
+        StoreError: the disk has too little space.
     """
     shots = request.by_key
     while missing := store.missing(shots):  # a second time only where float32 takes over from float16
@@ -70,7 +70,7 @@ def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> 
 def _decoded(
     request: Request, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
 ) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Decode in threads, a few batches ahead, in order; what cannot be read is recorded and skipped."""
+    """Decode in threads, a few batches ahead, in order; pictures that cannot be read are recorded and skipped."""
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)
     while True:
@@ -92,7 +92,7 @@ def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes])
 
 
 def _pace(request: Request, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
-    """Seconds that the fill will take, measured on blank pixels and the first picture; short ones are not worth it."""
+    """Seconds that a long fill will take, measured on blank pixels and the first pictures; nothing for a short one."""
     if len(missing) < 20 * COMMIT_ROWS:
         return {}
     side = request.trunk.fit.size

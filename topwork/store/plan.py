@@ -1,4 +1,4 @@
-"""The plan of a run: for each phase the terms of its cut, what they freeze, and what they ask of the store."""
+"""The plan of a run: for each phase, the terms of its cut, what they freeze, and their requests to the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from topwork.store.request import Request
 
 @dataclass(frozen=True)
 class Step:
-    """One phase as planned.
+    """One planned phase.
 
     Args:
-        phase: of the recipe.
-        terms: of its cut.
-        requests: what its training reads, one for each term.
+        phase: the phase in the recipe.
+        terms: the terms of its cut.
+        requests: what its training reads, one per term.
     """
 
     phase: Phase
@@ -29,7 +29,7 @@ class Step:
     requests: tuple[Request, ...]
 
     def trunks(self) -> list[Trunk]:
-        """What is frozen, one trunk a term; the backbones' graphs must be known by now."""
+        """The frozen parts, one trunk per term; the graphs of the backbones must be known."""
         return [one.trunk for one in self._cut()]
 
     def _cut(self) -> list[Request]:
@@ -38,7 +38,7 @@ class Step:
 
     @property
     def opens(self) -> bool:
-        """Whether layers of a backbone train, not the head alone."""
+        """Whether layers of a backbone are trained, not only the head."""
         if any(term.place == INPUT != term.end for term in self.terms):
             return True  # of a network that may not be known yet
         if all(term.place == term.end for term in self.terms):
@@ -47,19 +47,19 @@ class Step:
         return any(node.parameters and node.kind not in frozen for one in self.trunks() for node in one.above)
 
     def of(self, data: Dataset) -> "Step":
-        """The same for the rows of a dataset."""
+        """The same step for the rows of a dataset."""
         return replace(self, requests=tuple(one.of(data) for one in self.requests))
 
     def exact(self, data: Dataset) -> list[Request]:
-        """The requests in float32, and of no view but the first, that the shipped model is measured with on *data*."""
+        """The requests that measure the shipped model on *data*: in float32, first views only."""
         return [replace(one, exact=True, views=NO_VIEWS).of(data) for one in self._cut()]
 
 
 def steps(recipe: Recipe) -> list[Step]:
-    """The phases, their words checked before a million pictures are read.
+    """The phases, checked before any picture is read.
 
     Raises:
-        UnknownBackbone, CutError: nothing of that name, freezes that conflict, or cuts that move away from the input.
+        UnknownBackbone, CutError: an unknown name, conflicting freezes, or cuts that move away from the input.
     """
     found = unchecked(recipe)
     together = len(found) > 1 or len(found[0].terms) > 1
@@ -84,7 +84,7 @@ def steps(recipe: Recipe) -> list[Step]:
 
 
 def unchecked(recipe: Recipe) -> list[Step]:
-    """The phases as their words say; nothing is looked up."""
+    """The phases as written in the recipe, unchecked."""
     live = recipe.views.mode == "live" and recipe.views.count > 1
     found = []
     for phase in recipe.phases:
@@ -98,10 +98,10 @@ def unchecked(recipe: Recipe) -> list[Step]:
 
 
 def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
-    """Refuse terms that share layers, one backbone on one picture, and do not freeze the same of them.
+    """Refuse terms that share layers (one backbone on one picture) and do not freeze the same of them.
 
     Raises:
-        CutError: names the two.
+        CutError: two terms conflict; names both.
     """
     for (a, one), (b, other) in combinations(zip(terms, trunks), 2):
         if (a.backbone, a.picture) == (b.backbone, b.picture):

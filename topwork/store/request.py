@@ -1,7 +1,7 @@
-"""A request to the store: which views of which pictures one trunk is to give, and how exactly.
+"""A request to the store: which views of which pictures one trunk must compute, and how exactly.
 
-A request is made once (`topwork.store.plan`, `topwork.store.extract`), goes to the process that fills the store as it
-is, and says under which key each result is found again.
+A request is made once (`topwork.store.plan`, `topwork.store.extract`), is sent unchanged to the process that fills the
+store, and gives the key under which each result is stored.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from topwork.recipes.settings import NO_VIEWS, Backbone, Views
 from topwork.store.store import Store, disk_bytes, key
 
 Report = Callable[..., None]
-"""Called with keyword ``event`` and what belongs to it."""
+"""Called with the keyword ``event`` and the facts about it."""
 
 NO_PICTURES = Dataset("", ())
 
@@ -42,14 +42,14 @@ class Shot(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """Activations as they are asked for.
+    """The activations that are requested.
 
     Args:
-        term: of a cut: where the trunk ends.
-        backbone: its options, runtime decided.
-        data: every row's picture in the column that the term names.
-        views: of training rows; others have the picture alone.
-        exact: float32 throughout.
+        term: a term of a cut: where the trunk ends.
+        backbone: its options; the runtime is decided already.
+        data: the dataset; the term names the column of its pictures.
+        views: the views of training rows; other rows have the picture only.
+        exact: whether all is computed and stored in float32.
     """
 
     term: Term
@@ -59,14 +59,14 @@ class Request:
     exact: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone, without what was derived from them: the other process has its own trunk."""
+        """Only the fields, not what was derived from them: the other process makes its own trunk."""
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def of(self, data: Dataset) -> "Request":
-        """The same for all rows of a dataset, which has the column that the term names.
+        """The same request for all rows of a dataset, which must have the column that the term names.
 
         Raises:
-            CutError: it has none of that name.
+            CutError: the dataset does not have that column.
         """
         name = self.term.picture
         if name is not None and name not in data.columns:
@@ -79,11 +79,11 @@ class Request:
 
     @cached_property
     def trunk(self) -> Trunk:
-        """What is frozen; the graph of its backbone must be known by now."""
+        """The frozen part; the graph of its backbone must be known."""
         return self.trunk_in(trunk.known_graph(self.backbone))
 
     def trunk_in(self, graph: Graph) -> Trunk:
-        """What is frozen, in the backbone's graph; exact activations are float32 throughout.
+        """The frozen part of a backbone's graph; exact activations are float32 throughout.
 
         Raises:
             CutError: the graph does not have the term's place or end.
@@ -106,16 +106,16 @@ class Request:
 
     @cached_property
     def by_key(self) -> dict[bytes, Shot]:
-        """Every shot under its key; equal ones once."""
+        """The shots by their keys; equal shots have one entry."""
         return {self.key(shot): shot for shot in self.shots}
 
     def key(self, shot: Shot) -> bytes:
-        """What a shot's activations are stored under."""
+        """The key of a shot's activations in the store."""
         return key(shot.content, views.key(self.views, shot.view))
 
     @property
     def repeated(self) -> int:
-        """How many shots are equal to another: these are computed once."""
+        """How many shots are equal to an earlier one and are not computed again."""
         return len(self.shots) - len(self.by_key)
 
     def load(self, shot: Shot) -> np.ndarray:
@@ -123,13 +123,13 @@ class Request:
 
         Raises:
             PictureError: the picture cannot be decoded.
-            DatasetError: it is gone, or another one by now; that says nothing of its content, so nothing is recorded.
+            DatasetError: the file is gone or has changed; this is not recorded, as it says nothing about its content.
         """
         found, fit = self._picture(shot.path, shot.content), self.trunk.fit
         return views.view(found, self.views, shot.view, shot.content, fit.resample) if shot.view else found
 
     def _picture(self, path: str, content: str) -> np.ndarray:
-        """View 0."""
+        """The picture itself, which is view 0."""
         found = self.data.picture(path)
         if isinstance(found, np.ndarray):
             return fit_array(found, self.trunk.fit)
@@ -146,7 +146,7 @@ class Request:
         return decode(data, self.trunk.fit, inf)  # what is too large was left out when the data was read
 
     def store(self) -> Store:
-        """The store of these activations, opened; *exact* ones have one that keeps float32 whatever the values."""
+        """Open the store of these activations; *exact* activations have a store of their own, always in float32."""
         below, dtype = self.trunk, "float32" if self.exact else "float16"
         return Store(
             self.folder,
@@ -158,11 +158,11 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """Where that store lies."""
+        """The folder of that store."""
         return folders_of(self.trunk, self.exact)[0]
 
     def missing(self) -> list[Shot]:
-        """What the store lacks; everything where the backbone's graph is not known yet."""
+        """The shots that are missing in the store; all of them if the backbone's graph is not known yet."""
         if trunk.kept_graph(self.backbone) is None:
             return self.shots
         with self.store() as store:
@@ -180,5 +180,5 @@ def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
 
 
 def folders_of(below: Trunk, exact: bool = False) -> tuple[Path, ...]:
-    """Where a trunk's store may lie: with the ``keras`` runtime each backend has its own, this process's first."""
+    """Folders where a trunk's store may be: with the runtime ``keras`` one per backend, this process's first."""
     return tuple(folder.with_name(folder.name + "-float32") if exact else folder for folder in below.folders)
