@@ -1,8 +1,8 @@
-"""The store: what a trunk gave for each picture, on disk under the picture's content.
+"""The store: the activations of each picture on disk, under a key made from its content.
 
 Every change is one transaction, synced before it returns: a killed process loses at most the batch it was writing.
-Any number of processes may fill and read one store; each key is stored once. What is read back is checked against
-the checksum taken when it was written. Not covered: a fork while another thread is inside the store.
+Any number of processes may fill and read one store; each key is stored once. Each row is checked against its checksum
+when it is read. Not covered: a fork while another thread is inside the store.
 """
 
 import json
@@ -30,16 +30,16 @@ T = TypeVar("T")
 FLOAT16_LARGEST = 65504.0
 FLOAT16_SAFE = (1e-3, 3e4)
 ALIGNED = 64
-"""What is read starts at a multiple of so many bytes, so that others may use it without a copy."""
+"""Arrays that are read start at a multiple of this many bytes, so that others can use them without a copy."""
 NOT_FINITE = "its activations are not finite"
 
 
 def key(content: str, view: str = "") -> bytes:
-    """The 32 bytes that a picture's activations are stored under.
+    """The key of a picture's activations: 32 bytes.
 
     Args:
         content: SHA-256 of the picture's content, in hex.
-        view: the view's number and settings; ``""`` is the picture itself.
+        view: the view's number and settings; ``""`` for the picture itself.
 
     >>> key("ab" * 32).hex() == "ab" * 32
     True
@@ -49,9 +49,9 @@ def key(content: str, view: str = "") -> bytes:
 
 
 def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16") -> int:
-    """What *rows* pictures take on disk, in bytes, with floats stored as *dtype*.
+    """How many bytes *rows* pictures take on disk, with floats stored as *dtype*.
 
-    A row above half a page takes whole pages, smaller ones share one; LMDB's page is the system's, at most 32 KiB.
+    A row above half a page takes full pages, smaller rows share a page; LMDB's page is the system's, at most 32 KiB.
 
     >>> disk_bytes([TensorSpec((1000, 1000))], rows=10) > 20_000_000
     True
@@ -64,25 +64,25 @@ def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16")
 
 
 def _empty(rows: int, width: int) -> np.ndarray:
-    """Room for uint8 ``[rows, width]``."""
+    """An aligned array, uint8 ``[rows, width]``, with any values."""
     raw = np.empty(rows * width + ALIGNED, np.uint8)
     start = -raw.ctypes.data % ALIGNED
     return raw[start : start + rows * width].reshape(rows, width)
 
 
 class Store:
-    """The activations of one cut; a context manager, one a process and folder, to be used from any thread.
+    """The activations of one cut; a context manager, one per process and folder, usable from any thread.
 
     Args:
-        folder: the cut's own folder; made where there is none. ``cut.json`` in it says for people what it holds.
-        tensors: what the trunk gives for one picture.
-        description: what the cut is (backbone, weights, size, ...), a JSON object; a store of another one is refused.
-        dtype: of stored floats. ``"auto"``: float16 if each tensor's largest absolute value in the first batch lies in
-            [1e-3, 3e4], else float32; and float32 takes over, with an empty store, once a value is above 65504.
-        estimate_bytes: the size expected; the map starts at twice that and grows when it must.
+        folder: the cut's own folder; created if it is missing. ``cut.json`` in it describes the store for people.
+        tensors: the trunk's tensors for one picture.
+        description: of the cut (backbone, weights, size, ...), a JSON object; other stores are refused.
+        dtype: how floats are stored. ``"auto"``: float16 if the largest absolute value of each tensor in the first
+            batch is in [1e-3, 3e4], else float32; the store starts anew in float32 when a later value is above 65504.
+        estimate_bytes: the expected size; the map starts at twice that size and grows when needed.
 
     Raises:
-        StoreError: the folder holds something else, another format, or damage; or it cannot be written.
+        StoreError: the folder holds another cut or format, is damaged, or cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -121,12 +121,12 @@ class Store:
         return self._run(lambda txn: self._tables.count(txn))
 
     def close(self) -> None:
-        """Give the files back; the store cannot be used afterwards."""
+        """Close the files; the store cannot be used afterwards."""
         with self._lock:
             self._tables.close()
 
     def disk_bytes(self, rows: int) -> int:
-        """What *rows* more pictures take on disk, in bytes; before the first batch, as if they were float16."""
+        """How many bytes *rows* more pictures take on disk; before the first batch, floats count as float16."""
         wide = self._float32 or "float32" in (self.stored or ())
         return disk_bytes(self.tensors, rows, "float32" if wide else "float16")
 
@@ -137,9 +137,9 @@ class Store:
         return [tensor.stored(dtype).name for tensor in self.tensors] if dtype else None
 
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
-        """The keys whose activations are still to be computed, neither stored nor failed: in order, each once.
+        """The keys whose activations must still be computed, neither stored nor failed: in order, each once.
 
-        Ask until there are none: where float32 takes over from float16, what was stored is missing again.
+        Call it until it returns none: if the store changes to float32, all that was stored is missing again.
         """
         wanted = dict.fromkeys(keys)
 
@@ -151,17 +151,17 @@ class Store:
         return [k for k in wanted if k not in found]
 
     def write(self, keys: Sequence[bytes], arrays: Sequence[np.ndarray]) -> dict[bytes, str]:
-        """Store one row a key, all in one transaction; a key that is there already keeps what it has.
+        """Store one row per key, all in one transaction; a key that is stored already keeps its row.
 
         Args:
-            keys: one a row.
-            arrays: one a tensor, as the trunk gives it: ``[len(keys), *tensor.shape]``.
+            keys: one per row.
+            arrays: one per tensor, as the trunk returns it: ``[len(keys), *tensor.shape]``.
 
         Returns:
-            key -> reason for rows that are not finite: they are left out, and recorded as failures.
+            key -> reason for rows that are not finite: they are not stored but recorded as failures.
 
         Raises:
-            StoreError: the disk is full; what was written before is safe.
+            StoreError: the disk is full; rows stored before are safe.
         """
         given = [(array.shape, array.dtype.name) for array in arrays]
         expected = [((len(keys), *tensor.shape), tensor.dtype) for tensor in self.tensors]
@@ -186,7 +186,7 @@ class Store:
         return self._run(lambda txn: self._get(txn, keys))
 
     def fail(self, key: bytes, reason: str) -> None:
-        """Record that *key* has no activations, and why, so that no later run tries again."""
+        """Record why *key* has no activations, so that no later run tries again."""
         self._run(lambda txn: self._tables.fail(txn, key, reason), write=True)
 
     def failures(self, keys: Iterable[bytes]) -> dict[bytes, str]:
@@ -234,7 +234,7 @@ class Store:
         with self._lock:
             try:
                 return self._tables.run(work, write)
-            except _Overflow:  # go on in the float32 store below; all that open the folder from now on are sent there
+            except _Overflow:  # continue in the float32 store below; whoever opens the folder later goes there, too
                 self._tables.run(lambda txn: self._tables.put(txn, "overflow", "float32"), write=True)
                 self._tables.close()
                 self._float32 = True
@@ -242,7 +242,7 @@ class Store:
                 return self._tables.run(work, write)
 
     def _follow(self, txn: lmdb.Transaction) -> None:
-        """Go where the activations now lie; a handle that only reads stays with what it has."""
+        """Move to the float32 store if the activations are there now; a handle that only reads stays where it is."""
         if self._tables.get(txn, "overflow"):
             raise _Overflow
 
@@ -273,7 +273,7 @@ class Store:
         self._follow(txn)
 
     def _tell(self) -> None:
-        """Write ``cut.json``: a copy for people, which nothing reads."""
+        """Write ``cut.json``: the header and the dtypes on disk, for people."""
         told = {**json.loads(self._header), "stored": self.stored}
         with suppress(OSError), written_whole(self.folder / "cut.json") as aside:
             aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -281,14 +281,14 @@ class Store:
 
 
 class _Overflow(Exception):
-    """A float16 store was given, by this process or another, a value above 65504."""
+    """This process or another one tried to write a value above 65504 to a float16 store."""
 
 
 def check_format(folder: Path, header: dict[str, Any]) -> None:
     """Refuse a store of another format.
 
     Raises:
-        StoreError: names both.
+        StoreError: the formats differ; names both.
     """
     if header["format"] != STORE_FORMAT:
         raise StoreError(

@@ -1,12 +1,12 @@
-"""The tables of a store: one LMDB environment, its rows checked, its errors in words.
+"""The tables of a store: one LMDB environment with checked rows and readable errors.
 
     keys      32-byte key -> row number (8 bytes), CRC-32 of the row (4 bytes)
-    rows      row number  -> the arrays' bytes, one after another
+    rows      row number  -> the bytes of the arrays, one after another
     failures  32-byte key -> why this picture has no activations (UTF-8)
-    meta      a name      -> CRC-32 of a text (4 bytes), the text: "header", "dtype", "overflow"
+    meta      name        -> CRC-32 of a text (4 bytes), the text: "header", "dtype", "overflow"
 
-Rows stand under sequential numbers because large values under random keys cost twice the disk. LMDB locks and maps its
-files: the folder must be on a local disk, of Linux or macOS. LMDB's readahead stays on: with a cold cache random reads
+Rows have sequential numbers because large values under random keys take twice the disk space. LMDB locks and maps its
+files: the folder must be on a local disk, on Linux or macOS. LMDB's readahead stays on: with a cold cache random reads
 were 2 to 7 times faster than without, and reads in order 10 to 13 times.
 """
 
@@ -35,25 +35,25 @@ _TABLES = ("keys", "rows", "failures", "meta")
 _ENTRY = struct.Struct("=QI")
 _NUMBER = struct.Struct("=Q")
 _SMALLEST_MAP = 1 << 20
-_LOCKS = 1 << 16
 _AT_ONCE = 1024
-"""Room for LMDB's table of readers, which it maps without asking: on a full disk it would be killed by SIGBUS."""
+_LOCKS = 1 << 16
+"""Bytes for LMDB's table of readers, which it maps unchecked: on a full disk SIGBUS would end the process."""
 _LIMIT = re.compile(r"\d+ pixels; the limit is \d+")
-"""What earlier versions recorded of a picture above a limit that could not be raised: it may be read by now."""
-_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: LMDB's word for a write that was cut short
+"""A reason that earlier versions recorded for pictures above a fixed limit, which can be read now."""
+_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: how LMDB reports a write cut short
 
 
 class Tables:
-    """The four tables in one folder: one handle a process, used by one thread at a time.
+    """The four tables in one folder: one handle per process, used by one thread at a time.
 
-    All but `run` and `close` take the transaction that `run` gives.
+    All methods but `run` and `close` take the transaction that `run` passes.
 
     Args:
-        folder: made where there is none.
-        map_bytes: the map's first size, of address space and not of disk; it grows when it must.
+        folder: created if it is missing.
+        map_bytes: the map's first size, in address space, not on disk; it grows when needed.
 
     Raises:
-        StoreError: the folder cannot be written, is damaged, or is open in this process already.
+        StoreError: the folder cannot be written, is damaged, or is already open in this process.
     """
 
     def __init__(self, folder: Path, map_bytes: int = 0) -> None:
@@ -63,12 +63,12 @@ class Tables:
         self._open()
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
         self._env.close()
         self._hold.release()
 
     def run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:
-        """Do *work* in one transaction, again where the map must grow; nothing of it is kept if it raises.
+        """Do *work* in one transaction, again if the map must grow; if it raises, nothing is written.
 
         Raises:
             StoreError: the disk is full, or the tables are damaged.
@@ -92,10 +92,10 @@ class Tables:
         return txn.stat(self._handles["rows"])["entries"]
 
     def get(self, txn: lmdb.Transaction, name: str) -> str | None:
-        """A text in ``meta``; ``None`` where there is none.
+        """The text of that name in ``meta``; ``None`` if there is none.
 
         Raises:
-            StoreError: it does not match its checksum.
+            StoreError: the text does not match its checksum.
         """
         found = txn.get(name.encode(), db=self._handles["meta"])
         if found is None:
@@ -133,7 +133,7 @@ class Tables:
         return [(bytes(k), *_ENTRY.unpack(entry)) for k, entry in found]
 
     def numbered(self, txn: lmdb.Transaction, first: int, count: int) -> Iterator[tuple[int, Buffer]]:
-        """(number, row) for up to *count* rows from number *first* on, as they lie on disk and unchecked."""
+        """(number, row) for up to *count* rows from number *first* on, as they are on disk, unchecked."""
         cursor = txn.cursor(self._handles["rows"])
         for number, row in islice(cursor.iternext(), count) if cursor.set_range(_NUMBER.pack(first)) else ():
             yield _NUMBER.unpack(number)[0], row
@@ -151,7 +151,7 @@ class Tables:
             raise self.damaged("its rows are not numbered in sequence")
 
     def rows(self, txn: lmdb.Transaction, keys: Sequence[bytes], width: int) -> Iterator[tuple[int, Buffer]]:
-        """(position in *keys*, row of *width* bytes) for each key, in the order that rows lie on disk.
+        """(position in *keys*, row of *width* bytes) for each key, in the order of the rows on disk.
 
         Raises:
             StoreError: a key has no row, or its row is damaged.
@@ -204,8 +204,8 @@ class Tables:
             undo.pop_all()
 
     def _prepare(self, txn: lmdb.Transaction) -> dict[str, Any]:
-        """Fill up a file that was cut short, where LMDB would be killed by SIGBUS, and open the tables."""
-        self._env.reader_check()  # frees what killed readers hold on to
+        """Extend a file that was cut short, which would end the process with SIGBUS, and open the tables."""
+        self._env.reader_check()  # frees what killed readers still hold
         data = self.folder / "data.mdb"
         whole = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
         if data.stat().st_size < whole:
@@ -214,7 +214,7 @@ class Tables:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn errors of LMDB and of the disk into ours."""
+        """Turn errors of LMDB and of the disk into `StoreError`."""
         try:
             yield
         except (lmdb.Error, OSError) as error:

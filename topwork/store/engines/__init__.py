@@ -1,4 +1,4 @@
-"""Where trunks run: in a process beside the caller or in this one.
+"""Where trunks run: in a worker process or in this process.
 
 Read `topwork.store.engines.local` first.
 """

@@ -1,4 +1,4 @@
-"""Extraction on this machine: fills in a worker process beside the caller (OpenVINO), or here (Keras)."""
+"""Extraction on this machine: in a worker process (OpenVINO), or in this process (Keras)."""
 
 import pickle
 import tempfile
@@ -26,13 +26,13 @@ from topwork.system.processes import Beside, Ended
 
 
 class Extraction:
-    """Several fills, done one after another beside the caller (OpenVINO) or when they are waited for (Keras).
+    """Several fills, done one after another: in a worker process (OpenVINO), or in `wait` (Keras).
 
-    A context manager: a worker that is still running at the end is stopped; what it committed stays.
+    A context manager: a worker that still runs at the end is stopped; what it committed stays.
 
     Args:
-        requests: all of pictures of one dataset.
-        report: is told what happens.
+        requests: for pictures of one dataset.
+        report: called with each event.
         jobs: processors to use.
     """
 
@@ -59,10 +59,10 @@ class Extraction:
             self._scratch.cleanup()
 
     def wait(self, number: int) -> None:
-        """Come back when fill *number* is whole.
+        """Wait until fill *number* is complete.
 
         Raises:
-            TopworkError: whatever stopped it.
+            TopworkError: the error that stopped it.
         """
         request = self._requests[number]
         if request.backbone.runtime == "keras":
@@ -78,7 +78,7 @@ class Extraction:
             self._report(**event)
 
     def wait_all(self, numbers: Iterable[int]) -> None:
-        """Come back when each of these fills is whole."""
+        """Wait until each of these fills is complete."""
         for number in numbers:
             self.wait(number)
 
@@ -102,7 +102,7 @@ class Extraction:
             told = f"the extraction process ended with status {ended.status} before it was done. "
             told += "What it committed is safe: run the same command again to go on."
             self._events.put(MachineError(told))
-        except Exception as error:  # raised by who waits
+        except Exception as error:  # raised in `wait`
             self._events.put(error)
         worker.end()
 

@@ -1,9 +1,11 @@
-"""The process beside: opens a backbone, converts its trunk, runs it once per picture, fills the store.
+"""The worker process: opens a backbone, converts its trunk, runs it once per picture, fills the store.
 
-It is asked with the path of a file that holds its requests, pickled as `Extraction` has them; the pixels of arrays are
-in ``pixels.npy`` beside that. It reports events (`topwork.system.processes`): ``converted``, ``plan``, ``progress``,
-``filled``. It runs Keras on its OpenVINO backend and loads no TensorFlow, so it is under way while the process that
-started it still imports its own. When it is ended, what it committed stays.
+It gets the path of a file that holds the requests of an `Extraction`, pickled; the pixels of arrays are in
+``pixels.npy`` in the same folder.
+
+It reports events (`topwork.system.processes`): ``converted``, ``plan``, ``progress``, ``filled``. It runs Keras on its
+OpenVINO backend and loads no TensorFlow, so it works while the process that started it still imports its packages.
+When it is stopped, what it committed stays.
 """
 
 import os
@@ -32,14 +34,14 @@ from topwork.system.keras_settings import ours
 from topwork.system.processes import Report, serve
 
 BACKEND = ("openvino",)
-"""Keras' backend here, whatever it is elsewhere."""
+"""Keras' backend in this process."""
 
 SPARE = 1_000_000
-"""Bytes allowed for what a converted trunk holds beside its weights: its graph as XML."""
+"""Bytes that a converted trunk may take besides its weights, for its graph as XML."""
 
 
 def main() -> None:
-    """Do what is asked until the process that asks ends."""
+    """Answer requests until the process that sends them ends."""
     keras_settings.own_process = True
     serve(_work)
 
@@ -53,7 +55,7 @@ def _work(file: str, report: Report) -> None:
     is_command, jobs, requests = pickle.loads(job.read_bytes())
     with at_command_line(is_command), ours(BACKEND):
         for number in list(requests):
-            request: Request = requests.pop(number)  # of a million pictures they count
+            request: Request = requests.pop(number)  # frees it afterwards: a million pictures take much memory
             if trunk.kept_graph(request.backbone) is None:
                 trunk.keep_graph(request.backbone, _open(request.backbone).graph)
             if request.data.rows:
@@ -82,7 +84,7 @@ def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:
     start = time.perf_counter()
     runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
     with suppress(OSError):
-        os.utime(below.converted.parent)  # when it was last used
+        os.utime(below.converted.parent)  # the time of its last use
     hold.release()
     tell(event="compiled", seconds=time.perf_counter() - start)
     return runtime

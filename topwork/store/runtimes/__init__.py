@@ -1,4 +1,4 @@
-"""What executes a trunk: ``openvino`` or ``keras``.
+"""The runtimes that execute a trunk: ``openvino`` and ``keras``.
 
 Read `topwork.store.runtimes.base` first.
 """

@@ -1,4 +1,4 @@
-"""What executes a trunk: a family of two, ``openvino`` and ``keras``, each with ``stream``."""
+"""What the runtimes ``openvino`` and ``keras`` share, and the choice between them."""
 
 import sys
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would call its maker
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would send usage data
 
 BATCH = 4
-"""Pictures a request: on CPUs small fixed batches, several in flight, are the fastest (docs/log.md)."""
+"""Pictures per request: on CPUs, several small fixed batches at a time are fastest (docs/log.md)."""
 
 
 class Runtime(Protocol):
-    """A trunk that is ready to run.
+    """A trunk ready to run.
 
     Attributes:
-        trial: pictures whose time says what others will take.
-        beside: whether it leaves the processor to decoding meanwhile.
+        trial: how many pictures are timed to predict the time of a fill.
+        beside: whether it leaves the processor free for decoding.
     """
 
     trial: int
@@ -37,13 +37,13 @@ class Runtime(Protocol):
     def stream(self, batches: "Iterator[np.ndarray]") -> "Iterator[list[np.ndarray]]":
         """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
 
-        One array a tensor of the cut, first axis ``n``. Work on several batches overlaps with what the iterator does.
+        One array per tensor of the cut, first axis ``n``. Work on several batches overlaps with the iterator's own.
         """
         ...
 
 
 def resolved(backbone: Backbone) -> Backbone:
-    """The backbone with ``"auto"`` decided: the runtime for this machine, bfloat16 where the processor has it."""
+    """The backbone with ``"auto"`` replaced: the runtime for this machine, bfloat16 if the processor has it."""
     runtime = backbone.runtime
     if runtime == "auto":
         runtime = "openvino" if find_spec("openvino") and not gpu.at_hand() else "keras"

@@ -1,4 +1,4 @@
-"""Keras itself: the trunk on a GPU, where OpenVINO is absent, or for networks that OpenVINO cannot run."""
+"""The runtime ``keras``: on a GPU, without OpenVINO, or for networks that OpenVINO cannot run."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ import numpy as np
 from topwork.system import gpu
 
 CPU_BATCH, GPU_BATCH = 32, 256
-"""Pictures that are run at once. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
+"""Pictures per call. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
 
 
 class Keras:
@@ -24,7 +24,7 @@ class Keras:
         self._trunk, self._batch = trunk, GPU_BATCH if self.beside else CPU_BATCH
         self.trial = 4 * self._batch
         if self.beside:
-            self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, which no time left should count
+            self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, so that no estimate counts it
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """See `topwork.store.runtimes.base.Runtime`. Batches are gathered while those before them run."""

@@ -1,8 +1,8 @@
-"""OpenVINO: the trunk on a CPU, several small requests in flight, in bfloat16 where the processor has it.
+"""The runtime ``openvino``: on a CPU, several small requests at a time, in bfloat16 if the processor has it.
 
-`convert` runs the Keras trunk on Keras' own OpenVINO backend, which writes the graph down instead of computing it:
-0.1 s where tracing through TensorFlow takes 2 to 5, and no TensorFlow is loaded. That backend is chosen when Keras
-is imported, so conversion happens in a process of its own (`topwork.store.engines.worker`).
+`convert` runs the Keras trunk on Keras' own OpenVINO backend, which records the graph instead of computing it:
+this takes 0.1 s, where tracing through TensorFlow takes 2 to 5 s, and TensorFlow is not loaded. That backend is chosen
+when Keras is imported, so conversion happens in a process of its own (`topwork.store.engines.worker`).
 """
 
 from collections import deque
@@ -21,14 +21,14 @@ HINT = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def convert(trunk: Any, path: Path) -> None:
-    """Write a Keras trunk as OpenVINO IR: uint8 pixels ``[batch, side, side, 3]`` in, one output a tensor.
+    """Write a Keras trunk as OpenVINO IR: uint8 pixels ``[batch, side, side, 3]`` in, one output per tensor.
 
     Args:
         trunk: a functional ``keras.Model``; Keras must run on its OpenVINO backend.
-        path: the ``.xml`` file; its ``.bin`` lies beside. Both appear whole.
+        path: the ``.xml`` file; its ``.bin`` is in the same folder. Both appear complete.
 
     Raises:
-        BackboneError: the network holds an operation that Keras' OpenVINO backend lacks.
+        BackboneError: the network has an operation that Keras' OpenVINO backend lacks.
     """
     import openvino
     from keras.src.backend.openvino.core import OpenVINOKerasTensor
@@ -55,7 +55,7 @@ def read(path: Path) -> Any:
     """A converted trunk as an ``openvino.Model``.
 
     Raises:
-        RuntimeError: a file is gone or cannot be read; what OpenVINO says of it.
+        RuntimeError: a file is missing or cannot be read; with OpenVINO's message.
     """
     import openvino
 

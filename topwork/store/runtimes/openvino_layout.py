@@ -1,8 +1,8 @@
-"""Take out the transposes that Keras' OpenVINO backend puts around every convolution and batch-norm.
+"""Remove the transposes that Keras' OpenVINO backend puts around every convolution and batch-norm.
 
-Keras' tensors are NHWC, OpenVINO's convolutions NCHW, so a converted network turns its data several times a layer.
-OpenVINO's TensorFlow frontend sinks such turns before it hands a model over; for other models nothing public does.
-Here a transpose moves down through whatever treats each number alone, until it meets another, and both become one or
+Keras' tensors are NHWC, OpenVINO's convolutions NCHW, so a converted network transposes its data several times per
+layer. OpenVINO's TensorFlow frontend removes such transposes; for other models no public function does.
+Here a transpose moves down through operations on single numbers until it meets another one, and both become one or
 none. The values stay the same; MobileNetV2 runs five times faster (docs/log.md, 2026-11-23).
 
 A transpose of order P gives ``y`` with ``y.shape[i] == x.shape[P[i]]``.
@@ -15,13 +15,13 @@ import numpy as np
 ELEMENTWISE = {"Add", "Clamp", "Convert", "Divide", "Elu", "Erf", "Exp", "Gelu", "HSigmoid", "HSwish", "HardSigmoid"}
 ELEMENTWISE |= {"Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Selu", "Sigmoid", "SoftPlus", "Sqrt"}
 ELEMENTWISE |= {"Subtract", "Swish", "Tanh"}
-"""Operations that do the same to each number wherever it stands."""
+"""Operations that do the same to each number, whatever its position."""
 
 Order = tuple[int, ...]
 
 
 def sink_transposes(model: Any) -> None:
-    """Move every transpose of an ``openvino.Model`` as far down as it goes; in place."""
+    """Move every transpose of an ``openvino.Model`` as far down as possible; in place."""
     from openvino._offline_transformations import apply_moc_transformations
 
     apply_moc_transformations(model, False)  # batch-norm becomes multiply and add, constants are folded
@@ -49,7 +49,7 @@ def _order(node: Any) -> Order | None:
 
 
 def _pass(node: Any, order: Order) -> None:
-    """Let a node work on what the transposes above it read, and transpose what it gives."""
+    """Let a node read the inputs of the transposes above it, and transpose its output."""
     from openvino import opset13
 
     inverse = tuple(int(i) for i in np.argsort(order))
@@ -79,7 +79,7 @@ def _pass(node: Any, order: Order) -> None:
 
 
 def _data(node: Any) -> list[Any]:
-    """A node's inputs that are data: all, but for the amounts of padding."""
+    """The inputs of a node that are data: all but the amounts of padding."""
     values = node.input_values()
     return values[:1] if node.get_type_name() == "Pad" else values
 

@@ -1,4 +1,4 @@
-"""What is in topwork's home: listed, verified, removed where nothing needs it.
+"""Upkeep of topwork's home: list what is there, verify it, and remove what no run needs.
 
 Read `topwork.store.upkeep.inventory` first.
 """

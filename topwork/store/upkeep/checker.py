@@ -1,9 +1,8 @@
-"""Whether one store is sound: every row is read and held against its checksum.
+"""Check one store: every row is read and compared with its checksum.
 
-It is a process of its own (`topwork.system.processes`) because LMDB ends its process where a page holds what cannot
-be; it is asked for a folder and reports how many rows were read, and how many there are. A slice is read in each
-transaction, so that memory stays bounded (5 bytes a row and one slice) and whoever fills the store meanwhile is not
-held up.
+It is a process of its own (`topwork.system.processes`) because LMDB crashes on a damaged page. It gets a folder and
+reports how many rows it has read, and how many there are. Each transaction reads one slice, so that memory stays
+bounded (5 bytes per row and one slice) and other processes can go on filling the store.
 """
 
 import json
@@ -23,25 +22,25 @@ from topwork.system.files import digest
 from topwork.system.processes import serve
 
 SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
-"""What one transaction reads at most."""
+"""The largest slice that one transaction reads."""
 
 Progress = Callable[[int, int], object]
-"""Called with how many rows of a store were read, and how many there are."""
+"""Called with the number of rows that were read, and the number of all rows of the store."""
 
 
 def main() -> None:
-    """Check the stores that are asked for."""
+    """Check the store of each request."""
     serve(lambda folder, report: check(Path(folder), lambda done, total: report((done, total))))
 
 
 def check(folder: Path, progress: Progress) -> None:
-    """Read a store, and where float32 took over from float16 that one too.
+    """Read a store and, if it changed from float16 to float32, the float32 store too.
 
     Raises:
-        StoreError: says what is wrong, and what to do.
+        StoreError: the store is damaged or has another format.
     """
     if not (folder / "data.mdb").exists():
-        return  # a fill that was killed before its first step, or one that is about to begin
+        return  # a fill that was killed before its first step, or that is about to begin
     with closing(Tables(folder)) as tables:
         texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
         header, dtype, overflow = texts
@@ -62,7 +61,7 @@ def check(folder: Path, progress: Progress) -> None:
 
 
 def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
-    """Bytes of a row, by a header that fits its folder; 0 before the first row."""
+    """Bytes per row, from a header that fits its folder; 0 before the first row."""
     if header is None:
         raise tables.damaged("it has no header")
     told = json.loads(header)
@@ -76,19 +75,19 @@ def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
 
 
 def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:
-    """The numbers of a slice's rows that are not what they were."""
+    """The numbers of the rows in a slice that are missing or damaged."""
     found = tables.numbered(txn, start, len(wanted))
     checksums = {number: zlib.crc32(row) for number, row in found if len(row) == width}
     return [number for number, checksum in enumerate(wanted.tolist(), start) if checksums.get(number) != checksum]
 
 
 def _checksums(tables: Tables) -> np.ndarray:
-    """The checksum of each row by its number, uint32 ``[rows]``."""
+    """The checksums of all rows in the order of their numbers, uint32 ``[rows]``."""
     count = tables.run(tables.count)
     checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""
     while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
         for _, number, checksum in entries:
-            if number < count:  # others were stored meanwhile
+            if number < count:  # the others were stored meanwhile
                 checksums[number], seen[number] = checksum, True
         after = entries[-1][0] + b"\0"
     if not seen.all():

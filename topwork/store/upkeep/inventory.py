@@ -1,6 +1,6 @@
-"""What lies below topwork's home: activations, converted trunks, graphs, random weights, kept models.
+"""What is in topwork's home: activations, converted trunks, graphs, random weights, models.
 
-Only what bears a name that topwork gives is seen; links are not followed, and anything else is nobody's business here.
+Only files and folders with names that topwork gives are listed; links are not followed.
 """
 
 import json
@@ -23,10 +23,10 @@ from topwork.system.files import HALF_MADE, MEND, alone, digest, home
 Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
 
 Said = tuple[dict[str, Any], str | None, int | None]
-"""What a store says of itself: header, dtype of floats on disk, rows."""
+"""Header, dtype of floats on disk, and number of rows of a store."""
 
 ASIDE = ".pruned-"
-"""How what was set aside to be removed begins; a kill in the middle leaves it there."""
+"""Prefix of the name of what is being removed; a killed process leaves it there."""
 
 _DIGEST = r"(?P<backbone>\w+)-[0-9a-f]{16}"
 _PLACES: tuple[tuple[Kind, str, str], ...] = (
@@ -38,22 +38,22 @@ _PLACES: tuple[tuple[Kind, str, str], ...] = (
 )
 _HALF_MADE = "[a-z0-9_]{8}".join(map(re.escape, HALF_MADE))
 _LEFT_OVER = rf"{re.escape(ASIDE)}.+|{_HALF_MADE}"
-"""What a kill leaves: what was set aside, and the temporary folders in which things are made whole."""
+"""What a killed process leaves: files set aside for removal, and temporary folders of half-written files."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One folder or file below topwork's home.
+    """One folder or file in topwork's home.
 
     Args:
         kind: what it is.
-        path: where.
-        name: as a person would write it: ``mobilenet_v2@pool``; of several tensors ``resnet50@{a, b}``.
-        backbone: whose it is; ``"pixels"`` for those, ``""`` for a kept model.
-        bytes: on disk.
-        used: when it was last opened, or made, in seconds since 1970.
+        path: where it is.
+        name: for people: ``mobilenet_v2@pool``; with several tensors ``resnet50@{a, b}``.
+        backbone: its backbone; ``"pixels"`` for activations at ``input``, ``""`` for a model.
+        bytes: its size on disk.
+        used: when it was last opened or made, in seconds since 1970.
         size: side of the pictures in pixels; weights: ``"imagenet"``, ``"random"`` or ``"file"``; precision: of the
-            trunk; dtype: on disk; rows: views of pictures. Of activations alone, and ``None`` where not known.
+            trunk; dtype: on disk; rows: views of pictures. Only for activations; ``None`` if not known.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ class Thing:
 
 
 def contents() -> list[Thing]:
-    """All of it, the largest first.
+    """All things in topwork's home, the largest first.
 
     Raises:
         StoreError: topwork's home is a file.
@@ -79,14 +79,14 @@ def contents() -> list[Thing]:
         raise StoreError(f"cannot look into topwork's home: {str(home())!r} is a file. {MEND}")
     listed = list(_listed())
     stores = {path: header_of(path) for kind, path, _ in listed if kind == "activations"}
-    cuts = {}  # by the name of a trunk's folder: only the store that it filled says where it was cut
+    cuts = {}  # by the name of a trunk's folder; only the header of the store that it filled has its cut
     for path, (header, _, _) in stores.items():
         backbone, about = path.name.split("-")[0], header.get("description", {})
         network = {key: about[key] for key in about.keys() - {"rule", "runtime", "precision"}}
         cuts[f"{backbone}-{digest(network)}"] = _name(backbone, about.get("tensors", []))
     found = []
     for kind, path, backbone in listed:
-        with suppress(FileNotFoundError):  # what was made or removed meanwhile
+        with suppress(FileNotFoundError):  # removed meanwhile
             name = cuts.get(path.name, backbone or path.name)
             thing = Thing(kind, path, name, backbone, _bytes(path), path.stat().st_mtime)
             found.append(replace(thing, **_of_store(backbone, *stores[path])) if path in stores else thing)
@@ -94,7 +94,7 @@ def contents() -> list[Thing]:
 
 
 def header_of(folder: Path) -> Said:
-    """What a store says of itself; what cannot be read is empty."""
+    """Header, dtype and rows of a store; empty or ``None`` if they cannot be read."""
     if not (folder / "data.mdb").exists():
         return {}, None, None
     try:
@@ -104,7 +104,7 @@ def header_of(folder: Path) -> Said:
             return json.loads(header or "{}"), *header_of(folder / "float32")[1:]
         return json.loads(header or "{}"), dtype, rows
     except StoreError:
-        with suppress(OSError, ValueError):  # the copy for people is good enough to give a damaged store a name
+        with suppress(OSError, ValueError):  # the copy for people has the name of a damaged store
             return json.loads((folder / "cut.json").read_text(encoding="utf-8")), None, None
         return {}, None, None
 
@@ -125,7 +125,7 @@ def _listed() -> Iterator[tuple[Kind, Path, str]]:
 
 
 def _of_store(backbone: str, header: dict[str, Any], dtype: str | None, rows: int | None) -> dict[str, Any]:
-    """What is known of activations beside the rest."""
+    """The fields of a thing that only activations have."""
     about, tensors = header.get("description", {}), header.get("tensors", [])
     if dtype and all(tensor["dtype"] == "uint8" for tensor in tensors):
         dtype = "uint8"
@@ -156,16 +156,16 @@ def _weights(backbone: str, identity: str | None) -> str | None:
 
 
 def _bytes(path: Path) -> int:
-    """What a file or all of a folder takes on disk."""
+    """How many bytes a file or a folder with its content takes on disk."""
     inside = path.rglob("*") if path.is_dir() else ()
     return sum(512 * one.lstat().st_blocks for one in (path, *inside))
 
 
 GRACE = 86_400
-"""Seconds for which files stay after their last use: unlike folders, they are not held by those who read them."""
+"""Seconds for which files stay after their last use: unlike folders, they are not held by their readers."""
 
 _INSIDE = r"(data|lock)\.mdb|cut\.json|float32|trunk\.(xml|bin)|" + _HALF_MADE
-"""What topwork puts into the folders of stores and trunks."""
+"""The names that topwork uses in the folders of stores and trunks."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,9 @@ class Need:
 
     Args:
         run: its folder.
-        paths: what it needs for sure.
-        backbones: of which it may need anything.
-        everything: whether nothing is known of it.
+        paths: what it certainly needs.
+        backbones: it may need anything of these.
+        everything: whether it may need anything, as nothing is known about it.
     """
 
     run: Path
@@ -185,20 +185,20 @@ class Need:
     everything: bool = False
 
     def covers(self, thing: Thing) -> bool:
-        """Whether it needs a thing, or may."""
+        """Whether the run needs a thing, or may need it."""
         known = thing.path in self.paths or thing.backbone in self.backbones
         return thing.kind != "left over" and (known or self.everything)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A thing, who needs it, and what else keeps it.
+    """A thing, the runs that need it, and any other reason to keep it.
 
     Args:
-        thing: what lies there.
-        runs: the folders of the runs that need it, or may.
-        stays: why it stays though no run needs it: ``"in use"`` by a process at the moment; ``"recent"``: a file used
-            within a day; ``"foreign"``: something else lies in its folder; ``"yours"``: a network of your own, which
+        thing: the file or folder.
+        runs: the folders of the runs that need it, or may need it.
+        stays: why it stays though no run needs it: ``"in use"``: a process holds it; ``"recent"``: a file used
+            within a day; ``"foreign"``: its folder also holds something else; ``"yours"``: a network of your own, which
             topwork cannot make again; else empty.
     """
 
@@ -208,12 +208,12 @@ class Item:
 
     @property
     def goes(self) -> bool:
-        """Whether pruning would drop it."""
+        """Whether pruning would remove it."""
         return not self.runs and not self.stays
 
 
 def inventory(needs: Sequence[Need]) -> list[Item]:
-    """All that lies below topwork's home, the largest first.
+    """All things in topwork's home with the runs that need them, the largest first.
 
     Args:
         needs: what each known run needs (`topwork.runs.needs.needs`).
@@ -230,7 +230,7 @@ def inventory(needs: Sequence[Need]) -> list[Item]:
 
 
 def parts(folder: Path) -> list[Path]:
-    """A store's or trunk's folders that processes hold: itself, and where float32 took over that one."""
+    """The folders of a store or trunk that processes hold: itself, and ``float32`` in it if that is there."""
     return [one for one in (folder, folder / "float32") if one.is_dir()]
 
 

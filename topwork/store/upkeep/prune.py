@@ -1,7 +1,7 @@
-"""Dropping what no run needs.
+"""Removing what no run needs.
 
 Law 3 says that committed activations are never computed again. This module makes the one exception: what no run needs
-is removed, and is computed again if it is asked for later.
+is removed, and is computed again if it is requested later.
 
 These stay:
 
@@ -26,29 +26,29 @@ from topwork.system.files import alone
 
 @dataclass(frozen=True)
 class Pruned:
-    """What went, and what stayed though no run needs it (each with the reason in `Item.stays`)."""
+    """What was removed, and what stayed though no run needs it (each with the reason in `Item.stays`)."""
 
     gone: tuple[Thing, ...]
     stayed: tuple[Item, ...]
 
     @property
     def bytes(self) -> int:
-        """What was freed."""
+        """How many bytes were freed."""
         return sum(thing.bytes for thing in self.gone)
 
 
 def prune(needs: Callable[[], list[Need]], runs: Callable[[], list[Path]]) -> Pruned:
-    """Drop what no run needs.
+    """Remove what no run needs.
 
-    A run is known where topwork made it. One that was moved is known again when it is resumed or evaluated; what went
-    meanwhile is computed again then.
+    A run is known where topwork made it. A run that was moved is known again once it is resumed or evaluated; what was
+    removed meanwhile is computed again then.
 
     Args:
-        needs: gives what each known run needs (`topwork.runs.needs.needs`).
-        runs: gives the folders of the known runs (`topwork.runs.registry.runs`).
+        needs: returns what each known run needs (`topwork.runs.needs.needs`).
+        runs: returns the folders of the known runs (`topwork.runs.registry.runs`).
 
     Returns:
-        What went and what stayed.
+        What was removed and what stayed.
 
     Example:
         >>> prune(needs, registry.runs).bytes  # doctest: +SKIP
@@ -62,7 +62,7 @@ def prune(needs: Callable[[], list[Need]], runs: Callable[[], list[Path]]) -> Pr
 
 
 def _drop(thing: Thing, has_begun: Callable[[], bool]) -> bool:
-    """Remove a thing, unless somebody took hold of it, or a run began, since it was looked at."""
+    """Remove a thing, unless a process holds it by now or a run has begun; returns whether it was removed."""
     aside = thing.path
     try:
         if thing.kind != "left over":
@@ -75,6 +75,6 @@ def _drop(thing: Thing, has_begun: Callable[[], bool]) -> bool:
             shutil.rmtree(aside)
         else:
             aside.unlink()
-    except FileNotFoundError:  # somebody else removed it
+    except FileNotFoundError:  # another process removed it
         return False
     return True

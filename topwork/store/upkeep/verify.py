@@ -1,7 +1,7 @@
-"""Whether what lies below topwork's home is whole.
+"""Check that the things in topwork's home are complete.
 
-Stores are read in a process beside (`topwork.store.upkeep.checker`), trunks loaded, graphs parsed, kept models'
-archives checked; random weights carry no checksums, and are read.
+Stores are read in another process (`topwork.store.upkeep.checker`), trunks are loaded, graphs are parsed, and the
+archives of models are checked. Random weights have no checksums, so they are only read.
 """
 
 import json
@@ -21,22 +21,22 @@ from topwork.system.files import home
 from topwork.system.processes import Beside, Ended
 
 CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)
-"""How the process that reads a store ends where a page holds what cannot be."""
+"""How the process that reads a store may end on a damaged page."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What verifying came to: ``problem`` says what is wrong and what to do; empty where nothing is."""
+    """The result for one thing: ``problem`` says what is wrong and what to do; empty if nothing is wrong."""
 
     thing: Thing
     problem: str
 
 
 def named(things: Iterable[Thing], names: Iterable[str]) -> list[Thing]:
-    """Those of *things* that *names* mean: a cut, a backbone, or a file's name; all where there are none.
+    """The *things* with one of the *names* (a cut, a backbone, or a file's name); all if no names are given.
 
     Raises:
-        UsageError: nothing has that name.
+        UsageError: nothing has one of the names.
     """
     there, wanted = list(things), set(names)
     known = {name for thing in there for name in _names(thing)}
@@ -74,20 +74,20 @@ def _problem(thing: Thing, progress: Progress) -> str:
         return str(error)
     except MachineError:
         raise
-    except Exception as error:  # whatever OpenVINO, h5py or json stumble over in a file
+    except Exception as error:  # any error of OpenVINO, h5py or json on a damaged file
         again = "put back a copy of it" if thing.kind == "model" else "it is made again when needed"
         return f"the {thing.kind} {thing.path} cannot be read: {_reason(error)}. Remove it: {again}."
     return ""
 
 
 def _reason(error: Exception) -> str:
-    """What is said first, but for the places in its sources where OpenVINO begins."""
+    """The first line of a message, without OpenVINO's lines about places in its sources."""
     lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
     return next(filter(None, lines), type(error).__name__).rstrip(".")
 
 
 def _check_store(folder: Path, progress: Progress) -> None:
-    """Raise what is wrong with a store, as a process beside tells it."""
+    """Check a store in another process, and raise what is wrong with it."""
     with Beside("topwork.store.upkeep.checker", quiet=True) as checker:
         checker.ask(str(folder))
         try:
@@ -107,7 +107,7 @@ def _check_trunk(folder: Path) -> None:
 
         from topwork.store.runtimes.openvino import read
 
-        ElementTree.parse(folder / "trunk.xml")  # OpenVINO would try to read it as many other things, aloud
+        ElementTree.parse(folder / "trunk.xml")  # else OpenVINO tries other formats and prints errors
         read(folder / "trunk.xml")
 
 
