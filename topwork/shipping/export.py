@@ -1,4 +1,4 @@
-"""Export: one ONNX file that takes uint8 pixels and answers as the trained model does, or no file at all (law 5)."""
+"""Export: one ONNX file that takes uint8 pixels and gives the trained model's answers, or no file (law 5)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -27,27 +27,27 @@ from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
 
 BOUND = 1e-4
-"""The largest difference of a probability that passes, and the gap from which the best class must be the same."""
+"""The largest difference of a probability that passes. Where classes differ by more, the best must be the same."""
 
 
 @generators_kept()
 def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-    """Write a finished run's model as ONNX, checked against it from the bytes of real pictures on.
+    """Write the model of a finished run as ONNX, and compare both on the files of real pictures.
 
-    The test part is used, then validation and training pictures, up to `CHECKED`, of those that are there.
+    Up to `CHECKED` pictures that are there are used: first of the test part, then of the other parts.
 
     Args:
         folder: the run.
-        path: of the file, which must be new.
-        data: where the run's pictures are by now, where they were moved: they are looked for by content. The run does
-            not remember it.
+        path: the file, which must not exist.
+        data: where the run's pictures are now, if they were moved: they are found by content. The run does not
+            remember it.
 
     Returns:
         The file, opened.
 
     Raises:
-        ExportError: something stands at *path*, Keras cannot write the model, or the file answers otherwise.
-        MissingExtra: what Keras exports through is not installed.
+        ExportError: *path* exists, Keras cannot write the model, or the file gives other answers.
+        MissingExtra: the package that Keras exports through is not installed.
     """
     if path.suffix.lower() != ".onnx":
         raise ExportError(
@@ -79,11 +79,11 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
 
 
 def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
-    """The parity gate: compare a file's answers, from the pictures' bytes on, with those of the model.
+    """The parity gate: compare the answers of a file, from picture files on, with those of the model.
 
     Args:
         expected: the model's probabilities, float ``[pictures, classes]``.
-        file: what was exported.
+        file: the exported file.
         pictures: rows of paths or arrays, as `Predictor` takes them.
 
     Raises:
@@ -102,7 +102,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
 
 
 def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
-    """Real pictures of the run: an array for each input, decoded as it takes them; and rows of them as they lie."""
+    """Real pictures of the run: one decoded array per input, and the rows of picture files themselves."""
     kept = folder.sample()
     if data.root:
         there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))
@@ -141,7 +141,7 @@ def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
 
 
 def _made(folder: Folder) -> dict[str, Any]:
-    """What a network was made of."""
+    """The metadata of one network: its cut and backbones."""
     recipe = folder.recipe
     backbones = {}
     for name, one in recipe.backbones.items():

@@ -1,4 +1,4 @@
-"""What ``topwork predict`` is asked: the words of the command line, as rows of pictures."""
+"""The arguments of ``topwork predict`` as rows of pictures."""
 
 import os
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ def asked(words: Words, columns: Sequence[str]) -> Sequence[Pictures]:
     """The rows that a model is asked about.
 
     Args:
-        words: paths of pictures and folders; for a model that takes several pictures a row, of CSV or TSV files.
+        words: paths of pictures and folders; for a model that takes several pictures per row, of CSV or TSV files.
         columns: the names of its pictures (`topwork.shipping.predictor.Predictor.columns`).
 
     Raises:
-        UsageError: a model that takes several pictures a row, and a word that is no table with these columns.
-        DatasetError: nothing there, a cell without its picture, or a table that is damaged.
+        UsageError: the model takes several pictures per row, and a word is not a table with these columns.
+        DatasetError: there is no picture, a cell has none, or a table is damaged.
     """
     if len(columns) < 2:
         return expand(words)
@@ -35,10 +35,10 @@ def asked(words: Words, columns: Sequence[str]) -> Sequence[Pictures]:
 def expand(words: Words) -> list[str]:
     """Paths with each folder replaced by the pictures below it, sorted; hidden files are skipped.
 
-    A path that is no folder stays as it is, whatever its name.
+    A path that is not a folder stays as it is, whatever its name.
 
     Raises:
-        DatasetError: folders in which there is no picture, and nothing else.
+        DatasetError: the words are folders without any picture.
     """
     found = [path for word in words for path in (walk(word) if os.path.isdir(word) else [str(word)])]
     if words and not found:
@@ -47,14 +47,14 @@ def expand(words: Words) -> list[str]:
 
 
 def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The pictures in *columns* of a CSV or TSV file, a row each; it needs no labels, and other columns are skipped.
+    """The pictures in *columns* of a CSV or TSV file, row by row; labels are not needed, other columns are skipped.
 
     Returns:
         Mappings from column to path; paths in the file are relative to its folder.
 
     Raises:
-        UsageError: it is no such file, or lacks a column.
-        DatasetError: a cell without its picture, or a file that is no table.
+        UsageError: the file is not a table, is missing, or lacks a column.
+        DatasetError: a cell has no picture, or the file is damaged.
     """
 
     def check(table: Table) -> None:

@@ -1,8 +1,8 @@
-"""An exported file: what it says of itself, and what it takes.
+"""The metadata and inputs of an exported file.
 
-It is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and so
-on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. Its metadata
-key ``topwork`` holds JSON:
+The file is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and
+so on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. The
+metadata key ``topwork`` holds JSON:
 
     format      1
     labels      the classes, in the order of the output's columns: numbers by value, else as text
@@ -11,11 +11,11 @@ key ``topwork`` holds JSON:
         picture     which picture of a row it takes: a column's name, or null where a row is one picture
         size        [height, width]
         fit         "squash" | "crop" | "pad", and
-        resample    "bilinear" | "nearest": how pictures come to that size
+        resample    "bilinear" | "nearest": how pictures are resized to that size
         rule        the id of all that, with the version of the rule (`topwork.data.pictures.Fit.id`)
 
-and what it was made of: cut, backbones with their licences (of a join: its rule, as ``join``, and these of each of its
-``members``), scores, versions.
+and the sources of the model: cut, backbones with their licences (for a join: its rule, as ``join``, and these of each
+of its ``members``), scores, versions.
 """
 
 import json
@@ -36,7 +36,7 @@ _EXPECTED = "expected an ONNX file that topwork exported."
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the model: its name, which picture of a row it takes (``None``: the only one), and how."""
+    """One input of the model: its name, its picture of a row (``None``: the only one), and how that is resized."""
 
     name: str
     picture: str | None
@@ -53,10 +53,10 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     """Open an exported file.
 
     Returns:
-        An `onnxruntime.InferenceSession`, the file's metadata, and what it takes.
+        An `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
 
     Raises:
-        ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
+        ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
     """
     _refuse(path)
     session = _session(path)

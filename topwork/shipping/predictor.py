@@ -1,4 +1,4 @@
-"""Answers of an exported file, from a picture's bytes on: onnxruntime, NumPy and Pillow, and nothing of Keras."""
+"""Answers of an exported file, from picture files on, with onnxruntime, NumPy and Pillow, without Keras."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ from topwork.system.messages import named
 
 Picture = str | Path | bytes | np.ndarray
 Pictures = Picture | Mapping[str, Picture]
-"""One row: a picture, or several by the names of their columns."""
+"""One row: one picture, or several by the names of their columns."""
 
 BATCH = 16
-"""Rows in one pass through the network; at most twice as many are held decoded."""
+"""Rows per call of the network; at most twice as many are decoded in memory."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What the model says of one row.
+    """The model's answer for one row.
 
     Args:
-        path: of the picture, or of the first that the model takes of a row; ``"pictures[3]"`` for bytes and arrays.
-        label: the most probable class; ``""`` where a picture cannot be read.
+        path: of the picture, or of the first picture of a row; ``"pictures[3]"`` for bytes and arrays.
+        label: the most probable class; ``""`` if a picture cannot be read.
         probability: of that class.
         probabilities: of every class, in the model's order.
         error: why a picture cannot be read, else ``None``.
@@ -53,7 +53,7 @@ class Predictor:
         max_megapixels: larger pictures are not read.
 
     Raises:
-        ExportError: no file, none of ours, damaged, or of a version that this one cannot read.
+        ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
 
     Example:
         >>> predictor = Predictor("flowers.onnx")                # doctest: +SKIP
@@ -64,7 +64,7 @@ class Predictor:
     labels: tuple[str, ...]
     """The classes, in the order of the probabilities."""
     inputs: tuple[Input, ...]
-    """What the model takes, and how pictures are brought to it."""
+    """The inputs of the model, with the size and resize rule of their pictures."""
     about: dict[str, Any]
     """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
 
@@ -75,21 +75,21 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of a row's pictures; empty where a row is one picture."""
+        """The names of a row's pictures; empty if a row is one picture."""
         return tuple(dict.fromkeys(one.picture for one in self.inputs if one.picture))
 
     def __call__(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
-        """Answer for each row, in order, while later ones are read; at most a few batches are held in memory.
+        """Answer for each row, in order, while later rows are read; at most a few batches are in memory.
 
-        A picture that cannot be read gives a guess with its ``error`` and stops nothing.
+        A picture that cannot be read gives a guess with an ``error``; the other rows are answered.
 
         Args:
             pictures: paths, bytes of picture files, or uint8 arrays ``[h, w]``, ``[h, w, 1 | 3 | 4]`` of any size; or
-                many of one size in one array ``[n, h, w]``, ``[n, h, w, 1 | 3 | 4]``. Where the model takes several
-                pictures a row, mappings from each of `columns` to such.
+                many of one size in one array ``[n, h, w]``, ``[n, h, w, 1 | 3 | 4]``. If the model takes several
+                pictures per row, mappings from each of `columns` to a picture.
 
         Raises:
-            UsageError: one row instead of several, or a row that lacks one of its pictures.
+            UsageError: one row was given instead of several, or a row lacks one of its pictures.
         """
         if isinstance(pictures, np.ndarray):
             is_one = pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
@@ -101,7 +101,7 @@ class Predictor:
         return self._guesses(pictures)
 
     def probabilities(self, *pixels: np.ndarray) -> np.ndarray:
-        """The network alone, on pixels that have its size.
+        """The network alone, on pixels of its size.
 
         Args:
             pixels: for each of `inputs` uint8 ``[n, height, width, 3]``, RGB.
@@ -110,7 +110,7 @@ class Predictor:
             float32 ``[n, classes]``.
 
         Raises:
-            DatasetError: another dtype or shape, or not one array of *n* rows for each input.
+            DatasetError: the dtype or shape is wrong, or there is not one array of *n* rows for each input.
         """
         if len(pixels) != len(self.inputs):
             raise DatasetError(
@@ -127,7 +127,7 @@ class Predictor:
         return np.concatenate(answers)
 
     def _guesses(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
-        """Two batches are under way: while one is in the network, the other is read."""
+        """Answer row by row: while one batch is in the network, the next is read."""
         pool = ThreadPoolExecutor(jobs())
         rows = ((number, self._taken(number, row)) for number, row in enumerate(pictures))
         waiting: deque[list[tuple[str, Future]]] = deque()
@@ -142,7 +142,7 @@ class Predictor:
             pool.shutdown(cancel_futures=True)
 
     def _taken(self, number: int, row: Pictures) -> list[Picture]:
-        """What each input takes of a row."""
+        """The picture of a row for each input."""
         if not isinstance(row, Mapping):
             if len(self.columns) < 2:
                 return [row] * len(self.inputs)
@@ -151,7 +151,7 @@ class Predictor:
         raise _refused(number, row, self.columns)
 
     def _pixels(self, row: Sequence[Picture]) -> list[np.ndarray] | str:
-        """The pixels of a row for each input, or why there are none."""
+        """The pixels of a row for each input, or why they cannot be read."""
         found = []
         for one, picture in zip(self.inputs, row):
             try:

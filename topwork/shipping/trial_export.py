@@ -1,7 +1,8 @@
-"""Your own network or head, exported before it is trained: what cannot be shipped is refused while nothing is lost.
+"""Try to export your own network or head before it is trained, so that a failure costs no training.
 
-It is tried on random pixels, once for each network, where its cut ends, and for each head; that it went well is kept
-under ``TOPWORK_HOME``. With JAX and torch, whose exporters are others, nothing is tried: any backend exports a run.
+It is tried on random pixels, once for each network and the place where it ends, and once for each head; a success is
+recorded under ``TOPWORK_HOME``. With JAX and torch, which have other exporters, nothing is tried: any backend can
+export a run.
 """
 
 import inspect
@@ -34,17 +35,17 @@ from topwork.system.files import home
 from topwork.version import VERSION
 
 BOUND = 1e-3
-"""How much a value may differ, as a share of the largest: far more than rounding, far less than another layer."""
+"""How much a value may differ, as a share of the largest value: above rounding, below another layer's effect."""
 
 PICTURES = 2
-"""How many random ones are looked at."""
+"""How many random pictures are compared."""
 
 
 def check(recipe: Recipe, classes: int) -> None:
     """Try to export your own networks and head.
 
     Raises:
-        BackboneError: one cannot be exported, or answers otherwise then; names the layer where it can.
+        BackboneError: one cannot be exported, or its file gives other answers; names the layer if it is found.
     """
     if keras_backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
         return
@@ -64,7 +65,7 @@ def check(recipe: Recipe, classes: int) -> None:
 
 
 def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) -> None:
-    """Try it, unless the same went well before."""
+    """Try an export, unless the same one has succeeded before."""
     versions = [VERSION, *map(version, ("keras", "tf2onnx", "onnxruntime"))]
     note = home() / "exported" / sha256(json.dumps([about, versions], sort_keys=True).encode()).hexdigest()[:16]
     if note.exists():
@@ -72,13 +73,13 @@ def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) 
     model = make()
     if problem := _untrue(model) or _problem(model):
         raise BackboneError(f"{what} cannot be exported, so it is not trained: {_culprit(model) or problem}. {mend}")
-    with suppress(OSError):  # then it is tried again
+    with suppress(OSError):  # if it cannot be recorded, it is tried again
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
 
 
 def _network(backbone: Backbone, end: Place) -> Any:
-    """From pixels to where the network ends."""
+    """The network from pixels to its end."""
     import keras
 
     opened = open_backbone(backbone, None)
@@ -86,7 +87,7 @@ def _network(backbone: Backbone, end: Place) -> Any:
 
 
 def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
-    """From what the backbones end in to logits."""
+    """The head, from the ends of the backbones to logits."""
     import keras
 
     head = heads.build(recipe.head, ends, outputs, 0)
@@ -96,7 +97,7 @@ def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
 
 
 def _untrue(model: Any) -> str:
-    """Which layer gives another shape in inference than it says, as `keras.layers.RandomCrop` does."""
+    """The layer whose shape in inference is not the one it declares, as of `keras.layers.RandomCrop`."""
     said = _calls(model, symbolic=True)
     for (operation, _, expected), (_, _, made) in zip(said, _calls(model, symbolic=False)):
         for one, other in zip(_several(expected), _several(made)):
@@ -107,7 +108,7 @@ def _untrue(model: Any) -> str:
 
 
 def _problem(model: Any) -> str:
-    """Why a model cannot be exported; ``""`` where it can, and answers as it does in Keras."""
+    """Why a model cannot be exported; ``""`` if it can and the file gives Keras' answers."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -133,7 +134,7 @@ def _problem(model: Any) -> str:
 
 
 def _culprit(model: Any) -> str:
-    """The first layer that fails, as far as they can be tried alone: one tensor in, one out."""
+    """The first layer that fails, of those that can be tried alone (one tensor in, one out)."""
     import keras
 
     if untrue := _untrue(model):
@@ -147,7 +148,7 @@ def _culprit(model: Any) -> str:
 
 
 def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
-    """Each operation with what it is given and gives in inference, up to one that fails."""
+    """Each operation with its arguments and its output in inference, up to the first that fails."""
     import keras
 
     found: list[tuple[Any, Any, Any]] = []
@@ -159,7 +160,7 @@ def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
         return found[-1][-1]
 
     starts = [keras.Input(t.shape[1:], dtype=t.dtype) if symbolic else _random(t) for t in model.inputs]
-    with suppress(Exception):  # a layer on a shape that another one did not announce
+    with suppress(Exception):  # a layer gets a shape that the layer below did not declare
         replay(model, dict(zip(map(id, model.inputs), starts)), call)
     return found
 

@@ -1,6 +1,6 @@
-"""A flat model as an ONNX file: layers that ONNX lacks are rewritten exactly, those that do nothing are left out.
+"""A flat model as an ONNX file: layers that ONNX lacks are rewritten exactly, idle layers are omitted.
 
-tf2onnx is kept from taking all memory.
+The memory that tf2onnx takes is limited.
 """
 
 import logging
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     """Write a flat model as ONNX with one metadata key.
 
-    Layers that ONNX lacks are rewritten exactly; those that do nothing in inference are left out.
+    Layers that ONNX lacks are rewritten exactly; layers that do nothing in inference are omitted.
 
     Args:
         model: inputs ``pixels``, or ``pixels_1`` and so on; one output.
-        path: where to.
+        path: the file to write.
         about: the metadata, as JSON.
 
     Raises:
@@ -63,7 +63,7 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
 
 
 def _export(model: "keras.Model", path: Path) -> None:
-    """Let Keras write, without the words of its exporters on what they cannot write: the error says it."""
+    """Let Keras write the file, without its exporters' own messages on failures: the error has them."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -73,7 +73,7 @@ def _export(model: "keras.Model", path: Path) -> None:
             _frugal(partial(model.export, path, format="onnx", verbose=False))
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # each backend's exporter has errors of its own
+    except Exception as error:  # each backend's exporter has its own errors
         raise ExportError(
             f"Keras cannot write the model as ONNX on {keras_backend.name()} ({_reason(error)}).{_elsewhere()}"
         ) from error
@@ -82,18 +82,18 @@ def _export(model: "keras.Model", path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What an exporter says first, without the line in which Keras says that a layer was called."""
+    """The first line of an exporter's message, without Keras' line about the call of a layer."""
     lines = [line for line in re.sub(r"\x1b\[\d+m", "", str(error)).splitlines() if line.strip()]
     told = [line.strip() for line in lines if not line.startswith("Exception encountered when calling")]
     return told[0].rstrip(".") if told else type(error).__name__
 
 
 def _frugal(write: Callable[[], None]) -> None:
-    """Let tf2onnx write with a third of the memory that it takes by itself (docs/log.md, 2026-11-25).
+    """Let tf2onnx write with a third of its usual memory (docs/log.md, 2026-11-25).
 
-    After each of its dozen optimisations, done over and over, it writes all weights anew into messages that never give
-    memory back; once, at the end, is enough. And before each it copies the graph, so as to go on without one that
-    fails: it is let do that only where one does fail.
+    After each of its dozen optimisations, which it repeats, it writes all weights again into messages that never free
+    their memory; once at the end is enough. And before each one it copies the graph, in order to continue if the
+    optimisation fails: it makes these copies only in a second try, after a failure.
     """
     if keras_backend.name() != "tensorflow":
         return write()
@@ -103,14 +103,14 @@ def _frugal(write: Callable[[], None]) -> None:
     update = Graph.update_proto
 
     def at_the_end(graph: Any, *storage: Any) -> None:
-        if storage:  # which only the end gives
+        if storage:  # only the last call passes it
             update(graph, *storage)
 
     with replaced(Graph, "update_proto", at_the_end):
         try:
             with variable("TF2ONNX_CATCH_ERRORS", "FALSE"):
                 return write()
-        except (OSError, MemoryError):  # copies would mend neither
+        except (OSError, MemoryError):  # copies would not help
             raise
         except Exception:
             return write()
@@ -118,7 +118,7 @@ def _frugal(write: Callable[[], None]) -> None:
 
 @cache
 def _teach() -> None:
-    """Tell tf2onnx of two operations that it lacks: those in Keras' gelu and celu."""
+    """Add two operations to tf2onnx that it lacks, from Keras' gelu and celu."""
     from tf2onnx.handler import tf_op
 
     def handler(first: str, parts: Callable[[str, str], list[str]]) -> type:
@@ -143,7 +143,7 @@ def _elsewhere() -> str:
 
 
 def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
-    """Call an operation, or what says the same in words that ONNX has."""
+    """Call an operation, or an equal one that ONNX has."""
     import keras
     from keras import layers
 
