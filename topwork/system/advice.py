@@ -1,16 +1,16 @@
-"""What to do about it, in the words of who reads it: ``out=`` for a Python caller, ``--out`` at the command line."""
+"""Advice in messages, in the reader's words: ``out=`` for a Python caller, ``--out`` at the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _is_command = False
-"""Of the whole process: a thread of a pool, too, may tell what stops it."""
+"""This holds for the process, as threads of a pool raise errors too."""
 
 
 @contextmanager
 def at_command_line(is_so: bool = True) -> Iterator[None]:
-    """While a command runs, advice is a command or an option of one."""
+    """Give advice as commands and their options inside the ``with``."""
     global _is_command
     before, _is_command = _is_command, is_so
     try:
@@ -25,7 +25,7 @@ def is_command() -> bool:
 
 
 def either(python: str, command: str) -> str:
-    """The wording for a Python caller, or the one for who typed a command.
+    """*python* for a Python caller, *command* at the command line.
 
     >>> either("out=", "--out")
     'out='
@@ -37,12 +37,12 @@ def either(python: str, command: str) -> str:
 
 
 def resuming(path: str | Path, kind: str = "Run", data: str = "") -> str:
-    """How a run that is not finished goes on.
+    """How to resume a run that is not finished.
 
     Args:
-        path: its folder.
+        path: the folder of the run.
         kind: ``"Folds"`` for a cross-validation.
-        data: where its pictures are by now.
+        data: where its pictures are now, if they were moved.
 
     >>> resuming("runs/flowers")
     "topwork.Run('runs/flowers').resume()"

@@ -1,9 +1,9 @@
-"""Files and folders: topwork's home, the room on its disk, files that appear whole, and folders that are in use.
+"""Files and folders: topwork's home, free disk space, files that appear complete, and folders in use.
 
 A process that uses a folder *holds* it, with a shared ``flock`` on the folder itself; a folder that is held is not
-removed. A hold ends with the process, however that ends, and it is seen within one process too. LMDB's own lock on
-``lock.mdb`` says the same of a store, but it cannot be asked: a process that opens and closes that file loses its own
-lock there (this is how POSIX record locks work). Where the file system has no ``flock``, nothing can be held, and no
+removed. A hold ends with the process, however that ends, and it works within one process too. LMDB's own lock on
+``lock.mdb`` shows the same for a store, but it cannot be tested: a process that opens and closes that file loses its
+own lock there (this is how POSIX record locks work). If the file system has no ``flock``, nothing can be held, and no
 process is ever alone.
 """
 
@@ -23,20 +23,20 @@ from topwork.errors import StoreError
 from topwork.system.messages import size
 
 HALF_MADE = ".topwork-", ".part"
-"""How the folder begins and ends in which `written_whole` has a file made."""
+"""Prefix and suffix of the folders in which `written_whole` has files written."""
 
 MEND = "Set TOPWORK_HOME to a folder of your own on a local disk."
 
 
 def home() -> Path:
-    """The folder that topwork keeps things in: ``TOPWORK_HOME``, else this user's cache folder."""
+    """Topwork's own folder: ``TOPWORK_HOME``, else this user's cache folder."""
     import platformdirs
 
     return Path(os.environ.get("TOPWORK_HOME") or platformdirs.user_cache_path("topwork")).expanduser()
 
 
 def free(folder: Path) -> int:
-    """Bytes free on the disk of *folder*, which need not exist yet."""
+    """Free bytes on the disk of *folder*, which need not exist yet."""
     return shutil.disk_usage(standing(folder)).free
 
 
@@ -46,9 +46,9 @@ def standing(folder: Path) -> Path:
 
 
 def unusable(folder: Path) -> tuple[Path, str] | None:
-    """Where and why nothing can be written below a folder, which need not exist yet; ``None`` where that is possible.
+    """Where and why nothing can be written in a folder, which need not exist yet; ``None`` if it can be written.
 
-    It is tried, with a file that is never seen: permissions alone do not tell of a disk that is mounted read-only.
+    This tries it with a file that has no name: permissions alone do not show a disk that is mounted read-only.
 
     >>> unusable(Path("/dev/null/x"))[1]
     'it is not a folder'
@@ -64,7 +64,7 @@ def unusable(folder: Path) -> tuple[Path, str] | None:
 
 
 def wrong() -> tuple[Path, str] | None:
-    """Where and why activations, trunks or graphs cannot be written below topwork's home; ``None``: nowhere."""
+    """Where and why activations, trunks or graphs cannot be written in topwork's home; ``None`` if they can."""
     parts = (home() / name for name in ("", "store", "trunks", "graphs"))
     return next(filter(None, map(unusable, parts)), None)
 
@@ -73,7 +73,7 @@ def check() -> None:
     """Refuse a home that cannot be written.
 
     Raises:
-        StoreError: says where, and the way out.
+        StoreError: names the folder and the way out.
     """
     if found := wrong():
         raise _refused(f"{found[0]}: {found[1]}")
@@ -81,10 +81,10 @@ def check() -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """While something is written below topwork's home.
+    """Turn errors of writing in topwork's home into `StoreError` inside the ``with``.
 
     Raises:
-        StoreError: that is not possible.
+        StoreError: it cannot be written.
     """
     try:
         yield
@@ -99,17 +99,17 @@ def _refused(reason: str) -> StoreError:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write what becomes the file *path* at the end of the ``with``: it appears whole, or not at all.
+    """Give a path to write to; at the end of the ``with`` that file becomes *path*, complete or not at all.
 
-    That is a file of the same name in a folder beside it, which this process holds. If an error passes, the folder is
-    removed, and what stood at *path* stays. A folder that a killed process left is removed by who next writes a file
-    there. Several processes may write the same file; the last one to finish has it.
+    It is a file of the same name in a temporary folder next to *path*, which this process holds. After an error, that
+    folder is removed, and an earlier file at *path* stays. A folder that a killed process left is removed when the next
+    file is written there. Several processes may write the same file; the last one to finish wins.
 
     Args:
-        path: the file; its folder must be there. Other files may be made beside the one that is given, and moved.
+        path: the file; its folder must exist. Other files may be written next to the temporary one, and moved.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: the file cannot be written there.
 
     Example:
         >>> with TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ class Hold:
     """Hold a folder until `release` or the end of the process; it is created if it is missing.
 
     Raises:
-        OSError: the folder cannot be made or opened.
+        OSError: the folder cannot be created or opened.
 
     Example:
         >>> with TemporaryDirectory() as folder:
@@ -166,9 +166,9 @@ class Hold:
 
 @contextmanager
 def alone(*folders: Path) -> Iterator[bool]:
-    """Whether nobody holds any of these *folders*; if so, nobody can until the end of the ``with``.
+    """Whether no process holds any of these *folders*; if so, none can hold them until the end of the ``with``.
 
-    Who comes meanwhile waits; if the folder was renamed by then, it makes another of that name.
+    Processes that want to hold one wait; if it was renamed meanwhile, they create a new one of that name.
     """
     with ExitStack() as stack:
         is_alone = True
@@ -195,7 +195,7 @@ def room(folder: Path, needed: int, what: str = "the activations") -> None:
     """Check that the disk of *folder*, which need not exist yet, has *needed* bytes free for *what*.
 
     Raises:
-        StoreError: it has not.
+        StoreError: there is too little space.
     """
     there = free(folder)
     if needed > there:
@@ -206,5 +206,5 @@ def room(folder: Path, needed: int, what: str = "the activations") -> None:
 
 
 def digest(about: dict[str, Any]) -> str:
-    """What stands behind a name for everything that a file or folder depends on."""
+    """A hash of everything that a file or folder depends on, for its name: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A GPU that Keras' backend computes on: whether there is one, and float32 that is float32 there."""
+"""The GPU of Keras' backend: whether there is one, and how it computes in true float32."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from topwork.system import keras_backend, keras_settings
 
 
 def at_hand() -> bool:
-    """Whether the backend computes on a GPU; it is imported, and asked, where the machine has one at all."""
+    """Whether the backend computes on a GPU; it is imported only if the machine has one."""
     return _at_hand(keras_backend.name(), os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
 
 
@@ -20,7 +20,7 @@ def _at_hand(name: str, visible: str) -> bool:
 
 
 def devices() -> list[Path]:
-    """What the system shows of NVIDIA's; ``dxg`` is that of Windows' subsystem for Linux."""
+    """The device files of NVIDIA's GPUs; ``dxg`` is the one in Windows' subsystem for Linux."""
     return [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]
 
 
@@ -44,7 +44,7 @@ def _asked(name: str) -> bool:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """Meanwhile a GPU computes float32 in float32: by itself it rounds what it multiplies to 11 bits (TF32)."""
+    """Let a GPU compute in true float32 inside the ``with``; by default it rounds factors to 11 bits (TF32)."""
     undo = _precise() if at_hand() else None
     try:
         yield
@@ -54,7 +54,7 @@ def exact() -> Iterator[None]:
 
 
 def _precise() -> Callable[[], object]:
-    """Have the backend multiply exactly, in all threads; gives what undoes that."""
+    """Let the backend multiply exactly, in all threads; returns a function that undoes it."""
     if keras_backend.name() == "jax":
         import jax
 

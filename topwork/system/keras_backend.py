@@ -1,4 +1,4 @@
-"""Keras' backend: which one it is, found without importing Keras, and what topwork does differently for it."""
+"""Keras' backend: its name, found without importing Keras, and what topwork does differently for each."""
 
 import json
 import os
@@ -18,16 +18,16 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow's own switch: ``"1"`` computes with oneDNN, ``"0"`` without. TensorFlow reads it when it is imported."""
 
 ACCEPTED = {"floatx": ("float16", "float32", "float64"), "image_data_format": ("channels_last", "channels_first")}
-"""What Keras takes from its file; with another value it cannot be imported."""
+"""The values that Keras accepts in its file; with others it cannot be imported."""
 
 
 def name() -> str:
-    """The backend that runs, or else will: what ``KERAS_BACKEND`` says, then Keras' own file ``keras.json``."""
+    """The backend that runs or will run: from ``KERAS_BACKEND``, else from Keras' own file ``keras.json``."""
     if "keras" in sys.modules:
         return str(sys.modules["keras"].config.backend())
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
-    with suppress(UsageError):  # which `check` raises
+    with suppress(UsageError):  # `check` raises it
         return str(configured().get("backend", DEFAULT))
     return DEFAULT
 
@@ -36,10 +36,10 @@ def check(backends: Sequence[str] = NAMES) -> None:
     """Refuse a backend that cannot be used here, and a ``keras.json`` with which Keras cannot be imported.
 
     Args:
-        backends: those that serve.
+        backends: the names that are allowed.
 
     Raises:
-        UsageError: the backend is another, or Keras does not take what its file says.
+        UsageError: the backend is not allowed, or Keras cannot be imported with its file.
         MissingExtra: the backend is not installed.
     """
     if "keras" not in sys.modules:
@@ -57,12 +57,12 @@ def check(backends: Sequence[str] = NAMES) -> None:
 
 
 def is_installed(backend: str) -> bool:
-    """Whether a backend's package is there; it is not imported."""
+    """Whether a backend's package is installed; it is not imported."""
     return backend in sys.modules or find_spec(backend) is not None
 
 
 def file() -> Path:
-    """Keras' own file of settings, where Keras looks for it; it need not exist."""
+    """The path of Keras' own file of settings, which need not exist."""
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"], "keras.json").expanduser()
     home = os.path.expanduser("~")
@@ -70,7 +70,7 @@ def file() -> Path:
 
 
 def configured() -> dict[str, Any]:
-    """What Keras' file says; nothing where there is no file, or no JSON in it, as Keras itself takes it.
+    """The settings in Keras' file; empty if there is no file or no JSON in it, as Keras itself reads it.
 
     Raises:
         UsageError: Keras cannot be imported with it.
@@ -93,12 +93,12 @@ def configured() -> dict[str, Any]:
 
 
 def compiles() -> bool | str:
-    """Keras' ``jit_compile``: without it JAX runs step by step; on CPUs TensorFlow's own graphs are faster than XLA."""
+    """Keras' ``jit_compile``: JAX needs it to be fast; on CPUs TensorFlow's own graphs are faster than XLA."""
     return "auto" if name() == "jax" else False
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors as one call into JAX, where each operation would be one; on other backends as it is."""
+    """A function of tensors compiled into one call of JAX; on other backends, the function as it is."""
     if name() != "jax":
         return function
     import jax
@@ -107,17 +107,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _left = False
-"""Whether oneDNN is TensorFlow's own affair in this process."""
+"""Whether topwork leaves the choice of oneDNN to TensorFlow in this process."""
 
 
 def onednn() -> str:
-    """What holds for oneDNN, which is switched on where that is still possible and nobody said otherwise.
+    """The state of oneDNN, which is switched on if that is still possible and nobody chose otherwise.
 
     TensorFlow itself does so only for processors with AVX-512 VNNI or better. With AVX2 alone, too, a step above an
     inception block is much faster with it (docs/log.md, 2026-11-26).
 
     Returns:
-        the value of `ONEDNN`; ``"unset"``: TensorFlow was imported before, or this is no x86 processor.
+        the value of `ONEDNN`; ``"unset"`` if TensorFlow was imported before or this is not an x86 processor.
     """
     if not _left and "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault(ONEDNN, "1")
@@ -125,7 +125,7 @@ def onednn() -> str:
 
 
 def follow(then: str) -> None:
-    """Leave oneDNN as a run that is resumed found it, unless TensorFlow is imported or somebody said otherwise.
+    """Set oneDNN as it was when a resumed run began, unless TensorFlow is imported or somebody chose otherwise.
 
     Args:
         then: what `onednn` returned when the run began.
@@ -144,7 +144,7 @@ def _unfit(key: str, value: Any, expected: str) -> UsageError:
 
 
 def _refused(chosen: str, backends: Sequence[str]) -> str:
-    """Where the backend was chosen, and how to choose another."""
+    """The message on a backend that is not allowed: where it was chosen, and how to choose another."""
     known = f"one of {', '.join(backends)}"
     what = f"which topwork does not compute with{nearest(chosen, backends) or '.'}"
     if "keras" in sys.modules:

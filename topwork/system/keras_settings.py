@@ -1,12 +1,12 @@
-"""Keras' own settings: topwork computes under `OURS`, whatever ``keras.json`` or a script says, and gives theirs back.
+"""Keras' own settings: topwork computes with `OURS` and restores the user's, from ``keras.json`` or a script.
 
 Keras takes a layer's dtype, a map's axis of channels and more from settings that hold for the whole process. Without
 this, ``"floatx": "float16"`` in a forgotten ``keras.json`` would change every answer.
 
-`import_keras` imports it, in a process of topwork's own (command line and worker) without what Keras imports for
-others: Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for ``keras.visualization`` wherever they are
-installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Hidden meanwhile, they leave
-the import of Keras at 2.4 s instead of 3.4 with TensorFlow and at 0.45 s instead of 1.9 with OpenVINO (docs/log.md,
+`import_keras` imports Keras. In a process of topwork's own (command line and worker) it hides packages that topwork
+does not need there: Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for ``keras.visualization`` if
+they are installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Without them, the
+import of Keras takes 2.4 s instead of 3.4 s with TensorFlow, and 0.45 s instead of 1.9 s with OpenVINO (docs/log.md,
 2026-11-23).
 """
 
@@ -30,11 +30,11 @@ OURS: dict[str, Any] = {
     "max_epochs": None,
     "max_steps_per_epoch": None,
 }
-"""What holds while topwork computes; each is ``keras.config.NAME`` and ``set_NAME``. The dtype policy is float32."""
+"""The settings while topwork computes: ``keras.config.NAME`` and ``set_NAME``. The dtype policy is float32."""
 
 
 class _Thread(threading.local):
-    """What Keras keeps for each thread: the dtype policy."""
+    """The state of one thread: calls of `ours` under way, and the user's dtype policy, which Keras keeps per thread."""
 
     calls = 0
     holds = False
@@ -51,15 +51,15 @@ _theirs: dict[str, Any] | None = None
 
 @contextmanager
 def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
-    """Let Keras have our settings meanwhile, also where it is imported only now; the user's are back afterwards.
+    """Give Keras our settings inside the ``with``, even if it is imported only there; then restore the user's.
 
-    It decorates every public function that may use Keras. Calls may lie in one another, and run in several threads.
+    It decorates every public function that may use Keras. Calls may be nested and may run in several threads.
 
     Args:
-        backends: of Keras, those that may run; a call within another leaves that to the outer one.
+        backends: backends of Keras that are allowed; only the outermost call checks this.
 
     Raises:
-        UsageError, MissingExtra: as of `topwork.system.keras_backend.check`, before anything begins.
+        UsageError, MissingExtra: see `topwork.system.keras_backend.check`, which runs first.
 
     Example:
         >>> import keras
@@ -86,7 +86,7 @@ def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Give Python's and NumPy's global random generators back as they were: building a layer without a seed draws one.
+    """Restore Python's and NumPy's global random generators: building a layer without a seed draws one.
 
     Example:
         >>> import random
@@ -107,11 +107,11 @@ def generators_kept() -> Iterator[None]:
 
 
 def take_over() -> None:
-    """Put our settings in force where a call of `ours` is under way and Keras is imported."""
+    """Apply our settings if a call of `ours` is under way and Keras is imported."""
     global _theirs
     if not _thread.calls or "keras" not in sys.modules:
         return
-    import keras  # noqa: F401  # another thread may be at it
+    import keras  # noqa: F401  # waits if another thread is importing it
 
     with _lock:
         if _theirs is None:
@@ -121,7 +121,7 @@ def take_over() -> None:
 
 
 def give_back() -> None:
-    """Put the user's settings in force; those of the whole process unless another thread still needs ours."""
+    """Apply the user's settings; those of the process only if no other thread still needs ours."""
     global _theirs
     with _lock:
         if _thread.holds:
@@ -133,10 +133,10 @@ def give_back() -> None:
 
 
 def found() -> dict[str, Any]:
-    """What ``keras.json`` and Keras' environment variables say otherwise than `OURS`.
+    """The settings in ``keras.json`` and Keras' environment variables that differ from `OURS`.
 
     Raises:
-        UsageError: as of `topwork.system.keras_backend.configured`.
+        UsageError: see `topwork.system.keras_backend.configured`.
     """
     variables = {name: os.environ.get(f"KERAS_{name.upper()}") for name in ("max_epochs", "max_steps_per_epoch")}
     said = keras_backend.configured() | variables
@@ -151,7 +151,7 @@ def _count(calls: int) -> None:
 
 
 def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
-    """Put settings in force; gives those before."""
+    """Apply settings; returns the ones before."""
     import keras
 
     before = {name: getattr(keras.config, name)() for name in settings}
@@ -161,7 +161,7 @@ def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exchanged_policy(policy: Any) -> Any:
-    """Put a dtype policy in force in this thread; gives the one before. ``None``: not set, which is that of floatx."""
+    """Apply a dtype policy in this thread; returns the one before. ``None`` is unset: Keras then follows floatx."""
     from keras.src.backend.common import global_state
 
     before = global_state.get_global_attribute("dtype_policy")
@@ -170,18 +170,18 @@ def _exchanged_policy(policy: Any) -> Any:
 
 
 DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
-"""What lets matplotlib draw into files, and without settings of the user's, in processes that are topwork's own."""
+"""Lets matplotlib draw into files, without the user's settings, in processes of topwork's own."""
 
 _HIDDEN = ("sklearn", "matplotlib", "pandas")
 
 own_process = False
-"""Whether nobody else's code runs in this process; set by the command line and the worker."""
+"""Whether only topwork's code runs in this process; set by the command line and the worker."""
 
 
 def import_keras() -> None:
-    """Import Keras, in a process of our own without the rest; what was hidden can be imported as ever afterwards.
+    """Import Keras; in a process of our own, without packages that it does not need there.
 
-    Within `topwork.system.keras_settings.ours`, which looked whether it can be imported, it then has our settings.
+    Hidden packages can be imported normally afterwards. Inside `ours`, Keras then has our settings.
     """
     if "keras" not in sys.modules:
         keras_backend.onednn()
@@ -210,7 +210,7 @@ def _import_keras(wanted: str) -> None:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Keep TensorFlow's C++ greetings off stderr (no setting does); they come out if the import fails."""
+    """Keep TensorFlow's C++ messages off stderr (no setting does); they are written if the import fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:

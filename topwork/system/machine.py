@@ -1,11 +1,11 @@
-"""This machine: its processor and its memory, as Linux tells them; elsewhere what Python knows."""
+"""This machine: its processor and memory, from Linux; on other systems what Python knows."""
 
 import os
 import platform
 from pathlib import Path
 
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
-"""What the frozen part's speed depends on: Linux's word for it, and ours."""
+"""Features that the speed of a trunk depends on: Linux's name -> our name."""
 
 
 def processor() -> str:
@@ -20,7 +20,7 @@ def features() -> list[str]:
 
 
 def memory() -> tuple[int, int] | None:
-    """Bytes of memory that this process may use at most, and those free now; ``None`` where that is not told.
+    """Bytes of memory that this process may use at most, and bytes free now; ``None`` if the system does not say.
 
     A container's own limit counts where it is lower than the machine's memory.
     """
@@ -52,7 +52,7 @@ def _number(file: str) -> int | None:
 
 
 def jobs() -> int:
-    """The processors that this process may use, by affinity and by the container's limit."""
+    """How many processors this process may use, by affinity and by the container's limit."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())

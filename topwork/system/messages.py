@@ -1,8 +1,8 @@
-"""What topwork says while it works: lines to the logger ``topwork``, which writes to stderr; bars on a terminal alone.
+"""Messages while topwork works: lines to the logger ``topwork``, which writes to stderr; bars only on a terminal.
 
-``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both, and ``progress=False`` those of one call. The
-lines go elsewhere with other handlers: ``logging.getLogger("topwork").handlers[:] = [mine]``. In a notebook, whose
-stderr is no terminal, there are lines alone.
+``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both, and ``progress=False`` silences one call.
+Other handlers send the lines elsewhere: ``logging.getLogger("topwork").handlers[:] = [mine]``. In a notebook, whose
+stderr is not a terminal, there are only lines.
 """
 
 import logging
@@ -22,20 +22,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SHOWN = 3
-"""How many of many are named in a sentence."""
+"""How many of many items a sentence names."""
 
 
 logger = logging.getLogger("topwork")
 
 
 class Stderr(logging.Handler):
-    """Lines to stderr, on a terminal broken between words, but never between a number and its unit.
+    """Writes lines to stderr; on a terminal, breaks them between words, but not between a number and its unit.
 
-    What stderr cannot show is written as `topwork.system.text.fitting` has it, so that no word of ours stops anything.
+    `topwork.system.text.fitting` replaces characters that stderr cannot show, so that no message raises.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message to what is stderr now."""
+        """Write one message to the current stderr."""
         text = record.getMessage()
         if sys.stderr.isatty():
             tied, width = re.sub(r"(?<=\d) (?=[\w%])", "\0", text), max(40, get_terminal_size().columns)
@@ -56,7 +56,7 @@ _is_shown: ContextVar[bool] = ContextVar("_is_shown", default=True)
 
 @contextmanager
 def shown(progress: bool) -> Iterator[None]:
-    """Show lines and bars meanwhile only if *progress*; within a call that shows none, none are shown."""
+    """Show lines and bars inside the ``with`` only if *progress* and every enclosing call show them."""
     before = _is_shown.set(progress and _is_shown.get())
     try:
         yield
@@ -65,7 +65,7 @@ def shown(progress: bool) -> Iterator[None]:
 
 
 def with_progress(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a public function that takes ``progress`` by name: where it is false, the call shows neither.
+    """Decorate a public function with a keyword ``progress``: if it is false, the call shows no lines or bars.
 
     >>> @with_progress
     ... def train(*, progress: bool = True) -> str:
@@ -83,18 +83,18 @@ def with_progress(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def say(text: str) -> None:
-    """Tell what happens, in a line or more."""
+    """Report what happens, in one or more lines."""
     if _is_shown.get():
         logger.info("%s", text)
 
 
 def shows_bars() -> bool:
-    """Whether somebody looks who has not asked for silence: at a terminal, which a notebook's stderr is not."""
+    """Whether bars are shown: on a terminal, which a notebook's stderr is not, and unless they are silenced."""
     return _is_shown.get() and sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
 
 
 class Bar:
-    """A progress bar with rate and time left; silent where stderr is no terminal; also a context manager."""
+    """A progress bar with rate and time left; silent if stderr is not a terminal; also a context manager."""
 
     def __init__(self, what: str, unit: str) -> None:
         self._what, self._unit = what, unit
@@ -121,19 +121,19 @@ class Bar:
         self._progress.start()
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        """Show that *done* of *total* units are done; *note* stands beside."""
+        """Show that *done* of *total* units are done; *note* is shown next to the bar."""
         if self._progress:
             self._progress.update(self._task, completed=done, total=total, note=note)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress:
             self._progress.stop()
             self._progress = None
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things.
+    """A number with its noun.
 
     >>> counted(1, "picture"), counted(1797, "picture")
     ('1 picture', '1,797 pictures')
@@ -169,7 +169,7 @@ def size(count: float) -> str:
 
 
 def some(words: Sequence[str]) -> str:
-    """The first few of many, and how many more there are; never one more, which would take as much room.
+    """The first few of many, and how many more there are; never "1 more", which would be no shorter.
 
     >>> some(["'a'", "'b'", "'c'", "'d'", "'e'"])
     "'a', 'b', 'c' and 2 more"
@@ -180,7 +180,7 @@ def some(words: Sequence[str]) -> str:
 
 
 def named(items: Iterable[Any]) -> str:
-    """Some values, as a sentence has them.
+    """Some values as a list in a sentence.
 
     >>> named(["front", "side", "top"])
     "'front', 'side' and 'top'"

@@ -1,8 +1,8 @@
-"""Another Python beside this one, which answers requests: a JSON value a line, both ways.
+"""A second Python process that answers requests: one JSON value per line, both ways.
 
 This process starts ``python -m MODULE`` as `Beside`; there, the module's main function calls `serve`. Each request is
-answered with any number of reports and then a result, or with an error of topwork's, which is raised here as it was
-there. Ctrl-C is for this process alone. The other one ends when this one ends it, or ends itself, however it does.
+answered with any number of reports and then a result, or with an error of topwork's, which is raised again here.
+Ctrl-C reaches only this process. The other process ends when this one ends it, or ends in any way.
 """
 
 import json
@@ -18,11 +18,11 @@ from topwork import errors
 from topwork.errors import TopworkError, of_machine
 
 Report = Callable[[Any], object]
-"""Called with what is to be told of a request before its result is there."""
+"""Called with each report on a request, before its result."""
 
 
 class Ended(Exception):
-    """A process ended before it had answered; ``status``: its exit status, or less than 0: the signal that ended it."""
+    """A process ended before it answered; ``status``: its exit status, or minus the signal that ended it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"ended with status {status}")
@@ -30,12 +30,12 @@ class Ended(Exception):
 
 
 class Beside:
-    """A module that runs in a process beside this one; a context manager that ends it.
+    """A module that runs in another process; a context manager that ends it.
 
     Args:
         module: its name; its main function calls `serve`.
-        settings: environment variables that it has beside or instead of those of this process.
-        quiet: whether what it writes to stderr is dropped, else it is seen as what this process writes there.
+        settings: environment variables that are added to those of this process, or replace them.
+        quiet: whether its output to stderr is dropped; else it goes to the stderr of this process.
 
     Example:
         >>> with Beside("topwork.store.upkeep.checker") as checker:  # doctest: +SKIP
@@ -46,7 +46,7 @@ class Beside:
     """
 
     def __init__(self, module: str, settings: Mapping[str, str] | None = None, quiet: bool = False) -> None:
-        import subprocess  # not needed by the process beside
+        import subprocess  # not needed in the other process
 
         self.process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -66,7 +66,7 @@ class Beside:
     def ask(self, request: Any) -> None:
         """Send a request, a JSON value; several are answered in their order."""
         assert self.process.stdin
-        with suppress(OSError):  # it has ended, which `answer` tells
+        with suppress(OSError):  # it has ended, which `answer` raises
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
 
@@ -77,8 +77,8 @@ class Beside:
             report: called with each report on it.
 
         Raises:
-            TopworkError: what was raised there.
-            Ended: there is no process any more that could answer.
+            TopworkError: the error that was raised there.
+            Ended: the process ended before it answered.
         """
         assert self.process.stdout
         for line in self.process.stdout:
@@ -94,7 +94,7 @@ class Beside:
         raise Ended(self.process.wait())
 
     def end(self) -> int:
-        """End the process, if it has not ended; gives its exit status. No other thread may wait for an answer."""
+        """End the process if it still runs; returns its exit status. No other thread may wait for an answer."""
         self.process.kill()
         self.process.communicate()  # closes the pipes
         return self.process.returncode
@@ -104,8 +104,8 @@ def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
     """Answer the requests of the process that started this one, until either ends.
 
     Args:
-        work: called with a request and a function that reports on it; gives the result. What it raises that is no
-            error of topwork's or of the machine ends the process.
+        work: called with a request and a function that reports on it; returns the result. Exceptions other than
+            errors of topwork's or of the machine end the process.
     """
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
@@ -120,7 +120,7 @@ def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
 
 
 def _receive(requests: "SimpleQueue[bytes]") -> None:
-    """Take requests while others are worked on: this is how the end of the process that sends them is seen at once."""
+    """Read requests while others are worked on, so that this process ends at once with the one that sends them."""
     with open(0, "rb", closefd=False) as lines:
         for line in lines:
             requests.put(line)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are written as JSON objects: an attribute is the key of the same name."""
+"""Frozen dataclasses that are written as JSON objects: each field is a key of the same name."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -21,15 +21,15 @@ class Record:
     """
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as dicts, lists, text and numbers."""
+        """The record as dicts, lists, text and numbers."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What `as_json` gave. A key that is not there has its default; a key that is no field is passed over.
+        """A record from what `as_json` returns. A missing key gets its default; an unknown key is ignored.
 
         Raises:
-            KeyError: a key without a default is not there.
+            KeyError: a key without a default is missing.
         """
         needed = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
         types = {name: kind for name, kind in cls._types().items() if name in needed or name in found}
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """A field's value: records may stand in lists, in dicts, and beside ``None``."""
+    """A field's value; records may be in lists and dicts, and may be ``None``."""
     origin, within = get_origin(kind), get_args(kind)
     if value is None:
         return None

@@ -1,6 +1,6 @@
-"""Attributes of other packages, and environment variables, replaced for a while.
+"""Replace attributes of other packages, and environment variables, for a while.
 
-Two things can be had in no other way. Keras names the address and the hash of an official file only in the call that
+Two things need this. Keras names the address and the hash of an official file only in the call that
 downloads it (`topwork.networks.backbones.builder`). And tf2onnx copies a network's weights after each of its passes,
 where once at the end is enough (`topwork.shipping.formats.onnx`).
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Let an attribute of a module or a class have another value meanwhile.
+    """Give an attribute of a module or class another value inside the ``with``.
 
     Example:
         >>> import math
@@ -33,7 +33,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Let an environment variable have another value meanwhile."""
+    """Give an environment variable another value inside the ``with``."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

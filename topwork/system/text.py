@@ -1,7 +1,7 @@
-"""Text for streams and files that cannot hold every character: nothing raises, and as much as possible stays readable.
+"""Text for streams and files that cannot hold every character: nothing raises, and most text stays readable.
 
-Terminals may know latin-1 or ASCII alone. Names of files may hold bytes that are no text, which Python keeps as single
-surrogates (PEP 383).
+Terminals may support only latin-1 or ASCII. Names of files may contain bytes that are not text, which Python keeps as
+single surrogates (PEP 383).
 """
 
 import codecs
@@ -10,13 +10,13 @@ import re
 from typing import Any
 
 HANDLER = "topwork"
-"""The name of the error handler for ``errors=``: rules and arrows in ASCII, other characters as their code."""
+"""The name of the error handler for ``errors=``: lines and arrows become ASCII, other characters their code."""
 
 _PLAIN = {"─": "-", "━": "-", "…": "...", "→": "->", "–": "-", "—": "-", "×": "x", "’": "'", "“": '"', "”": '"'}
 
 
 def fitting(text: str, encoding: str | None) -> str:
-    """The text as an encoding can hold it.
+    """The text with only characters that an encoding can hold.
 
     >>> fitting("a → b: 花", "ascii"), fitting("é", "latin-1"), fitting("花", "utf-8")
     ('a -> b: \\\\u82b1', 'é', '花')
@@ -27,7 +27,7 @@ def fitting(text: str, encoding: str | None) -> str:
 
 
 def as_json(value: Any, encoding: str | None = "utf-8", **options: Any) -> str:
-    r"""JSON that an encoding can hold, and that loses nothing: as it is where it can be, else escaped.
+    r"""JSON that an encoding can hold, without loss: plain if possible, else escaped.
 
     >>> as_json("花"), as_json("花", "latin-1")
     ('"花"', '"\\u82b1"')
@@ -41,7 +41,7 @@ def as_json(value: Any, encoding: str | None = "utf-8", **options: Any) -> str:
 
 
 def _shown(error: UnicodeError) -> tuple[bytes, int]:
-    """What stands in the place of characters that cannot be encoded; bytes of a file's name stand for themselves."""
+    """The replacement of characters that cannot be encoded; bytes of a file's name stay as they are."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return b"".join(map(_bytes, error.object[error.start : error.end])), error.end

@@ -1,4 +1,4 @@
-"""A function of many things, by a few threads."""
+"""Apply a function to many items in a few threads."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int = 16) -> Iterator[T]:
-    """``function`` of each item, in order, with a bar that says *what* is done to pictures.
+    """``function`` of each item, in order, with a bar; *what* says what is done to the pictures.
 
-    The items go to the threads in blocks, as handing one over costs more than a small file.
+    The items go to the threads in blocks, as passing one item costs more than reading a small file.
 
     >>> list(each(str.upper, ["a", "b"], "read"))
     ['A', 'B']
