@@ -126,7 +126,7 @@ def test_a_picture_that_is_gone_stops_the_fill_and_is_not_recorded(tmp_path, req
     data = read(make_folder(tmp_path / "gone", each=2, first=900))
     one = request_.of(data)
     (tmp_path / "gone" / "red" / "001.png").unlink()
-    with pytest.raises(DatasetError, match=r"red/001\.png' was there when the data was read"):
+    with pytest.raises(DatasetError, match=r"red/001\.png' existed when the data was read"):
         filled(one)
     with one.store() as store:
         assert store.failures(one.by_key) == {}
