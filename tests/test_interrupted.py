@@ -150,7 +150,7 @@ def test_a_full_disk_while_extracting(slow, cold):
     assert re.fullmatch(
         rf"StoreError: cannot write to the store {cold}/store/pixels-\w+: (File too large|Input/output error), "
         rf"\S+ .B free\. The {stored(cold)} rows stored before are safe\. Free some space, or set TOPWORK_HOME "
-        r"to a folder on a larger disk; the next run goes on from there\.",
+        r"to a folder on a larger disk; the next run continues from there\.",
         ran.err.splitlines()[-1],
     )
     goes_on(slow, cold)

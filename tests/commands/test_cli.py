@@ -90,7 +90,9 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
 
 def test_train_as_json_names_its_run_after_data_and_time(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("recipe.toml").write_text('[[phase]]\ncut = "mobilenet_v2_035@pool"\nrate = 1\n[data]\ndraw = "stratified"\n')
+    Path("recipe.toml").write_text(
+        '[[phase]]\ncut = "mobilenet_v2_035@pool"\nlearning_rate = 1\n[data]\ndraw = "stratified"\n'
+    )
     words = ("--recipe", "recipe.toml", *SMALL, "--epochs", 1, "--set", "phase.1.learning_rate=0.01")
     found = topwork("train", pictures, *words, "--json").json
     assert re.fullmatch(r"runs/colours-\d{4}-\d\d-\d\d-\d{4}", found["run"])

@@ -121,7 +121,7 @@ def test_a_place_for_the_run_that_cannot_be_written(option, pictures, tmp_path):
     folds = ("--folds", 2) if option == "--folds" else ()
     ran = topwork("train", pictures, *POOL, *folds, "--out", tmp_path / "file" / "run")
     where = f"cannot make the run folder '{tmp_path}/file/run': {tmp_path}/file: it is not a folder. "
-    assert ran == Ran(1, "", f"RunError: {where}Choose another place for it, with --out.\n")
+    assert ran == Ran(1, "", f"RunError: {where}Choose another place with --out.\n")
 
 
 @pytest.mark.parametrize(

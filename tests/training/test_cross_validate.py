@@ -157,8 +157,7 @@ def test_a_parent_would_keep_its_test_part(ran, pictures, tmp_path):
     with pytest.raises(UsageError) as error:
         tw.cross_validate(pictures, 3, parent=ran[0] / "fold-1", out=tmp_path / "folds")
     assert str(error.value) == (
-        "a cross-validation tests every picture once, and parent keeps the test part of its run: leave "
-        "one of them away."
+        "a cross-validation tests every picture once, and parent keeps the test part of its run: omit one of them."
     )
     assert not (tmp_path / "folds").exists()
 

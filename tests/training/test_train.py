@@ -83,7 +83,7 @@ def test_the_journal_has_a_line_an_epoch(run):
     assert [(line.phase, line.epoch) for line in run.journal] == [(p, e) for p in (1, 2) for e in range(5)]
     for line in run.journal:
         scores = {f"{part}_{what}" for part in ("train", "val") for what in ("loss", "accuracy", "auc")}
-        assert scores | {"seconds", "cut"} <= set(line)
+        assert scores | {"seconds", "cut"} <= set(line.as_json())
         assert 0 <= line.val_auc <= 1
         assert (line.loss is not None) == (line.epoch > 0)
 

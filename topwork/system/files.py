@@ -115,7 +115,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder, "results.json")
         ...     with written_whole(path) as aside:
-        ...         _ = aside.write_text("{}")
+        ...         _ = aside.write_text("{}", encoding="utf-8")
         ...         print(aside.name, path.exists())
         ...     print(os.listdir(folder))
         results.json False
