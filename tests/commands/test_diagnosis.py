@@ -83,7 +83,7 @@ def test_versions_are_compared_by_their_numbers(text, numbers):
 
 @pytest.mark.parametrize("variable", [True, False])
 def test_a_backend_that_is_none(variable, tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     if variable:
@@ -129,7 +129,7 @@ def test_the_settings_of_keras_that_were_found(tmp_path, monkeypatch):
 
 def test_a_setting_that_keras_cannot_be_imported_with(tmp_path, monkeypatch):
     keras_json(tmp_path, image_data_format="NCHW")
-    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
     found = diagnose()
     assert not found.is_usable
     assert found.problems[0].text.startswith(
