@@ -73,7 +73,7 @@ def halves(
             ``keras.Model``: the trunk takes the model's own input, and nothing is added.
         place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
         backbone: options (weights, size) for the backbone that the cut names.
-        progress: whether a file that is fetched is told; ``False`` shows nothing.
+        progress: whether to show the download of weights.
 
     Returns:
         Trunk and top. If several tensors are alive (at a number), the trunk returns a list and the top takes a list.

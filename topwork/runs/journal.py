@@ -92,7 +92,7 @@ class Journal:
         """Remove the lines after an epoch; a resumed run writes them again.
 
         Raises:
-            RunError: a line is damaged; one that a kill cut short at the end is no such line.
+            RunError: a line is damaged. A last line that a kill cut short is ignored.
         """
         if not self.path.exists():
             return

@@ -92,7 +92,7 @@ class Tables:
         return txn.stat(self._handles["rows"])["entries"]
 
     def get(self, txn: lmdb.Transaction, name: str) -> str | None:
-        """The text of that name in ``meta``; ``None`` if there is none.
+        """Return the text with this name in ``meta``, or ``None``.
 
         Raises:
             StoreError: the text does not match its checksum.

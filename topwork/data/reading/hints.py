@@ -40,7 +40,7 @@ def hint(root: str, path: str) -> str:
 
 
 def hints(root: str, paths: list[str], tried: int = 20) -> str:
-    """The first `hint` for any of the first *tried* paths; ``""`` if there is none."""
+    """Try `hint` on the first *tried* paths and return the first hint; ``""`` if none of them has one."""
     return next((found for path in paths[:tried] if (found := hint(root, path))), "")
 
 

@@ -237,7 +237,7 @@ def _packed_name(columns: Sequence[str]) -> str:
 
 
 def _packed(table: Table) -> str:
-    """The column of JSON objects that `write_csv` made; ``""`` if there is none.
+    """Return the name of the column with the JSON objects that `write_csv` wrote, or ``""``.
 
     A user's own column with that name is treated like any other column.
     """

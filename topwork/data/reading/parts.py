@@ -64,7 +64,7 @@ class Layout:
         return (label, self.parts[folder]) if rest else None
 
     def folder(self, name: str) -> str | None:
-        """The key of *parts* whose folder holds a picture; ``None`` if there is none."""
+        """Return the part whose folder contains a picture, or ``None``."""
         if not name.startswith(self.base):
             return None
         inner = name[len(self.base) :]

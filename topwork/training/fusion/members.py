@@ -22,7 +22,7 @@ def opened(join: Join) -> list[Folder]:
     """Return the members: finished runs, not joins, with the same classes and picture columns.
 
     Raises:
-        RunError: a member is none of that kind.
+        RunError: a member does not exist, has not finished, is a join, or has other classes or columns.
     """
     if gone := [member for member in join.members if not Path(member).exists()]:
         raise RunError(
