@@ -4,8 +4,6 @@ Each epoch has every training row once. The order depends on the seed, the phase
 also on the content of its picture.
 """
 
-from functools import cached_property
-
 import keras
 import numpy as np
 
@@ -34,8 +32,14 @@ class Feed(keras.utils.PyDataset):
         super().__init__()
         self.part, self.classes, self.epochs, self.training = part, classes, epochs, training
         self.batch_size = batch_size
-        self.weights = _weights(part.labels) if training.class_weight == "balanced" else None
+        self.weights = None
+        if training.class_weight == "balanced":  # every class gets the same total, and a row 1 on average
+            counts = np.bincount(part.labels)
+            self.weights = (len(part) / ((counts > 0).sum() * counts[part.labels])).astype(np.float32)
+
         self._seed = training.seed, number
+        contents = part.contents if part.views > 1 else ()
+        self._contents = np.array([int(content[:16], 16) for content in contents], np.uint64)
         self._turned: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0, np.int64), np.empty(0, np.int64))
         drops = training.drop_last and len(part) >= batch_size
         self.steps = len(part) // batch_size if drops else -(-len(part) // batch_size)
@@ -53,17 +57,32 @@ class Feed(keras.utils.PyDataset):
 
     def order_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of one step, and the places of their views in the part."""
-        epoch, number = divmod(step, self.steps)
+        passed, number = divmod(step, self.steps)
+        epoch = self.epochs[0] + passed
+        if epoch != self._turned[0]:
+            self._turned = epoch, *self.order_of(epoch)
+        _, rows, places = self._turned
         where = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        rows, places = (some[where] for some in self._turn(self.epochs[0] + epoch))
-        return rows, places
+        return rows[where], places[where]
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the order of the rows in an epoch (from 0)."""
+        """Return the order of the rows in an epoch (from 0).
+
+        If sampling is balanced, it has as many rows as there are, with equally many of each class; a row repeats only
+        after all of its class.
+        """
         draw = np.random.default_rng((*self._seed, epoch))
-        if self.training.sampling == "balanced":
-            return _balanced(self.part.labels, draw)
-        return draw.permutation(len(self.part))
+        count = len(self.part)
+        if self.training.sampling != "balanced":
+            return draw.permutation(count)
+
+        classes = [np.flatnonzero(self.part.labels == label) for label in np.unique(self.part.labels)]
+        each = -(-count // len(classes))
+        shuffled = []
+        for rows in classes:
+            rounds = [draw.permutation(rows) for _ in range(-(-each // len(rows)))]
+            shuffled.append(np.concatenate(rounds)[:each])
+        return draw.permutation(np.stack(shuffled, 1).ravel()[:count])
 
     def views(self, epoch: int) -> np.ndarray:
         """Return the view of each row in an epoch."""
@@ -72,19 +91,10 @@ class Feed(keras.utils.PyDataset):
         salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
         return (_mixed(self._contents ^ salt) % np.uint64(self.part.views)).astype(np.int64)
 
-    @cached_property
-    def _contents(self) -> np.ndarray:
-        return np.array([int(content[:16], 16) for content in self.part.contents], np.uint64)
-
     def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of an epoch in their order, and the places of their views in the part."""
         rows = self.order(epoch)[: self.steps * self.batch_size]
         return rows, self.views(epoch)[rows] * len(self.part) + rows
-
-    def _turn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        if epoch != self._turned[0]:
-            self._turned = epoch, *self.order_of(epoch)
-        return self._turned[1:]
 
 
 def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:
@@ -92,22 +102,6 @@ def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:
     if loss == "binary":
         return labels[:, None].astype(np.float32)
     return np.eye(classes, dtype=np.float32)[labels]
-
-
-def _weights(labels: np.ndarray) -> np.ndarray:
-    """Return weights of rows, 1 on average, that give every class the same total."""
-    counts = np.bincount(labels)
-    return (len(labels) / ((counts > 0).sum() * counts[labels])).astype(np.float32)
-
-
-def _balanced(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return as many rows as there are, with equally many of each class; a row repeats only after all of its class."""
-    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    each = -(-len(labels) // len(classes))
-    shuffled = [
-        np.concatenate([draw.permutation(rows) for _ in range(-(-each // len(rows)))])[:each] for rows in classes
-    ]
-    return draw.permutation(np.stack(shuffled, 1).ravel()[: len(labels)])
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What happens at the end of each epoch: scores in inference mode, the journal, the best weights, early stopping."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +12,6 @@ from topwork.runs.journal import Epoch
 from topwork.scoring.answers import score
 from topwork.store.examples import Examples
 from topwork.system import keras_settings
-from topwork.system.messages import Bar
 
 Logs = dict[str, Any]
 
@@ -38,15 +37,11 @@ class Keeper(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._parts, self._values, self._note, self._about, self._patience = parts, values, note, about, patience
+        self.has_validation = "val" in parts
         self.best_loss, self.best_epoch = np.inf, 0
         self.best: Any = None
         self.diverged, self.epochs = False, 0
         self._begun = time.perf_counter()
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether there is a validation part."""
-        return "val" in self._parts
 
     @property
     def seconds(self) -> float:
@@ -128,54 +123,22 @@ HOOKS = tuple(f"on_{what}_{when}" for what in ("train", "epoch", "train_batch", 
 """Methods that Keras calls in training; ``on_train_batch_begin`` and ``_end`` call ``on_batch_begin`` and ``_end``."""
 
 
-class Turn(keras.callbacks.Callback):
-    """Calls one function at some of Keras' hooks."""
-
-    def __init__(self, turn: Callable[[], None], hooks: Iterable[str]) -> None:
-        super().__init__()
-        for hook in hooks:
-            setattr(self, hook, lambda *_, **__: turn())
-
-
 def under_their_settings(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
-    """Return the user's callbacks between two of ours, which switch to the user's Keras settings and back."""
+    """Return the user's callbacks between two of ours, which switch to the user's Keras settings and back.
+
+    Ours have only those hooks that some callback of the user's has: a batch hook makes a GPU wait at each step.
+    """
     found = keras.tree.flatten(list(callbacks))
-    own = [hook for hook in HOOKS if any(not _is_empty(getattr(one, hook)) for one in found)]
-    return [Turn(keras_settings.give_back, own), *found, Turn(keras_settings.take_over, own)] if own else found
+    own = []
+    for hook in HOOKS:
+        methods = [getattr(one, hook) for one in found]
+        if not all(getattr(method, "_is_default", False) for method in methods):  # Keras' own methods do nothing
+            own.append(hook)
+    if not own:
+        return found
 
-
-def _is_empty(hook: Any) -> bool:
-    """Whether a hook is Keras' own, which does nothing. Replacing a batch hook would make a GPU wait at each step."""
-    return getattr(hook, "_is_default", False)
-
-
-class Saver(keras.callbacks.Callback):
-    """Calls *save* at the end of each epoch, with whether it is the last of the phase. Must be the last callback."""
-
-    def __init__(self, save: Callable[[bool], None], epochs: int) -> None:
-        super().__init__()
-        self._save, self._epochs = save, epochs
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save."""
-        self._save(bool(self.model.stop_training) or epoch + 1 == self._epochs)
-
-
-class Shown(keras.callbacks.Callback):
-    """Shows a progress bar of epochs; a context manager, so that the bar is removed whatever stops the training."""
-
-    def __init__(self, number: int, phase: Phase) -> None:
-        super().__init__()
-        self._bar, self._total = Bar(f"phase {number}", "epochs"), phase.epochs
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Update the bar."""
-        loss = (logs or {}).get("val_loss")
-        self._bar.update(epoch + 1, self._total, note="" if loss is None else f"validation loss {loss:.3f}")
+    first, last = keras.callbacks.Callback(), keras.callbacks.Callback()
+    for hook in own:
+        setattr(first, hook, lambda *_, **__: keras_settings.give_back())
+        setattr(last, hook, lambda *_, **__: keras_settings.take_over())
+    return [first, *found, last]

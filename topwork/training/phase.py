@@ -1,7 +1,7 @@
 """One phase: the layers above a cut train on stored activations and end with their best weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -14,10 +14,10 @@ from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.journal import Epoch
 from topwork.store.examples import Examples
 from topwork.system import keras_backend
-from topwork.system.messages import counted, duration, say
+from topwork.system.messages import Bar, counted, duration, say
 from topwork.training import precision
 from topwork.training.batches import Feed
-from topwork.training.callbacks import Keeper, Plateau, Saver, Shown, under_their_settings
+from topwork.training.callbacks import Keeper, Logs, Plateau, under_their_settings
 from topwork.training.device_batches import streamed
 from topwork.training.optimizers import optimizer
 
@@ -25,6 +25,7 @@ SAMPLE = 1000
 """At most so many training pictures are scored after each epoch, and no more than there are validation pictures."""
 
 
+@dataclass
 class PhaseTraining:
     """A phase that is ready to train.
 
@@ -37,17 +38,12 @@ class PhaseTraining:
         classes: how many there are.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        number: int,
-        network: Network,
-        below: Sequence[Trunk],
-        examples: dict[str, Examples],
-        classes: int,
-    ) -> None:
-        self.recipe, self.number, self.network, self.below, self.examples = recipe, number, network, below, examples
-        self.classes, self.phase = classes, recipe.phases[number - 1]
+    recipe: Recipe
+    number: int
+    network: Network
+    below: Sequence[Trunk]
+    examples: dict[str, Examples]
+    classes: int
 
     def run(
         self,
@@ -66,24 +62,30 @@ class PhaseTraining:
             callbacks: the user's own Keras callbacks.
             state: a checkpoint of this phase to continue from.
         """
-        phase, begun = self.phase, state.about["epoch"] if state else 0
-        epochs = (begun, phase.epochs)
-        feed = Feed(self.examples["train"], self.classes, phase.batch_size, epochs, self.number, self.recipe.training)
-        self.model = self._model()
-        if state:
-            chosen = state.about["precision"]
-        else:
-            chosen = precision.choose(self.model, phase, self.below, self.examples["train"], feed)
+        recipe, below = self.recipe, self.below
+        train, val = self.examples["train"], self.examples["val"]
+        self.phase = phase = recipe.phases[self.number - 1]
+        epochs = (state.about["epoch"] if state else 0, phase.epochs)
+        feed = Feed(train, self.classes, phase.batch_size, epochs, self.number, recipe.training)
+
+        is_live = recipe.views.mode == "live" and recipe.views.count > 1
+        seed = recipe.training.seed
+        self.model = self.network.live(below, recipe.views, seed) if is_live else self.network.above(below)
+        self.network.freeze(below, phase.batch_norm)
+
+        chosen = state.about["precision"] if state else precision.choose(self.model, phase, below, train, feed)
+        scored = {"train": train.sample(min(len(val) or SAMPLE, SAMPLE), seed=0)}
+        scored |= {"val": val} if len(val) else {}
         with precision.applied(self.model, chosen):
             self.model.compile(
                 optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
-                loss=_loss(self.recipe),
+                loss=_loss(recipe),
                 steps_per_execution=steps_a_call(self.model, feed.steps),
                 jit_compile=keras_backend.compiles(),
             )
             self.model.optimizer.build(self.model.trainable_variables)  # else TensorFlow traces the step twice
             known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
-            self.keeper = Keeper(_scored(self.examples), self.network.values, note, known, phase.patience)
+            self.keeper = Keeper(scored, self.network.values, note, known, phase.patience)
             self.keeper.set_model(self.model)
             self.plateau = [Plateau(phase, self.keeper)] if phase.schedule == "plateau" else []
             if state:
@@ -96,14 +98,6 @@ class PhaseTraining:
         self._tell()
         return self.keeper
 
-    def _model(self) -> keras.Model:
-        views, below = self.recipe.views, self.below
-        live = views.mode == "live" and views.count > 1
-        seed = self.recipe.training.seed
-        model = self.network.live(below, views, seed) if live else self.network.above(below)
-        self.network.freeze(below, self.phase.batch_norm)
-        return model
-
     def _fit(
         self,
         feed: Feed,
@@ -111,20 +105,27 @@ class PhaseTraining:
         about: Mapping[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> None:
-        def save(last: bool) -> None:
-            if last or checkpoints.due:
-                state = self._state(last)
-                checkpoints.write(replace(state, about={**about, **state.about}))
+        epochs = self.phase.epochs
+        own = under_their_settings(callbacks)
 
-        with Shown(self.number, self.phase) as shown:
-            own = under_their_settings(callbacks)
+        with Bar(f"phase {self.number}", "epochs") as bar:
+
+            def show_and_save(epoch: int, logs: Logs) -> None:
+                loss = logs.get("val_loss")
+                bar.update(epoch + 1, epochs, note="" if loss is None else f"validation loss {loss:.3f}")
+                last = bool(self.model.stop_training) or epoch + 1 == epochs
+                if last or checkpoints.due:
+                    state = self._state(last)
+                    checkpoints.write(replace(state, about={**about, **state.about}))
+
+            ours_last = keras.callbacks.LambdaCallback(on_epoch_end=show_and_save)  # others may stop the training
             self.model.fit(
                 streamed(self.model, feed),
                 initial_epoch=self.keeper.epochs,
-                epochs=self.phase.epochs,
+                epochs=epochs,
                 steps_per_epoch=feed.steps,
                 verbose=0,
-                callbacks=[self.keeper, *self.plateau, *own, shown, Saver(save, self.phase.epochs)],
+                callbacks=[self.keeper, *self.plateau, *own, ours_last],
                 shuffle=False,
             )
 
@@ -169,12 +170,6 @@ def _loss(recipe: Recipe) -> keras.losses.Loss:
     if recipe.training.loss == "binary":
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-
-
-def _scored(parts: dict[str, Examples]) -> dict[str, Examples]:
-    count = min(len(parts["val"]) or SAMPLE, SAMPLE)
-    scored = {"train": parts["train"].sample(count, seed=0)}
-    return scored | {"val": parts["val"]} if len(parts["val"]) else scored
 
 
 def steps_a_call(model: keras.Model, steps: int) -> int:
