@@ -81,7 +81,8 @@ def train(
     from dataclasses import replace
 
     from topwork.commands.train_arguments import Words
-    from topwork.training.cross_validate import Folds, cross_validate, is_folds
+    from topwork.runs.folder import folds_in
+    from topwork.training.cross_validate import Folds, cross_validate
     from topwork.training.run import Run
     from topwork.training.train import train as run_training
 
@@ -90,7 +91,7 @@ def train(
     words = replace(words, data=read_as, no_head_first=no_head_first or None)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
-        kind = Folds if is_folds(resume) else Run
+        kind = Folds if folds_in(resume) else Run
         run: Run | Folds = kind(resume).resume(moved, other_versions=other_versions, jobs=jobs)
     elif other_versions or moved:
         raise UsageError(f"{'--other-versions' if other_versions else '--data'} can only be used with --resume RUN.")

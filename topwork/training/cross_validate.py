@@ -59,7 +59,7 @@ class Folds:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not is_folds(self.path):
+        if not folds_in(self.path):
             raise RunError(f"{str(path)!r} is not a cross-validation: expected fold-1, fold-2 and so on in it.")
 
     def __repr__(self) -> str:
@@ -96,11 +96,6 @@ class Folds:
             aside.write_text(as_json(results.as_json(), indent=1) + "\n", encoding="utf-8")
         _tell(results)
         return self
-
-
-def is_folds(path: Path) -> bool:
-    """Whether a folder is that of a cross-validation."""
-    return bool(folds_in(path))
 
 
 @ours()

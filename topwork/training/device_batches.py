@@ -38,7 +38,11 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
         return OnDevice(feed) if gpu.at_hand() else feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
-    _build(model, feed)
+    # Now what ``fit`` would build from its first batch, which is numbers here.
+    some = np.zeros((1, feed.classes if feed.training.loss == "categorical" else 1), np.float32)
+    model.compute_loss(y=some, y_pred=some)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     return orders(feed)
 
 
@@ -102,8 +106,13 @@ def look_up(feed: Feed) -> Callable[[Any], tuple]:
         if is_short:
             order = order[:, : tf.math.count_nonzero(order[0] >= 0)]
         rows, places = tf.unstack(order)
-        inputs = tuple(_wide(tf.gather(array, places)) for array in kept)
-        return inputs[0] if len(inputs) == 1 else inputs, *(tf.gather(table, rows) for table in (answers, *weights))
+        inputs = []
+        for array in kept:  # floats, and the bits of float16, become float32; pixels stay as they are
+            some = tf.gather(array, places)
+            some = tf.bitcast(some, tf.float16) if some.dtype == tf.uint16 else some
+            inputs.append(tf.cast(some, tf.float32) if some.dtype.is_floating else some)
+        targets_and_weights = (tf.gather(table, rows) for table in (answers, *weights))
+        return inputs[0] if len(inputs) == 1 else tuple(inputs), *targets_and_weights
 
     return rows_at
 
@@ -113,22 +122,13 @@ def _epochs(feed: Feed) -> Iterator[np.ndarray]:
     first, last = feed.epochs
     several = max(1, AT_ONCE // feed.steps)
     for start in range(first, last, several):
-        epochs = range(start, min(start + several, last))
-        yield np.concatenate([_steps(np.stack(feed.order_of(epoch)), feed) for epoch in epochs])
-
-
-def _steps(order: np.ndarray, feed: Feed) -> np.ndarray:
-    lacking = feed.steps * feed.batch_size - order.shape[1]
-    filled = np.pad(order, ((0, 0), (0, lacking)), constant_values=-1)
-    return filled.reshape(2, feed.steps, feed.batch_size).swapaxes(0, 1)
-
-
-def _build(model: keras.Model, feed: Feed) -> None:
-    """What ``fit`` would build from its first batch, which is numbers here."""
-    some = np.zeros((1, feed.classes if feed.training.loss == "categorical" else 1), np.float32)
-    model.compute_loss(y=some, y_pred=some)
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        found = []
+        for epoch in range(start, min(start + several, last)):
+            order = np.stack(feed.order_of(epoch))
+            lacking = feed.steps * feed.batch_size - order.shape[1]
+            filled = np.pad(order, ((0, 0), (0, lacking)), constant_values=-1)
+            found.append(filled.reshape(2, feed.steps, feed.batch_size).swapaxes(0, 1))
+        yield np.concatenate(found)
 
 
 def _tensor(array: np.ndarray) -> Any:
@@ -141,11 +141,3 @@ def _tensor(array: np.ndarray) -> Any:
     array = array.view(np.uint16) if array.dtype == np.float16 else array
     aligned = array.ctypes.data % ALIGNED == 0 and array.flags.c_contiguous
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if aligned else tf.constant(array)
-
-
-def _wide(array: Any) -> Any:
-    """Floats, and the bits of float16, as float32; pixels as they are."""
-    import tensorflow as tf
-
-    array = tf.bitcast(array, tf.float16) if array.dtype == tf.uint16 else array
-    return tf.cast(array, tf.float32) if array.dtype.is_floating else array

@@ -19,29 +19,26 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     Raises:
         RecipeError: Keras has no such optimizer, it has no momentum, or settings contradict each other.
     """
-    known = _known()
+    known: dict[str, Any] = {}
+    for name, kind in vars(keras.optimizers).items():
+        takes = inspect.signature(kind).parameters if isinstance(kind, type) else {}
+        if "learning_rate" in takes and name.lower() not in ("optimizer", "lossscaleoptimizer"):
+            known[name.lower()] = kind
+
     if phase.optimizer.lower() not in known:
         names = sorted(known)
         hint = nearest(phase.optimizer.lower(), names) or "."
         raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.", "optimizer")
-    kind = known[phase.optimizer.lower()]
+    chosen = known[phase.optimizer.lower()]
     options: dict[str, Any] = {"momentum": phase.momentum} if phase.momentum else {}
-    if phase.momentum and "momentum" not in inspect.signature(kind).parameters:
+    if phase.momentum and "momentum" not in inspect.signature(chosen).parameters:
         raise RecipeError(
             f"the optimizer {phase.optimizer!r} has no momentum: use 'sgd' or 'rmsprop', or omit momentum.",
             "momentum",
         )
     options |= {"global_clipnorm": phase.global_clipnorm} if phase.global_clipnorm else {}
     options |= {"weight_decay": phase.weight_decay} if phase.weight_decay else {}
-    return kind(learning_rate=_rate(phase, steps), **options)
-
-
-def _known() -> dict[str, Any]:
-    """Return Keras' optimizers by name, without those that wrap another one."""
-    kinds = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
-    none = ("optimizer", "lossscaleoptimizer")
-    takes = {name for name, kind in kinds.items() if "learning_rate" in inspect.signature(kind).parameters}
-    return {name: kind for name, kind in kinds.items() if name in takes and name not in none}
+    return chosen(learning_rate=_rate(phase, steps), **options)
 
 
 def _rate(phase: Phase, steps: int) -> Any:

@@ -8,11 +8,10 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
+from keras.layers import InputLayer
 
 from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import Phase
@@ -35,7 +34,7 @@ GPU_WORTH = 5e15
 @contextmanager
 def applied(model: keras.Model, precision: str) -> Iterator[None]:
     """Compute a model's layers in *precision* within the context; weights and logits stay float32."""
-    layers = [layer for layer in model.layers if layer.name != "logits" and not _is_input(layer)]
+    layers = [layer for layer in model.layers if layer.name != "logits" and not isinstance(layer, InputLayer)]
     before = [layer.dtype_policy for layer in layers]
     try:
         for layer in layers:
@@ -54,8 +53,17 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
     work = 3 * sum(node.macs for one in below for node in one.above) * len(part) * phase.epochs
     if other is None or work < (GPU_WORTH if gpu.at_hand() else WORTH):
         return "float32"
-    path = home() / "precision" / f"{_digest(model, phase)}.json"
-    seconds = _known(path)
+
+    # A measurement is valid for this machine and the shapes of the layers that train.
+    trained = [layer for layer in model.layers if not isinstance(layer, InputLayer)]
+    layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in trained]
+    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch_size, layers]
+    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+    path = home() / "precision" / f"{digest}.json"
+    seconds: dict[str, float] = {}
+    with suppress(OSError, ValueError):  # it was not measured, or the file is damaged
+        seconds = json.loads(path.read_text(encoding="utf-8"))
+
     if not seconds:
         seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
         with suppress(OSError):  # else it is measured again next time
@@ -75,18 +83,6 @@ def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optim
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-def _known(path: Path) -> dict[str, float]:
-    """Return the seconds per step by precision as measured before; empty if not measured or the file is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _is_input(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.InputLayer)
-
-
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
     """Return the seconds of a training step, the best of three; the model's variables are not changed."""
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
@@ -100,10 +96,3 @@ def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
     for variable, value in zip(model.variables, before):
         variable.assign(value)
     return min(found[1:])
-
-
-def _digest(model: keras.Model, phase: Phase) -> str:
-    """Return what a measurement is valid for: this machine, and the shapes of the layers that train."""
-    layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in model.layers if not _is_input(layer)]
-    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch_size, layers]
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]

@@ -34,8 +34,6 @@ from topwork.system import keras_settings
 from topwork.system.advice import either
 from topwork.system.messages import counted, say
 from topwork.training import warm_start
-from topwork.training.fusion import joining
-from topwork.training.fusion.joining import Joining
 from topwork.training.trainer import Course
 
 
@@ -44,7 +42,7 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     planned = steps(recipe)
     if origin:
         warm_start.check(origin, recipe, planned)
-    rows = _rows(data, recipe, options.strict)
+    rows = data if isinstance(data, Dataset) else read_by(data, recipe.data, options.strict, decode=options.strict)
     later = splits.gaps(rows.rows)  # the results report these
     for note in rows.notes:
         if note not in later:
@@ -66,15 +64,6 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     path = options.out or fresh(Path("runs"), rows.name)
     folder = create(path, recipe, rows, origin, lockfile.known(recipe))
     return Course(folder, folder.recipe, rows, planned, options)
-
-
-def prepared_join(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Joining:
-    """Return a new join of runs: its folder is made, nothing is computed yet. Options of training are refused."""
-    if origin or options.callbacks:
-        word = either("parent", "--from") if origin else "the callbacks"
-        raise UsageError(f"a join trains nothing: omit {word}, or train a member with it.")
-    rows = None if data is None else _rows(data, recipe, options.strict)
-    return joining.prepared(rows, recipe, options)
 
 
 def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
@@ -135,10 +124,6 @@ def chosen(
     else:
         table["head"] = {"file": str(pretrained.saved(head))}
     return Recipe.from_mapping(table)
-
-
-def _rows(data: Any, recipe: Recipe, strict: bool) -> Dataset:
-    return data if isinstance(data, Dataset) else read_by(data, recipe.data, strict=strict, decode=strict)
 
 
 def completed(recipe: Recipe, head_first: bool) -> Recipe:

@@ -17,8 +17,8 @@ from topwork.system import files
 from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
 from topwork.training import warm_start
-from topwork.training.fusion.joining import Joining
-from topwork.training.prepare import chosen, completed, prepared, prepared_join
+from topwork.training.fusion import joining
+from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
 from topwork.training.trainer import Course
 
@@ -84,9 +84,9 @@ def train(
         recipe = warm_start.recipe(origin)
     else:
         recipe = chosen(phases, backbones, head, views, seed, recipe)
-    course: Course | Joining
+    course: Course | joining.Joining
     if recipe.join:
-        course = prepared_join(data, recipe, origin, options)
+        course = joining.prepared(data, recipe, origin, options)
     else:
         first = phases is not None if head_first is None else head_first
         refuse_early(data, recipe)

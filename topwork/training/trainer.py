@@ -39,11 +39,8 @@ def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
     if recipe.join:
         return [one for some in joining.requests(folder, rows) for one in some]
     planned = [step.of(rows) for step in steps(recipe)]
-    return [*(one for step in planned for one in step.requests), *_exact(planned[-1], rows)]
-
-
-def _exact(last: Step, rows: Dataset) -> list[Request]:
-    return last.exact(replace(rows, rows=sampled(rows.part("test"), SAMPLE)))
+    tested = replace(rows, rows=sampled(rows.part("test"), SAMPLE))
+    return [*(one for step in planned for one in step.requests), *planned[-1].exact(tested)]
 
 
 @dataclass
@@ -84,7 +81,8 @@ class Course:
 
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()
-        exact = _exact(self.steps[-1], self.data)
+        tested = replace(self.data, rows=sampled(self.data.part("test"), SAMPLE))
+        exact = self.steps[-1].exact(tested)
         asked = [one for step in self.steps for one in step.requests]
         with (
             Pencil(self.folder.path) as pencil,

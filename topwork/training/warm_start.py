@@ -74,31 +74,24 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
             f"cannot start from {where}: its one logit tells {had[0]!r} from {had[1]!r}, "
             f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without {either('parent', '--from')}."
         )
-    own |= {name: arrays for name, arrays in values.items() if name in own and _same(arrays, own[name])}
+    for name, arrays in values.items():
+        if name in own and [array.shape for array in arrays] == [array.shape for array in own[name]]:
+            own[name] = arrays
+
     last = network.head.layers[-1].name
-    if tuple(had) != tuple(classes):
+    if tuple(had) != tuple(classes):  # an old array's columns of the classes that both have; zeros for new classes
         both = [label for label in classes if label in had]
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
-        own[last] = [_placed(old, new, out_of, into) for old, new in zip(values[last], network.values()[last])]
+        own[last] = [np.zeros_like(new) for new in own[last]]
+        for old, new in zip(values[last], own[last]):
+            new[..., into] = old[..., out_of]
     network.load(own)
-    say(f"Started from the weights of {where}{_others(had, classes)}.")
 
-
-def _others(had: Sequence[str], has: Sequence[str]) -> str:
-    told = (("new", has, had), ("left out", had, has))
-    lists = [(word, [repr(label) for label in these if label not in those]) for word, these, those in told]
-    return "".join(f"; {word}: {some(labels)}" for word, labels in lists if labels)
-
-
-def _placed(old: np.ndarray, new: np.ndarray, out_of: list[int], into: list[int]) -> np.ndarray:
-    """Return a new layer's array with the columns of an old one."""
-    new = np.zeros_like(new)
-    new[..., into] = old[..., out_of]
-    return new
-
-
-def _same(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
-    return [x.shape for x in a] == [x.shape for x in b]
+    others = ""
+    for word, these, those in (("new", classes, had), ("left out", had, classes)):
+        labels = [repr(label) for label in these if label not in those]
+        others += f"; {word}: {some(labels)}" if labels else ""
+    say(f"Started from the weights of {where}{others}.")
 
 
 def _kept(wanted: Recipe) -> dict[str, Any]:

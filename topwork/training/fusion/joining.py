@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from topwork.data.dataset import Dataset, in_array
 from topwork.data.holdout import refuse_left_out
-from topwork.errors import DatasetError
+from topwork.data.readers import read_by
+from topwork.errors import DatasetError, UsageError
 from topwork.networks.fusion import Joined, Learned, even
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options, Rule
@@ -29,7 +31,7 @@ from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
 from topwork.store.request import Request
 from topwork.system import files, keras_settings
-from topwork.system.advice import resuming
+from topwork.system.advice import either, resuming
 from topwork.system.messages import counted, say
 from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
@@ -39,14 +41,23 @@ SHOWN = 10
 """How many pictures that cannot be read are named."""
 
 
-def prepared(data: Dataset | None, recipe: Recipe, options: Options) -> "Joining":
-    """A new join: its members found fit, its folder made; see `topwork.training.train.join`."""
+def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> "Joining":
+    """A new join: its members found fit, its folder made; see `topwork.training.train.join`.
+
+    Options of training are refused.
+    """
     assert recipe.join
+    if origin or options.callbacks:
+        word = either("parent", "--from") if origin else "the callbacks"
+        raise UsageError(f"a join trains nothing: omit {word}, or train a member with it.")
+    strict = options.strict
+    if data is not None and not isinstance(data, Dataset):
+        data = read_by(data, recipe.data, strict, decode=strict)
     files.check()
     found = members.opened(recipe.join)
     rows = members.pictures(found) if data is None else members.fitting(data, found)
     rows = members.with_parts(rows, found, recipe.data.near_copies)
-    check(rows, recipe, options.strict)
+    check(rows, recipe, strict)
     folder = create(options.out or fresh(Path("runs"), f"{rows.name}-join"), recipe, rows)
     return Joining(folder, rows, options)
 
@@ -103,6 +114,8 @@ class Joining:
         asked = requests(self.folder, self.data)
         self.data = here(self.folder, self.data, [one for some in asked for one in some], _ARRAYS)
         fitted, exact = requests(self.folder, self.data)
+        assert self.folder.recipe.join
+        rule = self.folder.recipe.join.rule
         with (
             Pencil(self.folder.path) as pencil,
             Watch() as watch,
@@ -112,12 +125,12 @@ class Joining:
             extraction.wait_all(range(len(fitted) + len(exact)))
             with StoredActivations(fitted) as to_fit, StoredActivations(exact) as to_test:
                 self._leave_out(to_fit.failures() | to_test.failures())
-                joined, said = self._fitted(to_fit)
+                joined, said = self._fitted(to_fit, rule)
                 self.folder.keep_weights(joined.rule.values())
                 self._keep_sample()
                 results, _ = examined(self.folder, joined, self.data, to_test, pencil)
-            about = _about(self.folder, joined.rule, said)
-            warnings = warned(_rule(self.folder), joined.rule, about.val_pictures)
+            about = _about(self.folder, rule, joined.rule, said)
+            warnings = warned(rule, joined.rule, about.val_pictures)
             spent = {**watch.seconds, "total": time.perf_counter() - start}
             cost = {name: round(value, 3) for name, value in spent.items()}
             results = replace(results, notes=results.notes + warnings, join=about, cost=cost)
@@ -125,7 +138,7 @@ class Joining:
         _tell(about, warnings)
         tell(results)
 
-    def _fitted(self, stored: StoredActivations) -> tuple[Joined, Answers | None]:
+    def _fitted(self, stored: StoredActivations, rule: Rule) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
         own = [network_of(member) for member in self.folder.members]
         joined = Joined(own, even(len(own)), self.data.columns[0])
@@ -133,7 +146,7 @@ class Joining:
         if not rows:
             return joined, None
         said = answered(joined, below, stored, rows, self.data.classes)
-        joined.rule = fit(_rule(self.folder), np.array(said.members), said.labels)
+        joined.rule = fit(rule, np.array(said.members), said.labels)
         return joined, said
 
     def _leave_out(self, bad: dict[str, str]) -> None:
@@ -156,15 +169,8 @@ class Joining:
             self.folder.keep_sample(self.folder.members[0].sample())
 
 
-def _rule(folder: Folder) -> Rule:
-    chosen = folder.recipe.join
-    assert chosen
-    return chosen.rule
-
-
-def _about(folder: Folder, found: Learned, said: Answers | None) -> JoinResults:
+def _about(folder: Folder, rule: Rule, found: Learned, said: Answers | None) -> JoinResults:
     """What was joined, what the rule learned, and the validation loss of it, of the plain mean, of each member."""
-    rule = _rule(folder)
     losses: dict[str, float | list[float]] | None = None
     if said:
         each = np.array(said.members)

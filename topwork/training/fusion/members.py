@@ -111,7 +111,13 @@ def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies
             clashes.append(found)
         parts |= {row.content: part for row in rows for part in found}
     if clashes:
-        raise _disagreement(clashes)
+        told = ", ".join(f"{path!r} is in {part} of {member!r}" for part, (path, member) in clashes[0].items())
+        more = f" ({len(clashes) - 1:,} more like it)" if len(clashes) > 1 else ""
+        raise DatasetError(
+            f"the members had pictures in other parts: {told}{more}. What one of them was trained on cannot test the "
+            "join: train them on the same data with the same data.split, data.draw, data.seed and training.seed, "
+            "or leave these pictures out."
+        )
     return as_before(data, parts, "the members")
 
 
@@ -142,13 +148,3 @@ def _refuse(a: Sequence[str], b: Sequence[str], what: str, one: str, other: str)
             f"the {what} of {one!r} are {had}, and those of {other!r} are {has}: a join needs the same. "
             "Omit one of them, or train it again."
         )
-
-
-def _disagreement(clashes: Sequence[Clash]) -> DatasetError:
-    told = ", ".join(f"{path!r} is in {part} of {member!r}" for part, (path, member) in clashes[0].items())
-    more = f" ({len(clashes) - 1:,} more like it)" if len(clashes) > 1 else ""
-    return DatasetError(
-        f"the members had pictures in other parts: {told}{more}. What one of them was trained on cannot test the join: "
-        "train them on the same data with the same data.split, data.draw, data.seed and training.seed, "
-        "or leave these pictures out."
-    )
