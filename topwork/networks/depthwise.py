@@ -57,21 +57,14 @@ class Padded(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         """Pad the map with zeros as TensorFlow does for ``same``, then convolve without padding."""
         layer = self.layer
-        sides = zip(x.shape[1:3], layer.kernel_size, layer.strides, strict=True)
-        x = keras.ops.pad(x, [(0, 0), *(_around(*each) for each in sides), (0, 0)])
+        around = []
+        for side, kernel, stride in zip(x.shape[1:3], layer.kernel_size, layer.strides, strict=True):
+            missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            around.append((missing // 2, missing - missing // 2))  # an odd zero goes to the end
+        x = keras.ops.pad(x, [(0, 0), *around, (0, 0)])
         x = keras.ops.depthwise_conv(x, layer.kernel, layer.strides, "valid", data_format="channels_last")
         return layer.activation(x + layer.bias if layer.use_bias else x)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the output shape of the convolution."""
         return self.layer.compute_output_shape(shape)
-
-
-def _around(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return how many zeros go before and after one side of a map.
-
-    >>> _around(4, 5, 1), _around(4, 5, 2)
-    ((2, 2), (1, 2))
-    """
-    missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-    return missing // 2, missing - missing // 2

@@ -87,11 +87,6 @@ def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
     return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
 
 
-def even(members: int) -> Mixture:
-    """Return the rule that takes the plain mean."""
-    return Mixture(np.full(members, 1 / members))
-
-
 def log_probabilities(each: np.ndarray) -> np.ndarray:
     """Return log-probabilities ``[n, members * classes]``, member by member, from probabilities
     ``[members, n, classes]``."""

@@ -8,7 +8,7 @@ more features than pictures, part of random initial values is never corrected by
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from topwork.errors import BackboneError, RecipeError, nearest
 from topwork.networks import layer_names
@@ -59,11 +59,7 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
     for number, units in enumerate(head.units if head.kind == "mlp" else (), 1):
         if head.batch_norm and head.batch_norm_at == "every":
             x = layers.BatchNormalization(name=f"head_batch_norm_{number}")(x)
-        values = _initializer(head.kernel_initializer, seed + number)
-        dense = layers.Dense(
-            units, _activation(head.activation), kernel_initializer=values, name=f"head_dense_{number}"
-        )
-        x = dense(x)
+        x = _dense(head, units, number, seed)(x)
     if head.batch_norm:
         x = layers.BatchNormalization(name="head_batch_norm")(x)
     if head.dropout:
@@ -72,10 +68,18 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
     return keras.Model(starts if len(starts) > 1 else starts[0], x, name="head")
 
 
-def _activation(name: str) -> str:
-    from keras import activations
+def _dense(head: Head, units: int, number: int, seed: int) -> "keras.layers.Dense":
+    from keras import activations, initializers, layers
 
-    known = []
+    name = head.kernel_initializer
+    drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
+    known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
+    if name not in known:
+        hint = nearest(name, known) or "."
+        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.kernel_initializer")
+    values = type(initializers.get(name))(seed=seed + number)
+
+    name, known = head.activation, []
     for word, function in sorted(vars(activations).items()):
         if word.startswith("_") or word in ("get", "serialize", "deserialize") or not callable(function):
             continue
@@ -85,19 +89,7 @@ def _activation(name: str) -> str:
     if name not in known:
         hint = nearest(name, known) or "."
         raise RecipeError(f"no activation {name!r}{hint} Keras has: {', '.join(known)}.", "head.activation")
-    return name
-
-
-def _initializer(name: str, seed: int) -> Any:
-    from keras import initializers
-
-    drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
-    known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
-    if name not in known:
-        hint = nearest(name, known) or "."
-        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.kernel_initializer")
-    kind = type(initializers.get(name))
-    return kind(seed=seed)
+    return layers.Dense(units, name, kernel_initializer=values, name=f"head_dense_{number}")
 
 
 def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":

@@ -52,7 +52,8 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
     network = builder.build(backbone, weights)
     side = catalogue.size(backbone)
     scale = builder.scale(backbone)
-    _check(network, backbone.name, {"pixels", "scale", "pool"} | ({"flip"} if builder.turns(scale) else set()))
+    ours = {"pixels", "scale", "pool"} | ({"flip"} if scale in builder.TURNED else set())
+    _check(network, backbone.name, ours)
     shape, given = network.inputs[0].shape[1:], (side, side, 3)
     if len(shape) != 3 or any(a not in (None, b) for a, b in zip(shape, given)):
         turned = len(shape) == 3 and shape[0] == 3

@@ -66,8 +66,23 @@ class Network:
 
     def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
         self.head, self.trunks = head, tuple(trunks)
-        self.branches = _branches(terms, trunks)
         self._word = ""
+
+        # The branches have prefixes that make the layers' names differ; a single branch has none.
+        graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
+        words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture in graphs]
+        layers = [word + node.name for word, graph in zip(words, graphs.values()) for node in graph.nodes]
+        if len(graphs) == 1:
+            words = [""]
+        elif safe(words) != words or len(set(layers)) < len(layers):
+            words = [f"branch_{number}_" for number in range(1, len(graphs) + 1)]
+        prefixes = dict(zip(graphs, words))
+
+        branches: dict[tuple[str, str | None], Branch] = {}
+        for i, (term, one) in enumerate(zip(terms, trunks)):
+            key = term.backbone, term.picture
+            branches.setdefault(key, Branch(one.backbone, term.picture, prefixes[key], [])).terms.append(i)
+        self.branches = list(branches.values())
 
     @property
     def inputs(self) -> list[Input]:
@@ -208,24 +223,6 @@ class Network:
         wanted = under if frozen else needed & ~under
         nodes = enumerate(zip(branch.opened.graph.nodes, branch.opened.operations))
         return [layer for i, (node, layer) in nodes if wanted >> i & 1 and (frozen or node.parameters)]
-
-
-def _branches(terms: Sequence[Term], trunks: Sequence[Trunk]) -> list[Branch]:
-    """Make the branches of a run, with prefixes that make the layers' names differ; a single branch has none."""
-    graphs = {(term.backbone, term.picture): one.graph for term, one in zip(terms, trunks)}
-    words = [re.sub(r"\W", "_", f"{name}_{picture}" if picture else name) + "_" for name, picture in graphs]
-    layers = [word + node.name for word, graph in zip(words, graphs.values()) for node in graph.nodes]
-    if len(graphs) == 1:
-        words = [""]
-    elif safe(words) != words or len(set(layers)) < len(layers):
-        words = [f"branch_{number}_" for number in range(1, len(graphs) + 1)]
-    prefixes = dict(zip(graphs, words))
-
-    found: dict[tuple[str, str | None], Branch] = {}
-    for i, (term, one) in enumerate(zip(terms, trunks)):
-        key = term.backbone, term.picture
-        found.setdefault(key, Branch(one.backbone, term.picture, prefixes[key], [])).terms.append(i)
-    return list(found.values())
 
 
 def _begin(operations: Iterable[Any], word: str) -> None:

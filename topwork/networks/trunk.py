@@ -69,12 +69,13 @@ class Trunk:
     @property
     def folder(self) -> Path:
         """The folder of the activations."""
-        return self._folder_of(self.description)
+        return self.folders[0]
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders where activations may be: with the ``keras`` runtime one per backend, this process's first."""
-        return tuple(map(self._folder_of, self._descriptions))
+        name = "pixels" if self.is_pixels else self.backbone.name
+        return tuple(home() / "store" / f"{name}-{digest(each)}" for each in self._descriptions)
 
     @property
     def converted(self) -> Path:
@@ -101,10 +102,6 @@ class Trunk:
         network = self._network
         precision = self.backbone.precision
         return [{**rule, **network, "runtime": runtime, "precision": precision} for runtime in runtimes]
-
-    def _folder_of(self, description: dict[str, Any]) -> Path:
-        name = "pixels" if self.is_pixels else self.backbone.name
-        return home() / "store" / f"{name}-{digest(description)}"
 
 
 def kept_graph(backbone: Backbone) -> Graph | None:

@@ -27,6 +27,8 @@ SCALES: dict[str, dict[str, Any]] = {
     "bgr_unit": {"scale": 1 / 255},
 }
 """Pixel scales as options of ``keras.layers.Rescaling``: those of ``imagenet_utils.preprocess_input``, and more."""
+TURNED = ("caffe", "bgr_unit")
+"""The pixel scales that change RGB to BGR."""
 
 
 def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
@@ -58,9 +60,14 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
                 network.load_weights(weights)
         except Exception as error:  # Keras raises many kinds for a damaged file
             kinds = ".weights.h5 or .h5" if entry.builder else ".weights.h5, .h5 or .pth"
+            owner = owner_by_name(weights)
+            hint = f"Its name is that of the file for {owner}." if owner else "If it may be cut short, copy it again."
+            if owner == backbone.name:
+                again = f"'topwork weights fetch {owner}' downloads it again, 'topwork weights verify' checks it"
+                hint = f"Its name is that of the right file, so it may be damaged or cut short: {again}."
             raise BackboneError(
                 f"the weights {str(weights)!r} do not fit {backbone.name}: {_reason(error)} "
-                f"Expected a {kinds} file of this network, without its classifier.{_owner(weights, backbone)}"
+                f"Expected a {kinds} file of this network, without its classifier. {hint}"
             ) from None
         return network
 
@@ -74,22 +81,8 @@ def scaled(pixels: Any, scale: str) -> Any:
     """Scale uint8 RGB pixels ``[..., 3]``, symbolic or arrays, for a network; *scale* is a key of `SCALES`."""
     import keras
 
-    turned = keras.ops.flip(pixels, axis=-1) if turns(scale) else pixels
+    turned = keras.ops.flip(pixels, axis=-1) if scale in TURNED else pixels
     return keras.layers.Rescaling(**SCALES[scale], name="scale")(turned)
-
-
-def turns(scale: str) -> bool:
-    """Return whether a pixel scale changes RGB to BGR."""
-    return scale in ("caffe", "bgr_unit")
-
-
-def _owner(weights: Path, backbone: Backbone) -> str:
-    """Return a hint from a file's name: the backbone whose official file it is, and how to get that file."""
-    owner = owner_by_name(weights)
-    if owner == backbone.name:
-        again = f"'topwork weights fetch {owner}' downloads it again, 'topwork weights verify' checks it"
-        return f" Its name is that of the right file, so it may be damaged or cut short: {again}."
-    return f" Its name is that of the file for {owner}." if owner else " If it may be cut short, copy it again."
 
 
 def owner_by_name(weights: Path) -> str | None:

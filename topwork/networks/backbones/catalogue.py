@@ -89,11 +89,13 @@ def _table() -> Iterator[Record]:
     yield Record("inception_resnet_v2", "InceptionResNetV2", "inception_resnet_v2", 299, "tf", file, "arXiv:1602.07261")
     sides: tuple[int, ...] = (128, 160, 192, 224)
     for alpha, text in ((1.0, "1_0"), (0.25, "2_5"), (0.5, "5_0"), (0.75, "7_5")):
-        name, file = _wide("mobilenet", alpha), f"mobilenet_{text}_{{side}}_tf_no_top.h5"
+        name = "mobilenet" if alpha == 1 else f"mobilenet_{round(alpha * 100):03d}"
+        file = f"mobilenet_{text}_{{side}}_tf_no_top.h5"
         yield Record(name, "MobileNet", "mobilenet", 224, "tf", file, "arXiv:1704.04861", alpha, sides)
     sides = (96, *sides)
     for alpha in (1.0, 0.35, 0.5, 0.75, 1.3, 1.4):
-        name, file = _wide("mobilenet_v2", alpha), f"mobilenet_v2{_TF}_{alpha}_{{side}}_no_top.h5"
+        name = "mobilenet_v2" if alpha == 1 else f"mobilenet_v2_{round(alpha * 100):03d}"
+        file = f"mobilenet_v2{_TF}_{alpha}_{{side}}_no_top.h5"
         yield Record(name, "MobileNetV2", "mobilenet_v2", 224, "tf", file, "arXiv:1801.04381", alpha, sides)
     for size in ("small", "large"):
         file = f"weights_mobilenet_v3_{size}_224_1.0_float_no_top_v2.h5"
@@ -120,10 +122,6 @@ def _table() -> Iterator[Record]:
         yield Record(
             f"convnext_{size}", builder, "convnext", 224, "none", f"convnext_{size}_notop.h5", "arXiv:2201.03545"
         )
-
-
-def _wide(name: str, alpha: float) -> str:
-    return name if alpha == 1 else f"{name}_{round(alpha * 100):03d}"
 
 
 TABLE: dict[str, Record] = {record.name: record for record in _table()}

@@ -36,6 +36,7 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+NORM = {"momentum": 0.9, "epsilon": 1e-3}
 
 
 def network(side: int) -> "keras.Model":
@@ -77,10 +78,10 @@ def _block(x: Any, name: str, stage: Stage, strides: int) -> Any:
     if stage.expansion > 1:
         x = _convolved(x, f"{name}expand", stage.expansion * channels)
     x = layers.DepthwiseConv2D(stage.kernel, strides, "same", use_bias=False, name=f"{name}dwconv")(x)
-    x = _normalised(x, f"{name}bn")
+    x = layers.BatchNormalization(**NORM, name=f"{name}bn")(x)
     x = layers.ReLU(6.0, name=f"{name}activation")(x)
     x = layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}project_conv")(x)
-    x = _normalised(x, f"{name}project_bn")
+    x = layers.BatchNormalization(**NORM, name=f"{name}project_bn")(x)
     return layers.Add(name=f"{name}add")([x, start]) if strides == 1 and channels == stage.filters else x
 
 
@@ -88,11 +89,5 @@ def _convolved(x: Any, name: str, filters: int, kernel: int = 1, strides: int = 
     from keras import layers
 
     x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, name=f"{name}_conv")(x)
-    x = _normalised(x, f"{name}_bn")
+    x = layers.BatchNormalization(**NORM, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_activation")(x)
-
-
-def _normalised(x: Any, name: str) -> Any:
-    from keras import layers
-
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=name)(x)

@@ -81,24 +81,20 @@ def on_disk(backbone: Backbone) -> Backbone:
         RecipeError: a file does not exist.
         BackboneError: your own model is not built.
     """
-    if backbone.weights not in WORDS:
-        backbone = replace(backbone, weights=_there(backbone, "weights", "'imagenet', 'random', or the path of a file"))
-    if backbone.model is None:
+    paths = {"weights": "'imagenet', 'random', or the path of a file", "model": "the path of a .keras or .h5 file"}
+    for key, expected in paths.items():
+        word = getattr(backbone, key)
+        if not isinstance(word, str | Path) or (key == "weights" and word in WORDS):
+            continue
+        if not Path(word).is_file():
+            where = f"backbones.{backbone.name}.{key}"
+            hint = nearest(str(word), WORDS) if key == "weights" else ""
+            raise RecipeError(f"{where} = {str(word)!r}: no such file; expected {expected}{hint or '.'}", where)
+        backbone = replace(backbone, **{key: str(Path(word).absolute())})
+    if backbone.model is None or isinstance(backbone.model, str | Path):
         return backbone
-    if isinstance(backbone.model, str | Path):
-        return replace(backbone, model=_there(backbone, "model", "the path of a .keras or .h5 file"))
     side = backbone.model.inputs[0].shape[1]
     return replace(backbone, model=str(saved(backbone.model)), size=backbone.size or side)
-
-
-def _there(backbone: Backbone, key: str, expected: str) -> str:
-    """Return the absolute path of the file in an option of a backbone; *expected* is for the message."""
-    word = str(getattr(backbone, key))
-    if not Path(word).is_file():
-        where = f"backbones.{backbone.name}.{key}"
-        hint = nearest(word, WORDS) if key == "weights" else ""
-        raise RecipeError(f"{where} = {word!r}: no such file; expected {expected}{hint or '.'}", where)
-    return str(Path(word).absolute())
 
 
 def saved(model: Any) -> Path:

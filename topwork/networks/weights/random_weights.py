@@ -39,8 +39,7 @@ def weights_file(backbone: Backbone) -> Path:
     else:
         network = builder.build(backbone, None)
         room(path, 5 * network.count_params() + 1_000_000, "random weights")
-        _draw(network)
-        _settle(network, backbone)
+        _fill(network, backbone)
         with writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as aside:
@@ -53,11 +52,15 @@ def kept(backbone: Backbone) -> Path:
     return home() / "weights" / f"{backbone.name}-{identity(backbone)}.weights.h5"
 
 
-def _draw(network: "keras.Model") -> None:
-    """Set kernels to He-normal values (He et al. 2015), gammas to 1, and all other weights to 0.
+def _fill(network: "keras.Model", backbone: Backbone) -> None:
+    """Set kernels to He-normal values (He et al. 2015), gammas to 1, and other weights to 0; batch-norms fit a batch.
 
-    ConvNeXt's LayerScale, a gamma, starts at 1e-6; its blocks would have no effect.
+    - ConvNeXt's LayerScale, a gamma, starts at 1e-6; its blocks would have no effect.
+    - The mean and variance of each batch-norm are those of its input for one seeded batch: 16 pictures of coloured
+      patches with noise, uint8 ``[16, side, side, 3]``.
     """
+    import keras
+
     draw = np.random.default_rng(SEED)
     for variable in network.trainable_variables:
         shape = tuple(variable.shape)
@@ -66,14 +69,6 @@ def _draw(network: "keras.Model") -> None:
             variable.assign(draw.normal(0, np.sqrt(2 / inputs), shape).astype("float32"))
         else:
             variable.assign(np.full(shape, "gamma" in variable.path, "float32"))
-
-
-def _settle(network: "keras.Model", backbone: Backbone) -> None:
-    """Set the mean and variance of each batch-norm to those of its input for one seeded batch.
-
-    The batch has 16 pictures of coloured patches with noise: uint8 ``[16, side, side, 3]``.
-    """
-    import keras
 
     side = catalogue.size(backbone)
     draw = np.random.default_rng(SEED)

@@ -103,13 +103,9 @@ class _Tensor:
         return as_strided(numbers[self.offset :], self.shape, strides)
 
 
-def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _Tensor:
-    return _Tensor(storage, offset, shape, strides)
-
-
 _ALLOWED = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *values: _Tensor(*values[:4]),  # more values follow, for training
     ("torch", "FloatStorage"): _DType("<f4"),
     ("torch", "LongStorage"): _DType("<i8"),
 }

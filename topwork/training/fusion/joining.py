@@ -15,7 +15,7 @@ from topwork.data.dataset import Dataset, in_array
 from topwork.data.holdout import refuse_left_out
 from topwork.data.readers import read_by
 from topwork.errors import DatasetError, UsageError
-from topwork.networks.fusion import Joined, Learned, even
+from topwork.networks.fusion import Joined, Learned, Mixture
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options, Rule
 from topwork.runs.creation import create, fresh
@@ -141,7 +141,8 @@ class Joining:
     def _fitted(self, stored: StoredActivations, rule: Rule) -> tuple[Joined, Answers | None]:
         """The members' networks under the rule that was learned, and what they say of validation pictures."""
         own = [network_of(member) for member in self.folder.members]
-        joined = Joined(own, even(len(own)), self.data.columns[0])
+        mean = Mixture(np.full(len(own), 1 / len(own)))
+        joined = Joined(own, mean, self.data.columns[0])
         rows, below = self.data.part("val"), [one.trunk for one in stored.requests]
         if not rows:
             return joined, None

@@ -5,7 +5,7 @@ A rule maps the members' probabilities, float64 ``[members, n, classes]``, to ``
 
 import numpy as np
 
-from topwork.networks.fusion import Learned, Mixture, Stack, even, log_probabilities
+from topwork.networks.fusion import Learned, Mixture, Stack, log_probabilities
 from topwork.recipes.settings import Rule
 from topwork.scoring.metrics import losses
 
@@ -30,7 +30,7 @@ def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
         [[0.7, 0.3], [0.25, 0.75]]
     """
     if rule == "mean":
-        return even(len(each))
+        return Mixture(np.full(len(each), 1 / len(each)))
     return Mixture(mixture(each[:, np.arange(len(labels)), labels])) if rule == "weighted" else stack(each, labels)
 
 
