@@ -87,7 +87,9 @@ class Trunk:
         names = [f"{self.graph.nodes[i].name}:{k}" for i, k in self.frontier.tensors]
         scale = builder.scale(self.backbone)
         size = catalogue.size(self.backbone)
-        network = {"backbone": self.graph.name, "weights": self.weights, **_build(self.backbone)}
+        network: dict[str, Any] = {"backbone": self.graph.name, "weights": self.weights}
+        if built := builder.version_of(self.backbone):  # 0 for networks that topwork does not build
+            network |= {"build": built}
         return {**network, "size": size, "scale": scale, "tensors": names}
 
     @property
@@ -143,11 +145,7 @@ def graph_path(backbone: Backbone) -> Path:
     """Return the path of a backbone's graph, whether it exists or not."""
     network = pretrained.identity(backbone) if backbone.model else backbone.name
     about = {"network": network, "size": catalogue.size(backbone), "keras": version("keras"), "format": 1}
-    about |= {"scale": builder.scale(backbone), **_build(backbone)}
+    about |= {"scale": builder.scale(backbone)}
+    if built := builder.version_of(backbone):  # 0 for networks that topwork does not build
+        about |= {"build": built}
     return home() / "graphs" / f"{backbone.name}-{digest(about)}.json"
-
-
-def _build(backbone: Backbone) -> dict[str, int]:
-    """Return the version of topwork's own builder as part of the keys; empty for other networks."""
-    version = builder.version_of(backbone)
-    return {"build": version} if version else {}

@@ -84,13 +84,15 @@ def on_disk(backbone: Backbone) -> Backbone:
     paths = {"weights": "'imagenet', 'random', or the path of a file", "model": "the path of a .keras or .h5 file"}
     for key, expected in paths.items():
         word = getattr(backbone, key)
-        if not isinstance(word, str | Path) or (key == "weights" and word in WORDS):
+        names_file = word not in WORDS if key == "weights" else isinstance(word, str | Path)
+        if not names_file:
             continue
         if not Path(word).is_file():
             where = f"backbones.{backbone.name}.{key}"
             hint = nearest(str(word), WORDS) if key == "weights" else ""
             raise RecipeError(f"{where} = {str(word)!r}: no such file; expected {expected}{hint or '.'}", where)
-        backbone = replace(backbone, **{key: str(Path(word).absolute())})
+        option: dict[str, Any] = {key: str(Path(word).absolute())}
+        backbone = replace(backbone, **option)
     if backbone.model is None or isinstance(backbone.model, str | Path):
         return backbone
     side = backbone.model.inputs[0].shape[1]

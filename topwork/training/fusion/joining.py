@@ -127,7 +127,13 @@ class Joining:
                 self._leave_out(to_fit.failures() | to_test.failures())
                 joined, said = self._fitted(to_fit, rule)
                 self.folder.keep_weights(joined.rule.values())
-                self._keep_sample()
+
+                # What an export is checked on: pictures of arrays, or of the members' own what a member kept.
+                if self.data.pixels is not None:
+                    rows = checked(self.data)
+                    self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
+                elif not self.data.root:
+                    self.folder.keep_sample(self.folder.members[0].sample())
                 results, _ = examined(self.folder, joined, self.data, to_test, pencil)
             about = _about(self.folder, rule, joined.rule, said)
             warnings = warned(rule, joined.rule, about.val_pictures)
@@ -160,14 +166,6 @@ class Joining:
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members)
         check(self.data, self.folder.recipe, self.options.strict)
-
-    def _keep_sample(self) -> None:
-        """Of arrays the pictures that an export is checked on; of the members' own those that a member kept."""
-        if self.data.pixels is not None:
-            rows = checked(self.data)
-            self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
-        elif not self.data.root:
-            self.folder.keep_sample(self.folder.members[0].sample())
 
 
 def _about(folder: Folder, rule: Rule, found: Learned, said: Answers | None) -> JoinResults:
