@@ -61,7 +61,21 @@ class Cut:
         Raises:
             CutError: *text* does not follow the grammar.
         """
-        return cls(tuple(_term(part.strip(), text) for part in text.split("+")))
+        terms = []
+        for part in map(str.strip, text.split("+")):
+            match = _TERM.fullmatch(part)
+            places = match["places"].split("..") if match else []
+            if not match or len(places) > 2 or not all(places):
+                is_name = re.fullmatch(r"\w+", part) and not part.isdecimal() and part not in (POOL, INPUT)
+                name = part if is_name else "mobilenet_v2"
+                raise CutError(
+                    f"cannot read {part!r} in the cut {text!r}: expected BACKBONE@PLACE or BACKBONE@PLACE..END, "
+                    f"as in '{name}@pool' or 'resnet50@conv4_block6_out'."
+                )
+            words = places if len(places) == 2 else (places[0], POOL)
+            place, end = (int(word) if word.isdecimal() else word for word in words)
+            terms.append(Term(match["backbone"], place, end, match["picture"]))
+        return cls(tuple(terms))
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -82,21 +96,3 @@ class Cut:
         if len(self.terms) > 1:
             raise CutError(f"cannot use the sum {str(self)!r} here: one backbone and one place were expected.")
         return self.terms[0]
-
-
-def _term(part: str, whole: str) -> Term:
-    match = _TERM.fullmatch(part)
-    places = match["places"].split("..") if match else []
-    if not match or len(places) > 2 or not all(places):
-        is_name = re.fullmatch(r"\w+", part) and isinstance(_place(part), str) and part not in (POOL, INPUT)
-        name = part if is_name else "mobilenet_v2"
-        raise CutError(
-            f"cannot read {part!r} in the cut {whole!r}: expected BACKBONE@PLACE or BACKBONE@PLACE..END, "
-            f"as in '{name}@pool' or 'resnet50@conv4_block6_out'."
-        )
-    place, end = map(_place, places if len(places) == 2 else (places[0], POOL))
-    return Term(match["backbone"], place, end, match["picture"])
-
-
-def _place(word: str) -> Place:
-    return int(word) if word.isdecimal() else word
