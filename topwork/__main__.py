@@ -36,24 +36,21 @@ def run(words: list[str] | None = None) -> int:
     try:
         with at_command_line():
             app(words)
+        return 0
     except TopworkError as error:
-        return _told(error)
+        stopped = error
     except (OSError, MemoryError) as error:
-        return _told(of_machine(error))
+        stopped = of_machine(error)
     except UnicodeEncodeError as error:
-        return _told(of_text(error))
+        stopped = of_text(error)
     except SystemExit as done:
         status = int(done.code or 0)
         if status == 130:
             kept = " What was committed to the store stays; the next run goes on from there."
             say("Stopped." + (kept if (words or sys.argv[1:])[0] in ("train", "extract", "choose") else ""))
         return status
-    return 0
-
-
-def _told(error: TopworkError) -> int:
-    say(f"{type(error).__name__}: {error}")
-    return error.exit_status
+    say(f"{type(stopped).__name__}: {stopped}")
+    return stopped.exit_status
 
 
 if __name__ == "__main__":
