@@ -2,7 +2,7 @@ import pytest
 
 from tests.colours import picture
 from topwork.errors import DatasetError, UsageError
-from topwork.shipping.inputs import asked, expand
+from topwork.shipping.inputs import asked
 
 COLUMNS = ("front", "side")
 WANTED = "the model takes the pictures 'front' and 'side' per row. Give a CSV file with these columns."
@@ -14,23 +14,23 @@ def table(path, text):
     return path
 
 
-def test_expand_finds_the_pictures_of_folders_sorted_and_leaves_files_as_they_are(tmp_path):
+def test_it_finds_the_pictures_of_folders_sorted_and_leaves_files_as_they_are(tmp_path):
     for name in ("b/2.PNG", "b/1.jpg", "a.webp", ".hidden.jpg", ".cache/x.jpg", "b/.hidden/y.png"):
         picture(tmp_path / name, "red")
     (tmp_path / "notes.txt").touch()
-    found = expand([tmp_path / "notes.txt", tmp_path, "missing.jpg"])
+    found = asked([tmp_path / "notes.txt", tmp_path, "missing.jpg"], ())
     inside = [str(tmp_path / name) for name in ("a.webp", "b/1.jpg", "b/2.PNG")]
     assert found == [str(tmp_path / "notes.txt"), *inside, "missing.jpg"]
 
 
-def test_expand_of_folders_without_pictures(tmp_path):
+def test_folders_without_pictures(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with pytest.raises(DatasetError) as e:
-        expand([tmp_path / "a", tmp_path / "b"])
+        asked([tmp_path / "a", tmp_path / "b"], ())
     assert str(e.value) == f"no picture in '{tmp_path}/a', '{tmp_path}/b' or in any folder below."
-    assert expand([tmp_path / "a", "b.jpg"]) == ["b.jpg"]
-    assert expand([]) == []
+    assert asked([tmp_path / "a", "b.jpg"], ()) == ["b.jpg"]
+    assert asked([], ()) == []
 
 
 def test_a_model_of_one_picture_is_asked_about_pictures(tmp_path):

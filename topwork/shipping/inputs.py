@@ -10,11 +10,12 @@ from topwork.errors import DatasetError, UsageError
 from topwork.shipping.predictor import Pictures
 from topwork.system.messages import named
 
-Words = Sequence[str | Path]
 
-
-def asked(words: Words, columns: Sequence[str]) -> Sequence[Pictures]:
+def asked(words: Sequence[str | Path], columns: Sequence[str]) -> Sequence[Pictures]:
     """The rows that a model is asked about.
+
+    Of a folder, they are the pictures below it, sorted; hidden files are skipped. A path that is not a folder stays as
+    it is, whatever its name.
 
     Args:
         words: paths of pictures and folders; for a model that takes several pictures per row, of CSV or TSV files.
@@ -24,26 +25,17 @@ def asked(words: Words, columns: Sequence[str]) -> Sequence[Pictures]:
         UsageError: the model takes several pictures per row, and a word is not a table with these columns.
         DatasetError: there is no picture, a cell has none, or a table is damaged.
     """
+    names = ", ".join(repr(str(word)) for word in words)
     if len(columns) < 2:
-        return expand(words)
+        paths = [path for word in words for path in (walk(word) if os.path.isdir(word) else [str(word)])]
+        if words and not paths:
+            raise DatasetError(f"no picture in {names} or in any folder below.")
+        return paths
+
     rows = [row for word in words for row in listed(str(word), columns)]
     if words and not rows:
-        raise DatasetError(f"no row in {_names(words)}.")
+        raise DatasetError(f"no row in {names}.")
     return rows
-
-
-def expand(words: Words) -> list[str]:
-    """Paths with each folder replaced by the pictures below it, sorted; hidden files are skipped.
-
-    A path that is not a folder stays as it is, whatever its name.
-
-    Raises:
-        DatasetError: the words are folders without any picture.
-    """
-    found = [path for word in words for path in (walk(word) if os.path.isdir(word) else [str(word)])]
-    if words and not found:
-        raise DatasetError(f"no picture in {_names(words)} or in any folder below.")
-    return found
 
 
 def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -76,7 +68,3 @@ def _refused(what: str, columns: Sequence[str]) -> UsageError:
     return UsageError(
         f"{what}: the model takes the pictures {named(columns)} per row. Give a CSV file with these columns."
     )
-
-
-def _names(words: Words) -> str:
-    return ", ".join(repr(str(word)) for word in words)
