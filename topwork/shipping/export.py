@@ -129,26 +129,24 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
 def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     accuracy = folder.results.accuracy if folder.is_finished else None
     join = folder.recipe.join
-    made = [_made(member) for member in folder.members]
+    networks = []
+    for each in folder.members if join else [folder]:
+        recipe = each.recipe
+        backbones = {}
+        for name, one in recipe.backbones.items():
+            if one.model:
+                licence = "your own"
+            else:
+                entry = catalogue.record(one.name)
+                licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
+            backbones[name] = asdict(one) | {"licence": licence}
+        networks.append({"cut": recipe.phases[-1].cut, "backbones": backbones})
+
     return {
         "format": FILE_FORMAT,
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
-        **({"join": join.rule, "members": made} if join else _made(folder)),
+        **({"join": join.rule, "members": networks} if join else networks[0]),
         "scores": {"accuracy": accuracy and accuracy.as_json()},
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }
-
-
-def _made(folder: Folder) -> dict[str, Any]:
-    """The metadata of one network: its cut and backbones."""
-    recipe = folder.recipe
-    backbones = {}
-    for name, one in recipe.backbones.items():
-        if one.model:
-            licence = "your own"
-        else:
-            entry = catalogue.record(one.name)
-            licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
-        backbones[name] = asdict(one) | {"licence": licence}
-    return {"cut": recipe.phases[-1].cut, "backbones": backbones}
