@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from topwork.data.picture_files import MAX_MEGAPIXELS
-from topwork.data.pictures import Fit, load
+from topwork.data.pictures import load
 from topwork.errors import DatasetError, PictureError, UsageError
 from topwork.shipping import metadata
 from topwork.shipping.metadata import Input
@@ -117,7 +117,10 @@ class Predictor:
                 f"got {len(pixels)} of {len(self.inputs)} arrays: expected one for each input of the model."
             )
         for one, array in zip(self.inputs, pixels):
-            _check(array, one.fit)
+            if array.dtype != np.uint8 or array.shape[1:] != (*one.fit.size, 3):
+                expected = ", ".join(map(str, ("n", *one.fit.size, 3)))
+                given = f"{array.dtype} {list(array.shape)}"
+                raise DatasetError(f"{given} are not pixels for this model: expected uint8 [{expected}].")
         if len(counts := {len(array) for array in pixels}) > 1:
             raise DatasetError(f"the arrays have {named(sorted(counts))} rows: expected the same number in each.")
         answers = [np.zeros((0, len(self.labels)), np.float32)]
@@ -133,7 +136,10 @@ class Predictor:
         waiting: deque[list[tuple[str, Future]]] = deque()
         try:
             while batch := list(islice(rows, BATCH)):
-                waiting.append([(_name(number, row[0]), pool.submit(self._pixels, row)) for number, row in batch])
+                waiting.append([])
+                for number, row in batch:
+                    name = str(row[0]) if isinstance(row[0], str | Path) else f"pictures[{number}]"
+                    waiting[-1].append((name, pool.submit(self._pixels, row)))
                 if len(waiting) > 1:
                     yield from self._answers(waiting.popleft())
             while waiting:
@@ -148,7 +154,12 @@ class Predictor:
                 return [row] * len(self.inputs)
         elif self.columns and set(self.columns) <= set(row):
             return [row[one.picture or ""] for one in self.inputs]
-        raise _refused(number, row, self.columns)
+
+        held = f"holds {named(row) or 'nothing'}" if isinstance(row, Mapping) else "is one picture"
+        takes, expected = "one picture", "that picture alone"
+        if self.columns:
+            takes, expected = named(self.columns), "{" + ", ".join(f"{name!r}: ..." for name in self.columns) + "}"
+        raise UsageError(f"pictures[{number}] {held}, but the model takes {takes} per row: expected {expected}.")
 
     def _pixels(self, row: Sequence[Picture]) -> list[np.ndarray] | str:
         """The pixels of a row for each input, or why they cannot be read."""
@@ -162,31 +173,14 @@ class Predictor:
         return found
 
     def _answers(self, batch: list[tuple[str, Future]]) -> Iterator[Guess]:
+        """The answers for one batch, whose pixels are freed with this generator."""
         read = [(name, future.result()) for name, future in batch]
         pixels = [result for _, result in read if not isinstance(result, str)]
         answers = iter(self.probabilities(*map(np.stack, zip(*pixels))) if pixels else ())
         for name, result in read:
-            yield Guess(name, "", 0.0, {}, result) if isinstance(result, str) else self._guess(name, next(answers))
-
-    def _guess(self, name: str, answer: np.ndarray) -> Guess:
-        best = int(answer.argmax())
-        return Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
-
-
-def _check(pixels: np.ndarray, fit: Fit) -> None:
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != (*fit.size, 3):
-        expected = ", ".join(map(str, ("n", *fit.size, 3)))
-        given = f"{pixels.dtype} {list(pixels.shape)}"
-        raise DatasetError(f"{given} are not pixels for this model: expected uint8 [{expected}].")
-
-
-def _name(number: int, picture: Picture) -> str:
-    return str(picture) if isinstance(picture, str | Path) else f"pictures[{number}]"
-
-
-def _refused(number: int, row: Pictures, columns: Sequence[str]) -> UsageError:
-    held = f"holds {named(row) or 'nothing'}" if isinstance(row, Mapping) else "is one picture"
-    takes, expected = "one picture", "that picture alone"
-    if columns:
-        takes, expected = named(columns), "{" + ", ".join(f"{name!r}: ..." for name in columns) + "}"
-    return UsageError(f"pictures[{number}] {held}, but the model takes {takes} per row: expected {expected}.")
+            if isinstance(result, str):
+                yield Guess(name, "", 0.0, {}, result)
+                continue
+            answer = next(answers)
+            best = int(answer.argmax())
+            yield Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
