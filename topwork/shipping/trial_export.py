@@ -70,9 +70,29 @@ def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) 
     note = home() / "exported" / sha256(json.dumps([about, versions], sort_keys=True).encode()).hexdigest()[:16]
     if note.exists():
         return
+    import keras
+
+    # a layer may give another shape in inference than it declares, as `keras.layers.RandomCrop` does
     model = make()
-    if problem := _untrue(model) or _problem(model):
-        raise BackboneError(f"{what} cannot be exported, so it is not trained: {_culprit(model) or problem}. {mend}")
+    untrue = (
+        f"its layer {_named(operation)} says that it gives {shape}, and gives {found} in inference"
+        for (operation, _, declared), (_, _, made) in zip(_calls(model, symbolic=True), _calls(model, symbolic=False))
+        for one, other in zip(keras.tree.flatten(declared), keras.tree.flatten(made))
+        if (shape := tuple(one.shape[1:])) != (found := tuple(other.shape[1:]))
+    )
+    problem = next(untrue, "")
+    if not problem and (problem := _problem(model)):
+        # name the first layer that fails, of those that can be tried alone (one tensor in, one out)
+        for operation, args, made in _calls(model, symbolic=True):
+            if len(args) != 1 or not all(hasattr(one, "shape") for one in (args[0], made)):
+                continue
+            alone = keras.Input(args[0].shape[1:], dtype=args[0].dtype)
+            if why := _problem(keras.Model(alone, operation(alone))):
+                problem = f"its layer {_named(operation)} fails ({why})"
+                break
+
+    if problem:
+        raise BackboneError(f"{what} cannot be exported, so it is not trained: {problem}. {mend}")
     with suppress(OSError):  # if it cannot be recorded, it is tried again
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -94,17 +114,6 @@ def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
     starts = [keras.Input(shape, name=f"end_{number}") for number, shape in enumerate(ends, 1)]
     logits = replay(head, dict(zip(map(id, head.inputs), starts)))[id(head.outputs[0])]
     return keras.Model(starts if len(starts) > 1 else starts[0], logits)
-
-
-def _untrue(model: Any) -> str:
-    """The layer whose shape in inference is not the one it declares, as of `keras.layers.RandomCrop`."""
-    said = _calls(model, symbolic=True)
-    for (operation, _, expected), (_, _, made) in zip(said, _calls(model, symbolic=False)):
-        for one, other in zip(_several(expected), _several(made)):
-            shape, found = tuple(one.shape[1:]), tuple(other.shape[1:])
-            if shape != found:
-                return f"its layer {_named(operation)} says that it gives {shape}, and gives {found} in inference"
-    return ""
 
 
 def _problem(model: Any) -> str:
@@ -133,20 +142,6 @@ def _problem(model: Any) -> str:
     return "the exported file does not answer as the model does"
 
 
-def _culprit(model: Any) -> str:
-    """The first layer that fails, of those that can be tried alone (one tensor in, one out)."""
-    import keras
-
-    if untrue := _untrue(model):
-        return untrue
-    for operation, args, made in _calls(model, symbolic=True):
-        if len(args) == 1 and all(hasattr(one, "shape") for one in (args[0], made)):
-            alone = keras.Input(args[0].shape[1:], dtype=args[0].dtype)
-            if problem := _problem(keras.Model(alone, operation(alone))):
-                return f"its layer {_named(operation)} fails ({problem})"
-    return ""
-
-
 def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
     """Each operation with its arguments and its output in inference, up to the first that fails."""
     import keras
@@ -169,10 +164,6 @@ def _random(tensor: Any) -> np.ndarray:
     draw = np.random.default_rng(0)
     shape = (PICTURES, *tensor.shape[1:])
     return draw.integers(0, 256, shape, np.uint8) if tensor.dtype == "uint8" else draw.random(shape, np.float32)
-
-
-def _several(made: Any) -> Sequence[Any]:
-    return made if isinstance(made, list | tuple) else [made]
 
 
 def _named(operation: Any) -> str:
