@@ -56,7 +56,12 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
     _export(plain, path)
     file = onnx.load(path)
-    _name_output(file.graph, "probabilities")
+    graph = file.graph
+    old, new = graph.output[0].name, "probabilities"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+    graph.output[0].name = new
     entry = file.metadata_props.add()
     entry.key, entry.value = KEY, as_json(about)
     onnx.save(file, path)
@@ -74,18 +79,14 @@ def _export(model: "keras.Model", path: Path) -> None:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # each backend's exporter has its own errors
+        lines = [line for line in re.sub(r"\x1b\[\d+m", "", str(error)).splitlines() if line.strip()]
+        told = [line.strip() for line in lines if not line.startswith("Exception encountered when calling")]
+        reason = told[0].rstrip(".") if told else type(error).__name__
         raise ExportError(
-            f"Keras cannot write the model as ONNX on {keras_backend.name()} ({_reason(error)}).{_elsewhere()}"
+            f"Keras cannot write the model as ONNX on {keras_backend.name()} ({reason}).{_elsewhere()}"
         ) from error
     finally:
         logger.setLevel(level)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an exporter's message, without Keras' line about the call of a layer."""
-    lines = [line for line in re.sub(r"\x1b\[\d+m", "", str(error)).splitlines() if line.strip()]
-    told = [line.strip() for line in lines if not line.startswith("Exception encountered when calling")]
-    return told[0].rstrip(".") if told else type(error).__name__
 
 
 def _frugal(write: Callable[[], None]) -> None:
@@ -121,20 +122,17 @@ def _teach() -> None:
     """Add two operations to tf2onnx that it lacks, from Keras' gelu and celu."""
     from tf2onnx.handler import tf_op
 
-    def handler(first: str, parts: Callable[[str, str], list[str]]) -> type:
-        class Handler:
-            @classmethod
-            def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
-                shapes, types, (x,) = node.output_shapes, node.output_dtypes, node.input
-                ctx.remove_node(node.name)
-                one = ctx.make_const(f"{node.name}_one", np.ones((), np.float32)).output[0]
-                made = ctx.make_node(first, [x]).output[0]
-                ctx.make_node("Sub", parts(one, made), name=node.name, outputs=node.output, shapes=shapes, dtypes=types)
-
-        return Handler
-
-    tf_op("Erfc")(handler("Erf", lambda one, made: [one, made]))
-    tf_op("Expm1")(handler("Exp", lambda one, made: [made, one]))
+    @tf_op(["Erfc", "Expm1"])
+    class Handler:
+        @classmethod
+        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+            shapes, types, (x,) = node.output_shapes, node.output_dtypes, node.input
+            is_erfc = node.type == "Erfc"
+            ctx.remove_node(node.name)
+            one = ctx.make_const(f"{node.name}_one", np.ones((), np.float32)).output[0]
+            made = ctx.make_node("Erf" if is_erfc else "Exp", [x]).output[0]
+            parts = [one, made] if is_erfc else [made, one]
+            ctx.make_node("Sub", parts, name=node.name, outputs=node.output, shapes=shapes, dtypes=types)
 
 
 def _elsewhere() -> str:
@@ -153,64 +151,45 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
         mean, variance = (np.ravel(keras.ops.convert_to_numpy(v)) for v in (operation.mean, operation.variance))
         scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
         return layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=operation.name)(*args)
-    if isinstance(operation, layers.Conv2D) and 1 < operation.groups == args[0].shape[-1] == operation.filters:
-        return _depthwise(operation)(*args)
     if isinstance(operation, layers.Conv2D) and operation.groups > 1:
         return _grouped(operation)(*args)
     if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
-        return _gelu(operation.name)(*args)
+
+        class Gelu(layers.Layer):  # as one layer: bare operations would clash with names in use
+            def call(self, x: Any) -> Any:  # as defined by Hendrycks and Gimpel (2016)
+                return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
+
+        return Gelu(name=operation.name)(*args)
     return operation(*args, **kwargs)
 
 
-def _depthwise(conv: Any) -> Any:
-    """A convolution with as many groups as channels is a depthwise one, its kernel's last two axes swapped."""
-    from keras import layers
-
-    made = layers.DepthwiseConv2D(
-        conv.kernel_size,
-        conv.strides,
-        conv.padding,
-        dilation_rate=conv.dilation_rate,
-        activation=conv.activation,
-        use_bias=conv.use_bias,
-        name=conv.name,
-    )
-    kernel, *bias = conv.get_weights()
-    made.build((None, None, None, conv.filters))
-    made.set_weights([np.swapaxes(kernel, 2, 3), *bias])
-    return made
-
-
 def _grouped(conv: Any) -> Any:
-    """A convolution in groups, as one in each group: TensorFlow runs it through XLA, which tf2onnx cannot see into."""
+    """A convolution in groups, as one in each group: TensorFlow runs it through XLA, which tf2onnx cannot see into.
+
+    With as many groups as channels, it is a depthwise one, its kernel's last two axes swapped.
+    """
     import keras
+
+    if conv.groups == conv.filters and conv.kernel.shape[2] == 1:
+        made = keras.layers.DepthwiseConv2D(
+            conv.kernel_size,
+            conv.strides,
+            conv.padding,
+            dilation_rate=conv.dilation_rate,
+            activation=conv.activation,
+            use_bias=conv.use_bias,
+            name=conv.name,
+        )
+        kernel, *bias = conv.get_weights()
+        made.build((None, None, None, conv.filters))
+        made.set_weights([np.swapaxes(kernel, 2, 3), *bias])
+        return made
 
     class Grouped(keras.layers.Layer):
         def call(self, x: Any) -> Any:
             pairs = zip(keras.ops.split(x, conv.groups, -1), keras.ops.split(conv.kernel, conv.groups, -1))
             how = {"strides": conv.strides, "padding": conv.padding, "dilation_rate": conv.dilation_rate}
-            made = keras.ops.concatenate([keras.ops.conv(part, kernel, **how) for part, kernel in pairs], -1)
-            return conv.activation(made + conv.bias if conv.use_bias else made)
+            joined = keras.ops.concatenate([keras.ops.conv(part, kernel, **how) for part, kernel in pairs], -1)
+            return conv.activation(joined + conv.bias if conv.use_bias else joined)
 
     return Grouped(name=conv.name)
-
-
-def _gelu(name: str) -> Any:
-    """Gelu as defined (Hendrycks and Gimpel 2016), as one layer: bare operations would clash with names in use."""
-    import keras
-
-    class Gelu(keras.layers.Layer):
-        def call(self, x: Any) -> Any:
-            return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
-
-    return Gelu(name=name)
-
-
-def _name_output(graph: Any, name: str) -> None:
-    old = graph.output[0].name
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for i, found in enumerate(names):
-                if found == old:
-                    names[i] = name
-    graph.output[0].name = name
