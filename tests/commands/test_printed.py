@@ -3,16 +3,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
-from topwork.commands.backbones import print_backbones, print_layers, print_places
-from topwork.commands.compare import print_comparison
+from topwork.commands.backbones import backbones, print_layers, print_places
+from topwork.commands.compare import compare
 from topwork.commands.evaluate import print_scores
-from topwork.commands.predict import print_guesses
-from topwork.commands.read import dataset_as_json, print_dataset, write_preview
+from topwork.commands.predict import predict
+from topwork.commands.read import print_dataset, write_preview
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.pictures import Fit, decode
 from topwork.data.readers import read
@@ -41,7 +43,7 @@ GUESSES = (
 
 
 def test_the_table_of_a_dataset(capsys):
-    print_dataset(DATA)
+    print_dataset(DATA, False)
     assert capsys.readouterr().out == (
         "class        train  val  test    all\n"
         "───────────  ─────  ───  ────  ─────\n"
@@ -55,8 +57,9 @@ def test_the_table_of_a_dataset(capsys):
     )
 
 
-def test_a_dataset_as_json():
-    assert dataset_as_json(DATA) == {
+def test_a_dataset_as_json(capsys):
+    print_dataset(DATA, True)
+    assert json.loads(capsys.readouterr().out) == {
         "pictures": 1201,
         "classes": {"cat": {"train": 1200, "val": 0, "test": 0}, "Ä pfel 日本": {"train": 0, "val": 0, "test": 1}},
         "notes": ["The val part is empty: add pictures or raise its share."],
@@ -67,7 +70,7 @@ def test_a_dataset_as_json():
 def test_names_are_never_broken_whatever_the_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     label = "a very long name of a class that no terminal of twenty columns can hold"
-    print_dataset(Dataset("/d", (Row("a.png", "0", label, "train"), Row("b.png", "1", "b", "train"))))
+    print_dataset(Dataset("/d", (Row("a.png", "0", label, "train"), Row("b.png", "1", "b", "train"))), False)
     assert f"\n{label}  " in capsys.readouterr().out
 
 
@@ -175,8 +178,14 @@ COMPARISON = Comparison(
 )
 
 
-def test_a_comparison(capsys):
-    print_comparison(COMPARISON)
+def print_comparison(monkeypatch, found):
+    """What ``topwork compare`` prints of a comparison."""
+    monkeypatch.setattr("topwork.scoring.compare.compare", lambda *_: found)
+    compare(Path("first"), Path("second"))
+
+
+def test_a_comparison(monkeypatch, capsys):
+    print_comparison(monkeypatch, COMPARISON)
     assert capsys.readouterr().out == (
         "first   runs/flowers\n"
         "second  runs/deeper\n"
@@ -211,32 +220,44 @@ def test_a_comparison(capsys):
         ("accuracy", 0.9, "-0.900 to +0.900"),
     ],
 )
-def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(capsys, key, end, shown):
+def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(monkeypatch, capsys, key, end, shown):
     rates = COMPARISON.differences | {key: Rate(0.0, -end, end)}
     sides = {run: each | {"auc": 0.5} for run, each in COMPARISON.scores.items()}
-    print_comparison(replace(COMPARISON, differences=rates, scores=sides))
+    print_comparison(monkeypatch, replace(COMPARISON, differences=rates, scores=sides))
     line = next(line for line in capsys.readouterr().out.splitlines() if line.lower().startswith(key))
     assert line.split("+0.000", 1)[1].strip() == shown
 
 
-def test_guesses_for_people(capsys):
-    assert print_guesses(GUESSES, ("cat", "dog, small"), None, False)
+@pytest.fixture
+def print_guesses(monkeypatch):
+    """What ``topwork predict`` prints of a model's answers."""
+
+    def told(guesses, labels, **options):
+        model = Mock(return_value=guesses, labels=labels, columns=())
+        monkeypatch.setattr("topwork.shipping.predictor.Predictor", lambda _: model)
+        predict(Path("model.onnx"), [guess.path for guess in guesses], **options)
+
+    return told
+
+
+def test_guesses_for_people(print_guesses, capsys):
+    print_guesses(GUESSES, ("cat", "dog, small"))
     assert capsys.readouterr() == (
         "a.png\tcat\t0.750\n",
         "b.png: the file is empty\n1 of 2 pictures could not be read.\n",
     )
 
 
-def test_guesses_as_json_are_a_line_each(capsys):
-    assert print_guesses(GUESSES, ("cat", "dog, small"), None, True)
+def test_guesses_as_json_are_a_line_each(print_guesses, capsys):
+    print_guesses(GUESSES, ("cat", "dog, small"), as_json=True)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25}},
         {"path": "b.png", "label": None, "probability": None, "probabilities": {}, "error": "the file is empty"},
     ]
 
 
-def test_guesses_as_csv(tmp_path, capsys):
-    assert print_guesses(GUESSES, ("cat", "dog, small"), tmp_path / "a.csv", False)
+def test_guesses_as_csv(print_guesses, tmp_path, capsys):
+    print_guesses(GUESSES, ("cat", "dog, small"), csv=tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text().splitlines() == [
         'path,label,probability,cat,"dog, small",error',
         "a.png,cat,0.75,0.75,0.25,",
@@ -246,16 +267,18 @@ def test_guesses_as_csv(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("path", [None, Path("a.csv")])
-def test_no_picture_that_could_be_read(path, tmp_path, monkeypatch, capsys):
+def test_no_picture_that_could_be_read(print_guesses, path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert not print_guesses(GUESSES[1:], ("cat",), path, False)
+    with pytest.raises(typer.Exit) as stopped:
+        print_guesses(GUESSES[1:], ("cat",), csv=path)
+    assert stopped.value.exit_code == 1
 
 
 def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_package):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
-    print_backbones(False)
+    backbones()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "name                 size  at hand  licence       paper"
     assert "vgg16                 224  yes      CC-BY-4.0     arXiv:1409.1556" in lines

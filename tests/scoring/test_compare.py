@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
-from topwork.commands.compare import print_comparison
+from topwork.commands.compare import compare as compare_command
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError, UsageError
 from topwork.networks import fusion
@@ -439,5 +439,5 @@ def test_runs_that_were_trained(trained, capsys):
     for name, run in zip(("first", "second"), trained, strict=True):
         for score in ("accuracy", "loss", "auc"):
             assert found.scores[name][score] == pytest.approx(getattr(run.results.test, score).value, abs=1e-5)
-    print_comparison(found)
+    compare_command(idle.path, able.path)
     assert max(map(len, capsys.readouterr().out.splitlines()[3:])) < 80

@@ -25,34 +25,27 @@ def backbones(
 
     Each place is listed with what it costs.
     """
-
-    if name is None and layers:
-        raise UsageError("--layers needs the name of one backbone, as in topwork backbones inception_v3 --layers.")
-    if name is None:
-        print_backbones(as_json)
-    elif layers:
-        print_layers(name, size, as_json)
-    else:
-        print_places(name, size, as_json)
-
-
-def print_backbones(json_wanted: bool) -> None:
-    """Print the table of backbones, and which have their ImageNet file at hand."""
     from topwork.networks.backbones.catalogue import TABLE
     from topwork.networks.weights import efficientnet_lite0, files
     from topwork.networks.weights.official import at_hand
 
+    if name is None and layers:
+        raise UsageError("--layers needs the name of one backbone, as in topwork backbones inception_v3 --layers.")
+    if name is not None:
+        show = print_layers if layers else print_places
+        return show(name, size, as_json)
+
     there = {one.backbone for one in at_hand()}
     rows = [(r.name, r.size, r.name in there, r.licence, r.licence_note or None, r.paper) for r in TABLE.values()]
-    if json_wanted:
+    if as_json:
         keys = ("name", "size", "at_hand", "licence", "licence_note", "paper")
         print_json([dict(zip(keys, row)) for row in rows])
         return
     print_table(
         ["name", "size", "at hand", "licence", "paper"],
         [
-            (name, str(side), "yes" if is_there else "no", f"{licence} *" if note else licence, paper)
-            for name, side, is_there, licence, note, paper in rows
+            (one, str(side), "yes" if is_there else "no", f"{licence} *" if note else licence, paper)
+            for one, side, is_there, licence, note, paper in rows
         ],
     )
     note = efficientnet_lite0.LICENCE_NOTE
@@ -102,27 +95,18 @@ def print_layers(name: str, side: int | None, json_wanted: bool) -> None:
     if json_wanted:
         print_json([asdict(layer) | {"is_cut": layer.is_cut} for layer in found])
         return
-    rows = [
-        (
-            str(layer.number),
-            layer.name,
-            _short(layer.type),
-            "x".join(map(str, layer.shape)),
-            str(layer.parameters),
-            "yes" if layer.is_cut else str(layer.alive),
-            str(layer.alive_before),
-        )
-        for layer in found
-    ]
+    rows = []
+    for layer in found:
+        kind = layer.type
+        for word, short in (("Normalization", "Norm"), ("Average", "Avg"), ("Pooling", "Pool")):
+            kind = kind.replace(word, short)
+        shape = "x".join(map(str, layer.shape))
+        cut = "yes" if layer.is_cut else str(layer.alive)
+        numbers = map(str, (layer.parameters, cut, layer.alive_before))
+        rows.append((str(layer.number), layer.name, kind, shape, *numbers))
     print_table(["no.", "layer", "type", "shape", "params", "cut", "@no."], rows)
     print(
         "\ncut: yes if the layer's name is a cut; else how many tensors are alive there."
         f"\n@no.: how many tensors a cut at this number keeps: {name}@100 freezes"
         "\nlayers[:100], all layers before that number."
     )
-
-
-def _short(kind: str) -> str:
-    for word, short in (("Normalization", "Norm"), ("Average", "Avg"), ("Pooling", "Pool")):
-        kind = kind.replace(word, short)
-    return kind

@@ -50,12 +50,17 @@ def _print(found: "Choice", take: str) -> None:
     """Print how well each does, what it costs, and which to take."""
     from textwrap import fill
 
+    from topwork.cut import Cut
     from topwork.system.messages import counted, size
 
     scores, prices = [], []
     for number, one in enumerate(found.candidates, 1):
+        places = []
+        for term in Cut.parse(one.cut).terms:  # names of layers are long: the end is omitted if it is the place
+            end = "" if term.end == term.place else f"..{term.end}"
+            places.append(f"{term.backbone}@{term.place}{end}")
         rate = one.accuracy
-        scores.append([str(number), _where(one.cut), f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"])
+        scores.append([str(number), " + ".join(places), f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}"])
         millions = f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}"
         ms = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
         costs = [*millions, f"{one.kilobytes:.1f}", ms, size(one.disk_bytes)]
@@ -77,17 +82,6 @@ def _print(found: "Choice", take: str) -> None:
         print(f"left out: {gone.path}: {gone.reason}")
     print(fill(found.text, 79))
     print(f"Take: {take}")
-
-
-def _where(cut: str) -> str:
-    """A cut as the table shows it: the end is omitted if it is the place, as names of layers are long."""
-    from topwork.cut import Cut
-
-    places = []
-    for term in Cut.parse(cut).terms:
-        end = "" if term.end == term.place else f"..{term.end}"
-        places.append(f"{term.backbone}@{term.place}{end}")
-    return " + ".join(places)
 
 
 def _as_json(found: "Choice", take: str) -> dict[str, Any]:

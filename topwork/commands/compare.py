@@ -29,12 +29,8 @@ def compare(
     found = compared(first, second)
     if as_json:
         print_json(found.as_json())
-    else:
-        print_comparison(found)
+        return
 
-
-def print_comparison(found: "Comparison") -> None:
-    """Print the scores of two runs side by side, on how many pictures only one is right, and what that proves."""
     print(f"first   {found.first}\nsecond  {found.second}\n")
     print(f"{counted(found.pictures, 'test picture')} in common\n")
     rows = [_compared("accuracy", found, "accuracy"), _compared("loss", found, "loss"), _compared("AUC", found, "auc")]

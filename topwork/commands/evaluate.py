@@ -61,7 +61,11 @@ def print_scores(found: "Evaluation") -> None:
     )
     print()
     if found.members:
-        members = [(_name(one.run), *rate_cells(one.accuracy), rate_cells(one.loss)[0]) for one in found.members]
+        members = []
+        for one in found.members:
+            name = "/".join(Path(one.run).parts[-2:])  # the end of the path, short enough for a table
+            short = name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"
+            members.append((short, *rate_cells(one.accuracy), rate_cells(one.loss)[0]))
         print_table(["member", "accuracy", "95 % interval", "loss"], members)
         print()
     rows = [
@@ -73,9 +77,3 @@ def print_scores(found: "Evaluation") -> None:
         print(f"left out: {path}: {reason}")
     for note in found.notes:
         print(f"\n{fill(note, 79)}")
-
-
-def _name(run: str) -> str:
-    """The end of a run's path, short enough for a table."""
-    name = "/".join(Path(run).parts[-2:])
-    return name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"

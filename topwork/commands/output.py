@@ -17,18 +17,17 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines that `print_table` prints: the heads, a rule, and one line per row."""
-    columns = [_column(i, head, cells) for i, (head, *cells) in enumerate(zip(heads, *rows))]
-    for line in zip(*columns):
-        yield "  ".join(line).rstrip()
-
-
-def _column(place: int, head: str, cells: Sequence[str]) -> list[str]:
     from rich.cells import cell_len
 
-    width = max(map(cell_len, (head, *cells)))
-    words = place == 0 or any(cell[:1].isalpha() for cell in cells)
-    lines = [head, "─" * width, *cells]
-    return [cell + pad if words else pad + cell for cell in lines for pad in [" " * (width - cell_len(cell))]]
+    columns: list[list[str]] = []
+    for head, *cells in zip(heads, *rows):
+        width = max(map(cell_len, (head, *cells)))
+        are_words = not columns or any(cell[:1].isalpha() for cell in cells)
+        padded = [(cell, " " * (width - cell_len(cell))) for cell in (head, "─" * width, *cells)]
+        columns.append([cell + pad if are_words else pad + cell for cell, pad in padded])
+
+    for line in zip(*columns):
+        yield "  ".join(line).rstrip()
 
 
 def print_json(value: Any) -> None:

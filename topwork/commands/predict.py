@@ -1,20 +1,16 @@
 """``topwork predict``."""
 
-import csv
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from csv import writer
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, refuse_existing
 from topwork.commands.output import print_json
 from topwork.system.messages import counted, say
-
-if TYPE_CHECKING:
-    from topwork.shipping.predictor import Guess
 
 
 def predict(
@@ -37,23 +33,17 @@ def predict(
     refuse_existing("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
     guesses = predictor(asked(pictures, predictor.columns))
-    if not print_guesses(guesses, predictor.labels, csv, as_json):
-        raise typer.Exit(1)
-
-
-def print_guesses(found: "Iterable[Guess]", labels: Sequence[str], path: Path | None, json_wanted: bool) -> bool:
-    """Print or save answers as they come; ``False`` if no picture could be read."""
     answered = unread = 0
     with ExitStack() as files:
-        if path:
-            file = files.enter_context(path.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
-            table = csv.writer(file)
-            table.writerow(["path", "label", "probability", *labels, "error"])
-        for guess in found:
-            if path:
-                each = [guess.probabilities.get(label, "") for label in labels]
+        if csv:
+            file = files.enter_context(csv.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
+            table = writer(file)
+            table.writerow(["path", "label", "probability", *predictor.labels, "error"])
+        for guess in guesses:
+            if csv:
+                each = [guess.probabilities.get(label, "") for label in predictor.labels]
                 table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *each, guess.error])
-            elif json_wanted:
+            elif as_json:
                 values = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
                 print_json({key: value for key, value in values.items() if key != "error" or value})
             elif not guess.error:
@@ -64,4 +54,5 @@ def print_guesses(found: "Iterable[Guess]", labels: Sequence[str], path: Path | 
             answered += not guess.error
     if unread and answered:
         say(f"{unread:,} of {counted(answered + unread, 'picture')} could not be read.")
-    return answered > 0
+    if not answered:
+        raise typer.Exit(1)

@@ -1,9 +1,8 @@
 """``topwork read``."""
 
-from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -84,14 +83,16 @@ def read(
         rule = next(iter(asked.backbones.values()), Backbone("any"))
         fit = Fit((160, 160), rule.fit, rule.resample)
         write_preview(found, preview, replace(asked.views, count=views or asked.views.count), fit)
-    if as_json:
-        print_json(dataset_as_json(found))
-    else:
-        print_dataset(found)
+    print_dataset(found, as_json)
 
 
-def print_dataset(data: Dataset) -> None:
+def print_dataset(data: Dataset, json_wanted: bool) -> None:
     """Print the pictures of each class by part, the notes on splitting, and the skipped pictures."""
+    if json_wanted:
+        left_out = {gone.path: gone.reason for gone in data.left_out}
+        about = {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes)}
+        print_json({**about, "left_out": left_out})
+        return
     lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
     lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
     print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
@@ -102,27 +103,28 @@ def print_dataset(data: Dataset) -> None:
         print(f"  {gone.path}: {gone.reason}")
 
 
-def dataset_as_json(data: Dataset) -> dict[str, Any]:
-    """The same as one object for JSON."""
-    left_out = {gone.path: gone.reason for gone in data.left_out}
-    return {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes), "left_out": left_out}
-
-
 def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 24) -> None:
     """Save a grid of pictures with their labels and parts: the first row of each class, then the second, and so on.
 
     With several views, a few training pictures are shown instead, each with its views. All pictures are resized by
     *fit*, as for a network, so that you see what the network sees.
     """
+    from itertools import zip_longest
+
     from topwork.data.pictures import load
     from topwork.data.views import view
     from topwork.scoring import plots
 
     of_views = views.count > 1
     rows = (data.part("train") or data.rows) if of_views else data.rows
+    by_class: dict[str, list[Row]] = {label: [] for label in data.classes}
+    for row in rows:
+        by_class[row.label].append(row)
+    in_turn = [row for turn in zip_longest(*by_class.values()) for row in turn if row]
+
     at_most = (ROWS_OF_VIEWS if of_views else count) // len(data.columns)
     pictures, titles = [], []
-    for row in _in_turn(data, rows)[:at_most]:
+    for row in in_turn[:at_most]:
         for (place, digest), column in zip(row.pictures, data.columns):
             pixels = load(data.picture(place), fit, inf)
             pictures += [view(pixels, views, number, digest) for number in range(views.count)]
@@ -131,13 +133,3 @@ def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: 
                 what = f"\n{column}"
             titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
     plots.grid(pictures, titles, path, columns=views.count if of_views else 6)
-
-
-def _in_turn(data: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """The first of each class, then the second of each, and so on."""
-    from itertools import zip_longest
-
-    by_class: dict[str, list[Row]] = {label: [] for label in data.classes}
-    for row in rows:
-        by_class[row.label].append(row)
-    return [row for turn in zip_longest(*by_class.values()) for row in turn if row]
