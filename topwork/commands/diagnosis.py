@@ -104,25 +104,37 @@ def diagnose() -> Diagnosis:
         >>> diagnose().python == platform.python_version()
         True
     """
+    own, of_keras = (
+        Disk(tilde(path), shutil.disk_usage(standing(path)).free, filesystem(path)) for path in (home(), files.folder())
+    )
+    try:
+        settings = {name: {"found": value, "used": OURS[name]} for name, value in keras_settings.found().items()}
+    except UsageError:  # `_problems` reports it
+        settings = {}
+    try:
+        has_gpu = gpu.at_hand()
+    except Exception:  # a diagnosis must not end there
+        has_gpu = None
+
     found = Diagnosis(
         topwork=VERSION,
         python=f"{platform.python_version()} ({tilde(Path(sys.executable))})",
         system=platform.platform(),
         backend=backend.name(),
-        settings=_settings(),
+        settings=settings,
         packages={name: found for name in PACKAGES if (found := _version(name))},
         processor=machine.processor(),
         features=machine.features(),
         cores=(machine.jobs(), os.cpu_count() or 1),
-        gpu=_has_gpu(),
+        gpu=has_gpu,
         memory=machine.memory(),
-        home=_disk(home()),
-        keras=_disk(files.folder()),
+        home=own,
+        keras=of_keras,
         at_hand=list(dict.fromkeys(one.backbone for one in official.at_hand())),
         default=_default()[0],
         offline=files.offline(),
     )
-    found.problems.extend([*_packages(), *_backend(found), *_surroundings(found)])
+    found.problems.extend([*_packages(), *_problems(found)])
     return found
 
 
@@ -157,10 +169,6 @@ def _default() -> tuple[str | None, str]:
         return None, str(error)
 
 
-def _disk(path: Path) -> Disk:
-    return Disk(tilde(path), shutil.disk_usage(standing(path)).free, filesystem(path))
-
-
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -169,41 +177,31 @@ def _version(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Problem]:
-    """The required packages that are missing or too old."""
-    for name, least in _required():
+    """The required packages that are missing or too old; none if topwork is not installed."""
+    try:
+        lines = requires("topwork") or []
+    except PackageNotFoundError:
+        return
+    for line in lines:
+        required = re.fullmatch(r"([\w-]+)[^;]*>=([\d.]+)[^;]*", line)
+        if not required:
+            continue
+        name, least = required.groups()
         found = _version(name)
         if found is None:
             yield Problem(f'{name} is not installed. Install it: pip install "{name}>={least}"', fatal=True)
-        elif _numbers(found) < _numbers(least):
+            continue
+        # a version's numbers at the start: 2.21.0rc1 -> 2, 21, 0
+        has, needs = ([int(n) for n in re.findall(r"\d+", re.sub(r"[^\d.].*", "", v))] for v in (found, least))
+        if has < needs:
             yield Problem(
                 f'{name} {found} is too old: topwork needs {least} or later. Update it: pip install "{name}>={least}"',
                 fatal=True,
             )
 
 
-def _required() -> list[tuple[str, str]]:
-    """Name and lowest version of the packages that topwork always needs; empty if topwork is not installed."""
-    try:
-        lines = requires("topwork") or []
-    except PackageNotFoundError:
-        return []
-    return [(match[1], match[2]) for line in lines if (match := re.fullmatch(r"([\w-]+)[^;]*>=([\d.]+)[^;]*", line))]
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers at the start of a version: 2.21.0rc1 -> 2, 21, 0."""
-    return tuple(map(int, re.match(r"[\d.]*", text)[0].strip(".").split("."))) if text[:1].isdigit() else ()  # type: ignore[index]
-
-
-def _has_gpu() -> bool | None:
-    """Whether the backend has a GPU; ``None`` if asking it fails, as a diagnosis must not end there."""
-    try:
-        return gpu.at_hand()
-    except Exception:
-        return None
-
-
-def _backend(found: Diagnosis) -> Iterator[Problem]:
+def _problems(found: Diagnosis) -> Iterator[Problem]:
+    """What is wrong with the backend, topwork's home, the default network, the free disk and the free memory."""
     try:
         backend.check()
     except TopworkError as error:
@@ -216,16 +214,6 @@ def _backend(found: Diagnosis) -> Iterator[Problem]:
                 f'the backend {found.backend} cannot be imported: python -c "import keras" shows why.', fatal=True
             )
 
-
-def _settings() -> dict[str, dict[str, Any]]:
-    try:
-        return {name: {"found": value, "used": OURS[name]} for name, value in keras_settings.found().items()}
-    except UsageError:  # `_backend` reports it
-        return {}
-
-
-def _surroundings(found: Diagnosis) -> Iterator[Problem]:
-    """What is wrong with topwork's home, the default network, the free disk and the free memory."""
     if unusable := wrong():
         place, why = unusable
         yield Problem(f"topwork's home {found.home.path} cannot be used: {tilde(place)}: {why}. {MEND}", fatal=True)
