@@ -11,7 +11,7 @@ from topwork.commands.output import print_json, print_table
 from topwork.system.messages import Bar, counted, say, size
 
 if TYPE_CHECKING:
-    from topwork.store.upkeep.inventory import Item, Thing
+    from topwork.store.upkeep.inventory import Item
 
 store = typer.Typer(
     name="store",
@@ -84,7 +84,7 @@ def verify(
         print_json({"checked": len(found), "damaged": problems})
     else:
         for one in damaged:
-            print(f"{_name(one.thing)}: {one.problem}")
+            print(f"{one.thing.kind} {one.thing.name}: {one.problem}")
         whole = len(found) - len(damaged)
         print(f"{whole:,} of {counted(len(found), 'thing')} {'is' if whole == 1 else 'are'} intact.")
     if damaged:
@@ -108,9 +108,9 @@ def prune(as_json: AsJson = False) -> None:
         print_json({"bytes": done.bytes, "gone": gone, "stayed": stayed})
         return
     for thing in done.gone:
-        print(f"{_name(thing)}: {size(thing.bytes)}, {thing.path.name}")
+        print(f"{thing.kind} {thing.name}: {size(thing.bytes)}, {thing.path.name}")
     for item in done.stayed:
-        say(f"{_name(item.thing)} stays: {WHY[item.stays]}.")
+        say(f"{item.thing.kind} {item.thing.name} stays: {WHY[item.stays]}.")
     print(f"{size(done.bytes)} freed." if done.gone else "Nothing to delete: everything is needed or in use.")
 
 
@@ -125,7 +125,7 @@ def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
     rows = []
     for item in items:
         thing = item.thing
-        names = [_name(thing)]
+        names = [f"{thing.kind} {thing.name}"]
         if heads is _ACTIVATIONS:
             stored_as = "/".join(SHORT[word] for word in (thing.precision, thing.dtype) if word)
             count = "?" if thing.rows is None else f"{thing.rows:,}"
@@ -135,18 +135,12 @@ def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
         needed = f"{len(item.runs):,}" if item.runs else item.stays or "none"
         rows.append([*names, size(thing.bytes), used, needed])
     rest = sum(2 + max(map(len, column)) for column in zip(heads[1:], *(row[1:] for row in rows)))
-    print_table(heads, [[_clipped(row[0], WIDTH - rest), *row[1:]] for row in rows])
+    width = max(WIDTH - rest, 12)
+    for row in rows:
+        if len(row[0]) > width:
+            row[0] = f"{row[0][: width - width // 2 - 1]}…{row[0][-(width // 2) :]}"
+    print_table(heads, rows)
     print()
-
-
-def _name(thing: "Thing") -> str:
-    return f"{thing.kind} {thing.name}"
-
-
-def _clipped(name: str, width: int) -> str:
-    """A name without its middle if it is too long."""
-    width = max(width, 12)
-    return name if len(name) <= width else f"{name[: width - width // 2 - 1]}…{name[-(width // 2) :]}"
 
 
 def _as_json(item: "Item") -> dict[str, Any]:

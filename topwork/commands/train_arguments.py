@@ -62,7 +62,15 @@ class Words:
             others = {key: value for key, value in settings.items() if key.split(".")[0] != "backbones"}
             Recipe.from_mapping(table | {"phase": [{"cut": f"{official.DEFAULT}@pool"}]}).with_settings(others)
         phases = table["phase"] or [_default(table, self.weights, self.size)]
-        table["phase"] = _spread(_spread(phases, "epochs", self.epochs), "learning_rate", self.learning_rates)
+        for key, values in (("epochs", self.epochs), ("learning_rate", self.learning_rates)):
+            if len(values) not in (0, 1, len(phases)):
+                raise UsageError(
+                    f"{len(values)} values of --{key} for {counted(len(phases), 'phase')}: expected one, or one for "
+                    "each --cut."
+                )
+            each = values * len(phases) if len(values) == 1 else values
+            phases = [{**phase, key: value} for phase, value in zip(phases, each)] if values else phases
+        table["phase"] = phases
         if self.head:
             kind = "file" if self.head.endswith(".keras") else "kind"
             table["head"] = {**table.get("head", {}), kind: self.head}
@@ -89,7 +97,16 @@ class Words:
             if not self.file or not error.key or (self.cuts and error.key.startswith("phase.")):
                 raise
             path = library.file(self.file)
-            written, used = (_at(one.as_mapping(), error.key) for one in (Recipe.load(path), recipe))
+            values: list[Any] = []  # at the key in the file, and in the recipe that runs; `None` if it is missing
+            value: Any
+            for value in (Recipe.load(path).as_mapping(), recipe.as_mapping()):
+                for word in error.key.split("."):
+                    if isinstance(value, list):
+                        value = value[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(value) else None
+                    else:
+                        value = value.get(word) if isinstance(value, dict) else None
+                values.append(value)
+            written, used = values
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
 
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
@@ -143,28 +160,6 @@ def _default(table: dict[str, Any], weights: str | None, size: int | None) -> di
         say(f"Backbone: {name} with {'random weights' if is_random else f'the weights of {weights}'}.")
     table["backbones"] = {backbone.name: {"weights": backbone.weights}}
     return {"cut": f"{backbone.name}@pool"}
-
-
-def _spread(phases: list[dict[str, Any]], key: str, values: list[Any]) -> list[dict[str, Any]]:
-    """Give the k-th phase the k-th value; a single value is used for all phases."""
-    if not values:
-        return phases
-    values = values * len(phases) if len(values) == 1 else values
-    if len(values) != len(phases):
-        raise UsageError(
-            f"{len(values)} values of --{key} for {counted(len(phases), 'phase')}: expected one, or one for each --cut."
-        )
-    return [{**phase, key: value} for phase, value in zip(phases, values)]
-
-
-def _at(table: Any, key: str) -> Any:
-    """The value of a key such as ``phase.2.learning_rate``; `None` if it is missing."""
-    for word in key.split("."):
-        if isinstance(table, list):
-            table = table[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(table) else None
-        else:
-            table = table.get(word) if isinstance(table, dict) else None
-    return table
 
 
 def _setting(text: str) -> tuple[str, Any]:

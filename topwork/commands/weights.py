@@ -34,9 +34,14 @@ def ls(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"folder": str(folder()), "files": [one.as_json() for one in found]})
         return
-    head, rule, *lines = table_lines(
-        ["backbone, file", "at hand", "size", "SHA-256", "published"], list(map(_row, found))
-    )
+    rows = []
+    for one in found:
+        about = one.as_json()
+        there = ("no", "-", "-")
+        if one.is_there:
+            there = ("WRONG" if one.state == "wrong" else "yes", size(about["bytes"]), about["sha256"][:SHORT])
+        rows.append((one.backbone, *there, _short(one.published) if one.published else "no hash"))
+    head, rule, *lines = table_lines(["backbone, file", "at hand", "size", "SHA-256", "published"], rows)
     print(head, rule, sep="\n")
     for line, one in zip(lines, found):
         print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
@@ -121,16 +126,6 @@ def verify(
     if len(names) < len(wrong):
         say(f"To install again: {AGAIN}")
     raise typer.Exit(1)
-
-
-def _row(one: "Official") -> tuple[str, ...]:
-    about = one.as_json()
-    there = (
-        ("WRONG" if one.state == "wrong" else "yes", size(about["bytes"]), about["sha256"][:SHORT])
-        if one.is_there
-        else ("no", "-", "-")
-    )
-    return one.backbone, *there, _short(one.published) if one.published else "no hash"
 
 
 def _short(digest: str) -> str:
