@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import shared
+from tests import plots, shared
 from topwork.networks.weights import efficientnet_lite0
 from topwork.system import keras_backend
 
@@ -52,6 +52,13 @@ def home(tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:  # all of the tests, not a few
         shared.convert()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_plots():
+    """An empty picture stands for each plot of a run, unless a test has them drawn."""
+    with plots.blank():
+        yield
 
 
 @pytest.fixture

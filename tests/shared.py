@@ -65,6 +65,16 @@ def lend(home: Path) -> None:
         (home / name).symlink_to(once(name, Path.mkdir))
 
 
+def copy(home: Path, network: str) -> None:
+    """Give a TOPWORK_HOME copies of what all have in common of one network, which it may count and remove."""
+    convert()
+    for name in ("graphs", "trunks", "weights"):
+        (home / name).mkdir(parents=True)
+        for path in once(name, Path.mkdir).glob(f"{network}-*"):
+            copied = shutil.copytree if path.is_dir() else shutil.copyfile
+            copied(path, home / name / path.name)
+
+
 def convert() -> None:
     """See that `TRUNKS` are among those that are lent."""
     once("converted", _fill)

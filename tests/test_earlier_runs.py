@@ -47,6 +47,7 @@ import pytest
 import topwork as tw
 from tests import PROJECT
 from tests.command import topwork
+from tests.inference import outputs
 from topwork.data import pictures
 from topwork.errors import RunError
 from topwork.runs.resume import with_arrays
@@ -144,7 +145,7 @@ def test_the_model_of_an_earlier_run_answers_in_the_order_that_it_was_trained_in
     with (run.path / "predictions.csv").open(encoding="utf-8") as file:
         first, *_ = csv.DictReader(file)
     picture = pictures.fit_array(pixels[first["path"]], pictures.Fit((32, 32)))
-    said = run.model().predict(picture[None], verbose=0)[0]
+    said = outputs(run.model(), picture[None])[0]
     np.testing.assert_allclose(said, [float(first[label]) for label in BY_TEXT], atol=1e-4)
 
 

@@ -77,7 +77,7 @@ def test_every_public_call_that_shows_something_takes_it():
     assert {inspect.signature(call).parameters["progress"].default for call in calls} == {True}
 
 
-def test_a_transformer_takes_it_when_it_is_made(pictures, own_home, capsys, monkeypatch):
+def test_a_transformer_takes_it_when_it_is_made(pictures, own_store, capsys, monkeypatch):
     at_a_terminal(monkeypatch)
     files = [str(path) for path in (pictures / "red").iterdir()]
     tw.Activations(f"{NAME}@pool", weights="random", size=32, progress=False).fit(files).transform(files)

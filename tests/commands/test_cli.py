@@ -13,7 +13,7 @@ from PIL import Image
 
 import topwork as tw
 from tests import colours as small
-from tests import shelf
+from tests import shared, shelf
 from tests.command import POOL, SMALL, Ran, in_a_new_process, start, topwork
 from tests.conftest import make_folder
 from topwork.runs import registry
@@ -394,6 +394,7 @@ def test_words_of_train_that_do_not_go_together(words, message):
 
 
 def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
+    shared.copy(own_home, "mobilenet_v2_035")
     out, unneeded = tmp_path / "run", shelf.fill("conv")
     assert topwork("train", pictures, *POOL, "--epochs", 1, *STRATIFIED, "--out", out).status == 0
     listed = topwork("store", "ls")

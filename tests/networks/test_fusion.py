@@ -4,19 +4,21 @@ import keras
 import numpy as np
 import pytest
 
+from tests.inference import outputs
+from tests.tiny import NAME, SIDE, file
 from topwork.networks.fusion import Joined, Mixture, Stack
 from topwork.networks.model import create
 from topwork.networks.places import graph_of
 from topwork.recipes.recipe import Recipe
 from topwork.store.plan import steps
 
-NAME, END = "mobilenet_025", "conv_pw_2_relu..conv_pw_2_relu"
+END = "block_2_add..block_2_add"
 CLASSES = {"categorical": 3, "binary": 2}
 
 
 def network(seed, loss, picture=""):
     """A network that was never trained, whose last layer, which starts at zero, has seeded values."""
-    table = {"weights": "random", "size": 32}
+    table = {"model": file(), "size": SIDE}
     cut = f"{NAME}@{END}{picture}"
     recipe = Recipe.from_mapping({"phase": [{"cut": cut}], "backbones": {NAME: table}, "training": {"loss": loss}})
     graph_of(recipe.backbones[NAME])
@@ -39,7 +41,7 @@ def pictures(count=6):
 @pytest.mark.parametrize("loss", CLASSES)
 def test_the_flat_model_is_the_rule_of_the_members(loss):
     members = [network(seed, loss) for seed in (0, 1)]
-    each = np.array([member.flat().predict(pictures(), verbose=0) for member in members], float)
+    each = np.array([outputs(member.flat(), pictures()) for member in members], float)
     assert each.std(1).max() > 1e-2 and np.abs(each[0] - each[1]).max() > 0.1
     joined = Joined(members, None, "path")
     for rule in rules(CLASSES[loss]):
@@ -47,14 +49,14 @@ def test_the_flat_model_is_the_rule_of_the_members(loss):
         model = joined.flat()
         assert [one.name for one in model.inputs] == ["pixels"]  # which both take
         assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-        np.testing.assert_allclose(model.predict(pictures(), verbose=0), rule(each), atol=1e-5)
+        np.testing.assert_allclose(outputs(model, pictures()), rule(each), atol=1e-5)
 
 
 def test_certainty_is_no_trouble():
     """Where a member gives a class nothing at all, in float32, the mixture is what it should be."""
     start = keras.Input((3,))
     model = keras.Model(start, keras.layers.Softmax()(Mixture(np.array([0.5, 0.5])).join([start, start])))
-    found = model.predict(np.array([[0.0, 500.0, -500.0]], "float32"), verbose=0)
+    found = outputs(model, np.array([[0.0, 500.0, -500.0]], "float32"))
     np.testing.assert_array_equal(found, [[0, 1, 0]])
 
 

@@ -49,6 +49,7 @@ def test_a_name_is_a_cut_where_the_list_says_so():
                 graph.resolve(layer.name)
 
 
+@pytest.mark.full
 def test_the_articles_freezes():
     """InceptionV3's 249 and 64 are mixed8 and mixed1, Xception's 36 is add_2; 35 leaves two tensors alive."""
     inception = numbered(graph_of(Backbone("inception_v3", "random", 75)))

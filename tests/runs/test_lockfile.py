@@ -73,6 +73,7 @@ def test_a_file_is_locked_once_it_is_fetched(made, run):
     assert json.loads((run.path / "pretrained.json").read_text()) == {NAME: about}
 
 
+@pytest.mark.full
 def test_what_can_be_done_with_a_run_whose_file_is_there(run, tmp_path):
     assert run.model().output_shape == (None, 3)
     assert run.evaluate().accuracy == run.results.accuracy

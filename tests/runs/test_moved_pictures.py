@@ -40,7 +40,7 @@ def original(tmp_path_factory):
 
 
 @pytest.fixture
-def moved(original, tmp_path, own_home):
+def moved(original, tmp_path, own_store):
     """Copies of the runs whose pictures are under other names in another place; nothing is in the store."""
     runs = shutil.copytree(original / "runs", tmp_path / "runs")
     for run in runs.iterdir():

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests import plots
 from topwork.scoring import drawing
 from topwork.scoring.drawing import Pencil
 
@@ -13,7 +14,8 @@ from topwork.scoring.drawing import Pencil
 @pytest.fixture(autouse=True)
 def alone():
     drawing._end_all()
-    yield
+    with plots.drawn():
+        yield
     drawing._end_all()
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import topwork as tw
+from tests import plots
 from tests.command import Ran, topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
@@ -148,7 +149,15 @@ def names(run):
     return sorted(path.name for path in run.path.glob("*.png"))
 
 
+@pytest.fixture
+def drawn():
+    """The plots of this test are drawn."""
+    with plots.drawn():
+        yield
+
+
 @pytest.mark.full
+@pytest.mark.usefixtures("drawn")
 def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as broken:
         broken.setattr(drawing, "_ready", lambda: Beside("topwork.none", quiet=True))

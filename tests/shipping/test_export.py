@@ -13,6 +13,7 @@ import pytest
 import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, picture
+from tests.inference import outputs
 from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError
@@ -128,7 +129,7 @@ def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     write_onnx(model if fault == "resize" else planted(model, fault), tmp_path / "faulty.onnx", about)
     rows = run.data.part("test")
     sources = [Path(run.data.root, row.path) for row in rows]
-    expected = model.predict(np.stack([decode(s, Fit((32, 32))) for s in sources]), verbose=0)
+    expected = outputs(model, np.stack([decode(s, Fit((32, 32))) for s in sources]))
     with pytest.raises(ExportError) as error:
         check(expected, tmp_path / "faulty.onnx", sources)
     assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")
@@ -188,10 +189,10 @@ def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     pixels = [
         np.stack([decode(pairs.parent / f"{i}-{name}.png", fit) for i in range(48)]) for name in ("front", "side")
     ]
-    expected = run.model().predict(pixels, verbose=0)
+    expected = outputs(run.model(), pixels)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between rows"
     np.testing.assert_allclose(answered, expected, atol=BOUND)
-    assert np.abs(run.model().predict(pixels[::-1], verbose=0) - expected).max() > 100 * BOUND  # which is which matters
+    assert np.abs(outputs(run.model(), pixels[::-1]) - expected).max() > 100 * BOUND  # which is which matters
 
 
 @pytest.mark.full
@@ -208,7 +209,7 @@ def test_backbones_of_two_sizes_are_two_inputs_of_one_picture(pictures, tmp_path
     ran = topwork("predict", tmp_path / "sum.onnx", pictures, "--json")
     guesses = [json.loads(line) for line in ran.out.splitlines()]
     pixels = [np.stack([decode(guess["path"], one.fit) for guess in guesses]) for one in predictor.inputs]
-    expected = run.model().predict(pixels, verbose=0)
+    expected = outputs(run.model(), pixels)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     np.testing.assert_allclose([list(guess["probabilities"].values()) for guess in guesses], expected, atol=BOUND)
 
@@ -222,7 +223,7 @@ def test_several_places_of_one_backbone_are_one_input(pictures, tmp_path):
     predictor = run.export(tmp_path / "places.onnx")
     assert predictor.inputs == (Input("pixels", None, Fit((32, 32))),)
     guesses = list(predictor(sorted(pictures.rglob("*.png"))))
-    expected = run.model().predict(np.stack([decode(guess.path, Fit((32, 32))) for guess in guesses]), verbose=0)
+    expected = outputs(run.model(), np.stack([decode(guess.path, Fit((32, 32))) for guess in guesses]))
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     np.testing.assert_allclose([list(guess.probabilities.values()) for guess in guesses], expected, atol=BOUND)
 

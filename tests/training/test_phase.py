@@ -9,6 +9,7 @@ import pytest
 
 import topwork as tw
 from tests.conftest import make_folder
+from tests.inference import outputs
 from tests.tiny import NAME, file
 from topwork.data.pictures import Fit, decode
 from topwork.errors import RecipeError
@@ -56,7 +57,7 @@ def answers(run, part):
     rows = run.data.part(part)
     pixels = np.stack([decode(f"{run.data.root}/{row.path}", Fit((32, 32))) for row in rows])
     labels = np.array([run.data.classes.index(row.label) for row in rows])
-    return run.model().predict(pixels, verbose=0), labels
+    return outputs(run.model(), pixels), labels
 
 
 def test_a_binary_loss_trains_one_logit(binary):

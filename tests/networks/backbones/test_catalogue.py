@@ -151,6 +151,7 @@ def test_the_hash_is_the_one_that_keras_publishes():
     assert digest == WEIGHTS_HASHES["b0"][1]
 
 
+@pytest.mark.full
 def test_efficientnet_is_the_imagenet_build_whatever_the_weights(tmp_path):
     """Keras adds a layer for "imagenet" alone; without it the official weights see another scale."""
     with builder.fresh_names(), patch.object(file_utils, "get_file"), patch.object(keras.Model, "load_weights"):

@@ -1,5 +1,6 @@
 """Which network a weights file is of."""
 
+from functools import cache
 from math import prod
 
 import h5py
@@ -14,7 +15,9 @@ from topwork.recipes.settings import Backbone
 SIDES = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75, "nasnet_large": 331, "nasnet_mobile": 224}
 
 
+@cache
 def build(name):
+    """A network, built once: no test changes it."""
     return builder.build(Backbone(name, size=SIDES.get(name, 32)), None)
 
 

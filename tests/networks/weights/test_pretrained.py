@@ -12,6 +12,7 @@ from keras.src.applications import efficientnet, mobilenet_v2
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from keras.src.utils import file_utils
 
+from tests.inference import outputs
 from topwork.errors import RecipeError, WeightsError
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.halves import halves
@@ -52,7 +53,7 @@ def test_a_file_is_fetched_once_and_found_without_network(server, monkeypatch):
 
 def pooled(backbone):
     """What topwork's own trunk gives for the pixels."""
-    return halves("efficientnet_b0@pool", backbone=backbone)[0].predict(PIXELS, verbose=0)
+    return outputs(halves("efficientnet_b0@pool", backbone=backbone)[0], PIXELS)
 
 
 def apart(a, b):
@@ -68,7 +69,7 @@ def keras_own(weights, home):
         network = keras.applications.EfficientNetB0(
             include_top=False, weights=weights, input_shape=(32, 32, 3), pooling="avg"
         )
-    return network.predict(PIXELS.astype("float32"), verbose=0)
+    return outputs(network, PIXELS.astype("float32"))
 
 
 @pytest.fixture

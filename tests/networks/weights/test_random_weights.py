@@ -12,7 +12,8 @@ from topwork.networks.backbones import builder
 from topwork.networks.weights import random_weights
 from topwork.recipes.settings import Backbone
 
-ALIVE = ["mobilenet_v2", "efficientnet_b0", "convnext_tiny", "mobilenet_v3_small"]
+SLOW = [pytest.param(name, marks=pytest.mark.full) for name in ("efficientnet_b0", "convnext_tiny")]
+ALIVE = ["mobilenet_v2", "mobilenet_v3_small", *SLOW]
 
 
 def pooled(network, backbone):
@@ -29,7 +30,7 @@ def test_signals_stay_alive_and_pictures_differ(name):
     assert found.std(axis=0).max() > 0.05 * np.abs(found).max()
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", [SLOW[0], "mobilenet_v3_small"])
 def test_initial_values_alone_let_them_die(name):
     backbone = Backbone(name, size=32)
     assert np.abs(pooled(builder.build(backbone, None), backbone)).max() < 1e-3
@@ -57,6 +58,7 @@ def test_a_file_is_made_once_and_whole_and_again_with_the_same_bits(own_home):
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
+@pytest.mark.full
 def test_on_openvino_the_kernels_are_the_same_and_the_statistics_close(tmp_path):
     code = "from topwork.networks.weights import random_weights; from topwork.recipes.settings import Backbone; "
     code += f"print(random_weights.weights_file({SMALL}))"

@@ -15,6 +15,7 @@ import pytest
 import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, make_folder, picture
+from tests.inference import outputs
 from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
@@ -80,7 +81,7 @@ def said(run, rows):
     """What a run's flat model says of rows."""
     model = flat(run.path)
     given = [pixels(run, rows, tensor.shape[1]) for tensor in model.inputs]
-    return model.predict(given if len(given) > 1 else given[0], verbose=0)
+    return outputs(model, given if len(given) > 1 else given[0])
 
 
 def written(run):
@@ -132,7 +133,7 @@ def test_a_model_that_is_saved_is_the_same(joins, tmp_path):
     flat(run.path).save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
     given = [pixels(run, run.data.part("test"), side) for side in (32, 48)]
-    np.testing.assert_allclose(model.predict(given, verbose=0), said(run, run.data.part("test")), atol=1e-6)
+    np.testing.assert_allclose(outputs(model, given), said(run, run.data.part("test")), atol=1e-6)
 
 
 def test_the_folder_is_a_run_folder(run, members):
@@ -415,6 +416,6 @@ def test_several_pictures_a_row(pairs, tmp_path):
     ran = topwork("predict", tmp_path / "join.onnx", pairs, "--json")
     answered = [list(json.loads(line)["probabilities"].values()) for line in ran.out.splitlines()]
     front, side = (np.stack([decode(pairs.parent / f"{i}-{n}.png", fit) for i in range(48)]) for n in ("front", "side"))
-    each = [runs[0].model().predict(front, verbose=0), runs[1].model().predict([front, side], verbose=0)]
+    each = [outputs(runs[0].model(), front), outputs(runs[1].model(), [front, side])]
     assert np.abs(each[0] - each[1]).max() > 0.05
     np.testing.assert_allclose(answered, expected(run, each), atol=BOUND)

@@ -1,0 +1,54 @@
+"""Plots in tests: an empty picture stands for each, because to draw those of a small run costs what its training costs.
+
+Where a test looks at plots, `drawn` has them drawn.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+
+from topwork.data.reading.own_files import PLOT
+from topwork.scoring.drawing import Pencil
+
+DRAWS = {name: getattr(Pencil, name) for name in ("__enter__", "__exit__", "draw")}
+
+
+@contextmanager
+def blank() -> Iterator[None]:
+    """Start no process that draws, and write an empty picture for each plot."""
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG", pnginfo=_note())
+    blanks = {
+        "__enter__": lambda self: self,
+        "__exit__": lambda *_: None,
+        "draw": lambda self, plot, path, *_, **__: path.write_bytes(file.getvalue()),
+    }
+    with _pencils(blanks):
+        yield
+
+
+@contextmanager
+def drawn() -> Iterator[None]:
+    """Draw, as topwork does."""
+    with _pencils(DRAWS):
+        yield
+
+
+@contextmanager
+def _pencils(methods) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, method in methods.items():
+            patch.setattr(Pencil, name, method)
+        yield
+
+
+def _note():
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, value in PLOT.items():
+        info.add_text(key, value)
+    return info
