@@ -32,11 +32,6 @@ class Tree:
     folders: list[str] = field(default_factory=list)
     passed: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def pictures(self) -> list[str]:
-        """The files that are pictures by their names."""
-        return [name for name in self.files if is_picture(name)]
-
 
 def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     """The pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
@@ -49,7 +44,7 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
         DatasetError: no picture, no class folders, or unclear folders that look like parts.
     """
     tree = visible(root)
-    listed = tree.pictures
+    listed = [name for name in tree.files if is_picture(name)]
     if not listed:
         told = " ".join(_not_read(tree))
         raise DatasetError(
@@ -98,7 +93,12 @@ def visible(root: str) -> Tree:
         if path in seen:
             continue
         seen.add(path)
-        entries = _entries(path)
+        try:
+            with os.scandir(path) as listed:
+                entries = [e for e in listed if not e.name.startswith(".") and e.name.lower() not in HIDDEN]
+        except OSError as error:
+            raise DatasetError(f"cannot read the folder {path!r}: {error.strerror}.") from None
+        entries.sort(key=lambda entry: entry.name)
         if folder and (kind := own_files.kind_of_folder([entry.name for entry in entries])):
             found.passed[folder] = kind
             continue
@@ -119,15 +119,6 @@ def is_picture(name: str) -> bool:
     """Whether a file is a picture by its name."""
     _, dot, suffix = name.rpartition(".")
     return bool(dot) and suffix.lower() in READ + NAMED
-
-
-def _entries(path: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            shown = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in HIDDEN]
-    except OSError as error:
-        raise DatasetError(f"cannot read the folder {path!r}: {error.strerror}.") from None
-    return sorted(shown, key=lambda entry: entry.name)
 
 
 def _not_read(tree: Tree) -> Iterable[str]:
@@ -154,4 +145,4 @@ def walk(folder: str | os.PathLike[str]) -> list[str]:
     Raises:
         DatasetError: a folder that cannot be read.
     """
-    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).pictures]
+    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).files if is_picture(name)]
