@@ -1,7 +1,7 @@
 """The tree of a folder: its pictures, and their labels and parts by folder (see `topwork.data.reading.parts`)."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +44,19 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
         DatasetError: no picture, no class folders, or unclear folders that look like parts.
     """
     tree = visible(root)
+    not_read = []
+    if tree.passed:
+        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
+        not_read.append(f"Ignored, because topwork made them: {some(made)}.")
+    others = [repr(_shown(name)) for name in tree.files if not is_picture(name)]
+    if len(others) == 1:
+        not_read.append(f"Skipped, because it is not named as a picture: {others[0]}.")
+    elif others:
+        not_read.append(f"Skipped, because they are not named as pictures: {len(others):,} files, {some(others)}.")
+
     listed = [name for name in tree.files if is_picture(name)]
     if not listed:
-        told = " ".join(_not_read(tree))
+        told = " ".join(not_read)
         raise DatasetError(
             f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
         )
@@ -62,16 +72,15 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     named = {label for label, _ in places.values()}
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
     rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
-    bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
     left_out = []
-    for name in bad:
-        reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
-        left_out.append(LeftOut(_shown(name), reason))
-    ours = tuple(tree.passed)
-    others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
-    empty = {place[0] for folder in others if (place := found.place(folder))} - named
-    notes = [*found.notes, *_not_read(tree)]
-    if empty:
+    for name in listed:
+        if name not in places and not (chosen and found.folder(name) is None):
+            reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
+            left_out.append(LeftOut(_shown(name), reason))
+
+    notes = [*found.notes, *not_read]
+    folders = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in tree.passed)]
+    if empty := {place[0] for folder in folders if (place := found.place(folder))} - named:
         notes.append(f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}.")
     return Dataset(root, rows, tuple(left_out), tuple(notes))
 
@@ -119,19 +128,6 @@ def is_picture(name: str) -> bool:
     """Whether a file is a picture by its name."""
     _, dot, suffix = name.rpartition(".")
     return bool(dot) and suffix.lower() in READ + NAMED
-
-
-def _not_read(tree: Tree) -> Iterable[str]:
-    """One sentence on ignored paths and one on skipped files."""
-    if tree.passed:
-        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
-        yield f"Ignored, because topwork made them: {some(made)}."
-    if others := [_shown(name) for name in tree.files if not is_picture(name)]:
-        yield (
-            f"Skipped, because they are not named as pictures: {len(others):,} files, {some(list(map(repr, others)))}."
-            if len(others) > 1
-            else f"Skipped, because it is not named as a picture: {others[0]!r}."
-        )
 
 
 def _shown(name: str) -> str:
