@@ -119,7 +119,7 @@ def test_equal_pictures_and_groups_count_as_one():
 
 def test_a_class_that_one_fold_alone_would_hold_is_refused(monkeypatch):
     given_rows = (*rows(20, "a"), *(Row(f"b{i}.png", f"b{i}", "b") for i in range(2)))
-    monkeypatch.setattr("topwork.data.folds._dealt", lambda *_: [range(10, 22)])
+    monkeypatch.setattr("sklearn.model_selection.StratifiedKFold.split", lambda *_: [(range(10), range(10, 22))])
     assert told(given_rows, 2) == (
         "all pictures of the class 'b' are in the test part of one fold, because its groups are uneven. "
         "Use fewer folds or another seed, or leave out the class."

@@ -15,11 +15,11 @@ from PIL import Image
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.folds import folds
 from topwork.data.holdout import with_validation
-from topwork.data.labels import clean, column
+from topwork.data.labels import column
 from topwork.data.picture_files import digest
 from topwork.data.readers import read
 from topwork.data.reading.folders import walk
-from topwork.data.reading.listing import delimiter, recall, write_csv
+from topwork.data.reading.listing import recall, write_csv
 from topwork.errors import DatasetError, RecipeError
 from topwork.recipes.settings import Training
 
@@ -246,7 +246,7 @@ def plain(label):
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cf"], exclude_characters="\0"), min_size=1, max_size=9)
-texts = texts.map(clean).filter(bool)
+texts = texts.map(lambda text: column([text, "x"])[0]).filter(bool)  # beside x no number is rounded
 
 
 @given(labels=st.lists(texts, min_size=2, max_size=6, unique_by=plain).map(column))
@@ -273,7 +273,7 @@ def test_what_other_columns_say_is_read_back(name, extras, tmp_path_factory):
     write_csv(data, root / name)
     assert recall(str(root / name), str(root)) == data
     assert read(root / name).rows == rows
-    header = (root / name).read_text(encoding="utf-8").splitlines()[0].split(delimiter(root / name))
+    header = (root / name).read_text(encoding="utf-8").splitlines()[0].split("\t" if name.endswith(".tsv") else ",")
     assert ("extra" in header) == any(extras)
 
 

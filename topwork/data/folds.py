@@ -3,14 +3,12 @@
 Rows that share a picture, and rows of one group, stay together, as in `topwork.data.splits`.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from topwork.data import splits
-from topwork.data.dataset import Dataset, Row
+from topwork.data.dataset import Dataset
 from topwork.data.splits import Unit
 from topwork.errors import DatasetError, RecipeError
 
@@ -43,10 +41,12 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
         >>> [len(fold.part("test")) for fold in folds(Dataset("/d", rows), 5)]
         [4, 4, 4, 4, 4]
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     if count < 2:
         raise RecipeError(f"folds = {count}: expected at least 2.")
     units = splits.units_of(data.rows)
-    sizes = _sizes(data.rows, units)
+    sizes = splits.independent(data.rows, units)
     label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
     if size < count:
         pictures = sum(row.label == label for row in data.rows)
@@ -55,7 +55,16 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
             f"{count} folds, but the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
             "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
         )
-    return [_fold(data, units, set(map(int, test)), seed) for test in _dealt(data.rows, units, count, seed)]
+
+    labels = [row.label for row in data.rows]
+    if len(units) == len(labels):
+        dealt = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
+    else:
+        groups = np.empty(len(labels), int)
+        for number, unit in enumerate(units):
+            groups[unit] = number
+        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups)
+    return [_fold(data, units, set(map(int, test)), seed) for _, test in dealt]
 
 
 def most(data: Dataset) -> int:
@@ -64,27 +73,7 @@ def most(data: Dataset) -> int:
     >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
     3
     """
-    return min(_sizes(data.rows, splits.units_of(data.rows)).values(), default=0)
-
-
-def _sizes(rows: tuple[Row, ...], units: list[Unit]) -> Counter[str]:
-    """The number of independent pictures in each class."""
-    return Counter(label for unit in units for label in {rows[i].label for i in unit})
-
-
-def _dealt(rows: tuple[Row, ...], units: list[Unit], count: int, seed: int) -> Iterable[np.ndarray]:
-    """The numbers of the rows that each fold tests."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    labels = [row.label for row in rows]
-    if len(units) == len(rows):
-        dealt = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
-    else:
-        groups = np.empty(len(rows), int)
-        for number, unit in enumerate(units):
-            groups[unit] = number
-        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups)
-    return (test for _, test in dealt)
+    return min(splits.independent(data.rows, splits.units_of(data.rows)).values(), default=0)
 
 
 def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Dataset:
@@ -98,7 +87,7 @@ def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Datase
             "Use fewer folds or another seed, or leave out the class."
         )
 
-    often = Counter(label for unit in rest for label in {rows[i].label for i in unit})
+    often = splits.independent(rows, rest)
     free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
     parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
     val = {i for unit, part in zip(free, parts) if part == "val" for i in unit}

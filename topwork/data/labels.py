@@ -23,15 +23,6 @@ _WHOLE = re.compile(r"-?\d+")
 _WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
 
 
-def clean(text: str) -> str:
-    """A label as it is read: without blanks around it, in Unicode's normal form C.
-
-    >>> clean(" rose "), clean("cafe\\u0301") == "caf\\u00e9"
-    ('rose', True)
-    """
-    return _EDGES.sub("", unicodedata.normalize("NFC", text))
-
-
 def text(value: Any) -> str:
     """A cell as text: a missing value (None, NaN, NaT, NA) becomes empty, a number is written as in Python.
 
@@ -46,10 +37,12 @@ def text(value: Any) -> str:
 def column(cells: Iterable[str]) -> list[str]:
     """The cells of a column of labels or groups, as they are read.
 
+    >>> column([" rose ", "cafe\\u0301"]) == ["rose", "caf\\u00e9"]
+    True
     >>> column(["0.0", " 1.0"]), column(["1.0", "1.10"]), column(["007", "1"])
     (['0', '1'], ['1.0', '1.10'], ['007', '1'])
     """
-    found = [clean(cell) for cell in cells]
+    found = [_EDGES.sub("", unicodedata.normalize("NFC", cell)) for cell in cells]
     numbers = [_WHOLE_FLOAT.fullmatch(text) for text in found if text]
     if not all(numbers):
         return found

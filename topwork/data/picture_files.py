@@ -54,7 +54,7 @@ def digest(source: str | Path | bytes) -> str:
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise PictureError(_unopened(error)) from None
+        raise PictureError(f"cannot be opened: {(error.strerror or str(error)).lower()}") from None
 
 
 def digest_array(array: np.ndarray) -> str:
@@ -72,7 +72,7 @@ def read(source: str | Path | bytes) -> bytes:
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
-        raise PictureError(_unopened(error)) from None
+        raise PictureError(f"cannot be opened: {(error.strerror or str(error)).lower()}") from None
     _refuse(data)
     return data
 
@@ -140,10 +140,6 @@ def reason(error: Exception, data: bytes) -> str:
         return f"a {kind} file that is cut short"
     told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
     return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
-
-
-def _unopened(error: OSError) -> str:
-    return f"cannot be opened: {(error.strerror or str(error)).lower()}"
 
 
 def _refuse(head: bytes) -> None:

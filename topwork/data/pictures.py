@@ -208,18 +208,6 @@ _TURNS = {
 }
 
 
-def _draft(image: Image.Image, fit: Fit) -> None:
-    """Set up a JPEG to be decoded at a smaller size."""
-    if image.format in ("JPEG", "MPO"):
-        turned = _turn(image) > 4
-        width, height = _scaled(_swapped(image.size, turned), fit)
-        image.draft(None, _swapped((2 * width, 2 * height), turned))
-
-
-def _swapped(size: tuple[int, int], swap: bool) -> tuple[int, int]:
-    return (size[1], size[0]) if swap else size
-
-
 def _scaled(size: tuple[int, int], fit: Fit) -> tuple[int, int]:
     """The (width, height) that a picture of *size* is scaled to; ``crop`` then cuts off the rest."""
     height, width = fit.size
@@ -247,16 +235,19 @@ def _decoded(
     data = read(source)
     try:
         with opened(BytesIO(data)) as image:
-            refuse_size(*image.size, max_megapixels)
             size = image.size
-            if fit:
-                _draft(image, fit)
+            refuse_size(*size, max_megapixels)
+            if fit and image.format in ("JPEG", "MPO"):  # it may be decoded at a smaller size
+                is_on_side = _turn(image) > 4
+                width, height = _scaled(size[::-1] if is_on_side else size, fit)
+                image.draft(None, (2 * height, 2 * width) if is_on_side else (2 * width, 2 * height))
             image.load()
+
             turn = _turn(image)
             upright = _rgb(image)
             if turn in _TURNS:
                 upright = upright.transpose(_TURNS[turn])
-            return finish(upright, _swapped(size, turn > 4))
+            return finish(upright, size[::-1] if turn > 4 else size)
     except PictureError:
         raise
     except Exception as error:  # Pillow can raise nearly anything on hostile bytes

@@ -14,7 +14,6 @@ tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one
 """
 
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,16 +133,29 @@ def undrawn(
     Raises:
         DatasetError: as in `read`, except for a single class.
     """
-    found = _found(data, parts)
-    named = {row.label for row in found.rows}
+    listed = _found(data, parts)
+    named = {row.label for row in listed.rows}
     labels.refuse_lookalikes(named)
-    digested = found if found.pixels is not None else _digested(found)
-    where = near.sources(digested)
-    is_seen = near_copies == "together" or (decode and found.pixels is None)
+
+    def with_digests(row: Row) -> Row | LeftOut:
+        digests: list[str] = []
+        try:
+            for name, _ in row.pictures:
+                digests.append(picture_files.digest(os.path.join(listed.root, name)))
+        except PictureError as error:
+            return listed.gone(row, len(digests), str(error))
+        further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
+        return replace(row, digest=digests[0], further=further)
+
+    is_files = listed.pixels is None
+    found = _sorted_out(listed, list(each(with_digests, listed.rows, "read"))) if is_files else listed
+    where = near.sources(found)
+    is_seen = near_copies == "together" or (decode and is_files)
     known = facts.known(where, max_megapixels) if is_seen else {}
-    usable = _consistent(digested.without(_unread(known, where, decode, max_megapixels)))
+    usable = _consistent(found.without(_unread(known, where, decode, max_megapixels)))
     _refuse_few(usable, 1)
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
+
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
     told = [f"Classes without a usable picture: {some(lost)}."] if lost else []
     first: dict[str, str] = {}
@@ -205,22 +217,6 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
     return found if found.pixels is None else replace(found, source=path)
 
 
-def _digested(dataset: Dataset) -> Dataset:
-    """The rows with their digests, without those whose files cannot be read."""
-
-    def look(row: Row) -> Row | LeftOut:
-        digests: list[str] = []
-        try:
-            for name, _ in row.pictures:
-                digests.append(picture_files.digest(os.path.join(dataset.root, name)))
-        except PictureError as error:
-            return dataset.gone(row, len(digests), str(error))
-        further = tuple((name, digest) for (name, _), digest in zip(row.further, digests[1:]))
-        return replace(row, digest=digests[0], further=further)
-
-    return _sorted_out(dataset, list(each(look, dataset.rows, "read")))
-
-
 def _unread(
     known: Mapping[str, facts.Fact | str], where: Mapping[str, facts.Source], decode: bool, max_megapixels: float
 ) -> dict[str, str]:
@@ -247,21 +243,18 @@ def _consistent(dataset: Dataset) -> Dataset:
     """The dataset without rows whose pictures occur under two labels."""
     contents = [row.content for row in dataset.rows]
     first: dict[str, Row] = {}
-    torn = {
-        content for content, row in zip(contents, dataset.rows) if first.setdefault(content, row).label != row.label
-    }
-    rows_of: dict[str, list[Row]] = defaultdict(list)
+    torn: dict[str, dict[str, str]] = {}  # content -> label -> the path of its first row
     for content, row in zip(contents, dataset.rows):
-        if content in torn:
-            rows_of[content].append(row)
+        one = first.setdefault(content, row)
+        if one.label != row.label:
+            torn.setdefault(content, {one.label: one.path}).setdefault(row.label, row.path)
     judged: list[Row | LeftOut] = []
     for content, row in zip(contents, dataset.rows):
         if content not in torn:
             judged.append(row)
             continue
-        equals = rows_of[content]
-        named = " and ".join(repr(label) for label in sorted({equal.label for equal in equals}))
-        other = next(equal.path for equal in equals if equal.label != row.label)
+        named = " and ".join(map(repr, sorted(torn[content])))
+        other = next(path for label, path in torn[content].items() if label != row.label)
         same = "pictures are" if row.further else "picture is"
         judged.append(LeftOut(row.path, f"the same {same} labelled {named}, see {other!r}"))
     return _sorted_out(dataset, judged)

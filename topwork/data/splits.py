@@ -70,7 +70,9 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
     own = _given(rows)
     given = [unit for unit in units if not own.keys().isdisjoint(unit)]
     free = [unit for unit in units if own.keys().isdisjoint(unit)]
-    how = _taken(rows, free) if how == "auto" else how
+    if how == "auto":
+        is_small = sum(map(len, free)) < FEW and min(independent(rows, free).values(), default=0) >= INDEPENDENT
+        how = "stratified" if is_small else "hash"
     asked = Data(tuple(map(float, shares)), how, int(seed))
     parts: list[str] = [max((own[i] for i in unit if i in own), key=PARTS.index) for unit in given]
     if free and how == "stratified":
@@ -86,17 +88,8 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
         parts += _placed(rows, free, shares, how, seed)
     split = {i: part for unit, part in zip(given + free, parts) for i in unit} | own
     drawn = tuple(replace(row, split=split[i]) for i, row in enumerate(rows))
-    joined = [unit for unit in units if len(unit) > 1]
-    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
-    names = [" and ".join(map(repr, tied)) for tied in groups if len(tied) > 1]
-    notes = (
-        _moves(rows, drawn, joined, shares, how, seed)
-        + ([f"Joined, because these groups have a picture in common: {some(names)}."] if names else [])
-        + _torn(drawn)
-        + (_empty(drawn, shares, how, len(units)) if free else [])
-        + gaps(drawn)
-    )
-    return replace(dataset, rows=drawn, notes=(*dataset.notes, *notes), drawn=asked if free else None)
+    notes = (*dataset.notes, *_notes(rows, drawn, units, asked, has_drawn=bool(free)), *gaps(drawn))
+    return replace(dataset, rows=drawn, notes=notes, drawn=asked if free else None)
 
 
 def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = NEAR_COPIES[0]) -> None:
@@ -149,75 +142,56 @@ def units_of(rows: Rows, near: bool = True) -> list[Unit]:
     return list(units.values())
 
 
-def _taken(rows: Rows, units: list[Unit]) -> Draw:
-    """The draw that ``"auto"`` selects."""
-    independent = Counter(label for unit in units for label in {rows[i].label for i in unit})
-    is_small = sum(map(len, units)) < FEW and min(independent.values(), default=0) >= INDEPENDENT
-    return "stratified" if is_small else "hash"
+def independent(rows: Rows, units: list[Unit]) -> Counter[str]:
+    """How many of the *units* hold each class, which is the number of its independent pictures."""
+    return Counter(label for unit in units for label in {rows[i].label for i in unit})
 
 
 def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:
     bounds = list(zip(PARTS, accumulate(shares)))
     last = max((part for part, share in zip(PARTS, shares) if share), key=PARTS.index)
-    numbers = (_hashed(_name(rows, unit), seed) if how == "hash" else (unit[0] + 0.5) / len(rows) for unit in units)
+    numbers = (_number(rows, unit, seed) if how == "hash" else (unit[0] + 0.5) / len(rows) for unit in units)
     return [next((part for part, bound in bounds if number < bound), last) for number in numbers]
 
 
-def _name(rows: Rows, unit: Unit) -> str:
-    """The text that decides the part of a unit: its first group in sorted order. Joining moves only the others.
+def _number(rows: Rows, unit: Unit, seed: int) -> float:
+    """A number in [0, 1), uniform as SHA-256 is, from a unit's first group in sorted order. Joining moves only others.
 
     Without a group it is the first content in sorted order. Of near-copies only the largest counts, since it most
     likely came first.
     """
     contents = (content for i in unit for content in rows[i].near or (rows[i].content,))
-    return min((group for i in unit if (group := rows[i].group)), default=min(contents))
-
-
-def _hashed(name: str, seed: int) -> float:
-    """A number in [0, 1), uniform as SHA-256 is."""
+    name = min((group for i in unit if (group := rows[i].group)), default=min(contents))
     head = sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()[:6]
     return int.from_bytes(head) / 2**48
 
 
 def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
-    """The part of each unit: the largest first, each where its classes lack most, so single rows fill the gaps."""
-    lacking = _quotas(Counter(rows[i].label for unit in units for i in unit), shares)
+    """The part of each unit: the largest first, each where its classes lack most, so single rows fill the gaps.
+
+    A class lacks ``count * share`` in a part, as a whole number; what rounding takes from a part in one class, the next
+    class gives back.
+    """
+    lacking: dict[str, dict[str, int]] = {}
+    owed = dict.fromkeys(PARTS, 0.0)
+    for label, count in sorted(Counter(rows[i].label for unit in units for i in unit).items()):
+        exact = {part: round(count * share, 6) for part, share in zip(PARTS, shares)}
+        lacking[label] = {part: int(exact[part]) for part in PARTS}
+        torn = [part for part in PARTS if exact[part] % 1]
+        for part in torn:
+            owed[part] += exact[part] % 1
+        extra = count - sum(lacking[label].values())
+        for part in sorted(torn, key=lambda part: (owed[part], PARTS.index(part)))[len(torn) - extra :]:
+            lacking[label][part] += 1
+            owed[part] -= 1
+
     placed = [""] * len(units)
-    for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _hashed(_name(rows, units[u]), seed))):
+    for u in sorted(range(len(units)), key=lambda u: (-len(units[u]), _number(rows, units[u], seed))):
         labels = [rows[i].label for i in units[u]]
         placed[u] = max((sum(lacking[label][part] for label in labels), -n, part) for n, part in enumerate(PARTS))[2]
         for label in labels:
             lacking[label][placed[u]] -= 1
     return placed
-
-
-def _quotas(counts: Counter[str], shares: Sequence[float]) -> dict[str, dict[str, int]]:
-    """``count * share`` as whole numbers; what rounding takes from a part in one class, the next class gives back."""
-    quotas: dict[str, dict[str, int]] = {}
-    owed = dict.fromkeys(PARTS, 0.0)
-    for label, count in sorted(counts.items()):
-        exact = {part: round(count * share, 6) for part, share in zip(PARTS, shares)}
-        quotas[label] = {part: int(exact[part]) for part in PARTS}
-        torn = [part for part in PARTS if exact[part] % 1]
-        for part in torn:
-            owed[part] += exact[part] % 1
-        extra = count - sum(quotas[label].values())
-        for part in sorted(torn, key=lambda part: (owed[part], PARTS.index(part)))[len(torn) - extra :]:
-            quotas[label][part] += 1
-            owed[part] -= 1
-    return quotas
-
-
-def _moves(rows: Rows, drawn: Rows, joined: list[Unit], shares: Sequence[float], how: str, seed: int) -> list[str]:
-    """A note on the rows that would have another part by themselves; a stratified draw has none of these."""
-    given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
-    free = [[i] for unit in joined if how != "stratified" and not given.keys() & unit for i in unit]
-    bare = tuple(replace(row, near=()) if row.near else row for row in rows)
-    alone = given | {i: part for [i], part in zip(free, _placed(bare, free, shares, how, seed))}
-    moved = [i for i, was in alone.items() if drawn[i].split != was]
-    named = some([f"{drawn[i].path!r} from {alone[i]} to {drawn[i].split}" for i in moved])
-    what = "equal pictures, near-copies" if any(drawn[i].near for i in moved) else "equal pictures"
-    return [f"Moved, because {what} and groups share a part: {named}."] if moved else []
 
 
 def _given(rows: Rows) -> dict[int, str]:
@@ -230,28 +204,46 @@ def _given(rows: Rows) -> dict[int, str]:
     }
 
 
-def _torn(rows: Rows) -> list[str]:
-    """A note on near-copies that the data put into two parts."""
+def _notes(rows: Rows, drawn: Rows, units: list[Unit], asked: Data, has_drawn: bool) -> list[str]:
+    """Notes on rows that moved, groups that were joined, near-copies in two parts that the data give, empty parts."""
+    notes: list[str] = []
+    joined = [unit for unit in units if len(unit) > 1]
+    given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
+    # A row moved if it would have another part by itself; in a stratified draw that cannot be said.
+    free = [[i] for unit in joined if asked.draw != "stratified" and not given.keys() & unit for i in unit]
+    bare = tuple(replace(row, near=()) if row.near else row for row in rows)
+    alone = given | {i: part for [i], part in zip(free, _placed(bare, free, asked.split, asked.draw, asked.seed))}
+    if moved := [i for i, was in alone.items() if drawn[i].split != was]:
+        named = some([f"{drawn[i].path!r} from {alone[i]} to {drawn[i].split}" for i in moved])
+        what = "equal pictures, near-copies" if any(drawn[i].near for i in moved) else "equal pictures"
+        notes.append(f"Moved, because {what} and groups share a part: {named}.")
+
+    groups = [sorted({group for i in unit if (group := rows[i].group)}) for unit in joined]
+    if names := [" and ".join(map(repr, tied)) for tied in groups if len(tied) > 1]:
+        notes.append(f"Joined, because these groups have a picture in common: {some(names)}.")
+
     together: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
+    for row in drawn:
         for content in row.near:
             together[row.label, content].append(row)
     torn = [same for same in together.values() if len({row.split for row in same}) > 1]
     count = sum(comb(len(same), 2) - sum(comb(n, 2) for n in Counter(r.split for r in same).values()) for same in torn)
-    pairs = ((a, b) for same in torn for a, b in combinations(same, 2) if a.split != b.split)
-    named = [f"{a.path!r} ({a.split}) and {b.path!r} ({b.split})" for a, b in islice(pairs, SHOWN)]
-    more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
-    what = "because the data give the parts, so the score may be too good"
-    return [f"{TORN}, {what}: {counted(count, 'pair')}, {', '.join(named)}{more}."] if torn else []
+    if count:
+        pairs = ((a, b) for same in torn for a, b in combinations(same, 2) if a.split != b.split)
+        named = ", ".join(f"{a.path!r} ({a.split}) and {b.path!r} ({b.split})" for a, b in islice(pairs, SHOWN))
+        more = f" and {count - SHOWN:,} more" if count > SHOWN else ""
+        what = "because the data give the parts, so the score may be too good"
+        notes.append(f"{TORN}, {what}: {counted(count, 'pair')}, {named}{more}.")
 
-
-def _empty(rows: Rows, shares: Sequence[float], how: str, units: int) -> list[str]:
-    there = {row.split for row in rows}
-    if units == 1:
-        return ["All rows belong together, because equal pictures and groups do: they are in one part."]
-    draw = either('draw="stratified"', "--set data.draw=stratified")
-    out = f"{draw} gives each class its exact shares" if how == "hash" else "add pictures or raise its share"
-    return [f"The {part} part is empty: {out}." for part, share in zip(PARTS, shares) if share and part not in there]
+    if has_drawn and len(units) == 1:
+        notes.append("All rows belong together, because equal pictures and groups do: they are in one part.")
+    elif has_drawn:
+        draw = either('draw="stratified"', "--set data.draw=stratified")
+        out = f"{draw} gives each class its exact shares" if asked.draw == "hash" else "add pictures or raise its share"
+        there = {row.split for row in drawn}
+        empty = [part for part, share in zip(PARTS, asked.split) if share and part not in there]
+        notes += [f"The {part} part is empty: {out}." for part in empty]
+    return notes
 
 
 def gaps(rows: Rows) -> list[str]:

@@ -175,13 +175,9 @@ def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear
     coefficients = tuple(matrix.ravel().tolist())
     image = padded.transform((width, height), Image.Transform.AFFINE, coefficients, RESAMPLES[resample])
     if drawn.brightness or drawn.contrast:
-        image = image.point(_table(image, drawn))
+        values = np.arange(256)
+        counts = np.array(image.histogram()).reshape(3, 256)
+        means = (counts @ values / counts.sum(1))[:, None]
+        table = means + (1 + drawn.contrast) * (values - means) + 255 * drawn.brightness
+        image = image.point(table.round().clip(0, 255).astype(int).ravel().tolist())
     return np.array(image)
-
-
-def _table(image: Image.Image, drawn: Drawn) -> list[int]:
-    values = np.arange(256)
-    counts = np.array(image.histogram()).reshape(3, 256)
-    means = (counts @ values / counts.sum(1))[:, None]
-    table = means + (1 + drawn.contrast) * (values - means) + 255 * drawn.brightness
-    return table.round().clip(0, 255).astype(int).ravel().tolist()

@@ -70,13 +70,25 @@ class Recipe:
         refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
         if "join" in table:
             parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
-            return cls(join=_join(table), **parts).checked()
+            if beside := next((key for key in table if key not in ("join", *_BESIDE)), None):
+                raise _both(beside)
+            if isinstance(table["join"], Mapping) and "members" not in table["join"]:
+                raise RecipeError(
+                    'join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].', "join"
+                )
+            return cls(join=read(Join, table["join"], "join"), **parts).checked()
+
         named = expect(Mapping, table.get("backbones", {}), "backbones", "a table for each backbone")
         rows = expect((list, tuple), table.get("phase", ()), "phase", "one or more [[phase]]")
         backbones = {name: read(Backbone, row, f"backbones.{name}", name=name) for name, row in named.items()}
-        phases = tuple(_phase(row, f"phase.{i}") for i, row in enumerate(rows, 1))
+        phases = []
+        for number, row in enumerate(rows, 1):
+            where = f"phase.{number}"
+            if isinstance(row, Mapping) and "cut" not in row:
+                raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".', where)
+            phases.append(read(Phase, row, where))
         parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
-        return cls(phases=phases, backbones=backbones, **parts).checked()
+        return cls(phases=tuple(phases), backbones=backbones, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
         """The table that `from_mapping` reads: every value; ``None`` (unknown to TOML) and empty texts are omitted."""
@@ -135,13 +147,19 @@ class Recipe:
         """
         if self.join:
             _check_join(self.join, self.phases)
-            self._check_ranges()
-            return self
-        if not self.phases:
+        elif not self.phases:
             raise RecipeError(
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
             )
-        self._check_ranges()
+        parts = {name: getattr(self, name) for name in _PARTS}
+        parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
+        parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
+        for where, part in parts.items():
+            for key, (low, high) in RANGES.items():
+                check_range(getattr(part, key, None), low, high, f"{where}.{key}")
+        if self.join:
+            return self
+
         each = []
         for number, phase in enumerate(self.phases, 1):
             with at(f"phase.{number}.cut"):
@@ -192,14 +210,6 @@ class Recipe:
                 "head.pooling",
             )
 
-    def _check_ranges(self) -> None:
-        parts = {name: getattr(self, name) for name in _PARTS}
-        parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
-        parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
-        for where, part in parts.items():
-            for key, (low, high) in RANGES.items():
-                check_range(getattr(part, key, None), low, high, f"{where}.{key}")
-
 
 def backbones_in(table: Mapping[str, Any]) -> list[str]:
     """The backbones that the cuts of a table name, each once; cuts that cannot be read are left to the parser.
@@ -237,24 +247,6 @@ _BESIDE = ("about", "data")
 """The other tables that a join may have."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
-
-
-def _phase(row: Any, where: str) -> Phase:
-    if isinstance(row, Mapping) and "cut" not in row:
-        raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".', where)
-    return read(Phase, row, where)
-
-
-def _join(table: Mapping[str, Any]) -> Join:
-    beside = next((key for key in table if key not in ("join", *_BESIDE)), None)
-    if beside:
-        raise _both(beside)
-    row = table["join"]
-    if isinstance(row, Mapping) and "members" not in row:
-        raise RecipeError(
-            'join has no members: expected the folders of runs, as in members = ["runs/a", "runs/b"].', "join"
-        )
-    return read(Join, row, "join")
 
 
 def _check_join(join: Join, phases: Sequence[Phase]) -> None:

@@ -31,12 +31,9 @@ def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
     >>> with_new_names({"phase": [{"cut": "vgg16@pool", "rate": 0.1}], "views": {"fill": "nearest"}})
     {'phase': [{'cut': 'vgg16@pool', 'learning_rate': 0.1}], 'views': {'fill_mode': 'nearest'}}
     """
-    return {key: _renamed(part) for key, part in table.items()}
-
-
-def _renamed(part: Any) -> Any:
-    if isinstance(part, list):
-        return [_renamed(row) for row in part]
-    if isinstance(part, dict):
-        return {NAMES.get(key, key): value for key, value in part.items()}
-    return part
+    renamed: dict[str, Any] = {}
+    for key, part in table.items():
+        rows = part if isinstance(part, list) else [part]
+        new = [{NAMES.get(old, old): row[old] for old in row} if isinstance(row, dict) else row for row in rows]
+        renamed[key] = new if isinstance(part, list) else new[0]
+    return renamed

@@ -9,7 +9,8 @@ import pytest
 
 import topwork as tw
 from tests.conftest import COLOURS, picture
-from topwork.data.reading.hints import hint, hints
+from topwork.data.reading.hints import hint
+from topwork.data.reading.listing import read_listing
 from topwork.errors import DatasetError
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "fougère") for form in ("NFC", "NFD"))
@@ -93,8 +94,13 @@ def test_two_files_that_differ_in_case_are_not_chosen_between(root):
 
 
 def test_the_first_path_with_a_known_cause_is_told(root):
-    assert hints(root, ["gone.jpg", "daisy\\1.jpg"]).startswith("'daisy\\\\1.jpg' has the backslashes")
-    assert hints(root, ["gone.jpg"]) == ""
+    table = Path(root, "table.csv")
+    table.write_text("path,label\ngone.jpg,a\ndaisy\\1.jpg,b\n")
+    with pytest.raises(DatasetError, match=r" 'daisy\\\\1.jpg' has the backslashes of Windows: write 'daisy/1.jpg'\.$"):
+        read_listing(str(table))
+    table.write_text("path,label\ngone.jpg,a\n")
+    with pytest.raises(DatasetError, match=rf"Paths are relative to {root!r}\.$"):
+        read_listing(str(table))
 
 
 def test_a_table_with_such_paths_is_refused_with_the_hint(tmp_path):

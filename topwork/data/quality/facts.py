@@ -99,7 +99,9 @@ def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
     for digest, source in sources.items():
         if digest not in found and source is not None:
             with suppress(PictureError):
-                new[digest] = _miniature(_glance(source)[0]).tobytes()
+                luma, *chroma = Image.fromarray(pictures.load(source, _FIT, inf)).convert("YCbCr").split()
+                layers = [luma, *(one.reduce(8) for one in chroma)]
+                new[digest] = b"".join(layer.tobytes() for layer in layers)
     _put("miniatures", new)
     return {digest: np.frombuffer(value, np.uint8) for digest, value in (found | new).items()}
 
@@ -108,29 +110,18 @@ def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact 
     import imagehash
 
     try:
-        image, (width, height) = _glance(source, max_megapixels)
-        luma = image.getchannel(0)
+        pixels, (width, height) = pictures.glance(source, _FIT, max_megapixels)
+        luma = Image.fromarray(pixels).convert("YCbCr").getchannel(0)
         values = np.asarray(luma)
         is_plain = max(width, height) < SMALLEST or float(values.std()) < CONTRAST
         if is_plain:
-            pixels = pictures.whole(source)
-            mark = sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).digest()
+            whole = pictures.whole(source)
+            mark = sha256(f"{whole.shape} ".encode() + whole.tobytes()).digest()
         else:
             mark = np.packbits(imagehash.dhash(luma, _HASH).hash).tobytes()
         return Fact(is_plain, mark, luma.reduce(SIDE // 8).tobytes(), width, height)
     except PictureError as error:
         return str(error)
-
-
-def _glance(source: str | Path | np.ndarray, max_megapixels: float = inf) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture in YCbCr at `SIDE` x `SIDE`, and its own width and height."""
-    pixels, size = pictures.glance(source, _FIT, max_megapixels)
-    return Image.fromarray(pixels).convert("YCbCr"), size
-
-
-def _miniature(image: Image.Image) -> np.ndarray:
-    luma, *chroma = image.split()
-    return np.concatenate([np.asarray(luma).ravel(), *(np.asarray(one.reduce(8)).ravel() for one in chroma)])
 
 
 def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
@@ -153,12 +144,8 @@ def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
 
 def _put(table: str, values: Mapping[str, bytes]) -> None:
     rows = [(f"{VERSION} {digest}", _CHECKSUM.pack(zlib.crc32(value)) + value) for digest, value in values.items()]
-
-    def write(db: sqlite3.Connection) -> None:
-        db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)
-
     if rows:
-        _in_file(write, None)
+        _in_file(lambda db: db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows), None)
 
 
 def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:

@@ -23,7 +23,7 @@ pictures of a burst in which nothing moved. Of pictures under 64 pixels many cop
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,8 +47,6 @@ SPREAD = 8
 _ROWS, _PAIRS = 128, 256
 """How many pictures are compared with the others at once, and how many pairs are tested at once."""
 
-Load = Callable[[set[int]], Mapping[int, np.ndarray]]
-
 
 def sources(data: Dataset) -> dict[str, Source]:
     """Digest -> the picture. Empty for arrays too small for near-copies, as equal ones have one digest anyway."""
@@ -66,7 +64,7 @@ def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, S
         known: the result of `topwork.data.quality.facts.known` for their pictures.
         where: the result of `sources` for *data*.
     """
-    seen = _sound(known)
+    seen = {digest: fact for digest, fact in known.items() if isinstance(fact, Fact)}
     rows_of: dict[str, list[Row]] = defaultdict(list)
     for row in data.rows:
         for _, digest in row.pictures:
@@ -93,7 +91,7 @@ def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
     new = {digest: source for digest, source in sources(data).items() if digest not in old}
     if not new:
         return {}
-    seen = _sound(facts.known(new | old))
+    seen = {digest: fact for digest, fact in facts.known(new | old).items() if isinstance(fact, Fact)}
     found = [set(cluster) for cluster in clusters(seen, new | old)]
     return {
         digest: cluster & old.keys() for cluster in found for digest in cluster & new.keys() if cluster & old.keys()
@@ -101,20 +99,33 @@ def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
 
 
 def clusters(seen: Mapping[str, Fact], where: Mapping[str, Source]) -> list[list[str]]:
-    """The digests of near-copies, in lists of two or more. A copy of a copy belongs to the same list."""
+    """The digests of near-copies, in lists of two or more. A copy of a copy belongs to the same list.
+
+    Args:
+        seen: digest -> the facts of the picture.
+        where: digest -> the picture, as from `sources`.
+    """
     plain: dict[bytes, list[str]] = defaultdict(list)
     for digest, fact in seen.items():
         if fact.is_plain:
             plain[fact.mark].append(digest)
     digests = [digest for digest, fact in seen.items() if not fact.is_plain]
 
-    def load(wanted: set[int]) -> dict[int, np.ndarray]:
-        found = facts.miniatures({digests[i]: where[digests[i]] for i in wanted})
-        return {i: found[digests[i]] for i in wanted if digests[i] in found}
+    root = np.arange(len(digests))  # one number for all near-copies of each other; linked pairs are not tested again
+    for proposed in _proposals([seen[digest] for digest in digests]):
+        pairs = proposed
+        while len(pairs := pairs[root[pairs[:, 0]] != root[pairs[:, 1]]]):
+            now, pairs = pairs[:_PAIRS].tolist(), pairs[_PAIRS:]
+            found = facts.miniatures({digests[i]: where[digests[i]] for pair in now for i in pair})
+            now = [(i, j) for i, j in now if digests[i] in found and digests[j] in found]
+            if now:
+                a, b = (np.stack([found[digests[i]] for i in side]) for side in zip(*now))
+                for i, j in np.array(now)[alike(a, b)]:
+                    root[root == root[j]] = root[i]
 
     together: dict[int, list[str]] = defaultdict(list)
-    for digest, root in zip(digests, _roots([seen[digest] for digest in digests], load)):
-        together[int(root)].append(digest)
+    for digest, number in zip(digests, root.tolist()):
+        together[number].append(digest)
     return [cluster for cluster in (*plain.values(), *together.values()) if len(cluster) > 1]
 
 
@@ -136,22 +147,6 @@ def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     usual = residue.sum((1, 2)) / (steps.sum((1, 2)) + 1e-6)
     spread = residue / (usual[:, None, None] * steps + 2)
     return (colour <= COLOUR) & (change.max((1, 2)) <= CHANGE) & (spread.max((1, 2)) <= SPREAD)
-
-
-def _roots(seen: Sequence[Fact], load: Load) -> np.ndarray:
-    """A number for each picture, the same for near-copies. Pairs that are already linked are not tested."""
-    root = np.arange(len(seen))
-    for proposed in _proposals(seen):
-        pairs = proposed
-        while len(pairs := pairs[root[pairs[:, 0]] != root[pairs[:, 1]]]):
-            now, pairs = pairs[:_PAIRS], pairs[_PAIRS:]
-            found = load(set(now.ravel().tolist()))
-            now = np.array([pair for pair in now.tolist() if pair[0] in found and pair[1] in found]).reshape(-1, 2)
-            if len(now):
-                a, b = (np.stack([found[i] for i in side]) for side in now.T.tolist())
-                for i, j in now[alike(a, b)]:
-                    root[root == root[j]] = root[i]
-    return root
 
 
 def _proposals(seen: Sequence[Fact]) -> Iterator[np.ndarray]:
@@ -188,7 +183,3 @@ def _steps(values: np.ndarray) -> np.ndarray:
     wide = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
     across, down = wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2], wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]
     return (across**2 + down**2) / 4
-
-
-def _sound(known: Mapping[str, Fact | str]) -> dict[str, Fact]:
-    return {digest: fact for digest, fact in known.items() if isinstance(fact, Fact)}

@@ -50,7 +50,25 @@ def joined(blocks: Sequence[Block]) -> Dataset:
         notes = (f"Only {blocks[0].names[0]} was found: all parts are drawn from it.",)
         blocks = [replace(blocks[0], split=None)]
     arrays = [_pixels(block) for block in blocks]
-    given = [(name, block.split) for block, pixels in zip(blocks, arrays) for name in _labels(block, len(pixels))]
+    given: list[tuple[str, str | None]] = []
+    for block, pixels in zip(blocks, arrays):
+        x, y = block.names
+        values = _array(block.y, y)
+        if values.shape == (len(pixels), 1):
+            values = values[:, 0]
+        if values.shape != (len(pixels),):
+            raise DatasetError(
+                f"{y} has the shape {list(values.shape)}: expected [{len(pixels)}], a label for each picture of {x}."
+            )
+        if not all(value is None or isinstance(value, int | float | str) for value in values.tolist()):
+            raise DatasetError(f"{y} is {values.dtype}: expected whole numbers or strings.")
+        names = labels.column(map(labels.text, values.tolist()))
+        for i, (name, value) in enumerate(zip(names, values.tolist())):
+            labels.refuse_missing(name, f"{y}[{i}]")
+            if isinstance(value, float) and not value.is_integer():
+                raise DatasetError(f"{y}[{i}] is {value}: expected whole numbers or strings as labels.")
+        given += [(name, block.split) for name in names]
+
     for block, pixels in zip(blocks, arrays):
         if pixels.shape[1:] != arrays[0].shape[1:]:
             shape, expected = list(pixels.shape[1:]), list(arrays[0].shape[1:])
@@ -170,25 +188,6 @@ def _pixels(block: Block) -> np.ndarray:
     return pixels
 
 
-def _labels(block: Block, count: int) -> list[str]:
-    x, y = block.names
-    values = _array(block.y, y)
-    if values.shape == (count, 1):
-        values = values[:, 0]
-    if values.shape != (count,):
-        raise DatasetError(
-            f"{y} has the shape {list(values.shape)}: expected [{count}], a label for each picture of {x}."
-        )
-    if not all(value is None or isinstance(value, int | float | str) for value in values.tolist()):
-        raise DatasetError(f"{y} is {values.dtype}: expected whole numbers or strings.")
-    names = labels.column(map(labels.text, values.tolist()))
-    for i, (name, value) in enumerate(zip(names, values.tolist())):
-        labels.refuse_missing(name, f"{y}[{i}]")
-        if isinstance(value, float) and not value.is_integer():
-            raise DatasetError(f"{y}[{i}] is {value}: expected whole numbers or strings as labels.")
-    return names
-
-
 def _array(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
@@ -219,20 +218,20 @@ def read_idx(folder: str) -> Dataset:
     for name in sorted(os.listdir(folder)):  # the plain file comes before the packed one
         if match := _NAME.fullmatch(name):
             files.setdefault((match[1], match[2]), name)
-    return joined([_block(folder, files, word) for word in _PARTS if any(word == found for found, _ in files)])
-
-
-def _block(folder: str, files: dict[tuple[str, str], str], word: str) -> Block:
-    lacking = next((kind for kind in _AXES if (word, kind) not in files), None)
-    if lacking:
-        there = next(name for (found, _), name in files.items() if found == word)
-        expected = f"{word}-{lacking}-idx{_AXES[lacking]}-ubyte"
-        raise DatasetError(
-            f"{folder!r} holds {there!r} without its {lacking}: expected {expected!r} or its .gz beside it."
-        )
-    names = files[word, "images"], files[word, "labels"]
-    images, labels = (_values(Path(folder, name), axes) for name, axes in zip(names, _AXES.values()))
-    return Block(images, labels, names, _PARTS[word])
+    blocks = []
+    for word, part in _PARTS.items():
+        there = {kind: files[word, kind] for kind in _AXES if (word, kind) in files}
+        if not there:
+            continue
+        if lacking := next((kind for kind in _AXES if kind not in there), None):
+            [found] = there.values()
+            expected = f"{word}-{lacking}-idx{_AXES[lacking]}-ubyte"
+            raise DatasetError(
+                f"{folder!r} holds {found!r} without its {lacking}: expected {expected!r} or its .gz beside it."
+            )
+        images, marks = (_values(Path(folder, there[kind]), axes) for kind, axes in _AXES.items())
+        blocks.append(Block(images, marks, (there["images"], there["labels"]), part))
+    return joined(blocks)
 
 
 def _values(path: Path, axes: int) -> np.ndarray:

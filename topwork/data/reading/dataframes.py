@@ -76,17 +76,12 @@ def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
         kinds = TEXT if is_needed else (*TEXT, date, time, timedelta, Decimal)
         other = next((value for value in values if value is not None and not isinstance(value, kinds)), None)
         if other is None:
-            cells[column] = _texts(values)
+            texts = [labels.text(value) for value in values]
+            has_no_times = all(isinstance(v, datetime) and v.tzinfo is None for v in values if v is not None)
+            dates = [text.removesuffix(" 00:00:00") for text in texts]
+            cells[column] = dates if has_no_times and not any(" " in text for text in dates) else texts
         elif is_needed:
             raise DatasetError(f"{name}: the column {column!r} holds {type(other).__name__}: expected text or numbers.")
     count = max((len(values) for _, values in named), default=0)
     lines = [(f"row {i}", {column: texts[i] for column, texts in cells.items()}) for i in range(count)]
     return Table(name, root, header, lines)
-
-
-def _texts(values: Sequence[Any]) -> list[str]:
-    """The cells of a column as text."""
-    texts = [labels.text(value) for value in values]
-    has_no_times = all(isinstance(v, datetime) and v.tzinfo is None for v in values if v is not None)
-    dates = [text.removesuffix(" 00:00:00") for text in texts]
-    return dates if has_no_times and not any(" " in text for text in dates) else texts

@@ -1,7 +1,7 @@
 """The tree of a folder: its pictures, and their labels and parts by folder (see `topwork.data.reading.parts`)."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,11 +32,6 @@ class Tree:
     folders: list[str] = field(default_factory=list)
     passed: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def pictures(self) -> list[str]:
-        """The files that are pictures by their names."""
-        return [name for name in self.files if is_picture(name)]
-
 
 def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     """The pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
@@ -49,9 +44,19 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
         DatasetError: no picture, no class folders, or unclear folders that look like parts.
     """
     tree = visible(root)
-    listed = tree.pictures
+    not_read = []
+    if tree.passed:
+        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
+        not_read.append(f"Ignored, because topwork made them: {some(made)}.")
+    others = [repr(_shown(name)) for name in tree.files if not is_picture(name)]
+    if len(others) == 1:
+        not_read.append(f"Skipped, because it is not named as a picture: {others[0]}.")
+    elif others:
+        not_read.append(f"Skipped, because they are not named as pictures: {len(others):,} files, {some(others)}.")
+
+    listed = [name for name in tree.files if is_picture(name)]
     if not listed:
-        told = " ".join(_not_read(tree))
+        told = " ".join(not_read)
         raise DatasetError(
             f"no picture in {root!r}: expected a folder for each class, with pictures in it.{told and f' {told}'}"
         )
@@ -67,16 +72,15 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
     named = {label for label, _ in places.values()}
     read_as = dict(zip(sorted(named), labels.column(sorted(named))))
     rows = tuple(Row(name, "", read_as[label], part) for name, (label, part) in places.items())
-    bad = [name for name in listed if name not in places and not (chosen and found.folder(name) is None)]
     left_out = []
-    for name in bad:
-        reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
-        left_out.append(LeftOut(_shown(name), reason))
-    ours = tuple(tree.passed)
-    others = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in ours)]
-    empty = {place[0] for folder in others if (place := found.place(folder))} - named
-    notes = [*found.notes, *_not_read(tree)]
-    if empty:
+    for name in listed:
+        if name not in places and not (chosen and found.folder(name) is None):
+            reason = "its name is not UTF-8; rename it" if name in unprintable else "it is not in a class folder"
+            left_out.append(LeftOut(_shown(name), reason))
+
+    notes = [*found.notes, *not_read]
+    folders = [folder for folder in tree.folders if folder and not any(one.startswith(folder) for one in tree.passed)]
+    if empty := {place[0] for folder in folders if (place := found.place(folder))} - named:
         notes.append(f"Class folders without a picture: {some([repr(_shown(name)) for name in sorted(empty)])}.")
     return Dataset(root, rows, tuple(left_out), tuple(notes))
 
@@ -98,7 +102,12 @@ def visible(root: str) -> Tree:
         if path in seen:
             continue
         seen.add(path)
-        entries = _entries(path)
+        try:
+            with os.scandir(path) as listed:
+                entries = [e for e in listed if not e.name.startswith(".") and e.name.lower() not in HIDDEN]
+        except OSError as error:
+            raise DatasetError(f"cannot read the folder {path!r}: {error.strerror}.") from None
+        entries.sort(key=lambda entry: entry.name)
         if folder and (kind := own_files.kind_of_folder([entry.name for entry in entries])):
             found.passed[folder] = kind
             continue
@@ -121,28 +130,6 @@ def is_picture(name: str) -> bool:
     return bool(dot) and suffix.lower() in READ + NAMED
 
 
-def _entries(path: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            shown = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in HIDDEN]
-    except OSError as error:
-        raise DatasetError(f"cannot read the folder {path!r}: {error.strerror}.") from None
-    return sorted(shown, key=lambda entry: entry.name)
-
-
-def _not_read(tree: Tree) -> Iterable[str]:
-    """One sentence on ignored paths and one on skipped files."""
-    if tree.passed:
-        made = [f"{_shown(name.rstrip('/'))!r} ({kind})" for name, kind in sorted(tree.passed.items())]
-        yield f"Ignored, because topwork made them: {some(made)}."
-    if others := [_shown(name) for name in tree.files if not is_picture(name)]:
-        yield (
-            f"Skipped, because they are not named as pictures: {len(others):,} files, {some(list(map(repr, others)))}."
-            if len(others) > 1
-            else f"Skipped, because it is not named as a picture: {others[0]!r}."
-        )
-
-
 def _shown(name: str) -> str:
     """The name with bytes that are not UTF-8 spelled out, so that it can be printed."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -154,4 +141,4 @@ def walk(folder: str | os.PathLike[str]) -> list[str]:
     Raises:
         DatasetError: a folder that cannot be read.
     """
-    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).pictures]
+    return [str(Path(folder, name)) for name in visible(os.fspath(folder)).files if is_picture(name)]

@@ -6,7 +6,7 @@ No other file is read instead: a hint only proposes another path.
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote
@@ -30,37 +30,21 @@ def hint(root: str, path: str) -> str:
     """
     if re.match(r"(https?|ftp|s3|gs)://", path, re.IGNORECASE):
         return f"{path!r} is an address: download the pictures first."
-    spellings = () if os.path.exists(os.path.join(root, path)) else _repaired(root, path)
-    for causes, found in spellings:
-        if os.path.exists(os.path.join(root, found)):
-            return f"{path!r} {' and '.join(causes)}: write {found!r}."
+    is_there = os.path.exists(os.path.join(root, path))
+    several = [some for count in (1, 2, 3) for some in combinations(REPAIRS, count)]
+    for some in () if is_there else several:
+        found = path
+        for _, repair in some:
+            before, found = found, repair(root, found)
+            if found == before:
+                break
+        else:
+            if os.path.exists(os.path.join(root, found)):
+                causes = " and ".join(cause for cause, _ in some)
+                return f"{path!r} {causes}: write {found!r}."
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
         return f"{path!r} is a Windows path, which does not work here: write paths relative to {root!r}, with '/'."
     return ""
-
-
-def hints(root: str, paths: list[str], tried: int = 20) -> str:
-    """Try `hint` on the first *tried* paths and return the first hint; ``""`` if none of them has one."""
-    return next((found for path in paths[:tried] if (found := hint(root, path))), "")
-
-
-def _repaired(root: str, path: str) -> Iterator[tuple[list[str], str]]:
-    """Other spellings of a path: with one cause repaired, then with two and three."""
-    for count in (1, 2, 3):
-        for some in combinations(REPAIRS, count):
-            causes, found = [], path
-            for cause, repair in some:
-                mended = repair(root, found)
-                if mended == found:
-                    break
-                causes.append(cause)
-                found = mended
-            else:
-                yield causes, found
-
-
-def _in_working_folder(root: str, path: str) -> str:
-    return os.path.relpath(path, root) if path and not os.path.isabs(path) and os.path.exists(path) else path
 
 
 def _same_stem(root: str, path: str) -> str:
@@ -93,7 +77,10 @@ REPAIRS: tuple[Repair, ...] = (
         lambda root, path: _as_there(root, path, lambda name: unicodedata.normalize("NFC", name).casefold()),
     ),
     ("has another suffix than the file", _same_stem),
-    ("is relative to the working directory", _in_working_folder),
+    (
+        "is relative to the working directory",
+        lambda root, path: os.path.relpath(path, root) if not os.path.isabs(path) and os.path.exists(path) else path,
+    ),
     ("begins with folders that the file is not in", _tail),
 )
 

@@ -24,15 +24,14 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from topwork.data import labels
 from topwork.data.dataset import NO_TEXTS, Dataset, LeftOut, Row, Texts
 from topwork.data.reading.folders import is_picture
-from topwork.data.reading.hints import hints
+from topwork.data.reading.hints import hint
 from topwork.data.reading.parts import WORDS
 from topwork.errors import DatasetError, nearest
 from topwork.system.messages import some
@@ -42,6 +41,8 @@ ABOUT = ("sha256", "label", "split", "group", "reason")
 """The columns that describe a row and hold no pictures."""
 EXTRA = "extra"
 """The column with the other columns of a user's table, one JSON object per row."""
+TRIED = 20
+"""How many of the paths that find no file are tried for a cause that is told."""
 LIKE_SPLIT = ("part", "parts", "set", "subset", "partition", "fold")
 """Other usual names for the column ``split``."""
 
@@ -70,11 +71,6 @@ class Table:
         return [(where, cells) for where, cells in self.lines if not cells.get("reason")]
 
     @property
-    def gone(self) -> list[dict[str, str]]:
-        """The cells of the lines that are left out."""
-        return [cells for _, cells in self.lines if cells.get("reason")]
-
-    @property
     def has(self) -> str:
         """Its columns, for errors."""
         return f"the columns {', '.join(map(repr, self.header))}" if self.header else "no header"
@@ -98,12 +94,8 @@ def read_table(table: Table) -> Dataset:
     refuse_header(table)
     if not table.lines:
         raise DatasetError(f"{table.name} has {table.has} but no rows: expected a picture in each.")
-    packed = _packed(table)
-    columns = _columns(table, packed)
-    refuse_repeated(table, columns)
-    named = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, *columns, packed)]
-    others = [name for name in named if any(name in cells for _, cells in table.lines)]
-    left_out = tuple(LeftOut(cells.get(columns[0], ""), cells["reason"]) for cells in table.gone)
+    columns, packed, others, notes = _columns(table)
+    left_out = [LeftOut(cells.get(columns[0], ""), why) for _, cells in table.lines if (why := cells.get("reason"))]
     names, groups = (labels.column(cells.get(name, "") for _, cells in table.used) for name in ("label", "group"))
     rows = []
     for (line, cells), label, group in zip(table.used, names, groups):
@@ -120,9 +112,19 @@ def read_table(table: Table) -> Dataset:
         own = {name: text for name in others if (text := cells.get(name, "")).strip()}
         extra = Texts({**known, **own}) if own else known
         rows.append(Row(cells[columns[0]], "", label, WORDS.get(word), group or None, further, extra=extra))
-    _refuse_missing(table, columns, rows)
-    notes = _unused(table, others, [name for name in named if name not in others])
-    return Dataset(table.root, tuple(rows), left_out, tuple(notes), columns=columns)
+
+    pairs = [(column, path) for row in rows for column, (path, _) in zip(columns, row.pictures)]
+    absent = [(column, path) for column, path in pairs if not os.path.isfile(os.path.join(table.root, path))]
+    if absent:
+        several = len(columns) > 1
+        named = [f"{path!r} (the picture {column!r} is missing)" if several else repr(path) for column, path in absent]
+        why = "" if "path" in columns else " Without 'path', every column but label, split and group names pictures."
+        cause = next((found for _, path in absent[:TRIED] if (found := hint(table.root, path))), "")
+        told = f"Paths are relative to {table.root!r}. {cause}".rstrip()
+        raise DatasetError(
+            f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(named)}. {told}{why}"
+        )
+    return Dataset(table.root, tuple(rows), tuple(left_out), tuple(notes), columns=columns)
 
 
 def recall(path: str, root: str) -> Dataset:
@@ -140,23 +142,18 @@ def recall(path: str, root: str) -> Dataset:
         (first, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
         split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
         rows.append(Row(first, digest, cells["label"], split, group, tuple(further), extra=extra))
-    return Dataset(root, tuple(rows), tuple(LeftOut(c[columns[0]], c["reason"]) for c in table.gone), columns=columns)
+    left_out = [LeftOut(cells[columns[0]], why) for _, cells in table.lines if (why := cells.get("reason"))]
+    return Dataset(root, tuple(rows), tuple(left_out), columns=columns)
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
     """A table of `write_csv` with pictures below *root*; *moved*: SHA-256 -> new path of the renamed ones."""
     columns = [name for name in table.header if name not in ABOUT]
-
-    def found(cells: dict[str, str]) -> dict[str, str]:
+    lines = []
+    for where, cells in table.lines:
         digests = zip(columns, cells.get("sha256", "").split(" "))
-        return cells | {name: moved[digest] for name, digest in digests if digest in moved}
-
-    return replace(table, root=root, lines=[(where, found(cells)) for where, cells in table.lines])
-
-
-def delimiter(path: str | os.PathLike[str]) -> str:
-    """The character between two cells: a tab if the name ends in ``.tsv``, else a comma."""
-    return "\t" if Path(path).suffix.lower() == ".tsv" else ","
+        lines.append((where, cells | {name: moved[digest] for name, digest in digests if digest in moved}))
+    return replace(table, root=root, lines=lines)
 
 
 def load(path: str, check: Callable[[Table], None]) -> Table:
@@ -169,17 +166,23 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     Raises:
         DatasetError: it is not a table in UTF-8.
     """
+    is_tsv = Path(path).suffix.lower() == ".tsv"
+    usual = csv.field_size_limit()
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
-        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(path))
+        table = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if is_tsv else ",")
         header = [name.strip().lower() for name in next(table, [])]
-        with _cells_of_any_length() if "sha256" in header else nullcontext():
-            lines = [(f"line {table.line_num}", cells) for cells in table if cells]
+        if "sha256" in header:  # a cell of `write_csv` may hold the texts of several
+            csv.field_size_limit(2**31 - 1)
+        lines = [(f"line {table.line_num}", cells) for cells in table if cells]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path!r} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
     except csv.Error as error:
         raise DatasetError(f"{path!r}, line {table.line_num}: {error}.") from None
-    mark = f", separated by {'tabs' if delimiter(path) == chr(9) else 'commas'}"
+    finally:
+        csv.field_size_limit(usual)
+
+    mark = f", separated by {'tabs' if is_tsv else 'commas'}"
     found = Table(
         repr(path), str(Path(path).parent), header, [(at, dict(zip(header, cells))) for at, cells in lines], mark
     )
@@ -191,16 +194,6 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
             "Put quotes around a cell that contains a comma or a tab."
         )
     return found
-
-
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    """Lift the limit on the length of cells, since a cell of `write_csv` may hold the texts of several."""
-    usual = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(usual)
 
 
 def refuse_header(table: Table) -> None:
@@ -215,17 +208,43 @@ def refuse_header(table: Table) -> None:
         raise DatasetError(told, unlabelled=bool(pictures))
 
 
-def _columns(table: Table, packed: str) -> tuple[str, ...]:
-    """The columns that hold pictures."""
-    others = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, "path", packed)]
-    if "path" not in table.header:
-        return tuple(others)
-    pictures = []
-    for name in others:
-        found = (cells.get(name, "") for _, cells in table.used)
-        if any(is_picture(cell) and _is_there(table.root, cell) for cell in found):
-            pictures.append(name)
-    return "path", *pictures
+def _columns(table: Table) -> tuple[tuple[str, ...], str, list[str], list[str]]:
+    """Say what the columns hold.
+
+    Returns:
+        The columns of pictures; the column of JSON objects that `write_csv` wrote, or ``""``; the other columns that
+        are kept; and notes on columns that are not used, or that seem to hold the split. A user's own column with the
+        name of the JSON objects is like any other.
+    """
+    names = [name for name in dict.fromkeys(table.header) if name and name not in ABOUT]
+    packed = max((name for name in names if name.rstrip("_") == EXTRA), key=len, default="")
+    try:
+        objects = [_unpacked(cells.get(packed, "")) for _, cells in table.used] if len(names) > 1 else []
+        packed = packed if any(objects) else ""
+    except (ValueError, RecursionError):
+        packed = ""
+
+    pictures = [name for name in names if name not in ("path", packed)]
+    if "path" in table.header:
+        others, pictures = pictures, ["path"]
+        for name in others:
+            found = (cells.get(name, "") for _, cells in table.used)
+            if any(is_picture(cell) and os.path.isfile(os.path.join(table.root, cell)) for cell in found):
+                pictures.append(name)
+    refuse_repeated(table, pictures)
+
+    others = [name for name in names if name not in (*pictures, packed)]
+    kept = [name for name in others if any(name in cells for _, cells in table.lines)]
+    notes = []
+    if kept:
+        called = [] if "split" in table.header else [name for name in kept if name in LIKE_SPLIT]
+        words = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
+        is_split = any(found and found <= WORDS.keys() for found in words)
+        split = " The split is read from a column named 'split'." if is_split else ""
+        notes.append(f"Columns that are kept but not used: {some(list(map(repr, kept)))}.{split}")
+    if dropped := [name for name in others if name not in kept]:
+        notes.append(f"Columns that were not read: {some(list(map(repr, dropped)))}.")
+    return tuple(pictures), packed, kept, notes
 
 
 def _packed_name(columns: Sequence[str]) -> str:
@@ -234,22 +253,6 @@ def _packed_name(columns: Sequence[str]) -> str:
     while name in columns:
         name += "_"
     return name
-
-
-def _packed(table: Table) -> str:
-    """Return the name of the column with the JSON objects that `write_csv` wrote, or ``""``.
-
-    A user's own column with that name is treated like any other column.
-    """
-    others = [name for name in table.header if name and name not in ABOUT]
-    name = max((name for name in others if name.rstrip("_") == EXTRA), key=len, default="")
-    if not name or len(others) == 1:
-        return ""
-    try:
-        found = [_unpacked(cells.get(name, "")) for _, cells in table.used]
-        return name if any(found) else ""
-    except (ValueError, RecursionError):
-        return ""
 
 
 def _unpacked(cell: str) -> Texts:
@@ -264,22 +267,6 @@ def _unpacked(cell: str) -> Texts:
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError(f"{cell[:40]!r} is not a JSON object of texts")
     return Texts(found)
-
-
-def _unused(table: Table, kept: Sequence[str], dropped: Sequence[str]) -> Iterator[str]:
-    """Notes on the columns that are not used, and on a column that seems to hold the split."""
-    if kept:
-        called = [] if "split" in table.header else [name for name in kept if name in LIKE_SPLIT]
-        words = ({cells.get(name, "").strip().lower() for _, cells in table.used} - {""} for name in called)
-        is_split = any(found and found <= WORDS.keys() for found in words)
-        split = " The split is read from a column named 'split'." if is_split else ""
-        yield f"Columns that are kept but not used: {some(list(map(repr, kept)))}.{split}"
-    if dropped:
-        yield f"Columns that were not read: {some(list(map(repr, dropped)))}."
-
-
-def _is_there(root: str, path: str) -> bool:
-    return os.path.isfile(os.path.join(root, path))
 
 
 def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
@@ -306,20 +293,6 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the {empty} is empty.")
 
 
-def _refuse_missing(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    pairs = [(column, path) for row in rows for column, (path, _) in zip(columns, row.pictures)]
-    absent = [(column, path) for column, path in pairs if not _is_there(table.root, path)]
-    if not absent:
-        return
-    several = len(columns) > 1
-    names = [f"{path!r} (the picture {column!r} is missing)" if several else repr(path) for column, path in absent]
-    why = "" if "path" in columns else " Without 'path', every column but label, split and group names pictures."
-    told = f"Paths are relative to {table.root!r}. {hints(table.root, [path for _, path in absent])}".rstrip()
-    raise DatasetError(
-        f"{len(absent)} of the {len(pairs)} files that {table.name} names are not there: {some(names)}. {told}{why}"
-    )
-
-
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     """Write the rows, then the pictures left out, as a listing that `read` accepts.
 
@@ -337,8 +310,9 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
         OSError: the file cannot be written.
     """
     packed = [_packed_name(dataset.columns)] if any(row.extra for row in dataset.rows) else []
+    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     with Path(path).open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, [*dataset.columns, *ABOUT, *packed], delimiter=delimiter(path))
+        table = csv.DictWriter(file, [*dataset.columns, *ABOUT, *packed], delimiter=delimiter)
         table.writeheader()
         for row in dataset.rows:
             paths, digests = zip(*row.pictures)
