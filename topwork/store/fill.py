@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
@@ -31,9 +32,24 @@ def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report:
         room(store.folder, needed)
         ready = runtime()
         todo = [(k, shots[k]) for k in missing]
-        views = any(shot.view for _, shot in todo)
-        pace = _pace(request, ready, [shot for _, shot in todo])
-        report(event="plan", pictures=len(todo), bytes=needed, views=views, **pace)
+        about: dict[str, float] = {"pictures": len(todo), "bytes": needed, "views": any(shot.view for _, shot in todo)}
+
+        if len(todo) >= 20 * COMMIT_ROWS:  # it will take long: measured on blank pixels and the first pictures
+            blanks = [np.zeros((BATCH, *request.trunk.fit.size, 3), np.uint8)] * (ready.trial // BATCH)
+            list(ready.stream(iter(blanks)))
+            start = time.perf_counter()
+            list(ready.stream(iter(blanks)))
+            trunk_seconds = (time.perf_counter() - start) / ready.trial
+
+            start = time.perf_counter()
+            for _, shot in todo[:4]:
+                with suppress(PictureError):
+                    request.load(shot)
+            decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
+            together = max if ready.beside else sum
+            about["seconds"] = len(todo) * together((trunk_seconds, decode_seconds))
+
+        report(event="plan", **about)
         _pass(request, store, ready, todo, report, jobs)
 
 
@@ -90,24 +106,3 @@ def _batches(
             batch = []
     if batch:
         yield np.stack(batch)
-
-
-def _pace(request: Request, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
-    """Seconds that a long fill will take, measured on blank pixels and the first pictures; nothing for a short one."""
-    if len(missing) < 20 * COMMIT_ROWS:
-        return {}
-    side = request.trunk.fit.size
-    blanks = [np.zeros((BATCH, *side, 3), np.uint8)] * (ready.trial // BATCH)
-    list(ready.stream(iter(blanks)))
-    start = time.perf_counter()
-    list(ready.stream(iter(blanks)))
-    trunk_seconds = (time.perf_counter() - start) / ready.trial
-    start = time.perf_counter()
-    for shot in missing[:4]:
-        try:
-            request.load(shot)
-        except PictureError:
-            continue
-    decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
-    together = max if ready.beside else sum
-    return {"seconds": len(missing) * together((trunk_seconds, decode_seconds))}
