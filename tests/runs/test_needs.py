@@ -17,7 +17,7 @@ from topwork.runs import lockfile
 from topwork.runs.creation import create
 from topwork.runs.needs import needs
 from topwork.store.plan import unchecked
-from topwork.store.upkeep.inventory import contents
+from topwork.store.upkeep.inventory import inventory
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def doubtful(path):
     shelf.fill("input")
     need = one(path)
     assert need.backbones == {NAME, "pixels"} and not need.everything
-    return [thing.kind for thing in contents() if need.covers(thing)]
+    return [item.thing.kind for item in inventory([need]) if item.runs]
 
 
 def test_weights_that_are_gone_keep_all_of_the_backbone(tmp_path):
@@ -129,7 +129,7 @@ def test_a_run_that_cannot_be_read_keeps_everything(tmp_path, change):
         (path / "environment.json").unlink()
     shelf.fill("conv")
     assert one(path).everything
-    assert all(one(path).covers(thing) for thing in contents())
+    assert all(item.runs for item in inventory([one(path)]))
 
 
 def test_another_build_of_topworks_own_network_keeps_all_of_it(tmp_path, monkeypatch):

@@ -14,16 +14,16 @@ from topwork.system import gpu, keras_backend, keras_settings
 
 @pytest.fixture(autouse=True)
 def forgetful():
-    gpu._at_hand.cache_clear()
+    gpu._asked.cache_clear()
     yield
-    gpu._at_hand.cache_clear()
+    gpu._asked.cache_clear()
 
 
 @pytest.fixture
 def device(monkeypatch):
     """A machine that shows one."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(gpu, "devices", lambda: ["/dev/nvidia0"])
+    monkeypatch.setattr(gpu, "DEVICES", ("null",))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def seen(device, monkeypatch):
 
 
 def test_no_device_and_nothing_is_imported(monkeypatch):
-    monkeypatch.setattr(gpu, "devices", list)
+    monkeypatch.setattr(gpu, "DEVICES", ())
     monkeypatch.setattr(keras_settings, "import_keras", lambda: pytest.fail("it was"))
     assert not gpu.at_hand()
 
@@ -115,7 +115,7 @@ def test_meanwhile_jax_multiplies_exactly(seen, monkeypatch):
 
 
 def test_without_one_nothing_changes(monkeypatch):
-    monkeypatch.setattr(gpu, "devices", list)
+    monkeypatch.setattr(gpu, "DEVICES", ())
     with gpu.exact():
         assert allowed()
 

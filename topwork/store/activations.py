@@ -154,7 +154,9 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         requests = self._requests(Dataset("", ()))
         for one in requests:
             check(one, learn=True)
-        return sum(_width(tensor.shape, self.pooling) for one in requests for tensor in one.trunk.tensors)
+        shapes = [tensor.shape for one in requests for tensor in one.trunk.tensors]
+        is_flat = self.pooling == "flatten"
+        return sum(prod(shape) if is_flat or len(shape) < 2 else shape[-1] for shape in shapes)
 
     def _requests(self, data: Dataset) -> list[Request]:
         choices = get_args(Pooling)
@@ -191,10 +193,6 @@ def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
     return values.mean(places, dtype=np.float32) if pooling == "avg" else values.max(places).astype(np.float32)
 
 
-def _width(shape: tuple[int, ...], pooling: Pooling) -> int:
-    return prod(shape) if pooling == "flatten" or len(shape) < 2 else shape[-1]
-
-
 def _refuse_unread(stored: StoredActivations, way: str) -> None:
     if bad := stored.failures():
         path, content = next(shot[:2] for one in stored.requests for shot in one.shots if shot.content in bad)
@@ -212,8 +210,15 @@ def _dataset(X: Any) -> Dataset:
         raise DatasetError("X is empty: expected at least one picture.")
     if paths is None:
         return joined([Block(X, np.zeros(len(X), int))])
+    rows = []
     with ThreadPoolExecutor(8) as pool:
-        return Dataset(os.getcwd(), tuple(pool.map(_row, paths)))
+        digests = pool.map(picture_files.digest, paths)
+        for path in paths:
+            try:
+                rows.append(Row(path, next(digests), ""))
+            except PictureError as error:
+                raise _unread(1, path, str(error), "Leave them out of X.") from None
+    return Dataset(os.getcwd(), tuple(rows))
 
 
 def _paths(X: Any) -> list[str] | None:
@@ -237,10 +242,3 @@ def _paths(X: Any) -> list[str] | None:
                     )
             return [os.fspath(item) for item in items]
     return None
-
-
-def _row(path: str) -> Row:
-    try:
-        return Row(path, picture_files.digest(path), "")
-    except PictureError as error:
-        raise _unread(1, path, str(error), "Leave them out of X.") from None

@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Reader(Protocol):
         """Close it; it cannot be read afterwards."""
 
 
-class StoredActivations:
+class StoredActivations(AbstractContextManager["StoredActivations", None]):
     """The stored activations of several requests; each store is opened once; a context manager.
 
     Args:
@@ -61,9 +61,6 @@ class StoredActivations:
                     closing.callback(opened[one.folder].close)
             self._closing = closing.pop_all()
         self.readers = [opened[one.folder] for one in self.requests]
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
@@ -112,16 +109,6 @@ class Source:
         size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
         return cls(reader, keys, tuple(reader.read(keys)) if keys and size <= IN_MEMORY else None)
 
-    def take(self, places: np.ndarray) -> list[np.ndarray]:
-        """One array per tensor: float32 ``[len(places), *shape]`` (pixels: uint8)."""
-        found = [a[places] for a in self.kept] if self.kept else self.reader.read([self.keys[i] for i in places])
-        return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
-
-    def only(self, places: np.ndarray) -> "Source":
-        """The same for the examples at some places."""
-        kept = tuple(a[places] for a in self.kept) if self.kept else None
-        return replace(self, keys=[self.keys[i] for i in places], kept=kept)
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -143,14 +130,27 @@ class Examples:
         return len(self.labels)
 
     def take(self, places: np.ndarray) -> list[np.ndarray]:
-        """The activations at some places (view v of row r is at v * rows + r): an array per tensor and term."""
-        return [array for source in self.sources for array in source.take(places)]
+        """The activations at some places (view v of row r is at v * rows + r): an array per term and tensor.
+
+        Returns:
+            float32 ``[len(places), *shape]`` each; pixels are uint8.
+        """
+        found: list[np.ndarray] = []
+        for source in self.sources:
+            if source.kept:
+                found += [array[places] for array in source.kept]
+            else:
+                found += source.reader.read([source.keys[i] for i in places])
+        return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
 
     def sample(self, count: int, seed: int) -> "Examples":
         """A seeded sample of at most *count* rows, with their first view only."""
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
-        sources = tuple(source.only(rows) for source in self.sources)
-        return Examples(sources, self.labels[rows], [self.contents[i] for i in rows])
+        sources = []
+        for source in self.sources:
+            kept = tuple(array[rows] for array in source.kept) if source.kept else None
+            sources.append(replace(source, keys=[source.keys[i] for i in rows], kept=kept))
+        return Examples(tuple(sources), self.labels[rows], [self.contents[i] for i in rows])
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """All row numbers in order, *size* at a time."""

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
@@ -30,14 +31,26 @@ def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report:
         needed = store.disk_bytes(len(missing))
         room(store.folder, needed)
         ready = runtime()
-        report(
-            event="plan",
-            pictures=len(missing),
-            bytes=needed,
-            views=any(shots[k].view for k in missing),
-            **_pace(request, ready, [shots[k] for k in missing]),
-        )
-        _pass(request, store, ready, [(k, shots[k]) for k in missing], report, jobs)
+        todo = [(k, shots[k]) for k in missing]
+        about: dict[str, float] = {"pictures": len(todo), "bytes": needed, "views": any(shot.view for _, shot in todo)}
+
+        if len(todo) >= 20 * COMMIT_ROWS:  # it will take long: measured on blank pixels and the first pictures
+            blanks = [np.zeros((BATCH, *request.trunk.fit.size, 3), np.uint8)] * (ready.trial // BATCH)
+            list(ready.stream(iter(blanks)))
+            start = time.perf_counter()
+            list(ready.stream(iter(blanks)))
+            trunk_seconds = (time.perf_counter() - start) / ready.trial
+
+            start = time.perf_counter()
+            for _, shot in todo[:4]:
+                with suppress(PictureError):
+                    request.load(shot)
+            decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
+            together = max if ready.beside else sum
+            about["seconds"] = len(todo) * together((trunk_seconds, decode_seconds))
+
+        report(event="plan", **about)
+        _pass(request, store, ready, todo, report, jobs)
 
 
 def _pass(
@@ -48,65 +61,48 @@ def _pass(
     start, done, due = time.perf_counter(), 0, min(COMMIT_ROWS, max(1, COMMIT_BYTES // store.disk_bytes(1)))
     waiting: deque[bytes] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for outputs in ready.stream(_batches(_decoded(request, store, todo, pool, jobs), waiting)):
+        for outputs in ready.stream(_batches(request, store, todo, pool, jobs, waiting)):
             keys += [waiting.popleft() for _ in range(len(outputs[0]))]
             arrays.append(outputs)
             if len(keys) >= due:
-                done += _commit(store, keys, arrays)
+                store.write(keys, [np.concatenate(tensor) for tensor in zip(*arrays)])
+                done += len(keys)
+                keys, arrays = [], []
                 report(event="progress", done=done, total=len(todo), seconds=time.perf_counter() - start)
-    _commit(store, keys, arrays)
+    if keys:
+        store.write(keys, [np.concatenate(tensor) for tensor in zip(*arrays)])
     report(event="progress", done=len(todo), total=len(todo), seconds=time.perf_counter() - start)
 
 
-def _commit(store: Store, keys: list[bytes], arrays: list[list[np.ndarray]]) -> int:
-    count = len(keys)
-    if count:
-        store.write(keys, [np.concatenate(tensor) for tensor in zip(*arrays)])
-    keys.clear()
-    arrays.clear()
-    return count
+def _batches(
+    request: Request,
+    store: Store,
+    todo: list[tuple[bytes, Shot]],
+    pool: ThreadPoolExecutor,
+    jobs: int,
+    waiting: deque[bytes],
+) -> Iterator[np.ndarray]:
+    """Decode in threads, a few batches ahead, in order; pictures that cannot be read are recorded and skipped.
 
-
-def _decoded(
-    request: Request, store: Store, todo: list[tuple[bytes, Shot]], pool: ThreadPoolExecutor, jobs: int
-) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Decode in threads, a few batches ahead, in order; pictures that cannot be read are recorded and skipped."""
+    The keys of what is decoded are appended to *waiting*.
+    """
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)
+    batch: list[np.ndarray] = []
     while True:
         for picture, shot in islice(rest, 4 * jobs * BATCH - len(ahead)):
             ahead.append((picture, pool.submit(request.load, shot)))
         if not ahead:
-            return
+            break
         picture, future = ahead.popleft()
         try:
-            yield picture, future.result()
+            batch.append(future.result())
         except PictureError as error:
             store.fail(picture, str(error))
-
-
-def _batches(decoded: Iterator[tuple[bytes, np.ndarray]], waiting: deque[bytes]) -> Iterator[np.ndarray]:
-    while batch := list(islice(decoded, BATCH)):
-        waiting.extend(picture for picture, _ in batch)
-        yield np.stack([pixels for _, pixels in batch])
-
-
-def _pace(request: Request, ready: Runtime, missing: list[Shot]) -> dict[str, float]:
-    """Seconds that a long fill will take, measured on blank pixels and the first pictures; nothing for a short one."""
-    if len(missing) < 20 * COMMIT_ROWS:
-        return {}
-    side = request.trunk.fit.size
-    blanks = [np.zeros((BATCH, *side, 3), np.uint8)] * (ready.trial // BATCH)
-    list(ready.stream(iter(blanks)))
-    start = time.perf_counter()
-    list(ready.stream(iter(blanks)))
-    trunk_seconds = (time.perf_counter() - start) / ready.trial
-    start = time.perf_counter()
-    for shot in missing[:4]:
-        try:
-            request.load(shot)
-        except PictureError:
             continue
-    decode_seconds = (time.perf_counter() - start) / 4 / machine.jobs()
-    together = max if ready.beside else sum
-    return {"seconds": len(missing) * together((trunk_seconds, decode_seconds))}
+        waiting.append(picture)
+        if len(batch) == BATCH:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)

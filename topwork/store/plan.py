@@ -1,6 +1,5 @@
 """The plan of a run: for each phase, the terms of its cut, what they freeze, and their requests to the store."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -30,11 +29,8 @@ class Step:
 
     def trunks(self) -> list[Trunk]:
         """The frozen parts, one trunk per term; the graphs of the backbones must be known."""
-        return [one.trunk for one in self._cut()]
-
-    def _cut(self) -> list[Request]:
-        """The requests at the cut's own terms: with live views, training reads pixels."""
-        return [replace(one, term=term) for one, term in zip(self.requests, self.terms)]
+        at_cut = [replace(one, term=term) for one, term in zip(self.requests, self.terms)]
+        return [one.trunk for one in at_cut]  # with live views, training itself reads pixels
 
     @property
     def opens(self) -> bool:
@@ -52,7 +48,8 @@ class Step:
 
     def exact(self, data: Dataset) -> list[Request]:
         """The requests that measure the shipped model on *data*: in float32, first views only."""
-        return [replace(one, exact=True, views=NO_VIEWS).of(data) for one in self._cut()]
+        at_cut = [replace(one, term=term, exact=True) for one, term in zip(self.requests, self.terms)]
+        return [replace(one, views=NO_VIEWS).of(data) for one in at_cut]
 
 
 def steps(recipe: Recipe) -> list[Step]:
@@ -67,19 +64,29 @@ def steps(recipe: Recipe) -> list[Step]:
         with at(f"phase.{number}.cut"):
             for term, one in zip(step.terms, step.requests):
                 check(replace(one, term=term), together)
-    if together:
-        for number, step in enumerate(found, 1):
-            with at(f"phase.{number}.cut"):
-                check_freezes(step.terms, step.trunks())
-        for number in range(1, len(found)):
-            for before, after in zip(found[number - 1].trunks(), found[number].trunks()):
-                if after.frontier.below & ~before.frontier.below:
+    if not together:
+        return found
+
+    for number, step in enumerate(found, 1):  # terms that share layers must freeze the same of them
+        for (a, first), (b, second) in combinations(zip(step.terms, step.trunks()), 2):
+            if (a.backbone, a.picture) == (b.backbone, b.picture):
+                shared = first.graph.ancestors[first.end] & second.graph.ancestors[second.end]
+                if (first.frontier.below ^ second.frontier.below) & shared:
                     raise CutError(
-                        f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
-                        f"({found[number - 1].phase.cut}) may have trained: "
-                        "cuts must move towards the input. Swap the two phases.",
-                        f"phase.{number + 1}.cut",
+                        f"'{a}' and '{b}' share layers of {a.backbone}, and one freezes what the other trains. "
+                        "Freeze both up to the same place, or up to their ends.",
+                        f"phase.{number}.cut",
                     )
+
+    for number in range(1, len(found)):
+        for before, after in zip(found[number - 1].trunks(), found[number].trunks()):
+            if after.frontier.below & ~before.frontier.below:
+                raise CutError(
+                    f"phase {number + 1} ({found[number].phase.cut}) freezes what phase {number} "
+                    f"({found[number - 1].phase.cut}) may have trained: "
+                    "cuts must move towards the input. Swap the two phases.",
+                    f"phase.{number + 1}.cut",
+                )
     return found
 
 
@@ -95,19 +102,3 @@ def unchecked(recipe: Recipe) -> list[Step]:
             requests.append(Request(read, recipe.backbones[term.backbone], views=shown))
         found.append(Step(phase, terms, tuple(requests)))
     return found
-
-
-def check_freezes(terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
-    """Refuse terms that share layers (one backbone on one picture) and do not freeze the same of them.
-
-    Raises:
-        CutError: two terms conflict; names both.
-    """
-    for (a, one), (b, other) in combinations(zip(terms, trunks), 2):
-        if (a.backbone, a.picture) == (b.backbone, b.picture):
-            shared = one.graph.ancestors[one.end] & other.graph.ancestors[other.end]
-            if (one.frontier.below ^ other.frontier.below) & shared:
-                raise CutError(
-                    f"'{a}' and '{b}' share layers of {a.backbone}, and one freezes what the other trains. "
-                    "Freeze both up to the same place, or up to their ends."
-                )

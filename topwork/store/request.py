@@ -97,12 +97,9 @@ class Request:
 
     def shots_of(self, row: Row) -> list[Shot]:
         """The views of one row's picture."""
-        path, content = row.pictures[self._column]
+        column = 0 if self.term.picture is None else self.data.columns.index(self.term.picture)
+        path, content = row.pictures[column]
         return [Shot(path, content, view) for view in range(self.views.count if row.split == "train" else 1)]
-
-    @cached_property
-    def _column(self) -> int:
-        return self.data.columns.index(self.term.picture) if self.term.picture is not None else 0
 
     @cached_property
     def by_key(self) -> dict[bytes, Shot]:
@@ -125,25 +122,24 @@ class Request:
             PictureError: the picture cannot be decoded.
             DatasetError: the file is gone or has changed; this is not recorded, as it says nothing about its content.
         """
-        found, fit = self._picture(shot.path, shot.content), self.trunk.fit
-        return views.view(found, self.views, shot.view, shot.content, fit.resample) if shot.view else found
-
-    def _picture(self, path: str, content: str) -> np.ndarray:
-        """The picture itself, which is view 0."""
-        found = self.data.picture(path)
+        found, fit = self.data.picture(shot.path), self.trunk.fit
         if isinstance(found, np.ndarray):
-            return fit_array(found, self.trunk.fit)
-        file = Path(found)
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise DatasetError(
-                f"{str(file)!r} existed when the data was read but cannot be opened now: {error.strerror}. "
-                "Put it back and try again: what is in the store stays."
-            ) from None
-        if sha256(data).hexdigest() != content:
-            raise DatasetError(f"{str(file)!r} changed after the data was read. Try again: what is in the store stays.")
-        return decode(data, self.trunk.fit, inf)  # what is too large was left out when the data was read
+            picture = fit_array(found, fit)
+        else:
+            file = Path(found)
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                raise DatasetError(
+                    f"{str(file)!r} existed when the data was read but cannot be opened now: {error.strerror}. "
+                    "Put it back and try again: what is in the store stays."
+                ) from None
+            if sha256(data).hexdigest() != shot.content:
+                raise DatasetError(
+                    f"{str(file)!r} changed after the data was read. Try again: what is in the store stays."
+                )
+            picture = decode(data, fit, inf)  # what is too large was left out when the data was read
+        return views.view(picture, self.views, shot.view, shot.content, fit.resample) if shot.view else picture
 
     def store(self) -> Store:
         """Open the store of these activations; *exact* activations have a store of their own, always in float32."""

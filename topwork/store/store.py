@@ -8,13 +8,13 @@ when it is read. Not covered: a fork while another thread is inside the store.
 import json
 import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 import lmdb
 import numpy as np
@@ -63,14 +63,7 @@ def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16")
     return rows * (shared + 100)
 
 
-def _empty(rows: int, width: int) -> np.ndarray:
-    """An aligned array, uint8 ``[rows, width]``, with any values."""
-    raw = np.empty(rows * width + ALIGNED, np.uint8)
-    start = -raw.ctypes.data % ALIGNED
-    return raw[start : start + rows * width].reshape(rows, width)
-
-
-class Store:
+class Store(AbstractContextManager["Store", None]):
     """The activations of one cut; a context manager, one per process and folder, usable from any thread.
 
     Args:
@@ -110,9 +103,6 @@ class Store:
         self._map_bytes = 2 * estimate_bytes
         self._lock = RLock()
         self._open(self.folder)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -223,11 +213,17 @@ class Store:
     def _get(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[np.ndarray]:
         dtype = self._tables.get(txn, "dtype") or "float32"
         widths = [tensor.width(dtype) for tensor in self.tensors]
+        whole = []
+        for width in widths:  # aligned arrays, uint8 [keys, width]
+            raw = np.empty(len(keys) * width + ALIGNED, np.uint8)
+            start = -raw.ctypes.data % ALIGNED
+            whole.append(raw[start : start + len(keys) * width].reshape(len(keys), width))
+
         ends = list(accumulate(widths))
-        whole = [_empty(len(keys), width) for width in widths]
         for slot, row in self._tables.rows(txn, keys, sum(widths)):
             for array, start, end in zip(whole, [0, *ends], ends):
                 array[slot] = np.frombuffer(row, np.uint8)[start:end]
+
         return [a.view(t.stored(dtype)).reshape(len(keys), *t.shape) for a, t in zip(whole, self.tensors)]
 
     def _run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:

@@ -101,13 +101,14 @@ class Tables:
         if found is None:
             return None
         checksum, text = bytes(found[:4]), bytes(found[4:])
-        if checksum != _checksum(text):
-            raise self.damaged(f"its {name} does not match its checksum")
+        if checksum != zlib.crc32(text).to_bytes(4, "little"):
+            raise damaged(self.folder, f"its {name} does not match its checksum")
         return text.decode()
 
     def put(self, txn: lmdb.Transaction, name: str, text: str) -> None:
         """Put a text into ``meta``."""
-        txn.put(name.encode(), _checksum(text.encode()) + text.encode(), db=self._handles["meta"])
+        data = text.encode()
+        txn.put(name.encode(), zlib.crc32(data).to_bytes(4, "little") + data, db=self._handles["meta"])
 
     def fail(self, txn: lmdb.Transaction, key: bytes, reason: str) -> None:
         """Record why *key* has no row."""
@@ -129,14 +130,19 @@ class Tables:
         cursor = txn.cursor(self._handles["keys"])
         found = list(islice(cursor.iternext(), count)) if cursor.set_range(after) else []
         if any(len(entry) != _ENTRY.size for _, entry in found):
-            raise self.damaged("its table of keys cannot be read")
+            raise damaged(self.folder, "its table of keys cannot be read")
         return [(bytes(k), *_ENTRY.unpack(entry)) for k, entry in found]
 
-    def numbered(self, txn: lmdb.Transaction, first: int, count: int) -> Iterator[tuple[int, Buffer]]:
-        """(number, row) for up to *count* rows from number *first* on, as they are on disk, unchecked."""
+    def checksums(self, txn: lmdb.Transaction, first: int, count: int, width: int) -> dict[int, int]:
+        """Row number -> checksum of the row on disk, for up to *count* rows from number *first* on.
+
+        Rows that are not *width* bytes long are left out.
+        """
         cursor = txn.cursor(self._handles["rows"])
-        for number, row in islice(cursor.iternext(), count) if cursor.set_range(_NUMBER.pack(first)) else ():
-            yield _NUMBER.unpack(number)[0], row
+        if not cursor.set_range(_NUMBER.pack(first)):
+            return {}
+        found = islice(cursor.iternext(), count)
+        return {_NUMBER.unpack(number)[0]: zlib.crc32(row) for number, row in found if len(row) == width}
 
     def stored(self, txn: lmdb.Transaction, keys: Iterable[bytes]) -> set[bytes]:
         """Those of *keys* that have a row."""
@@ -148,7 +154,7 @@ class Tables:
         if not txn.put(key, _ENTRY.pack(number, zlib.crc32(row)), db=self._handles["keys"], overwrite=False):
             return
         if not txn.put(_NUMBER.pack(number), row, db=self._handles["rows"], append=True):
-            raise self.damaged("its rows are not numbered in sequence")
+            raise damaged(self.folder, "its rows are not numbered in sequence")
 
     def rows(self, txn: lmdb.Transaction, keys: Sequence[bytes], width: int) -> Iterator[tuple[int, Buffer]]:
         """(position in *keys*, row of *width* bytes) for each key, in the order of the rows on disk.
@@ -156,24 +162,6 @@ class Tables:
         Raises:
             StoreError: a key has no row, or its row is damaged.
         """
-        places = sorted(enumerate(self._places(txn, keys)), key=itemgetter(1))
-        cursor = txn.cursor(self._handles["rows"])
-        for start in range(0, len(places), _AT_ONCE):
-            some = places[start : start + _AT_ONCE]
-            found = cursor.getmulti([_NUMBER.pack(number) for _, (number, _) in some])
-            if len(found) != len(some):
-                raise self.damaged(f"{len(some) - len(found)} rows are missing")
-            for (slot, (_, checksum)), (_, row) in zip(some, found):
-                if len(row) != width or zlib.crc32(row) != checksum:
-                    raise self.damaged(f"the row of {keys[slot].hex()} does not match its checksum")
-                yield slot, row
-
-    def damaged(self, detail: str) -> StoreError:
-        """The error for tables that cannot be trusted."""
-        return damaged(self.folder, detail)
-
-    def _places(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> list[tuple[int, int]]:
-        """(row number, checksum) of each key."""
         entries = self._entries(txn, "keys", keys)
         absent = [k for k in dict.fromkeys(keys) if k not in entries]
         if absent:
@@ -182,8 +170,19 @@ class Tables:
                 "Compute what is missing before reading."
             )
         if any(len(entry) != _ENTRY.size for entry in entries.values()):
-            raise self.damaged("its table of keys cannot be read")
-        return [_ENTRY.unpack(entries[k]) for k in keys]
+            raise damaged(self.folder, "its table of keys cannot be read")
+
+        places = sorted(enumerate(_ENTRY.unpack(entries[k]) for k in keys), key=itemgetter(1))
+        cursor = txn.cursor(self._handles["rows"])
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            found = cursor.getmulti([_NUMBER.pack(number) for _, (number, _) in some])
+            if len(found) != len(some):
+                raise damaged(self.folder, f"{len(some) - len(found)} rows are missing")
+            for (slot, (_, checksum)), (_, row) in zip(some, found):
+                if len(row) != width or zlib.crc32(row) != checksum:
+                    raise damaged(self.folder, f"the row of {keys[slot].hex()} does not match its checksum")
+                yield slot, row
 
     def _entries(self, txn: lmdb.Transaction, table: str, keys: Iterable[bytes]) -> dict[bytes, Buffer]:
         return {bytes(k): value for k, value in txn.cursor(self._handles[table]).getmulti(sorted(set(keys)))}
@@ -235,7 +234,7 @@ class Tables:
                     "It must be a folder on a local disk that you may write to; set TOPWORK_HOME to such a place."
                 ) from error
             if code and not isinstance(error, (lmdb.PanicError, lmdb.ReadersFullError)):
-                raise self.damaged(reason) from error
+                raise damaged(self.folder, reason) from error
             raise StoreError(f"cannot use the store {self.folder} ({reason.rstrip('.')}). Open it again.") from error
 
 
@@ -243,7 +242,3 @@ def damaged(folder: Path, detail: str) -> StoreError:
     """The error for a store that cannot be trusted."""
     again = "Remove the folder: only its activations are computed again."
     return StoreError(f"the store {folder} is damaged: {detail}. {again}")
-
-
-def _checksum(text: bytes) -> bytes:
-    return zlib.crc32(text).to_bytes(4, "little")

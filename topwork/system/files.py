@@ -154,14 +154,12 @@ class Hold:
             handle = os.open(folder, os.O_RDONLY)
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_SH)
-            if _stands(handle, folder):
-                break
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(folder)):  # else it was renamed meanwhile
+                    break
             os.close(handle)
-        self._end = weakref.finalize(self, os.close, handle)
-
-    def release(self) -> None:
-        """End the hold; a second time does nothing."""
-        self._end()
+        self.release = weakref.finalize(self, os.close, handle)
+        """Ends the hold; a second time does nothing."""
 
 
 @contextmanager
@@ -181,14 +179,6 @@ def alone(*folders: Path) -> Iterator[bool]:
                 is_alone = False
                 break
         yield is_alone
-
-
-def _stands(handle: int, folder: Path) -> bool:
-    """Whether the folder that was opened is still the one at that path: it may have been renamed meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(folder))
-    except FileNotFoundError:
-        return False
 
 
 def room(folder: Path, needed: int, what: str = "the activations") -> None:

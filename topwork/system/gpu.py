@@ -1,29 +1,26 @@
 """The GPU of Keras' backend: whether there is one, and how it computes in true float32."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
 from topwork.system import keras_backend, keras_settings
 
+DEVICES = ("nvidia[0-9]*", "dxg")
+"""The device files of NVIDIA's GPUs in ``/dev``; ``dxg`` is the one in Windows' subsystem for Linux."""
+
 
 def at_hand() -> bool:
     """Whether the backend computes on a GPU; it is imported only if the machine has one."""
-    return _at_hand(keras_backend.name(), os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    has_device = any(path for name in DEVICES for path in Path("/dev").glob(name))
+    return has_device and _asked(keras_backend.name())
 
 
 @cache
-def _at_hand(name: str, visible: str) -> bool:
-    return visible not in ("", "-1") and bool(devices()) and _asked(name)
-
-
-def devices() -> list[Path]:
-    """The device files of NVIDIA's GPUs; ``dxg`` is the one in Windows' subsystem for Linux."""
-    return [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]
-
-
 def _asked(name: str) -> bool:
     if name not in keras_backend.NAMES or not keras_backend.is_installed(name):
         return False
@@ -45,29 +42,21 @@ def _asked(name: str) -> bool:
 @contextmanager
 def exact() -> Iterator[None]:
     """Let a GPU compute in true float32 inside the ``with``; by default it rounds factors to 11 bits (TF32)."""
-    undo = _precise() if at_hand() else None
-    try:
+    backend = keras_backend.name() if at_hand() else None
+    with ExitStack() as undo:  # what it sets holds in all threads
+        if backend == "jax":
+            import jax
+
+            undo.callback(jax.config.update, "jax_default_matmul_precision", jax.config.jax_default_matmul_precision)
+            jax.config.update("jax_default_matmul_precision", "highest")
+        elif backend == "tensorflow":
+            from tensorflow.config import experimental as tf
+
+            undo.callback(tf.enable_tensor_float_32_execution, tf.tensor_float_32_execution_enabled())
+            tf.enable_tensor_float_32_execution(False)
+        elif backend == "torch":
+            from torch.backends import cudnn  # torch's matrix products are float32 by themselves
+
+            undo.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
+            cudnn.allow_tf32 = False
         yield
-    finally:
-        if undo:
-            undo()
-
-
-def _precise() -> Callable[[], object]:
-    """Let the backend multiply exactly, in all threads; returns a function that undoes it."""
-    if keras_backend.name() == "jax":
-        import jax
-
-        before = jax.config.jax_default_matmul_precision
-        jax.config.update("jax_default_matmul_precision", "highest")
-        return lambda: jax.config.update("jax_default_matmul_precision", before)
-    if keras_backend.name() == "tensorflow":
-        from tensorflow.config import experimental as tf
-
-        allowed = tf.tensor_float_32_execution_enabled()
-        tf.enable_tensor_float_32_execution(False)
-        return lambda: tf.enable_tensor_float_32_execution(allowed)
-    from torch.backends import cudnn  # torch's matrix products are float32 by themselves
-
-    allowed, cudnn.allow_tf32 = cudnn.allow_tf32, False
-    return lambda: setattr(cudnn, "allow_tf32", allowed)

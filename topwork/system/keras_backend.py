@@ -84,11 +84,17 @@ def configured() -> dict[str, Any]:
         raise UsageError(f"Keras cannot read its settings in {str(path)!r}: {error.strerror}. Remove it.") from None
     if not isinstance(found, dict):
         raise UsageError(f"{str(path)!r} does not hold a JSON object, so Keras cannot be imported. Remove the file.")
-    for key, known in ACCEPTED.items():
-        if found.get(key, known[0]) not in known:
-            raise _unfit(key, found[key], " or ".join(map(repr, known)))
+
+    expected = {
+        key: " or ".join(map(repr, known)) for key, known in ACCEPTED.items() if found.get(key, known[0]) not in known
+    }
     if not isinstance(found.get("epsilon", 1e-7), float):
-        raise _unfit("epsilon", found["epsilon"], "a number with a point, such as 1e-07")
+        expected["epsilon"] = "a number with a point, such as 1e-07"
+    for key, fitting in expected.items():
+        raise UsageError(
+            f"{key} = {found[key]!r} in {str(path)!r}: Keras cannot be imported with it. Expected {fitting}. "
+            "Correct the file, or remove it: topwork does not need it."
+        )
     return found
 
 
@@ -134,13 +140,6 @@ def follow(then: str) -> None:
     _left = then == "unset"
     if not _left and "tensorflow" not in sys.modules:
         os.environ.setdefault(ONEDNN, then)
-
-
-def _unfit(key: str, value: Any, expected: str) -> UsageError:
-    return UsageError(
-        f"{key} = {value!r} in {str(file())!r}: Keras cannot be imported with it. Expected {expected}. "
-        "Correct the file, or remove it: topwork does not need it."
-    )
 
 
 def _refused(chosen: str, backends: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -71,15 +71,20 @@ def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
         0.001
         >>> keras.config.set_epsilon(1e-7)
     """
+    global _calls
     if not _thread.calls:
         keras_backend.check(backends)
     theirs_hold = "keras" in sys.modules and not _thread.holds  # in a callback of the user's, too
-    _count(1)
+    with _lock:
+        _calls += 1
+    _thread.calls += 1
     try:
         take_over()
         yield
     finally:
-        _count(-1)
+        with _lock:
+            _calls -= 1
+        _thread.calls -= 1
         if theirs_hold or not _thread.calls:
             give_back()
 
@@ -143,13 +148,6 @@ def found() -> dict[str, Any]:
     return {name: said[name] for name in OURS if said.get(name, OURS[name]) != OURS[name]}
 
 
-def _count(calls: int) -> None:
-    global _calls
-    with _lock:
-        _calls += calls
-    _thread.calls += calls
-
-
 def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
     """Apply settings; returns the ones before."""
     import keras
@@ -185,27 +183,21 @@ def import_keras() -> None:
     """
     if "keras" not in sys.modules:
         keras_backend.onednn()
-        _import_keras(keras_backend.name())
+        stubs: dict[str, ModuleType | None] = dict.fromkeys(_HIDDEN if own_process else ())
+        if own_process and keras_backend.name() == "openvino":
+            stubs["scipy.signal"] = ModuleType("scipy.signal")
+        stubs = {name: stub for name, stub in stubs.items() if name not in sys.modules}
+
+        sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
+        try:
+            with _muted() if own_process else nullcontext():
+                import keras  # noqa: F401
+        finally:
+            for name in stubs:
+                sys.modules.pop(name, None)
+        if own_process:
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each fold of a cross-validation traces anew
     take_over()
-
-
-def _import_keras(wanted: str) -> None:
-    if not own_process:
-        import keras
-
-        return
-    hidden = [name for name in _HIDDEN if name not in sys.modules]
-    stubs: dict[str, ModuleType | None] = dict.fromkeys(hidden)
-    if "scipy.signal" not in sys.modules and wanted == "openvino":
-        stubs["scipy.signal"] = ModuleType("scipy.signal")
-    sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
-    try:
-        with _muted():
-            import keras  # noqa: F401
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each fold of a cross-validation traces anew
-    finally:
-        for name in stubs:
-            sys.modules.pop(name, None)
 
 
 @contextmanager

@@ -100,17 +100,10 @@ class Bar:
         self._what, self._unit = what, unit
         self._progress: Any = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
+    def start(self) -> Self:
         """Show the bar."""
         if self._progress or not shows_bars():
-            return
+            return self
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -119,17 +112,22 @@ class Bar:
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
         self._task = self._progress.add_task(self._what, total=None, note="")
         self._progress.start()
+        return self
+
+    __enter__ = start
 
     def update(self, done: int, total: int, note: str = "") -> None:
         """Show that *done* of *total* units are done; *note* is shown next to the bar."""
         if self._progress:
             self._progress.update(self._task, completed=done, total=total, note=note)
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Remove the bar."""
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+    __exit__ = stop
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,10 +9,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from topwork import errors
 from topwork.errors import TopworkError, of_machine
@@ -29,7 +29,7 @@ class Ended(Exception):
         self.status = status
 
 
-class Beside:
+class Beside(AbstractContextManager["Beside", None]):
     """A module that runs in another process; a context manager that ends it.
 
     Args:
@@ -56,9 +56,6 @@ class Beside:
             env={**os.environ, **(settings or {})},
             process_group=0,
         )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.end()
@@ -112,11 +109,11 @@ def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
     while True:
         request = json.loads(requests.get())
         try:
-            _send("result", work(request, lambda value: _send("report", value)))
-        except TopworkError as error:
-            _send("error", _told(error))
-        except (OSError, MemoryError) as error:
-            _send("error", _told(of_machine(error)))
+            kind, answer = "result", work(request, lambda value: _send("report", value))
+        except (TopworkError, OSError, MemoryError) as caught:
+            error = caught if isinstance(caught, TopworkError) else of_machine(caught)
+            kind, answer = "error", (type(error).__name__, str(error), vars(error))
+        _send(kind, answer)
 
 
 def _receive(requests: "SimpleQueue[bytes]") -> None:
@@ -133,7 +130,3 @@ def _send(kind: str, value: Any) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         os._exit(130)
-
-
-def _told(error: TopworkError) -> tuple[str, str, dict[str, Any]]:
-    return type(error).__name__, str(error), vars(error)

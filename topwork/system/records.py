@@ -1,10 +1,12 @@
 """Frozen dataclasses that are written as JSON objects: each field is a key of the same name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
+
+_types: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,8 @@ class Record:
             KeyError: a key without a default is missing.
         """
         needed = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
-        types = {name: kind for name, kind in cls._types().items() if name in needed or name in found}
+        types = {name: kind for name, kind in _types(cls).items() if name in needed or name in found}
         return cls(**{name: _read(kind, found[name]) for name, kind in types.items()})
-
-    @classmethod
-    @cache
-    def _types(cls) -> dict[str, Any]:
-        return get_type_hints(cls)
 
 
 def _plain(value: Any) -> Any:

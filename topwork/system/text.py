@@ -44,13 +44,13 @@ def _shown(error: UnicodeError) -> tuple[bytes, int]:
     """The replacement of characters that cannot be encoded; bytes of a file's name stay as they are."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return b"".join(map(_bytes, error.object[error.start : error.end])), error.end
-
-
-def _bytes(char: str) -> bytes:
-    if "\udc80" <= char <= "\udcff":
-        return char.encode("ascii", "surrogateescape")
-    return _PLAIN.get(char, char).encode("ascii", "backslashreplace")
+    shown = b""
+    for char in error.object[error.start : error.end]:
+        if "\udc80" <= char <= "\udcff":
+            shown += char.encode("ascii", "surrogateescape")
+        else:
+            shown += _PLAIN.get(char, char).encode("ascii", "backslashreplace")
+    return shown, error.end
 
 
 codecs.register_error(HANDLER, _shown)

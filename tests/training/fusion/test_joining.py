@@ -180,7 +180,7 @@ def test_few_validation_pictures_are_noted(joins):
 
 
 def test_law_3_no_trunk_runs_for_what_is_stored(members, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("topwork.store.extract.Extraction._start", lambda *_: pytest.fail("a trunk is to run"))
+    monkeypatch.setattr("topwork.store.engines.local.Beside", lambda *_: pytest.fail("a trunk is to run"))
     tw.join(members, "weighted", out=tmp_path / "join")
     told = capsys.readouterr().err
     assert "trunk:" not in told

@@ -48,8 +48,20 @@ class Extraction:
         for number, one in enumerate(self._requests):
             if one.backbone.runtime == "openvino" and (trunk.kept_graph(one.backbone) is None or one.missing()):
                 self._asked.add(number)
-        if self._asked:
-            self._start()
+        if not self._asked:
+            return self
+
+        self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
+        job = Path(self._scratch.name, "job")
+        pixels = next(iter(self._requests)).data.pixels
+        if pixels is not None:
+            np.save(job.with_name("pixels.npy"), pixels)
+        asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
+        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self._asked)})))
+        self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
+        self._worker.ask(str(job))
+        self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
+        self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,8 +77,22 @@ class Extraction:
             TopworkError: the error that stopped it.
         """
         request = self._requests[number]
-        if request.backbone.runtime == "keras":
-            _here(request, self._report, self._jobs)
+        if request.backbone.runtime == "keras" and (trunk.kept_graph(request.backbone) is None or request.missing()):
+            from topwork.networks.halves import trunk as trunk_of
+            from topwork.networks.keras_graph import open_backbone
+            from topwork.store.runtimes.keras import Keras
+
+            opened = open_backbone(request.backbone, pretrained.weights_file(request.backbone))
+            trunk.keep_graph(request.backbone, opened.graph)
+            below = request.trunk
+
+            @cache
+            def runtime() -> base.Runtime:
+                return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
+
+            report = partial(self._report, exact=request.exact, repeated=request.repeated)
+            with request.store() as store, gpu.exact() if request.exact else nullcontext():
+                fill(request, store, runtime, report, self._jobs)
         while number in self._asked:
             event = self._events.get()
             if isinstance(event, Exception):
@@ -82,19 +108,6 @@ class Extraction:
         for number in numbers:
             self.wait(number)
 
-    def _start(self) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
-        job = Path(self._scratch.name, "job")
-        pixels = next(iter(self._requests)).data.pixels
-        if pixels is not None:
-            np.save(job.with_name("pixels.npy"), pixels)
-        asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
-        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self._asked)})))
-        self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
-        self._worker.ask(str(job))
-        self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
-        self._listener.start()
-
     def _listen(self, worker: Beside) -> None:
         try:
             worker.answer(self._events.put)
@@ -105,23 +118,3 @@ class Extraction:
         except Exception as error:  # raised in `wait`
             self._events.put(error)
         worker.end()
-
-
-def _here(request: Request, report: Report, jobs: int) -> None:
-    """Fill in this process, with Keras."""
-    from topwork.networks.halves import trunk as trunk_of
-    from topwork.networks.keras_graph import open_backbone
-    from topwork.store.runtimes.keras import Keras
-
-    if trunk.kept_graph(request.backbone) and not request.missing():
-        return
-    opened = open_backbone(request.backbone, pretrained.weights_file(request.backbone))
-    trunk.keep_graph(request.backbone, opened.graph)
-    below = request.trunk
-
-    @cache
-    def runtime() -> base.Runtime:
-        return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
-
-    with request.store() as store, gpu.exact() if request.exact else nullcontext():
-        fill(request, store, runtime, partial(report, exact=request.exact, repeated=request.repeated), jobs)

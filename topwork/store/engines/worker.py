@@ -40,12 +40,6 @@ SPARE = 1_000_000
 """Bytes that a converted trunk may take besides its weights, for its graph as XML."""
 
 
-def main() -> None:
-    """Answer requests until the process that sends them ends."""
-    keras_settings.own_process = True
-    serve(_work)
-
-
 def _work(file: str, report: Report) -> None:
     def tell(**event: Any) -> None:
         report(event)
@@ -104,4 +98,5 @@ def _open(backbone: Backbone) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    keras_settings.own_process = True
+    serve(_work)

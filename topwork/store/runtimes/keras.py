@@ -1,5 +1,6 @@
 """The runtime ``keras``: on a GPU, without OpenVINO, or for networks that OpenVINO cannot run."""
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -28,25 +29,20 @@ class Keras:
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """See `topwork.store.runtimes.base.Runtime`. Batches are gathered while those before them run."""
-        before: Future[list[np.ndarray]] | None = None
-        with ThreadPoolExecutor(1) as pool:
-            for gathered in self._gathered(batches):
-                running = pool.submit(self._run, gathered)
-                if before:
-                    yield before.result()
-                before = running
-            if before:
-                yield before.result()
-
-    def _gathered(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        running: deque[Future[list[np.ndarray]]] = deque()
         gathered: list[np.ndarray] = []
-        for batch in batches:
-            gathered.append(batch)
-            if sum(map(len, gathered)) >= self._batch:
-                yield gathered
-                gathered = []
-        if gathered:
-            yield gathered
+        with ThreadPoolExecutor(1) as pool:
+            for batch in batches:
+                gathered.append(batch)
+                if sum(map(len, gathered)) >= self._batch:
+                    running.append(pool.submit(self._run, gathered))
+                    gathered = []
+                if len(running) > 1:
+                    yield running.popleft().result()
+            if gathered:
+                running.append(pool.submit(self._run, gathered))
+            while running:
+                yield running.popleft().result()
 
     def _run(self, gathered: list[np.ndarray]) -> list[np.ndarray]:
         count = sum(map(len, gathered))

@@ -6,18 +6,16 @@ bounded (5 bytes per row and one slice) and other processes can go on filling th
 """
 
 import json
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import lmdb
 import numpy as np
 
 from topwork.networks.graph import TensorSpec
 from topwork.store.store import check_format
-from topwork.store.tables import Tables
+from topwork.store.tables import Tables, damaged
 from topwork.system.files import digest
 from topwork.system.processes import serve
 
@@ -26,11 +24,6 @@ SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
 
 Progress = Callable[[int, int], object]
 """Called with the number of rows that were read, and the number of all rows of the store."""
-
-
-def main() -> None:
-    """Check the store of each request."""
-    serve(lambda folder, report: check(Path(folder), lambda done, total: report((done, total))))
 
 
 def check(folder: Path, progress: Progress) -> None:
@@ -44,56 +37,41 @@ def check(folder: Path, progress: Progress) -> None:
     with closing(Tables(folder)) as tables:
         texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
         header, dtype, overflow = texts
-        width = _width(tables, header, dtype)
-        checksums = _checksums(tables)
+        if header is None:
+            raise damaged(folder, "it has no header")
+        about = json.loads(header)
+        check_format(folder, about)
+        if digest(about["description"]) not in (folder.parent if folder.name == "float32" else folder).name:
+            raise damaged(folder, "its header belongs to another cut")
+        if dtype not in (None, "float16", "float32"):
+            raise damaged(folder, f"its dtype is {dtype!r}")
+        tensors = [TensorSpec(tuple(tensor["shape"]), tensor["dtype"]) for tensor in about["tensors"]]
+        width = sum(tensor.width(dtype) for tensor in tensors) if dtype else 0  # before the first row
+
+        count = tables.run(tables.count)
+        checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""  # of each row, by its number
+        while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
+            for _, number, checksum in entries:
+                if number < count:  # the others were stored meanwhile
+                    checksums[number], seen[number] = checksum, True
+            after = entries[-1][0] + b"\0"
+        if not seen.all():
+            raise damaged(folder, f"{count - int(seen.sum()):,} of its {count:,} rows have no key")
+
         slice_, read = max(1, min(SLICE_ROWS, SLICE_BYTES // max(1, width))), 0
         bad: list[int] = []
-        while read < len(checksums):
+        while read < count:
             wanted = checksums[read : read + slice_]
-            bad += tables.run(partial(_bad, tables, read, wanted, width))
+            found = tables.run(partial(tables.checksums, first=read, count=len(wanted), width=width))
+            bad += [number for number, checksum in enumerate(wanted.tolist(), read) if found.get(number) != checksum]
             read += len(wanted)
-            progress(read, len(checksums))
+            progress(read, count)
         if bad:
-            first = f"{len(bad):,} of its {len(checksums):,} rows, the first of them row {bad[0]:,}"
-            raise tables.damaged(f"{first}, are missing or do not match their checksum")
+            first = f"{len(bad):,} of its {count:,} rows, the first of them row {bad[0]:,}"
+            raise damaged(folder, f"{first}, are missing or do not match their checksum")
     if overflow:
         check(folder / "float32", progress)
 
 
-def _width(tables: Tables, header: str | None, dtype: str | None) -> int:
-    """Bytes per row, from a header that fits its folder; 0 before the first row."""
-    if header is None:
-        raise tables.damaged("it has no header")
-    told = json.loads(header)
-    check_format(tables.folder, told)
-    folder = tables.folder.parent if tables.folder.name == "float32" else tables.folder
-    if digest(told["description"]) not in folder.name:
-        raise tables.damaged("its header belongs to another cut")
-    if dtype not in (None, "float16", "float32"):
-        raise tables.damaged(f"its dtype is {dtype!r}")
-    return sum(TensorSpec(tuple(t["shape"]), t["dtype"]).width(dtype) for t in told["tensors"]) if dtype else 0
-
-
-def _bad(tables: Tables, start: int, wanted: np.ndarray, width: int, txn: lmdb.Transaction) -> list[int]:
-    """The numbers of the rows in a slice that are missing or damaged."""
-    found = tables.numbered(txn, start, len(wanted))
-    checksums = {number: zlib.crc32(row) for number, row in found if len(row) == width}
-    return [number for number, checksum in enumerate(wanted.tolist(), start) if checksums.get(number) != checksum]
-
-
-def _checksums(tables: Tables) -> np.ndarray:
-    """The checksums of all rows in the order of their numbers, uint32 ``[rows]``."""
-    count = tables.run(tables.count)
-    checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""
-    while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
-        for _, number, checksum in entries:
-            if number < count:  # the others were stored meanwhile
-                checksums[number], seen[number] = checksum, True
-        after = entries[-1][0] + b"\0"
-    if not seen.all():
-        raise tables.damaged(f"{count - int(seen.sum()):,} of its {count:,} rows have no key")
-    return checksums
-
-
 if __name__ == "__main__":
-    main()
+    serve(lambda folder, report: check(Path(folder), lambda done, total: report((done, total))))

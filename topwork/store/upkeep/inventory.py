@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import lmdb
-
 from topwork.errors import StoreError
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import efficientnet_lite0, files
@@ -88,8 +86,25 @@ def contents() -> list[Thing]:
     for kind, path, backbone in listed:
         with suppress(FileNotFoundError):  # removed meanwhile
             name = cuts.get(path.name, backbone or path.name)
-            thing = Thing(kind, path, name, backbone, _bytes(path), path.stat().st_mtime)
-            found.append(replace(thing, **_of_store(backbone, *stores[path])) if path in stores else thing)
+            inside = path.rglob("*") if path.is_dir() else ()
+            taken = sum(512 * one.lstat().st_blocks for one in (path, *inside))
+            thing = Thing(kind, path, name, backbone, taken, path.stat().st_mtime)
+            if path in stores:
+                header, dtype, rows = stores[path]
+                about, tensors = header.get("description", {}), header.get("tensors", [])
+                if dtype and all(tensor["dtype"] == "uint8" for tensor in tensors):
+                    dtype = "uint8"
+                side = next(map(int, re.findall(r"/(\d+)x", about.get("rule", ""))), None)
+                thing = replace(
+                    thing,
+                    name=_name(backbone, about.get("tensors", [])),
+                    size=about.get("size") or side,
+                    weights=_weights(backbone, about.get("weights")),
+                    precision=about.get("precision"),
+                    dtype=dtype,
+                    rows=rows,
+                )
+            found.append(thing)
     return sorted(found, key=lambda thing: (-thing.bytes, thing.name, str(thing.path)))
 
 
@@ -97,9 +112,11 @@ def header_of(folder: Path) -> Said:
     """Header, dtype and rows of a store; empty or ``None`` if they cannot be read."""
     if not (folder / "data.mdb").exists():
         return {}, None, None
+    names = "header", "dtype", "overflow"
     try:
         with closing(Tables(folder)) as tables:
-            header, dtype, overflow, rows = tables.run(lambda txn: _told(tables, txn))
+            texts, rows = tables.run(lambda txn: ([tables.get(txn, name) for name in names], tables.count(txn)))
+        header, dtype, overflow = texts
         if overflow:
             return json.loads(header or "{}"), *header_of(folder / "float32")[1:]
         return json.loads(header or "{}"), dtype, rows
@@ -107,11 +124,6 @@ def header_of(folder: Path) -> Said:
         with suppress(OSError, ValueError):  # the copy for people has the name of a damaged store
             return json.loads((folder / "cut.json").read_text(encoding="utf-8")), None, None
         return {}, None, None
-
-
-def _told(tables: Tables, txn: lmdb.Transaction) -> tuple[str | None, str | None, str | None, int]:
-    header, dtype, overflow = (tables.get(txn, name) for name in ("header", "dtype", "overflow"))
-    return header, dtype, overflow, tables.count(txn)
 
 
 def _listed() -> Iterator[tuple[Kind, Path, str]]:
@@ -122,16 +134,6 @@ def _listed() -> Iterator[tuple[Kind, Path, str]]:
                 yield kind, path, match["backbone"]
             elif re.fullmatch(_LEFT_OVER, path.name) and not path.is_symlink():
                 yield "left over", path, ""
-
-
-def _of_store(backbone: str, header: dict[str, Any], dtype: str | None, rows: int | None) -> dict[str, Any]:
-    """The fields of a thing that only activations have."""
-    about, tensors = header.get("description", {}), header.get("tensors", [])
-    if dtype and all(tensor["dtype"] == "uint8" for tensor in tensors):
-        dtype = "uint8"
-    size = about.get("size") or next(iter(map(int, re.findall(r"/(\d+)x", about.get("rule", "")))), None)
-    found = {"name": _name(backbone, about.get("tensors", [])), "weights": _weights(backbone, about.get("weights"))}
-    return {**found, "size": size, "precision": about.get("precision"), "dtype": dtype, "rows": rows}
 
 
 def _name(backbone: str, tensors: list[str]) -> str:
@@ -153,12 +155,6 @@ def _weights(backbone: str, identity: str | None) -> str | None:
         return "imagenet" if identity == efficientnet_lite0.SHA256 else "file"
     official = [path for path in record.paths(files.folder()) if path.is_file()] if record else []
     return "imagenet" if identity in map(files.sha256, official) else "file"
-
-
-def _bytes(path: Path) -> int:
-    """How many bytes a file or a folder with its content takes on disk."""
-    inside = path.rglob("*") if path.is_dir() else ()
-    return sum(512 * one.lstat().st_blocks for one in (path, *inside))
 
 
 GRACE = 86_400
@@ -183,11 +179,6 @@ class Need:
     paths: frozenset[Path] = frozenset()
     backbones: frozenset[str] = frozenset()
     everything: bool = False
-
-    def covers(self, thing: Thing) -> bool:
-        """Whether the run needs a thing, or may need it."""
-        known = thing.path in self.paths or thing.backbone in self.backbones
-        return thing.kind != "left over" and (known or self.everything)
 
 
 @dataclass(frozen=True)
@@ -224,24 +215,31 @@ def inventory(needs: Sequence[Need]) -> list[Item]:
     """
     found = []
     for thing in contents():
-        runs = tuple(need.run for need in needs if need.covers(thing))
-        found.append(Item(thing, runs, "" if runs else _stays(thing)))
+        runs = tuple(
+            need.run
+            for need in needs
+            if thing.kind != "left over"
+            and (need.everything or thing.path in need.paths or thing.backbone in need.backbones)
+        )
+        if runs:
+            stays = ""
+        elif thing.kind == "model":
+            stays = "yours"
+        elif thing.kind in ("activations", "trunk"):
+            folders = parts(thing.path)
+            inside = [entry.name for folder in folders for entry in folder.iterdir()]
+            if all(re.fullmatch(_INSIDE, name) for name in inside):
+                with alone(*folders) as is_alone:
+                    stays = "" if is_alone else "in use"
+            else:
+                stays = "foreign"
+        else:
+            is_recent = time.time() - thing.used < GRACE and not thing.path.name.startswith(ASIDE)
+            stays = "recent" if is_recent else ""
+        found.append(Item(thing, runs, stays))
     return found
 
 
 def parts(folder: Path) -> list[Path]:
     """The folders of a store or trunk that processes hold: itself, and ``float32`` in it if that is there."""
     return [one for one in (folder, folder / "float32") if one.is_dir()]
-
-
-def _stays(thing: Thing) -> str:
-    if thing.kind == "model":
-        return "yours"
-    if thing.kind in ("activations", "trunk"):
-        inside = [entry.name for folder in parts(thing.path) for entry in folder.iterdir()]
-        if not all(re.fullmatch(_INSIDE, name) for name in inside):
-            return "foreign"
-        with alone(*parts(thing.path)) as is_alone:
-            return "" if is_alone else "in use"
-    set_aside = thing.path.name.startswith(ASIDE)
-    return "recent" if not set_aside and time.time() - thing.used < GRACE else ""

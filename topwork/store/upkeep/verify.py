@@ -6,11 +6,10 @@ archives of models are checked. Random weights have no checksums, so they are on
 
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from topwork.errors import MachineError, StoreError, UsageError, nearest
 from topwork.networks.graph import Graph
@@ -57,33 +56,55 @@ def verify(things: Iterable[Thing], progress: Progress = lambda done, total: Non
         []
     """
     for thing in things:
-        yield Checked(thing, _problem(thing, progress))
+        problem = ""
+        try:
+            _check(thing, progress)
+        except StoreError as error:
+            problem = str(error)
+        except MachineError:
+            raise
+        except Exception as error:  # any error of OpenVINO, h5py or json on a damaged file
+            lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
+            reason = next(filter(None, lines), type(error).__name__).rstrip(".")  # less lines about OpenVINO's sources
+            again = "put back a copy of it" if thing.kind == "model" else "it is made again when needed"
+            problem = f"the {thing.kind} {thing.path} cannot be read: {reason}. Remove it: {again}."
+        yield Checked(thing, problem)
 
 
 def _names(thing: Thing) -> set[str]:
     return {thing.name, thing.backbone, thing.path.name} - {""}
 
 
-def _problem(thing: Thing, progress: Progress) -> str:
-    try:
-        if thing.kind == "activations":
-            _check_store(thing.path, progress)
-        elif thing.kind in _CHECKS:
-            _CHECKS[thing.kind](thing.path)
-    except StoreError as error:
-        return str(error)
-    except MachineError:
-        raise
-    except Exception as error:  # any error of OpenVINO, h5py or json on a damaged file
-        again = "put back a copy of it" if thing.kind == "model" else "it is made again when needed"
-        return f"the {thing.kind} {thing.path} cannot be read: {_reason(error)}. Remove it: {again}."
-    return ""
+def _check(thing: Thing, progress: Progress) -> None:
+    """Read a thing, as its kind is read, and raise what is wrong with it."""
+    path = thing.path
+    if thing.kind == "activations":
+        _check_store(path, progress)
+    elif thing.kind == "trunk" and find_spec("openvino") and (path / "trunk.xml").exists():
+        from xml.etree import ElementTree
 
+        from topwork.store.runtimes.openvino import read
 
-def _reason(error: Exception) -> str:
-    """The first line of a message, without OpenVINO's lines about places in its sources."""
-    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
-    return next(filter(None, lines), type(error).__name__).rstrip(".")
+        ElementTree.parse(path / "trunk.xml")  # else OpenVINO tries other formats and prints errors
+        read(path / "trunk.xml")
+    elif thing.kind == "graph":
+        Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
+    elif thing.kind == "random weights":
+        import h5py
+
+        with h5py.File(path) as file:
+            items: list[object] = []
+            file.visititems(lambda _, item: items.append(item))
+            for item in items:
+                if isinstance(item, h5py.Dataset):
+                    item[()]
+    elif thing.kind == "model":
+        from zipfile import ZipFile
+
+        with ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken:
+            raise ValueError(f"its part {broken!r} does not match its checksum")
 
 
 def _check_store(folder: Path, progress: Progress) -> None:
@@ -99,41 +120,3 @@ def _check_store(folder: Path, progress: Progress) -> None:
                 f"the process that read the store {folder} ended with status {ended.status} before it was done. "
                 "Run the same command again."
             ) from None
-
-
-def _check_trunk(folder: Path) -> None:
-    if find_spec("openvino") and (folder / "trunk.xml").exists():
-        from xml.etree import ElementTree
-
-        from topwork.store.runtimes.openvino import read
-
-        ElementTree.parse(folder / "trunk.xml")  # else OpenVINO tries other formats and prints errors
-        read(folder / "trunk.xml")
-
-
-def _check_weights(path: Path) -> None:
-    import h5py
-
-    def read(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(read)
-
-
-def _check_model(path: Path) -> None:
-    from zipfile import ZipFile
-
-    with ZipFile(path) as file:
-        broken = file.testzip()
-    if broken:
-        raise ValueError(f"its part {broken!r} does not match its checksum")
-
-
-_CHECKS: dict[str, Callable[[Path], object]] = {
-    "trunk": _check_trunk,
-    "graph": lambda path: Graph.from_json(json.loads(path.read_text(encoding="utf-8"))),
-    "random weights": _check_weights,
-    "model": _check_model,
-}
