@@ -127,16 +127,17 @@ def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
         [1]
     """
     phases: dict[int, Epoch] = {}
+    scores: dict[int, float] = {}  # of these epochs; the lowest is kept
     for line in journal:
-        before = phases.get(line.phase)
-        again = before is None or _score(line) < _score(before)
-        if again if line.kept is None else line.kept:
-            phases[line.phase] = line
+        if not line.is_finite:
+            score = inf
+        elif line.val_loss is None:
+            score = -line.epoch  # without validation the later epoch
+        else:
+            score = line.val_loss
+        kept = line.kept
+        if kept is None:
+            kept = line.phase not in phases or score < scores[line.phase]
+        if kept:
+            phases[line.phase], scores[line.phase] = line, score
     return list(phases.values())
-
-
-def _score(line: Epoch) -> float:
-    """Return the value of which the lowest is kept: the validation loss, or without one the later epoch if finite."""
-    if not line.is_finite:
-        return inf
-    return -line.epoch if line.val_loss is None else line.val_loss
