@@ -160,7 +160,8 @@ def drawn():
 @pytest.mark.usefixtures("drawn")
 def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictures, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as broken:
-        broken.setattr(drawing, "_ready", lambda: Beside("topwork.none", quiet=True))
+        broken.setattr(drawing, "_idle", [])
+        broken.setattr(drawing, "Beside", lambda *_, **__: Beside("topwork.none", quiet=True))
         run = tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=1)], backbones=[tiny()], out=tmp_path / "run")
     said = capsys.readouterr().err
     assert "could not draw curves.png, confusion.png, predictions.png (the drawing process ended with 1). " in said

@@ -3,15 +3,14 @@ import logging
 import subprocess
 import sys
 import warnings
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from topwork.errors import MachineError
-from topwork.runs.journal import Epoch
 from topwork.scoring import plots
-from topwork.scoring.confusion import cells
 
 ODD = [
     "花の病気",
@@ -54,7 +53,7 @@ def journal(*lengths: int) -> list[dict]:
 
 
 def _curves(rows, auc=False):
-    return plots._curves([Epoch.from_json(row) for row in rows], auc)
+    return plots.curves(rows, BytesIO(), auc)
 
 
 def lines(figure, panel: int) -> dict:
@@ -168,7 +167,7 @@ def test_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
 
 
 def test_confusion_has_true_classes_as_rows_and_counts_in_cells():
-    axes = plots._confusion(cells([[8, 2], [0, 9]]), ["cat", "dog"]).axes[0]
+    axes = plots.confusion([[8, 2], [0, 9]], ["cat", "dog"], BytesIO()).axes[0]
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "8", (1, 0): "2", (1, 1): "9"}
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
     assert axes.get_title() == "17 of 19 pictures right"
@@ -176,7 +175,8 @@ def test_confusion_has_true_classes_as_rows_and_counts_in_cells():
 
 
 def test_above_30_classes_there_are_no_numbers_and_at_most_30_labels():
-    axes = plots._confusion(cells(np.ones((120, 120), int)), [f"class {i}" for i in range(120)]).axes[0]
+    names = [f"class {i}" for i in range(120)]
+    axes = plots.confusion(np.ones((120, 120), int), names, BytesIO()).axes[0]
     assert texts(axes) == []
     assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["class 0", "class 4", "class 8"]
     assert len(axes.get_yticks()) == len(axes.get_xticks()) == 30
@@ -185,7 +185,7 @@ def test_above_30_classes_there_are_no_numbers_and_at_most_30_labels():
 def test_of_thousands_of_classes_no_answer_is_lost_between_pixels(tmp_path):
     counts = [[i, i, 9] for i in range(0, 3000, 7)] + [[1500, 3, 1], [1501, 3, 4]]
     names = [f"species {i}" for i in range(3000)]
-    axes = plots._confusion(cells({"shape": [3000, 3000], "counts": counts}), names).axes[0]
+    axes = plots.confusion({"shape": [3000, 3000], "counts": counts}, names, BytesIO()).axes[0]
     squares = axes.images[0].get_array()
     assert squares.shape == (300, 300)
     assert squares[150, 0] == 1.0 and (squares > 0).sum() == 300 + 1
@@ -218,16 +218,12 @@ def test_long_labels_lose_their_middle():
 def test_grid_shows_each_picture_below_its_title_in_reading_order(tmp_path):
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     pictures = [np.full((40, 40 + 30 * i, 3), colour, np.uint8) for i, colour in enumerate(colours)]
-    plots.grid(pictures, ["red", "green", "blue"], tmp_path / "g.png", columns=2)
+    figure = plots.grid(pictures, ["red", "green", "blue"], tmp_path / "g.png", columns=2)
     pixels = read(tmp_path / "g.png")
     ys, xs = zip(*[np.argwhere((pixels == colour).all(-1)).mean(0) for colour in colours])
     assert ys[0] < ys[2]
     assert xs[0] < xs[1]
-    assert [axes.get_title() for axes in plots._grid(pictures, ["red", "green", "blue"], 2).axes] == [
-        "red",
-        "green",
-        "blue",
-    ]
+    assert [axes.get_title() for axes in figure.axes] == ["red", "green", "blue"]
 
 
 def tile(path, label="cat", predicted="cat") -> dict:
@@ -241,7 +237,7 @@ def save(path, colour, size=(40, 40)):
 
 def test_predictions_have_true_label_predicted_label_and_probability_wrong_ones_in_red(tmp_path):
     right, wrong = save(tmp_path / "a.png", "green"), save(tmp_path / "b.png", "blue")
-    figure = plots._predictions({"heading": "1 of 2.", "tiles": [tile(right), tile(wrong, predicted="dog")]}, 6)
+    figure = plots.predictions({"heading": "1 of 2.", "tiles": [tile(right), tile(wrong, predicted="dog")]}, BytesIO())
     assert [axes.get_title() for axes in figure.axes] == ["cat\n→ cat (0.88)", "cat\n→ dog (0.88)"]
     assert [text.get_text() for text in figure.texts] == ["1 of 2."]
     colours = [
@@ -257,14 +253,14 @@ def test_a_small_picture_keeps_its_square_pixels(tmp_path):
     plots.predictions({"heading": "", "tiles": [tile(tmp_path / "digit.png")]}, tmp_path / "p.png")
     pixels = read(tmp_path / "p.png")[-170:-30, 120:280]  # within the digit
     assert ((pixels < 10) | (pixels > 245)).all(-1).mean() > 0.99
-    large = plots._predictions({"heading": "", "tiles": [tile(save(tmp_path / "l.png", "red", (300, 150)))]}, 6)
+    large = plots.predictions({"heading": "", "tiles": [tile(save(tmp_path / "l.png", "red", (300, 150)))]}, BytesIO())
     assert large.axes[0].images[0].get_array().shape == (100, 200, 3)
 
 
 def test_a_row_of_several_pictures_is_one_tile(tmp_path):
     front, side = save(tmp_path / "f.png", (255, 0, 0), (60, 40)), save(tmp_path / "s.png", (0, 0, 255), (30, 20))
     two = tile(front) | {"pictures": [str(front), str(side)]}
-    shown = plots._predictions({"heading": "", "tiles": [two]}, 6).axes[0].images[0].get_array()
+    shown = plots.predictions({"heading": "", "tiles": [two]}, BytesIO()).axes[0].images[0].get_array()
     assert shown.shape == (40, 60 + 2 + 30, 3)
     assert (shown[10, 10].tolist(), shown[10, -10].tolist(), shown[30, -10].tolist()) == (
         [255, 0, 0],
@@ -274,7 +270,12 @@ def test_a_row_of_several_pictures_is_one_tile(tmp_path):
 
 
 def test_a_picture_that_is_gone_meanwhile_is_drawn_grey(tmp_path):
-    shown = plots._predictions({"heading": "", "tiles": [tile(tmp_path / "gone.png")]}, 6).axes[0].images[0].get_array()
+    shown = (
+        plots.predictions({"heading": "", "tiles": [tile(tmp_path / "gone.png")]}, BytesIO())
+        .axes[0]
+        .images[0]
+        .get_array()
+    )
     assert np.unique(shown).tolist() == [200]
 
 

@@ -58,7 +58,7 @@ class Checkpoints:
         start = time.perf_counter()
         self.folder.mkdir(exist_ok=True)
         found = self._found()
-        path = self.folder / f"{_number(found[-1]) + 1 if found else 1:06}.npz"
+        path = self.folder / f"{int(found[-1].stem) + 1 if found else 1:06}.npz"
         with written_whole(path) as aside, aside.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(state.about)), **state.arrays)  # type: ignore[arg-type]
             file.flush()
@@ -74,7 +74,9 @@ class Checkpoints:
         while found:
             path = found.pop()
             try:
-                return _read(path)
+                with path.open("rb") as opened, np.load(opened) as file:
+                    arrays = {name: file[name] for name in file.files}
+                return State(json.loads(str(arrays.pop("about"))), arrays)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 instead = "the one before it is used" if found else "there is none before it"
                 say(f"the checkpoint {path} is damaged ({error}); {instead}.")
@@ -83,13 +85,3 @@ class Checkpoints:
 
     def _found(self) -> list[Path]:
         return sorted(self.folder.glob("*.npz")) if self.folder.is_dir() else []
-
-
-def _number(path: Path) -> int:
-    return int(path.stem)
-
-
-def _read(path: Path) -> State:
-    with path.open("rb") as opened, np.load(opened) as file:
-        arrays = {name: file[name] for name in file.files}
-    return State(json.loads(str(arrays.pop("about"))), arrays)

@@ -4,8 +4,8 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,8 +71,12 @@ def create(
             recipe = replace(recipe, head=replace(recipe.head, file=HEAD))
         about = environment(data, parent.path if parent else None)
         if recipe.join:
-            about["members"] = [str(Path(member).resolve()) for member in recipe.join.members]
-            recipe = replace(recipe, join=replace(recipe.join, members=_copied(recipe.join.members, aside)))
+            members = recipe.join.members
+            about["members"] = [str(Path(member).resolve()) for member in members]
+            names = tuple(f"{MEMBERS}/{number}" for number in range(1, len(members) + 1))
+            for member, name in zip(members, names):
+                shutil.copytree(member, aside / name, ignore=shutil.ignore_patterns("checkpoints", "*.part"))
+            recipe = replace(recipe, join=replace(recipe.join, members=names))
         (aside / "recipe.toml").write_text(recipe.dumps(), encoding="utf-8")
         write_csv(data, aside / PICTURES)
         (aside / "environment.json").write_text(as_text(about), encoding="utf-8")
@@ -97,18 +101,15 @@ def making(path: Path) -> Iterator[None]:
     except OSError as error:
         if os.path.lexists(path):
             raise RunError(f"{str(path)!r} exists already, and a run is never overwritten.") from None
-        raise RunError(f"cannot make the run folder {str(path)!r}: {_why(error, path)}") from None
-
-
-def _why(error: OSError, path: Path) -> str:
-    if isinstance(error, shutil.Error):
-        source, _, reason = error.args[0][0]
-        return f"cannot copy {source!r} ({reason})."
-    if error.filename and not str(error.filename).startswith(str(path.parent)):
-        return f"cannot read {str(error.filename)!r} ({error.strerror})."
-    found = unusable(path.parent)
-    where = f"{found[0]}: {found[1]}" if found else error.strerror
-    return f"{where}. Choose another place with {either('out', '--out')}."
+        cannot = f"cannot make the run folder {str(path)!r}"
+        if isinstance(error, shutil.Error):
+            source, _, reason = error.args[0][0]
+            raise RunError(f"{cannot}: cannot copy {source!r} ({reason}).") from None
+        if error.filename and not str(error.filename).startswith(str(path.parent)):
+            raise RunError(f"{cannot}: cannot read {str(error.filename)!r} ({error.strerror}).") from None
+        found = unusable(path.parent)
+        where = f"{found[0]}: {found[1]}" if found else error.strerror
+        raise RunError(f"{cannot}: {where}. Choose another place with {either('out', '--out')}.") from None
 
 
 @contextmanager
@@ -124,33 +125,25 @@ def _aside(path: Path) -> Iterator[Path]:
         raise
 
 
-def _copied(members: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """Copy the folders of a join's members; return their paths relative to *folder*."""
-    names = tuple(f"{MEMBERS}/{number}" for number in range(1, len(members) + 1))
-    for member, name in zip(members, names):
-        shutil.copytree(member, folder / name, ignore=shutil.ignore_patterns("checkpoints", "*.part"))
-    return names
-
-
 def fresh(parent: Path, name: str) -> Path:
     """Return a path for a new run, as ``runs/flowers-2026-11-23-1405``, with a number added if it is taken."""
     from datetime import datetime
 
     stem = f"{name}-{datetime.now():%Y-%m-%d-%H%M}"
-    return next(p for p in _numbered(parent / stem) if not p.exists())
-
-
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    number = 2
-    while True:
-        yield path.with_name(f"{path.name}-{number}")
+    path, number = parent / stem, 1
+    while path.exists():
         number += 1
+        path = parent / f"{stem}-{number}"
+    return path
 
 
 def versions() -> dict[str, str]:
     """Return the installed versions of the packages that a run depends on."""
-    return {name: found for name in PACKAGES if (found := _version(name))}
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
@@ -176,10 +169,3 @@ def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
         "onednn": keras_backend.onednn(),
         "packages": versions(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -145,7 +145,13 @@ class Folder:
 
     def _once(self, read: Callable[[], T], *names: str) -> T:
         """Return the result of *read* for files of the run; it is reused until one of the files changes."""
-        state = [_state(self.path / name) for name in names]
+        state: list[tuple[int, ...]] = []
+        for name in names:
+            try:
+                stat = (self.path / name).stat()
+                state.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            except FileNotFoundError:
+                state.append(())
         if names not in self._known or self._known[names][0] != state:
             self._known[names] = state, read()
         found: T = self._known[names][1]
@@ -161,15 +167,11 @@ class Folder:
         """Whether the run has finished."""
         return (self.path / "results.json").exists()
 
-    @property
-    def whole(self) -> Path:
-        """The folder to resume: the cross-validation if this is one of its folds, else the run itself."""
-        above = self.path.parent
-        return above if (above / "fold-1").is_dir() else self.path
-
     def resuming(self, data: str = "") -> str:
-        """Return how to resume `whole`, as `topwork.system.advice.resuming` words it."""
-        return resuming(self.whole, "Run" if self.whole == self.path else "Folds", data)
+        """Return how to resume the run, or the cross-validation that it is a fold of; see `topwork.system.advice`."""
+        above = self.path.parent
+        is_fold = (above / "fold-1").is_dir()
+        return resuming(above if is_fold else self.path, "Folds" if is_fold else "Run", data)
 
     @cached_property
     def parent(self) -> "Folder | None":
@@ -215,20 +217,18 @@ class Folder:
         """Save the arrays of the trained layers as ``weights/top.npz``."""
         (self.path / "weights").mkdir(exist_ok=True)
         arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
-        with written_whole(self.path / "weights/top.npz") as path:
-            _savez(path, arrays)
+        with written_whole(self.path / "weights/top.npz") as path, path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
         """Save some of the pictures of arrays, by the paths of their rows."""
-        with written_whole(self.path / "sample.npz") as path:
-            _savez(path, pictures)
+        with written_whole(self.path / "sample.npz") as path, path.open("wb") as file:
+            np.savez(file, **pictures)  # type: ignore[arg-type]
 
     def sample(self) -> dict[str, np.ndarray]:
         """Return what `keep_sample` saved; empty if the pictures are files."""
         path = self.path / "sample.npz"
-        if not path.exists():
-            return {}
-        return kept.arrays(path)
+        return kept.arrays(path) if path.exists() else {}
 
     def abandon(self) -> None:
         """Remove the folder of a run that stopped before its first epoch, as it contains nothing to keep."""
@@ -265,20 +265,6 @@ def folds_in(path: Path) -> list[Path]:
     return [path / fold for fold in folds]
 
 
-def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-
-
 def as_text(value: Any) -> str:
     """Return a value as text for the JSON files of a run."""
     return as_json(value, indent=1) + "\n"
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file changes; empty if there is no file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns

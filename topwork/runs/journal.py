@@ -43,7 +43,12 @@ class Epoch(Record):
 
     def as_json(self) -> dict[str, Any]:
         """Return a line of ``journal.jsonl``: without what was not measured, ``null`` for what was not finite."""
-        return {name: value if _is_finite(value) else None for name, value in self._measured().items()}
+        found = {}
+        for name, value in super().as_json().items():
+            if value is not None:
+                is_number = not isinstance(value, float) or isfinite(value)
+                found[name] = value if is_number else None
+        return found
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
@@ -53,16 +58,10 @@ class Epoch(Record):
     @property
     def is_finite(self) -> bool:
         """Whether everything that was measured is finite."""
-        return all(map(_is_finite, self._measured().values()))
-
-    def _measured(self) -> dict[str, Any]:
-        return {name: value for name, value in super().as_json().items() if value is not None}
+        return None not in self.as_json().values()
 
 
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or isfinite(value)
-
-
+@dataclass(frozen=True)
 class Journal:
     """The journal of one run. It grows while the run trains, so it is read each time.
 
@@ -70,8 +69,7 @@ class Journal:
         path: of the file, which need not be there yet.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     def epochs(self) -> list[Epoch]:
         """Return all epochs so far, in order.
@@ -129,16 +127,17 @@ def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
         [1]
     """
     phases: dict[int, Epoch] = {}
+    scores: dict[int, float] = {}  # of these epochs; the lowest is kept
     for line in journal:
-        before = phases.get(line.phase)
-        again = before is None or _score(line) < _score(before)
-        if again if line.kept is None else line.kept:
-            phases[line.phase] = line
+        if not line.is_finite:
+            score = inf
+        elif line.val_loss is None:
+            score = -line.epoch  # without validation the later epoch
+        else:
+            score = line.val_loss
+        kept = line.kept
+        if kept is None:
+            kept = line.phase not in phases or score < scores[line.phase]
+        if kept:
+            phases[line.phase], scores[line.phase] = line, score
     return list(phases.values())
-
-
-def _score(line: Epoch) -> float:
-    """Return the value of which the lowest is kept: the validation loss, or without one the later epoch if finite."""
-    if not line.is_finite:
-        return inf
-    return -line.epoch if line.val_loss is None else line.val_loss

@@ -45,7 +45,19 @@ def known(recipe: Recipe) -> Lock:
         Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
         A network that topwork builds has the number of its code, too, as ``build``.
     """
-    return {name: _entry(backbone) for name, backbone in recipe.backbones.items()}
+    lock: Lock = {}
+    for name, backbone in recipe.backbones.items():
+        path, builds = pretrained.path(backbone), builder.version_of(backbone)
+        build = {"build": builds} if builds else {}
+        if path is None:
+            lock[name] = {"random": pretrained.identity(backbone), **build}
+        elif not path.is_file():
+            lock[name] = None
+        else:
+            is_official = backbone.model is None and backbone.weights == "imagenet"
+            file = path.name if is_official else str(path)
+            lock[name] = {"file": file, "bytes": path.stat().st_size, "sha256": files.sha256(path), **build}
+    return lock
 
 
 def settle(folder: Folder) -> None:
@@ -97,19 +109,6 @@ def _identity(folder: Folder, backbone: Backbone) -> str:
     raise WeightsError(
         f"the run {str(folder.path)!r} depends on weights of {backbone.name} that are not here. {where}."
     )
-
-
-def _entry(backbone: Backbone) -> dict[str, Any] | None:
-    path = pretrained.path(backbone)
-    builds = builder.version_of(backbone)
-    build = {"build": builds} if builds else {}
-    if path is None:
-        return {"random": pretrained.identity(backbone), **build}
-    if not path.is_file():
-        return None
-    is_official = backbone.model is None and backbone.weights == "imagenet"
-    file = path.name if is_official else str(path)
-    return {"file": file, "bytes": path.stat().st_size, "sha256": files.sha256(path), **build}
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:

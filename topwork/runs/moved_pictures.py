@@ -123,8 +123,16 @@ def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
     found = {content: path for content, path in wanted.items() if _content(there, path) == content}
     if len(found) == len(wanted):
         return found
+    lacking = [path for content, path in wanted.items() if content not in found]
+    names = {os.path.basename(path) for path in lacking}
+    ends = {os.path.splitext(path)[1].lower() for path in lacking}
+    known = set(found.values())
     with Bar("look", "files") as bar:
-        files = _likely(root, [path for content, path in wanted.items() if content not in found], set(found.values()))
+        files = []
+        for path in visible(root).files:
+            if path not in known and (is_picture(path) or os.path.splitext(path)[1].lower() in ends):
+                files.append(path)
+        files.sort(key=lambda path: os.path.basename(path) not in names)  # files with the old names come first
         for number, path in enumerate(files, 1):
             content = _content(there, path)
             if content and content in wanted:
@@ -133,14 +141,3 @@ def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
                 break
             bar.update(number, len(files))
     return found
-
-
-def _likely(root: str, lacking: Sequence[str], known: set[str]) -> list[str]:
-    """Yield the files that may be one of the missing pictures; files with their names come first."""
-    names, ends = ({part(path) for path in lacking} for part in (os.path.basename, _end))
-    files = [path for path in visible(root).files if path not in known and (is_picture(path) or _end(path) in ends)]
-    return sorted(files, key=lambda path: os.path.basename(path) not in names)
-
-
-def _end(path: str) -> str:
-    return os.path.splitext(path)[1].lower()

@@ -5,7 +5,6 @@ everything of the backbones that it names; one whose recipe cannot even be read 
 built or made to find out.
 """
 
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,14 +24,15 @@ _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
 
 def needs() -> list[Need]:
     """Return the needs of every run that is registered and still in its place."""
-    return [need(path) for path in registry.runs() if _stands(path)]
-
-
-def _stands(run: Path) -> bool:
-    try:
-        return (run / "recipe.toml").exists()
-    except OSError:  # a folder that may not be looked into
-        return True
+    found = []
+    for run in registry.runs():
+        try:
+            stands = (run / "recipe.toml").exists()
+        except OSError:  # a folder that may not be looked into
+            stands = True
+        if stands:
+            found.append(need(run))
+    return found
 
 
 def need(run: Path) -> Need:
@@ -42,8 +42,15 @@ def need(run: Path) -> Need:
         keras = folder.environment["packages"].get("keras")
         asked = []
         for member in folder.members or [folder]:
-            lock = _lock(member)
-            asked += [(one, _is_built_so(lock, one)) for one in _asked(plan.unchecked(member.recipe))]
+            try:
+                lock = lockfile.read(member)
+            except RunError:
+                lock = {}
+            phases = plan.unchecked(member.recipe)
+            requests = [one for step in phases for one in step.requests]
+            for one in [*requests, *phases[-1].exact(NO_PICTURES)]:
+                build = (lock.get(one.backbone.name) or {}).get("build", 0)
+                asked.append((one, build in (0, builder.version_of(one.backbone))))
     except _UNREADABLE:
         return Need(run, everything=True)
     found = [(one, _paths(one) if keras == version("keras") and is_same else None) for one, is_same in asked]
@@ -51,27 +58,6 @@ def need(run: Path) -> Need:
     doubtful = frozenset(one.backbone.name for one, paths in found if paths is None)
     models = frozenset(Path(one.backbone.model) for one, _ in asked if one.backbone.model)
     return Need(run, sure | models, doubtful | ({"pixels"} if doubtful else frozenset()))
-
-
-def _lock(run: Folder) -> lockfile.Lock:
-    """Return the lock of a run; empty if it is missing."""
-    try:
-        return lockfile.read(run)
-    except RunError:
-        return {}
-
-
-def _is_built_so(lock: lockfile.Lock, one: Request) -> bool:
-    """Whether topwork still builds the same network as when the run was trained."""
-    entry = lock.get(one.backbone.name) or {}
-    return entry.get("build", 0) in (0, builder.version_of(one.backbone))
-
-
-def _asked(steps: list[plan.Step]) -> Iterator[Request]:
-    """Yield every request of a run: those of its phases, and the exact ones of its test."""
-    for step in steps:
-        yield from step.requests
-    yield from steps[-1].exact(NO_PICTURES)
 
 
 def _paths(one: Request) -> set[Path] | None:

@@ -33,17 +33,6 @@ class Answer:
         return tuple(digest for _, digest in self.row.pictures)
 
 
-def _way(folder: Folder) -> str:
-    """How a run gets a test part. A recipe that was drawn by says how; ``"auto"``: the data had their own parts."""
-    if folder.recipe.data.draw != "auto":
-        return f"Train it with some, as in {either('split=(0.8, 0.1, 0.1)', '--set data.split=[0.8,0.1,0.1]')}."
-    parts, folds = either("parts", "--parts"), either("topwork.cross_validate", "--folds")
-    return (
-        f"Its data come with parts of their own, and none is named test: name one ({parts} for folders, the column "
-        f"split in a table), or use {folds}."
-    )
-
-
 @dataclass(frozen=True)
 class Exam:
     """A run's predictions of its test part, and the digests of the pictures that it was trained on.
@@ -66,7 +55,14 @@ class Exam:
         """
         path = str(folder.path)
         if folder.results.accuracy is None:
-            raise DatasetError(f"the run {path!r} has no test part: runs are compared on test pictures. {_way(folder)}")
+            way = f"Train it with some, as in {either('split=(0.8, 0.1, 0.1)', '--set data.split=[0.8,0.1,0.1]')}."
+            if folder.recipe.data.draw == "auto":  # the data had their own parts
+                parts, folds = either("parts", "--parts"), either("topwork.cross_validate", "--folds")
+                way = (
+                    f"Its data come with parts of their own, and none is named test: name one ({parts} for folders, "
+                    f"the column split in a table), or use {folds}."
+                )
+            raise DatasetError(f"the run {path!r} has no test part: runs are compared on test pictures. {way}")
         data = folder.data()
         classes, given = answers(folder.path / "predictions.csv", data.part("test"))
         trained = frozenset(digest for row in data.part("train") for _, digest in row.pictures)

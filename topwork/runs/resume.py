@@ -28,8 +28,30 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
     Raises:
         RunError: a version changed, each named; or the run has format 1.
     """
-    _refuse_format_1(folder)
-    _refuse_others(folder, other_versions)
+    environment = folder.environment
+    if environment["format"] < RUN_FORMAT:
+        file = folder.path / "recipe.toml"
+        way = either(f"recipe=topwork.Recipe.load({str(file)!r})", f"topwork train DATA --recipe {file}")
+        raise RunError(
+            f"the run {str(folder.path)!r} has format {environment['format']} and is not finished. This topwork "
+            f"resumes runs of format {RUN_FORMAT} only: it draws and computes some things otherwise than the topwork "
+            f"that began the run, and the weights would be those of neither. Train it again from the beginning: {way}"
+        )
+
+    then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
+    now = {"topwork": VERSION, "python": platform.python_version(), "backend": keras_backend.name(), **versions()}
+    then[keras_backend.ONEDNN] = environment.get("onednn", "unset")
+    keras_backend.follow(then[keras_backend.ONEDNN])
+    now[keras_backend.ONEDNN] = keras_backend.onednn()
+    others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    if others:
+        changed = some([f"{name} {then.get(name)} then, {now.get(name)} now" for name in others])
+        told = f"versions changed since {str(folder.path)!r} began: {changed}. Its weights may differ in some bits"
+        if not other_versions:
+            way = either("other_versions=True", "--other-versions")
+            raise RunError(f"{told} from those of a run that was never interrupted. To go on: {way}.")
+        say(f"{told}.")
+
     if not repeats():
         where = f"{keras_backend.name()} on a GPU" if gpu.at_hand() else keras_backend.name()
         say(f"law 4 holds with TensorFlow on a CPU alone: with {where} the weights may differ in some bits.")
@@ -63,36 +85,6 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
     if changed:
         raise RunError(f"the arrays are not those of {str(folder.path)!r}: others at {some(changed)}.")
     return replace(rows, pixels=given.pixels)
-
-
-def _refuse_format_1(folder: Folder) -> None:
-    found = folder.environment["format"]
-    if found < RUN_FORMAT:
-        file = folder.path / "recipe.toml"
-        way = either(f"recipe=topwork.Recipe.load({str(file)!r})", f"topwork train DATA --recipe {file}")
-        raise RunError(
-            f"the run {str(folder.path)!r} has format {found} and is not finished. This topwork resumes runs of format "
-            f"{RUN_FORMAT} only: it draws and computes some things otherwise than the topwork that began the run, and "
-            f"the weights would be those of neither. Train it again from the beginning: {way}"
-        )
-
-
-def _refuse_others(folder: Folder, other_versions: bool) -> None:
-    environment = folder.environment
-    then = {name: environment[name] for name in ("topwork", "python", "backend")} | environment["packages"]
-    now = {"topwork": VERSION, "python": platform.python_version(), "backend": keras_backend.name(), **versions()}
-    then[keras_backend.ONEDNN] = environment.get("onednn", "unset")
-    keras_backend.follow(then[keras_backend.ONEDNN])
-    now[keras_backend.ONEDNN] = keras_backend.onednn()
-    others = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    changed = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in others]
-    if not changed:
-        return
-    told = f"versions changed since {str(folder.path)!r} began: {some(changed)}. Its weights may differ in some bits"
-    if not other_versions:
-        way = either("other_versions=True", "--other-versions")
-        raise RunError(f"{told} from those of a run that was never interrupted. To go on: {way}.")
-    say(f"{told}.")
 
 
 def here(folder: Folder, data: Dataset, requests: Sequence[Request], how: str) -> Dataset:

@@ -90,11 +90,6 @@ def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.
     return [network.rule(np.array(each)), *each]
 
 
-def sample_size(taken: Sequence[Row], rows: Sequence[Row]) -> int | None:
-    """The number of rows in the sample; ``None`` if it has all rows."""
-    return len(taken) if len(taken) < len(rows) else None
-
-
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 

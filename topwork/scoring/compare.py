@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from topwork.errors import DatasetError, UsageError
-from topwork.runs.predictions import Answer, Exam, Key
+from topwork.runs.predictions import Exam, Key
 from topwork.runs.scores import Rate
 from topwork.scoring import intervals, metrics
 from topwork.scoring.intervals import ALPHA, FEW, mcnemar, smallest
@@ -123,10 +123,17 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
         raise UsageError(f"cannot compare {str(paths[0])!r} with itself: name two different runs.")
     a, b = map(Exam.at, paths)
     classes = _classes(a, b)
-    labels, sheets = _paired(a, b, classes["both"])
+    both = classes["both"]
+    labels, sheets = _paired(a, b, both)
     counts = _counts(sheets)
     p = mcnemar(counts["only_first"], counts["only_second"])
     scores, differences = _measured(labels, sheets)
+    better: dict[Score, Side | None] = dict.fromkeys(differences)
+    if len(labels) >= PROVING:
+        for name, rate in differences.items():
+            if rate and (p < ALPHA if name == "accuracy" else rate.low > 0 or rate.high < 0):
+                better[name] = "second" if (rate.value > 0) != (name == "loss") else "first"
+
     method = f"paired bootstrap, {DRAWS:,} draws, seed {SEED}"
     if len(labels) < FEW:
         method = "few pictures: Bonett and Price's (accuracy), Student's t (loss), Newcombe's (auc)"
@@ -137,14 +144,11 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
         pictures=len(labels),
         scores=scores,
         differences=differences,
-        better=_better(differences, p, len(labels)),
+        better=better,
         p=p,
         counts=counts,
         significant_from=smallest(counts["only_first"] + counts["only_second"], len(labels)),
-        not_compared={
-            "first": _not_compared(a, b, classes["both"]),
-            "second": _not_compared(b, a, classes["both"]),
-        },
+        not_compared={"first": _not_compared(a, b, both), "second": _not_compared(b, a, both)},
         intervals={"level": "95 %", "p": "mcnemar", "differences": method},
         text=[],
     )
@@ -191,29 +195,16 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
                 f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
             )
     labels = np.array([place[first[key].row.label] for key in keys])
-    sheets = (
-        _sheet([first[key] for key in keys], a.classes, classes, alike),
-        _sheet([second[key] for key in keys], b.classes, classes, alike),
-    )
-    return labels, sheets
-
-
-def _sheet(answers: Sequence[Answer], own: Sequence[str], classes: Sequence[str], alike: bool) -> Sheet:
-    """A run's answers, with the columns in the order of *classes*.
-
-    Args:
-        answers: of the compared pictures.
-        own: the run's classes, in the order of its probabilities.
-        classes: those that both runs have.
-        alike: whether both runs have the same classes, so that no column for others is needed.
-    """
-    column = {label: number for number, label in enumerate(own)}
-    given = np.array([answer.probabilities for answer in answers])
-    shared = [column[label] for label in classes]
-    probabilities = given[:, shared]
-    if not alike:
-        probabilities = np.column_stack([probabilities, np.delete(given, shared, 1).sum(1)])
-    return Sheet(np.array([answer.right for answer in answers]), probabilities)
+    sheets = []
+    for found, own in ((first, a.classes), (second, b.classes)):
+        given = np.array([found[key].probabilities for key in keys])
+        column = {label: number for number, label in enumerate(own)}
+        shared = [column[label] for label in classes]
+        probabilities = given[:, shared]
+        if not alike:
+            probabilities = np.column_stack([probabilities, np.delete(given, shared, 1).sum(1)])
+        sheets.append(Sheet(np.array([found[key].right for key in keys]), probabilities))
+    return labels, (sheets[0], sheets[1])
 
 
 def _counts(sheets: tuple[Sheet, Sheet]) -> dict[Counted, int]:
@@ -263,10 +254,9 @@ def _of_few(
     right = [float(sheet.right.mean()) for sheet in sheets]
     accuracy = intervals.paired(counts["only_first"], counts["only_second"], len(labels))
     loss = intervals.mean(each[1] - each[0], -metrics.WORST, metrics.WORST)
-    found: dict[Score, Rate | None] = {
-        "accuracy": _rate(right[1] - right[0], accuracy),
-        "loss": _rate(float((each[1] - each[0]).mean()), loss),
-        "auc": None,
+    found: dict[Score, tuple[float, intervals.Ends]] = {
+        "accuracy": (right[1] - right[0], accuracy),
+        "loss": (float((each[1] - each[0]).mean()), loss),
     }
     areas = [metrics.auc(labels, sheet.probabilities) for sheet in sheets]
     if areas[0] is not None and areas[1] is not None:
@@ -277,23 +267,11 @@ def _of_few(
             if area is not None
         ]
         ends = [(rate.low, rate.high) for rate in wide]
-        found["auc"] = _rate(areas[1] - areas[0], intervals.difference(areas[0], ends[0], areas[1], ends[1]))
-    return found
-
-
-def _rate(value: float, ends: tuple[float, float]) -> Rate:
-    return Rate(value, min(ends[0], value), max(ends[1], value))
-
-
-def _better(differences: dict[Score, Rate | None], p: float, pictures: int) -> dict[Score, Side | None]:
-    """The better run in each score if the difference is significant; with very few pictures it never is."""
-    found: dict[Score, Side | None] = dict.fromkeys(differences)
-    if pictures < PROVING:
-        return found
-    for name, rate in differences.items():
-        if rate and (p < ALPHA if name == "accuracy" else rate.low > 0 or rate.high < 0):
-            found[name] = "second" if (rate.value > 0) != (name == "loss") else "first"
-    return found
+        found["auc"] = areas[1] - areas[0], intervals.difference(areas[0], ends[0], areas[1], ends[1])
+    rates: dict[Score, Rate | None] = {"auc": None}
+    for name, (value, (low, high)) in found.items():
+        rates[name] = Rate(value, min(low, value), max(high, value))
+    return rates
 
 
 def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason, int]:

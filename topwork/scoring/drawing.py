@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from topwork.system.messages import say
 from topwork.system.processes import Beside, Ended, serve
 
 
+@dataclass
 class Pencil:
     """Draws in another process; a context manager that waits until all is drawn, or ends at once on an error.
 
@@ -30,11 +32,12 @@ class Pencil:
             later.
     """
 
-    def __init__(self, run: Path | None = None) -> None:
-        self._run = run
+    run: Path | None = None
 
     def __enter__(self) -> Self:
-        self._beside = _ready()
+        while _idle and _idle[-1].process.poll() is not None:
+            _idle.pop().end()
+        self._beside = _idle.pop() if _idle else Beside("topwork.scoring.drawing", DRAWING, quiet=True)
         self._asked: list[str] = []
         return self
 
@@ -56,8 +59,8 @@ class Pencil:
         problems = {name: problem for name, problem in problems.items() if problem}
         if problems:
             reasons = "; ".join(dict.fromkeys(problems.values()))
-            way = either(f"topwork.Run({str(self._run)!r}).evaluate()", f"topwork evaluate {self._run}")
-            later = f" The run is complete. To draw them later: {way}" if self._run else ""
+            way = either(f"topwork.Run({str(self.run)!r}).evaluate()", f"topwork evaluate {self.run}")
+            later = f" The run is complete. To draw them later: {way}" if self.run else ""
             say(f"could not draw {', '.join(problems)} ({reasons}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
@@ -68,15 +71,6 @@ class Pencil:
 
 _idle: list[Beside] = []
 """Processes that have drawn everything, ready to be used again."""
-
-
-def _ready() -> Beside:
-    while _idle:
-        pencil = _idle.pop()
-        if pencil.process.poll() is None:
-            return pencil
-        pencil.end()
-    return Beside("topwork.scoring.drawing", DRAWING, quiet=True)
 
 
 def _end_all() -> None:

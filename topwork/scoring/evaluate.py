@@ -19,9 +19,8 @@ from topwork.runs.moved_pictures import placed, refuse_lost
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
 from topwork.runs.scores import Scores
-from topwork.scoring.answers import SAMPLE, answered, measured_scores, sample_size, sampled
-from topwork.scoring.drawing import Pencil
-from topwork.scoring.results import draw_plots, explained, lacks, warned
+from topwork.scoring.answers import SAMPLE, answered, measured_scores, sampled
+from topwork.scoring.results import draw_lacking, explained, warned
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
@@ -87,9 +86,9 @@ def evaluate(
     own = placed(folder, data)
     given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
     rows = own.part(str(what)) if inside else given.rows
-    lacking = lacks(folder) if inside else []
     if not rows:
-        _draw_again(folder, own, lacking)
+        if inside:
+            draw_lacking(folder, own)
         there = f"the {what} part of {str(folder.path)!r} is empty" if inside else "there is no picture in the data"
         raise DatasetError(f"{there}: nothing can be measured.")
     taken = sampled(rows, SAMPLE)
@@ -120,26 +119,17 @@ def evaluate(
             f"optimistic. To measure its test part only: {way}"
         )
     scores = measured_scores(folder, answers, own.classes)
-    _draw_again(folder, given, lacking, *((answers, scores) if what == "test" else ()))
+    if inside:
+        draw_lacking(folder, given, *((answers, scores) if what == "test" else ()))
     return Evaluation(
         **vars(scores),
         part=str(what) if inside else "data",
-        sample=sample_size(taken, rows),
+        sample=len(taken) if len(taken) < len(rows) else None,
         trained_on=seen,
         left_out={gone.path: gone.reason for gone in measured.left_out},
         unknown_classes=unknown,
         notes=[*warned(scores), *(explained(folder, own) if inside else [])],
     )
-
-
-def _draw_again(folder: Folder, data: Dataset, lacking: Sequence[str], *measured: Any) -> None:
-    """Draw the plots that a run lacks, and report which were drawn."""
-    if not lacking:
-        return
-    with Pencil(folder.path) as pencil:
-        draw_plots(pencil, folder, data, lacking, *measured)
-    if made := [name for name in lacking if (folder.path / name).exists()]:
-        say(f"Drawn, because the run lacked them: {', '.join(made)}")
 
 
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:

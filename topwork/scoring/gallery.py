@@ -35,15 +35,29 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
     """
     found = probabilities.argmax(1)
     picked = chosen(labels, probabilities)
-    tiles = [
-        {
-            "pictures": [_source(data, path) for path, _ in rows[i].pictures],
-            "label": rows[i].label,
-            "predicted": data.classes[found[i]],
-            "probability": float(probabilities[i, found[i]]),
-        }
-        for i in picked
-    ]
+    tiles = []
+    for i in picked:
+        sources = []
+        for path, _ in rows[i].pictures:
+            picture = data.picture(path)
+            if isinstance(picture, str):
+                sources.append(str(Path(picture).absolute()))
+            else:
+                from PIL import Image
+
+                file = BytesIO()
+                array = picture[..., 0] if picture.shape[2:] == (1,) else picture
+                Image.fromarray(array).save(file, "PNG", compress_level=1)
+                sources.append(EMBEDDED + base64.b64encode(file.getvalue()).decode())
+        tiles.append(
+            {
+                "pictures": sources,
+                "label": rows[i].label,
+                "predicted": data.classes[found[i]],
+                "probability": float(probabilities[i, found[i]]),
+            }
+        )
+
     right = labels == found
     count, wrong, shown = len(right), int((~right).sum()), int((~right[picked]).sum())
     some = f"{shown} of the {wrong:,} wrong ones" if shown < wrong else "the wrong ones"
@@ -68,18 +82,6 @@ def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> l
     right = [i for turn in zip_longest(*classes) for i in turn if i is not None]
     wrong = wrong[: max(count // 2, count - len(right))]
     return wrong + right[: count - len(wrong)]
-
-
-def _source(data: Dataset, path: str) -> str:
-    """The absolute path of a picture; if it is only in memory, the picture as an embedded PNG."""
-    found = data.picture(path)
-    if isinstance(found, str):
-        return str(Path(found).absolute())
-    from PIL import Image
-
-    file = BytesIO()
-    Image.fromarray(found[..., 0] if found.shape[2:] == (1,) else found).save(file, "PNG", compress_level=1)
-    return EMBEDDED + base64.b64encode(file.getvalue()).decode()
 
 
 def content(source: str) -> str | bytes:

@@ -55,21 +55,33 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
     earlier = np.arange(c) < labels[:, None]
     ranks = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)  # of equals the first, as in argmax
     ks = [k for k in sorted({min(3, c - 1), min(5, c - 1)}) if k > 1]
-
     confusion = np.zeros((c, c), int)
     np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
-    each = _rates(confusion.diagonal(), confusion.sum(1), confusion.sum(0))
-    drawn, counts = _drawn_scores(confusion), redraw(n)
+    macro, each = _by_class(confusion, classes)
+
+    counts = redraw(n)
+    of_each = losses(labels, probabilities)
+    loss = between(of_each.mean(), counts @ of_each / n)
+    area = auc(labels, probabilities)
+    ranked = None if area is None else between(area, drawn_auc(labels, probabilities, counts))
+    bootstrap = f"bootstrap, {DRAWS:,} draws, seed {SEED}"
+    methods = dict.fromkeys(("accuracy", "top_k", "precision", "recall"), "wilson")
+    methods |= dict.fromkeys(("loss", "auc", "f1", "macro"), bootstrap)
+    if n < FEW:
+        loss = Rate(float(of_each.mean()), *intervals.mean(of_each, 0.0, WORST))
+        ranked = ranked and few_auc(labels, ranked, c)
+        methods |= dict.fromkeys(("auc", "f1", "macro"), f"{bootstrap}, at least wilson")
+        methods["loss"] = "Student's t"
     return Scores(
         pictures=n,
         accuracy=share(int((ranks == 0).sum()), n),
-        loss=_loss(labels, probabilities, counts),
-        auc=_auc(labels, probabilities, counts),
+        loss=loss,
+        auc=ranked,
         top_k={str(k): share(int((ranks < k).sum()), n) for k in ks},
-        macro=_macro_rates(each, drawn, n),
-        classes=_class_scores(confusion, each, drawn, classes),
+        macro=macro,
+        classes=each,
         confusion=confusions.as_json(confusion),
-        intervals=_methods(n),
+        intervals={"level": "95 %", **methods},
     )
 
 
@@ -233,7 +245,7 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 2:
         raise DatasetError(
-            f"cannot compare {_shape(a)} with {_shape(b)}: expected two arrays of the same shape [n, classes]."
+            f"cannot compare {list(a.shape)} with {list(b.shape)}: expected two arrays of the same shape [n, classes]."
         )
     if not len(a):
         raise DatasetError("cannot compare 0 rows of probabilities: at least one was expected.")
@@ -274,7 +286,8 @@ def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities"
     labels, values = np.asarray(labels), np.asarray(values, float)
     if labels.ndim != 1 or values.ndim != 2 or len(labels) != len(values):
         raise DatasetError(
-            f"cannot measure labels {_shape(labels)} against {word} {_shape(values)}: expected [n] and [n, classes]."
+            f"cannot measure labels {list(labels.shape)} against {word} {list(values.shape)}: expected [n] and "
+            "[n, classes]."
         )
     if not len(labels):
         raise DatasetError("cannot measure 0 pictures: at least one was expected; is the part empty?")
@@ -282,7 +295,7 @@ def _checked(labels: np.ndarray, values: np.ndarray, word: str = "probabilities"
 
 
 def _refuse_strangers(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> None:
-    n, shape = len(classes), _shape(probabilities)
+    n, shape = len(classes), list(probabilities.shape)
     if probabilities.shape[1] != n:
         raise DatasetError(f"cannot measure probabilities {shape} of {n} classes: expected one column per class.")
     if labels.min() < 0 or labels.max() >= n:
@@ -296,85 +309,44 @@ def _refuse_strangers(labels: np.ndarray, probabilities: np.ndarray, classes: Se
         )
 
 
-def _shape(values: np.ndarray) -> str:
-    return str(list(values.shape))
-
-
-def _drawn_scores(confusion: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1 per class in every bootstrap draw: float ``[3, draws, c]``, nan where undefined.
+def _by_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[dict[Average, Rate], dict[str, ClassScores]]:
+    """The macro averages of precision, recall and F1, and the scores of each class, from a confusion matrix.
 
     Drawing n pictures again with replacement is one multinomial draw over the cells of the confusion matrix.
     """
     true, predicted = np.nonzero(confusion)
     cells, right, every = confusion[true, predicted], true == predicted, len(confusion)
     rng = np.random.default_rng(SEED)
-    hits, support, chosen = np.empty((3, DRAWS, every))
-    for i in range(DRAWS):
-        drawn = rng.multinomial(cells.sum(), cells / cells.sum())
+    hits, support, chosen = np.empty((3, 1 + DRAWS, every))  # first the counts themselves, then those of each draw
+    for i in range(1 + DRAWS):
+        drawn = rng.multinomial(cells.sum(), cells / cells.sum()) if i else cells
         support[i] = np.bincount(true, drawn, every)
         chosen[i] = np.bincount(predicted, drawn, every)
         hits[i] = np.bincount(true, drawn * right, every)
-    return _rates(hits, support, chosen)
-
-
-def _rates(hits: np.ndarray, support: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1 per class, nan where undefined: ``[3, ..., c]`` from three counts ``[..., c]``."""
     with np.errstate(invalid="ignore"):
-        return np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])
+        scores = np.stack([hits / chosen, hits / support, 2 * hits / (support + chosen)])  # nan where undefined
 
-
-def _macro_rates(each: np.ndarray, drawn: np.ndarray, pictures: int) -> dict[Average, Rate]:
-    """Means of precision, recall, F1 ``[3, ..., c]`` over the classes that occur (those with a recall)."""
-    means = []
-    for scores in (each, drawn):
-        occurs = ~np.isnan(scores[1])
-        means.append(np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1))
+    occurs = support > 0
+    means = np.where(occurs, np.nan_to_num(scores), 0).sum(-1) / occurs.sum(-1)
     names: tuple[Average, ...] = ("precision", "recall", "f1")
-    rates = {name: between(value, draws) for name, value, draws in zip(names, *means)}
-    return {name: _widened(rate, pictures) for name, rate in rates.items()} if pictures < FEW else rates
+    macro = {name: between(values[0], values[1:]) for name, values in zip(names, means)}
+    few = cells.sum() < FEW
+    if few:
+        macro = {name: _widened(rate, int(cells.sum())) for name, rate in macro.items()}
 
-
-def _class_scores(
-    confusion: np.ndarray, each: np.ndarray, drawn: np.ndarray, classes: Sequence[str]
-) -> dict[str, ClassScores]:
-    scores = {}
-    counts = zip(*(each.tolist() for each in (confusion.diagonal(), confusion.sum(1), confusion.sum(0))))
-    few = confusion.sum() < FEW
-    for i, (name, (hits, support, chosen)) in enumerate(zip(classes, counts)):
-        f1 = between(each[2, i], drawn[2, :, i]) if support + chosen else None
-        scores[name] = ClassScores(
-            precision=share(hits, chosen) if chosen else None,
-            recall=share(hits, support) if support else None,
-            f1=_widened(f1, support) if f1 and few else f1,
-            support=support,
+    each = {}
+    counts = np.stack([confusion.diagonal(), confusion.sum(1), confusion.sum(0)], 1).tolist()
+    for i, (name, (correct, actual, guessed)) in enumerate(zip(classes, counts)):
+        f1 = between(scores[2, 0, i], scores[2, 1:, i]) if actual + guessed else None
+        each[name] = ClassScores(
+            precision=share(correct, guessed) if guessed else None,
+            recall=share(correct, actual) if actual else None,
+            f1=_widened(f1, actual) if f1 and few else f1,
+            support=actual,
         )
-    return scores
-
-
-def _loss(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> Rate:
-    each = losses(labels, probabilities)
-    if len(each) < FEW:
-        return Rate(float(each.mean()), *intervals.mean(each, 0.0, WORST))
-    return between(each.mean(), counts @ each / len(each))
-
-
-def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> Rate | None:
-    value = auc(labels, probabilities)
-    if value is None:
-        return None
-    rate = between(value, drawn_auc(labels, probabilities, counts))
-    return few_auc(labels, rate, probabilities.shape[1]) if len(labels) < FEW else rate
+    return macro, each
 
 
 def _judged(classes: int) -> list[int]:
     """The columns whose AUC is averaged: of two classes only the second, as both have the same."""
     return [1] if classes == 2 else list(range(classes))
-
-
-def _methods(pictures: int) -> dict[str, str]:
-    bootstrap = f"bootstrap, {DRAWS:,} draws, seed {SEED}"
-    loss = bootstrap
-    if pictures < FEW:
-        loss, bootstrap = "Student's t", f"{bootstrap}, at least wilson"
-    wilson = dict.fromkeys(("accuracy", "top_k", "precision", "recall"), "wilson")
-    return {"level": "95 %", **wilson, "loss": loss, **dict.fromkeys(("auc", "f1", "macro"), bootstrap)}

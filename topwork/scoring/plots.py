@@ -18,7 +18,7 @@ from topwork.data.pictures import thumbnail
 from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError, PictureError
 from topwork.runs.journal import Epoch, kept_epochs
-from topwork.scoring.confusion import Cells, cells
+from topwork.scoring.confusion import cells
 from topwork.scoring.gallery import content
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _own_style() -> Iterator[None]:
 
 
 @_own_style()
-def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> None:
+def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> "Figure":
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
     Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared;
@@ -82,17 +82,40 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
         path: the PNG to write.
         auc: also draw the area under the ROC curve, if the journal has it.
 
+    Returns:
+        The figure that was saved.
+
     Example:
         >>> row = {"phase": 1, "cut": "mobilenet_v2@pool", "val_loss": 0.8, "val_accuracy": 0.5}
-        >>> curves([row | {"epoch": 0}, row | {"epoch": 1, "val_loss": 0.6}], "curves.png")
+        >>> figure = curves([row | {"epoch": 0}, row | {"epoch": 1, "val_loss": 0.6}], "curves.png")
     """
-    _save(_curves([Epoch.from_json(line) for line in journal], auc), path)
+    rows = [Epoch.from_json(line) for line in journal]
+    measured = auc and any(getattr(row, name) is not None for row in rows for name in ("train_auc", "val_auc"))
+    keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
+    figure = _figure(9, 1 + 3 * len(keys))
+    panels = figure.subplots(len(keys), 1, sharex=True)
+    places = _places(rows)
+    starts = {row.phase: x for row, x in zip(rows, places) if row.epoch == 0}
+    for axes, (key, label) in zip(panels, keys.items()):
+        _lines(axes, rows, places, key)
+        if len(starts) > 1:
+            for phase, x in starts.items():
+                axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
+                axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
+        axes.set_ylabel(label)
+    cuts = {row.phase: f"phase {row.phase}: {_shown(row.cut, 90)}" for row in rows}
+    panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    figure.savefig(path, format="png", metadata=PLOT)
+    return figure
 
 
 @_own_style()
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
-) -> None:
+) -> "Figure":
     """Draw a confusion matrix: the numbers count pictures, the colour is their share of the true class.
 
     With more than `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong
@@ -104,82 +127,13 @@ def confusion(
         classes: the labels, in the matrix' order.
         path: the PNG to write.
 
-    Example:
-        >>> confusion([[8, 2], [1, 9]], ["cat", "dog"], "confusion.png")
-    """
-    _save(_confusion(cells(matrix), classes), path)
-
-
-@_own_style()
-def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path, columns: int = 6) -> None:
-    """Draw pictures in rows, each below its title.
-
-    Args:
-        pictures: uint8 ``[height, width, 3]``, of any sizes; they are not cropped and keep their proportions.
-        titles: one text per picture, of one or two lines.
-        path: the PNG to write.
-        columns: pictures per row.
+    Returns:
+        The figure that was saved.
 
     Example:
-        >>> grid([np.zeros((32, 48, 3), np.uint8)], ["black"], "grid.png")
+        >>> figure = confusion([[8, 2], [1, 9]], ["cat", "dog"], "confusion.png")
     """
-    _save(_grid(pictures, titles, columns), path)
-
-
-@_own_style()
-def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> None:
-    """Draw pictures with the true label and, below it, the predicted label and its probability; wrong ones in red.
-
-    Args:
-        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. A picture that can no longer be read
-            is drawn grey.
-        path: the PNG to write.
-        columns: tiles per row.
-
-    Example:
-        >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
-        >>> predictions({"heading": "0 of 1 test picture right.", "tiles": [tile]}, "predictions.png")
-    """
-    _save(_predictions(found, columns), path)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: "Figure", path: str | Path) -> None:
-    figure.savefig(path, format="png", metadata=PLOT)
-
-
-def _curves(journal: Sequence[Epoch], auc: bool = False) -> "Figure":
-    measured = auc and any(getattr(row, name) is not None for row in journal for name in ("train_auc", "val_auc"))
-    keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
-    figure = _figure(9, 1 + 3 * len(keys))
-    panels = figure.subplots(len(keys), 1, sharex=True)
-    places = _places(journal)
-    starts = {row.phase: x for row, x in zip(journal, places) if row.epoch == 0}
-    for axes, (key, label) in zip(panels, keys.items()):
-        _lines(axes, journal, places, key)
-        if len(starts) > 1:
-            for phase, x in starts.items():
-                axes.axvline(x, color="grey", linewidth=0.8, linestyle="--")
-                axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
-        _mark_kept(axes, journal, places, key)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
-        axes.set_ylabel(label)
-    cuts = {row.phase: f"phase {row.phase}: {_shown(row.cut, 90)}" for row in journal}
-    panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.get_major_locator().set_params(integer=True)
-    return figure
-
-
-def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
+    found = cells(matrix)
     support = np.bincount(found.true, found.counts, found.classes)
     shares = found.counts / support[found.true]
     each = -(-found.classes // SQUARES)
@@ -206,10 +160,26 @@ def _confusion(found: Cells, classes: Sequence[str]) -> "Figure":
 
     right = found.counts[found.true == found.predicted].sum()
     axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
+    figure.savefig(path, format="png", metadata=PLOT)
     return figure
 
 
-def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> "Figure":
+@_own_style()
+def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path, columns: int = 6) -> "Figure":
+    """Draw pictures in rows, each below its title.
+
+    Args:
+        pictures: uint8 ``[height, width, 3]``, of any sizes; they are not cropped and keep their proportions.
+        titles: one text per picture, of one or two lines.
+        path: the PNG to write.
+        columns: pictures per row.
+
+    Returns:
+        The figure that was saved.
+
+    Example:
+        >>> figure = grid([np.zeros((32, 48, 3), np.uint8)], ["black"], "grid.png")
+    """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = _figure(1.7 * columns, 2 * rows)
@@ -219,10 +189,27 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -
         axes.imshow(picture)
         axes.set_axis_off()
         axes.set_title("\n".join(_shown(line, 24) for line in title.splitlines()), pad=3, **_text(8))
+    figure.savefig(path, format="png", metadata=PLOT)
     return figure
 
 
-def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
+@_own_style()
+def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> "Figure":
+    """Draw pictures with the true label and, below it, the predicted label and its probability; wrong ones in red.
+
+    Args:
+        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. A picture that can no longer be read
+            is drawn grey.
+        path: the PNG to write.
+        columns: tiles per row.
+
+    Returns:
+        The figure that was saved.
+
+    Example:
+        >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
+        >>> figure = predictions({"heading": "0 of 1 test picture right.", "tiles": [tile]}, "predictions.png")
+    """
     tiles = []
     for tile in found["tiles"]:
         pictures = []
@@ -231,7 +218,12 @@ def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
                 pictures.append(thumbnail(content(source), THUMBNAIL))
             except PictureError:
                 pictures.append(np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8))
-        tiles.append((tile, _beside(pictures)))
+
+        height = max(len(picture) for picture in pictures)
+        gap = np.full((height, -(-height // 32), 3), 255, np.uint8)
+        whole = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in pictures]
+        beside = np.hstack([part for picture in whole for part in (gap, picture)][1:])
+        tiles.append((tile, beside))
 
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     heights = [0.5 + max(min(1.56, 1.6 * len(p) / p.shape[1]) for _, p in row) for row in rows]
@@ -246,6 +238,16 @@ def _predictions(found: Mapping[str, Any], columns: int) -> "Figure":
         for column, (tile, picture) in enumerate(row):
             _answer(_tile(figure, start + column, top), tile, picture)
         top -= height
+    figure.savefig(path, format="png", metadata=PLOT)
+    return figure
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 
@@ -269,14 +271,6 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
     axes.set_title(title, pad=4, color=WRONG if wrong else "black", **_text(8))
 
 
-def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Join pictures of any sizes side by side, with a white gap between them."""
-    height = max(len(picture) for picture in pictures)
-    gap = np.full((height, -(-height // 32), 3), 255, np.uint8)
-    whole = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in pictures]
-    return np.hstack([part for picture in whole for part in (gap, picture)][1:])
-
-
 def _places(journal: Sequence[Epoch]) -> list[int]:
     """Each epoch's place on the axis; a phase's epoch 0 has the place of the last epoch of the phase before."""
     places: list[int] = []
@@ -289,6 +283,7 @@ def _places(journal: Sequence[Epoch]) -> list[int]:
 
 
 def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
+    """Draw the lines of a score, and a star at the epoch that each phase kept, hollow if another phase follows."""
     size = 4 if len(journal) <= 40 else 0
     for name, label, color, style in (
         (f"val_{key}", "validation", VAL, "o-"),
@@ -304,23 +299,22 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
         xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
             axes.plot(xs, ys, style, color=color, markersize=size, linewidth=1.4, label=label)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
 
-
-def _mark_kept(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
-    """Draw a star at the epoch that each phase kept, hollow if another phase follows."""
     part, color = ("val", VAL) if journal[0].val_loss is not None else ("train", TRAIN)
     at = {(row.phase, row.epoch): x for row, x in zip(journal, places)}
-    rows = kept_epochs(journal)
-    xs = [at[row.phase, row.epoch] for row in rows]
-    ys = np.array([getattr(row, f"{part}_{key}") for row in rows], float)
+    kept = kept_epochs(journal)
+    across = [at[row.phase, row.epoch] for row in kept]
+    values = np.array([getattr(row, f"{part}_{key}") for row in kept], float)
     star: dict[str, Any] = {"marker": "*", "linestyle": "", "markersize": 14, "zorder": 5}
-    if not np.isnan(ys[:-1]).all():
-        axes.plot(xs[:-1], ys[:-1], color="white", markeredgecolor=color, label="kept by an\nearlier phase", **star)
-    if not np.isnan(ys[-1]):
-        label = f"kept: {ys[-1]:.3f}\n(phase {rows[-1].phase}, epoch {rows[-1].epoch})"
-        axes.plot(xs[-1], ys[-1], color=color, markeredgecolor="white", label=label, **star)
+    if not np.isnan(values[:-1]).all():
+        label = "kept by an\nearlier phase"
+        axes.plot(across[:-1], values[:-1], color="white", markeredgecolor=color, label=label, **star)
+    if not np.isnan(values[-1]):
+        label = f"kept: {values[-1]:.3f}\n(phase {kept[-1].phase}, epoch {kept[-1].epoch})"
+        axes.plot(across[-1], values[-1], color=color, markeredgecolor="white", label=label, **star)
+
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _text(size: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from topwork.runs.folder import Folder
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.runs.scores import AsStored, Results, Scores
 from topwork.scoring import metrics
-from topwork.scoring.answers import Answers, answered, measured_scores, sample_size
+from topwork.scoring.answers import Answers, answered, measured_scores
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.gallery import gallery
 from topwork.store.examples import StoredActivations
@@ -52,7 +52,17 @@ is, the training pictures come to 0.200.
     seen, same, val = made.loss, made.train_loss, made.val_loss
     if not all(map(isfinite, (seen, same, val))) or val >= seen:
         return None
-    mode, easier = _in_training(recipe), f"the validation pictures ({pictures:,}) happen to be easier"
+
+    head, training = recipe.head, recipe.training
+    raises = {
+        "dropout": head.dropout > 0 and not head.file,
+        "augmented views": recipe.views.count > 1,
+        "label smoothing": training.label_smoothing > 0,
+        "class weights": training.class_weight != "none",
+        "balanced sampling": training.sampling != "none",
+    }
+    mode = ", ".join([*(name for name, so in raises.items() if so), "weights that move within the epoch"])
+    easier = f"the validation pictures ({pictures:,}) happen to be easier"
     start = (
         f"In phase {made.phase}, epoch {made.epoch}, the validation loss ({val:.3f}) lies below the training "
         f"loss that the optimizer saw ({seen:.3f})"
@@ -68,21 +78,8 @@ is, the training pictures come to 0.200.
     )
 
 
-def _in_training(recipe: Recipe) -> str:
-    """What raises the loss in training mode only."""
-    head, training = recipe.head, recipe.training
-    named = {
-        "dropout": head.dropout > 0 and not head.file,
-        "augmented views": recipe.views.count > 1,
-        "label smoothing": training.label_smoothing > 0,
-        "class weights": training.class_weight != "none",
-        "balanced sampling": training.sampling != "none",
-    }
-    return ", ".join([*(name for name, so in named.items() if so), "weights that move within the epoch"])
-
-
-def chance(found: Scores) -> str | None:
-    """A warning if the interval of the accuracy contains the share of the largest class, or is below it; else ``None``.
+def warned(found: Scores) -> list[str]:
+    """A warning if the interval of the accuracy contains the share of the largest class, or is below it; else nothing.
 
     Args:
         found: from `topwork.scoring.metrics.measure`. There is no warning if all pictures are of one class.
@@ -90,18 +87,18 @@ def chance(found: Scores) -> str | None:
     Example:
         >>> import numpy as np
         >>> found = metrics.measure(np.array([0, 0, 1]), np.eye(2)[[0, 1, 1]], ["daisy", "rose"])
-        >>> chance(found)
+        >>> warned(found)[0]
         "As far as 3 pictures tell, this is no better than always answering 'daisy', which is right for 0.667 of them."
     """
     counts = {label: each.support for label, each in found.classes.items()}
     largest = max(counts, key=counts.__getitem__)
     total = found.pictures
     if counts[largest] == total or found.accuracy.low > counts[largest] / total:
-        return None
-    return (
+        return []
+    return [
         f"As far as {total:,} pictures tell, this is no better than always answering {largest!r}, "
         f"which is right for {counts[largest] / total:.3f} of them."
-    )
+    ]
 
 
 def conclude(
@@ -154,7 +151,8 @@ def examined(
     scores = measured_scores(folder, answers, data.classes)
     predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
     draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
-    notes, sample = notes + warned(scores), sample_size(taken, data.part("test"))
+    sample = len(taken) if len(taken) < len(data.part("test")) else None
+    notes = [*notes, *warned(scores)]
     return replace(results, accuracy=scores.accuracy, notes=notes, test=scores, sample=sample), answers
 
 
@@ -165,6 +163,17 @@ def lacks(folder: Folder) -> list[str]:
     if (folder.path / "predictions.csv").exists():
         names += ["confusion.png"] + (["predictions.png"] if about["data"] or about.get("source") else [])
     return [name for name in names if not (folder.path / name).exists()]
+
+
+def draw_lacking(folder: Folder, data: Dataset, answers: Answers | None = None, scores: Scores | None = None) -> None:
+    """Draw the plots that a finished run lacks, as far as their data are given, and report which were drawn."""
+    lacking = lacks(folder)
+    if not lacking:
+        return
+    with Pencil(folder.path) as pencil:
+        draw_plots(pencil, folder, data, lacking, answers, scores)
+    if made := [name for name in lacking if (folder.path / name).exists()]:
+        say(f"Drawn, because the run lacked them: {', '.join(made)}")
 
 
 def draw_plots(
@@ -184,12 +193,6 @@ def draw_plots(
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
         shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
         pencil.draw("predictions", folder.path / "predictions.png", shown)
-
-
-def warned(scores: Scores) -> list[str]:
-    """`chance` as a list, for the notes."""
-    found = chance(scores)
-    return [found] if found else []
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:

@@ -14,8 +14,9 @@ from topwork.cut import Cut
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import CutError, DatasetError, UsageError, WeightsError
 from topwork.scoring import metrics
+from topwork.scoring.choosing import choose as module
 from topwork.scoring.choosing.choose import subset
-from topwork.scoring.choosing.probe import logme
+from topwork.scoring.choosing.probe import logme, probe
 from topwork.store.extract import requested
 
 NAME = "mobilenet_v2_035"
@@ -155,18 +156,22 @@ def test_equal_pictures_count_once_and_the_test_part_not_at_all():
     assert subset(data, 500).rows == some
 
 
-def test_groups_stay_together(data):
-    from topwork.scoring.choosing.choose import _tests
-
+def test_groups_stay_together(data, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        module, "probe", lambda values, labels, tests: asked.append(tests) or probe(values, labels, tests)
+    )
     grouped = replace(data, rows=tuple(replace(row, group=f"{row.label}{i // 3}") for i, row in enumerate(data.rows)))
-    tests = _tests(grouped, 0)
-    assert sorted(i for test in tests for i in test) == list(range(60))
-    groups = [{grouped.rows[i].group for i in test} for test in tests]
+    tw.choose(grouped, CUTS[:1], **OPTIONS)
+    (tests,) = asked
+    rows = subset(grouped, 500).rows
+    assert sorted(i for test in tests for i in test) == list(range(45))
+    groups = [{rows[i].group for i in test} for test in tests]
     assert not any(a & b for n, a in enumerate(groups) for b in groups[:n])
     single = replace(
         data, rows=tuple(replace(row, group=f"{row.label}{i % 20 // 7}") for i, row in enumerate(data.rows))
     )
-    assert len(_tests(single, 0)) == 3  # each class has three groups
+    assert tw.choose(single, CUTS[:1], **OPTIONS).folds == 3  # each class has three groups
 
 
 def test_too_few_pictures_or_classes():

@@ -84,15 +84,31 @@ def choose(
     compared = dict.fromkeys(parsed or [cut for one in networks for cut in places.cuts_of(one)])
     some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
     fills = [requested(some, cut, [one for one in networks if one.name in cut.backbones]) for cut in compared]
-    times = _fill(fills, jobs)
+
+    every = [one for requests in fills for one in requests]
+    each: list[float | None] = []
+    with _Timer() as timer, Extraction(every, timer.report, jobs) as extraction:
+        for number, one in enumerate(every):
+            timer.term, timer.milliseconds = one.term, None
+            extraction.wait(number)
+            each.append(timer.milliseconds)
     bad: dict[str, str] = {}
     for requests in fills:
         with StoredActivations(requests) as stored:
             bad |= stored.failures()
     used = some.without(bad)
     _refuse_one_class(used.classes)
-    tests = _tests(used, seed)
-    found = [_candidate(used, requests, time, tests, len(rows.rows)) for requests, time in zip(fills, times)]
+
+    units = splits.units_of(used.rows)
+    sizes = Counter(label for unit in units for label in {used.rows[i].label for i in unit})
+    dealt = folds(used, max(2, min(FOLDS, *sizes.values())), seed)  # fewer if a class has fewer independent pictures
+    tests = [[i for i, row in enumerate(fold.rows) if row.split == "test"] for fold in dealt]
+    found = []
+    times = iter(each)
+    for requests in fills:
+        took = [next(times) for _ in requests]
+        time = None if None in took else sum(filter(None, took))  # None if the store had one of the terms
+        found.append(_candidate(used, requests, time, tests, len(rows.rows)))
     return Choice(ranked(found), len(used.rows), len(tests), used.left_out)
 
 
@@ -144,28 +160,6 @@ class _Timer(Watch):
         super().report(event, **about)
         if event == "progress" and about["done"] == about["total"] >= TIMED:
             self.milliseconds = 1000 * about["seconds"] / about["total"]
-
-
-def _fill(fills: Sequence[Sequence[Request]], jobs: int | None) -> list[float | None]:
-    """Fill the store; return the milliseconds per picture of each cut, ``None`` if the store had one of its terms."""
-    requests = [one for some in fills for one in some]
-    each: list[float | None] = []
-    with _Timer() as timer, Extraction(requests, timer.report, jobs) as extraction:
-        for number, one in enumerate(requests):
-            timer.term, timer.milliseconds = one.term, None
-            extraction.wait(number)
-            each.append(timer.milliseconds)
-    times = iter(each)
-    by_cut = [[next(times) for _ in some] for some in fills]
-    return [None if None in some else sum(filter(None, some)) for some in by_cut]
-
-
-def _tests(data: Dataset, seed: int) -> list[list[int]]:
-    """The rows that each fold tests; fewer than `FOLDS` folds if a class has fewer independent pictures."""
-    units = splits.units_of(data.rows)
-    sizes = Counter(label for unit in units for label in {data.rows[i].label for i in unit})
-    dealt = folds(data, max(2, min(FOLDS, *sizes.values())), seed)
-    return [[i for i, row in enumerate(fold.rows) if row.split == "test"] for fold in dealt]
 
 
 def _candidate(

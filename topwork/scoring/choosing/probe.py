@@ -63,37 +63,29 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
         >>> logme(good, labels) > logme(poor, labels)
         True
     """
+    n, d = features.shape
+    tiny = np.finfo(float).tiny
     left, s, _ = np.linalg.svd(np.asarray(features, float), full_matrices=False)
     seen = s > s[0] * max(features.shape) * np.finfo(float).eps
     left, squares = left[:, seen], s[seen] ** 2
-    targets = (labels == np.unique(labels)[:, None]).astype(float)
-    n, d = features.shape
-    return float(np.mean([_evidence(left.T @ y, squares, y @ y, n, d) for y in targets])) / n
-
-
-def _evidence(z: np.ndarray, squares: np.ndarray, total: float, n: int, d: int) -> float:
-    """The largest evidence of one class.
-
-    Args:
-        z: the targets in the basis of the left singular vectors, ``[rank]``.
-        squares: the squares of the singular values, ``[rank]``.
-        total: the sum of the squares of the targets.
-        n: the number of pictures.
-        d: the number of features.
-    """
-    tiny = np.finfo(float).tiny
-    outside = max(total - z @ z, 0.0)
     spare = n - len(squares)
-    following = 1.0, 1.0
-    for _ in range(STEPS):
-        a, b = following
-        left = a / (a + b * squares)  # 1 less this would lose all digits where it is small
-        shrunk = b * squares / (a + b * squares)
-        mm = max(float((shrunk**2 * z**2 / squares).sum()), tiny)
-        rest = max(float((left**2 * z**2).sum()) + outside, tiny)
-        following = max(float(shrunk.sum()), tiny) / mm, (spare + float(left.sum())) / rest
-        if abs(following[0] / following[1] - a / b) <= TOLERANCE * (a / b):
-            break
 
-    volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
-    return (n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2
+    each = []
+    for label in np.unique(labels):
+        y = (labels == label).astype(float)
+        z = left.T @ y
+        outside = max(y @ y - z @ z, 0.0)
+        following = 1.0, 1.0
+        for _ in range(STEPS):
+            a, b = following
+            kept = a / (a + b * squares)  # 1 less this would lose all digits where it is small
+            shrunk = b * squares / (a + b * squares)
+            mm = max(float((shrunk**2 * z**2 / squares).sum()), tiny)
+            rest = max(float((kept**2 * z**2).sum()) + outside, tiny)
+            following = max(float(shrunk.sum()), tiny) / mm, (spare + float(kept.sum())) / rest
+            if abs(following[0] / following[1] - a / b) <= TOLERANCE * (a / b):
+                break
+
+        volume = np.log(a + b * squares).sum() + (d - len(squares)) * np.log(a)
+        each.append((n * np.log(b) + d * np.log(a) - n * np.log(2 * np.pi) - b * rest - a * mm - volume) / 2)
+    return float(np.mean(each)) / n
