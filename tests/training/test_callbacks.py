@@ -9,7 +9,7 @@ import pytest
 from topwork.recipes.settings import Phase
 from topwork.system import keras_settings
 from topwork.training import callbacks
-from topwork.training.callbacks import Keeper, Plateau, Saver, under_their_settings
+from topwork.training.callbacks import Keeper, Plateau, under_their_settings
 
 ABOUT = {"phase": 1, "cut": "tiny@pool", "precision": "float32"}
 NAN = float("nan")
@@ -109,17 +109,6 @@ def test_a_keeper_that_is_restored_goes_on_as_the_whole_one(course, stop):
     assert {**second.keeper.about, "best": second.keeper.best} == {**whole.keeper.about, "best": whole.keeper.best}
     told = [(line.epoch, line.kept, line.val_loss) for line in first.lines + second.lines]
     assert told == [(line.epoch, line.kept, line.val_loss) for line in whole.lines]
-
-
-def test_a_saver_knows_the_last_epoch_of_the_phase():
-    saved = []
-    saver = Saver(saved.append, epochs=3)
-    saver.set_model(SimpleNamespace(stop_training=False))
-    for epoch in range(3):
-        saver.on_epoch_end(epoch)
-    saver.model.stop_training = True
-    saver.on_epoch_end(0)
-    assert saved == [False, False, True, True]
 
 
 def compiled():
