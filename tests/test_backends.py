@@ -1,7 +1,7 @@
 """What holds on every backend of Keras: laws 1 to 3 and 7, a short training, its export, and going on after a stop.
 
 The other tests run on TensorFlow. These run on whatever ``KERAS_BACKEND`` says: ``make test-backends`` takes JAX and
-torch.
+torch. On TensorFlow they are of the full suite, because other tests have the same there.
 """
 
 import csv
@@ -26,6 +26,7 @@ from topwork.runs.resume import repeats
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.system import gpu, keras_backend
 
+pytestmark = [pytest.mark.full] if keras.config.backend() == "tensorflow" else []
 END = "block_2_add"
 """Where the backbone ends: deeper down random networks are chaotic at 32 pixels."""
 LAW_4 = "law 4 holds with TensorFlow on a CPU alone: with {} the weights may differ in some bits."

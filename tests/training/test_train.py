@@ -126,6 +126,7 @@ def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, t
     json.loads((run.path / "journal.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
 
 
+@pytest.mark.full
 def test_a_seed_repeats_a_run(pictures, tmp_path):
     runs = [train(pictures, tmp_path / name, "pool", "block_14_add", epochs=2, seed=5) for name in "ab"]
     first, second = (run.folder.weights() for run in runs)
@@ -150,6 +151,7 @@ def test_patience_stops(pictures, tmp_path):
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
 
 
+@pytest.mark.full
 def test_batch_norm_of_the_backbone_is_frozen_unless_asked(pictures, tmp_path):
     def moved(run):
         pretrained = tw.halves(f"{NAME}@block_14_add", backbone=SMALL)[1]
@@ -245,7 +247,8 @@ def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("place", [pytest.param(9, marks=pytest.mark.full), 28])
+@pytest.mark.full
+@pytest.mark.parametrize("place", [9, 28])
 def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_path, place):
     run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
     trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
@@ -257,6 +260,7 @@ def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_pat
     assert len({guess.probability for guess in guesses}) > 1
 
 
+@pytest.mark.full
 def test_everything_may_be_trained(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", "input", epochs=1)
     assert run.results.as_stored.dtype == "uint8"
@@ -397,7 +401,8 @@ def small_network():
     )
 
 
-@pytest.mark.parametrize("form", ["model", pytest.param("h5", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("form", ["model", "h5"])
 def test_a_network_of_your_own(pictures, tmp_path, form):
     """A ``.keras`` file is what all tests here train on."""
     network = small_network()

@@ -76,12 +76,18 @@ def test_the_zip_format_of_newer_torch_is_named(tmp_path):
         read(tmp_path / "new.pth")
 
 
+@pytest.fixture
+def written(tmp_path):
+    """A checkpoint, and its bytes."""
+    file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones((3, 2), "float32"), "b": np.array(1, "int64")})
+    return file, file.read_bytes()
+
+
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path, data):
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(written, data):
     """Whatever byte changes or wherever the file ends: a ValueError, or tensors of the shapes that it states."""
-    file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones((3, 2), "float32"), "b": np.array(1, "int64")})
-    content = bytearray(file.read_bytes())
+    file, content = written[0], bytearray(written[1])
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
         content[place] = data.draw(st.integers(0, 255))
