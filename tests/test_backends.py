@@ -225,5 +225,6 @@ def refuse_another_backend(folder):
     path.write_text(kept)
     assert str(error.value) == (
         f"versions changed since {str(folder.path)!r} began: backend numpy then, {keras.config.backend()} now. Its "
-        "weights may differ in some bits from those of a run that was never interrupted. To go on: other_versions=True."
+        "weights may differ in some bits from those of a run that was never interrupted. To continue: "
+        "other_versions=True."
     )

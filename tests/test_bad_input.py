@@ -101,7 +101,7 @@ def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp
     (folder / "red" / "empty.jpg").touch()
     ran = topwork("train", folder, *POOL, "--epochs", 1, "--set", "data.draw=stratified", "--out", tmp_path / "run")
     assert ran.status == 0
-    for line in (f"left out: red/bad.jpg: {NO_PICTURE}", "left out: red/empty.jpg: the file is empty"):
+    for line in (f"skipped: red/bad.jpg: {NO_PICTURE}", "skipped: red/empty.jpg: the file is empty"):
         assert line in ran.err.splitlines()
     assert json.loads((tmp_path / "run" / "results.json").read_text())["left_out"] == 2
     with (tmp_path / "run" / "pictures.csv").open(newline="") as file:
@@ -110,7 +110,7 @@ def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp
     assert topwork("evaluate", tmp_path / "run", folder, "--json").json["left_out"] == reasons
     ran = topwork("extract", folder, "mobilenet_v2_035@pool", *SMALL)
     assert ran.out.startswith(
-        f"left out: red/empty.jpg: the file is empty\nleft out: red/bad.jpg: {NO_PICTURE}\n12 pictures at "
+        f"skipped: red/empty.jpg: the file is empty\nskipped: red/bad.jpg: {NO_PICTURE}\n12 pictures at "
     )
 
 
@@ -132,8 +132,8 @@ def test_no_picture_that_can_be_read(folder, tmp_path):
     ran = topwork("train", folder, *POOL, "--out", tmp_path / "run")
     assert ran.status == 1
     assert ran.err.splitlines()[-12:] == [
-        *(f"left out: {path.relative_to(folder)}: {NO_PICTURE}" for path in sorted(folder.rglob("*.png"))[:10]),
-        "left out: 2 more; 'topwork read' names them all.",
+        *(f"skipped: {path.relative_to(folder)}: {NO_PICTURE}" for path in sorted(folder.rglob("*.png"))[:10]),
+        "skipped: 2 more; 'topwork read' names them all.",
         "DatasetError: the training part is empty: give pictures the split 'train', "
         "or draw splits with a larger share.",
     ]
@@ -148,7 +148,7 @@ def test_the_same_picture_under_two_labels(folder):
         "red/000.png": "the same picture is labelled 'blue' and 'red', see 'blue/x.png'",
     }
     lines = topwork("read", folder).out.splitlines()
-    assert "2 pictures left out:" in lines
+    assert "2 pictures skipped:" in lines
     assert "  blue/x.png: the same picture is labelled 'blue' and 'red', see 'red/000.png'" in lines
 
 

@@ -24,7 +24,7 @@ NAME = "mobilenet_v2_035"
 CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
 """Pixels of 600 x 600 take a megabyte: a commit is due after 32 pictures."""
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-STOPPED = "Stopped. What was committed to the store stays; the next run goes on from there."
+STOPPED = "Stopped. What was committed to the store stays; the next run continues from there."
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_kill_9_of_the_worker(slow, cold):
     assert (ran.status, ran.out) == (3, "")
     assert ran.err.splitlines()[-1] == (
         "MachineError: the extraction process ended with status -9 before it was done. "
-        "What it committed is safe: run the same command again to go on."
+        "What it committed is safe: run the same command again to continue."
     )
     goes_on(slow, cold)
 

@@ -2,7 +2,7 @@
 
     TopworkError                    exit status 1: the data or the model fails a check
     ├── DatasetError                no pictures, one class, bad CSV, clashing labels
-    │   └── PictureError            one picture cannot be read (named, then left out)
+    │   └── PictureError            one picture cannot be read (named, then skipped)
     ├── UsageError                  exit status 2: a word that topwork does not know
     │   ├── UnknownBackbone         a backbone's name
     │   ├── CutError                a cut that cannot be parsed, resolved or trained

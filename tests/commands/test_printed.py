@@ -52,7 +52,7 @@ def test_the_table_of_a_dataset(capsys):
         "all          1,200    0     1  1,201\n"
         "\n"
         "The val part is empty: add pictures or raise its share.\n"
-        "1 picture left out:\n"
+        "1 picture skipped:\n"
         "  red/a b.png: the file is empty\n"
     )
 
@@ -136,7 +136,7 @@ def test_scores(capsys):
         "─────  ─────────  ──────  ─────  ────────",
         "cat        1.000   0.500  0.667         2",
         "dog        0.667   1.000  0.800         2",
-        "left out: a.png: a single pixel",
+        "skipped: a.png: a single pixel",
         "",
         " ".join(["Said"] * 16),
         " ".join(["Said"] * 14),
@@ -295,7 +295,7 @@ def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_p
 def test_the_price_list(capsys):
     print_places("vgg16", 32, False)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["place", "shape", "KB", "madds", "above", "params", "above"]
+    assert lines[0].split() == ["place", "shape", "KB", "MACs", "above", "params", "above"]
     assert lines[2].split() == ["input", "32x32x3", "3.0", "0.0", "313.2", "0.00", "14.71"]
     assert lines[3].split() == ["block1_conv1", "32x32x64", "128.0", "1.8", "311.4", "0.00", "14.71"]
     print_places("vgg16", 32, True)

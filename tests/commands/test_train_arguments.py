@@ -180,9 +180,9 @@ def test_nothing_at_all_is_the_default_network_and_says_so(capsys, tmp_path, mon
 
 def test_random_weights_are_taken_only_where_they_are_asked_for(no_package, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="Three ways to go on"):
+    with pytest.raises(WeightsError, match="Three ways to continue"):
         made()
-    with pytest.raises(WeightsError, match="Three ways to go on"):
+    with pytest.raises(WeightsError, match="Three ways to continue"):
         made(weights="imagenet")
 
 

@@ -139,7 +139,7 @@ def test_a_newer_format(tmp_path):
 
 def test_a_run_that_has_not_finished(tmp_path):
     folder = create(tmp_path / "run", RECIPE, DATA)
-    go_on = f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
+    go_on = f"Continue it: topwork.Run({str(folder.path)!r}).resume()"
     with pytest.raises(RunError) as error:
         _ = folder.results
     assert str(error.value) == f"the run {str(folder.path)!r} has not finished: it has no results.json. {go_on}"

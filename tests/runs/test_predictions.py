@@ -61,7 +61,7 @@ def test_a_run_that_has_not_finished(folder):
         Exam.of(folder)
     assert str(e.value) == (
         f"the run '{folder.path}' has not finished: it has no results.json. "
-        f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
+        f"Continue it: topwork.Run({str(folder.path)!r}).resume()"
     )
 
 

@@ -65,7 +65,7 @@ def test_a_run_that_has_not_finished_is_refused(folder):
         restore(folder)
     assert str(error.value) == (
         f"the run {str(folder.path)!r} has not finished: it has no weights. "
-        f"Go on with it: topwork.Run({str(folder.path)!r}).resume()"
+        f"Continue it: topwork.Run({str(folder.path)!r}).resume()"
     )
 
 

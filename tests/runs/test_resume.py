@@ -176,7 +176,9 @@ def test_other_versions(copy, whole, capsys):
         f"python 3.10.1 then, {whole.folder.environment['python']} "
         f"now, numpy 1.0 then, {packages['numpy']} now. Its weights may differ in some bits"
     )
-    assert refused(copy) == (f"{told} from those of a run that was never interrupted. To go on: other_versions=True.")
+    assert refused(copy) == (
+        f"{told} from those of a run that was never interrupted. To continue: other_versions=True."
+    )
     capsys.readouterr()
     copy.resume(other_versions=True)
     assert capsys.readouterr().err.splitlines()[0] == f"{told}."
@@ -189,7 +191,7 @@ def test_other_kernels(copy):
     assert refused(copy) == (
         f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {keras_backend.onednn()} now. "
         "Its weights may differ in some bits from those of a run that was never interrupted. "
-        "To go on: other_versions=True."
+        "To continue: other_versions=True."
     )
 
 
@@ -262,7 +264,7 @@ def test_a_store_that_holds_another_dtype(weighted, monkeypatch):
     monkeypatch.setattr(StoredActivations, "dtypes", [["float32"]])
     assert refused_late(run) == (
         f"the dtype of the stored activations of '{NAME}@block_2_add..block_2_add' changed since the run began "
-        "(['float16'] then, ['float32'] now): it cannot go on. Put back what was there, or start a new run."
+        "(['float16'] then, ['float32'] now): it cannot continue. Put back what was there, or start a new run."
     )
 
 

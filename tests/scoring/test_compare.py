@@ -273,7 +273,7 @@ def test_a_cross_validation_that_has_not_finished(where):
     with pytest.raises(RunError) as error:
         compare("folds", "a")
     assert str(error.value) == (
-        "the cross-validation 'folds' has not finished. Go on with it: topwork.Folds('folds').resume()"
+        "the cross-validation 'folds' has not finished. Continue it: topwork.Folds('folds').resume()"
     )
 
 
@@ -414,7 +414,7 @@ def test_a_run_that_has_not_finished_or_is_none(alike, where):
     (where / "b" / "results.json").unlink()
     unfinished = told(lambda: compare("a", "b"), RunError)
     assert unfinished == (
-        "the run 'b' has not finished: it has no results.json. Go on with it: topwork.Run('b').resume()"
+        "the run 'b' has not finished: it has no results.json. Continue it: topwork.Run('b').resume()"
     )
     assert told(lambda: compare("none", "a"), RunError) == (
         "there is no folder 'none': expected a run, as topwork.train makes it."

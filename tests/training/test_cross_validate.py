@@ -58,11 +58,11 @@ def test_an_interrupted_one_goes_on(ran, tmp_path):
     with pytest.raises(RunError) as error:
         _ = tw.Folds(out).results
     assert str(error.value) == (
-        f"the cross-validation {str(out)!r} has not finished. Go on with it: topwork.Folds({str(out)!r}).resume()"
+        f"the cross-validation {str(out)!r} has not finished. Continue it: topwork.Folds({str(out)!r}).resume()"
     )
     again = topwork("train", "--resume", out, "--json")
     assert again.json == {"run": str(out), **json.loads((ran[0] / "results.json").read_text())}
-    assert f"{out / 'fold-2'} goes on from the beginning." in again.err
+    assert f"{out / 'fold-2'} continues from the beginning." in again.err
     assert again.err.count("has finished: nothing is left to do.") == 2
     assert len(tw.Folds(out).runs) == 3
 

@@ -75,10 +75,10 @@ def print_places(name: str, side: int | None, json_wanted: bool) -> None:
         )
         for price in prices
     ]
-    print_table(["place", "shape", "KB", "madds", "above", "params", "above"], rows)
+    print_table(["place", "shape", "KB", "MACs", "above", "params", "above"], rows)
     print(
         "\nKB: size of one picture in the store, in float16."
-        "\nmadds: million multiply-adds per picture, below the place and above it."
+        "\nMACs: million multiply-accumulates per picture, below the place and above it."
         "\nparams: million parameters, below the place (frozen) and above it (trained)."
     )
 

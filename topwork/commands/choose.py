@@ -67,19 +67,19 @@ def _print(found: "Choice", take: str) -> None:
         prices.append([str(number), "yes" if one.tied else "no", f"{one.logme:.3f}", *costs])
     print_table(["", "probed at", "probe", "95 % interval"], scores)
     print()
-    print_table(["", "tied", "LogME", "params", "madds", "KB", "ms", "disk"], prices)
+    print_table(["", "tied", "LogME", "params", "MACs", "KB", "ms", "disk"], prices)
     looked_at = counted(found.pictures, "picture")
     print(
         f"\nprobe: accuracy of a logistic regression, {found.folds} folds of {looked_at};"
         "\n  none is in the test part. Each network ends at the place that is named last."
         "\ntied: these pictures cannot tell it from the first (McNemar's exact test)."
         "\nLogME: log evidence of the labels, per picture; higher is better."
-        "\nparams, madds: million parameters, and multiply-adds per picture, up to there."
+        "\nparams, MACs: millions of parameters and of multiply-accumulates, up to there."
         "\nKB, disk: size in the store, of one picture and of all the data."
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )
     for gone in found.left_out:
-        print(f"left out: {gone.path}: {gone.reason}")
+        print(f"skipped: {gone.path}: {gone.reason}")
     print(fill(found.text, 79))
     print(f"Take: {take}")
 

@@ -74,6 +74,6 @@ def print_scores(found: "Evaluation") -> None:
     ]
     print_table(["class", "precision", "recall", "F1", "pictures"], rows)
     for path, reason in found.left_out.items():
-        print(f"left out: {path}: {reason}")
+        print(f"skipped: {path}: {reason}")
     for note in found.notes:
         print(f"\n{fill(note, 79)}")

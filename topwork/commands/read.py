@@ -98,7 +98,7 @@ def print_dataset(data: Dataset, json_wanted: bool) -> None:
     print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
     print("", *data.notes, sep="\n")
     if data.left_out:
-        print(f"{counted(len(data.left_out), 'picture')} left out:")
+        print(f"{counted(len(data.left_out), 'picture')} skipped:")
     for gone in data.left_out:
         print(f"  {gone.path}: {gone.reason}")
 

@@ -1,4 +1,4 @@
-"""A dataset: rows of picture, label, split and group, with what was left out."""
+"""A dataset: rows of picture, label, split and group, with what was skipped."""
 
 import os
 from collections import Counter
@@ -159,7 +159,7 @@ class Dataset:
     def __str__(self) -> str:
         parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)
         of = f" of {self.root or self.source!r}" if self.root or self.source else ""
-        left_out = f", {len(self.left_out):,} left out" if self.left_out else ""
+        left_out = f", {len(self.left_out):,} skipped" if self.left_out else ""
         return f"{len(self.rows):,} pictures in {len(self.classes):,} classes{of} ({parts}{left_out})"
 
     @property
@@ -242,7 +242,7 @@ class Dataset:
         return replace(self, rows=kept, left_out=self.left_out + gone)
 
     def gone(self, row: Row, number: int, reason: str) -> LeftOut:
-        """*row* as left out, because its picture *number* (from 0) cannot be used. Of several pictures, names that one.
+        """*row* as skipped, because its picture *number* (from 0) cannot be used. Of several pictures, names that one.
 
         >>> data = Dataset("/d", (Row("f.png", "00", "cat", further=(("s.png", "01"),)),), columns=("front", "side"))
         >>> data.gone(data.rows[0], 1, "the file is empty").reason

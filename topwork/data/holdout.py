@@ -96,7 +96,7 @@ def check(data: Dataset, strict: bool) -> None:
     """Check that the training part has pictures of every class.
 
     Raises:
-        DatasetError: it has not; or, if *strict*, a picture was left out.
+        DatasetError: it has not; or, if *strict*, a picture was skipped.
     """
     train_rows = data.part("train")
     if not train_rows:
@@ -116,16 +116,16 @@ def check(data: Dataset, strict: bool) -> None:
 
 
 def refuse_left_out(dataset: Dataset) -> None:
-    """Refuse a dataset with pictures left out, as *strict* demands.
+    """Refuse a dataset with skipped pictures, as *strict* demands.
 
     Raises:
-        DatasetError: a picture is left out.
+        DatasetError: a picture is skipped.
     """
     if dataset.left_out:
         raise DatasetError(f"{unusable(dataset)} Repair or remove them, or turn strict off.")
 
 
 def unusable(dataset: Dataset) -> str:
-    """A sentence on the pictures that are left out: their number, paths and reasons."""
+    """A sentence on the skipped pictures: their number, paths and reasons."""
     count = f"{len(dataset.left_out)} picture{'s' if len(dataset.left_out) > 1 else ''}"
     return f"{count} cannot be used: {some([f'{out.path!r} ({out.reason})' for out in dataset.left_out])}."

@@ -54,7 +54,7 @@ def read(
     near_copies: NearCopies = "together",
     progress: bool = True,  # noqa: ARG001
 ) -> Dataset:
-    """Read a dataset and draw its splits. Pictures that cannot be used are left out, each with its reason.
+    """Read a dataset and draw its splits. Pictures that cannot be used are skipped, each with its reason.
 
     Args:
         data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as in the list at the top of this module; or arrays
@@ -65,9 +65,9 @@ def read(
         parts: for a folder, part -> the folder inside it with that part, as in ``{"train": "fit", "test": "check"}``.
             Needed if the names do not show the parts. If only ``train`` is given, all parts are drawn from that folder.
             See `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are left out; in millions of pixels.
+        max_megapixels: larger pictures are skipped; in millions of pixels.
         strict: raise an error instead of leaving out a picture.
-        decode: leave out every picture that does not decode. Otherwise only empty files, HEIC and AVIF are left out.
+        decode: skip every picture that does not decode. Otherwise only empty files, HEIC and AVIF are skipped.
         near_copies: ``"together"``: near-copies (the same picture saved again, in another size or file format) with
             one label share a part. Notes name those with two labels, or in two parts that the data give.
             ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.

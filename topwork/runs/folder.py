@@ -1,12 +1,12 @@
 """The run folder: what was asked for, what happened, and the results.
 
 recipe.toml       the recipe as it was run, every default spelled out
-pictures.csv      path, SHA-256, label, split, group, the reason where a picture was left out, and what else DATA said
+pictures.csv      path, SHA-256, label, split, group, the reason where a picture was skipped, and what else DATA said
 environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, what was
                   noted when the data were read
 pretrained.json   which files of pretrained weights the run stands on (`topwork.runs.lockfile`)
 journal.jsonl     one line an epoch
-checkpoints/      what an interrupted run goes on from
+checkpoints/      what an interrupted run continues from
 head.keras        where the head is your own
 weights/          the trained layers; of a join, what its rule learned
 members/          of a join, the members' own run folders as they were, less their checkpoints
@@ -248,7 +248,7 @@ class Folder:
 
     def _unfinished(self, what: str) -> RunError:
         return RunError(
-            f"the run {str(self.path)!r} has not finished: it has no {what}. Go on with it: {resuming(self.path)}"
+            f"the run {str(self.path)!r} has not finished: it has no {what}. Continue it: {resuming(self.path)}"
         )
 
 

@@ -112,7 +112,7 @@ def refuse_unfinished(path: Path) -> None:
         RunError: it did not.
     """
     if not (path / "results.json").exists():
-        raise RunError(f"the cross-validation {str(path)!r} has not finished. Go on with it: {resuming(path, 'Folds')}")
+        raise RunError(f"the cross-validation {str(path)!r} has not finished. Continue it: {resuming(path, 'Folds')}")
 
 
 def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:

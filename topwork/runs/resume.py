@@ -49,7 +49,7 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
         told = f"versions changed since {str(folder.path)!r} began: {changed}. Its weights may differ in some bits"
         if not other_versions:
             way = either("other_versions=True", "--other-versions")
-            raise RunError(f"{told} from those of a run that was never interrupted. To go on: {way}.")
+            raise RunError(f"{told} from those of a run that was never interrupted. To continue: {way}.")
         say(f"{told}.")
 
     if not repeats():

@@ -138,7 +138,7 @@ class Request:
                 raise DatasetError(
                     f"{str(file)!r} changed after the data was read. Try again: what is in the store stays."
                 )
-            picture = decode(data, fit, inf)  # what is too large was left out when the data was read
+            picture = decode(data, fit, inf)  # what is too large was skipped when the data was read
         return views.view(picture, self.views, shot.view, shot.content, fit.resample) if shot.view else picture
 
     def store(self) -> Store:

@@ -136,7 +136,7 @@ class Tables:
     def checksums(self, txn: lmdb.Transaction, first: int, count: int, width: int) -> dict[int, int]:
         """Row number -> checksum of the row on disk, for up to *count* rows from number *first* on.
 
-        Rows that are not *width* bytes long are left out.
+        Rows that are not *width* bytes long are skipped.
         """
         cursor = txn.cursor(self._handles["rows"])
         if not cursor.set_range(_NUMBER.pack(first)):

@@ -1,7 +1,7 @@
 """K-fold cross-validation: one fill of the store, a run for each fold, every picture tested once.
 
 The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of its own, and ``results.json``. All of
-them are made before the first is trained, so that what was killed can go on.
+them are made before the first is trained, so that what was killed can continue.
 """
 
 import shutil

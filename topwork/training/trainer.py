@@ -2,7 +2,7 @@
 
 The trunk runs once per picture in a process beside, while this one imports Keras. Then each phase is one ``fit`` of
 what is above its cut, on activations from the store; no phase ends worse than it began (law 7). A run that was killed
-goes on from its last checkpoint, to the same bits (law 4).
+continues from its last checkpoint, to the same bits (law 4).
 """
 
 import time
@@ -61,7 +61,7 @@ class Course:
             with self.folder.held():
                 self._run(self._state() if resumed else None)
         except KeyboardInterrupt:
-            say(f"To go on: {self.folder.resuming()}")
+            say(f"To continue: {self.folder.resuming()}")
             raise
 
     def _state(self) -> State | None:
@@ -71,12 +71,12 @@ class Course:
         for name in before:
             if before[name] != now.get(name):
                 raise RunError(
-                    f"{str(self.folder.path / name)!r} changed since the last checkpoint, so that the run cannot go on "
-                    "as it began. Put it back as it was, or start a new run."
+                    f"{str(self.folder.path / name)!r} changed since the last checkpoint, so that the run cannot "
+                    "continue as it began. Put it back as it was, or start a new run."
                 )
         self.folder.journal.cut(state.about["phase"] if state else 0, state.about["epoch"] if state else 0)
         where = f"phase {state.about['phase']}, epoch {state.about['epoch']}" if state else "the beginning"
-        say(f"{self.folder.path} goes on from {where}.")
+        say(f"{self.folder.path} continues from {where}.")
         return state
 
     def _run(self, state: State | None) -> None:
@@ -139,7 +139,7 @@ class Course:
             if had != has:
                 raise RunError(
                     f"the dtype of the stored activations of '{term}' changed since the run began ({had} then, {has} "
-                    "now): it cannot go on. Put back what was there, or start a new run."
+                    "now): it cannot continue. Put back what was there, or start a new run."
                 )
         examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
@@ -152,10 +152,10 @@ class Course:
         untold = [gone for gone in self.data.left_out if gone.path not in self.told]
         self.told.update(gone.path for gone in untold)
         for gone in untold[:10]:
-            say(f"left out: {gone.path}: {gone.reason}")
+            say(f"skipped: {gone.path}: {gone.reason}")
         if len(untold) > 10:
             all_of_them = either("run.data.left_out", "'topwork read'")
-            say(f"left out: {len(untold) - 10} more; {all_of_them} names them all.")
+            say(f"skipped: {len(untold) - 10} more; {all_of_them} names them all.")
         if bad:
             self.folder.keep_data(self.data)
             check(self.data, self.options.strict)

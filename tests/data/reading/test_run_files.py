@@ -104,7 +104,7 @@ def test_a_run_whose_own_files_changed_does_not_go_on(run, name):
     with pytest.raises(RunError) as error:
         tw.Run(run.path).resume()
     assert str(error.value) == (
-        f"{str(path)!r} changed since the last checkpoint, so that the run cannot go on as it began. "
+        f"{str(path)!r} changed since the last checkpoint, so that the run cannot continue as it began. "
         "Put it back as it was, or start a new run."
     )
     path.write_bytes(whole)

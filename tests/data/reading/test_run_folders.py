@@ -77,7 +77,7 @@ def test_a_run_folder_is_no_data(made, command):
     name, *words = command
     told = (
         f"'{run}' is a run, not data. Its pictures, with the parts that they have in it: '{run}/pictures.csv'. "
-        "To go on with it: "
+        "To continue it: "
     )
     assert topwork(name, run, *words).err == (
         f"DatasetError: {told}topwork train --resume {run}; to start from it: topwork train DATA --from {run}\n"
@@ -98,7 +98,7 @@ def test_a_cross_validation_is_no_data_and_its_folds_have_listings(made, tmp_pat
         tw.read(folds)
     assert str(error.value) == (
         f"'{folds}' is a cross-validation, not data. Its pictures, with the parts that they have in its first fold: "
-        f"'{folds}/fold-1/pictures.csv'. To go on with it: topwork.Folds('{folds}').resume()"
+        f"'{folds}/fold-1/pictures.csv'. To continue it: topwork.Folds('{folds}').resume()"
     )
     assert tw.read(folds / "fold-2" / "pictures.csv").rows == data.rows
 

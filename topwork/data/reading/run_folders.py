@@ -74,5 +74,5 @@ def refuse_run(path: str) -> None:
     way = resuming(path, "Folds") if folds else f"{resuming(path)}; to start from it: {start}"
     raise DatasetError(
         f"{path!r} is {what}, not data. Its pictures, with the parts that they have in {there}: {listing!r}. "
-        f"To go on with it: {way}"
+        f"To continue it: {way}"
     )

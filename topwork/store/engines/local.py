@@ -113,7 +113,7 @@ class Extraction:
             worker.answer(self._events.put)
         except Ended as ended:
             told = f"the extraction process ended with status {ended.status} before it was done. "
-            told += "What it committed is safe: run the same command again to go on."
+            told += "What it committed is safe: run the same command again to continue."
             self._events.put(MachineError(told))
         except Exception as error:  # raised in `wait`
             self._events.put(error)

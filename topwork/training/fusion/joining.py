@@ -66,7 +66,7 @@ def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
     """That there are the pictures that the rule is fitted on.
 
     Raises:
-        DatasetError: there are not; or, if *strict*, a picture was left out.
+        DatasetError: there are not; or, if *strict*, a picture was skipped.
     """
     assert recipe.join
     rule, there = recipe.join.rule, {row.label for row in data.part("val")}
@@ -106,7 +106,7 @@ class Joining:
             with self.folder.held():
                 self._run()
         except KeyboardInterrupt:
-            say(f"To go on: {resuming(self.folder.path)}")
+            say(f"To continue: {resuming(self.folder.path)}")
             raise
 
     def _run(self) -> None:
@@ -162,7 +162,7 @@ class Joining:
         before = len(self.data.left_out)
         self.data = self.data.without(bad)
         for gone in self.data.left_out[before:][:SHOWN]:
-            say(f"left out: {gone.path}: {gone.reason}")
+            say(f"skipped: {gone.path}: {gone.reason}")
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members)
         check(self.data, self.folder.recipe, self.options.strict)
