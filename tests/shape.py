@@ -1,7 +1,8 @@
 """How functions are cut: ``python -m tests.shape`` prints their median length, and how many serve one caller alone.
 
-A body's lines are counted without its docstring. A function serves its module alone where no other module of topwork
-names it; its callers are the functions that name it, and the statements of the module itself count as one.
+A body's lines are counted without its docstring; a function that is a docstring alone has no body. A function serves
+its module alone where no other module of topwork names it. Its callers are the functions that call it; the statements
+of the module itself count as one. To pass a function on as a value is not to call it.
 """
 
 import ast
@@ -28,11 +29,17 @@ def named(node: ast.AST) -> set[str]:
     return {getattr(one, fields[type(one)]) for one in ast.walk(node) if type(one) in fields}
 
 
+def called(node: ast.AST) -> set[str]:
+    """The name of each function that is called below a node, and every attribute, as properties are read so."""
+    calls = {getattr(one.func, "id", "") for one in ast.walk(node) if isinstance(one, ast.Call)}
+    return calls | {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+
+
 def callers(function: ast.FunctionDef, tree: ast.Module) -> int:
-    """How many functions of a module name one, the rest of the module counted as one more."""
+    """How many functions of a module call one, the rest of the module counted as one more."""
     rest = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    inside = [function.name in named(one) for one in functions(tree) if one is not function]
-    return sum(inside) + any(function.name in named(node) for node in rest)
+    inside = [function.name in called(one) for one in functions(tree) if one is not function]
+    return sum(inside) + any(function.name in called(node) for node in rest)
 
 
 def measure() -> tuple[float, list[int]]:
@@ -44,7 +51,7 @@ def measure() -> tuple[float, list[int]]:
     for tree in trees:
         elsewhere = set().union(*(some for other, some in names if other is not tree))
         counts += [callers(one, tree) for one in functions(tree) if one.name not in elsewhere]
-    return median(lines(one) for tree in trees for one in functions(tree)), counts
+    return median(filter(None, (lines(one) for tree in trees for one in functions(tree)))), counts
 
 
 if __name__ == "__main__":

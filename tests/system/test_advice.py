@@ -30,11 +30,12 @@ def test_how_to_go_on():
 
 def test_what_the_process_beside_says_is_in_those_words_too(pictures, own_home):
     """No graph is known here: the worker opens the network, and refuses the place."""
-    backbone = tw.Backbone("mobilenet_v2_035", "random", 32)
-    with pytest.raises(CutError, match=r" topwork\.cuts\('mobilenet_v2_035'\) lists its places\.$"):
-        tw.activations(pictures, "mobilenet_v2_035@block", backbone=backbone)
+    backbone = tw.Backbone("mobilenet_025", "random", 32)
+    with pytest.raises(CutError, match=r" topwork\.cuts\('mobilenet_025'\) lists its places\.$"):
+        tw.activations(pictures, "mobilenet_025@block", backbone=backbone)
 
 
+@pytest.mark.full
 def test_a_command_gets_them_as_a_command(pictures, own_home):
     ran = topwork("extract", pictures, "mobilenet_v2_035@block", *SMALL)
     assert ran.status == 2

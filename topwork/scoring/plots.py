@@ -94,7 +94,12 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
     keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
     figure = _figure(9, 1 + 3 * len(keys))
     panels = figure.subplots(len(keys), 1, sharex=True)
-    places = _places(rows)
+    places: list[int] = []  # of each epoch on the axis; a phase's epoch 0 is where the phase before ended
+    start = 0
+    for row in rows:
+        if row.epoch == 0:
+            start = max(places, default=0)
+        places.append(start + row.epoch)
     starts = {row.phase: x for row, x in zip(rows, places) if row.epoch == 0}
     for axes, (key, label) in zip(panels, keys.items()):
         _lines(axes, rows, places, key)
@@ -269,17 +274,6 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
         spine.set(color=WRONG if wrong else FRAME, linewidth=3 if wrong else 0.8)
     title = f"{_shown(tile['label'], 24)}\n→ {_shown(tile['predicted'], 16)} ({tile['probability']:.2f})"
     axes.set_title(title, pad=4, color=WRONG if wrong else "black", **_text(8))
-
-
-def _places(journal: Sequence[Epoch]) -> list[int]:
-    """Each epoch's place on the axis; a phase's epoch 0 has the place of the last epoch of the phase before."""
-    places: list[int] = []
-    start = 0
-    for row in journal:
-        if row.epoch == 0:
-            start = max(places, default=0)
-        places.append(start + row.epoch)
-    return places
 
 
 def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:

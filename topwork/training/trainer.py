@@ -107,7 +107,9 @@ class Course:
                         head += self._phase(network, number, stored, state)
                     if number == len(self.steps):
                         self.folder.keep_weights(network.values())
-                        self._keep_sample()
+                        if self.data.pixels is not None:
+                            sample = {row.path: in_array(self.data.pixels, row.path) for row in checked(self.data)}
+                            self.folder.keep_sample(sample)
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact) as to_test:
                             results = conclude(self.folder, network, self.data, stored, to_test, pencil)
@@ -159,8 +161,3 @@ class Course:
         if bad:
             self.folder.keep_data(self.data)
             check(self.data, self.options.strict)
-
-    def _keep_sample(self) -> None:
-        if self.data.pixels is not None:
-            rows = checked(self.data)
-            self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
