@@ -16,7 +16,8 @@ def backbones(
         str | None, typer.Argument(metavar="[NAME]", help="Show the places of this backbone and their cost.")
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Show all of its layers with the numbers that freeze them.")
+        bool,
+        typer.Option("--layers", help="Show all layers of the backbone, with the number to cut at, as in NAME@100."),
     ] = False,
     size: Size = None,
     as_json: AsJson = False,

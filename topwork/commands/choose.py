@@ -23,7 +23,9 @@ def choose(
     size: Size = None,
     pictures: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Look at N pictures at most; by default 500, or 10 of each class."),
+        typer.Option(
+            min=1, metavar="N", help="Look at N pictures at most; by default 500, or 10 per class if that is more."
+        ),
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,

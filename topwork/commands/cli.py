@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Transfer learning: cut a pretrained network anywhere. "
-    "The part below the cut runs once per picture, the part above it is trained.",
+    "The layers below the cut run once per picture; the layers above it are trained.",
 )
 
 

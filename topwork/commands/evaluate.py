@@ -29,8 +29,9 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    Other pictures are measured if the run knows their class; they may all be of one class. For the test part, missing
-    plots are drawn. The scores over all pictures have 95 % intervals; --json also has the intervals of each class.
+    Of other pictures, those are measured whose class is a class of the run; they may all be of one class. Measuring
+    the test part also draws the plots that are missing in the run's folder. The scores over all pictures have 95 %
+    intervals; --json also has the intervals of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.training.run import Run

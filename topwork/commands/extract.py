@@ -21,7 +21,7 @@ def extract(
 ) -> None:
     """Run a network up to a cut, and store the output per picture.
 
-    The disk space and (if it is long) the time are printed first.
+    First prints the disk space that is needed and, if it takes long, the time.
     """
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data

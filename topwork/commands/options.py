@@ -44,7 +44,8 @@ NearCopies = Annotated[
     str | None,
     typer.Option(
         metavar="HOW",
-        help='"together" (default): a picture saved again or resized is in the part of its original; or "ignore".',
+        help='"together" (default): a picture saved again or resized gets the part (train, val or test) of its '
+        'original; or "ignore".',
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]

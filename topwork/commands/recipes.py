@@ -17,7 +17,7 @@ def recipes(
 ) -> None:
     """List the recipes, or print one.
 
-    Each does what an article does, with one command: topwork train DATA --recipe NAME.
+    Each carries out the method of an article with one command: topwork train DATA --recipe NAME.
     """
     from topwork.recipes import library
 

@@ -34,7 +34,7 @@ WHY = {
 def ls(as_json: AsJson = False) -> None:
     """List what takes disk space, the largest first.
 
-    'topwork store prune' deletes what no run needs ("none").
+    'topwork store prune' deletes what no run needs: the lines that end in "none".
     """
     from topwork.runs.needs import needs
     from topwork.store.upkeep.inventory import inventory

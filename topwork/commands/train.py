@@ -14,7 +14,8 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]", help="The pictures, as for 'topwork read'; not with --resume; a join needs none."
+            metavar="[DATA]",
+            help="The pictures, as for 'topwork read'. Omit it with --resume, or if the recipe joins runs.",
         ),
     ] = None,
     recipe: Annotated[
@@ -25,7 +26,8 @@ def train(
         typer.Option(metavar="CUT", help="Where to cut, as in efficientnet_lite0@pool; once for each phase."),
     ] = None,
     epochs: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Epochs at most: once for all phases, or once per phase.")
+        list[int] | None,
+        typer.Option(metavar="N", help="Maximum number of epochs. Give it once for all phases, or once for each."),
     ] = None,
     learning_rate: Annotated[
         list[float] | None,
@@ -33,7 +35,7 @@ def train(
             "--learning-rate",
             "--lr",
             metavar="R",
-            help="Learning rate: once for all phases, or once per phase; by default it depends on the cut.",
+            help="Learning rate. Give it once for all phases, or once for each. The default depends on the cut.",
         ),
     ] = None,
     head: Annotated[
@@ -42,7 +44,10 @@ def train(
     views: Annotated[
         int | None,
         typer.Option(
-            min=1, max=100, metavar="N", help="Views of each training picture (augmentation), itself included."
+            min=1,
+            max=100,
+            metavar="N",
+            help="How many variants of each training picture to train on, itself included (augmentation).",
         ),
     ] = None,
     weights: Weights = None,
@@ -56,7 +61,10 @@ def train(
     ] = None,
     folds: Annotated[int | None, typer.Option(min=2, metavar="K", help="Cross-validate: one run per fold.")] = None,
     from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run or --folds.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Continue an interrupted run, or an interrupted cross-validation."),
+    ] = None,
     moved: Annotated[
         str | None,
         typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are now, if moved."),
@@ -67,7 +75,8 @@ def train(
     no_head_first: Annotated[
         bool,
         typer.Option(
-            "--no-head-first", help="Do not train the head alone before a first --cut that also trains the backbone."
+            "--no-head-first",
+            help="Add no phase for the head alone before a first --cut that also trains the backbone.",
         ),
     ] = False,
     parts: Parts = None,
