@@ -1,6 +1,5 @@
 """The benchmarks' own parts: folds, drawn pictures, statistics, processes, tables; whole runs behind ``full``."""
 
-import doctest
 import math
 import os
 import shutil
@@ -196,10 +195,6 @@ def test_the_table_of_the_frozen_phase_holds_the_ratios():
     assert "| whole command: (c) / topwork, store filled | 4.0 (4.0–4.0) |" in told
     assert "| (c) by hand, `predict` once | 20.0 (20.0–20.0) | predict 6.0, fit 4.0 | 500 (500–500) | 600" in told
     assert "| (a) plain | 1 | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
-
-
-def test_the_examples_run():
-    assert doctest.testmod(swap).failed == doctest.testmod(digits, extraglobs={"np": np}).failed == 0
 
 
 def test_both_sides_get_the_recipes_own_sizes_epochs_and_batches():

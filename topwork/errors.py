@@ -122,7 +122,7 @@ def of_text(error: UnicodeEncodeError) -> TopworkError:
     ...     "photos/caf\\udce9.jpg".encode()
     ... except UnicodeEncodeError as error:
     ...     print(str(of_text(error))[:60])
-    'photos/caf\\udce9.jpg' holds bytes that are no text in UTF-8.
+    'photos/caf\\udce9.jpg' holds bytes that are no text in UTF-8
     """
     start, end = max(0, error.start - 40), error.end + 20
     return TopworkError(

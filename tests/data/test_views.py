@@ -1,6 +1,5 @@
 """Views: what is drawn, where it moves pixels, and what the store knows it by."""
 
-import doctest
 from dataclasses import astuple, fields, replace
 from hashlib import sha256
 from itertools import product
@@ -52,10 +51,6 @@ sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 def noise(height=24, width=24, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def test_the_examples_run():
-    assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
 
 
 def test_what_is_drawn_never_changes_under_one_rule():

@@ -1,6 +1,5 @@
 """Live views: Keras' layers do what stored views do, and nothing outside of training."""
 
-import doctest
 from dataclasses import replace
 
 import keras
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from topwork.data.views import affine, draw
-from topwork.networks import augmentation
 from topwork.networks.augmentation import layers
 from topwork.recipes.settings import Views
 
@@ -36,10 +34,6 @@ def maps(views, count=400):
     middle = slice(SIDE // 2 - 4, SIDE // 2 + 5)  # never from beyond the border
     places, sources = (array[..., middle, middle, :].reshape(-1, 81, 3) for array in (where, found))
     return np.stack([np.linalg.lstsq(places[0], each[:, :2], rcond=None)[0].T for each in sources])
-
-
-def test_the_examples_run():
-    assert doctest.testmod(augmentation).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Which epoch each phase kept: what the Keeper decides, the journal says, whatever happened on the way."""
 
-import doctest
 import json
 import random
 from dataclasses import replace
@@ -9,14 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from topwork.runs import journal as module
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.training import callbacks
 from topwork.training.callbacks import Keeper
-
-
-def test_the_example_runs():
-    assert doctest.testmod(module).failed == 0
 
 
 def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):

@@ -1,7 +1,6 @@
 """Paired tests of two runs: hand-made answers, and two runs that were trained."""
 
 import csv
-import doctest
 import json
 import shutil
 import subprocess
@@ -76,10 +75,6 @@ def told(call, kind=DatasetError):
     with pytest.raises(kind) as e:
         call()
     return str(e.value)
-
-
-def test_the_examples_run():
-    assert doctest.testmod(sys.modules["topwork.scoring.compare"]).failed == 0
 
 
 @given(a=st.integers(0, 60), b=st.integers(0, 60))

@@ -1,12 +1,9 @@
 """Which test pictures are shown, and how they reach the process that draws."""
 
-import doctest
-
 import numpy as np
 
 from topwork.data.dataset import Dataset, Row
 from topwork.data.pictures import thumbnail
-from topwork.scoring import gallery as module
 from topwork.scoring.gallery import chosen, content, gallery
 
 CLASSES = ("cat", "dog", "owl")
@@ -17,10 +14,6 @@ def answers(*pairs):
     labels = np.array([CLASSES.index(label) for label, _, _ in pairs])
     probabilities = np.array([[p if name == said else (1 - p) / 2 for name in CLASSES] for _, said, p in pairs])
     return labels, probabilities
-
-
-def test_the_example_runs():
-    assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
 
 
 def test_wrong_ones_come_first_the_surest_first_then_classes_in_turn():

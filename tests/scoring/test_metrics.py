@@ -1,4 +1,3 @@
-import doctest
 import json
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from sklearn.metrics import (
 from topwork.errors import DatasetError
 from topwork.networks.fusion import softmax
 from topwork.runs.scores import ClassScores, Scores
-from topwork.scoring import metrics
 from topwork.scoring.metrics import agreement, auc, cross_entropy, drawn_auc, measure, redraw, share
 
 FIVE = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
@@ -39,10 +37,6 @@ def _no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
-
-
-def test_the_examples_run():
-    assert doctest.testmod(metrics, extraglobs={"np": np}).failed == 0
 
 
 def test_values_are_those_of_scikit_learn():

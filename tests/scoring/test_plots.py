@@ -75,7 +75,7 @@ def coloured(path) -> float:
     return float((np.ptp(read(path), axis=-1) > 20).mean())
 
 
-def test_the_examples_run(tmp_path, monkeypatch):
+def test_the_examples_draw(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(plots, extraglobs={"np": np}).failed == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == [

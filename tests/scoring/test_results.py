@@ -1,12 +1,10 @@
 """Why a validation loss lies below the training loss, in one sentence."""
 
-import doctest
 from math import nan
 
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Head, Phase, Training, Views
 from topwork.runs.journal import Epoch
-from topwork.scoring import results as module
 from topwork.scoring.results import gap
 
 PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
@@ -14,10 +12,6 @@ PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
 
 def line(epoch, loss, train_loss, val_loss, phase=1):
     return Epoch(phase=phase, cut="x@pool", epoch=epoch, loss=loss, train_loss=train_loss, val_loss=val_loss)
-
-
-def test_the_example_runs():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_a_validation_loss_above_the_training_loss_needs_no_word():

@@ -3,7 +3,6 @@
 Tests may run as a user who may write anywhere: a file stands where a folder is wanted.
 """
 
-import doctest
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,6 @@ from topwork.runs import registry
 from topwork.shipping import export
 from topwork.system import files
 from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
-
-
-def test_the_examples():
-    assert doctest.testmod(files).failed == 0
 
 
 def test_home_is_where_the_user_says(monkeypatch):

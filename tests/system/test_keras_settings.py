@@ -1,6 +1,5 @@
 """No setting of the user's in Keras changes an answer, and each is as before afterwards."""
 
-import doctest
 import inspect
 import json
 import os
@@ -20,7 +19,6 @@ import topwork as tw
 from tests import answers, tiny
 from tests.command import topwork
 from topwork.errors import UsageError
-from topwork.system import keras_settings
 from topwork.system.keras_settings import OURS, ours
 from topwork.training.callbacks import under_their_settings
 
@@ -256,10 +254,6 @@ def test_a_callback_that_uses_topwork_has_its_own_settings_afterwards(strange):
         keras.callbacks.CallbackList(some).on_epoch_begin(0)
         assert in_force() == OURS | {"policy": "float32"}
     assert in_force() == strange
-
-
-def test_examples():
-    assert doctest.testmod(keras_settings).failed == 0
 
 
 def test_a_callback_without_a_word_on_batches_lets_a_gpu_run_on():

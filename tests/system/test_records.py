@@ -1,12 +1,10 @@
 """Records are written as JSON and read again."""
 
-import doctest
 import json
 from dataclasses import dataclass, field
 
 import pytest
 
-from topwork.system import records
 from topwork.system.records import Record
 
 
@@ -25,10 +23,6 @@ class Tree(Record):
 
 
 TREE = Tree([Leaf("a", 1.5), Leaf("b", None)], {"c": Leaf("c", 2.0), "d": None}, Leaf("e", 0.1), {"f": [1, 2]})
-
-
-def test_the_example_runs():
-    assert doctest.testmod(records).failed == 0
 
 
 def test_records_within_records_are_written_and_read():

@@ -1,16 +1,10 @@
 """Attributes and environment variables are replaced for a while."""
 
-import doctest
 import os
 
 import pytest
 
-from topwork.system import replaced as module
 from topwork.system.replaced import replaced, variable
-
-
-def test_examples():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_what_was_there_is_back_whatever_happens():

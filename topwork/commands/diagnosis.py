@@ -101,7 +101,7 @@ def diagnose() -> Diagnosis:
     """Look at this machine and installation.
 
     Example:
-        >>> diagnose().python == platform.python_version()
+        >>> platform.python_version() in diagnose().python
         True
     """
     own, of_keras = (

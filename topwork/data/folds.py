@@ -37,6 +37,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
             pictures are all in one test part.
 
     Example:
+        >>> from topwork.data.dataset import Row
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
         >>> [len(fold.part("test")) for fold in folds(Dataset("/d", rows), 5)]
         [4, 4, 4, 4, 4]
@@ -70,6 +71,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
 def most(data: Dataset) -> int:
     """The largest possible number of folds: the number of independent pictures in the smallest class.
 
+    >>> from topwork.data.dataset import Row
     >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
     3
     """

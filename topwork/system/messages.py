@@ -143,7 +143,7 @@ def duration(seconds: float) -> str:
     """Seconds for people.
 
     >>> duration(0.4), duration(75), duration(7300)
-    ('0.4 s', '1 min 15 s', '2 h 2 min')
+    ('0.4 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"

@@ -1,7 +1,5 @@
 """Why a path finds no file: each usual cause, alone and together with another."""
 
-import doctest
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -26,10 +24,6 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "flowers"))
     monkeypatch.chdir(tmp_path)
     return str(tmp_path / "flowers")
-
-
-def test_the_examples_run():
-    assert doctest.testmod(sys.modules["topwork.data.reading.hints"]).failed == 0
 
 
 @pytest.mark.parametrize(

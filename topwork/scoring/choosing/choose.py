@@ -122,6 +122,7 @@ def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
         DatasetError: only one class.
 
     Example:
+        >>> from topwork.data.dataset import Row
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i > 5], "train") for i in range(10))
         >>> [row.label for row in subset(Dataset("/d", rows), 6).rows]
         ['a', 'a', 'a', 'b', 'b', 'b']
