@@ -407,7 +407,9 @@ def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
     assert re.search(r"^trunk mobilenet_v2_035@pool +[\d.]+ MB  today +1$", listed.out, re.MULTILINE)
     found = topwork("store", "ls", "--json").json
     assert found["bytes"] == sum(item["bytes"] for item in found["items"])
-    assert [item["path"] for item in found["items"] if not item["runs"]] == [str(unneeded), *_graph_of(found)]
+    assert [item["path"] for item in found["items"] if not item["runs"] and item["stays"] != "recent"] == [
+        str(unneeded)
+    ]
     assert {run for item in found["items"] for run in item["runs"]} == {str(out)}
     count = len(found["items"])
     assert topwork("store", "verify") == Ran(0, f"{count} of {count} things are intact.\n", "")
@@ -421,11 +423,6 @@ def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
     moved.append(moved[0].rename(tmp_path / "again"))
     assert topwork("train", "--resume", moved[1]).status == 0
     assert registry.runs() == [moved[1], moved[0], out]
-
-
-def _graph_of(found):
-    """The graph that no run needs, young as it is."""
-    return [item["path"] for item in found["items"] if item["stays"] == "recent"]
 
 
 def test_store_verify_names_what_is_damaged(own_home):
