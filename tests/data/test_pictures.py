@@ -271,7 +271,8 @@ def broken_reasons():
         (saved(Image.new("RGB", (1, 1))), "a single pixel"),
         (
             png(20000, 20000),
-            "400 megapixels, above the limit of 179; to read it anyway, set max_megapixels to 400",
+            "400 megapixels, above the limit of 179; to read it anyway, set max_megapixels (option "
+            "--max-megapixels) to 400",
         ),
     ]
 

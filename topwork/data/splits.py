@@ -252,6 +252,6 @@ def gaps(rows: Rows) -> list[str]:
     everything = sorted({row.label for row in rows})
     return [
         f"Classes without a picture in the {part} part, {what}: {some(missing)}."
-        for part, what in (("train", "so the model cannot learn them"), ("test", "which are not tested"))
+        for part, what in (("train", "so training is refused"), ("test", "which are not tested"))
         if labels[part] and (missing := [repr(label) for label in everything if label not in labels[part]])
     ]
