@@ -27,9 +27,7 @@ def train(
     ] = None,
     epochs: Annotated[
         list[int] | None,
-        typer.Option(
-            metavar="N", help="Maximum number of epochs. Give it once for all phases, or once for each, in order."
-        ),
+        typer.Option(metavar="N", help="Maximum number of epochs. Give one for all phases, or one for each, in order."),
     ] = None,
     learning_rate: Annotated[
         list[float] | None,
@@ -37,7 +35,7 @@ def train(
             "--learning-rate",
             "--lr",
             metavar="R",
-            help="Learning rate. Give it once for all phases, or once for each, in order. Default: by the cut.",
+            help="Learning rate. Give one for all phases, or one for each, in order. The default depends on the cut.",
         ),
     ] = None,
     head: Annotated[
