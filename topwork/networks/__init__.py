@@ -1,4 +1,5 @@
 """Networks and how they are cut: graphs, places, trunks, heads, and the model that a run trains.
 
-Imports `topwork.data` and what comes before it. Read `topwork.networks.graph` first, then `topwork.networks.halves`.
+Imports `topwork.data` and the folders that come before it. Read `topwork.networks.graph` first, then
+`topwork.networks.halves`.
 """

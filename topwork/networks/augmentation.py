@@ -20,20 +20,20 @@ def layers(views: Views, seed: int, resample: str = "bilinear") -> list[keras.La
     """Make the layers that augment pictures while a model trains; with ``training=False`` they change nothing.
 
     Args:
-        views: the settings; one that does not vary gets no layer.
-        seed: of the random values; each layer gets a different seed derived from it.
+        views: the settings; there is no layer for a change that is switched off.
+        seed: the seed of the random values; each layer gets a different seed derived from it.
         resample: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
         Layers in the order of use. They take pixels from 0 to 255, uint8 or float ``[batch, height, width, 3]``, and
-        return float32 of the same shape, whatever Keras' global precision.
+        return float32 of the same shape, whatever Keras' global precision is.
 
     Example:
         >>> [layer.name for layer in layers(Views(shift=0.0), seed=0)]
         ['views_float', 'views_left_right', 'views_zoom', 'views_rotation']
     """
     table = _table(views, {"fill_mode": views.fill_mode, "interpolation": resample})
-    seeds = (np.random.SeedSequence(seed).generate_state(len(table)) >> 1).tolist()  # 31 bits: what any backend takes
+    seeds = (np.random.SeedSequence(seed).generate_state(len(table)) >> 1).tolist()  # 31 bits, as any backend accepts
     drawing = [
         kind(**options, seed=own, dtype="float32", name=f"views_{name}")
         for (name, varies, kind, options), own in zip(table, seeds)
@@ -47,7 +47,7 @@ class Shear(keras.layers.Layer):
 
     Args:
         degrees: the largest angle by which vertical lines lean to either side.
-        seed: of the random angles.
+        seed: the seed of the random angles.
         edge: ``fill_mode`` and ``interpolation``, as in `keras.ops.image.affine_transform`.
         options: the options of every Keras layer.
     """
@@ -70,7 +70,7 @@ class Shear(keras.layers.Layer):
 
 
 def _table(views: Views, edge: dict[str, str]) -> list[tuple[str, Any, type[keras.Layer], dict[str, Any]]]:
-    """List name, whether it varies, layer class and options, in the order of `topwork.data.views`.
+    """List all changes in the order of `topwork.data.views`: name, whether it is switched on, class and options.
 
     There are two flip layers, because a single one for both directions always flips both. Contrast takes a pair,
     because with a single number Keras draws only higher contrast.

@@ -1,8 +1,8 @@
 """Faster training of depthwise convolutions on maps that are smaller than the kernel.
 
-oneDNN has no fast code for the kernel's gradient there. A 5 x 5 layer with 1,152 channels on maps of 2 x 2 took 26 ms
-forward and back, and 9 ms when the map was padded first (docs/log.md, 2026-11-28). Pictures of 64 pixels end in such
-maps.
+For such maps, oneDNN has no fast code for the kernel's gradient. A forward and a backward pass of a 5 x 5 layer with
+1,152 channels on maps of 2 x 2 took 26 ms, and 9 ms when the map was padded first (docs/log.md, 2026-11-28). The last
+maps of pictures of 64 pixels are that small.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from topwork.system import keras_backend
 
 
 def caller() -> Call:
-    """Return a *call* for `topwork.networks.replay.replay` that runs slow layers as `Padded`; values do not change."""
+    """Return a *call* for `topwork.networks.replay.replay` that runs slow layers as `Padded`, with the same results."""
     padded: dict[int, Padded] = {}  # a layer may be called several times
 
     def call(operation: Any, args: Any, kwargs: Any) -> Any:
@@ -42,7 +42,7 @@ class Padded(keras.layers.Layer):
     """A depthwise convolution that pads its input first.
 
     Args:
-        layer: the convolution; its weights are used, and its name and ``trainable`` do not change.
+        layer: the convolution; its weights are used. Its name and ``trainable`` do not change.
     """
 
     def __init__(self, layer: keras.layers.DepthwiseConv2D) -> None:
@@ -60,7 +60,7 @@ class Padded(keras.layers.Layer):
         around = []
         for side, kernel, stride in zip(x.shape[1:3], layer.kernel_size, layer.strides, strict=True):
             missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-            around.append((missing // 2, missing - missing // 2))  # an odd zero goes to the end
+            around.append((missing // 2, missing - missing // 2))  # if the number is odd, the end gets more
         x = keras.ops.pad(x, [(0, 0), *around, (0, 0)])
         x = keras.ops.depthwise_conv(x, layer.kernel, layer.strides, "valid", data_format="channels_last")
         return layer.activation(x + layer.bias if layer.use_bias else x)

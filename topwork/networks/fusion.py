@@ -73,8 +73,10 @@ class Stack:
 
     @property
     def weights(self) -> np.ndarray:
-        """The weight of each member, ``[members]``: the mean over classes of the coefficient of the class's own
-        log-probability."""
+        """The weight of each member, ``[members]``.
+
+        It is the mean, over classes, of the coefficient from a class's log-probability to the logit of the same class.
+        """
         classes = len(self.bias)
         return np.einsum("mcc->m", self.kernel.reshape(-1, classes, classes)) / classes
 
@@ -83,18 +85,17 @@ Learned = Mixture | Stack
 
 
 def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
-    """Make the rule from the arrays that its `values` returned."""
+    """Make a rule from the arrays that its method ``values`` returned."""
     return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
 
 
 def log_probabilities(each: np.ndarray) -> np.ndarray:
-    """Return log-probabilities ``[n, members * classes]``, member by member, from probabilities
-    ``[members, n, classes]``."""
+    """Return the logarithms of probabilities ``[members, n, classes]`` as ``[n, members * classes]``."""
     return np.concatenate(list(np.log(np.maximum(each, np.finfo(float).tiny))), axis=1)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """``exp(logits) / sum(exp(logits))`` along the last axis: float64, of the same shape.
+    """Return ``exp(logits) / sum(exp(logits))`` along the last axis: float64, the same shape.
 
     >>> softmax(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
@@ -104,12 +105,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 class Joined:
-    """The layers of a join, with the same inputs, trunks and flat model as a `Network`.
+    """The networks of a join, with the same interface as a `Network`: ``inputs``, ``trunks`` and ``flat()``.
 
     Args:
         members: networks with trained weights; their layers are renamed.
-        rule: how their probabilities are combined.
-        first: the name of a row's first picture, which is the input of members that name no picture.
+        rule: combines the probabilities of the members.
+        first: the column of a row's first picture; members that name no column take this picture.
     """
 
     def __init__(self, members: Sequence[Network], rule: Learned, first: str) -> None:
@@ -125,7 +126,7 @@ class Joined:
 
     @property
     def inputs(self) -> list[Input]:
-        """The inputs of the model: one per picture of a row, size and resize rule that a member uses."""
+        """The inputs of the model: one for each combination of picture column, size and resize rule in the members."""
         return list(dict.fromkeys(self._named(one) for member in self.members for one in member.inputs))
 
     def flat(self) -> "keras.Model":

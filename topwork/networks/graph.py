@@ -1,7 +1,7 @@
-"""A network's graph as a plain value: which places cut it, which tensors are alive there, what each cut costs.
+"""A network's graph as a plain value: which places can cut it, which tensors cross each cut, what each cut costs.
 
 Nodes are in topological order. Sets of nodes are Python integers used as bit masks (bit i is node i), so each
-question takes a few integer operations: all places of NASNetLarge take 0.1 s.
+question takes a few integer operations: finding all places of NASNetLarge takes 0.1 s.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,12 +25,12 @@ class Node:
 
     Args:
         name: its name as a place.
-        kind: its class.
+        kind: the name of its class.
         inputs: the tensors that it reads.
-        shapes: its outputs' shapes without the batch.
-        dtype: of its first output.
-        layer: its position in Keras' ``layers`` list; ``None`` for bare operations and for what topwork adds.
-        parameters: how many weights it has.
+        shapes: the shapes of its outputs, without the batch.
+        dtype: the dtype of its first output.
+        layer: its position in Keras' ``layers`` list; ``None`` if it is not a layer or if topwork added it.
+        parameters: the number of its weights.
         macs: multiply-accumulates per picture, in convolutions and matrix products only.
     """
 
@@ -58,11 +58,11 @@ class Price:
 
     Args:
         name: the place.
-        shape: of one picture's activations.
-        kilobytes: their size in float16, or in uint8 for pixels; 1,024 bytes each.
-        parameters: how many weights are below the place.
+        shape: the shape of one picture's activations.
+        kilobytes: the size of these activations in float16, or in uint8 for pixels; a kilobyte is 1,024 bytes.
+        parameters: the number of weights below the place.
         macs: multiply-accumulates below the place, per picture.
-        trainable: how many weights are above the place.
+        trainable: the number of weights above the place.
         macs_above: multiply-accumulates above the place, per picture and training step.
     """
 
@@ -81,9 +81,9 @@ class Graph:
 
     Args:
         name: the backbone, for messages.
-        nodes: in topological order.
+        nodes: the nodes, in topological order.
         output: the index of the backbone's output (before pooling).
-        pool: the index of the pooled output; equal to *output* if that is not a map.
+        pool: the index of the pooled output; it equals *output* if the output is not a map.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Graph:
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:
-        """For each node, the mask of the node and of everything it depends on."""
+        """For each node, the mask of this node and of all nodes that it depends on."""
         masks: list[int] = []
         for index, node in enumerate(self.nodes):
             mask = 1 << index
@@ -104,7 +104,7 @@ class Graph:
 
     @cached_property
     def names(self) -> dict[str, int]:
-        """Node index by place name."""
+        """The node index of each place, by the place's name."""
         places = {node.name: i for i, node in enumerate(self.nodes) if not self._scaling >> i & 1}
         return places | {INPUT: 0, POOL: self.pool}
 
@@ -115,7 +115,7 @@ class Graph:
         return self.ancestors[scale[0]] & ~1 if scale else 0
 
     def index(self, name: str) -> int:
-        """The index of the node with a place's name.
+        """Return the index of the node with a place's name.
 
         Raises:
             CutError: no place has that name.
@@ -127,7 +127,7 @@ class Graph:
         return self.names[name]
 
     def end(self, place: Place) -> int:
-        """The index of the node where the backbone ends, from what follows ``..`` in a cut.
+        """Return the index of the node where the backbone ends; *place* is the part of a cut after ``..``.
 
         Raises:
             CutError: the place does not exist, or several tensors are alive there.
@@ -143,10 +143,10 @@ class Graph:
         return tensors[0][0]
 
     def resolve(self, place: Place, end: Place = POOL) -> Frontier:
-        """The nodes below *place* and the tensors that cross it, of those that *end* depends on.
+        """Return the frontier at *place*; it has only nodes and tensors that *end* depends on.
 
         Raises:
-            CutError: the place does not exist, is above the end, or is a name where other tensors are alive as well.
+            CutError: the place does not exist or is above the end; or it is a name, and other tensors cross the cut.
         """
         last = self.end(end)
         if isinstance(place, int):
@@ -170,7 +170,7 @@ class Graph:
         return frontier
 
     def legal(self, end: Place = POOL) -> list[int]:
-        """The indices of the places with one tensor: *end* depends on no other tensor from below them."""
+        """Return the indices of the places with one tensor: *end* needs no other tensor from below such a place."""
         last = self.end(end)
         places = self.ancestors[last] & ~self._scaling
         found = []
@@ -182,11 +182,11 @@ class Graph:
         return found
 
     def alive(self, index: int) -> int:
-        """How many tensors must be stored if a node and all it depends on are frozen, its own output included."""
+        """Return how many tensors must be stored to freeze a node and all it depends on; its output always counts."""
         return len({node for node, _ in self._frontier(self.ancestors[index], self.pool).tensors} | {index})
 
     def prices(self, end: Place = POOL) -> list[Price]:
-        """The price list: one row per place with one tensor, from the input to the end."""
+        """Return the price of each place with one tensor, from the input to the end."""
         needed = self.ancestors[self.end(end)]
         found = []
         for index in self.legal(end):
@@ -208,12 +208,12 @@ class Graph:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads."""
+        """Return a JSON object that `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Graph":
-        """The graph that `as_json` wrote."""
+        """Make the graph from the result of `as_json`."""
         nodes = []
         for row in data["nodes"]:
             values = {key: value for key, value in row.items() if key != "multiply_adds"}
@@ -224,10 +224,12 @@ class Graph:
         return cls(data["name"], tuple(nodes), data["output"], data["pool"])
 
     def _frozen(self, count: int) -> int:
-        """The mask of ``layers[:count]`` and bare operations, except those that read something that is not frozen.
+        """Return the mask of the frozen nodes: ``layers[:count]``, and operations that are not layers.
+
+        A node is frozen only if all nodes that it reads are frozen.
 
         Raises:
-            CutError: the network has fewer layers.
+            CutError: the network has fewer layers than *count*.
         """
         layers = 1 + max(node.layer or 0 for node in self.nodes)
         if count > layers:
@@ -253,7 +255,7 @@ class Graph:
             for tensor in node.inputs
             if below >> tensor[0] & 1
         }
-        if any(self._scaling >> node & 1 for node, _ in crossing):  # pixels are four times smaller unscaled
+        if any(self._scaling >> node & 1 for node, _ in crossing):  # unscaled pixels are a quarter of the size
             return self._frontier(below & ~self._scaling, last)
         return Frontier(below, tuple(sorted(crossing)))
 
@@ -263,12 +265,12 @@ class Layer:
     """One layer of Keras' ``include_top=False`` model.
 
     Args:
-        number: its position; as a cut, it freezes all layers before this one.
-        name: as a cut, it freezes this layer and what it depends on.
-        type: its class.
-        shape: of its output, without the batch.
-        parameters: how many weights it has.
-        alive: how many tensors must be stored for a cut at its output; if 1, its name is a cut.
+        number: its position; a cut at this number freezes all layers before this one.
+        name: its name; a cut at this name freezes this layer and all that it depends on.
+        type: the name of its class.
+        shape: the shape of its output, without the batch.
+        parameters: the number of its weights.
+        alive: how many tensors must be stored for a cut at its output; if it is 1, the name can be used in a cut.
         alive_before: how many tensors must be stored for a cut at its number.
     """
 
@@ -319,9 +321,9 @@ class TensorSpec:
     dtype: str = "float32"
 
     def stored(self, dtype: str) -> np.dtype:
-        """The dtype on disk; *dtype* is the store's dtype for floats."""
+        """Return the dtype on disk; *dtype* is the store's dtype for floats."""
         return np.dtype(dtype if self.dtype == "float32" else self.dtype)
 
     def width(self, dtype: str) -> int:
-        """The size on disk in bytes; *dtype* is the store's dtype for floats."""
+        """Return the size on disk in bytes; *dtype* is the store's dtype for floats."""
         return prod(self.shape) * self.stored(dtype).itemsize

@@ -1,4 +1,4 @@
-"""Cut a network in two plain Keras models: the trunk below a frontier and the top above it. They share its layers."""
+"""Cut a network into two plain Keras models that share its layers: the trunk below a frontier and the top above it."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ def above(
     goals = [opened.tensors[end][0] for end in ends]
     found = {id(old): new for old, new in zip(opened.at(known), known.values())}
     if known.get((0, 0)) is opened.tensors[0][0] and call is plain:
-        return goals  # the network itself has them
+        return goals  # the network itself computes them
     if any(id(goal) not in found for goal in goals):
         found = replay(keras.Model(opened.tensors[0][0], goals), found, call)
     return [found[id(goal)] for goal in goals]
@@ -65,22 +65,23 @@ def halves(
     *,
     progress: bool = True,  # noqa: ARG001
 ) -> tuple["keras.Model", "keras.Model"]:
-    """Cut a network in two plain Keras models, trunk and top, so that ``top(trunk(x))`` is the network.
+    """Cut a network into two plain Keras models, trunk and top, so that ``top(trunk(x))`` equals the network's output.
 
     Args:
         what: a cut such as ``"resnet50@conv4_block6_out"``: the trunk takes uint8 RGB pixels
             ``[batch, side, side, 3]`` and scales them, and the top ends at the cut's end. Or a functional
-            ``keras.Model``: the trunk takes the model's own input, and nothing is added.
+            ``keras.Model``: the trunk takes the same input as the model, and nothing is added.
         place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
         backbone: options (weights, size) for the backbone that the cut names.
         progress: whether to show the download of weights.
 
     Returns:
-        Trunk and top. If several tensors are alive (at a number), the trunk returns a list and the top takes a list.
+        Trunk and top. If several tensors cross the cut, as is possible if the place is a number, the trunk returns a
+        list of tensors and the top takes a list.
 
     Raises:
-        CutError: the place does not exist or is not a cut.
-        BackboneError: a subclassed model, or one with several inputs or outputs.
+        CutError: the place does not exist, or the network cannot be cut there.
+        BackboneError: the model is subclassed, or has several inputs or outputs.
 
     Example:
         >>> import topwork as tw

@@ -1,8 +1,8 @@
-"""Heads: the new layers that end in the classes' logits.
+"""Heads: the new layers above the backbones, which compute the logits of the classes.
 
-The last layer starts at zero, as in the fine-tuning of Vision Transformers (Dosovitskiy et al. 2021, section 3.2). With
-more features than pictures, part of random initial values is never corrected by any training picture: on 360 photos and
-1,280 features they cost 3.5 points of accuracy (docs/log.md, 2026-11-23).
+The last layer starts at zero, as in the fine-tuning of Vision Transformers (Dosovitskiy et al. 2021, section 3.2). If
+there are more features than pictures, a part of random initial values is not corrected by any training picture. With
+360 photos and 1,280 features, this cost 3.5 points of accuracy (docs/log.md, 2026-11-23).
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
     """Build a head, which takes the outputs of the backbones and returns logits ``[batch, outputs]``.
 
     Args:
-        head: its settings; pooling applies only to maps.
-        ends: the shape per picture at the end of each term of the cut, a map or a vector. The head has one float32
-            input per term.
-        outputs: how many logits: one per class, or one for two classes.
-        seed: of the initial values below the last layer, and of Dropout.
+        head: the settings; pooling applies only to maps.
+        ends: the shape, for one picture, of the output of each term of the cut: a map or a vector. The head has one
+            float32 input per term.
+        outputs: the number of logits: one per class, or a single one for two classes.
+        seed: the seed of Dropout and of the initial values below the last layer.
 
     Raises:
         RecipeError: Keras has no such activation or initializer.
@@ -96,7 +96,7 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
     """Load your own head and check that it fits the ends of the backbones.
 
     Raises:
-        BackboneError: see `opened`; or the head takes other shapes.
+        BackboneError: as in `opened`; or the head takes inputs of other shapes.
     """
     model = opened(path, outputs)
     given = [(None, *shape) for shape in ends]
@@ -109,7 +109,7 @@ def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":
             f"the head {str(path)!r} takes {takes}: expected {given}, the shapes at the ends of the backbones."
         )
     layer_names.tell_apart(model)
-    layer_names.rename([*model.layers, *layer_names.operations(model)], "head_")  # unlike the backbone's
+    layer_names.rename([*model.layers, *layer_names.operations(model)], "head_")  # not the backbone's names
     return model
 
 

@@ -1,7 +1,7 @@
-"""A Keras network read into a `topwork.networks.graph.Graph`.
+"""Read a Keras network into a `topwork.networks.graph.Graph`.
 
-A network is *opened* once: it is flattened, uint8 pixels and their scale are put in front, and its nodes are read.
-`topwork.networks.halves` then makes the models below and above a frontier.
+To *open* a network means to flatten it, to put uint8 pixels and their scaling in front, and to read its nodes. This is
+done once. `topwork.networks.halves` then makes the models below and above a frontier.
 """
 
 from collections import Counter
@@ -34,12 +34,12 @@ class Opened:
     tensors: tuple[tuple["KerasTensor", ...], ...]
 
     def at(self, where: Iterable[Where]) -> list["KerasTensor"]:
-        """The Keras tensors of a frontier."""
+        """Return the Keras tensors of a frontier."""
         return [self.tensors[node][output] for node, output in where]
 
 
 def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
-    """Build a backbone and open it; it takes uint8 pixels ``[batch, side, side, 3]`` and scales them itself.
+    """Build a backbone and open it. The opened network takes uint8 pixels ``[batch, side, side, 3]`` and scales them.
 
     The places of your own network have the names of its layers. The layers are then renamed (`layer_names.rename`), so
     that any exporter accepts their names.
@@ -75,7 +75,7 @@ def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
 
 
 def open_model(model: "keras.Model") -> Opened:
-    """Open your own network with its own input; no pixel scale is added.
+    """Open your own network with its own input; no scaling of pixels is added.
 
     Raises:
         BackboneError: the model is subclassed, has several inputs or outputs, or has layers with the same name.
@@ -115,7 +115,7 @@ def _check(model: "keras.Model", name: str, ours: set[str]) -> None:
 
 
 def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of each layer except inputs: the names of the nested models that hold it, then its own."""
+    """Yield the path of each layer except inputs: the names of the nested models that contain it, then its name."""
     for layer in model.layers:
         if functional(layer) is not None:
             yield from _paths(layer, (*outer, layer.name))
@@ -124,9 +124,10 @@ def _paths(model: "keras.Model", outer: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
-    """Read a flat model's nodes; if it ends in a map, an average over the map is added.
+    """Read the nodes of a flat model; if it ends in a map, an average over the map is added.
 
-    The second use of a shared layer is named ``name:1``, and so on; its weights are counted once.
+    The second use of a shared layer gets the name ``name:1``, the third ``name:2`` and so on. The weights of the layer
+    are counted once.
     """
     import keras
 
@@ -165,5 +166,5 @@ def _read(flat: "keras.Model", name: str, network: "keras.Model") -> Opened:
 
 
 def single(tensors: list[Any]) -> Any:
-    """The only item of a list with one item, else the list: what Keras takes as a model's inputs or outputs."""
+    """Return the item of a list with one item, else the list: the form in which Keras takes inputs and outputs."""
     return tensors[0] if len(tensors) == 1 else tensors

@@ -36,11 +36,11 @@ def safe(names: Iterable[str], prefix: str = "") -> list[str]:
 
 
 def rename(operations: Sequence[Any], prefix: str = "") -> None:
-    """Give operations, and the layers inside them, `safe` names; the names depend on the order only."""
+    """Give operations, and the layers inside them, `safe` names, which depend only on the old names and their order."""
     different = list({id(one): one for one in operations}.values())
     for operation, name in zip(different, safe((one.name for one in different), prefix)):
         operation.name = name
-        if hasattr(operation, "_flatten_layers") and functional(operation) is None:  # its layers are in no graph
+        if hasattr(operation, "_flatten_layers") and functional(operation) is None:  # its layers are not in a graph
             inside = operation._flatten_layers(include_self=False)
             for layer, inner in zip(inside, safe(layer.name for layer in inside)):
                 layer.name = inner
@@ -52,15 +52,16 @@ def operations(network: Any) -> list[Any]:
 
 
 def alike(network: Any) -> list[str]:
-    """List the names that several operations of a model share, sorted; operations of nested models count."""
+    """Return the sorted names that several operations of a model share; nested models are searched as well."""
     counts = Counter(operation.name for operation in operations(network))
     return sorted(name for name, count in counts.items() if count > 1)
 
 
 def tell_apart(network: Any) -> None:
-    """Rename operations of nested models that share a name, with the models' names: ``left_conv``, ``right_conv``.
+    """Rename operations that share a name: put the names of the nested models that contain them in front.
 
-    This changes the network; its places have the new names.
+    For example, ``conv`` in the models ``left`` and ``right`` becomes ``left_conv`` and ``right_conv``. This changes
+    the network itself, and its places get the new names.
     """
     same = alike(network)
     used = {operation.name for operation in operations(network)} - set(same)
@@ -76,7 +77,7 @@ def tell_apart(network: Any) -> None:
 
 
 def _within(network: Any, outer: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Yield the operations of a model except inputs, each with the names of the nested models that hold it."""
+    """Yield the operations of a model except inputs, each with the names of the nested models that contain it."""
     import keras
 
     for operation in functional(network).operations:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 Values = dict[str, list[np.ndarray]]
-"""A network's weights: each layer's arrays by the layer's name."""
+"""The weights of a network: the arrays of each layer, by the name of the layer."""
 
 Input = tuple[str | None, Fit]
 """One input of the complete model: the column of the picture (``None``: the first), and how it is resized."""
@@ -33,13 +33,13 @@ Input = tuple[str | None, Fit]
 
 @dataclass
 class Branch:
-    """One backbone on one picture of a row. Terms of a cut with the same backbone and picture share its layers.
+    """One backbone, applied to one picture of a row. Terms of a cut with the same backbone and picture share a branch.
 
     Args:
-        backbone: its options.
-        picture: the column; ``None``: the first.
-        prefix: for its layers' names, which must differ between the branches of a run.
-        terms: the positions of its terms in the cut.
+        backbone: the backbone with its options.
+        picture: the column of the picture; ``None``: the first column.
+        prefix: is put before the names of the layers, which must differ between the branches of a run.
+        terms: the positions in the cut of the terms that share this branch.
     """
 
     backbone: Backbone
@@ -59,9 +59,9 @@ class Network:
     """The layers of one run.
 
     Args:
-        head: from `topwork.networks.heads.build`.
-        terms: of the run's cuts; their places may differ between phases.
-        trunks: below the earliest cut of all phases, one per term; they never train.
+        head: the head, from `topwork.networks.heads.build`.
+        terms: the terms of the run's cuts; the place of a term may differ between phases.
+        trunks: the trunks below the earliest cut of all phases, one per term; they never train.
     """
 
     def __init__(self, head: "keras.Model", terms: Sequence[Term], trunks: Sequence[Trunk]) -> None:
@@ -86,11 +86,14 @@ class Network:
 
     @property
     def inputs(self) -> list[Input]:
-        """The inputs of the complete model: one per picture of a row, size and resize rule."""
+        """The inputs of the complete model: one for each combination of picture column, size and resize rule."""
         return list(dict.fromkeys(self._input(branch) for branch in self.branches))
 
     def above(self, below: Sequence[Trunk]) -> "keras.Model":
-        """Make the model that a phase trains: activations of *below*, one trunk per term, in; logits out."""
+        """Make the model that a phase trains.
+
+        Its inputs are the activations of *below* (one trunk per term); its outputs are logits.
+        """
         import keras
 
         from topwork.networks import depthwise
@@ -110,7 +113,10 @@ class Network:
         return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
-        """Make that model with the trunks inside: pixels in, one input per term, augmented in each training step."""
+        """Make the model that a phase with live views trains: as in `above`, but the trunks are part of the model.
+
+        Its inputs are pixels, one input per term. They are augmented in each training step.
+        """
         import keras
 
         from topwork.networks import depthwise
@@ -129,14 +135,14 @@ class Network:
                 for layer in some:
                     x = layer(x)
                 augmented[place] = x
-            under = self._layers(branch, below, frozen=True)
-            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}  # operations have no mode
+            under = self._layers(branch, below, frozen=True)  # layers, which have a training mode, and bare operations
+            frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}
 
             quick = depthwise.caller()
 
             def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
                 if id(operation) in frozen:
-                    # One that is idle in inference is dropped: in a model that trains, Keras runs it as in training.
+                    # A layer that is idle in inference is dropped, because Keras would run it in training mode here.
                     return args[0] if is_idle(operation, args, kwargs) else plain(operation, args, kwargs)
                 return quick(operation, args, kwargs)
 
@@ -145,9 +151,9 @@ class Network:
         return keras.Model(single(inputs), self._ended(ends), name="top")
 
     def flat(self) -> "keras.Model":
-        """Make a flat plain model: uint8 pixels ``[batch, side, side, 3]`` in, probabilities ``[batch, classes]`` out.
+        """Make the complete model, flat and plain, with one input for each of `inputs`.
 
-        It has one input per item of `inputs`.
+        It takes uint8 pixels ``[batch, side, side, 3]`` and returns probabilities ``[batch, classes]``.
         """
         if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
             pixels = {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
@@ -156,7 +162,7 @@ class Network:
         return classifier(pixels, self.logits(pixels))
 
     def logits(self, pixels: Mapping[Input, Any]) -> Any:
-        """Return symbolic logits ``[batch, classes]`` from symbolic pixels for each of `inputs`."""
+        """Return the symbolic logits ``[batch, classes]`` for symbolic *pixels*, one tensor for each of `inputs`."""
         from keras import layers
 
         ends: dict[int, Any] = {}
@@ -170,7 +176,7 @@ class Network:
         return layers.Concatenate(name=f"{self._word}topwork_logits")([zero, logits])
 
     def begin(self, word: str) -> None:
-        """Put *word* before all layers' names, so that several networks fit into one model."""
+        """Put *word* before the names of all layers, so that several networks can be parts of one model."""
         for branch in self.branches:
             if "opened" in vars(branch):
                 _begin(branch.opened.operations, word)
@@ -179,7 +185,7 @@ class Network:
         self._word = word + self._word
 
     def freeze(self, below: Sequence[Trunk], batch_norm: str) -> None:
-        """Let only layers above *below* train; batch-norm of the backbones only if *batch_norm* is ``"train"``."""
+        """Make only layers above *below* trainable; a backbone's batch-norm only if *batch_norm* is ``"train"``."""
         import keras
 
         for branch in self.branches:
@@ -201,7 +207,7 @@ class Network:
         return {layer.name: layer.get_weights() for layer in self.trained()}
 
     def load(self, values: Values) -> None:
-        """Set the weights from `values`, by order and not by name: other versions of topwork used other names."""
+        """Set the weights from `values`, by order and not by name, as other versions of topwork used other names."""
         for layer, arrays in zip(self.trained(), values.values(), strict=True):
             layer.set_weights(arrays)
 
@@ -213,7 +219,7 @@ class Network:
         return replay(self.head, starts)[id(self.head.outputs[0])]
 
     def _layers(self, branch: Branch, below: Sequence[Trunk], frozen: bool = False) -> list[Any]:
-        """List a branch's layers with weights above *below*, or with *frozen* all its operations below."""
+        """List a branch's layers that are above *below* and have weights; if *frozen*, all its operations below."""
         own = [below[i] for i in branch.terms]
         if not frozen and all(one.frontier.tensors == ((one.end, 0),) for one in own):
             return []
@@ -239,7 +245,7 @@ def starts(inputs: Sequence[Input]) -> dict[Input, Any]:
 
 
 def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
-    """Make the complete model from the symbolic *pixels* to their *logits*, with a softmax at the end."""
+    """Make the complete model from symbolic *pixels* and the *logits* computed from them; it ends in a softmax."""
     import keras
 
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
@@ -247,7 +253,7 @@ def classifier(pixels: Mapping[Input, Any], logits: Any) -> "keras.Model":
 
 
 def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
-    """Make the layers of a new run: pretrained weights in the backbones, seeded initial weights in the head."""
+    """Make the network of a new run, with pretrained weights in the backbones and seeded initial values in the head."""
     keras_settings.import_keras()
     ends = [one.graph.nodes[one.end].shapes[0] for one in trunks]
     outputs = 1 if recipe.training.loss == "binary" else classes
@@ -256,7 +262,7 @@ def create(recipe: Recipe, trunks: Sequence[Trunk], classes: int) -> Network:
 
 
 class Answering(Protocol):
-    """A `topwork.networks.model.Network` or a `topwork.networks.fusion.Joined`."""
+    """The common interface of `topwork.networks.model.Network` and `topwork.networks.fusion.Joined`."""
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:

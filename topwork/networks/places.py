@@ -13,7 +13,7 @@ from topwork.system import keras_settings
 from topwork.system.keras_settings import ours
 
 BANDS = ((0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
-"""Ranges of a network's depth, as fractions of its nodes; `places` chooses one place in each."""
+"""Ranges of a network's depth, as fractions of its nodes; `places` chooses one place in each range."""
 
 
 @ours()
@@ -22,14 +22,14 @@ def graph_of(backbone: Backbone) -> Graph:
     graph = kept_graph(backbone)
     if graph is None:
         keras_settings.import_keras()
-        graph = open_backbone(backbone, None).graph  # it is the same whatever the weights
-        with suppress(StoreError):  # it is read again next time
+        graph = open_backbone(backbone, None).graph  # it does not depend on the weights
+        with suppress(StoreError):  # if this fails, it is read from Keras again next time
             keep_graph(backbone, graph)
     return graph
 
 
 def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> list[Price]:
-    """List the places of a backbone with one tensor, from the input to the end, with their prices.
+    """List the prices of the places where one tensor crosses the cut, from the backbone's input to its end.
 
     Raises:
         CutError: the end does not exist.
@@ -44,16 +44,16 @@ def cuts(name: str, *, backbone: Backbone | None = None, end: Place = POOL) -> l
 
 
 def cuts_of(backbone: Backbone) -> list[Cut]:
-    """Return cuts to try: ``pool``, and the `places` where the network may end. Its graph must be on disk."""
+    """Return cuts to try, at which the backbone also ends: ``pool`` and each of `places`. Its graph must be on disk."""
     graph = trunk.known_graph(backbone)
     return [Cut((Term(backbone.name, name, name),)) for name in (POOL, *places(graph))]
 
 
 def places(graph: Graph) -> list[str]:
-    """Choose in each of `BANDS` the place whose activations are smallest, starting with the last band.
+    """Choose, in each of `BANDS`, the place with the smallest activations; the last band comes first.
 
-    If several are equally small, the last of them is chosen. Places before the first multiplication and after the last
-    one are left out.
+    If several places have equally small activations, the last of them is chosen. Places before the first multiplication
+    or after the last multiplication are not considered.
     """
     found = [price for price in graph.prices() if price.name != INPUT and price.macs and price.macs_above]
     depths = [(graph.index(price.name) / graph.output, price) for price in found]

@@ -1,6 +1,6 @@
 """Call a functional model's operations again, one by one. Only this module and `keras_graph` read Keras' own graph.
 
-``_nodes_by_depth`` holds the nodes of one model; a layer's ``_inbound_nodes`` also hold nodes of other models.
+``_nodes_by_depth`` has only the nodes of one model; a layer's ``_inbound_nodes`` also has nodes of other models.
 """
 
 import inspect
@@ -23,7 +23,7 @@ def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, A
     Args:
         model: a functional model.
         known: new values (symbolic tensors or arrays) by the ``id`` of the model's own tensors; results are added.
-        call: takes an operation, its args and its kwargs, and returns its value.
+        call: takes an operation, its args and its kwargs, and returns its output.
 
     Returns:
         *known*, with every tensor that could be computed from it.
@@ -47,7 +47,7 @@ def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, A
 
 
 def functional(operation: Any) -> Any:
-    """Return the functional model if an operation is one, else ``None``."""
+    """Return an operation as a functional model, or ``None`` if it is not one."""
     import keras
 
     if isinstance(operation, keras.Sequential):
@@ -66,12 +66,12 @@ def flat_layers(network: Any) -> list[Any]:
 def is_idle(operation: Any, args: Any, kwargs: Any) -> bool:
     """Return whether a layer's output equals its input in inference.
 
-    The layer is called on random values, because no list of such layers would be complete: you may have written one
-    yourself, and similar layers such as `keras.layers.AutoContrast` do change their input.
+    The layer is called on random values, because no list of such layers would be complete: a user may have written one,
+    and similar layers such as `keras.layers.AutoContrast` do change their input.
 
     Args:
         operation: an operation of a model.
-        args: its symbolic arguments; the answer is False unless there is one tensor.
+        args: its symbolic arguments; if there is not exactly one tensor, the result is False.
         kwargs: its keyword arguments.
 
     Example:

@@ -1,7 +1,7 @@
-"""A trunk: one backbone below one frontier, its key in the store, and the path of its converted file.
+"""A trunk: the part of a backbone below a frontier, with its key in the store and the path of its converted file.
 
-Resolving a cut needs the backbone's graph. It is read from Keras once and saved as JSON, so that later commands
-have every place, shape and key without building a network or importing Keras.
+To resolve a cut, the backbone's graph is needed. It is read from Keras once and saved as JSON. Later commands find
+every place, shape and key in this file, and do not build a network or import Keras.
 """
 
 import json
@@ -25,8 +25,8 @@ class Trunk:
     """The part of a backbone below a cut.
 
     Args:
-        backbone: with runtime and precision decided (`topwork.store.runtimes.base.resolved`).
-        weights: what identifies its weights (`topwork.networks.weights.pretrained.identity`).
+        backbone: the backbone, with a definite runtime and precision (`topwork.store.runtimes.base.resolved`).
+        weights: the identity of its weights (`topwork.networks.weights.pretrained.identity`).
         graph: the backbone's graph.
         frontier: the tensors that cross the cut.
         end: the node where the backbone ends.
@@ -51,13 +51,13 @@ class Trunk:
 
     @property
     def above(self) -> list[Node]:
-        """The nodes between the cut and the end; their weights can train."""
+        """The nodes between the cut and the end; their weights can be trained."""
         mask = self.graph.ancestors[self.end] & ~self.frontier.below
         return [node for i, node in enumerate(self.graph.nodes) if mask >> i & 1]
 
     @cached_property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Shape and dtype of each tensor that the trunk computes per picture."""
+        """The shape and dtype, for one picture, of each tensor that the trunk computes."""
         nodes = self.graph.nodes
         return tuple(TensorSpec(nodes[i].shapes[k], nodes[i].dtype) for i, k in self.frontier.tensors)
 
@@ -73,7 +73,10 @@ class Trunk:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders where activations may be: with the ``keras`` runtime one per backend, this process's first."""
+        """The folders where the activations may be.
+
+        With the ``keras`` runtime, there is one folder per backend; the folder of this process's backend is the first.
+        """
         name = "pixels" if self.is_pixels else self.backbone.name
         return tuple(home() / "store" / f"{name}-{digest(each)}" for each in self._descriptions)
 
@@ -94,7 +97,7 @@ class Trunk:
 
     @property
     def _descriptions(self) -> list[dict[str, Any]]:
-        """The keys of `folders`, in their order."""
+        """The store's key for each of `folders`, in the same order."""
         runtimes = ["openvino"]
         if self.backbone.runtime != "openvino":
             runtimes = [f"keras-{name}" for name in dict.fromkeys((keras_backend.name(), *keras_backend.NAMES))]
@@ -117,7 +120,7 @@ def kept_graph(backbone: Backbone) -> Graph | None:
 
 @lru_cache(maxsize=16)
 def _read_graph(path: Path) -> Graph:
-    """Read a graph file once per process. A file never changes, as its name has the hash of all that it depends on."""
+    """Read a graph file, once per process. The file never changes: its name contains the hash of all it depends on."""
     return Graph.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -1,5 +1,5 @@
-"""Above the cut: runs prepared, trained, resumed, cross-validated and joined.
+"""Everything above the cut: prepare, train, resume, cross-validate and join runs.
 
-Imports `topwork.shipping` and what comes before it. Read `topwork.training.train` first, then
+Imports `topwork.shipping` and the folders that come before it. Read `topwork.training.train` first, then
 `topwork.training.trainer`.
 """

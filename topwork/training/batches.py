@@ -1,7 +1,7 @@
 """Batches for Keras' ``fit``.
 
-Each epoch has every training row once. The order depends on the seed, the phase and the epoch only; the view of a row
-also on the content of its picture.
+Each epoch has every training row once. The order of the rows depends only on the seed, the phase and the epoch. The
+view of a row depends on these and on the content of its picture.
 """
 
 import keras
@@ -14,16 +14,16 @@ from topwork.store.examples import Examples
 class Feed(keras.utils.PyDataset):
     """Batches of activations and labels for all epochs of a phase, in order.
 
-    There is one iterator for the phase: ``fit`` with ``steps_per_epoch`` keeps it. A new one per epoch costs more than
-    the steps of a small head (docs/log.md, 2026-11-23).
+    One iterator serves all epochs, as ``fit`` with ``steps_per_epoch`` keeps it. A new iterator per epoch would cost
+    more time than the steps of a small head (docs/log.md, 2026-11-23).
 
     Args:
-        part: the training part.
+        part: the activations of the training part.
         classes: the number of classes.
         batch_size: rows per step; an epoch's last step may have fewer.
-        epochs: the first epoch, from 0, and the one after the last.
-        number: the phase's; with the seed and the epoch it fixes the order.
-        training: what all phases share.
+        epochs: two numbers: the first epoch (counted from 0), and the epoch after the last.
+        number: the number of the phase; together with the seed and the epoch, it determines the order.
+        training: the settings that all phases share.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Feed(keras.utils.PyDataset):
         self.part, self.classes, self.epochs, self.training = part, classes, epochs, training
         self.batch_size = batch_size
         self.weights = None
-        if training.class_weight == "balanced":  # every class gets the same total, and a row 1 on average
+        if training.class_weight == "balanced":  # equal totals for all classes, mean 1 over the rows
             counts = np.bincount(part.labels)
             self.weights = (len(part) / ((counts > 0).sum() * counts[part.labels])).astype(np.float32)
 
@@ -56,7 +56,7 @@ class Feed(keras.utils.PyDataset):
         return inputs, targets(self.part.labels[rows], self.classes, self.training.loss), *weights
 
     def order_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of one step, and the places of their views in the part."""
+        """Return the rows of one step, and the positions of their views in the training part."""
         passed, number = divmod(step, self.steps)
         epoch = self.epochs[0] + passed
         if epoch != self._turned[0]:
@@ -68,8 +68,8 @@ class Feed(keras.utils.PyDataset):
     def order(self, epoch: int) -> np.ndarray:
         """Return the order of the rows in an epoch (from 0).
 
-        If sampling is balanced, it has as many rows as there are, with equally many of each class; a row repeats only
-        after all of its class.
+        If sampling is balanced, an epoch still has as many rows as the training part, but equally many of each class. A
+        row is repeated only after all other rows of its class.
         """
         draw = np.random.default_rng((*self._seed, epoch))
         count = len(self.part)
@@ -85,14 +85,14 @@ class Feed(keras.utils.PyDataset):
         return draw.permutation(np.stack(shuffled, 1).ravel()[:count])
 
     def views(self, epoch: int) -> np.ndarray:
-        """Return the view of each row in an epoch."""
+        """Return the number of the view that each row has in an epoch, int64 ``[rows]``."""
         if self.part.views == 1:
             return np.zeros(len(self.part), np.int64)
         salt = np.random.default_rng((*self._seed, epoch, 1)).integers(2**64, dtype=np.uint64)
         return (_mixed(self._contents ^ salt) % np.uint64(self.part.views)).astype(np.int64)
 
     def order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of an epoch in their order, and the places of their views in the part."""
+        """Return the rows of an epoch in their order, and the positions of their views in the training part."""
         rows = self.order(epoch)[: self.steps * self.batch_size]
         return rows, self.views(epoch)[rows] * len(self.part) + rows
 
@@ -105,7 +105,10 @@ def targets(labels: np.ndarray, classes: int, loss: str) -> np.ndarray:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014): every bit of the input moves every bit of the output."""
+    """Mix the bits of 64-bit values with SplitMix64's finaliser (Steele, Lea and Flood 2014).
+
+    Every bit of the input affects every bit of the output.
+    """
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -17,14 +17,14 @@ Logs = dict[str, Any]
 
 
 class Keeper(keras.callbacks.Callback):
-    """Scores each epoch, writes the journal, keeps the best weights and stops early (law 7).
+    """Score each epoch, write it to the journal, keep the best weights and stop early (law 7).
 
     Args:
-        parts: a sample of the training part, and the validation part if there is one.
-        values: returns a copy of the weights that may change.
-        note: is called with each epoch for the journal.
-        about: what is the same in every epoch of this phase (phase, cut and precision).
-        patience: epochs without a better validation loss before the phase stops; 0: never.
+        parts: a sample of the training part; and the validation part, if it has pictures.
+        values: returns a copy of the weights that training may change.
+        note: is called with each epoch, to write it to the journal.
+        about: the values that are the same in every epoch of this phase (phase, cut and precision).
+        patience: the phase stops after this many epochs without a lower validation loss; with 0 it does not stop early.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Keeper(keras.callbacks.Callback):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What `restore` needs besides the best weights, as JSON, with the phase."""
+        """The state without the best weights, as JSON: what `restore` needs, and the phase, cut and precision."""
         known = {"epoch": self.epochs, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
         return {**self._about, **known, "diverged": self.diverged}
 
     def restore(self, about: dict[str, Any], best: Any) -> None:
-        """Return to the state that `about` described."""
+        """Set the state from a saved `about` and the best weights."""
         self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
         self.diverged, self.best = about["diverged"], best
 
@@ -68,9 +68,9 @@ class Keeper(keras.callbacks.Callback):
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Score the epoch, write it down, keep the weights if they are best, stop if it is time.
+        """Score the epoch, write it to the journal, keep the weights if they are the best, and stop if `is_over`.
 
-        Callbacks that come later find the scores in *logs*.
+        The scores are added to *logs*, for the callbacks that are called later.
         """
         self.epochs = epoch + 1
         scores = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
@@ -81,7 +81,7 @@ class Keeper(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether the phase stops early: its loss is not finite, or it did not improve within the patience."""
+        """Whether the phase stops now: its loss is not finite, or it did not improve within the patience."""
         waited = self.epochs - self.best_epoch if self._patience and self.has_validation else 0
         return self.diverged or 0 < self._patience <= waited
 
@@ -100,7 +100,10 @@ class Keeper(keras.callbacks.Callback):
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras' callback: after half the patience a tenth of the learning rate. Its state can be saved and restored."""
+    """Keras' callback, with a state that can be saved and restored.
+
+    After half the patience without improvement, it divides the learning rate by ten.
+    """
 
     def __init__(self, phase: Phase, keeper: Keeper) -> None:
         monitor = "val_loss" if keeper.has_validation else "train_loss"
@@ -108,7 +111,7 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         self.waits: dict[str, Any] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Restore the state, which Keras resets here."""
+        """Let Keras reset the state, then restore it."""
         super().on_train_begin(logs)
         for name, value in self.waits.items():
             setattr(self, name, value)
@@ -120,13 +123,16 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 
 
 HOOKS = tuple(f"on_{what}_{when}" for what in ("train", "epoch", "train_batch", "batch") for when in ("begin", "end"))
-"""Methods that Keras calls in training; ``on_train_batch_begin`` and ``_end`` call ``on_batch_begin`` and ``_end``."""
+"""The methods of a callback that Keras calls in training.
+
+By default, ``on_train_batch_begin`` calls ``on_batch_begin``, and ``on_train_batch_end`` calls ``on_batch_end``.
+"""
 
 
 def under_their_settings(callbacks: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
-    """Return the user's callbacks between two of ours, which switch to the user's Keras settings and back.
+    """Return the user's callbacks between two of topwork's, which switch to the user's Keras settings and back.
 
-    Ours have only those hooks that some callback of the user's has: a batch hook makes a GPU wait at each step.
+    The two have only those hooks that a callback of the user has, because a batch hook makes a GPU wait at each step.
     """
     found = keras.tree.flatten(list(callbacks))
     own = []

@@ -1,7 +1,7 @@
-"""K-fold cross-validation: one fill of the store, a run for each fold, every picture tested once.
+"""K-fold cross-validation: the store is filled once, there is one run per fold, and every picture is tested once.
 
-The folder of it holds ``fold-1``, ``fold-2`` and so on, each a run folder of its own, and ``results.json``. All of
-them are made before the first is trained, so that what was killed can continue.
+The folder of a cross-validation contains the run folders ``fold-1``, ``fold-2`` and so on, and ``results.json``. All
+run folders are made before the first run is trained, so that an interrupted cross-validation can be continued.
 """
 
 import shutil
@@ -49,7 +49,7 @@ class Folds:
         path: the folder.
 
     Raises:
-        RunError: it is none.
+        RunError: the folder is not a cross-validation.
 
     Example:
         >>> found = Folds("runs/flowers-folds")  # doctest: +SKIP
@@ -67,15 +67,15 @@ class Folds:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """One a fold."""
+        """The runs, one per fold."""
         return tuple(map(Run, folds_in(self.path)))
 
     @property
     def results(self) -> FoldResults:
-        """What they came to together.
+        """The combined results of all folds.
 
         Raises:
-            RunError: it has not finished.
+            RunError: the cross-validation has not finished.
         """
         refuse_unfinished(self.path)
         with run_files.reading(self.path / "results.json") as path:
@@ -84,7 +84,7 @@ class Folds:
     @ours()
     @with_progress
     def resume(self, data: Any = None, **options: Any) -> "Folds":
-        """Go on with a cross-validation that was interrupted: finished folds stay, others are as of `Run.resume`."""
+        """Continue an interrupted cross-validation: finished folds do not change; for the others see `Run.resume`."""
         for number, run in enumerate(self.runs, 1):
             say(f"fold {number} of {len(self.runs)}")
             run.resume(data, **options)
@@ -118,18 +118,18 @@ def cross_validate(
     """Train and test on each of several folds.
 
     Args:
-        data: what `topwork.read` takes, or what it gave; its parts are drawn anew.
-        count: of folds, 2 or more.
-        seed: of the dealing; by default the recipe's ``data.seed``.
-        out: the folder to make; by default below ``runs``, named after data and time.
-        recipe, head_first, callbacks, strict, jobs, progress: as of `topwork.training.train`.
-        parent: not for folds.
-        words: phases, backbones, head and views, as of `topwork.training.train`.
+        data: anything that `topwork.read` takes, or a dataset that it returned; its parts are drawn anew.
+        count: the number of folds, 2 or more.
+        seed: the seed for drawing the folds; by default the recipe's ``data.seed``.
+        out: the folder to make; by default a new folder in ``runs``, named after the data and the time.
+        recipe, head_first, callbacks, strict, jobs, progress: as in `topwork.training.train`.
+        parent: must be ``None``.
+        words: phases, backbones, head and views, as in `topwork.training.train`.
 
     Raises:
-        UsageError: a parent, whose test part the run of every fold would keep; or a join.
-        RunError: something stands at *out*.
-        DatasetError, RecipeError: the data cannot be dealt into so many.
+        UsageError: a parent is given (the run of every fold would keep its test part), or the recipe is a join.
+        RunError: *out* exists already.
+        DatasetError, RecipeError: the data cannot be divided into that number of folds.
 
     Example:
         >>> import topwork as tw
@@ -162,7 +162,7 @@ def cross_validate(
     for note in rows.notes:
         if not note.startswith(splits.TORN):
             say(note)
-    rows = replace(rows, notes=())  # else each fold would tell them again
+    rows = replace(rows, notes=())  # otherwise each fold would report them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     options = Options(callbacks=callbacks, strict=strict, jobs=jobs)
     courses = _prepared(path, folds(rows, count, dealt.seed), recipe, options)
@@ -178,7 +178,7 @@ def cross_validate(
 
 
 def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options) -> list[Course]:
-    """A course a fold, in a folder that appears whole."""
+    """Prepare one run per fold, in a folder that appears complete or not at all."""
     if path.exists():
         out = either("out", "--out")
         raise RunError(
@@ -202,7 +202,7 @@ def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Opt
 
 
 def together(path: Path) -> FoldResults:
-    """What the runs of a cross-validation say of their test parts, as if one had said it all."""
+    """Measure the answers of all runs for their test parts together, as if one run had given all answers."""
     exam, runs = Exam.of_folds(path), Folds(path).runs
     place = {label: number for number, label in enumerate(exam.classes)}
     labels = np.array([place[answer.row.label] for answer in exam.answers])

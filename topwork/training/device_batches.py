@@ -1,8 +1,11 @@
-"""Where a phase's activations lie in memory, the backend looks the rows of a step up itself.
+"""Let the backend look up the rows of each step itself, if all activations of a phase are in memory.
 
-TensorFlow's step does it on any device. Python then gives the orders of many epochs at once instead of a batch a step,
-and no thread hands batches over: at a pooled end, where a step takes 0.3 ms, that took as long again (docs/log.md,
-2026-11-24). With JAX and torch a GPU holds the activations (`OnDevice`): else each step would wait for their way there.
+TensorFlow does this inside its training step, on any device. Python then passes the order of rows for many steps at
+once instead of one batch per step, and no thread hands batches over. At a pooled end, where a step takes 0.3 ms,
+handing over took as long as the step (docs/log.md, 2026-11-24).
+
+With JAX and torch this is done only on a GPU, which then keeps the activations in its memory (`OnDevice`). Otherwise
+each step would wait until its activations are copied to the GPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,20 +20,22 @@ from topwork.system import gpu, keras_backend
 from topwork.training.batches import Feed, targets
 
 AT_ONCE = 1000
-"""Steps whose orders Python gives at once: TensorFlow asks it slowly."""
+"""For how many steps Python passes the order of rows at once, because calls from TensorFlow into Python are slow."""
 
 
 def streamed(model: keras.Model, feed: Feed) -> Any:
-    """What Keras' ``fit`` reads: *feed* itself, or the same from a GPU's memory; on TensorFlow the numbers of its rows,
-    after teaching the model's step to look them up.
+    """Return what Keras' ``fit`` reads: *feed* itself, an `OnDevice`, or with TensorFlow only the numbers of its rows.
 
-    That replaces ``model.train_step``, and no other place is as good: a ``map`` over the dataset would gather the rows
-    in a thread of their own and hand them over, step by step, which is what this saves; a subclass of ``keras.Model``
-    with a step of its own would stand in the model that callbacks see. In the step it is part of the one graph that
-    ``fit`` compiles.
+    In the last case ``model.train_step`` is replaced by a step that looks up the rows; ``fit`` compiles the look-up and
+    the step into one graph. Two alternatives are worse:
+
+    - A ``map`` over the dataset would gather the rows in another thread and hand them over in each step. This is the
+      cost that is saved here.
+    - A subclass of ``keras.Model`` with a different step would be visible to callbacks.
 
     Args:
-        model: compiled. Its ``train_step`` takes such numbers from then on; that of a phase is trained by this alone.
+        model: compiled. If its step is replaced, the step takes only row numbers from then on. The model of a phase is
+            trained in no other way.
     """
     if any(source.kept is None for source in feed.part.sources):
         return feed
@@ -38,7 +43,7 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
         return OnDevice(feed) if gpu.at_hand() else feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
-    # Now what ``fit`` would build from its first batch, which is numbers here.
+    # Build here what ``fit`` would build from its first batch, as that batch has only row numbers.
     some = np.zeros((1, feed.classes if feed.training.loss == "categorical" else 1), np.float32)
     model.compute_loss(y=some, y_pred=some)
     if not model.optimizer.built:
@@ -47,10 +52,10 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
 
 
 class OnDevice(keras.utils.PyDataset):
-    """A feed whose activations a GPU holds and looks up itself: else each step would wait for their way there.
+    """A feed with its activations in a GPU's memory: the GPU looks them up, and no step waits until they are copied.
 
     Args:
-        feed: all of whose activations lie in memory.
+        feed: the feed; all its activations must be in memory.
     """
 
     def __init__(self, feed: Feed) -> None:
@@ -66,33 +71,36 @@ class OnDevice(keras.utils.PyDataset):
         return len(self._feed)
 
     def __getitem__(self, step: int) -> tuple:
-        """As the feed's, bit for bit."""
+        """Return the same batch as the feed, bit for bit."""
         rows, places = self._feed.order_at(step)
         inputs, answers = self._look_up(self._kept, places), self._look_up(self._tables, rows)
         return inputs[0] if len(inputs) == 1 else tuple(inputs), *answers
 
 
 def _rows(arrays: list[Any], where: Any) -> list[Any]:
-    """Some rows of each, floats as float32."""
+    """Return the rows *where* of each array; floats become float32."""
     taken = [ops.take(array, where, axis=0) for array in arrays]
     return [ops.cast(a, "float32") if "float" in str(a.dtype) else a for a in taken]
 
 
 def orders(feed: Feed) -> Any:
-    """A ``tf.data.Dataset`` of the steps' rows and places: int64 ``[2, batch]``, a short step filled up with -1."""
+    """Return a ``tf.data.Dataset`` with the rows and places of each step, int64 ``[2, batch]``.
+
+    If a step is short, it is padded with -1.
+    """
     import tensorflow as tf
 
     spec = tf.TensorSpec((None, 2, feed.batch_size), tf.int64)
     found = tf.data.Dataset.from_generator(lambda: _epochs(feed), output_signature=spec)
     options = tf.data.Options()
     options.autotune.enabled = False
-    options.threading.private_threadpool_size = 1  # the other threads belong to the step
+    options.threading.private_threadpool_size = 1  # the other threads are for the training step
     options.threading.max_intra_op_parallelism = 1
     return found.prefetch(1).unbatch().with_options(options)
 
 
 def look_up(feed: Feed) -> Callable[[Any], tuple]:
-    """From rows and places to the batch that the feed would give for them, bit for bit."""
+    """Return a function from rows and places to the batch that the feed returns for them, the same bit for bit."""
     import tensorflow as tf
 
     kept = [_tensor(array) for source in feed.part.sources for array in source.kept or ()]
@@ -118,7 +126,10 @@ def look_up(feed: Feed) -> Callable[[Any], tuple]:
 
 
 def _epochs(feed: Feed) -> Iterator[np.ndarray]:
-    """The steps of some epochs at once, ``[steps, 2, rows]``; a short last one of an epoch is filled up with -1."""
+    """Yield the steps of several epochs in one array ``[steps, 2, rows]``.
+
+    If the last step of an epoch is short, it is padded with -1.
+    """
     first, last = feed.epochs
     several = max(1, AT_ONCE // feed.steps)
     for start in range(first, last, several):
@@ -132,9 +143,10 @@ def _epochs(feed: Feed) -> Iterator[np.ndarray]:
 
 
 def _tensor(array: np.ndarray) -> Any:
-    """The same memory as a tensor, or a copy where TensorFlow's kernels could not read it: they want 64-byte steps.
+    """Return an array as a tensor in the same memory, or a copy if it is not contiguous or not aligned to 64 bytes.
 
-    float16 comes as its bits: of a graph that holds it, TensorFlow says in an error that oneDNN wants AVX-512 for it.
+    TensorFlow's kernels need that alignment. float16 is passed as its bits, uint16: for a graph that contains float16,
+    TensorFlow prints an error that oneDNN needs AVX-512 for it.
     """
     import tensorflow as tf
 

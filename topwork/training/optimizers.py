@@ -10,14 +10,14 @@ from topwork.recipes.settings import Phase
 
 
 def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """Return the Keras optimizer that a phase asks for: learning rate, schedule, momentum, clipping, weight decay.
+    """Make the Keras optimizer for a phase, with its learning rate, schedule, momentum, clipping and weight decay.
 
     Args:
-        phase: its settings.
-        steps: per epoch.
+        phase: the settings.
+        steps: the number of steps per epoch.
 
     Raises:
-        RecipeError: Keras has no such optimizer, it has no momentum, or settings contradict each other.
+        RecipeError: Keras has no such optimizer, the optimizer has no momentum, or settings contradict each other.
     """
     known: dict[str, Any] = {}
     for name, kind in vars(keras.optimizers).items():
@@ -42,7 +42,7 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _rate(phase: Phase, steps: int) -> Any:
-    """Return a number, or Keras' `CosineDecay`, which with a floor of 1 is a warm-up only."""
+    """Return the learning rate: a number, or Keras' `CosineDecay`, which is only a warm-up if its floor is 1."""
     if phase.schedule == "plateau" and phase.warmup_epochs:
         raise RecipeError(
             "schedule = 'plateau' has no warm-up: use 'constant' or 'cosine', or omit warmup_epochs.", "warmup_epochs"

@@ -1,4 +1,4 @@
-"""One phase: the layers above a cut train on stored activations and end with their best weights."""
+"""Train one phase: the layers above a cut are trained on stored activations and end with their best weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,10 @@ from topwork.training.device_batches import streamed
 from topwork.training.optimizers import optimizer
 
 SAMPLE = 1000
-"""At most so many training pictures are scored after each epoch, and no more than there are validation pictures."""
+"""The largest number of training pictures that are scored after each epoch.
+
+If there are validation pictures but fewer than this, their number is the limit.
+"""
 
 
 @dataclass
@@ -30,12 +33,12 @@ class PhaseTraining:
     """A phase that is ready to train.
 
     Args:
-        recipe: the run's.
-        number: which of its phases, from 1.
-        network: the run's layers, with the weights that the phase starts from.
-        below: the trunks of this phase's cut, one per term.
+        recipe: the recipe of the run.
+        number: the number of the phase, from 1.
+        network: the layers of the run, with the weights that the phase starts from.
+        below: the trunks below this phase's cut, one per term.
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
-        classes: how many there are.
+        classes: the number of classes.
     """
 
     recipe: Recipe
@@ -56,9 +59,9 @@ class PhaseTraining:
         """Train. The network then has the weights of the best epoch, or of epoch 0 if no epoch was better (law 7).
 
         Args:
-            note: takes each epoch for the journal.
+            note: is called with each epoch, to write it to the journal.
             checkpoints: where the state of the run is saved.
-            about: what every checkpoint holds in addition.
+            about: values that are added to every checkpoint.
             callbacks: the user's own Keras callbacks.
             state: a checkpoint of this phase to continue from.
         """
@@ -83,7 +86,7 @@ class PhaseTraining:
                 steps_per_execution=steps_a_call(self.model, feed.steps),
                 jit_compile=keras_backend.compiles(),
             )
-            self.model.optimizer.build(self.model.trainable_variables)  # else TensorFlow traces the step twice
+            self.model.optimizer.build(self.model.trainable_variables)  # otherwise TensorFlow traces the step twice
             known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
             self.keeper = Keeper(scored, self.network.values, note, known, phase.patience)
             self.keeper.set_model(self.model)
@@ -118,7 +121,7 @@ class PhaseTraining:
                     state = self._state(last)
                     checkpoints.write(replace(state, about={**about, **state.about}))
 
-            ours_last = keras.callbacks.LambdaCallback(on_epoch_end=show_and_save)  # others may stop the training
+            ours_last = keras.callbacks.LambdaCallback(on_epoch_end=show_and_save)  # the others may stop training
             self.model.fit(
                 streamed(self.model, feed),
                 initial_epoch=self.keeper.epochs,
@@ -145,7 +148,7 @@ class PhaseTraining:
         best: dict[str, list[np.ndarray]] = {}
         for key, array in state.part("best/").items():
             best.setdefault(key.rsplit("/", 1)[0], []).append(array)
-        self.network.load(best)  # it alone has the layers that only later phases train
+        self.network.load(best)  # this includes layers that are not in the model, as only later phases train them
         for variable, array in pairs:
             variable.assign(array)
         self.keeper.restore(state.about, best)
@@ -173,6 +176,6 @@ def _loss(recipe: Recipe) -> keras.losses.Loss:
 
 
 def steps_a_call(model: keras.Model, steps: int) -> int:
-    """Return how many steps one call into TensorFlow makes: a divisor of the epoch, above 1 for small models only."""
+    """Return the number of steps per call into TensorFlow: a divisor of *steps*, above 1 only for small models."""
     small = keras_backend.name() == "tensorflow" and model.count_params() < 5_000_000 and len(model.layers) < 12
     return max(n for n in range(1, min(steps, 50) + 1) if steps % n == 0) if small else 1

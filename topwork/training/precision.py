@@ -1,6 +1,6 @@
-"""The precision of the part that trains: float32, or Keras' mixed policies where they are faster here.
+"""The precision of the layers that train: float32, or one of Keras' mixed policies if it is faster on this machine.
 
-A short measurement says so, once a machine and top; it is kept under ``TOPWORK_HOME`` and never made again.
+A short measurement decides. It is made once per machine and top, and its result is saved under ``TOPWORK_HOME``.
 """
 
 import hashlib
@@ -25,15 +25,19 @@ from topwork.training.batches import Feed
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 WORTH = 2e12
-"""Multiply-adds of all steps of a phase from which a measurement pays: about a minute in float32 on two cores."""
+"""A measurement is made only if all steps of a phase together have at least this many multiply-adds.
+
+They take about a minute in float32 on two cores.
+"""
 
 GPU_WORTH = 5e15
-"""The same on a GPU: two minutes on an H200, where a measurement compiles the step twice (docs/log.md, 2026-11-26)."""
+"""The same for a GPU: two minutes on an H200, because a measurement compiles the step twice (docs/log.md, 2026-11-26).
+"""
 
 
 @contextmanager
 def applied(model: keras.Model, precision: str) -> Iterator[None]:
-    """Compute a model's layers in *precision* within the context; weights and logits stay float32."""
+    """Let a model's layers compute in *precision* within the context; weights and logits stay float32."""
     layers = [layer for layer in model.layers if layer.name != "logits" and not isinstance(layer, InputLayer)]
     before = [layer.dtype_policy for layer in layers]
     try:
@@ -46,7 +50,11 @@ def applied(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examples, feed: Feed) -> str:
-    """Return the precision that a phase trains in: the one it asks for, or the one that was measured to be faster."""
+    """Return the precision of a phase.
+
+    It is the one in the phase's settings. For ``"auto"``, it is the one that was measured to be faster, or float32 if
+    the phase is too short for a measurement.
+    """
     if phase.precision != "auto":
         return phase.precision
     other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
@@ -61,12 +69,12 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     path = home() / "precision" / f"{digest}.json"
     seconds: dict[str, float] = {}
-    with suppress(OSError, ValueError):  # it was not measured, or the file is damaged
+    with suppress(OSError, ValueError):  # not measured yet, or the file is damaged
         seconds = json.loads(path.read_text(encoding="utf-8"))
 
     if not seconds:
         seconds = {name: _measure(model, feed, name) for name in ("float32", other)}
-        with suppress(OSError):  # else it is measured again next time
+        with suppress(OSError):  # if this fails, the next run measures again
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as aside:
                 aside.write_text(json.dumps(seconds), encoding="utf-8")
@@ -76,15 +84,15 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
 
 
 def scaled(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
-    """Return the optimizer; for float16 with a scaled loss, without which small gradients would become zero.
+    """Return the optimizer. For float16, it scales the loss, because small gradients would otherwise become zero.
 
-    ``compile`` does that for a model whose own policy is ``mixed_float16``; here its layers alone have one.
+    ``compile`` does this only if the model itself has the policy ``mixed_float16``; here only its layers have it.
     """
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
 def _measure(model: keras.Model, feed: Feed, precision: str) -> float:
-    """Return the seconds of a training step, the best of three; the model's variables are not changed."""
+    """Return the seconds that a training step takes, the shortest of three; the model's variables are restored."""
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
     batch, found = feed[0], []
     with applied(model, precision):

@@ -1,4 +1,4 @@
-"""Prepare a run: complete and check its recipe, read its data, keep parts from leaking, make its folder."""
+"""Prepare a run: complete and check its recipe, read its data, prevent leaks between parts, and make its folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -38,12 +38,12 @@ from topwork.training.trainer import Course
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
-    """Return a new run of a `completed` recipe: its folder is made, nothing is computed yet. See `train`."""
+    """Make the folder of a new run from a `completed` recipe and return the run; nothing is computed. See `train`."""
     planned = steps(recipe)
     if origin:
         warm_start.check(origin, recipe, planned)
     rows = data if isinstance(data, Dataset) else read_by(data, recipe.data, options.strict, decode=options.strict)
-    later = splits.gaps(rows.rows)  # the results report these
+    later = splits.gaps(rows.rows)  # these notes are reported with the results
     for note in rows.notes:
         if note not in later:
             say(note)
@@ -93,10 +93,10 @@ def chosen(
     seed: int = 0,
     recipe: Recipe | None = None,
 ) -> Recipe:
-    """Return the recipe that the arguments of `train` stand for, checked.
+    """Make the recipe from the arguments of `train`, and check it.
 
     Raises:
-        UsageError: a recipe came together with settings that it holds, or phases are not `Phase`.
+        UsageError: a recipe is given together with settings that belong in it, or *phases* is not a list of `Phase`.
         RecipeError, CutError: a setting is wrong; see `Recipe.checked`.
     """
     if recipe is not None:
@@ -131,12 +131,12 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
 
     Args:
         recipe: as the user wrote it.
-        head_first: whether a phase for the head alone may be added in front. It is added if the first phase would train
-            layers of a pretrained network under a new head of topwork's: the gradients of an untrained head damage
-            them. A line says so.
+        head_first: whether a phase that trains only the head may be added before the others. It is added, with a
+            message, if the first phase would train layers of a pretrained network below a new head from topwork,
+            because the gradients of an untrained head damage these layers.
 
     Raises:
-        UsageError: settings that do nothing or do not exist. Its message counts the phases as the user wrote them.
+        UsageError: a setting has no effect or does not exist. The message numbers the phases as the user wrote them.
     """
     recipe.refuse_idle()
     found = {name: base.resolved(pretrained.on_disk(one)) for name, one in recipe.backbones.items()}

@@ -1,4 +1,4 @@
-"""A run: the folder of one training, and what can be done with it."""
+"""A run: the folder of one training, and methods to resume, evaluate and export it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ class Run:
         path: the folder.
 
     Raises:
-        RunError: it is no run folder, or one of a newer format.
+        RunError: the folder is not a run folder, or it has a newer format.
 
     Example:
         >>> run = Run("runs/flowers")  # doctest: +SKIP
@@ -62,17 +62,17 @@ class Run:
 
     @property
     def journal(self) -> list[Epoch]:
-        """All epochs, in order: losses and accuracies, phase, cut, seconds; epoch 0 holds the incoming weights."""
+        """All epochs in order: losses, accuracies, phase, cut, seconds; epoch 0 has the scores before training."""
         return self.folder.journal.epochs()
 
     @property
     def results(self) -> Results:
-        """Scores and cost."""
+        """The scores and the cost."""
         return self.folder.results
 
     @property
     def data(self) -> Dataset:
-        """The run's pictures with their splits (for arrays: without pixels)."""
+        """The run's pictures with their splits (without pixels if they came from arrays)."""
         return self.folder.data()
 
     @ours()
@@ -93,28 +93,30 @@ class Run:
 
         Args:
             data: where the pictures are now, if they were moved: a folder, or anything that `topwork.read` takes. They
-                are found by content, and the run remembers the place. For a run on arrays that came from no file: the
-                arrays again; they are checked by digest.
-            callbacks: your own again; their state is not restored.
-            other_versions: continue although packages have other versions than at the start; bits may differ.
-            jobs: processors to use.
-            progress: whether bars and lines show how it goes; ``False`` shows none.
+                are found by content, and their new place is saved in the run. If the run was started with arrays that
+                are in no file, pass these arrays again; they are checked by digest.
+            callbacks: your own callbacks, which must be passed again; their state is not restored.
+            other_versions: whether to continue if packages have other versions than at the start; the weights may then
+                not be the same bit for bit.
+            jobs: the number of processors to use.
+            progress: whether to show progress bars and messages.
 
         Returns:
             The run itself, finished.
 
         Raises:
-            RunError: versions, pictures, weights or activations are not those that the run started with.
+            RunError: versions, pictures, weights or activations differ from those that the run started with.
         """
         resume(self.folder, data, other_versions, Options(callbacks=callbacks, jobs=jobs))
         return self
 
     @ours()
     def model(self) -> "keras.Model":
-        """One flat plain ``keras.Model``: uint8 RGB pixels ``[batch, side, side, 3]`` in, probabilities out.
+        """Return the complete model as one flat, plain ``keras.Model``.
 
-        A run on several pictures a row, or on backbones of several sizes, has an input for each. That of a join holds
-        its members' layers, whose names begin with ``member_1_``, ``member_2_`` and so on.
+        It takes uint8 RGB pixels ``[batch, side, side, 3]`` and returns probabilities ``[batch, classes]``. If there
+        are several pictures per row, or backbones of several sizes, it has an input for each of them. The model of a
+        join contains the layers of its members; their names begin with ``member_1_``, ``member_2_`` and so on.
         """
         return restore(self.folder).flat()
 
@@ -127,7 +129,7 @@ class Run:
         data: "str | Path | tuple | Dataset | None" = None,
         progress: bool = True,
     ) -> Evaluation:
-        """Measure it; see `topwork.scoring.evaluate.evaluate`. With ``progress=False`` neither bars nor lines show."""
+        """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` shows no bars and messages."""
         return evaluate(self.folder, what, data)
 
     @ours()
@@ -135,16 +137,16 @@ class Run:
     def export(
         self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
     ) -> Predictor:
-        """Write the model as one ONNX file that answers as it does; see `topwork.shipping.export.export`.
+        """Write the model as one ONNX file that gives the same answers; see `topwork.shipping.export.export`.
 
-        With ``progress=False`` neither bars nor lines show.
+        ``progress=False`` shows no bars and messages.
         """
         return export(self.folder, Path(file), data)
 
 
 def resume(folder: Folder, data: Any, other_versions: bool, options: Options) -> None:
-    """Go on with a run that was interrupted; see `topwork.training.run.Run.resume`."""
-    registry.remember(folder.path)  # it may have been moved
+    """Continue an interrupted run; see `topwork.training.run.Run.resume`."""
+    registry.remember(folder.path)  # the folder may have been moved
     if folder.is_finished:
         lacking = lacks(folder)
         draws = either("evaluate()", f"'topwork evaluate {folder.path}'")

@@ -48,31 +48,32 @@ def train(
     """Train a classifier.
 
     Args:
-        data: anything that `topwork.read` takes, or a dataset that it returned, which keeps its splits. ``None`` is
-            possible for a join.
-        phases: stretches of training whose cuts move towards the input; by default one, at ``pool``.
-        backbones: options for backbones that the cuts name.
+        data: anything that `topwork.read` takes, or a dataset that it returned; the splits of a dataset are kept. For a
+            join, it may be ``None``.
+        phases: the phases of training, in order; their cuts move towards the input. The default is one phase, at
+            ``pool``.
+        backbones: options for the backbones in the cuts.
         head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` (or its file) that ends in logits.
-        views: how many views of each training picture there are, or `Views`.
-        seed: for initial values and the order of pictures.
-        recipe: replaces phases, backbones, head, views and seed; or a join (see `join`).
-        parent: a finished run to start from: its weights, and its last phase if none is given. Pictures that it had
-            keep their parts; classes may be added or removed.
-        head_first: whether to add a phase for the head alone in front, if the first phase trains layers of a pretrained
-            network. By default it is added before *phases*, not before those of a recipe, and never with a parent, a
-            head of your own, or random weights.
-        out: the run folder; by default below ``runs``, named after data and time.
+        views: the number of views of each training picture, or `Views`.
+        seed: the seed for initial values and the order of pictures.
+        recipe: a recipe, instead of *phases*, *backbones*, *head*, *views* and *seed*; it may be a join (see `join`).
+        parent: a finished run whose weights the new run starts with. If no phases are given, its last phase is used.
+            Its pictures stay in the parts (train, val, test) that they had there; classes may be added or removed.
+        head_first: whether to add, before the other phases, a phase that trains only the head, if the first phase
+            trains layers of a pretrained network. By default it is added if *phases* is given, but not if *recipe* is.
+            It is never added if there is a parent, your own head, or random weights.
+        out: the run folder; by default a new folder in ``runs``, named after the data and the time.
         callbacks: your own Keras callbacks. Their logs contain ``val_loss``, ``val_accuracy``, ``val_auc`` and
             ``train_loss``. `Run.resume` does not restore their state.
         strict: whether a picture that cannot be read is an error.
-        jobs: processors to use; by default all that this process may use.
-        progress: whether bars and lines show how it goes; ``False`` shows none.
+        jobs: the number of processors to use; by default all that this process may use.
+        progress: whether to show progress bars and messages.
 
     Returns:
         The finished run.
 
     Raises:
-        TopworkError: a subclass that says what was wrong.
+        TopworkError: one of its subclasses, with a message about what is wrong.
 
     Example:
         >>> import topwork as tw
@@ -112,20 +113,21 @@ def join(
     jobs: int | None = None,
     progress: bool = True,
 ) -> Run:
-    """Join finished runs at their probabilities (late fusion); no layer of them is trained again.
+    """Join finished runs by combining their probabilities (late fusion); none of their layers is trained again.
 
     Args:
         members: two runs or more, with the same classes and picture columns.
         rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipes.settings.Join`.
-        data: the pictures to fit the rule on and to test; by default the members' own, which must be the same. A
-            picture that a member knew keeps its part.
-        out, strict, jobs, progress: as of `train`.
+        data: the pictures to fit the rule and to test the join on; by default the members' pictures, which must be the
+            same in all members. A picture that was in a member's data stays in the part (train, val or test) that it
+            had there.
+        out, strict, jobs, progress: as in `train`.
 
     Returns:
-        A finished run like any other; its folder holds copies of its members.
+        A finished run like any other; its folder contains copies of its members.
 
     Raises:
-        TopworkError: a subclass that says what was wrong.
+        TopworkError: one of its subclasses, with a message about what is wrong.
 
     Example:
         >>> import topwork as tw
@@ -138,12 +140,12 @@ def join(
 
 
 def refuse_early(data: Any, recipe: Recipe) -> None:
-    """Refuse names that do not exist and a home that cannot be used; and data, before weights are fetched for them.
+    """Refuse unknown backbones and an unusable ``TOPWORK_HOME``; refuse wrong data before weights are downloaded.
 
     Raises:
         UnknownBackbone: no backbone has that name.
-        DatasetError: as of `topwork.data.readers.look`.
-        MachineError: as of `topwork.system.files.check`.
+        DatasetError: as in `topwork.data.readers.look`.
+        MachineError: as in `topwork.system.files.check`.
     """
     for number, phase in enumerate(recipe.phases, 1):
         for name in {term.backbone for term in phase.terms}:

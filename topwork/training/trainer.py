@@ -1,8 +1,9 @@
 """Carry out a run: fill the store, train phase by phase, test.
 
-The trunk runs once per picture in a process beside, while this one imports Keras. Then each phase is one ``fit`` of
-what is above its cut, on activations from the store; no phase ends worse than it began (law 7). A run that was killed
-continues from its last checkpoint, to the same bits (law 4).
+The trunk runs once per picture in a second process, while this process imports Keras. Then each phase is one call of
+``fit``, which trains the layers above the cut on activations from the store. No phase ends with worse weights than it
+began with (law 7). A run that was killed continues from its last checkpoint and ends with the same weights, bit for bit
+(law 4).
 """
 
 import time
@@ -35,7 +36,7 @@ from topwork.training.fusion import joining
 
 
 def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
-    """Return everything that a run asks of the store, its test included."""
+    """Return everything that a run requests from the store, for training and for the test."""
     if recipe.join:
         return [one for some in joining.requests(folder, rows) for one in some]
     planned = [step.of(rows) for step in steps(recipe)]
@@ -45,7 +46,7 @@ def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
 
 @dataclass
 class Course:
-    """A run while it is carried out."""
+    """A run that is being carried out."""
 
     folder: Folder
     recipe: Recipe
@@ -53,7 +54,7 @@ class Course:
     steps: list[Step]
     options: Options
     told: set[str] = field(default_factory=set)
-    """Paths of skipped pictures that were reported already. The folds of a cross-validation share this set."""
+    """The paths of skipped pictures that were already reported. The folds of a cross-validation share this set."""
 
     def run(self, resumed: bool = False) -> None:
         """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
@@ -65,7 +66,7 @@ class Course:
             raise
 
     def _state(self) -> State | None:
-        """Return the last checkpoint, and remove later epochs from the journal."""
+        """Return the last checkpoint (``None`` if no checkpoint exists), and remove later epochs from the journal."""
         state = Checkpoints(self.folder.path / "checkpoints").read()
         now, before = self.folder.digests(), state.about.get("files", {}) if state else {}
         for name in before:
@@ -94,7 +95,7 @@ class Course:
 
             for number, phase in enumerate(self.recipe.phases, 1):
                 with at(f"phase.{number}"):
-                    optimizer(phase, 1)  # an optimizer that does not exist is an error here, before anything runs
+                    optimizer(phase, 1)  # raise the error for an unknown optimizer now, before anything runs
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
             network, done, head = None, 0, 0.0
@@ -119,7 +120,7 @@ class Course:
         tell(results)
 
     def _begun(self, stored: StoredActivations, state: State | None) -> Network:
-        """Return the network as it is before the first phase, whose activations are *stored*."""
+        """Make the network, with the weights that it has before the first phase; *stored* has its activations."""
         import keras
 
         lockfile.settle(self.folder)
@@ -131,7 +132,7 @@ class Course:
         return network
 
     def _phase(self, network: Network, number: int, stored: StoredActivations, state: State | None) -> float:
-        """Train one phase, from a checkpoint if it belongs to this phase. Returns the seconds."""
+        """Train one phase and return its seconds; continue from *state* if that is a checkpoint of this phase."""
         from topwork.training.phase import PhaseTraining
 
         step = self.steps[number - 1]

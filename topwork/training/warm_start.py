@@ -1,4 +1,4 @@
-"""Start a run from a finished one: its recipe, its weights, and the classes that both have."""
+"""Start a run from a finished one, the parent: use its recipe, its weights, and its logits for classes of both runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ from topwork.system.messages import say, some
 
 
 def recipe(parent: Folder) -> Recipe:
-    """Return the parent's recipe with its last phase only: earlier phases are in the weights.
+    """Return the parent's recipe with only its last phase, because its weights already result from all phases.
 
     Raises:
         RunError: the parent is a join.
@@ -34,11 +34,12 @@ def recipe(parent: Folder) -> Recipe:
 
 
 def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
-    """Check that the layers which the parent trained are above the new run's cuts, in the same network.
+    """Check that the networks are the same, and that all layers which the parent trained are above the new run's cuts.
 
     Raises:
-        RunError: the parent has not finished, is a join, ends otherwise, or its pretrained weights are others by now.
-        CutError: a cut freezes what the parent trained.
+        RunError: the parent has not finished, is a join, or differs in its networks, head or loss; or its pretrained
+            weights have changed since.
+        CutError: a cut freezes layers that the parent trained.
     """
     recipe(parent)
     had = parent.recipe
@@ -62,10 +63,10 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
 
 
 def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
-    """Load the parent's weights into a new network; logits of new classes keep their initial values.
+    """Load the parent's weights into a new network; the weights for the logits of new classes are zero.
 
     Raises:
-        RunError: one logit stands for two classes, and these are others by now.
+        RunError: the network has one logit for two classes, and these are not the parent's classes.
     """
     values, own = parent.weights(), network.values()
     had, where = parent.data().classes, repr(str(parent.path.resolve()))
@@ -79,7 +80,7 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
             own[name] = arrays
 
     last = network.head.layers[-1].name
-    if tuple(had) != tuple(classes):  # an old array's columns of the classes that both have; zeros for new classes
+    if tuple(had) != tuple(classes):  # keep the old columns of classes that both have; zeros for new classes
         both = [label for label in classes if label in had]
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [np.zeros_like(new) for new in own[last]]
@@ -95,7 +96,10 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
 
 
 def _kept(wanted: Recipe) -> dict[str, Any]:
-    """Return what must stay the same, by key: ends and options of networks, the head (a file by content), the loss."""
+    """Return what must be the same in both runs, by key.
+
+    This is where the networks end, their options, the head (if it is a file, the file's bytes), and the loss.
+    """
     terms = steps(wanted)[-1].terms
     found: dict[str, Any] = {"where the cut ends": [(term.backbone, term.end, term.picture) for term in terms]}
     for term in terms:
@@ -107,7 +111,7 @@ def _kept(wanted: Recipe) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as text: the bytes of a file by digest, ends as in cuts."""
+    """Return a value of `_kept` as text: the digest of a file's bytes, the networks' ends as in a cut."""
     if isinstance(value, list):
         return " + ".join(f"{name}..{end}" + (f"[{picture}]" if picture else "") for name, end, picture in value)
     return f"SHA-256 {sha256(value).hexdigest()[:12]}" if isinstance(value, bytes) else repr(value)

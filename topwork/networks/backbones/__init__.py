@@ -1,4 +1,4 @@
-"""The backbones by name: a table that needs no Keras, and functions that build them.
+"""The backbones: a table of them by name, which does not need Keras, and functions that build them.
 
 Read `topwork.networks.backbones.catalogue` first.
 """

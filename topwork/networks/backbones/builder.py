@@ -26,17 +26,23 @@ SCALES: dict[str, dict[str, Any]] = {
     "unit": {"scale": 1 / 255},
     "bgr_unit": {"scale": 1 / 255},
 }
-"""Pixel scales as options of ``keras.layers.Rescaling``: those of ``imagenet_utils.preprocess_input``, and more."""
+"""Pixel scales by name, as options of ``keras.layers.Rescaling``.
+
+They are the scales of ``imagenet_utils.preprocess_input`` and some others.
+"""
 TURNED = ("caffe", "bgr_unit")
 """The pixel scales that change RGB to BGR."""
 
 
 def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
-    """Build a network as Keras does, without classifier: float pixels in its own scale in, in most cases a map out.
+    """Build a network without its classifier, as Keras does.
+
+    It takes float pixels in its own scale, and in most cases returns a map.
 
     Args:
         backbone: the network and its size.
-        weights: the file to load; ``None`` keeps initial values. Your own network always has the weights of its file.
+        weights: the file to load; with ``None`` the network keeps its initial values. Your own network always has the
+            weights from its file.
 
     Raises:
         BackboneError: Keras cannot build the network at that size, or cannot load its weights or your own network.
@@ -58,7 +64,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
                 packaged.load(network, weights)
             else:
                 network.load_weights(weights)
-        except Exception as error:  # Keras raises many kinds for a damaged file
+        except Exception as error:  # Keras raises errors of many classes for a damaged file
             kinds = ".weights.h5 or .h5" if entry.builder else ".weights.h5, .h5 or .pth"
             owner = owner_by_name(weights)
             hint = f"Its name is that of the file for {owner}." if owner else "If it may be cut short, copy it again."
@@ -73,7 +79,7 @@ def build(backbone: Backbone, weights: Path | None) -> "keras.Model":
 
 
 def version_of(backbone: Backbone) -> int:
-    """Return the version of topwork's code that builds it; 0 for Keras' networks and yours."""
+    """Return the version of topwork's code that builds a network; 0 for Keras' networks and your own."""
     return 0 if backbone.model else record(backbone.name).build
 
 
@@ -99,20 +105,20 @@ def _reason(error: Exception) -> str:
 
 
 def scale(backbone: Backbone) -> str:
-    """Return the pixel scale in front of the network: a key of `SCALES`."""
+    """Return the scale that is applied to pixels before they enter the network: a key of `SCALES`."""
     if backbone.scale != "own":
         return backbone.scale
     return "none" if backbone.model else record(backbone.name).scale
 
 
 def source(entry: Record, side: int) -> tuple[str, str | None]:
-    """Return address and hash (or ``None``) of the official file that Keras downloads for that side."""
+    """Return the address of the official file that Keras downloads for that side, and its hash (or ``None``)."""
     with fresh_names():
         return _asking(entry, side, "imagenet")[1][-1]
 
 
 def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model", list[tuple[str, str | None]]]:
-    """Return the network without weights, and address and hash of each file that Keras would have downloaded."""
+    """Return two things: the network, without weights; and address and hash of each file that Keras would download."""
     import warnings
 
     import keras
@@ -129,7 +135,7 @@ def _asking(entry: Record, side: int, weights: str | None) -> tuple["keras.Model
         with (
             replaced(file_utils, "get_file", get_file),
             replaced(keras.Model, "load_weights", lambda *_, **__: None),
-            warnings.catch_warnings(action="ignore"),  # it warns that a side has no file
+            warnings.catch_warnings(action="ignore"),  # Keras warns that a side has no file
         ):
             network = builder(include_top=False, weights=weights, input_shape=(side, side, 3), **options)
     except ValueError as error:
@@ -154,11 +160,11 @@ def fresh_names() -> Iterator[None]:
 
 
 def load(path: str, what: str = "the network") -> "keras.Model":
-    """Load your own model from its file, in float32 whatever its precision was.
+    """Load your own model from its file, converted to float32.
 
     Args:
         path: a .keras or .h5 file.
-        what: the word for it in messages.
+        what: what error messages call the model.
 
     Raises:
         BackboneError: Keras cannot load it in its safe mode.
@@ -175,7 +181,7 @@ def load(path: str, what: str = "the network") -> "keras.Model":
         for new, old in zip(found.weights, model.weights, strict=True):
             new.assign(old)
         return found
-    except Exception as error:  # as above
+    except Exception as error:  # Keras raises errors of many classes, as above
         # Keras' message advises safe_mode=False, which no command accepts.
         is_lambda = "`Lambda`" in str(error)
         reason = "it holds a Lambda layer, whose code is not run." if is_lambda else _reason(error)
@@ -185,9 +191,9 @@ def load(path: str, what: str = "the network") -> "keras.Model":
 
 
 def _float32(config: Any) -> Any:
-    """Return a part of a model's configuration with float32 in place of any other float dtype or policy.
+    """Replace any float dtype or policy by float32 in a part of a model's configuration, and return the result.
 
-    Integers and quantized layers stay as they are.
+    Integer dtypes and quantized layers do not change.
     """
     if isinstance(config, list | tuple):
         return type(config)(map(_float32, config))

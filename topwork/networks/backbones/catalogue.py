@@ -1,4 +1,4 @@
-"""The backbones: each functional network of ``keras.applications``, and EfficientNet-Lite0. No Keras is imported."""
+"""The backbones: each functional network of ``keras.applications``, and EfficientNet-Lite0. Keras is not imported."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,17 +15,18 @@ class Record:
     """One network of ``keras.applications``, or one that topwork builds.
 
     Args:
-        name: topwork's name; it never changes.
-        builder: the function's name in ``keras.applications``; empty if topwork builds it.
-        module: the module of ``keras.applications`` with its ``preprocess_input``.
-        size: the default side of its input, in pixels.
-        scale: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR less mean), ``"torch"`` (standardised), ``"none"`` (scaled inside),
-            ``"lite"`` (-127/128 to 1).
-        file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` is in pixels.
-            Empty if the weights come in a Python package (`topwork.networks.weights.efficientnet_lite0`).
+        name: topwork's name for the network; it never changes.
+        builder: the name of the function in ``keras.applications``; empty if topwork builds the network.
+        module: the module of ``keras.applications`` that has the network's ``preprocess_input``.
+        size: the default side of the input, in pixels.
+        scale: the scale of the pixels: ``"tf"`` (-1 to 1), ``"caffe"`` (BGR, minus the mean), ``"torch"``
+            (standardised), ``"none"`` (the network scales them itself), ``"lite"`` (-127/128 to 1).
+        file: the official ImageNet file without classifier, below ``$KERAS_HOME/models``; ``{side}`` stands for the
+            side in pixels. Empty if the weights come in a Python package
+            (`topwork.networks.weights.efficientnet_lite0`).
         paper: the paper that describes the network.
         alpha: the width multiplier, for MobileNets.
-        sides: the sides that have a file; for others the file for 224 is used, as in Keras.
+        sides: the sides that have separate files; for other sides the file for 224 is used, as in Keras.
     """
 
     name: str
@@ -45,11 +46,11 @@ class Record:
 
     @property
     def build(self) -> int:
-        """The version of topwork's code that builds it; 0 if Keras does."""
+        """The version of topwork's code that builds the network; 0 if Keras builds it."""
         return 0 if self.builder else efficientnet_lite0.BUILD
 
     def path(self, folder: Path, side: int) -> Path:
-        """Return the path of the official file for pictures of that side; the file of a package is not in *folder*."""
+        """Return the path of the official file for pictures of that side; a package's file is not in *folder*."""
         if self.is_packaged:
             return packaged.path()
         return folder / self.file.format(side=side if side in self.sides else 224)
@@ -60,12 +61,12 @@ class Record:
 
     @property
     def licence(self) -> str:
-        """The licence of the weights. Keras publishes them under Apache-2.0; authors in `_LICENCES` add their own."""
+        """The licence of the weights: the authors' if it is in `_LICENCES`, else Apache-2.0, Keras' licence for all."""
         return _LICENCES.get(self.module, "Apache-2.0")
 
     @property
     def licence_note(self) -> str:
-        """Where its licence is stated, if that is not obvious; else empty."""
+        """Where the licence is stated, if that is not obvious; else empty."""
         return packaged.LICENCE_NOTE if self.is_packaged else ""
 
 

@@ -1,7 +1,8 @@
 """EfficientNet-Lite0 as a functional Keras network without its classifier.
 
-EfficientNet-B0 without squeeze-and-excitation, and with relu6 instead of swish: made for phones, and fast on CPUs.
-4.7 million parameters with its classifier, 224 pixels, 75.1 % top-1 on ImageNet.
+It is EfficientNet-B0 without squeeze-and-excitation, and with relu6 instead of swish. It was made for phones and is
+fast on CPUs. With its classifier it has 4.7 million parameters; with pictures of 224 pixels it has a top-1 accuracy of
+75.1 % on ImageNet.
 
 Sources: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv:1905.11946;
 Liu and Tan 2020, "Higher accuracy on vision models with EfficientNet-Lite",
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     import keras
 
 BUILD = 1
-"""A part of the keys of the store and of each run: raise it if a change here changes the network's output."""
+"""The version of this code, a part of the store's keys and of each run: raise it if a change here changes the outputs.
+"""
 
 
 class Stage(NamedTuple):
-    """A sequence of equal blocks; only the first has a stride, and may change the number of channels."""
+    """A sequence of equal blocks; only the first block may have a stride above 1 and change the number of channels."""
 
     repeats: int
     kernel: int
@@ -49,11 +51,11 @@ def network(side: int) -> "keras.Model":
       of ImageNet.
 
     Args:
-        side: of the pictures in pixels; any side works.
+        side: the side of the pictures in pixels; any side works.
 
     Returns:
         A model that takes float32 ``[batch, side, side, 3]``, pixels scaled to ``(x - 127) / 128``, and returns a map
-        ``[batch, side / 32, side / 32, 1280]``, with sides rounded up.
+        ``[batch, side / 32, side / 32, 1280]``, with ``side / 32`` rounded up.
 
     Example:
         >>> network(224).output.shape
@@ -71,7 +73,7 @@ def network(side: int) -> "keras.Model":
 
 
 def _block(x: Any, name: str, stage: Stage, strides: int) -> Any:
-    """A mobile inverted bottleneck (Sandler et al. 2018, arXiv:1801.04381)."""
+    """Apply a mobile inverted bottleneck (Sandler et al. 2018, arXiv:1801.04381)."""
     from keras import layers
 
     start, channels = x, x.shape[-1]

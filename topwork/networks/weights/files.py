@@ -19,7 +19,7 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import say, shows_bars
 
 TIMEOUT = 5.0
-"""How many seconds one attempt to reach the network may take before it fails."""
+"""The number of seconds after which an attempt to reach the network fails."""
 
 
 def folder() -> Path:
@@ -38,8 +38,8 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     """Download an official file to *path* with Keras' own downloader, which checks its published hash.
 
     Args:
-        path: where to save it; the file appears there complete or not at all.
-        source: returns its address and hash; called only if the network may be used.
+        path: where to save the file; it appears there complete or not at all.
+        source: returns the address and the hash of the file; it is called only if downloads are allowed.
         network: the name of the backbone, for messages.
 
     Returns:
@@ -61,14 +61,14 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
     url, published = source()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
-    talk = sys.stderr if shows_bars() else StringIO()  # Keras' bar is for a terminal
+    talk = sys.stderr if shows_bars() else StringIO()  # show Keras' bar only in a terminal
     say(f"Fetching {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as aside, redirect_stdout(talk):
             file_utils.get_file(aside.name, url, cache_dir=aside.parent, cache_subdir="", file_hash=published)
         return path
-    except Exception as error:  # urllib raises many kinds, and Keras wraps some of them
+    except Exception as error:  # urllib raises errors of many classes, and Keras wraps some of them
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise missing(path, f"and could not be downloaded ({reason})", network) from None
     finally:
@@ -76,7 +76,7 @@ def download(path: Path, source: Callable[[], tuple[str, str | None]], network: 
 
 
 def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
-    """Return the error for an official file that is not there, or is not as Keras publishes it."""
+    """Return the error for an official file that is missing, or is not the file that Keras publishes."""
     place = repr(str(path.parent))
     state = f"in {place} are not those that Keras publishes" if path.is_file() else f"are not in {place}"
     usual = path.with_name(re.sub(r"_\d{2,3}_(?=tf_|no_top)", "_224_", path.name))
@@ -90,7 +90,7 @@ def missing(path: Path, why: str, network: str = "NAME") -> WeightsError:
 
 
 def weights_option(word: str | Path) -> str:
-    """How a network's weights are named: the path of a file, or ``"random"``."""
+    """Return, for messages, the option that sets a network's weights to *word*: a file's path, or ``"random"``."""
     return either(f"weights={str(word)!r}", f"--weights {word}")
 
 
@@ -100,7 +100,7 @@ def sha256(path: Path) -> str:
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """Return the hash of a file's bytes, in hex; computed once per process while size and time do not change."""
+    """Return the hash of a file's bytes, in hex; a process computes it again only if size or time change."""
     about = path.stat()
     return _digest(path, algorithm, about.st_size, about.st_mtime_ns)
 

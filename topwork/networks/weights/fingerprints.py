@@ -1,4 +1,4 @@
-"""Find out which network a weights file is for: by its name if that is official, else by its content."""
+"""Find out which network a weights file is for: by its name if it is that of an official file, else by its content."""
 
 from math import prod
 from pathlib import Path
@@ -62,9 +62,9 @@ NUMBERS = {
     "convnext_large": 196_230_336,
     "convnext_xlarge": 348_147_968,
 }
-"""How many numbers a network's weights have without the classifier, in arrays larger than `SMALL`.
+"""How many numbers the weights of each network have, without the classifier and without arrays up to size `SMALL`.
 
-They were counted in the networks that Keras 3.15 and topwork build; a test counts them again.
+The numbers were counted in the networks that Keras 3.15 and topwork build; a test counts them again.
 """
 
 
@@ -100,7 +100,7 @@ def network_of(file: Path) -> str | None:
 
 
 def owner(weights: str, example: str) -> str:
-    """Return the backbone that a weights file is for, if the user names no backbone.
+    """Return the backbone that a weights file is for; called if the user names no backbone.
 
     Args:
         weights: the path of the file.

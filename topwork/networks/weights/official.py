@@ -1,6 +1,6 @@
-"""The official ImageNet files: which one a backbone needs, which are at hand, and whether they are as published.
+"""The official ImageNet files: which file a backbone needs, which exist here, and whether they have the right hashes.
 
-The default network depends on the files at hand. Keras is needed only to download a file.
+The default network depends on the files on this machine. Keras is needed only to download a file.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ State = Literal["missing", "ok", "wrong", "no published hash"]
 
 @dataclass(frozen=True)
 class Official:
-    """One official file, at hand or not.
+    """One official file, whether it exists on this machine or not.
 
     Args:
-        backbone: the network that needs it.
-        path: where it is, or where it is saved when downloaded.
+        backbone: the network that needs the file.
+        path: where the file is, or where a download saves it.
     """
 
     backbone: str
@@ -37,7 +37,7 @@ class Official:
 
     @property
     def is_packaged(self) -> bool:
-        """Whether it comes in a Python package instead of from Keras' address."""
+        """Whether the file comes in a Python package, not from Keras' address."""
         return catalogue.record(self.backbone).is_packaged
 
     @property
@@ -47,14 +47,14 @@ class Official:
 
     @property
     def found(self) -> str | None:
-        """The hash of the existing file by the same algorithm; ``None`` if there is no file or no published hash."""
+        """The hash of the file by the algorithm of `published`; ``None`` if there is no file or no published hash."""
         if self.published is None or not self.is_there:
             return None
         return digest(self.path, algorithm(self.published))
 
     @property
     def state(self) -> State:
-        """Whether the file is missing, ok or wrong, or has no published hash."""
+        """Whether the file is missing, ok or wrong (by the published hash), or whether no hash is published."""
         if not self.is_there:
             return "missing"
         if self.published is None:
@@ -62,7 +62,7 @@ class Official:
         return "ok" if self.found == self.published else "wrong"
 
     def as_json(self) -> dict[str, Any]:
-        """Return a JSON object; a published hash is under the name of its algorithm."""
+        """Return a JSON object; the key of a published hash is the name of its algorithm."""
         return {
             "backbone": self.backbone,
             "file": self.path.name,
@@ -87,21 +87,21 @@ def wanted(place: Path, names: Iterable[str] = TABLE) -> list[Official]:
 
 
 def at_hand(inside: Path | None = None) -> list[Official]:
-    """Return all official files that exist, for all sizes; with *inside*, only those in that folder."""
+    """Return the official files on this machine, for all sizes; with *inside*, only the files in that folder."""
     place = inside or folder()
     every = [Official(entry.name, path) for entry in TABLE.values() for path in entry.paths(place)]
     return [one for one in every if one.is_there and not (inside and one.is_packaged)]
 
 
 def fetch(one: Official) -> bool:
-    """Download a file, unless it exists and its hash is not wrong.
+    """Download a file if it is missing or its hash is wrong.
 
     Returns:
         Whether it was downloaded.
 
     Raises:
-        WeightsError: the download failed, or the file comes in a package that is missing or damaged. An existing file
-            does not change.
+        WeightsError: the download failed, or the file comes in a package that is missing or damaged. Then an existing
+            file does not change.
     """
     if one.is_packaged:
         efficientnet_lite0.check(one.path)
@@ -113,23 +113,24 @@ def fetch(one: Official) -> bool:
 
 
 DEFAULT = "efficientnet_lite0"
-"""The backbone of a run whose recipe names none."""
+"""The backbone that is used if a recipe names none."""
 
 
 def default(size: int | None = None) -> tuple[Backbone, str]:
-    """Return the backbone of a run whose recipe names none, and a message about it; nothing is downloaded.
+    """Return the backbone that is used if a recipe names none, and a message about it; nothing is downloaded.
 
-    It is the first of these that is at hand:
+    It is the first of these that is on this machine:
 
     - `DEFAULT`, if its package is installed
     - the widest MobileNetV2
     - the largest ImageNet file
 
     Args:
-        size: side of the pictures in pixels; the file must be for this side. By default the network's own.
+        size: the side of the pictures in pixels; the file must be for this side. The default is each network's default
+            side.
 
     Raises:
-        WeightsError: no weights are at hand, or the package is damaged.
+        WeightsError: no weights are on this machine, or the package is damaged.
     """
     if efficientnet_lite0.is_installed():
         efficientnet_lite0.check(efficientnet_lite0.path())  # damage must be repaired, not ignored
@@ -194,7 +195,7 @@ PUBLISHED = {
 
 
 def algorithm(digest: str) -> str:
-    """Return the name in `hashlib` of a published hash's algorithm.
+    """Return the algorithm of a published hash, by its name in `hashlib`.
 
     >>> algorithm("50bc09e76180e00e4465e1a485ddc09d")
     'md5'

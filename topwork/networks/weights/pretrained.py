@@ -1,4 +1,4 @@
-"""The file of a backbone's weights, and what identifies the weights in the keys of the store."""
+"""The file of a backbone's weights, and the text that identifies the weights in the keys of the store."""
 
 import os
 from dataclasses import replace
@@ -17,7 +17,7 @@ def weights_file(backbone: Backbone) -> Path | None:
     """Return the file of a backbone's weights; it is downloaded or made if it is missing.
 
     Returns:
-        The path; ``None`` for your own network, whose file has its weights.
+        The path; ``None`` for your own network, because its weights are in the network's file.
 
     Raises:
         WeightsError: the file does not exist and cannot be downloaded.
@@ -51,7 +51,9 @@ def path(backbone: Backbone) -> Path | None:
 
 
 def identity(backbone: Backbone) -> str:
-    """Return what identifies a backbone's weights in the keys of the store; no Keras is needed if the file exists.
+    """Return the text that identifies a backbone's weights in the keys of the store.
+
+    Keras is needed only if the file does not exist.
 
     Raises:
         WeightsError: the file does not exist and cannot be downloaded.
@@ -69,7 +71,7 @@ def identity(backbone: Backbone) -> str:
 
 
 def is_at_hand(backbone: Backbone) -> bool:
-    """Return whether the weights exist or can be made without the network; nothing is downloaded."""
+    """Return whether the weights are on this machine or can be made without a download; nothing is downloaded."""
     file = path(backbone)
     return file is None or file.is_file()
 
@@ -100,7 +102,7 @@ def on_disk(backbone: Backbone) -> Backbone:
 
 
 def saved(model: Any) -> Path:
-    """Save your own model below topwork's home; the file's name is the hash of its content.
+    """Save your own model below ``TOPWORK_HOME`` and return the path; the file's name is a hash of the content.
 
     Raises:
         BackboneError: the model is not built.

@@ -1,6 +1,6 @@
-"""Random weights with which outputs do not vanish, for tests and for comparison.
+"""Random weights for tests and for comparison, with which a network's outputs are not almost zero.
 
-With plain initial values they do: the pooled outputs of an untrained EfficientNetB0 are about 1e-7. Here each
+With plain initial values they are: the pooled outputs of an untrained EfficientNetB0 are about 1e-7. Here each
 batch-norm gets the statistics of one seeded batch, as after one training step with momentum 0.
 """
 
@@ -25,13 +25,16 @@ _BATCH = 16
 
 
 def identity(backbone: Backbone) -> str:
-    """Return what random weights depend on: seed, size, pixel scale, version of Keras, version of topwork's builder."""
+    """Return all that random weights depend on, as text: seed, size, pixel scale, versions of Keras and the builder."""
     build = f"-build-{builder.version_of(backbone)}" if builder.version_of(backbone) else ""
     return f"random-{SEED}-{catalogue.size(backbone)}-{builder.scale(backbone)}-keras-{version('keras')}{build}"
 
 
 def weights_file(backbone: Backbone) -> Path:
-    """Return the file of a backbone's random weights; it is made once, so all processes and backends load the same."""
+    """Return the file of a backbone's random weights.
+
+    It is made once, so that all processes and backends load the same weights.
+    """
     path = kept(backbone)
     if path.exists():
         with suppress(OSError):
@@ -48,16 +51,16 @@ def weights_file(backbone: Backbone) -> Path:
 
 
 def kept(backbone: Backbone) -> Path:
-    """Return the path of that file, whether it exists or not."""
+    """Return the path of the file of a backbone's random weights, whether it exists or not."""
     return home() / "weights" / f"{backbone.name}-{identity(backbone)}.weights.h5"
 
 
 def _fill(network: "keras.Model", backbone: Backbone) -> None:
-    """Set kernels to He-normal values (He et al. 2015), gammas to 1, and other weights to 0; batch-norms fit a batch.
+    """Set kernels to He-normal values (He et al. 2015), gammas to 1, other weights to 0; fit batch-norms to a batch.
 
-    - ConvNeXt's LayerScale, a gamma, starts at 1e-6; its blocks would have no effect.
-    - The mean and variance of each batch-norm are those of its input for one seeded batch: 16 pictures of coloured
-      patches with noise, uint8 ``[16, side, side, 3]``.
+    - One of the gammas is ConvNeXt's LayerScale. Keras starts it at 1e-6, with which its blocks have no effect.
+    - The mean and variance of each batch-norm are set to those of its input for one seeded batch: 16 pictures of
+      coloured patches with noise, uint8 ``[16, side, side, 3]``.
     """
     import keras
 

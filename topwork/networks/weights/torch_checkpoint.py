@@ -1,8 +1,9 @@
 """Read torch checkpoints in the format before torch 1.6, without torch.
 
-Such a file has five pickles (a magic number, the format's version, the machine's byte order, the tensors' shapes by
-name, the storages' keys), then the length and numbers of each storage. No code in it can run: its pickles may use only
-the names in `_ALLOWED`. Source of the format: ``_legacy_save`` in ``torch/serialization.py``.
+Such a file begins with five pickles: a magic number, the version of the format, the byte order of the machine, the
+shapes of the tensors by name, and the keys of the storages. A storage is an array of numbers. The length and the
+numbers of each storage follow. No code in the file can run, because its pickles may use only the names in `_ALLOWED`.
+Source of the format: ``_legacy_save`` in ``torch/serialization.py``.
 """
 
 import pickle
@@ -16,11 +17,11 @@ from numpy.lib.stride_tricks import as_strided
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Read a checkpoint: the tensors by name, in the file's order.
+    """Read a checkpoint and return its tensors by name, in the file's order.
 
     Args:
-        file: a file that ``torch.save(model.state_dict(), file, _use_new_zipfile_serialization=False)`` has written,
-            with tensors of float32 and int64.
+        file: a file that ``torch.save(model.state_dict(), file, _use_new_zipfile_serialization=False)`` has written;
+            all its tensors must be float32 or int64.
 
     Raises:
         ValueError: the file is cut short, is in another format, or uses names that tensors do not need.
@@ -63,12 +64,12 @@ _DAMAGES = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError),
     *(LookupError, AttributeError, ArithmeticError, MemoryError),
 )
-"""The errors when bytes are missing or changed; a changed length may ask for more memory than there is."""
+"""The errors that occur if bytes are missing or changed; with a changed length, too much memory may be requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class _DType:
-    """The type of a storage's numbers, by NumPy's name."""
+    """The dtype of a storage's numbers, by its name in NumPy."""
 
     name: str
 
@@ -83,7 +84,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A part of a storage; it stands for a torch tensor when the pickles are read."""
+    """A part of a storage; it takes the place of a torch tensor when the pickles are read."""
 
     storage: _Storage
     offset: int
@@ -94,7 +95,7 @@ class _Tensor:
         """Return the tensor's values from its storage's numbers.
 
         Raises:
-            ValueError: they are outside the storage.
+            ValueError: the tensor is not completely inside the storage.
         """
         steps = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.shape, *self.strides, 0) < 0 or self.offset + steps >= len(numbers):
@@ -105,11 +106,11 @@ class _Tensor:
 
 _ALLOWED = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *values: _Tensor(*values[:4]),  # more values follow, for training
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *values: _Tensor(*values[:4]),  # the other values are for training
     ("torch", "FloatStorage"): _DType("<f4"),
     ("torch", "LongStorage"): _DType("<i8"),
 }
-"""The names that the file's pickles may use, and what they mean here."""
+"""The names that the pickles in a file may use, and the objects that replace them here."""
 
 
 class _Restricted(pickle.Unpickler):

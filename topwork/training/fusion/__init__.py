@@ -1,4 +1,4 @@
-"""Late fusion: finished runs joined at their probabilities.
+"""Late fusion: join finished runs by combining their probabilities.
 
 Read `topwork.training.fusion.joining` first.
 """

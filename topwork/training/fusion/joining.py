@@ -1,6 +1,6 @@
-"""The course of a join: what the members say of validation pictures, the rule fitted on that, the test part measured.
+"""Carry out a join: get the members' answers for validation pictures, fit the rule on them, measure the test part.
 
-Activations come from the store, where the members' own training left them: no trunk runs for what is there.
+Activations come from the store, where the training of the members saved them. A trunk runs only for missing ones.
 """
 
 import time
@@ -38,13 +38,14 @@ from topwork.training.fusion.rules import fit, loss, warned
 
 _ARRAYS = "topwork.join(members, data=(X, y))"
 SHOWN = 10
-"""How many pictures that cannot be read are named."""
+"""The largest number of skipped pictures that are listed by name."""
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> "Joining":
-    """A new join: its members found fit, its folder made; see `topwork.training.train.join`.
+    """Check the members of a new join, make its folder and return the join; see `topwork.training.train.join`.
 
-    Options of training are refused.
+    Raises:
+        UsageError: a parent or callbacks are given, although a join trains nothing.
     """
     assert recipe.join
     if origin or options.callbacks:
@@ -63,10 +64,10 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
 
 
 def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
-    """That there are the pictures that the rule is fitted on.
+    """Check that the dataset has the validation pictures which the rule is fitted on.
 
     Raises:
-        DatasetError: there are not; or, if *strict*, a picture was skipped.
+        DatasetError: such pictures are missing; or *strict* is true and a picture was skipped.
     """
     assert recipe.join
     rule, there = recipe.join.rule, {row.label for row in data.part("val")}
@@ -86,7 +87,7 @@ def check(data: Dataset, recipe: Recipe, strict: bool) -> None:
 
 
 def requests(folder: Folder, data: Dataset) -> tuple[list[Request], list[Request]]:
-    """What a join asks of its pictures: to fit its rule on, and to be tested on."""
+    """Return what a join requests from the store: activations to fit its rule on, and activations to test it on."""
     planned = endings(folder)
     fitted = trained_on(planned, data, data.part("val"))
     return fitted, shipped(planned, data, sampled(data.part("test"), SAMPLE))
@@ -94,14 +95,14 @@ def requests(folder: Folder, data: Dataset) -> tuple[list[Request], list[Request
 
 @dataclass
 class Joining:
-    """One join under way."""
+    """A join that is being carried out."""
 
     folder: Folder
     data: Dataset
     options: Options
 
     def run(self) -> None:
-        """All of it, also where it was interrupted: nothing in it takes long."""
+        """Carry out the join. An interrupted join starts from the beginning, as nothing in it takes long."""
         try:
             with self.folder.held():
                 self._run()
@@ -128,7 +129,8 @@ class Joining:
                 joined, said = self._fitted(to_fit, rule)
                 self.folder.keep_weights(joined.rule.values())
 
-                # What an export is checked on: pictures of arrays, or of the members' own what a member kept.
+                # Save the sample that an export is checked on: pictures from the given arrays; or, if the members'
+                # own pictures came from arrays, the sample that a member saved.
                 if self.data.pixels is not None:
                     rows = checked(self.data)
                     self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
@@ -145,7 +147,7 @@ class Joining:
         tell(results)
 
     def _fitted(self, stored: StoredActivations, rule: Rule) -> tuple[Joined, Answers | None]:
-        """The members' networks under the rule that was learned, and what they say of validation pictures."""
+        """Return the members' networks, joined by the fitted rule, and their answers for validation pictures."""
         own = [network_of(member) for member in self.folder.members]
         mean = Mixture(np.full(len(own), 1 / len(own)))
         joined = Joined(own, mean, self.data.columns[0])
@@ -169,7 +171,7 @@ class Joining:
 
 
 def _about(folder: Folder, rule: Rule, found: Learned, said: Answers | None) -> JoinResults:
-    """What was joined, what the rule learned, and the validation loss of it, of the plain mean, of each member."""
+    """Return what was joined and learned, and the validation losses of the rule, the plain mean and each member."""
     losses: dict[str, float | list[float]] | None = None
     if said:
         each = np.array(said.members)

@@ -1,4 +1,4 @@
-"""The members of a join: finished runs that fit together, and which part each picture had in them."""
+"""Check the members of a join, and find the part (train, val or test) that each picture had in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,11 +15,12 @@ from topwork.system.advice import either, resuming
 from topwork.system.messages import some
 
 Clash = dict[str, tuple[str, str]]
-"""Part -> the path of a picture, and the path of a member in which it has that part."""
+"""For a part (train, val or test): the path of a picture, and the path of a member that has the picture in that part.
+"""
 
 
 def opened(join: Join) -> list[Folder]:
-    """Return the members: finished runs, not joins, with the same classes and picture columns.
+    """Open the members and check that they are finished runs, not joins, with the same classes and picture columns.
 
     Raises:
         RunError: a member does not exist, has not finished, is a join, or has other classes or columns.
@@ -49,10 +50,10 @@ def opened(join: Join) -> list[Folder]:
 
 
 def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
-    """Return the dataset with its classes in the members' order; it has their classes and pictures per row.
+    """Return the dataset with its classes in the members' order.
 
     Raises:
-        RunError: it has not.
+        RunError: its classes or picture columns are not those of the members.
     """
     own = members[0].data()
     if set(own.classes) == set(data.classes):
@@ -64,10 +65,10 @@ def fitting(data: Dataset, members: Sequence[Folder]) -> Dataset:
 
 
 def pictures(members: Sequence[Folder]) -> Dataset:
-    """Return the pictures of the members, which are the same in all.
+    """Return the pictures of the members, which must be the same in all members.
 
     Raises:
-        DatasetError: they are not, or differ in a label.
+        DatasetError: the members have different pictures, or different labels for a picture.
     """
     first, *others = members
     data = first.data()
@@ -85,13 +86,13 @@ def pictures(members: Sequence[Folder]) -> Dataset:
 
 
 def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies = "together") -> Dataset:
-    """Return the dataset with pictures that members had, or near-copies of them, in the parts that they had there.
+    """Return the dataset with each picture of a member, and near-copies of it, in the part that it had there.
 
     Otherwise the join would be fitted or tested on pictures that a member was trained on. Rows that belong together
-    (`topwork.data.splits.units_of`) follow each other.
+    (`topwork.data.splits.units_of`) get the same part.
 
     Raises:
-        DatasetError: a picture had other parts in other members.
+        DatasetError: a picture had different parts in different members.
     """
     known = [(str(folder.path), _parts(folder)) for folder in members]
     originals: dict[str, set[str]] = {}
@@ -122,7 +123,7 @@ def with_parts(data: Dataset, members: Sequence[Folder], near_copies: NearCopies
 
 
 def _parts(folder: Folder) -> dict[str, str]:
-    """Return digest -> part of every picture of a run and of the runs that it started from; ``"train"`` wins."""
+    """Return the part of each picture, by digest, in a run and the runs it started from; ``"train"`` has precedence."""
     found: dict[str, str] = {}
     for one in _line(folder):
         for row in one.data().rows:
@@ -132,7 +133,7 @@ def _parts(folder: Folder) -> dict[str, str]:
 
 
 def _line(folder: Folder) -> Iterator[Folder]:
-    """Yield a run and the runs that it started from, as far as they exist."""
+    """Yield a run, its parent, the parent's parent and so on, as far as they exist."""
     try:
         while folder:
             yield folder

@@ -1,6 +1,6 @@
-"""Late fusion: a rule, fitted on validation pictures, joins the probabilities of several classifiers.
+"""Late fusion: a rule, which is fitted on validation pictures, combines the probabilities of several classifiers.
 
-A rule maps the members' probabilities, float64 ``[members, n, classes]``, to ``[n, classes]``.
+A rule maps the members' probabilities, float64 ``[members, n, classes]``, to probabilities ``[n, classes]``.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ from topwork.scoring.metrics import losses
 
 FEW = 100
 EACH = 10
-"""Fewer validation pictures than this, or than this for each value that is learned, are called few."""
+"""A warning is given for fewer than `FEW` validation pictures, or fewer than `EACH` for each value that is learned."""
 GAP = 1e-7
 STEPS = 100_000
 
 
 def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
-    """Fit a rule.
+    """Fit a rule and return it.
 
     Args:
         rule: its name.
-        each: the members' probabilities of the validation pictures, float64 ``[members, n, classes]``.
-        labels: int ``[n]``; of the rule ``"stacked"`` every class must occur.
+        each: the members' probabilities for the validation pictures, float64 ``[members, n, classes]``.
+        labels: int ``[n]``; for the rule ``"stacked"``, every class must occur.
 
     Example:
         >>> each = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.1, 0.9]]])
@@ -35,24 +35,25 @@ def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
 
 
 def mixture(own: np.ndarray) -> np.ndarray:
-    """The weights that maximise the mean over pictures of ``log sum_i w_i p_i``: a concave function on the simplex.
+    """Return the weights that maximise the mean over pictures of ``log sum_i w_i p_i``.
 
-    Expectation maximisation (Dempster, Laird & Rubin 1977, J. R. Statist. Soc. B 39:1-38): ``w_i`` becomes ``w_i g_i``,
-    where ``g_i`` is the gradient, the mean of ``p_i / sum_k w_k p_k``. No weights are better by more than
-    ``max_i g_i - 1`` nats, as ``sum_i w_i g_i`` is 1 and the function is concave; it ends when that is below `GAP`.
+    This function is concave on the simplex. The method is expectation maximisation (Dempster, Laird & Rubin 1977, J. R.
+    Statist. Soc. B 39:1-38): each step replaces ``w_i`` by ``w_i g_i``, where ``g_i`` is the gradient, the mean of
+    ``p_i / sum_k w_k p_k``. No weights are better by more than ``max_i g_i - 1`` nats, as ``sum_i w_i g_i`` is 1 and
+    the function is concave. The steps end when this bound is below `GAP`.
 
     Args:
-        own: what each member gives the true class, float64 ``[members, n]``.
+        own: the probability that each member gives to the true class, float64 ``[members, n]``.
 
     Returns:
-        float64 ``[members]``, none below 0, with the sum 1.
+        The weights, float64 ``[members]``: at least 0, with the sum 1.
 
     Example:
         >>> mixture(np.array([[0.9, 0.9, 0.1], [0.1, 0.1, 0.9]])).round(3)
         array([0.708, 0.292])
     """
     logs = np.log(np.maximum(own, np.finfo(float).tiny))
-    own = np.exp(logs - logs.max(0))  # a picture's own scale changes no weight
+    own = np.exp(logs - logs.max(0))  # scaling the values of one picture changes no weight
     weights = np.full(len(own), 1 / len(own))
     for _ in range(STEPS):
         gradient = (own / (weights @ own)).mean(1)
@@ -63,26 +64,27 @@ def mixture(own: np.ndarray) -> np.ndarray:
 
 
 def stack(each: np.ndarray, labels: np.ndarray) -> Stack:
-    """Multinomial logistic regression on the members' log-probabilities, with scikit-learn's L2 penalty at ``C = 1``.
+    """Fit a multinomial logistic regression on the members' log-probabilities, with an L2 penalty.
 
-    Stacked generalisation (Wolpert 1992, Neural Networks 5:241-259); see `fit` for the arguments.
+    The penalty is scikit-learn's at ``C = 1``. This is stacked generalisation (Wolpert 1992, Neural Networks
+    5:241-259). See `fit` for the arguments.
     """
     from sklearn.linear_model import LogisticRegression
 
     found = LogisticRegression(max_iter=10_000).fit(log_probabilities(each), labels)
     kernel, bias = found.coef_.T, found.intercept_
-    if kernel.shape[1] == 1:  # of two classes scikit-learn gives one logit, which is the second's
+    if kernel.shape[1] == 1:  # for two classes scikit-learn has one logit, for the second class
         kernel, bias = np.hstack([0 * kernel, kernel]), np.array([0, *bias])
     return Stack(kernel, bias)
 
 
 def loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy in nats."""
+    """Return the mean cross-entropy in nats."""
     return float(losses(labels, probabilities).mean())
 
 
 def warned(rule: Rule, found: Learned, pictures: int) -> list[str]:
-    """Return a warning if the rule was fitted on so few pictures that it may have learned chance."""
+    """Return a list with one warning if the rule was fitted on so few pictures that it may have learned noise."""
     free = len(found.weights) - 1 if isinstance(found, Mixture) else found.kernel.size + found.bias.size
     if rule == "mean" or pictures >= max(FEW, EACH * free):
         return []
