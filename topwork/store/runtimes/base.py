@@ -37,7 +37,7 @@ class Runtime(Protocol):
     def stream(self, batches: "Iterator[np.ndarray]") -> "Iterator[list[np.ndarray]]":
         """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
 
-        Several batches may run at the same time, and while the iterator prepares the next batch.
+        Several batches may run at the same time, also while *batches* prepares the next one.
 
         Yields:
             A list with one array per tensor of the cut, for one or several batches; the first axis is the pictures.

@@ -162,7 +162,7 @@ def _weights(backbone: str, identity: str | None) -> str | None:
 
 
 GRACE = 86_400
-"""Files are kept for this many seconds after their last use: unlike folders, they are not held by their readers."""
+"""Files are kept for this many seconds after their last use, because processes that read them do not hold them."""
 
 _INSIDE = r"(data|lock)\.mdb|cut\.json|float32|trunk\.(xml|bin)|" + _HALF_MADE
 """Matches the names that topwork uses in the folders of stores and trunks."""

@@ -3,7 +3,7 @@
 Law 3 says that committed activations are never computed again. This module makes the one exception: activations that no
 run needs are removed, and computed again if they are requested later.
 
-The following are kept as well:
+Besides the things that runs need, these are kept:
 
 - folders that a process holds, because it fills or reads that store, or converts or loads that trunk
 - random weights and graphs that were used within the last day
