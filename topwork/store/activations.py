@@ -47,7 +47,7 @@ def activations(
         data: an argument of `topwork.read`, or the dataset that it returns.
         cut: one cut, for instance ``"inception_v3@mixed7"``, or a sum.
         backbone: options of the backbone; for a sum, a list with options of its backbones.
-        jobs: processors to use.
+        jobs: how many processors to use.
         progress: whether to show bars and lines.
 
     Returns:
@@ -83,7 +83,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         weights: the weights of all backbones in the cut: ``"imagenet"``, ``"random"``, or the path of a file.
         size: side of the pictures in pixels; ``None``: the default size of each backbone.
         pooling: how a map ``[height, width, channels]`` becomes a row: ``"avg"``, ``"max"`` or ``"flatten"``.
-        jobs: processors to use.
+        jobs: how many processors to use.
         progress: whether to show bars and lines.
 
     Example:
@@ -227,7 +227,11 @@ def _dataset(X: Any) -> Dataset:
 
 
 def _paths(X: Any) -> list[str] | None:
-    """Return the paths in *X* (``[n]`` or ``[n, 1]``) as text; ``None`` if *X* is not paths, so should be pixels."""
+    """Return the paths in *X* (``[n]`` or ``[n, 1]``) as text; ``None`` if *X* has other items, which should be pixels.
+
+    Raises:
+        DatasetError: *X* is a single path, has no length, or contains objects that are neither paths nor pixels.
+    """
     if isinstance(X, str | os.PathLike):
         raise DatasetError(f"X is one path, {os.fspath(X)!r}: expected a list of paths, as in [{os.fspath(X)!r}].")
     if not hasattr(X, "__len__"):

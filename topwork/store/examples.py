@@ -16,7 +16,7 @@ from topwork.networks.graph import TensorSpec
 from topwork.store.request import Request
 
 IN_MEMORY = 1_000_000_000
-"""If the activations at a term take at most this many bytes, all are read into memory; else, batch by batch."""
+"""Activations at one term of a cut are read into memory at once up to this size in bytes; else, batch by batch."""
 
 
 class Reader(Protocol):
@@ -106,7 +106,7 @@ class Source:
     """The activations of examples at one term of a cut.
 
     Args:
-        reader: reads them.
+        reader: the open store that contains them.
         keys: the key of each view of each row; all rows of view 0 first, then all rows of view 1, and so on.
         kept: the activations if they are in memory: one array per tensor, in the order of *keys*.
     """

@@ -28,7 +28,7 @@ class Step:
     requests: tuple[Request, ...]
 
     def trunks(self) -> list[Trunk]:
-        """Return the frozen parts, one trunk per term; the graphs of the backbones must be saved already."""
+        """Return the frozen parts, one trunk per term; the graphs of the backbones must already be saved."""
         at_cut = [replace(one, term=term) for one, term in zip(self.requests, self.terms)]
         return [one.trunk for one in at_cut]  # with live views, the requests are at `input`
 

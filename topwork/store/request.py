@@ -1,4 +1,4 @@
-"""A request to the store: the trunk, the views of pictures for which it runs, and whether in exact float32.
+"""A request to the store: the trunk, the pictures and views for which it must run, and whether in exact float32.
 
 `topwork.store.plan` or `topwork.store.extract` makes a request. It is sent unchanged to the process that fills the
 store. It also determines the key under which each result is stored.
@@ -79,7 +79,7 @@ class Request:
 
     @cached_property
     def trunk(self) -> Trunk:
-        """The frozen part; the graph of its backbone must be saved already."""
+        """The frozen part; the graph of its backbone must already be saved."""
         return self.trunk_in(trunk.known_graph(self.backbone))
 
     def trunk_in(self, graph: Graph) -> Trunk:

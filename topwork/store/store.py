@@ -1,4 +1,4 @@
-"""The store: the activations of each picture on disk, under a key that is made from the picture's content.
+"""The store: the activations of each picture on disk, under a key made from the picture's content and its view.
 
 Each change is one transaction, and it is on disk when the call returns, so a killed process loses at most the batch
 that it was writing. Any number of processes may fill and read a store at the same time; each key is stored once. Each
@@ -254,7 +254,7 @@ class Store(AbstractContextManager["Store", None]):
     def _follow(self, txn: lmdb.Transaction) -> None:
         """Raise `_Overflow`, so that `_run` moves to the float32 store, if the activations are stored there now.
 
-        A handle that only reads does not call this, so it stays in the float16 store.
+        `read` does not call this, so an open handle that only reads stays in the float16 store.
         """
         if self._tables.get(txn, "overflow"):
             raise _Overflow
