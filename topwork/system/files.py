@@ -23,7 +23,7 @@ from topwork.errors import StoreError
 from topwork.system.messages import size
 
 HALF_MADE = ".topwork-", ".part"
-"""Prefix and suffix of the temporary folders in which `written_whole` lets files be written."""
+"""Prefix and suffix of the names of the temporary folders that `written_whole` makes."""
 
 MEND = "Set TOPWORK_HOME to a folder of your own on a local disk."
 
@@ -102,9 +102,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. At the end of the ``with``, the complete file is moved to *path*.
 
     The temporary path has the same file name, in a temporary folder next to *path*. This process holds that folder.
-    After an error, the temporary folder is removed, and an earlier file at *path* stays. If a killed process left a
-    temporary folder, it is removed when the next file is written beside it. Several processes may write the same file;
-    the last one to finish wins.
+    After an error, the temporary folder is removed, and an earlier file at *path* stays. If a killed process left its
+    temporary folder behind, the next call for a file in the same folder removes it. Several processes may write the
+    same file; the file of the last one to finish stays.
 
     Args:
         path: the file; its folder must exist. The caller may write more files next to the temporary file, and must

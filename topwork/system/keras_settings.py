@@ -138,7 +138,7 @@ def take_over() -> None:
 
 
 def give_back() -> None:
-    """Restore the user's settings: the dtype policy of this thread, and, if no other thread needs `OURS`, the rest."""
+    """Restore the user's dtype policy in this thread; if no other thread needs `OURS`, also the user's settings."""
     global _theirs
     with _lock:
         if _thread.holds:

@@ -22,8 +22,8 @@ def features() -> list[str]:
 def memory() -> tuple[int, int] | None:
     """Return the most memory that this process may use and the memory that is free now, both in bytes.
 
-    Return ``None`` if the system does not report them. If a container has a limit below the machine's memory, the limit
-    is returned as the most.
+    Return ``None`` if the system does not report them. If the process runs in a container with a limit below the
+    machine's memory, the first value is that limit.
     """
     told = _said("/proc/meminfo")
     if "MemAvailable" not in told:
