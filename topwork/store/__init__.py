@@ -1,4 +1,5 @@
-"""Below the cut, once per picture: activations are requested, computed, stored and read.
+"""Request, compute, store and read the activations at a cut; each is computed only once.
 
-Imports `topwork.networks` and what comes before it. Read `topwork.store.request` first, then `topwork.store.extract`.
+This package imports `topwork.networks` and the packages that come before it. Read `topwork.store.request` first, then
+`topwork.store.extract`.
 """

@@ -1,4 +1,4 @@
-"""Activations as arrays: of a dataset at a cut, or from a scikit-learn transformer. They come from the store."""
+"""Activations from the store as arrays: with a function for a dataset, or with a scikit-learn transformer."""
 
 import os
 from collections.abc import Sequence
@@ -41,21 +41,21 @@ def activations(
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
 ) -> Any:
-    """The activations of every picture at a cut: from the store, or filled now.
+    """Return the activations of every picture at a cut; those that are missing in the store are computed first.
 
     Args:
-        data: what `topwork.read` takes or returns.
-        cut: for instance ``"inception_v3@mixed7"``, or a sum.
-        backbone: options of the backbone; for a sum, options of several.
-        jobs: processors to use.
+        data: an argument of `topwork.read`, or the dataset that it returns.
+        cut: one cut, for instance ``"inception_v3@mixed7"``, or a sum.
+        backbone: options of the backbone; for a sum, a list with options of its backbones.
+        jobs: how many processors to use.
         progress: whether to show bars and lines.
 
     Returns:
-        An array ``[rows, *shape]`` in the order of the dataset's rows, float16 or float32 as stored (``input``: uint8);
-        a list of arrays for a cut with several tensors or for a sum, term by term.
+        An array ``[rows, *shape]`` in the order of the dataset's rows, with the dtype in the store: float16 or float32
+        (uint8 at ``input``). For a sum, or a cut with several tensors, a list of such arrays, term by term.
 
     Raises:
-        DatasetError: a picture cannot be read (``data.without`` leaves it out).
+        DatasetError: a picture cannot be read (``data.without`` excludes it).
 
     Example:
         >>> import topwork as tw
@@ -74,16 +74,16 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """A scikit-learn transformer from pictures to their activations at a cut: one row of numbers per picture.
 
     Pictures are paths (a list, an array or a column ``[n]`` of ``str`` or ``Path``) or pixels (uint8 ``[n, height,
-    width]`` or ``[n, height, width, 1 | 3 | 4]``). Nothing is learned from them, so the activations of a picture do not
-    depend on other pictures: they are computed once and then come from the store, in every fold, grid point and
-    process. A picture has no features of its own, so there is no ``n_features_in_``.
+    width]`` or ``[n, height, width, 1 | 3 | 4]``). The transformer learns nothing from them, so the activations of a
+    picture do not depend on other pictures: they are computed once and then read from the store, in every fold, grid
+    point and process. The input is pictures, not a table of features, so there is no ``n_features_in_``.
 
     Args:
-        cut: a place or a sum of them, as in ``"resnet50@pool"``; what is trained above it elsewhere plays no part here.
-        weights: of all backbones in the cut: ``"imagenet"``, ``"random"``, or the path of a file.
-        size: side of pictures in pixels; ``None``: the backbone's own.
+        cut: one cut, such as ``"resnet50@pool"``, or a sum; layers above the cut are not used.
+        weights: the weights of all backbones in the cut: ``"imagenet"``, ``"random"``, or the path of a file.
+        size: side of the pictures in pixels; ``None``: the default size of each backbone.
         pooling: how a map ``[height, width, channels]`` becomes a row: ``"avg"``, ``"max"`` or ``"flatten"``.
-        jobs: processors to use.
+        jobs: how many processors to use.
         progress: whether to show bars and lines.
 
     Example:
@@ -113,12 +113,12 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @ours()
     def fit(self, X: Any, y: Any = None) -> "Activations":
-        """Check the parameters and that *X* holds pictures; nothing is computed or learned.
+        """Check the parameters, and that *X* contains pictures; nothing is computed or learned.
 
         Raises:
             CutError, RecipeError, UnknownBackbone: a parameter is invalid.
             WeightsError: the weights are not on this machine and cannot be downloaded.
-            DatasetError: *X* does not hold pictures.
+            DatasetError: *X* does not contain pictures.
         """
         with shown(self.progress):
             _dataset(X)
@@ -127,11 +127,13 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @ours()
     def transform(self, X: Any) -> np.ndarray:
-        """The activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
+        """Return the activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
+
+        `fit` need not be called first.
 
         Raises:
-            DatasetError: a picture cannot be read, or *X* does not hold pictures.
-            CutError, RecipeError, UnknownBackbone, WeightsError: see `fit`, which need not be called first.
+            DatasetError: a picture cannot be read, or *X* does not contain pictures.
+            CutError, RecipeError, UnknownBackbone, WeightsError: as in `fit`.
         """
         data = _dataset(X)
         with shown(self.progress):
@@ -170,11 +172,14 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
-    """The stored activations of some rows, one row of numbers each: float32 ``[rows, features]``, term by term."""
+    """Return the stored activations of *rows*, one row of numbers per picture: float32 ``[rows, features]``.
+
+    For a sum, the features of its terms follow one another.
+    """
     columns = []
     for number in range(len(stored.requests)):
         blocks = []
-        for start in range(0, len(rows), ROWS):  # maps of all pictures may not fit into memory
+        for start in range(0, len(rows), ROWS):  # the maps of all pictures may not fit into memory
             found = stored.read(number, rows[start : start + ROWS])
             blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
         columns.append(np.concatenate(blocks))
@@ -182,7 +187,7 @@ def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = 
 
 
 def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """Maps ``[n, height, width, channels]`` as rows, float32 ``[n, features]``; other shapes are flattened.
+    """Pool maps ``[n, height, width, channels]`` to rows, float32 ``[n, features]``; flatten arrays of other ranks.
 
     >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
     array([[2., 5.]], dtype=float32)
@@ -204,7 +209,7 @@ def _unread(count: int, path: str, reason: str, way: str) -> DatasetError:
 
 
 def _dataset(X: Any) -> Dataset:
-    """Pictures without labels as a dataset; paths are relative to the working directory."""
+    """Return a dataset of pictures without labels; paths are relative to the working directory."""
     paths = _paths(X)
     if not len(X):
         raise DatasetError("X is empty: expected at least one picture.")
@@ -222,7 +227,11 @@ def _dataset(X: Any) -> Dataset:
 
 
 def _paths(X: Any) -> list[str] | None:
-    """The paths of pictures ``[n]`` or ``[n, 1]``; ``None`` if *X* holds something else, which should be pixels."""
+    """Return the paths in *X* (``[n]`` or ``[n, 1]``) as text; ``None`` if *X* has other items, which should be pixels.
+
+    Raises:
+        DatasetError: *X* is a single path, has no length, or contains objects that are neither paths nor pixels.
+    """
     if isinstance(X, str | os.PathLike):
         raise DatasetError(f"X is one path, {os.fspath(X)!r}: expected a list of paths, as in [{os.fspath(X)!r}].")
     if not hasattr(X, "__len__"):
@@ -230,7 +239,7 @@ def _paths(X: Any) -> list[str] | None:
             f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "
             "tw.activations(DATA, CUT) takes a dataset."
         )
-    with suppress(ValueError):  # items of several shapes are not paths
+    with suppress(ValueError):  # raised for items with different shapes, which are not paths
         values = np.asarray(X)
         if values.dtype.kind in "OUT" and values.shape in ((len(values),), (len(values), 1)):
             items = values.ravel().tolist()

@@ -1,6 +1,6 @@
-"""Stored activations for training and scoring: rows in any order, any of their views, with their labels.
+"""Stored activations for training and scoring: rows in any order, with their views and labels.
 
-`Reader` is the part of a store that reading needs, so that another kind of store can replace it.
+`Reader` is the interface for reading a store, so that another kind of store can be used.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,39 +16,39 @@ from topwork.networks.graph import TensorSpec
 from topwork.store.request import Request
 
 IN_MEMORY = 1_000_000_000
-"""Activations of one store up to this many bytes are read into memory once; larger ones are read batch by batch."""
+"""Activations at one term of a cut are read into memory at once up to this size in bytes; else, batch by batch."""
 
 
 class Reader(Protocol):
-    """Activations that were stored under keys; `topwork.store.store.Store` is one."""
+    """Reads activations that were stored under keys; for example `topwork.store.store.Store`."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """What is stored for one picture."""
+        """The tensors that are stored for one picture."""
 
     @property
     def stored(self) -> list[str] | None:
-        """The dtype of each tensor on disk; ``None`` before the first row."""
+        """The dtype of each tensor on disk; ``None`` if no row was stored yet."""
 
     def read(self, keys: Sequence[bytes]) -> list[np.ndarray]:
-        """An array ``[len(keys), *shape]`` for each tensor."""
+        """Return one array ``[len(keys), *shape]`` per tensor."""
 
     def failures(self, keys: Iterable[bytes]) -> dict[bytes, str]:
-        """Why some of the keys have no activations."""
+        """Return key -> reason for those of *keys* that failed, and so have no activations."""
 
     def disk_bytes(self, rows: int) -> int:
-        """How many bytes *rows* more pictures take on disk."""
+        """Return how many bytes *rows* more pictures take on disk."""
 
     def close(self) -> None:
-        """Close it; it cannot be read afterwards."""
+        """Close the reader; it cannot be used afterwards."""
 
 
 class StoredActivations(AbstractContextManager["StoredActivations", None]):
-    """The stored activations of several requests; each store is opened once; a context manager.
+    """The stored activations of several requests; a context manager. Each store is opened once.
 
     Args:
-        requests: one per term of a cut; their activations are stored already.
-        open_reader: opens the store of a request.
+        requests: one per term of a cut; their activations must already be stored.
+        open_reader: a function that opens the store of a request.
     """
 
     def __init__(self, requests: Sequence[Request], open_reader: Callable[[Request], Reader] = Request.store) -> None:
@@ -67,23 +67,30 @@ class StoredActivations(AbstractContextManager["StoredActivations", None]):
 
     @property
     def dtypes(self) -> list[list[str] | None]:
-        """The dtypes on disk of each request's tensors."""
+        """For each request, the dtypes of its tensors on disk; ``None`` if no row was stored yet."""
         return [reader.stored for reader in self.readers]
 
     def failures(self) -> dict[str, str]:
-        """Digest -> reason for the pictures that have no activations."""
+        """Return digest -> reason for the pictures that failed, and so have no activations."""
         found: dict[str, str] = {}
         for one, reader in zip(self.requests, self.readers):
             found |= {one.by_key[k].content: reason for k, reason in reader.failures(one.by_key).items()}
         return found
 
     def read(self, number: int, rows: Sequence[Row]) -> list[np.ndarray]:
-        """The activations of some rows' pictures, view 0, from request *number*: an array per tensor, as stored."""
+        """Return the activations of view 0 of each row's picture, for request *number*.
+
+        Returns:
+            One array ``[len(rows), *shape]`` per tensor, in the dtype in which it is stored.
+        """
         one = self.requests[number]
         return self.readers[number].read([one.key(one.shots_of(row)[0]) for row in rows])
 
     def examples(self, rows: Sequence[Row], classes: Sequence[str]) -> "Examples":
-        """Rows with their labels; training rows have as many views as the requests ask for."""
+        """Return the activations of *rows* with their labels.
+
+        All rows must have the same number of views: training rows have as many as the requests specify, other rows one.
+        """
         views = len(self.requests[0].shots_of(rows[0])) if rows else 1
         sources = []
         for one, reader in zip(self.requests, self.readers):
@@ -96,7 +103,13 @@ class StoredActivations(AbstractContextManager["StoredActivations", None]):
 
 @dataclass(frozen=True)
 class Source:
-    """The activations of examples at one term of a cut: the reader, and the key of each view, ``[views, rows]``."""
+    """The activations of examples at one term of a cut.
+
+    Args:
+        reader: the open store that contains them.
+        keys: the key of each view of each row; all rows of view 0 first, then all rows of view 1, and so on.
+        kept: the activations if they are in memory: one array per tensor, in the order of *keys*.
+    """
 
     reader: Reader
     keys: Sequence[bytes]
@@ -104,7 +117,7 @@ class Source:
 
     @classmethod
     def of(cls, reader: Reader, keys: Sequence[bytes]) -> "Source":
-        """Read into memory if they take at most `IN_MEMORY` bytes."""
+        """Return the source for *keys*; activations of at most `IN_MEMORY` bytes are read into memory."""
         dtypes = zip(reader.tensors, reader.stored or ())
         size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
         return cls(reader, keys, tuple(reader.read(keys)) if keys and size <= IN_MEMORY else None)
@@ -116,9 +129,9 @@ class Examples:
 
     Args:
         sources: one per term of the cut.
-        labels: int ``[rows]``, positions in the classes.
+        labels: int ``[rows]``, the position of each row's label in the list of classes.
         contents: SHA-256 of each row's content, in hex.
-        views: how many views of each row there are.
+        views: the number of views per row.
     """
 
     sources: tuple[Source, ...]
@@ -130,10 +143,10 @@ class Examples:
         return len(self.labels)
 
     def take(self, places: np.ndarray) -> list[np.ndarray]:
-        """The activations at some places (view v of row r is at v * rows + r): an array per term and tensor.
+        """Return the activations at *places*, where view v of row r is at v * rows + r.
 
         Returns:
-            float32 ``[len(places), *shape]`` each; pixels are uint8.
+            One array ``[len(places), *shape]`` per term and tensor: float32, or uint8 for pixels.
         """
         found: list[np.ndarray] = []
         for source in self.sources:
@@ -144,7 +157,7 @@ class Examples:
         return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
 
     def sample(self, count: int, seed: int) -> "Examples":
-        """A seeded sample of at most *count* rows, with their first view only."""
+        """Return a seeded sample of at most *count* rows, with only view 0 of each."""
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         sources = []
         for source in self.sources:
@@ -153,6 +166,6 @@ class Examples:
         return Examples(tuple(sources), self.labels[rows], [self.contents[i] for i in rows])
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
-        """All row numbers in order, *size* at a time."""
+        """Yield all row numbers in order, *size* at a time."""
         for start in range(0, len(self), size):
             yield np.arange(start, min(start + size, len(self)))

@@ -1,6 +1,7 @@
-"""Extraction: the trunk runs once per picture, and its activations go to the store.
+"""Extraction: run the trunk once per picture, and write its activations to the store.
 
-Fills run in a worker process (OpenVINO) or in this process (Keras), and only for what is missing in the store.
+A fill computes only the activations that are missing in the store. It runs in a worker process (OpenVINO) or in this
+process (Keras).
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,10 @@ from topwork.system.messages import Bar, counted, duration, say, size
 
 @ours()
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Request:
-    """Fill the store with the activations of *data* at *cut*; pictures that cannot be read are recorded there."""
+    """Fill the store with the activations of *data* at *cut*, which must be one term; return the request.
+
+    Pictures that cannot be read are recorded in the store as failures.
+    """
     parsed = Cut.parse(cut)
     _ = parsed.only
     (request,) = requested(data, parsed, [backbone] if backbone else ())
@@ -32,15 +36,15 @@ def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int
 
 
 def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> list[Request]:
-    """The requests for *data* at *cut*, one per term; names are checked, nothing is computed.
+    """Return the requests for *data* at *cut*, one per term. The names are checked; no activations are computed.
 
     Args:
         data: the dataset with the pictures.
         cut: one term or a sum.
-        backbones: options of backbones in the cut; the others have the defaults.
+        backbones: options of backbones in the cut; the other backbones get the defaults.
 
     Raises:
-        UnknownBackbone, CutError: an unknown name, or options of a backbone that is not in the cut.
+        UnknownBackbone, CutError: a name is unknown, or there are options for a backbone that is not in the cut.
     """
     given = {one.name: one for one in backbones}
     names = {name: given.get(name, Backbone(name)) for name in cut.backbones}
@@ -58,14 +62,16 @@ def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> li
 
 
 def check(request: Request, learn: bool = False) -> None:
-    """Refuse an unknown backbone or place before any work begins; learn the backbone's graph first if needed.
+    """Check that the backbone and the places of a request exist, before any work begins.
+
+    If the check needs the backbone's graph and it is not saved yet, the backbone is built first.
 
     Args:
-        request: for any pictures.
-        learn: whether to learn the graph in any case.
+        request: the request to check; its pictures play no part.
+        learn: whether to make sure that the graph is saved even if the check does not need it.
 
     Raises:
-        UnknownBackbone, CutError: the name is unknown.
+        UnknownBackbone, CutError: a name is unknown.
     """
     if not request.backbone.model:
         catalogue.record(request.backbone.name)
@@ -78,18 +84,18 @@ def check(request: Request, learn: bool = False) -> None:
 
 
 def fill_all(requests: Sequence[Request], jobs: int | None = None) -> None:
-    """Fill the store with all requested activations, and report progress."""
+    """Fill the store with all requested activations, and show progress."""
     with Watch() as watch, Extraction(requests, watch.report, jobs) as extraction:
         extraction.wait_all(range(len(requests)))
 
 
 class Watch:
-    """Shows the events of an extraction; a context manager, so that the bar ends with it."""
+    """Show the events of an extraction as lines and a bar; a context manager that removes the bar at its end."""
 
     def __init__(self) -> None:
         self._bar, self._noun = Bar("trunk", "pictures"), "picture"
         self.seconds: dict[str, float] = {}
-        """How long converting, compiling and running the trunk took, in seconds."""
+        """How long it took to convert, compile and run the trunk, in seconds: ``convert``, ``compile``, ``extract``."""
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +104,7 @@ class Watch:
         self._bar.stop()
 
     def report(self, event: str, **about: Any) -> None:
-        """Announce the work, show its progress, and record how long it took."""
+        """Show one event, and record how long its step took."""
         name = {"converted": "convert", "compiled": "compile", "progress": "extract"}.get(event)
         if name and (event != "progress" or about["done"] == about["total"]):
             self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]

@@ -1,4 +1,4 @@
-"""Filling the store in one process: threads decode, the trunk runs, batches are committed."""
+"""Fill the store in one process: threads decode pictures, the trunk runs, and batches are committed."""
 
 import time
 from collections import deque
@@ -17,24 +17,26 @@ from topwork.system import machine
 from topwork.system.files import room
 
 COMMIT_ROWS, COMMIT_BYTES = 256, 32_000_000
-"""Rows and bytes after which a batch is committed; a killed process loses at most this much."""
+"""A batch is committed after this many rows or bytes; a killed process loses at most one batch."""
 
 
 def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report: Report, jobs: int) -> None:
-    """Compute and commit what is missing for *request*; pictures that cannot be read are recorded as failures.
+    """Compute and commit the activations that are missing for *request*.
+
+    Pictures that cannot be read are recorded as failures.
 
     Raises:
         StoreError: the disk has too little space.
     """
     shots = request.by_key
-    while missing := store.missing(shots):  # a second time only where float32 takes over from float16
+    while missing := store.missing(shots):  # repeats only if the store changes from float16 to float32
         needed = store.disk_bytes(len(missing))
         room(store.folder, needed)
         ready = runtime()
         todo = [(k, shots[k]) for k in missing]
         about: dict[str, float] = {"pictures": len(todo), "bytes": needed, "views": any(shot.view for _, shot in todo)}
 
-        if len(todo) >= 20 * COMMIT_ROWS:  # it will take long: measured on blank pixels and the first pictures
+        if len(todo) >= 20 * COMMIT_ROWS:  # a long fill: estimate its time on blank pixels and 4 pictures
             blanks = [np.zeros((BATCH, *request.trunk.fit.size, 3), np.uint8)] * (ready.trial // BATCH)
             list(ready.stream(iter(blanks)))
             start = time.perf_counter()
@@ -82,9 +84,10 @@ def _batches(
     jobs: int,
     waiting: deque[bytes],
 ) -> Iterator[np.ndarray]:
-    """Decode in threads, a few batches ahead, in order; pictures that cannot be read are recorded and skipped.
+    """Yield batches of decoded pictures, in order; threads decode a few batches ahead.
 
-    The keys of what is decoded are appended to *waiting*.
+    Pictures that cannot be read are recorded as failures and skipped. The key of each decoded picture is appended to
+    *waiting*.
     """
     ahead: deque[tuple[bytes, Future]] = deque()
     rest = iter(todo)

@@ -1,4 +1,4 @@
-"""The plan of a run: for each phase, the terms of its cut, what they freeze, and their requests to the store."""
+"""The plan of a run: for each phase, the terms of its cut, the trunks that they freeze, and requests to the store."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -20,7 +20,7 @@ class Step:
     Args:
         phase: the phase in the recipe.
         terms: the terms of its cut.
-        requests: what its training reads, one per term.
+        requests: the activations that its training reads, one request per term.
     """
 
     phase: Phase
@@ -28,35 +28,35 @@ class Step:
     requests: tuple[Request, ...]
 
     def trunks(self) -> list[Trunk]:
-        """The frozen parts, one trunk per term; the graphs of the backbones must be known."""
+        """Return the frozen parts, one trunk per term; the graphs of the backbones must already be saved."""
         at_cut = [replace(one, term=term) for one, term in zip(self.requests, self.terms)]
-        return [one.trunk for one in at_cut]  # with live views, training itself reads pixels
+        return [one.trunk for one in at_cut]  # with live views, the requests are at `input`
 
     @property
     def opens(self) -> bool:
-        """Whether layers of a backbone are trained, not only the head."""
+        """Whether layers of a backbone are trained, in addition to the head."""
         if any(term.place == INPUT != term.end for term in self.terms):
-            return True  # of a network that may not be known yet
+            return True  # decided without the graph, which may not be saved yet
         if all(term.place == term.end for term in self.terms):
             return False
         frozen = ("BatchNormalization",) if self.phase.batch_norm == "frozen" else ()
         return any(node.parameters and node.kind not in frozen for one in self.trunks() for node in one.above)
 
     def of(self, data: Dataset) -> "Step":
-        """The same step for the rows of a dataset."""
+        """Return the same step with requests for all rows of a dataset."""
         return replace(self, requests=tuple(one.of(data) for one in self.requests))
 
     def exact(self, data: Dataset) -> list[Request]:
-        """The requests that measure the shipped model on *data*: in float32, first views only."""
+        """Return the requests for measuring the shipped model on *data*: float32, with only view 0 of each picture."""
         at_cut = [replace(one, term=term, exact=True) for one, term in zip(self.requests, self.terms)]
         return [replace(one, views=NO_VIEWS).of(data) for one in at_cut]
 
 
 def steps(recipe: Recipe) -> list[Step]:
-    """The phases, checked before any picture is read.
+    """Return the planned phases of a recipe; they are checked before any picture is read.
 
     Raises:
-        UnknownBackbone, CutError: an unknown name, conflicting freezes, or cuts that move away from the input.
+        UnknownBackbone, CutError: a name is unknown, freezes conflict, or cuts move away from the input.
     """
     found = unchecked(recipe)
     together = len(found) > 1 or len(found[0].terms) > 1
@@ -67,7 +67,7 @@ def steps(recipe: Recipe) -> list[Step]:
     if not together:
         return found
 
-    for number, step in enumerate(found, 1):  # terms that share layers must freeze the same of them
+    for number, step in enumerate(found, 1):  # terms that share layers must freeze the same ones
         for (a, first), (b, second) in combinations(zip(step.terms, step.trunks()), 2):
             if (a.backbone, a.picture) == (b.backbone, b.picture):
                 shared = first.graph.ancestors[first.end] & second.graph.ancestors[second.end]
@@ -91,7 +91,7 @@ def steps(recipe: Recipe) -> list[Step]:
 
 
 def unchecked(recipe: Recipe) -> list[Step]:
-    """The phases as written in the recipe, unchecked."""
+    """Return the planned phases of a recipe, unchecked."""
     live = recipe.views.mode == "live" and recipe.views.count > 1
     found = []
     for phase in recipe.phases:

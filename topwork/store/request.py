@@ -1,7 +1,7 @@
-"""A request to the store: which views of which pictures one trunk must compute, and how exactly.
+"""A request to the store: the trunk, the pictures and views for which it must run, and whether in exact float32.
 
-A request is made once (`topwork.store.plan`, `topwork.store.extract`), is sent unchanged to the process that fills the
-store, and gives the key under which each result is stored.
+`topwork.store.plan` or `topwork.store.extract` makes a request. It is sent unchanged to the process that fills the
+store. It also determines the key under which each result is stored.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from topwork.recipes.settings import NO_VIEWS, Backbone, Views
 from topwork.store.store import Store, disk_bytes, key
 
 Report = Callable[..., None]
-"""Called with the keyword ``event`` and the facts about it."""
+"""A function that is called with the keyword ``event`` (the event's name) and more keywords with its details."""
 
 NO_PICTURES = Dataset("", ())
 
@@ -42,14 +42,14 @@ class Shot(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """The activations that are requested.
+    """A request for the activations of a dataset at one term of a cut.
 
     Args:
-        term: a term of a cut: where the trunk ends.
-        backbone: its options; the runtime is decided already.
+        term: the term; the trunk ends at its place.
+        backbone: the backbone's options; the runtime is already chosen.
         data: the dataset; the term names the column of its pictures.
-        views: the views of training rows; other rows have the picture only.
-        exact: whether all is computed and stored in float32.
+        views: the views of training rows; other rows have only view 0, the picture itself.
+        exact: whether everything is computed and stored in float32.
     """
 
     term: Term
@@ -59,11 +59,11 @@ class Request:
     exact: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Only the fields, not what was derived from them: the other process makes its own trunk."""
+        """Return only the fields, without values that were derived from them: the other process derives its own."""
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def of(self, data: Dataset) -> "Request":
-        """The same request for all rows of a dataset, which must have the column that the term names.
+        """Return the same request for all rows of a dataset, which must have the column that the term names.
 
         Raises:
             CutError: the dataset does not have that column.
@@ -79,11 +79,11 @@ class Request:
 
     @cached_property
     def trunk(self) -> Trunk:
-        """The frozen part; the graph of its backbone must be known."""
+        """The frozen part; the graph of its backbone must already be saved."""
         return self.trunk_in(trunk.known_graph(self.backbone))
 
     def trunk_in(self, graph: Graph) -> Trunk:
-        """The frozen part of a backbone's graph; exact activations are float32 throughout.
+        """Return the frozen part of a backbone's graph; if *exact* is true, its precision is float32.
 
         Raises:
             CutError: the graph does not have the term's place or end.
@@ -92,35 +92,36 @@ class Request:
 
     @cached_property
     def shots(self) -> list[Shot]:
-        """Every view of every row's picture."""
+        """All views of the pictures of all rows."""
         return [shot for row in self.data.rows for shot in self.shots_of(row)]
 
     def shots_of(self, row: Row) -> list[Shot]:
-        """The views of one row's picture."""
+        """Return the views of one row's picture."""
         column = 0 if self.term.picture is None else self.data.columns.index(self.term.picture)
         path, content = row.pictures[column]
         return [Shot(path, content, view) for view in range(self.views.count if row.split == "train" else 1)]
 
     @cached_property
     def by_key(self) -> dict[bytes, Shot]:
-        """The shots by their keys; equal shots have one entry."""
+        """Key -> shot; equal shots have one entry."""
         return {self.key(shot): shot for shot in self.shots}
 
     def key(self, shot: Shot) -> bytes:
-        """The key of a shot's activations in the store."""
+        """Return the key of a shot's activations in the store."""
         return key(shot.content, views.key(self.views, shot.view))
 
     @property
     def repeated(self) -> int:
-        """How many shots are equal to an earlier one and are not computed again."""
+        """The number of shots that are equal to an earlier shot, and so are not computed again."""
         return len(self.shots) - len(self.by_key)
 
     def load(self, shot: Shot) -> np.ndarray:
-        """One view of a picture as the trunk takes it: uint8 ``[side, side, 3]``.
+        """Return one view of a picture as an input of the trunk: uint8 ``[side, side, 3]``.
 
         Raises:
             PictureError: the picture cannot be decoded.
-            DatasetError: the file is gone or has changed; this is not recorded, as it says nothing about its content.
+            DatasetError: the file is missing or has changed since the data was read. This is not recorded as a failure,
+                because the key stands for the earlier content.
         """
         found, fit = self.data.picture(shot.path), self.trunk.fit
         if isinstance(found, np.ndarray):
@@ -138,11 +139,11 @@ class Request:
                 raise DatasetError(
                     f"{str(file)!r} changed after the data was read. Try again: what is in the store stays."
                 )
-            picture = decode(data, fit, inf)  # what is too large was skipped when the data was read
+            picture = decode(data, fit, inf)  # pictures that are too large were skipped when the data was read
         return views.view(picture, self.views, shot.view, shot.content, fit.resample) if shot.view else picture
 
     def store(self) -> Store:
-        """Open the store of these activations; *exact* activations have a store of their own, always in float32."""
+        """Open the store of these activations; *exact* activations have a separate store, always in float32."""
         below, dtype = self.trunk, "float32" if self.exact else "float16"
         return Store(
             self.folder,
@@ -154,11 +155,11 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """The folder of that store."""
+        """The folder of the store that `store` opens."""
         return folders_of(self.trunk, self.exact)[0]
 
     def missing(self) -> list[Shot]:
-        """The shots that are missing in the store; all of them if the backbone's graph is not known yet."""
+        """Return the shots that are missing in the store; all shots if the backbone's graph is not saved yet."""
         if trunk.kept_graph(self.backbone) is None:
             return self.shots
         with self.store() as store:
@@ -166,7 +167,7 @@ class Request:
 
 
 def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
-    """The trunk below one term of a cut.
+    """Return the trunk below one term of a cut.
 
     Raises:
         CutError: the graph does not have the term's place or end.
@@ -176,5 +177,8 @@ def resolve(term: Term, backbone: Backbone, graph: Graph) -> Trunk:
 
 
 def folders_of(below: Trunk, exact: bool = False) -> tuple[Path, ...]:
-    """Folders where a trunk's store may be: with the runtime ``keras`` one per backend, this process's first."""
+    """Return the folders where a trunk's store may be.
+
+    With the runtime ``keras``, there is one folder per backend; the first is for the backend of this process.
+    """
     return tuple(folder.with_name(folder.name + "-float32") if exact else folder for folder in below.folders)

@@ -1,8 +1,8 @@
-"""The store: the activations of each picture on disk, under a key made from its content.
+"""The store: the activations of each picture on disk, under a key made from the picture's content and its view.
 
-Every change is one transaction, synced before it returns: a killed process loses at most the batch it was writing.
-Any number of processes may fill and read one store; each key is stored once. Each row is checked against its checksum
-when it is read. Not covered: a fork while another thread is inside the store.
+Each change is one transaction, and it is on disk when the call returns, so a killed process loses at most the batch
+that it was writing. Any number of processes may fill and read a store at the same time; each key is stored once. Each
+row is compared with its checksum when it is read. A process must not fork while another thread is using the store.
 """
 
 import json
@@ -30,12 +30,12 @@ T = TypeVar("T")
 FLOAT16_LARGEST = 65504.0
 FLOAT16_SAFE = (1e-3, 3e4)
 ALIGNED = 64
-"""Arrays that are read start at a multiple of this many bytes, so that others can use them without a copy."""
+"""Arrays that are read start at a multiple of this many bytes, so that other libraries can use them without a copy."""
 NOT_FINITE = "its activations are not finite"
 
 
 def key(content: str, view: str = "") -> bytes:
-    """The key of a picture's activations: 32 bytes.
+    """Return the key of a picture's activations: 32 bytes.
 
     Args:
         content: SHA-256 of the picture's content, in hex.
@@ -49,9 +49,10 @@ def key(content: str, view: str = "") -> bytes:
 
 
 def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16") -> int:
-    """How many bytes *rows* pictures take on disk, with floats stored as *dtype*.
+    """Return how many bytes *rows* pictures take on disk, with floats stored as *dtype*.
 
-    A row above half a page takes full pages, smaller rows share a page; LMDB's page is the system's, at most 32 KiB.
+    A row larger than about half a page takes full pages; smaller rows share a page. A page of LMDB is as large as the
+    system's, at most 32 KiB.
 
     >>> disk_bytes([TensorSpec((1000, 1000))], rows=10) > 20_000_000
     True
@@ -64,18 +65,23 @@ def disk_bytes(tensors: Sequence[TensorSpec], rows: int, dtype: str = "float16")
 
 
 class Store(AbstractContextManager["Store", None]):
-    """The activations of one cut; a context manager, one per process and folder, usable from any thread.
+    """The activations of one cut; a context manager that any thread may use.
+
+    A process can have only one open `Store` per folder.
 
     Args:
-        folder: the cut's own folder; created if it is missing. ``cut.json`` in it describes the store for people.
-        tensors: the trunk's tensors for one picture.
-        description: of the cut (backbone, weights, size, ...), a JSON object; other stores are refused.
+        folder: the folder for this cut only; created if it is missing. ``cut.json`` in it describes the store for
+            people.
+        tensors: the trunk's outputs for one picture.
+        description: describes the cut (backbone, weights, size, ...), a JSON object; a store with another description
+            is refused.
         dtype: how floats are stored. ``"auto"``: float16 if the largest absolute value of each tensor in the first
-            batch is in [1e-3, 3e4], else float32; the store starts anew in float32 when a later value is above 65504.
-        estimate_bytes: the expected size; the map starts at twice that size and grows when needed.
+            batch is in [1e-3, 3e4], else float32. If a later value is above 65504, a float16 store starts again from
+            the beginning, in float32.
+        estimate_bytes: the expected size; LMDB's map starts at twice that size and grows when needed.
 
     Raises:
-        StoreError: the folder holds another cut or format, is damaged, or cannot be written.
+        StoreError: the folder contains another cut or format, is damaged, or cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -116,20 +122,21 @@ class Store(AbstractContextManager["Store", None]):
             self._tables.close()
 
     def disk_bytes(self, rows: int) -> int:
-        """How many bytes *rows* more pictures take on disk; before the first batch, floats count as float16."""
+        """Return how many bytes *rows* more pictures take on disk; before the first batch, floats count as float16."""
         wide = self._float32 or "float32" in (self.stored or ())
         return disk_bytes(self.tensors, rows, "float32" if wide else "float16")
 
     @property
     def stored(self) -> list[str] | None:
-        """The dtype of each tensor on disk; ``None`` before the first row."""
+        """The dtype of each tensor on disk; ``None`` if no row was stored yet."""
         dtype = self._run(lambda txn: self._tables.get(txn, "dtype"))
         return [tensor.stored(dtype).name for tensor in self.tensors] if dtype else None
 
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
-        """The keys whose activations must still be computed, neither stored nor failed: in order, each once.
+        """Return those of *keys* that are neither stored nor recorded as failed, in order and without repeats.
 
-        Call it until it returns none: if the store changes to float32, all that was stored is missing again.
+        Their activations must still be computed. Call this again until the list is empty: if the store changes to
+        float32, all rows that were stored are missing again.
         """
         wanted = dict.fromkeys(keys)
 
@@ -141,14 +148,14 @@ class Store(AbstractContextManager["Store", None]):
         return [k for k in wanted if k not in found]
 
     def write(self, keys: Sequence[bytes], arrays: Sequence[np.ndarray]) -> dict[bytes, str]:
-        """Store one row per key, all in one transaction; a key that is stored already keeps its row.
+        """Store one row per key, all in one transaction; a key that is already stored keeps its row.
 
         Args:
             keys: one per row.
-            arrays: one per tensor, as the trunk returns it: ``[len(keys), *tensor.shape]``.
+            arrays: the trunk's outputs, one array ``[len(keys), *tensor.shape]`` per tensor.
 
         Returns:
-            key -> reason for rows that are not finite: they are not stored but recorded as failures.
+            Key -> reason for rows that are not finite; such rows are not stored, but recorded as failures.
 
         Raises:
             StoreError: the disk is full; rows stored before are safe.
@@ -168,7 +175,10 @@ class Store(AbstractContextManager["Store", None]):
         return refused
 
     def read(self, keys: Sequence[bytes]) -> list[np.ndarray]:
-        """The activations of *keys*, which may repeat: ``[len(keys), *tensor.shape]`` for each tensor, dtype as stored.
+        """Return the activations of *keys*, which may repeat.
+
+        Returns:
+            One array ``[len(keys), *tensor.shape]`` per tensor, in the dtype in which it is stored.
 
         Raises:
             StoreError: a key is not stored, or its row is damaged.
@@ -176,18 +186,22 @@ class Store(AbstractContextManager["Store", None]):
         return self._run(lambda txn: self._get(txn, keys))
 
     def fail(self, key: bytes, reason: str) -> None:
-        """Record why *key* has no activations, so that no later run tries again."""
+        """Record why *key* has no activations, so that no later run tries to compute them."""
         self._run(lambda txn: self._tables.fail(txn, key, reason), write=True)
 
     def failures(self, keys: Iterable[bytes]) -> dict[bytes, str]:
-        """key -> reason, for those of *keys* that failed."""
+        """Return key -> reason for those of *keys* that failed."""
         wanted = set(keys)
         return self._run(lambda txn: self._tables.failures(txn, wanted))
 
     def _put(
         self, txn: lmdb.Transaction, keys: Sequence[bytes], arrays: Sequence[np.ndarray], peaks: np.ndarray
     ) -> dict[bytes, str]:
-        """Store a batch; *peaks* is the largest absolute value per float tensor and row, not finite if one is not."""
+        """Store a batch; return key -> reason for rows that are not finite.
+
+        *peaks* ``[float tensors, rows]`` is the largest absolute value of each float tensor in each row; it is not
+        finite if any of these values is not finite.
+        """
         self._follow(txn)
         finite = np.isfinite(peaks).all(axis=0).tolist()
 
@@ -230,7 +244,7 @@ class Store(AbstractContextManager["Store", None]):
         with self._lock:
             try:
                 return self._tables.run(work, write)
-            except _Overflow:  # continue in the float32 store below; whoever opens the folder later goes there, too
+            except _Overflow:  # continue in the subfolder ``float32``; later handles of this folder go there, too
                 self._tables.run(lambda txn: self._tables.put(txn, "overflow", "float32"), write=True)
                 self._tables.close()
                 self._float32 = True
@@ -238,7 +252,10 @@ class Store(AbstractContextManager["Store", None]):
                 return self._tables.run(work, write)
 
     def _follow(self, txn: lmdb.Transaction) -> None:
-        """Move to the float32 store if the activations are there now; a handle that only reads stays where it is."""
+        """Raise `_Overflow`, so that `_run` moves to the float32 store, if the activations are stored there now.
+
+        `read` does not call this, so an open handle that only reads stays in the float16 store.
+        """
         if self._tables.get(txn, "overflow"):
             raise _Overflow
 
@@ -252,7 +269,7 @@ class Store(AbstractContextManager["Store", None]):
             raise
 
     def _check_header(self, txn: lmdb.Transaction) -> None:
-        """Write the header of a new store; refuse a store of another format, or of another cut."""
+        """Write the header if the store is new; refuse a store with another format or cut."""
         text = self._tables.get(txn, "header")
         if text is None:
             self._tables.put(txn, "header", self._header)
@@ -269,7 +286,7 @@ class Store(AbstractContextManager["Store", None]):
         self._follow(txn)
 
     def _tell(self) -> None:
-        """Write ``cut.json``: the header and the dtypes on disk, for people."""
+        """Write ``cut.json``, for people: the header and the dtypes on disk."""
         told = {**json.loads(self._header), "stored": self.stored}
         with suppress(OSError), written_whole(self.folder / "cut.json") as aside:
             aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -281,10 +298,10 @@ class _Overflow(Exception):
 
 
 def check_format(folder: Path, header: dict[str, Any]) -> None:
-    """Refuse a store of another format.
+    """Check that a store has the format of this topwork.
 
     Raises:
-        StoreError: the formats differ; names both.
+        StoreError: the formats differ; the message names both.
     """
     if header["format"] != STORE_FORMAT:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""The tables of a store: one LMDB environment with checked rows and readable errors.
+"""The four tables of a store, in one LMDB environment; rows have checksums, and errors are explained.
 
     keys      32-byte key -> row number (8 bytes), CRC-32 of the row (4 bytes)
     rows      row number  -> the bytes of the arrays, one after another
@@ -6,8 +6,8 @@
     meta      name        -> CRC-32 of a text (4 bytes), the text: "header", "dtype", "overflow"
 
 Rows have sequential numbers because large values under random keys take twice the disk space. LMDB locks and maps its
-files: the folder must be on a local disk, on Linux or macOS. LMDB's readahead stays on: with a cold cache random reads
-were 2 to 7 times faster than without, and reads in order 10 to 13 times.
+files, so the folder must be on a local disk, on Linux or macOS. LMDB's readahead stays on: with a cold cache, it made
+random reads 2 to 7 times faster, and reads in order 10 to 13 times.
 """
 
 import errno
@@ -37,20 +37,20 @@ _NUMBER = struct.Struct("=Q")
 _SMALLEST_MAP = 1 << 20
 _AT_ONCE = 1024
 _LOCKS = 1 << 16
-"""Bytes for LMDB's table of readers, which it maps unchecked: on a full disk SIGBUS would end the process."""
+"""Bytes of LMDB's table of readers. LMDB maps it without a check: on a full disk, SIGBUS would end the process."""
 _LIMIT = re.compile(r"\d+ pixels; the limit is \d+")
-"""A reason that earlier versions recorded for pictures above a fixed limit, which can be read now."""
-_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: how LMDB reports a write cut short
+"""A reason that earlier versions recorded for pictures above a fixed size limit. Such pictures can be read now."""
+_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # EIO: LMDB could only write a part
 
 
 class Tables:
-    """The four tables in one folder: one handle per process, used by one thread at a time.
+    """The four tables in one folder. A process opens a folder once; only one thread at a time may use the object.
 
-    All methods but `run` and `close` take the transaction that `run` passes.
+    All methods with an argument *txn* take the transaction that `run` passes to its function.
 
     Args:
-        folder: created if it is missing.
-        map_bytes: the map's first size, in address space, not on disk; it grows when needed.
+        folder: the folder; created if it is missing.
+        map_bytes: the first size of LMDB's map, in address space, not on disk; the map grows when needed.
 
     Raises:
         StoreError: the folder cannot be written, is damaged, or is already open in this process.
@@ -68,12 +68,14 @@ class Tables:
         self._hold.release()
 
     def run(self, work: Callable[[lmdb.Transaction], T], write: bool = False) -> T:
-        """Do *work* in one transaction, again if the map must grow; if it raises, nothing is written.
+        """Call *work* in one transaction and return its result; if it raises, nothing is written.
+
+        If the map must grow, *work* is called again.
 
         Raises:
             StoreError: the disk is full, or the tables are damaged.
         """
-        if self._pid != os.getpid():  # after a fork; closing the parent's handle here does the parent no harm
+        if self._pid != os.getpid():  # after a fork; closing the inherited handle does not affect the parent
             self.close()
             self._open()
         with self.explained():
@@ -84,11 +86,11 @@ class Tables:
                         return work(txn)
                 except lmdb.MapFullError:
                     self._env.set_mapsize(2 * self._env.info()["map_size"])
-                except lmdb.MapResizedError:  # another process made it grow
+                except lmdb.MapResizedError:  # another process made the map grow
                     self._env.set_mapsize(0)
 
     def count(self, txn: lmdb.Transaction) -> int:
-        """How many rows are stored."""
+        """Return how many rows are stored."""
         return txn.stat(self._handles["rows"])["entries"]
 
     def get(self, txn: lmdb.Transaction, name: str) -> str | None:
@@ -106,7 +108,7 @@ class Tables:
         return text.decode()
 
     def put(self, txn: lmdb.Transaction, name: str, text: str) -> None:
-        """Put a text into ``meta``."""
+        """Store a text under a name in ``meta``."""
         data = text.encode()
         txn.put(name.encode(), zlib.crc32(data).to_bytes(4, "little") + data, db=self._handles["meta"])
 
@@ -115,14 +117,14 @@ class Tables:
         txn.put(key, reason.encode(), db=self._handles["failures"])
 
     def failures(self, txn: lmdb.Transaction, keys: Iterable[bytes]) -> dict[bytes, str]:
-        """key -> reason, for those of *keys* that failed."""
+        """Return key -> reason for those of *keys* that failed."""
         found = {
             k: bytes(reason).decode(errors="replace") for k, reason in self._entries(txn, "failures", keys).items()
         }
         return {k: reason for k, reason in found.items() if not _LIMIT.fullmatch(reason)}
 
     def entries(self, txn: lmdb.Transaction, after: bytes, count: int) -> list[tuple[bytes, int, int]]:
-        """(key, row number, checksum of the row) for the first *count* keys from *after* on, in the order of keys.
+        """Return (key, row number, checksum of the row) for up to *count* keys, in order, from *after* on (included).
 
         Raises:
             StoreError: an entry cannot be read.
@@ -134,7 +136,7 @@ class Tables:
         return [(bytes(k), *_ENTRY.unpack(entry)) for k, entry in found]
 
     def checksums(self, txn: lmdb.Transaction, first: int, count: int, width: int) -> dict[int, int]:
-        """Row number -> checksum of the row on disk, for up to *count* rows from number *first* on.
+        """Compute the checksums of up to *count* rows on disk, from row number *first* on: row number -> checksum.
 
         Rows that are not *width* bytes long are skipped.
         """
@@ -145,11 +147,11 @@ class Tables:
         return {_NUMBER.unpack(number)[0]: zlib.crc32(row) for number, row in found if len(row) == width}
 
     def stored(self, txn: lmdb.Transaction, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of *keys* that have a row."""
+        """Return those of *keys* that have a row."""
         return set(self._entries(txn, "keys", keys))
 
     def append(self, txn: lmdb.Transaction, key: bytes, row: bytes) -> None:
-        """Store *row* under *key*, unless the key has one already."""
+        """Store *row* under *key*, unless the key already has a row."""
         number = self.count(txn)
         if not txn.put(key, _ENTRY.pack(number, zlib.crc32(row)), db=self._handles["keys"], overwrite=False):
             return
@@ -157,7 +159,7 @@ class Tables:
             raise damaged(self.folder, "its rows are not numbered in sequence")
 
     def rows(self, txn: lmdb.Transaction, keys: Sequence[bytes], width: int) -> Iterator[tuple[int, Buffer]]:
-        """(position in *keys*, row of *width* bytes) for each key, in the order of the rows on disk.
+        """Yield (position in *keys*, row of *width* bytes) for each key, in the order of the rows on disk.
 
         Raises:
             StoreError: a key has no row, or its row is damaged.
@@ -203,8 +205,8 @@ class Tables:
             undo.pop_all()
 
     def _prepare(self, txn: lmdb.Transaction) -> dict[str, Any]:
-        """Extend a file that was cut short, which would end the process with SIGBUS, and open the tables."""
-        self._env.reader_check()  # frees what killed readers still hold
+        """Open the tables; first extend the file if it was cut short, because SIGBUS would end the process."""
+        self._env.reader_check()  # frees the slots of readers that were killed
         data = self.folder / "data.mdb"
         whole = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
         if data.stat().st_size < whole:
@@ -213,7 +215,7 @@ class Tables:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn errors of LMDB and of the disk into `StoreError`."""
+        """Inside the ``with``, turn errors of LMDB and of the disk into `StoreError`."""
         try:
             yield
         except (lmdb.Error, OSError) as error:
@@ -239,6 +241,6 @@ class Tables:
 
 
 def damaged(folder: Path, detail: str) -> StoreError:
-    """The error for a store that cannot be trusted."""
+    """Return the error for a damaged store."""
     again = "Remove the folder: only its activations are computed again."
     return StoreError(f"the store {folder} is damaged: {detail}. {again}")

@@ -1,4 +1,4 @@
 """This machine and this process: files, folders in use, memory, Keras' backend and settings, messages.
 
-Imports `topwork.errors` alone. Read `topwork.system.files` first.
+From topwork, this package imports only `topwork.errors`. Read `topwork.system.files` first.
 """

@@ -1,16 +1,16 @@
-"""Advice in messages, in the reader's words: ``out=`` for a Python caller, ``--out`` at the command line."""
+"""Word the advice in messages for its reader: ``out=`` for a Python caller, ``--out`` at the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _is_command = False
-"""This holds for the process, as threads of a pool raise errors too."""
+"""Whether the code is run by a topwork command. One value for the process: threads of a pool raise errors too."""
 
 
 @contextmanager
 def at_command_line(is_so: bool = True) -> Iterator[None]:
-    """Give advice as commands and their options inside the ``with``."""
+    """Inside the ``with``, give advice as commands and their options."""
     global _is_command
     before, _is_command = _is_command, is_so
     try:
@@ -20,12 +20,12 @@ def at_command_line(is_so: bool = True) -> Iterator[None]:
 
 
 def is_command() -> bool:
-    """Whether a command runs."""
+    """Return whether the code is run by a topwork command rather than from Python."""
     return _is_command
 
 
 def either(python: str, command: str) -> str:
-    """*python* for a Python caller, *command* at the command line.
+    """Return *python* for a Python caller, *command* at the command line.
 
     >>> either("out=", "--out")
     'out='
@@ -37,12 +37,12 @@ def either(python: str, command: str) -> str:
 
 
 def resuming(path: str | Path, kind: str = "Run", data: str = "") -> str:
-    """How to resume a run that is not finished.
+    """Return the call or command that resumes an unfinished run.
 
     Args:
         path: the folder of the run.
         kind: ``"Folds"`` for a cross-validation.
-        data: where its pictures are now, if they were moved.
+        data: where the pictures of the run are now, if they were moved.
 
     >>> resuming("runs/flowers")
     "topwork.Run('runs/flowers').resume()"

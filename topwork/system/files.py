@@ -1,10 +1,10 @@
 """Files and folders: topwork's home, free disk space, files that appear complete, and folders in use.
 
-A process that uses a folder *holds* it, with a shared ``flock`` on the folder itself; a folder that is held is not
-removed. A hold ends with the process, however that ends, and it works within one process too. LMDB's own lock on
-``lock.mdb`` shows the same for a store, but it cannot be tested: a process that opens and closes that file loses its
-own lock there (this is how POSIX record locks work). If the file system has no ``flock``, nothing can be held, and no
-process is ever alone.
+A process that uses a folder *holds* it, with a shared ``flock`` on the folder itself. A folder that is held is not
+removed. A hold ends when its process ends, even if the process is killed. A hold also counts inside the process that
+has it. LMDB's own lock on ``lock.mdb`` shows that a store is in use, too, but topwork cannot test that lock: a process
+that opens and closes the file loses its own lock there (this is how POSIX record locks work). If the file system has no
+``flock``, no folder can be held, and `alone` always yields false.
 """
 
 import fcntl
@@ -23,32 +23,32 @@ from topwork.errors import StoreError
 from topwork.system.messages import size
 
 HALF_MADE = ".topwork-", ".part"
-"""Prefix and suffix of the folders in which `written_whole` has files written."""
+"""Prefix and suffix of the names of the temporary folders that `written_whole` makes."""
 
 MEND = "Set TOPWORK_HOME to a folder of your own on a local disk."
 
 
 def home() -> Path:
-    """Topwork's own folder: ``TOPWORK_HOME``, else this user's cache folder."""
+    """Return topwork's own folder: ``TOPWORK_HOME`` if it is set, else ``topwork`` in the user's cache folder."""
     import platformdirs
 
     return Path(os.environ.get("TOPWORK_HOME") or platformdirs.user_cache_path("topwork")).expanduser()
 
 
 def free(folder: Path) -> int:
-    """Free bytes on the disk of *folder*, which need not exist yet."""
+    """Return the free bytes on the disk of *folder*, which need not exist yet."""
     return shutil.disk_usage(standing(folder)).free
 
 
 def standing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """Return *folder* if it exists, else the nearest parent that exists."""
     return next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.exists(p))
 
 
 def unusable(folder: Path) -> tuple[Path, str] | None:
-    """Where and why nothing can be written in a folder, which need not exist yet; ``None`` if it can be written.
+    """Return where and why writing in *folder* fails; ``None`` if it works. The folder need not exist yet.
 
-    This tries it with a file that has no name: permissions alone do not show a disk that is mounted read-only.
+    The test writes a file without a name, because permissions alone do not show that a disk is mounted read-only.
 
     >>> unusable(Path("/dev/null/x"))[1]
     'it is not a folder'
@@ -64,16 +64,16 @@ def unusable(folder: Path) -> tuple[Path, str] | None:
 
 
 def wrong() -> tuple[Path, str] | None:
-    """Where and why activations, trunks or graphs cannot be written in topwork's home; ``None`` if they can."""
+    """Return where and why activations, trunks or graphs cannot be written in topwork's home; ``None`` if they can."""
     parts = (home() / name for name in ("", "store", "trunks", "graphs"))
     return next(filter(None, map(unusable, parts)), None)
 
 
 def check() -> None:
-    """Refuse a home that cannot be written.
+    """Check that topwork's home can be written.
 
     Raises:
-        StoreError: names the folder and the way out.
+        StoreError: it cannot be written; the message names the folder and says what to do.
     """
     if found := wrong():
         raise _refused(f"{found[0]}: {found[1]}")
@@ -81,10 +81,10 @@ def check() -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Turn errors of writing in topwork's home into `StoreError` inside the ``with``.
+    """Inside the ``with``, turn each `OSError` of writing in topwork's home into a `StoreError`.
 
     Raises:
-        StoreError: it cannot be written.
+        StoreError: topwork's home cannot be written.
     """
     try:
         yield
@@ -99,14 +99,16 @@ def _refused(reason: str) -> StoreError:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a path to write to; at the end of the ``with`` that file becomes *path*, complete or not at all.
+    """Yield a temporary path to write to. At the end of the ``with``, the complete file is moved to *path*.
 
-    It is a file of the same name in a temporary folder next to *path*, which this process holds. After an error, that
-    folder is removed, and an earlier file at *path* stays. A folder that a killed process left is removed when the next
-    file is written there. Several processes may write the same file; the last one to finish wins.
+    The temporary path has the same file name, in a temporary folder next to *path*. This process holds that folder.
+    After an error, the temporary folder is removed, and an earlier file at *path* stays. If a killed process left its
+    temporary folder behind, the next call for a file in the same folder removes it. Several processes may write the
+    same file; the file of the last one to finish stays.
 
     Args:
-        path: the file; its folder must exist. Other files may be written next to the temporary one, and moved.
+        path: the file; its folder must exist. The caller may write more files next to the temporary file, and must
+            move them itself.
 
     Raises:
         OSError: the file cannot be written there.
@@ -134,7 +136,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 class Hold:
-    """Hold a folder until `release` or the end of the process; it is created if it is missing.
+    """Hold a folder until `release` is called or the process ends; a missing folder is created.
 
     Raises:
         OSError: the folder cannot be created or opened.
@@ -159,14 +161,15 @@ class Hold:
                     break
             os.close(handle)
         self.release = weakref.finalize(self, os.close, handle)
-        """Ends the hold; a second time does nothing."""
+        """End the hold; a second call does nothing."""
 
 
 @contextmanager
 def alone(*folders: Path) -> Iterator[bool]:
-    """Whether no process holds any of these *folders*; if so, none can hold them until the end of the ``with``.
+    """Yield true if no process holds any of the *folders*; then no process can hold them inside the ``with``.
 
-    Processes that want to hold one wait; if it was renamed meanwhile, they create a new one of that name.
+    A process that wants to hold one of them waits. If that folder was renamed meanwhile, the process then creates a new
+    folder with the old name.
     """
     with ExitStack() as stack:
         is_alone = True
@@ -196,5 +199,5 @@ def room(folder: Path, needed: int, what: str = "the activations") -> None:
 
 
 def digest(about: dict[str, Any]) -> str:
-    """A hash of everything that a file or folder depends on, for its name: 16 hexadecimal digits."""
+    """Return a hash for the name of a file or folder, from everything that it depends on: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

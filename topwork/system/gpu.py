@@ -1,4 +1,4 @@
-"""The GPU of Keras' backend: whether there is one, and how it computes in true float32."""
+"""The GPU of Keras' backend: find out whether there is one, and let it compute in true float32."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from pathlib import Path
 from topwork.system import keras_backend, keras_settings
 
 DEVICES = ("nvidia[0-9]*", "dxg")
-"""The device files of NVIDIA's GPUs in ``/dev``; ``dxg`` is the one in Windows' subsystem for Linux."""
+"""Names of the device files of NVIDIA's GPUs in ``/dev``; ``dxg`` is the name in Windows' subsystem for Linux."""
 
 
 def at_hand() -> bool:
-    """Whether the backend computes on a GPU; it is imported only if the machine has one."""
+    """Return whether the backend computes on a GPU; the backend is imported only if this machine has a GPU."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return False
     has_device = any(path for name in DEVICES for path in Path("/dev").glob(name))
@@ -41,9 +41,9 @@ def _asked(name: str) -> bool:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """Let a GPU compute in true float32 inside the ``with``; by default it rounds factors to 11 bits (TF32)."""
+    """Inside the ``with``, let a GPU compute in true float32; by default it rounds factors to 11 bits (TF32)."""
     backend = keras_backend.name() if at_hand() else None
-    with ExitStack() as undo:  # what it sets holds in all threads
+    with ExitStack() as undo:  # these settings apply to all threads
         if backend == "jax":
             import jax
 
@@ -55,7 +55,7 @@ def exact() -> Iterator[None]:
             undo.callback(tf.enable_tensor_float_32_execution, tf.tensor_float_32_execution_enabled())
             tf.enable_tensor_float_32_execution(False)
         elif backend == "torch":
-            from torch.backends import cudnn  # torch's matrix products are float32 by themselves
+            from torch.backends import cudnn  # torch's matrix products are float32 by default
 
             undo.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
             cudnn.allow_tf32 = False

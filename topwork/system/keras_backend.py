@@ -1,4 +1,4 @@
-"""Keras' backend: its name, found without importing Keras, and what topwork does differently for each."""
+"""Keras' backend: find its name without importing Keras, and do what topwork does differently for each backend."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from topwork.errors import MissingExtra, UsageError, nearest
 DEFAULT = "tensorflow"
 NAMES = (DEFAULT, "jax", "torch")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-"""TensorFlow's own switch: ``"1"`` computes with oneDNN, ``"0"`` without. TensorFlow reads it when it is imported."""
+"""The environment variable that switches oneDNN on (``"1"``) or off (``"0"``); TensorFlow reads it when imported."""
 
 ACCEPTED = {"floatx": ("float16", "float32", "float64"), "image_data_format": ("channels_last", "channels_first")}
-"""The values that Keras accepts in its file; with others it cannot be imported."""
+"""The values that Keras accepts in ``keras.json``; with any other value Keras cannot be imported."""
 
 
 def name() -> str:
-    """The backend that runs or will run: from ``KERAS_BACKEND``, else from Keras' own file ``keras.json``."""
+    """Return the backend that Keras uses, or will use: ``KERAS_BACKEND`` if it is set, else from ``keras.json``."""
     if "keras" in sys.modules:
         return str(sys.modules["keras"].config.backend())
     if chosen := os.environ.get("KERAS_BACKEND"):
@@ -33,13 +33,13 @@ def name() -> str:
 
 
 def check(backends: Sequence[str] = NAMES) -> None:
-    """Refuse a backend that cannot be used here, and a ``keras.json`` with which Keras cannot be imported.
+    """Check that the backend can be used, and that Keras can be imported with the user's ``keras.json``.
 
     Args:
         backends: the names that are allowed.
 
     Raises:
-        UsageError: the backend is not allowed, or Keras cannot be imported with its file.
+        UsageError: the backend is not allowed, or Keras cannot be imported with the ``keras.json``.
         MissingExtra: the backend is not installed.
     """
     if "keras" not in sys.modules:
@@ -57,12 +57,12 @@ def check(backends: Sequence[str] = NAMES) -> None:
 
 
 def is_installed(backend: str) -> bool:
-    """Whether a backend's package is installed; it is not imported."""
+    """Return whether a backend's package is installed, without importing it."""
     return backend in sys.modules or find_spec(backend) is not None
 
 
 def file() -> Path:
-    """The path of Keras' own file of settings, which need not exist."""
+    """Return the path of ``keras.json``, Keras' own file of settings, which need not exist."""
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"], "keras.json").expanduser()
     home = os.path.expanduser("~")
@@ -70,10 +70,10 @@ def file() -> Path:
 
 
 def configured() -> dict[str, Any]:
-    """The settings in Keras' file; empty if there is no file or no JSON in it, as Keras itself reads it.
+    """Return the settings in ``keras.json``; like Keras, treat a missing file and a file that is not JSON as empty.
 
     Raises:
-        UsageError: Keras cannot be imported with it.
+        UsageError: Keras cannot be imported with this file.
     """
     path = file()
     try:
@@ -99,12 +99,15 @@ def configured() -> dict[str, Any]:
 
 
 def compiles() -> bool | str:
-    """Keras' ``jit_compile``: JAX needs it to be fast; on CPUs TensorFlow's own graphs are faster than XLA."""
+    """Return the value for Keras' ``jit_compile``.
+
+    JAX needs compilation to be fast; on CPUs, TensorFlow's own graphs are faster than XLA.
+    """
     return "auto" if name() == "jax" else False
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors compiled into one call of JAX; on other backends, the function as it is."""
+    """Return *function*, which takes tensors, compiled into one call of JAX; on other backends, return it unchanged."""
     if name() != "jax":
         return function
     import jax
@@ -117,13 +120,14 @@ _left = False
 
 
 def onednn() -> str:
-    """The state of oneDNN, which is switched on if that is still possible and nobody chose otherwise.
+    """Switch oneDNN on if that is still possible and the user has not set it; return its state.
 
-    TensorFlow itself does so only for processors with AVX-512 VNNI or better. With AVX2 alone, too, a step above an
-    inception block is much faster with it (docs/log.md, 2026-11-26).
+    TensorFlow itself switches oneDNN on only for processors with AVX-512 VNNI or better. But oneDNN makes a training
+    step above an inception block much faster on processors with only AVX2, too (docs/log.md, 2026-11-26).
 
     Returns:
-        the value of `ONEDNN`; ``"unset"`` if TensorFlow was imported before or this is not an x86 processor.
+        The value of `ONEDNN`. ``"unset"`` if it has no value and cannot be set: TensorFlow was already imported, this
+        is not an x86 processor, or `follow` left the choice to TensorFlow.
     """
     if not _left and "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault(ONEDNN, "1")
@@ -131,10 +135,12 @@ def onednn() -> str:
 
 
 def follow(then: str) -> None:
-    """Set oneDNN as it was when a resumed run began, unless TensorFlow is imported or somebody chose otherwise.
+    """Before a run is resumed, set oneDNN as it was when the run began.
+
+    Nothing changes if TensorFlow is already imported or the user has set oneDNN.
 
     Args:
-        then: what `onednn` returned when the run began.
+        then: the value that `onednn` returned when the run began.
     """
     global _left
     _left = then == "unset"
@@ -143,7 +149,7 @@ def follow(then: str) -> None:
 
 
 def _refused(chosen: str, backends: Sequence[str]) -> str:
-    """The message on a backend that is not allowed: where it was chosen, and how to choose another."""
+    """Return the error message for a backend that is not allowed: where it was chosen, and how to choose another."""
     known = f"one of {', '.join(backends)}"
     what = f"which topwork does not compute with{nearest(chosen, backends) or '.'}"
     if "keras" in sys.modules:

@@ -1,13 +1,13 @@
-"""Keras' own settings: topwork computes with `OURS` and restores the user's, from ``keras.json`` or a script.
+"""Keras' settings: topwork computes with `OURS`, then restores the user's settings (from ``keras.json`` or a script).
 
-Keras takes a layer's dtype, a map's axis of channels and more from settings that hold for the whole process. Without
-this, ``"floatx": "float16"`` in a forgotten ``keras.json`` would change every answer.
+Keras takes a layer's dtype, the channel axis and more from settings of the process. If topwork did not replace these
+settings, ``"floatx": "float16"`` in a forgotten ``keras.json`` would change every result.
 
-`import_keras` imports Keras. In a process of topwork's own (command line and worker) it hides packages that topwork
-does not need there: Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for ``keras.visualization`` if
-they are installed, and its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``. Without them, the
-import of Keras takes 2.4 s instead of 3.4 s with TensorFlow, and 0.45 s instead of 1.9 s with OpenVINO (docs/log.md,
-2026-11-23).
+`import_keras` imports Keras. If only topwork's code runs in the process (command line and worker), it hides packages
+that topwork does not need there. Keras 3.15 imports scikit-learn for ``keras.wrappers`` and pyplot for
+``keras.visualization`` if they are installed. Its OpenVINO backend imports ``scipy.signal`` for one function, ``stft``.
+Without these packages, the import of Keras takes 2.4 s instead of 3.4 s with TensorFlow, and 0.45 s instead of 1.9 s
+with OpenVINO (docs/log.md, 2026-11-23).
 """
 
 import logging
@@ -30,11 +30,20 @@ OURS: dict[str, Any] = {
     "max_epochs": None,
     "max_steps_per_epoch": None,
 }
-"""The settings while topwork computes: ``keras.config.NAME`` and ``set_NAME``. The dtype policy is float32."""
+"""Keras' settings while topwork computes, by name: ``keras.config.NAME`` reads one, ``keras.config.set_NAME`` sets it.
+
+The dtype policy is float32.
+"""
 
 
 class _Thread(threading.local):
-    """The state of one thread: calls of `ours` under way, and the user's dtype policy, which Keras keeps per thread."""
+    """The state of one thread.
+
+    Attributes:
+        calls: how many calls of `ours` are running in this thread.
+        holds: whether topwork's dtype policy is set in this thread.
+        policy: the user's dtype policy, to be restored; Keras keeps one per thread.
+    """
 
     calls = 0
     holds = False
@@ -44,22 +53,23 @@ class _Thread(threading.local):
 _lock = threading.RLock()
 _thread = _Thread()
 _calls = 0
-"""Calls under way in all threads."""
+"""How many calls of `ours` are running, in all threads."""
 _theirs: dict[str, Any] | None = None
-"""The user's settings while ours hold."""
+"""The user's settings, to be restored; ``None`` unless `OURS` are set now."""
 
 
 @contextmanager
 def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
-    """Give Keras our settings inside the ``with``, even if it is imported only there; then restore the user's.
+    """Inside the ``with``, give Keras the settings in `OURS`; then restore the user's settings.
 
-    It decorates every public function that may use Keras. Calls may be nested and may run in several threads.
+    This also works if Keras is imported only inside the ``with``. Every public function that may use Keras is decorated
+    with ``ours()``. Calls may be nested and may run in several threads.
 
     Args:
-        backends: backends of Keras that are allowed; only the outermost call checks this.
+        backends: the backends of Keras that are allowed; only the outermost call checks this.
 
     Raises:
-        UsageError, MissingExtra: see `topwork.system.keras_backend.check`, which runs first.
+        UsageError, MissingExtra: from `topwork.system.keras_backend.check`, which runs first.
 
     Example:
         >>> import keras
@@ -74,7 +84,7 @@ def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
     global _calls
     if not _thread.calls:
         keras_backend.check(backends)
-    theirs_hold = "keras" in sys.modules and not _thread.holds  # in a callback of the user's, too
+    theirs_hold = "keras" in sys.modules and not _thread.holds  # also in the user's own callbacks
     with _lock:
         _calls += 1
     _thread.calls += 1
@@ -91,7 +101,9 @@ def ours(backends: Sequence[str] = keras_backend.NAMES) -> Iterator[None]:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Restore Python's and NumPy's global random generators: building a layer without a seed draws one.
+    """At the end of the ``with``, restore the state of Python's and NumPy's global random generators.
+
+    Building a layer without a seed draws a seed from them.
 
     Example:
         >>> import random
@@ -112,7 +124,7 @@ def generators_kept() -> Iterator[None]:
 
 
 def take_over() -> None:
-    """Apply our settings if a call of `ours` is under way and Keras is imported."""
+    """Apply `OURS` if a call of `ours` is running in this thread and Keras is imported."""
     global _theirs
     if not _thread.calls or "keras" not in sys.modules:
         return
@@ -126,7 +138,7 @@ def take_over() -> None:
 
 
 def give_back() -> None:
-    """Apply the user's settings; those of the process only if no other thread still needs ours."""
+    """Restore the user's dtype policy in this thread; if no other thread needs `OURS`, also the user's settings."""
     global _theirs
     with _lock:
         if _thread.holds:
@@ -138,10 +150,10 @@ def give_back() -> None:
 
 
 def found() -> dict[str, Any]:
-    """The settings in ``keras.json`` and Keras' environment variables that differ from `OURS`.
+    """Return the settings in ``keras.json`` and in Keras' environment variables that differ from `OURS`.
 
     Raises:
-        UsageError: see `topwork.system.keras_backend.configured`.
+        UsageError: from `topwork.system.keras_backend.configured`.
     """
     variables = {name: os.environ.get(f"KERAS_{name.upper()}") for name in ("max_epochs", "max_steps_per_epoch")}
     said = keras_backend.configured() | variables
@@ -149,7 +161,7 @@ def found() -> dict[str, Any]:
 
 
 def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
-    """Apply settings; returns the ones before."""
+    """Apply settings; return their previous values."""
     import keras
 
     before = {name: getattr(keras.config, name)() for name in settings}
@@ -159,7 +171,7 @@ def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exchanged_policy(policy: Any) -> Any:
-    """Apply a dtype policy in this thread; returns the one before. ``None`` is unset: Keras then follows floatx."""
+    """Set the dtype policy of this thread; return the previous one. ``None`` unsets it: Keras then uses ``floatx``."""
     from keras.src.backend.common import global_state
 
     before = global_state.get_global_attribute("dtype_policy")
@@ -168,7 +180,7 @@ def _exchanged_policy(policy: Any) -> Any:
 
 
 DRAWING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
-"""Lets matplotlib draw into files, without the user's settings, in processes of topwork's own."""
+"""Environment variables that let matplotlib draw into files without the user's settings, in topwork's own processes."""
 
 _HIDDEN = ("sklearn", "matplotlib", "pandas")
 
@@ -177,9 +189,9 @@ own_process = False
 
 
 def import_keras() -> None:
-    """Import Keras; in a process of our own, without packages that it does not need there.
+    """Import Keras; if only topwork's code runs in this process, hide the packages that Keras does not need there.
 
-    Hidden packages can be imported normally afterwards. Inside `ours`, Keras then has our settings.
+    Hidden packages can be imported normally afterwards. Inside `ours`, Keras gets the settings in `OURS`.
     """
     if "keras" not in sys.modules:
         keras_backend.onednn()
@@ -196,13 +208,13 @@ def import_keras() -> None:
             for name in stubs:
                 sys.modules.pop(name, None)
         if own_process:
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each fold of a cross-validation traces anew
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # no warnings about tracing in each fold
     take_over()
 
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Keep TensorFlow's C++ messages off stderr (no setting does); they are written if the import fails."""
+    """Keep TensorFlow's C++ messages off stderr (no setting does this); if the import fails, write them there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:

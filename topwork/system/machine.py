@@ -1,28 +1,29 @@
-"""This machine: its processor and memory, from Linux; on other systems what Python knows."""
+"""This machine: its processor and memory, as Linux reports them; on other systems, as far as Python can find out."""
 
 import os
 import platform
 from pathlib import Path
 
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
-"""Features that the speed of a trunk depends on: Linux's name -> our name."""
+"""Features of the processor that the speed of a trunk depends on: name in Linux -> name in topwork's messages."""
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     return _said("/proc/cpuinfo").get("model name") or platform.processor()
 
 
 def features() -> list[str]:
-    """Those of `FEATURES` that the processor has."""
+    """Return the names of those `FEATURES` that the processor has."""
     flags = _said("/proc/cpuinfo").get("flags", "").split()
     return [name for flag, name in FEATURES.items() if flag in flags]
 
 
 def memory() -> tuple[int, int] | None:
-    """Bytes of memory that this process may use at most, and bytes free now; ``None`` if the system does not say.
+    """Return the most memory that this process may use and the memory that is free now, both in bytes.
 
-    A container's own limit counts where it is lower than the machine's memory.
+    Return ``None`` if the system does not report them. If the process runs in a container with a limit below the
+    machine's memory, the first value is that limit.
     """
     told = _said("/proc/meminfo")
     if "MemAvailable" not in told:
@@ -35,7 +36,7 @@ def memory() -> tuple[int, int] | None:
 
 
 def _said(file: str) -> dict[str, str]:
-    """The first value of each name in a file of lines ``name: value``."""
+    """Read a file with lines ``name: value``; if a name occurs more than once, its first value counts."""
     try:
         lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -52,7 +53,7 @@ def _number(file: str) -> int | None:
 
 
 def jobs() -> int:
-    """How many processors this process may use, by affinity and by the container's limit."""
+    """Return how many processors this process may use, from its CPU affinity and the container's limit."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
@@ -62,7 +63,7 @@ def jobs() -> int:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16."""
+    """Return whether the processor computes in bfloat16."""
     info = Path("/proc/cpuinfo")
     return info.exists() and any(
         word in info.read_text(encoding="utf-8", errors="replace") for word in ("avx512_bf16", "amx_bf16")

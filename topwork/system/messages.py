@@ -1,8 +1,9 @@
-"""Messages while topwork works: lines to the logger ``topwork``, which writes to stderr; bars only on a terminal.
+"""Messages while topwork works: lines, and progress bars.
 
-``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both, and ``progress=False`` silences one call.
-Other handlers send the lines elsewhere: ``logging.getLogger("topwork").handlers[:] = [mine]``. In a notebook, whose
-stderr is not a terminal, there are only lines.
+Lines go to the logger ``topwork``, which writes to stderr. Bars are shown only on a terminal; in a notebook, stderr is
+not a terminal, so only lines are shown. ``logging.getLogger("topwork").setLevel(logging.WARNING)`` silences both;
+``progress=False`` silences both for one call. To send the lines elsewhere, replace the handlers:
+``logging.getLogger("topwork").handlers[:] = [mine]``.
 """
 
 import logging
@@ -22,14 +23,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SHOWN = 3
-"""How many of many items a sentence names."""
+"""How many items a message names before it only counts the rest."""
 
 
 logger = logging.getLogger("topwork")
 
 
 class Stderr(logging.Handler):
-    """Writes lines to stderr; on a terminal, breaks them between words, but not between a number and its unit.
+    """A handler that writes lines to stderr; on a terminal, long lines are broken between words.
+
+    A number and its unit stay on one line.
 
     `topwork.system.text.fitting` replaces characters that stderr cannot show, so that no message raises.
     """
@@ -56,7 +59,7 @@ _is_shown: ContextVar[bool] = ContextVar("_is_shown", default=True)
 
 @contextmanager
 def shown(progress: bool) -> Iterator[None]:
-    """Show lines and bars inside the ``with`` only if *progress* and every enclosing call show them."""
+    """Inside the ``with``, show lines and bars only if *progress* is true and all enclosing calls show them, too."""
     before = _is_shown.set(progress and _is_shown.get())
     try:
         yield
@@ -65,7 +68,7 @@ def shown(progress: bool) -> Iterator[None]:
 
 
 def with_progress(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a public function with a keyword ``progress``: if it is false, the call shows no lines or bars.
+    """Decorate a public function that has a keyword ``progress``: if it is false, the call shows no lines or bars.
 
     >>> @with_progress
     ... def train(*, progress: bool = True) -> str:
@@ -83,18 +86,18 @@ def with_progress(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def say(text: str) -> None:
-    """Report what happens, in one or more lines."""
+    """Report what topwork does, in one or more lines."""
     if _is_shown.get():
         logger.info("%s", text)
 
 
 def shows_bars() -> bool:
-    """Whether bars are shown: on a terminal, which a notebook's stderr is not, and unless they are silenced."""
+    """Return whether bars are shown: if stderr is a terminal (not in a notebook) and bars are not silenced."""
     return _is_shown.get() and sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
 
 
 class Bar:
-    """A progress bar with rate and time left; silent if stderr is not a terminal; also a context manager."""
+    """A progress bar with a note and the time left; a context manager. Nothing is shown if stderr is not a terminal."""
 
     def __init__(self, what: str, unit: str) -> None:
         self._what, self._unit = what, unit
@@ -131,7 +134,7 @@ class Bar:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun.
+    """Return a number with its noun, in the plural if needed.
 
     >>> counted(1, "picture"), counted(1797, "picture")
     ('1 picture', '1,797 pictures')
@@ -140,7 +143,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Return a time in seconds as text for people.
 
     >>> duration(0.4), duration(75), duration(7300)
     ('0.4 s', '1 min 15 s', '2 h 1 min')
@@ -154,7 +157,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people.
+    """Return a number of bytes as text for people.
 
     >>> size(1_280_000)
     '1.3 MB'
@@ -167,7 +170,7 @@ def size(count: float) -> str:
 
 
 def some(words: Sequence[str]) -> str:
-    """The first few of many, and how many more there are; never "1 more", which would be no shorter.
+    """Return the first few words, and how many more there are; never "1 more", which would be no shorter.
 
     >>> some(["'a'", "'b'", "'c'", "'d'", "'e'"])
     "'a', 'b', 'c' and 2 more"
@@ -178,7 +181,7 @@ def some(words: Sequence[str]) -> str:
 
 
 def named(items: Iterable[Any]) -> str:
-    """Some values as a list in a sentence.
+    """Return values as a list for a sentence.
 
     >>> named(["front", "side", "top"])
     "'front', 'side' and 'top'"

@@ -1,8 +1,9 @@
 """A second Python process that answers requests: one JSON value per line, both ways.
 
-This process starts ``python -m MODULE`` as `Beside`; there, the module's main function calls `serve`. Each request is
-answered with any number of reports and then a result, or with an error of topwork's, which is raised again here.
-Ctrl-C reaches only this process. The other process ends when this one ends it, or ends in any way.
+`Beside` starts ``python -m MODULE``; in that process, the module's main function calls `serve`. The answer to each
+request is any number of reports, then either a result or an error. An error of topwork's is raised again in this
+process. Ctrl-C reaches only this process. The other process ends when this process ends it, and when this process
+itself ends, even if it is killed.
 """
 
 import json
@@ -18,11 +19,11 @@ from topwork import errors
 from topwork.errors import TopworkError, of_machine
 
 Report = Callable[[Any], object]
-"""Called with each report on a request, before its result."""
+"""A function that is called with each report on a request, before the result is returned."""
 
 
 class Ended(Exception):
-    """A process ended before it answered; ``status``: its exit status, or minus the signal that ended it."""
+    """A process ended before it answered; ``status`` is its exit status, or minus the signal that ended it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"ended with status {status}")
@@ -33,9 +34,10 @@ class Beside(AbstractContextManager["Beside", None]):
     """A module that runs in another process; a context manager that ends it.
 
     Args:
-        module: its name; its main function calls `serve`.
-        settings: environment variables that are added to those of this process, or replace them.
-        quiet: whether its output to stderr is dropped; else it goes to the stderr of this process.
+        module: the name of the module; its main function calls `serve`.
+        settings: environment variables for the other process, in addition to this process's variables or in place of
+            them.
+        quiet: whether the other process's output to stderr is dropped; otherwise it goes to this process's stderr.
 
     Example:
         >>> with Beside("topwork.store.upkeep.checker") as checker:  # doctest: +SKIP
@@ -61,20 +63,20 @@ class Beside(AbstractContextManager["Beside", None]):
         self.end()
 
     def ask(self, request: Any) -> None:
-        """Send a request, a JSON value; several are answered in their order."""
+        """Send a request, which is a JSON value; several requests are answered in the order in which they were sent."""
         assert self.process.stdin
-        with suppress(OSError):  # it has ended, which `answer` raises
+        with suppress(OSError):  # the process has ended; `answer` raises `Ended`
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
 
     def answer(self, report: Report = lambda _: None) -> Any:
-        """Wait for the result of the first request that has none yet.
+        """Wait for the result of the oldest request that is not answered yet, and return it.
 
         Args:
-            report: called with each report on it.
+            report: called with each report on that request.
 
         Raises:
-            TopworkError: the error that was raised there.
+            TopworkError: the error that was raised in the other process.
             Ended: the process ended before it answered.
         """
         assert self.process.stdout
@@ -91,18 +93,18 @@ class Beside(AbstractContextManager["Beside", None]):
         raise Ended(self.process.wait())
 
     def end(self) -> int:
-        """End the process if it still runs; returns its exit status. No other thread may wait for an answer."""
+        """End the process if it still runs; return its exit status. No other thread may be waiting for an answer."""
         self.process.kill()
         self.process.communicate()  # closes the pipes
         return self.process.returncode
 
 
 def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
-    """Answer the requests of the process that started this one, until either ends.
+    """Answer the requests of the process that started this process, until one of the two ends.
 
     Args:
-        work: called with a request and a function that reports on it; returns the result. Exceptions other than
-            errors of topwork's or of the machine end the process.
+        work: called with a request and with a function that sends a report on it; returns the result. If it raises a
+            `TopworkError`, an `OSError` or a `MemoryError`, the error is sent; any other exception ends this process.
     """
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
@@ -117,7 +119,7 @@ def serve(work: Callable[[Any, Report], Any]) -> NoReturn:
 
 
 def _receive(requests: "SimpleQueue[bytes]") -> None:
-    """Read requests while others are worked on, so that this process ends at once with the one that sends them."""
+    """Read requests while `work` runs, so that this process ends as soon as the process that sends them has ended."""
     with open(0, "rb", closefd=False) as lines:
         for line in lines:
             requests.put(line)

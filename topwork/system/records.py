@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are written as JSON objects: each field is a key of the same name."""
+"""Frozen dataclasses that are written as JSON objects; each field becomes a key with the same name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -11,7 +11,7 @@ _types: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 
 @dataclass(frozen=True)
 class Record:
-    """A frozen dataclass whose fields are the keys of a JSON object, in their order.
+    """A frozen dataclass that is written as a JSON object; its fields become the keys, in the same order.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -23,15 +23,17 @@ class Record:
     """
 
     def as_json(self) -> dict[str, Any]:
-        """The record as dicts, lists, text and numbers."""
+        """Return the record as dicts, lists, text and numbers."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """A record from what `as_json` returns. A missing key gets its default; an unknown key is ignored.
+        """Return a record from a dict as `as_json` returns it. Unknown keys are ignored.
+
+        If a key is missing, the field gets its default.
 
         Raises:
-            KeyError: a key without a default is missing.
+            KeyError: a key is missing, and its field has no default.
         """
         needed = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
         types = {name: kind for name, kind in _types(cls).items() if name in needed or name in found}
@@ -47,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """A field's value; records may be in lists and dicts, and may be ``None``."""
+    """Return the value of a field from its JSON *value*; records may be in lists and dicts, and may be ``None``."""
     origin, within = get_origin(kind), get_args(kind)
     if value is None:
         return None

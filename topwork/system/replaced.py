@@ -1,8 +1,11 @@
-"""Replace attributes of other packages, and environment variables, for a while.
+"""Temporarily replace attributes of other packages, and environment variables.
 
-Two things need this. Keras names the address and the hash of an official file only in the call that
-downloads it (`topwork.networks.backbones.builder`). And tf2onnx copies a network's weights after each of its passes,
-where once at the end is enough (`topwork.shipping.formats.onnx`).
+Two parts of topwork replace attributes:
+
+- `topwork.networks.backbones.builder`: Keras states the address and hash of an official file only in the call that
+  downloads it
+- `topwork.shipping.formats.onnx`: tf2onnx copies a network's weights after each of its passes, though one copy at the
+  end is enough
 """
 
 import os
@@ -13,7 +16,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an attribute of a module or class another value inside the ``with``.
+    """Inside the ``with``, give an attribute of a module or class another value.
 
     Example:
         >>> import math
@@ -33,7 +36,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Give an environment variable another value inside the ``with``."""
+    """Inside the ``with``, give an environment variable another value."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -1,6 +1,6 @@
-"""Text for streams and files that cannot hold every character: nothing raises, and most text stays readable.
+"""Text for streams and files that cannot hold every character: no error is raised, and most text stays readable.
 
-Terminals may support only latin-1 or ASCII. Names of files may contain bytes that are not text, which Python keeps as
+Terminals may support only latin-1 or ASCII. File names may contain bytes that are not text; Python keeps such bytes as
 single surrogates (PEP 383).
 """
 
@@ -10,13 +10,13 @@ import re
 from typing import Any
 
 HANDLER = "topwork"
-"""The name of the error handler for ``errors=``: lines and arrows become ASCII, other characters their code."""
+"""The error handler's name, for ``errors=``. Lines and arrows become ASCII, other characters their escape codes."""
 
 _PLAIN = {"─": "-", "━": "-", "…": "...", "→": "->", "–": "-", "—": "-", "×": "x", "’": "'", "“": '"', "”": '"'}
 
 
 def fitting(text: str, encoding: str | None) -> str:
-    """The text with only characters that an encoding can hold.
+    """Return the text with the characters that *encoding* cannot hold replaced.
 
     >>> fitting("a → b: 花", "ascii"), fitting("é", "latin-1"), fitting("花", "utf-8")
     ('a -> b: \\\\u82b1', 'é', '花')
@@ -27,7 +27,7 @@ def fitting(text: str, encoding: str | None) -> str:
 
 
 def as_json(value: Any, encoding: str | None = "utf-8", **options: Any) -> str:
-    r"""JSON that an encoding can hold, without loss: plain if possible, else escaped.
+    r"""Return a value as JSON that *encoding* can hold, without loss: unescaped if possible, else escaped.
 
     >>> as_json("花"), as_json("花", "latin-1")
     ('"花"', '"\\u82b1"')
@@ -41,7 +41,7 @@ def as_json(value: Any, encoding: str | None = "utf-8", **options: Any) -> str:
 
 
 def _shown(error: UnicodeError) -> tuple[bytes, int]:
-    """The replacement of characters that cannot be encoded; bytes of a file's name stay as they are."""
+    """Return the replacement for characters that cannot be encoded; bytes of a file name are returned unchanged."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     shown = b""

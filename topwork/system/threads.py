@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int = 16) -> Iterator[T]:
-    """``function`` of each item, in order, with a bar; *what* says what is done to the pictures.
+    """Yield ``function(item)`` for each item, in order, and show a bar; *what* is the label of the bar.
 
-    The items go to the threads in blocks, as passing one item costs more than reading a small file.
+    The items are passed to the threads in blocks, because passing a single item takes longer than reading a small file.
 
     >>> list(each(str.upper, ["a", "b"], "read"))
     ['A', 'B']

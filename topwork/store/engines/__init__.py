@@ -1,4 +1,4 @@
-"""Where trunks run: in a worker process or in this process.
+"""Run trunks, in a worker process or in this process.
 
 Read `topwork.store.engines.local` first.
 """

@@ -1,4 +1,4 @@
-"""Extraction on this machine: in a worker process (OpenVINO), or in this process (Keras)."""
+"""Extraction on this machine, in a worker process (OpenVINO) or in this process (Keras)."""
 
 import pickle
 import tempfile
@@ -26,14 +26,15 @@ from topwork.system.processes import Beside, Ended
 
 
 class Extraction:
-    """Several fills, done one after another: in a worker process (OpenVINO), or in `wait` (Keras).
+    """Several fills, one after another: in one worker process (OpenVINO), or inside `wait` (Keras).
 
-    A context manager: a worker that still runs at the end is stopped; what it committed stays.
+    A context manager: if the worker still runs at the end of the ``with``, it is stopped; the activations that it
+    committed stay in the store.
 
     Args:
-        requests: for pictures of one dataset.
+        requests: one per fill; all are for pictures of one dataset.
         report: called with each event.
-        jobs: processors to use.
+        jobs: how many processors to use.
     """
 
     def __init__(self, requests: Sequence[Request], report: Report, jobs: int | None = None) -> None:
@@ -74,7 +75,7 @@ class Extraction:
         """Wait until fill *number* is complete.
 
         Raises:
-            TopworkError: the error that stopped it.
+            TopworkError: the error that stopped the fill.
         """
         request = self._requests[number]
         if request.backbone.runtime == "keras" and (trunk.kept_graph(request.backbone) is None or request.missing()):
@@ -104,7 +105,7 @@ class Extraction:
             self._report(**event)
 
     def wait_all(self, numbers: Iterable[int]) -> None:
-        """Wait until each of these fills is complete."""
+        """Wait until the fills with these numbers are complete."""
         for number in numbers:
             self.wait(number)
 
@@ -115,6 +116,6 @@ class Extraction:
             told = f"the extraction process ended with status {ended.status} before it was done. "
             told += "What it committed is safe: run the same command again to continue."
             self._events.put(MachineError(told))
-        except Exception as error:  # raised in `wait`
+        except Exception as error:  # raised again in `wait`
             self._events.put(error)
         worker.end()

@@ -1,11 +1,11 @@
-"""The worker process: opens a backbone, converts its trunk, runs it once per picture, fills the store.
+"""The worker process opens a backbone, converts its trunk, runs the trunk once per picture, and fills the store.
 
-It gets the path of a file that holds the requests of an `Extraction`, pickled; the pixels of arrays are in
-``pixels.npy`` in the same folder.
+It gets the path of a file with the pickled requests of an `Extraction`. If the dataset consists of arrays, their pixels
+are in ``pixels.npy`` in the same folder.
 
-It reports events (`topwork.system.processes`): ``converted``, ``plan``, ``progress``, ``filled``. It runs Keras on its
-OpenVINO backend and loads no TensorFlow, so it works while the process that started it still imports its packages.
-When it is stopped, what it committed stays.
+The worker reports events (`topwork.system.processes`): ``converted``, ``compiled``, ``plan``, ``progress``, ``filled``.
+It runs Keras on its OpenVINO backend and does not load TensorFlow, so it can start to work while the process that
+started it is still importing packages. If the worker is stopped, the activations that it committed stay in the store.
 """
 
 import os
@@ -34,10 +34,10 @@ from topwork.system.keras_settings import ours
 from topwork.system.processes import Report, serve
 
 BACKEND = ("openvino",)
-"""Keras' backend in this process."""
+"""The backend of Keras in this process."""
 
 SPARE = 1_000_000
-"""Bytes that a converted trunk may take besides its weights, for its graph as XML."""
+"""Bytes of disk space to reserve for the graph (XML) of a converted trunk, in addition to its weights."""
 
 
 def _work(file: str, report: Report) -> None:
@@ -49,7 +49,7 @@ def _work(file: str, report: Report) -> None:
     is_command, jobs, requests = pickle.loads(job.read_bytes())
     with at_command_line(is_command), ours(BACKEND):
         for number in list(requests):
-            request: Request = requests.pop(number)  # frees it afterwards: a million pictures take much memory
+            request: Request = requests.pop(number)  # freed afterwards: a million pictures take much memory
             if trunk.kept_graph(request.backbone) is None:
                 trunk.keep_graph(request.backbone, _open(request.backbone).graph)
             if request.data.rows:
@@ -78,7 +78,7 @@ def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:
     start = time.perf_counter()
     runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
     with suppress(OSError):
-        os.utime(below.converted.parent)  # the time of its last use
+        os.utime(below.converted.parent)  # records when it was last used
     hold.release()
     tell(event="compiled", seconds=time.perf_counter() - start)
     return runtime

@@ -1,4 +1,4 @@
-"""The runtimes that execute a trunk: ``openvino`` and ``keras``.
+"""The runtimes that run a trunk: ``openvino`` and ``keras``.
 
 Read `topwork.store.runtimes.base` first.
 """

@@ -1,4 +1,4 @@
-"""What the runtimes ``openvino`` and ``keras`` share, and the choice between them."""
+"""The interface of the runtimes ``openvino`` and ``keras``, and the choice between them."""
 
 import sys
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would send usage data
 
 BATCH = 4
-"""Pictures per request: on CPUs, several small fixed batches at a time are fastest (docs/log.md)."""
+"""Pictures per batch: on CPUs, it is fastest to run several small batches of a fixed size at a time (docs/log.md)."""
 
 
 class Runtime(Protocol):
-    """A trunk ready to run.
+    """A trunk that is ready to run.
 
     Attributes:
-        trial: how many pictures are timed to predict the time of a fill.
-        beside: whether it leaves the processor free for decoding.
+        trial: the number of pictures that are timed to estimate the time of a fill.
+        beside: whether the trunk leaves the processor free for decoding while it runs.
     """
 
     trial: int
@@ -37,13 +37,20 @@ class Runtime(Protocol):
     def stream(self, batches: "Iterator[np.ndarray]") -> "Iterator[list[np.ndarray]]":
         """Turn batches of pixels (uint8 ``[n, side, side, 3]``, ``n <= BATCH``) into activations, in order.
 
-        One array per tensor of the cut, first axis ``n``. Work on several batches overlaps with the iterator's own.
+        Several batches may run at the same time, also while *batches* prepares the next one.
+
+        Yields:
+            A list with one array per tensor of the cut, for one or several batches; the first axis is the pictures.
         """
         ...
 
 
 def resolved(backbone: Backbone) -> Backbone:
-    """The backbone with ``"auto"`` replaced: the runtime for this machine, bfloat16 if the processor has it."""
+    """Return the backbone with each ``"auto"`` replaced by the choice for this machine.
+
+    The runtime becomes ``openvino`` if it is installed and there is no GPU, else ``keras``. The precision becomes
+    bfloat16 if the runtime is ``openvino`` and the processor has bfloat16, else float32.
+    """
     runtime = backbone.runtime
     if runtime == "auto":
         runtime = "openvino" if find_spec("openvino") and not gpu.at_hand() else "keras"
@@ -58,7 +65,7 @@ def resolved(backbone: Backbone) -> Backbone:
 
 
 class Pixels:
-    """The runtime of the cut ``x@input``."""
+    """The runtime for the cut ``x@input``: the activations are the pixels themselves."""
 
     trial, beside = 8 * BATCH, False
 

@@ -1,4 +1,4 @@
-"""The runtime ``keras``: on a GPU, without OpenVINO, or for networks that OpenVINO cannot run."""
+"""The runtime ``keras``, for machines with a GPU or without OpenVINO, and for networks that OpenVINO cannot run."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ import numpy as np
 from topwork.system import gpu
 
 CPU_BATCH, GPU_BATCH = 32, 256
-"""Pictures per call. On a GPU a call costs as much as hundreds of pictures (docs/log.md, 2026-11-26)."""
+"""Pictures per call. On a GPU, a call takes as long as hundreds of pictures do (docs/log.md, 2026-11-26)."""
 
 
 class Keras:
-    """A trunk that runs on Keras' backend.
+    """A trunk that runs on the backend of Keras.
 
     Args:
-        trunk: a functional ``keras.Model`` from uint8 pixels to the cut's tensors.
+        trunk: a functional ``keras.Model`` with uint8 pixels as its input and the cut's tensors as its outputs.
     """
 
     def __init__(self, trunk: Any) -> None:
@@ -25,10 +25,10 @@ class Keras:
         self._trunk, self._batch = trunk, GPU_BATCH if self.beside else CPU_BATCH
         self.trial = 4 * self._batch
         if self.beside:
-            self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compiles, so that no estimate counts it
+            self._run([np.zeros((1, *trunk.input_shape[1:]), np.uint8)])  # compile now: no estimate of time includes it
 
     def stream(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """See `topwork.store.runtimes.base.Runtime`. Batches are gathered while those before them run."""
+        """See `topwork.store.runtimes.base.Runtime`. Small batches are gathered while an earlier large batch runs."""
         running: deque[Future[list[np.ndarray]]] = deque()
         gathered: list[np.ndarray] = []
         with ThreadPoolExecutor(1) as pool:
@@ -46,7 +46,7 @@ class Keras:
 
     def _run(self, gathered: list[np.ndarray]) -> list[np.ndarray]:
         count = sum(map(len, gathered))
-        lacking = [gathered[-1][-1:]] * (self._batch - count)  # one shape, traced once
+        lacking = [gathered[-1][-1:]] * (self._batch - count)  # a fixed shape, so that it is traced once
         outputs = self._trunk.predict_on_batch(np.concatenate([*gathered, *lacking]))
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         return [np.asarray(output)[:count] for output in outputs]

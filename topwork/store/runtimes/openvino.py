@@ -1,8 +1,8 @@
-"""The runtime ``openvino``: on a CPU, several small requests at a time, in bfloat16 if the processor has it.
+"""The runtime ``openvino``: it runs several small batches at a time on a CPU, by default in bfloat16 if available.
 
-`convert` runs the Keras trunk on Keras' own OpenVINO backend, which records the graph instead of computing it:
-this takes 0.1 s, where tracing through TensorFlow takes 2 to 5 s, and TensorFlow is not loaded. That backend is chosen
-when Keras is imported, so conversion happens in a process of its own (`topwork.store.engines.worker`).
+`convert` runs the Keras trunk on Keras' own OpenVINO backend, which records the graph instead of computing values. This
+takes 0.1 s and does not load TensorFlow; tracing through TensorFlow takes 2 to 5 s. The backend is chosen when Keras is
+imported, so trunks are converted in a separate process (`topwork.store.engines.worker`).
 """
 
 from collections import deque
@@ -21,14 +21,15 @@ HINT = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def convert(trunk: Any, path: Path) -> None:
-    """Write a Keras trunk as OpenVINO IR: uint8 pixels ``[batch, side, side, 3]`` in, one output per tensor.
+    """Write a Keras trunk as OpenVINO IR: input uint8 pixels ``[batch, side, side, 3]``, one output per tensor.
 
     Args:
         trunk: a functional ``keras.Model``; Keras must run on its OpenVINO backend.
-        path: the ``.xml`` file; its ``.bin`` is in the same folder. Both appear complete.
+        path: the ``.xml`` file; the ``.bin`` file with the weights is written to the same folder. Neither file is ever
+            visible half-written.
 
     Raises:
-        BackboneError: the network has an operation that Keras' OpenVINO backend lacks.
+        BackboneError: the network has an operation that Keras' OpenVINO backend does not support.
     """
     import openvino
     from keras.src.backend.openvino.core import OpenVINOKerasTensor
@@ -38,7 +39,7 @@ def convert(trunk: Any, path: Path) -> None:
     try:
         outputs = trunk(OpenVINOKerasTensor(pixels.output(0)), training=False)
     except (NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        cause = error.__context__ or error  # Keras wraps what a layer raises
+        cause = error.__context__ or error  # Keras wraps the error that a layer raises
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise BackboneError(f'OpenVINO cannot run {trunk.name!r} ({reason}); set runtime = "keras".') from error
     single = not isinstance(outputs, list | tuple)
@@ -52,10 +53,10 @@ def convert(trunk: Any, path: Path) -> None:
 
 
 def read(path: Path) -> Any:
-    """A converted trunk as an ``openvino.Model``.
+    """Return a converted trunk as an ``openvino.Model``.
 
     Raises:
-        RuntimeError: a file is missing or cannot be read; with OpenVINO's message.
+        RuntimeError: a file is missing or cannot be read; the message is OpenVINO's.
     """
     import openvino
 
@@ -66,9 +67,9 @@ class OpenVINO:
     """A converted trunk, compiled for this processor.
 
     Args:
-        path: the IR that `convert` wrote.
+        path: the ``.xml`` file that `convert` wrote.
         precision: ``"float32"`` or ``"bfloat16"``.
-        jobs: processors to use.
+        jobs: how many processors to use.
     """
 
     trial, beside = 8 * BATCH, False

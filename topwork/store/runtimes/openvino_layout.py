@@ -1,11 +1,13 @@
 """Remove the transposes that Keras' OpenVINO backend puts around every convolution and batch-norm.
 
-Keras' tensors are NHWC, OpenVINO's convolutions NCHW, so a converted network transposes its data several times per
-layer. OpenVINO's TensorFlow frontend removes such transposes; for other models no public function does.
-Here a transpose moves down through operations on single numbers until it meets another one, and both become one or
-none. The values stay the same; MobileNetV2 runs five times faster (docs/log.md, 2026-11-23).
+Keras' tensors are NHWC, but OpenVINO's convolutions take NCHW, so a converted network transposes its data several times
+per layer. OpenVINO's TensorFlow frontend removes such transposes; for other models no public function does.
 
-A transpose of order P gives ``y`` with ``y.shape[i] == x.shape[P[i]]``.
+This module moves each transpose down through elementwise operations, ``Concat`` and ``Pad`` until it meets another
+transpose. The two are merged into one transpose, or removed if they cancel each other. The values stay the same;
+MobileNetV2 runs five times faster (docs/log.md, 2026-11-23).
+
+The output ``y`` of a transpose with order P has ``y.shape[i] == x.shape[P[i]]``.
 """
 
 from typing import Any
@@ -15,20 +17,20 @@ import numpy as np
 ELEMENTWISE = {"Add", "Clamp", "Convert", "Divide", "Elu", "Erf", "Exp", "Gelu", "HSigmoid", "HSwish", "HardSigmoid"}
 ELEMENTWISE |= {"Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Selu", "Sigmoid", "SoftPlus", "Sqrt"}
 ELEMENTWISE |= {"Subtract", "Swish", "Tanh"}
-"""Operations that do the same to each number, whatever its position."""
+"""Operations that treat each number in the same way, whatever its position."""
 
 Order = tuple[int, ...]
 
 
 def sink_transposes(model: Any) -> None:
-    """Move every transpose of an ``openvino.Model`` as far down as possible; in place."""
+    """Move every transpose of an ``openvino.Model`` as far down as possible; the model is changed in place."""
     from openvino._offline_transformations import apply_moc_transformations
 
     apply_moc_transformations(model, False)  # batch-norm becomes multiply and add, constants are folded
     for node in model.get_ordered_ops():
         if second := _order(node):
             above = node.input_value(0).get_node()
-            if first := _order(above):  # a transpose of a transpose becomes one, or none
+            if first := _order(above):  # merge two transposes into one, or none
                 both = tuple(first[i] for i in second)
                 source = above.input_value(0)
                 node.output(0).replace(source if both == tuple(range(len(both))) else _transposed(source, both))
@@ -42,14 +44,14 @@ def sink_transposes(model: Any) -> None:
 
 
 def _order(node: Any) -> Order | None:
-    """The order of a transpose; ``None`` for other nodes."""
+    """Return the order of a transpose; ``None`` for other nodes."""
     if node.get_type_name() != "Transpose" or not _constant(node.input_value(1)):
         return None
     return tuple(int(i) for i in node.input_value(1).get_node().data)
 
 
 def _pass(node: Any, order: Order) -> None:
-    """Let a node read the inputs of the transposes above it, and transpose its output."""
+    """Move transposes from above a node to below it: it reads their inputs, and its output is transposed instead."""
     from openvino import opset13
 
     inverse = tuple(int(i) for i in np.argsort(order))
@@ -79,7 +81,7 @@ def _pass(node: Any, order: Order) -> None:
 
 
 def _data(node: Any) -> list[Any]:
-    """The inputs of a node that are data: all but the amounts of padding."""
+    """Return the inputs of a node that are data: all inputs, or for ``Pad`` only the first."""
     values = node.input_values()
     return values[:1] if node.get_type_name() == "Pad" else values
 

@@ -1,4 +1,4 @@
-"""Upkeep of topwork's home: list what is there, verify it, and remove what no run needs.
+"""Upkeep of topwork's home: list its contents, verify them, and remove those that no run needs.
 
 Read `topwork.store.upkeep.inventory` first.
 """

@@ -1,8 +1,9 @@
-"""Check one store: every row is read and compared with its checksum.
+"""Check one store: read every row and compare it with its checksum.
 
-It is a process of its own (`topwork.system.processes`) because LMDB crashes on a damaged page. It gets a folder and
-reports how many rows it has read, and how many there are. Each transaction reads one slice, so that memory stays
-bounded (5 bytes per row and one slice) and other processes can go on filling the store.
+This runs in a separate process (`topwork.system.processes`), because LMDB crashes on a damaged page. The process gets
+the folder of a store; it reports how many rows it has read, and how many the store has. Each transaction reads one
+slice, so that memory stays bounded (5 bytes per row, plus one slice) and other processes can continue to fill the
+store.
 """
 
 import json
@@ -23,17 +24,17 @@ SLICE_ROWS, SLICE_BYTES = 4096, 32_000_000
 """The largest slice that one transaction reads."""
 
 Progress = Callable[[int, int], object]
-"""Called with the number of rows that were read, and the number of all rows of the store."""
+"""A function that is called with the number of rows that were read, and the number of all rows in the store."""
 
 
 def check(folder: Path, progress: Progress) -> None:
-    """Read a store and, if it changed from float16 to float32, the float32 store too.
+    """Check a store, and if it changed from float16 to float32, the float32 store as well.
 
     Raises:
         StoreError: the store is damaged or has another format.
     """
     if not (folder / "data.mdb").exists():
-        return  # a fill that was killed before its first step, or that is about to begin
+        return  # a fill was killed before it wrote anything, or is about to begin
     with closing(Tables(folder)) as tables:
         texts = tables.run(lambda txn: [tables.get(txn, name) for name in ("header", "dtype", "overflow")])
         header, dtype, overflow = texts
@@ -46,13 +47,13 @@ def check(folder: Path, progress: Progress) -> None:
         if dtype not in (None, "float16", "float32"):
             raise damaged(folder, f"its dtype is {dtype!r}")
         tensors = [TensorSpec(tuple(tensor["shape"]), tensor["dtype"]) for tensor in about["tensors"]]
-        width = sum(tensor.width(dtype) for tensor in tensors) if dtype else 0  # before the first row
+        width = sum(tensor.width(dtype) for tensor in tensors) if dtype else 0  # no dtype: no row yet
 
         count = tables.run(tables.count)
-        checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""  # of each row, by its number
+        checksums, seen, after = np.zeros(count, np.uint32), np.zeros(count, bool), b""  # indexed by row number
         while entries := tables.run(partial(tables.entries, after=after, count=SLICE_ROWS)):
             for _, number, checksum in entries:
-                if number < count:  # the others were stored meanwhile
+                if number < count:  # later rows were stored meanwhile
                     checksums[number], seen[number] = checksum, True
             after = entries[-1][0] + b"\0"
         if not seen.all():

@@ -1,6 +1,6 @@
-"""What is in topwork's home: activations, converted trunks, graphs, random weights, models.
+"""List the contents of topwork's home: activations, converted trunks, graphs, random weights, models.
 
-Only files and folders with names that topwork gives are listed; links are not followed.
+Only files and folders with names in topwork's formats are listed; symbolic links are not followed.
 """
 
 import json
@@ -21,10 +21,10 @@ from topwork.system.files import HALF_MADE, MEND, alone, digest, home
 Kind = Literal["activations", "trunk", "graph", "random weights", "model", "left over"]
 
 Said = tuple[dict[str, Any], str | None, int | None]
-"""Header, dtype of floats on disk, and number of rows of a store."""
+"""The header of a store, its dtype of floats on disk, and its number of rows."""
 
 ASIDE = ".pruned-"
-"""Prefix of the name of what is being removed; a killed process leaves it there."""
+"""Prefix of the names that things get while they are being removed; a killed process leaves them behind."""
 
 _DIGEST = r"(?P<backbone>\w+)-[0-9a-f]{16}"
 _PLACES: tuple[tuple[Kind, str, str], ...] = (
@@ -36,7 +36,7 @@ _PLACES: tuple[tuple[Kind, str, str], ...] = (
 )
 _HALF_MADE = "[a-z0-9_]{8}".join(map(re.escape, HALF_MADE))
 _LEFT_OVER = rf"{re.escape(ASIDE)}.+|{_HALF_MADE}"
-"""What a killed process leaves: files set aside for removal, and temporary folders of half-written files."""
+"""Matches names that a killed process leaves: things renamed for removal, temporary folders of half-written files."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,18 @@ class Thing:
     """One folder or file in topwork's home.
 
     Args:
-        kind: what it is.
-        path: where it is.
-        name: for people: ``mobilenet_v2@pool``; with several tensors ``resnet50@{a, b}``.
-        backbone: its backbone; ``"pixels"`` for activations at ``input``, ``""`` for a model.
+        kind: activations, trunk, graph, random weights, model, or left over by a killed process.
+        path: its path.
+        name: a name for people, such as ``mobilenet_v2@pool``; with several tensors, ``resnet50@{a, b}``.
+        backbone: the name of its backbone; ``"pixels"`` for activations at ``input``, ``""`` for a model.
         bytes: its size on disk.
         used: when it was last opened or made, in seconds since 1970.
-        size: side of the pictures in pixels; weights: ``"imagenet"``, ``"random"`` or ``"file"``; precision: of the
-            trunk; dtype: on disk; rows: views of pictures. Only for activations; ``None`` if not known.
+        size: the side of the pictures in pixels. This and the following fields are only for activations; ``None`` if
+            not known.
+        weights: ``"imagenet"``, ``"random"`` or ``"file"``.
+        precision: the precision in which the trunk ran.
+        dtype: the dtype on disk.
+        rows: the number of stored views of pictures.
     """
 
     kind: Kind
@@ -68,7 +72,7 @@ class Thing:
 
 
 def contents() -> list[Thing]:
-    """All things in topwork's home, the largest first.
+    """Return all things in topwork's home, the largest first.
 
     Raises:
         StoreError: topwork's home is a file.
@@ -77,7 +81,7 @@ def contents() -> list[Thing]:
         raise StoreError(f"cannot look into topwork's home: {str(home())!r} is a file. {MEND}")
     listed = list(_listed())
     stores = {path: header_of(path) for kind, path, _ in listed if kind == "activations"}
-    cuts = {}  # by the name of a trunk's folder; only the header of the store that it filled has its cut
+    cuts = {}  # folder name of a trunk -> its cut, which only the header of a store that the trunk filled states
     for path, (header, _, _) in stores.items():
         backbone, about = path.name.split("-")[0], header.get("description", {})
         network = {key: about[key] for key in about.keys() - {"rule", "runtime", "precision"}}
@@ -109,7 +113,7 @@ def contents() -> list[Thing]:
 
 
 def header_of(folder: Path) -> Said:
-    """Header, dtype and rows of a store; empty or ``None`` if they cannot be read."""
+    """Return the header, dtype and number of rows of a store; ``{}`` or ``None`` for those that cannot be read."""
     if not (folder / "data.mdb").exists():
         return {}, None, None
     names = "header", "dtype", "overflow"
@@ -121,7 +125,7 @@ def header_of(folder: Path) -> Said:
             return json.loads(header or "{}"), *header_of(folder / "float32")[1:]
         return json.loads(header or "{}"), dtype, rows
     except StoreError:
-        with suppress(OSError, ValueError):  # the copy for people has the name of a damaged store
+        with suppress(OSError, ValueError):  # for a damaged store: its header is also in the copy for people
             return json.loads((folder / "cut.json").read_text(encoding="utf-8")), None, None
         return {}, None, None
 
@@ -158,21 +162,21 @@ def _weights(backbone: str, identity: str | None) -> str | None:
 
 
 GRACE = 86_400
-"""Seconds for which files stay after their last use: unlike folders, they are not held by their readers."""
+"""Files are kept for this many seconds after their last use, because processes that read them do not hold them."""
 
 _INSIDE = r"(data|lock)\.mdb|cut\.json|float32|trunk\.(xml|bin)|" + _HALF_MADE
-"""The names that topwork uses in the folders of stores and trunks."""
+"""Matches the names that topwork uses in the folders of stores and trunks."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one run needs of topwork's home.
+    """The things in topwork's home that one run needs.
 
     Args:
-        run: its folder.
-        paths: what it certainly needs.
-        backbones: it may need anything of these.
-        everything: whether it may need anything, as nothing is known about it.
+        run: the folder of the run.
+        paths: the paths of the things that it certainly needs.
+        backbones: the names of backbones; the run may need anything that belongs to them.
+        everything: whether the run may need anything, because nothing is known about its needs.
     """
 
     run: Path
@@ -188,9 +192,9 @@ class Item:
     Args:
         thing: the file or folder.
         runs: the folders of the runs that need it, or may need it.
-        stays: why it stays though no run needs it: ``"in use"``: a process holds it; ``"recent"``: a file used
-            within a day; ``"foreign"``: its folder also holds something else; ``"yours"``: a network of your own, which
-            topwork cannot make again; else empty.
+        stays: why it stays though no run needs it; empty if there is no such reason. ``"in use"``: a process holds it.
+            ``"recent"``: the file was used within the last day. ``"foreign"``: its folder also contains something that
+            is not topwork's. ``"yours"``: it is the user's own network, which topwork cannot make again.
     """
 
     thing: Thing
@@ -199,15 +203,15 @@ class Item:
 
     @property
     def goes(self) -> bool:
-        """Whether pruning would remove it."""
+        """Whether `topwork.store.upkeep.prune.prune` would remove the thing."""
         return not self.runs and not self.stays
 
 
 def inventory(needs: Sequence[Need]) -> list[Item]:
-    """All things in topwork's home with the runs that need them, the largest first.
+    """Return all things in topwork's home with the runs that need them, the largest thing first.
 
     Args:
-        needs: what each known run needs (`topwork.runs.needs.needs`).
+        needs: the needs of each known run, from `topwork.runs.needs.needs`.
 
     Example:
         >>> sum(item.thing.bytes for item in inventory([]) if item.goes)  # doctest: +SKIP
@@ -241,5 +245,5 @@ def inventory(needs: Sequence[Need]) -> list[Item]:
 
 
 def parts(folder: Path) -> list[Path]:
-    """The folders of a store or trunk that processes hold: itself, and ``float32`` in it if that is there."""
+    """Return the folders that processes hold for a store or trunk: *folder* and, if it exists, its ``float32``."""
     return [one for one in (folder, folder / "float32") if one.is_dir()]

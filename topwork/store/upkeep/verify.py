@@ -1,6 +1,6 @@
 """Check that the things in topwork's home are complete.
 
-Stores are read in another process (`topwork.store.upkeep.checker`), trunks are loaded, graphs are parsed, and the
+Stores are read in another process (`topwork.store.upkeep.checker`). Trunks are loaded, graphs are parsed, and the
 archives of models are checked. Random weights have no checksums, so they are only read.
 """
 
@@ -20,22 +20,24 @@ from topwork.system.files import home
 from topwork.system.processes import Beside, Ended
 
 CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV)
-"""How the process that reads a store may end on a damaged page."""
+"""Exit statuses of the process that reads a store, if a damaged page made it crash."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The result for one thing: ``problem`` says what is wrong and what to do; empty if nothing is wrong."""
+    """The result for one thing; ``problem`` states what is wrong and what to do, and is empty if nothing is wrong."""
 
     thing: Thing
     problem: str
 
 
 def named(things: Iterable[Thing], names: Iterable[str]) -> list[Thing]:
-    """The *things* with one of the *names* (a cut, a backbone, or a file's name); all if no names are given.
+    """Return those *things* that have one of the *names*; all things if there are no *names*.
+
+    A name is a cut, a backbone, or the name of a file or folder.
 
     Raises:
-        UsageError: nothing has one of the names.
+        UsageError: one of the names matches no thing.
     """
     there, wanted = list(things), set(names)
     known = {name for thing in there for name in _names(thing)}
@@ -48,7 +50,11 @@ def named(things: Iterable[Thing], names: Iterable[str]) -> list[Thing]:
 
 
 def verify(things: Iterable[Thing], progress: Progress = lambda done, total: None) -> Iterator[Checked]:
-    """Check things one after another.
+    """Check things one after another, and yield the result for each.
+
+    Args:
+        things: the things to check.
+        progress: called with the number of rows read and the number of all rows, while a store is checked.
 
     Example:
         >>> from topwork.store.upkeep.inventory import contents
@@ -63,9 +69,9 @@ def verify(things: Iterable[Thing], progress: Progress = lambda done, total: Non
             problem = str(error)
         except MachineError:
             raise
-        except Exception as error:  # any error of OpenVINO, h5py or json on a damaged file
+        except Exception as error:  # OpenVINO, h5py and json raise many kinds of errors for a damaged file
             lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from")]
-            reason = next(filter(None, lines), type(error).__name__).rstrip(".")  # less lines about OpenVINO's sources
+            reason = next(filter(None, lines), type(error).__name__).rstrip(".")  # skips OpenVINO's source lines
             again = "put back a copy of it" if thing.kind == "model" else "it is made again when needed"
             problem = f"the {thing.kind} {thing.path} cannot be read: {reason}. Remove it: {again}."
         yield Checked(thing, problem)
@@ -76,7 +82,7 @@ def _names(thing: Thing) -> set[str]:
 
 
 def _check(thing: Thing, progress: Progress) -> None:
-    """Read a thing, as its kind is read, and raise what is wrong with it."""
+    """Read a thing in the way for its kind; raise an error if anything is wrong with it."""
     path = thing.path
     if thing.kind == "activations":
         _check_store(path, progress)
@@ -108,7 +114,7 @@ def _check(thing: Thing, progress: Progress) -> None:
 
 
 def _check_store(folder: Path, progress: Progress) -> None:
-    """Check a store in another process, and raise what is wrong with it."""
+    """Check a store in another process; raise an error if anything is wrong with it."""
     with Beside("topwork.store.upkeep.checker", quiet=True) as checker:
         checker.ask(str(folder))
         try:
