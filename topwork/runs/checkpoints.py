@@ -1,8 +1,8 @@
 """Checkpoints, from which a killed run continues bit for bit (law 4).
 
-Each is one file, ``checkpoints/000007.npz``: arrays by name, and under ``about`` a JSON object. It is written aside,
-synced, and renamed; the one before it stays until then, and is used where the newest turns out to be damaged (every
-member of an npz has a CRC-32).
+Each checkpoint is one file, such as ``checkpoints/000007.npz``. It holds named arrays, and a JSON object named
+``about``. The file is written under a temporary name, synced, and renamed. The checkpoint before it is kept as well,
+and is used if the newest one is damaged (every member of an npz has a CRC-32).
 """
 
 import json
@@ -19,7 +19,7 @@ from topwork.system.files import written_whole
 from topwork.system.messages import say
 
 SHARE = 0.05
-"""The share of a run's time that writing checkpoints may cost."""
+"""Writing checkpoints may take up to this share of a run's time."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -32,7 +32,7 @@ class State:
     arrays: Arrays
 
     def part(self, prefix: str) -> Arrays:
-        """Return the arrays whose names start with a prefix, by the rest of their names, in their order."""
+        """Return the arrays whose names start with *prefix*, in order; the keys are the names without the prefix."""
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
 
@@ -41,7 +41,7 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they lie; made where it is not there.
+        folder: the folder of the checkpoints; `write` creates it if it does not exist.
     """
 
     folder: Path
@@ -50,11 +50,11 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether enough time has passed for another one to keep the cost below `SHARE`. The first is always due."""
+        """Whether a checkpoint can be written now without exceeding `SHARE`. The first is always due."""
         return (time.perf_counter() - self._last) * SHARE >= self._cost
 
     def write(self, state: State) -> None:
-        """Write a checkpoint; the last two are kept."""
+        """Write a checkpoint, and remove all but the last two."""
         start = time.perf_counter()
         self.folder.mkdir(exist_ok=True)
         found = self._found()
@@ -69,7 +69,7 @@ class Checkpoints:
         self._cost = self._last - start
 
     def read(self) -> State | None:
-        """Return the newest checkpoint that is not damaged, or ``None``; a damaged one is reported and removed."""
+        """Return the newest undamaged checkpoint, or ``None``. Damaged checkpoints are reported and removed."""
         found = self._found()
         while found:
             path = found.pop()

@@ -26,7 +26,7 @@ from topwork.system.machine import processor
 from topwork.version import RUN_FORMAT, VERSION
 
 MEMBERS = "members"
-"""The subfolder of a join that holds copies of its members' run folders."""
+"""In a join's run folder: the subfolder with copies of its members' run folders."""
 
 PACKAGES = (
     "keras",
@@ -45,17 +45,17 @@ PACKAGES = (
 def create(
     path: str | Path, recipe: Recipe, data: Dataset, parent: Folder | None = None, lock: Lock | None = None
 ) -> Folder:
-    """Make a run folder. It appears when it is complete, and never replaces an existing one.
+    """Create a run folder. It appears only when it is complete, and never replaces an existing one.
 
     Args:
-        path: where.
-        recipe: to be run.
-        data: its pictures.
-        parent: the run that it starts from.
-        lock: the pretrained weights of its backbones.
+        path: the folder to create.
+        recipe: the recipe of the run.
+        data: the pictures of the run.
+        parent: the run that the new run starts from, if any.
+        lock: the lock of the backbones' pretrained weights (`topwork.runs.lockfile`).
 
     Raises:
-        RunError: something stands at *path*.
+        RunError: *path* exists already, or the folder cannot be created.
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -91,10 +91,11 @@ def create(
 
 @contextmanager
 def making(path: Path) -> Iterator[None]:
-    """Explain errors while the folder of a run or of a cross-validation is made.
+    """Explain errors that occur while the folder of a run or of a cross-validation is created.
 
     Raises:
-        RunError: that is not possible; names the folder, or what cannot be read of what goes into it.
+        RunError: the folder cannot be created; the message names it, and the file that cannot be read or copied, if
+            that is the reason.
     """
     try:
         yield
@@ -114,7 +115,7 @@ def making(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """Yield a folder that becomes *path* at the end, unless there was an error."""
+    """Yield a temporary folder; at the end it is renamed to *path*, or removed if there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -126,7 +127,7 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def fresh(parent: Path, name: str) -> Path:
-    """Return a path for a new run, as ``runs/flowers-2026-11-23-1405``, with a number added if it is taken."""
+    """Return a path for a new run, such as ``runs/flowers-2026-11-23-1405``; if it exists, a number is added."""
     from datetime import datetime
 
     stem = f"{name}-{datetime.now():%Y-%m-%d-%H%M}"
@@ -151,7 +152,7 @@ def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
 
     Args:
         data: the run's dataset.
-        parent: the folder of the run that it goes on from.
+        parent: the folder of the run that this run starts from, if any.
     """
     return {
         "format": RUN_FORMAT,

@@ -1,18 +1,19 @@
-"""The run folder: what was asked for, what happened, and the results.
+"""The run folder. It has these files:
 
-recipe.toml       the recipe as it was run, every default spelled out
-pictures.csv      path, SHA-256, label, split, group, the reason where a picture was skipped, and what else DATA said
-environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, what was
-                  noted when the data were read
-pretrained.json   which files of pretrained weights the run stands on (`topwork.runs.lockfile`)
-journal.jsonl     one line an epoch
-checkpoints/      what an interrupted run continues from
-head.keras        where the head is your own
-weights/          the trained layers; of a join, what its rule learned
-members/          of a join, the members' own run folders as they were, less their checkpoints
-sample.npz        where the pictures came as arrays, those that an export is checked on
+recipe.toml       the recipe that was run, with every default written out
+pictures.csv      path, SHA-256, label, split, group, the reason if a picture was skipped, and DATA's other columns
+environment.json  versions, processor, DATA's absolute path, the classes in the order of the model's outputs, and the
+                  notes that were made when the data were read
+pretrained.json   the files of pretrained weights that the run depends on (`topwork.runs.lockfile`)
+journal.jsonl     one line per epoch
+checkpoints/      the state from which an interrupted run continues
+head.keras        your own head, if you gave one
+weights/          the trained layers; for a join, what its rule learned
+members/          for a join: copies of the members' run folders, without their checkpoints
+sample.npz        if the pictures came as arrays: the pictures that an export is checked on
+predictions.csv   the answers for the test part (`topwork.runs.predictions`)
 results.json      scores and cost
-curves.png, confusion.png, predictions.png
+curves.png, confusion.png, predictions.png (the plots)
 """
 
 import fcntl
@@ -52,14 +53,14 @@ T = TypeVar("T")
 class Folder:
     """The files of one run, by name.
 
-    Recipe, environment and pictures are read once, and again only where their files changed since, by whomever. What
-    grows while a run is trained (journal, results, weights) is read each time.
+    The recipe, the environment and the pictures are read once, and read again only if their files have changed. The
+    files that change during training (journal, results, weights) are read each time.
 
     Args:
         path: the folder.
 
     Raises:
-        RunError: it is no run folder, or one of a newer format.
+        RunError: *path* is not a run folder, or has a newer format.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -84,7 +85,7 @@ class Folder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe with all defaults. Its own head, and the members of a join, are in the folder."""
+        """The recipe with all defaults. The paths of your own head and of a join's members are inside the folder."""
         return self._once(self._recipe, RECIPE)
 
     def _recipe(self) -> Recipe:
@@ -98,13 +99,13 @@ class Folder:
 
     @cached_property
     def members(self) -> tuple["Folder", ...]:
-        """The copies of a join's members in its folder; empty for any other run."""
+        """For a join, the copies of its members in the folder; for any other run, empty."""
         join = self.recipe.join
         return tuple(map(Folder, join.members)) if join else ()
 
     @property
     def origins(self) -> list[str]:
-        """The original paths of a join's members."""
+        """For a join, the original paths of its members; for any other run, empty."""
         return self.environment.get("members", [])
 
     @property
@@ -126,25 +127,25 @@ class Folder:
             return Results.from_json(kept.table(path))
 
     def data(self) -> Dataset:
-        """Return the run's pictures with their splits, at the place where they were last found."""
+        """Return the run's pictures with their splits, and with the paths where they were last found."""
         return self._once(self._placed, PICTURES, MOVED, ENVIRONMENT)
 
     def _placed(self) -> Dataset:
         about, listed = self.environment, self._listed()
         with reading(self.path / PICTURES):
             root, moved = place(self.path)
-        by_text = sorted({row.label for row in listed.rows})  # the order of runs that did not write theirs
+        by_text = sorted({row.label for row in listed.rows})  # for old runs, which did not save the order
         order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
         found = replace(listed, root=root, source=about.get("source", ""), order=order, notes=notes)
         return found.with_paths(moved) if moved else found
 
     def _listed(self) -> Dataset:
-        """The pictures with the paths that they had when the run started, without a root."""
+        """Return the pictures with the paths that they had when the run started, and with an empty root."""
         with reading(self.path / PICTURES) as path:
             return self._once(lambda: recall(str(path), ""), PICTURES)
 
     def _once(self, read: Callable[[], T], *names: str) -> T:
-        """Return the result of *read* for files of the run; it is reused until one of the files changes."""
+        """Return the result of *read*, which reads the files *names*; it is reused until one of the files changes."""
         state: list[tuple[int, ...]] = []
         for name in names:
             try:
@@ -158,7 +159,7 @@ class Folder:
         return found
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each file of its own that a run reads when it continues."""
+        """Return the SHA-256, by file name, of the files that a resumed run reads: recipe, pictures and own head."""
         files = [self.path / name for name in (RECIPE, PICTURES, HEAD)]
         return {path.name: sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
 
@@ -168,7 +169,7 @@ class Folder:
         return (self.path / "results.json").exists()
 
     def resuming(self, data: str = "") -> str:
-        """Return how to resume the run, or the cross-validation that it is a fold of; see `topwork.system.advice`."""
+        """Return how to resume the run, or its cross-validation if it is a fold; see `topwork.system.advice`."""
         above = self.path.parent
         is_fold = (above / "fold-1").is_dir()
         return resuming(above if is_fold else self.path, "Folds" if is_fold else "Run", data)
@@ -181,14 +182,14 @@ class Folder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lock the run while it is written, as two processes would mix their journals and weights.
+        """Lock the run while it is written, because two processes would mix their journals and weights.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process has locked the run.
         """
         with (self.path / ENVIRONMENT).open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it ends with the process, however that ends
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lock ends with the process, even if it is killed
             except OSError:
                 raise RunError(
                     f"another process is training the run {str(self.path)!r}. Wait for it, or stop it first."
@@ -196,12 +197,12 @@ class Folder:
             yield
 
     def keep_data(self, data: Dataset) -> None:
-        """Write the pictures again, once it is known which are skipped."""
+        """Write ``pictures.csv`` again, now that it is known which pictures are skipped."""
         with written_whole(self.path / PICTURES) as path:
             write_csv(data, path)
 
     def keep_place(self, data: Dataset) -> None:
-        """Save where the pictures were found; *data* has the rows of `data` with other paths."""
+        """Save where the pictures were found; *data* is the run's dataset with the new paths."""
         before = [picture for row in self._listed().rows for picture in row.pictures]
         now = [path for row in data.rows for path, _ in row.pictures]
         paths = {digest: path for (old, digest), path in zip(before, now, strict=True) if path != old}
@@ -221,7 +222,7 @@ class Folder:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
-        """Save some of the pictures of arrays, by the paths of their rows."""
+        """Save some pictures of a run on arrays; the keys are the paths of their rows."""
         with written_whole(self.path / "sample.npz") as path, path.open("wb") as file:
             np.savez(file, **pictures)  # type: ignore[arg-type]
 
@@ -231,13 +232,13 @@ class Folder:
         return kept.arrays(path) if path.exists() else {}
 
     def abandon(self) -> None:
-        """Remove the folder of a run that stopped before its first epoch, as it contains nothing to keep."""
+        """Remove the folder if the run stopped before its first epoch, because it then has nothing worth keeping."""
         if not self.journal.path.exists():
             shutil.rmtree(self.path)
             registry.forget(self.path)
 
     def weights(self) -> dict[str, list[np.ndarray]]:
-        """Return the arrays that `keep_weights` saved: of the trained layers, or of a join's rule."""
+        """Return the arrays that `keep_weights` saved: those of the trained layers, or those of a join's rule."""
         path = self.path / "weights" / "top.npz"
         if not path.exists():
             raise self._unfinished("weights")
@@ -256,7 +257,7 @@ def folds_in(path: Path) -> list[Path]:
     """Return the run folders of a cross-validation, in order; empty if *path* is not one.
 
     Raises:
-        RunError: one is gone.
+        RunError: the folder of a fold is missing.
     """
     found = {fold.name for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()}
     folds = [f"fold-{number}" for number in range(1, len(found) + 1)]

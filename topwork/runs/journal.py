@@ -1,4 +1,4 @@
-"""The journal of a run, an epoch per line: what was measured, and which epoch of each phase was kept."""
+"""The journal of a run. Each line has the measurements of one epoch, and whether its weights were kept."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,15 @@ class Epoch(Record):
     """One line of the journal. A value is ``None`` if it was not measured, and nan if it was not finite.
 
     Args:
-        phase: from 1; cut: its own.
-        precision: that the layers above the cut computed in.
-        epoch: 0 holds the incoming weights.
-        loss: as the optimizer saw it, in nats; none of epoch 0.
-        train_loss, train_accuracy, train_auc: of a sample of the training pictures, in inference mode.
-        val_loss, val_accuracy, val_auc: of the validation pictures.
-        kept: whether its weights took the place of those kept until then; ``None`` in journals of older versions.
-        seconds: that it took.
+        phase: the number of the phase, from 1.
+        cut: the cut of the phase.
+        precision: the precision in which the layers above the cut were computed.
+        epoch: the number of the epoch in its phase; epoch 0 measures the weights that the phase starts with.
+        loss: the training loss as the optimizer saw it, in nats; ``None`` for epoch 0.
+        train_loss, train_accuracy, train_auc: measured on a sample of the training pictures, in inference mode.
+        val_loss, val_accuracy, val_auc: measured on the validation pictures.
+        kept: whether the weights of this epoch replaced those kept so far; ``None`` in journals of older versions.
+        seconds: how long the epoch took.
     """
 
     phase: int
@@ -42,7 +43,7 @@ class Epoch(Record):
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return a line of ``journal.jsonl``: without what was not measured, ``null`` for what was not finite."""
+        """Return a line of ``journal.jsonl``, without values that were not measured; non-finite values are ``null``."""
         found = {}
         for name, value in super().as_json().items():
             if value is not None:
@@ -52,12 +53,12 @@ class Epoch(Record):
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Return the epoch from what `as_json` returned."""
+        """Return the epoch for a JSON object from `as_json`."""
         return super().from_json({name: nan if value is None else value for name, value in found.items()})
 
     @property
     def is_finite(self) -> bool:
-        """Whether everything that was measured is finite."""
+        """Whether all measured values are finite."""
         return None not in self.as_json().values()
 
 
@@ -66,7 +67,7 @@ class Journal:
     """The journal of one run. It grows while the run trains, so it is read each time.
 
     Args:
-        path: of the file, which need not be there yet.
+        path: the file; it need not exist yet.
     """
 
     path: Path
@@ -82,7 +83,7 @@ class Journal:
         return self._parsed(self.path.read_text(encoding="utf-8").splitlines())
 
     def note(self, epoch: Epoch) -> None:
-        """Add one line."""
+        """Add the line of an epoch."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(epoch.as_json()) + "\n")
 
@@ -90,7 +91,8 @@ class Journal:
         """Remove the lines after an epoch; a resumed run writes them again.
 
         Raises:
-            RunError: a line is damaged. A last line that a kill cut short is ignored.
+            RunError: a line is damaged. There is no error if only the last line is incomplete, because the process was
+                killed: this line is removed.
         """
         if not self.path.exists():
             return
@@ -116,8 +118,8 @@ class Journal:
 def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
     """Return for each phase the epoch whose weights it kept, in the order of the phases.
 
-    The last epoch of a phase that was `Epoch.kept` counts. Journals of older versions do not say which: of these the
-    rule is applied again.
+    This is the last epoch of the phase for which `Epoch.kept` is true. Journals of older versions do not have this
+    value: for them, it is the epoch with the lowest validation loss, or the last epoch if there is no validation.
 
     Example:
         >>> first = Epoch(phase=1, cut="x@pool", epoch=0, val_loss=0.7, kept=True)
@@ -127,12 +129,12 @@ def kept_epochs(journal: Sequence[Epoch]) -> list[Epoch]:
         [1]
     """
     phases: dict[int, Epoch] = {}
-    scores: dict[int, float] = {}  # of these epochs; the lowest is kept
+    scores: dict[int, float] = {}  # of the epochs in *phases*; the lowest score is kept
     for line in journal:
         if not line.is_finite:
             score = inf
         elif line.val_loss is None:
-            score = -line.epoch  # without validation the later epoch
+            score = -line.epoch  # without validation, the later epoch is kept
         else:
             score = line.val_loss
         kept = line.kept

@@ -1,8 +1,8 @@
 """The lock: which pretrained weights a run depends on, saved as ``pretrained.json`` in its folder.
 
-What a run trained fits these weights alone (``weights/`` holds the trained ones). Of each backbone the lock has the
-file, its bytes and its SHA-256; of random weights what they are drawn from; of a file that has yet to be fetched
-nothing, until it is there.
+The layers that the run trained (in ``weights/``) work only with these pretrained weights. For each backbone, the lock
+has the name, size and SHA-256 of the file of weights. For random weights, it has the seed and everything else that
+they depend on. For a file that is not downloaded yet, it has ``null``; this is replaced after the download.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from topwork.system.files import written_whole
 LOCK = "pretrained.json"
 
 Lock = dict[str, dict[str, Any] | None]
-"""What identifies the pretrained weights of each backbone; ``None`` if that is not known yet."""
+"""For each backbone, what identifies its pretrained weights; ``None`` if that is not known yet."""
 
 
 def read(folder: Folder) -> Lock:
-    """Return which pretrained weights a run depends on; a join has none of its own.
+    """Return the lock of a run. It is empty for a join, because only its members have pretrained weights.
 
     Raises:
-        RunError: the file is gone or damaged.
+        RunError: the file is missing or damaged.
     """
     return {} if folder.recipe.join else run_files.table(folder.path / LOCK)
 
@@ -39,11 +39,12 @@ def write(run: Path, lock: Lock) -> None:
 
 
 def known(recipe: Recipe) -> Lock:
-    """Return the lock of a recipe's backbones as far as their files are here. Downloads nothing, needs no Keras.
+    """Return the lock of a recipe's backbones, without downloading anything and without Keras.
 
     Returns:
-        Of each backbone by name ``{"file": ..., "bytes": ..., "sha256": ...}`` or ``{"random": ...}``, else ``None``.
-        A network that topwork builds has the number of its code, too, as ``build``.
+        For each backbone, by name: ``{"file": ..., "bytes": ..., "sha256": ...}``, or ``{"random": ...}``, or ``None``
+        if the file is not on this machine. A network that topwork builds itself also has ``build``, the version of
+        the code that builds it.
     """
     lock: Lock = {}
     for name, backbone in recipe.backbones.items():
@@ -61,21 +62,22 @@ def known(recipe: Recipe) -> Lock:
 
 
 def settle(folder: Folder) -> None:
-    """Lock the weights that were downloaded since the run folder was made, and check the others.
+    """Add the weights that were downloaded since the run folder was created to its lock, and check the others.
 
     Raises:
-        RunError: as of `check`.
+        RunError, WeightsError: as in `check`.
     """
     if None in check(folder).values():
         write(folder.path, known(folder.recipe))
 
 
 def check(folder: Folder) -> Lock:
-    """Check that the weights here are those of the run; return its lock.
+    """Check that the weights on this machine are those that the run depends on; return its lock.
 
     Raises:
-        RunError: others lie there (names the run, the file, and both hashes), or the lock is gone or damaged.
-        WeightsError: the file is not at hand and cannot be fetched.
+        RunError: the weights are different (the message names the run, the file and both hashes), this topwork builds
+            a network differently, or the lock is missing or damaged.
+        WeightsError: a file of weights is not on this machine and cannot be downloaded.
     """
     lock = read(folder)
     for name, backbone in folder.recipe.backbones.items():
@@ -112,7 +114,7 @@ def _identity(folder: Folder, backbone: Backbone) -> str:
 
 
 def _others(backbone: Backbone, then: dict[str, Any], now: str) -> str:
-    """Return what the run depends on, what is here instead, and how to go on."""
+    """Return a text: the weights that the run depends on, the weights that are here instead, and how to continue."""
     path = pretrained.path(backbone)
     if path is None or "random" in then:
         return (

@@ -1,4 +1,4 @@
-"""Find pictures of a run that were moved, by their content."""
+"""Find the pictures of a run again, by their content, after they were moved."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,17 +18,17 @@ from topwork.system.messages import Bar, counted, say, some
 
 
 def placed(folder: Folder, data: Any) -> Dataset:
-    """Return a run's dataset, with its pictures or arrays found in *data* if that is given.
+    """Return a run's dataset; if *data* is given, with the pictures or arrays that are found there.
 
-    Pictures that are not found are counted and named on stderr; they keep their paths, below the new root.
+    Pictures that are not found are counted and named on stderr; they keep their old relative paths, below the new root.
 
     Args:
         folder: the run.
-        data: a folder, a file or a `Dataset` that has them, under whatever names; for arrays these once more.
+        data: a folder, a file or a `Dataset` that has the pictures, under any names; for a run on arrays, its arrays.
 
     Raises:
-        DatasetError: *data* cannot be read, or holds arrays in place of files.
-        RunError: arrays are others than the run's.
+        DatasetError: *data* cannot be read, or has arrays but the run's pictures are files.
+        RunError: the arrays are not those of the run.
     """
     rows = folder.data()
     if data is None:
@@ -47,14 +47,16 @@ def placed(folder: Folder, data: Any) -> Dataset:
 
 
 def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[Request]]) -> Dataset:
-    """Return a run's dataset as it was when the run started, as far as the run needs its pictures.
+    """Return a run's dataset, after checking that its pictures have not changed since the run started.
 
     Args:
-        folder: the run; data: as of `placed`.
-        requests: what the run asks of a dataset. Pictures that are gone are not missed where the store has all that.
+        folder: the run.
+        data: as in `placed`.
+        requests: a function that returns the run's requests for a dataset. Missing pictures are not an error if the
+            store already has everything that is requested for them.
 
     Raises:
-        RunError: pictures or arrays are others by now, or are gone and needed.
+        RunError: pictures or arrays have changed, or are missing and needed.
     """
     rows = placed(folder, data)
     if not rows.root:
@@ -68,22 +70,23 @@ def unchanged(folder: Folder, data: Any, requests: Callable[[Dataset], Iterable[
 
 
 def refuse_lost(folder: Folder, rows: Dataset, requests: Iterable[Request], how: str) -> None:
-    """Raise an error if pictures of a run are needed that are missing or have changed.
+    """Raise an error if a run needs pictures that are missing or have changed.
 
     Args:
-        folder: the run; rows: its dataset.
-        requests: what the store has of them needs no picture.
-        how: what to propose, as in ``"topwork evaluate RUN --data NEWPLACE"``.
+        folder: the run.
+        rows: the run's dataset.
+        requests: the activations that are needed. Those that are in the store already need no picture.
+        how: the command to propose, such as ``"topwork evaluate RUN --data NEWPLACE"``.
 
     Raises:
-        RunError: names them.
+        RunError: such pictures are needed; the message names them.
     """
     if rows.root and (lost := _needed(rows, requests)):
         raise _lost(folder, rows, lost, how)
 
 
 def _needed(rows: Dataset, requests: Iterable[Request]) -> list[str]:
-    """Return the pictures that requests need, as they are not stored, and that are missing or have changed."""
+    """Return the paths of missing or changed pictures that are needed because their activations are not stored."""
     shots = {shot.path: shot.content for one in requests for shot in one.missing()}
     return [path for path, content in shots.items() if _content(rows, path) != content]
 
@@ -104,7 +107,7 @@ def _content(rows: Dataset, path: str) -> str | None:
 
 
 def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:
-    """Return where the pictures of *rows* are: an absolute root, and SHA-256 -> path of each that was found."""
+    """Return two things: the absolute root of the pictures; and the path of each found picture, by its SHA-256."""
     wanted = {content: path for row in rows.rows for path, content in row.pictures}
     if isinstance(data, str | os.PathLike):
         refuse_missing(data)
@@ -118,7 +121,7 @@ def _found(rows: Dataset, data: Any) -> tuple[str, dict[str, str]]:
 
 
 def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return SHA-256 -> path of the wanted pictures below a folder; their old paths are tried first."""
+    """Return the paths of the wanted pictures below a folder, by SHA-256. Their old paths are tried first."""
     there = Dataset(root, ())
     found = {content: path for content, path in wanted.items() if _content(there, path) == content}
     if len(found) == len(wanted):

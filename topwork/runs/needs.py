@@ -1,8 +1,8 @@
-"""What runs need of topwork's home to be resumed, evaluated and exported without computing activations again.
+"""The files in topwork's home that runs need to be resumed, evaluated and exported without repeating computations.
 
-A run whose recipe cannot be resolved any more (its weights are gone, or its network's graph, or Keras is another) needs
-everything of the backbones that it names; one whose recipe cannot even be read needs everything. Nothing is fetched,
-built or made to find out.
+Sometimes topwork cannot tell which files a run needs, because its weights or its network's graph are missing, or the
+version of Keras has changed. Such a run needs every file of its backbones. A run needs every file of topwork's home if
+its recipe cannot be read. To find out what is needed, nothing is downloaded, built or created.
 """
 
 from importlib.metadata import version
@@ -23,12 +23,12 @@ _UNREADABLE = (TopworkError, OSError, ValueError, KeyError, TypeError)
 
 
 def needs() -> list[Need]:
-    """Return the needs of every run that is registered and still in its place."""
+    """Return the needs of every registered run that still exists at its path."""
     found = []
     for run in registry.runs():
         try:
             stands = (run / "recipe.toml").exists()
-        except OSError:  # a folder that may not be looked into
+        except OSError:  # no permission to look into the folder
             stands = True
         if stands:
             found.append(need(run))
@@ -36,7 +36,7 @@ def needs() -> list[Need]:
 
 
 def need(run: Path) -> Need:
-    """Return what a run needs."""
+    """Return what a run needs in topwork's home."""
     try:
         folder = Folder(run)
         keras = folder.environment["packages"].get("keras")
@@ -61,7 +61,7 @@ def need(run: Path) -> Need:
 
 
 def _paths(one: Request) -> set[Path] | None:
-    """Return the paths of what is requested, whether they exist or not; ``None`` if that is not known."""
+    """Return the paths that a request needs, whether they exist or not; ``None`` if they are not known."""
     try:
         graph = trunk.kept_graph(one.backbone) if pretrained.is_at_hand(one.backbone) else None
         below = one.trunk_in(graph) if graph else None

@@ -1,4 +1,4 @@
-"""The predictions of a finished run on its test part: ``predictions.csv`` with ``pictures.csv``."""
+"""The predictions of a finished run for its test part, read from ``predictions.csv`` and ``pictures.csv``."""
 
 import csv
 from array import array
@@ -21,7 +21,10 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """A run's prediction of one row. Probabilities are an array ``"d"``, so that thousands of classes fit in memory."""
+    """A run's prediction for one row.
+
+    The probabilities are an ``array("d")``, so that the predictions for thousands of classes fit in memory.
+    """
 
     row: Row
     right: bool
@@ -29,15 +32,16 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """The same in every run that has the row, wherever its pictures are."""
+        """The digests of the row's pictures. They are the same in every run that has the row."""
         return tuple(digest for _, digest in self.row.pictures)
 
 
 @dataclass(frozen=True)
 class Exam:
-    """A run's predictions of its test part, and the digests of the pictures that it was trained on.
+    """A run's predictions for its test part, and the digests of the pictures that it was trained on.
 
-    Of a cross-validation: what was said of all pictures, each by a run that was not trained on it, so there are none.
+    For a cross-validation: the predictions for all pictures, each by the run that was not trained on it. ``trained`` is
+    then empty.
     """
 
     path: str
@@ -50,8 +54,8 @@ class Exam:
         """Return the predictions of a finished run.
 
         Raises:
-            RunError: it has not finished, or its answers do not fit its pictures.
-            DatasetError: it has no test part.
+            RunError: the run has not finished, or its answers do not match its pictures.
+            DatasetError: the run has no test part.
         """
         path = str(folder.path)
         if folder.results.accuracy is None:
@@ -82,10 +86,10 @@ class Exam:
 
     @classmethod
     def of_folds(cls, path: Path) -> "Exam":
-        """Return the predictions of a cross-validation: for each picture those of the run that tested it.
+        """Return the predictions of a cross-validation: for each picture, the prediction of the run that tested it.
 
         Raises:
-            RunError: one of them has not finished, or is gone.
+            RunError: one of the runs has not finished, or is missing.
         """
         folds = [Folder(fold) for fold in folds_in(path)]
         exams = [cls.of(fold) for fold in folds]
@@ -97,11 +101,11 @@ class Exam:
         return cls(str(path), exams[0].classes, answers, frozenset())
 
     def by_key(self) -> dict[Key, Answer]:
-        """The answers by content; of equal pictures the first."""
+        """Return the answers by their keys; for equal pictures, only the first answer."""
         return {answer.key: answer for answer in reversed(self.answers)}
 
     def knows(self, key: Key) -> bool:
-        """Whether it was trained on one of these pictures."""
+        """Return whether the run was trained on one of these pictures."""
         return not self.trained.isdisjoint(key)
 
 
@@ -109,17 +113,20 @@ def refuse_unfinished(path: Path) -> None:
     """Raise an error if a cross-validation has not finished.
 
     Raises:
-        RunError: it did not.
+        RunError: the cross-validation has not finished.
     """
     if not (path / "results.json").exists():
         raise RunError(f"the cross-validation {str(path)!r} has not finished. Continue it: {resuming(path, 'Folds')}")
 
 
 def answers(path: Path, rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[Answer, ...]]:
-    """Return classes and answers of a ``predictions.csv``; its order matters if rows start with the same picture.
+    """Return the classes and the answers from a ``predictions.csv``.
+
+    A line names its row by the path of the first picture. If several rows have the same first picture, their lines
+    must be in the order of *rows*.
 
     Raises:
-        RunError: a line that does not fit the rows.
+        RunError: a line does not match the rows.
     """
     by_path: dict[str, list[Row]] = defaultdict(list)
     for row in reversed(rows):
@@ -147,7 +154,7 @@ def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: frozenset[
 
 
 def write(path: Path, rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> None:
-    """Write predictions: path, label, predicted label, and the probability of each class."""
+    """Write predictions as CSV: path, label, predicted label, and the probability of each class."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "predicted", *classes])

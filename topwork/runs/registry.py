@@ -1,8 +1,8 @@
-"""Where runs are: a small file per run in topwork's home, so that it is known what runs need.
+"""The register of runs: a small file per run in topwork's home, from which topwork finds the files that runs need.
 
-``runs/DIGEST`` holds one absolute path, as UTF-8. It is written before the run folder appears. A run that was moved or
-removed needs nothing, and its file harms nobody: it counts again as soon as a run stands at its path. A run that is
-resumed or evaluated is noted again.
+``runs/DIGEST`` has the absolute path of a run, as UTF-8. It is written before the run folder appears. If the run was
+moved or removed, the file has no effect, unless a run appears at that path again. A run is also registered when it is
+resumed or evaluated, as it may have been moved.
 """
 
 import os
@@ -14,7 +14,7 @@ from topwork.system.files import home, written_whole
 
 
 def remember(run: Path) -> None:
-    """Register the path of a run. If that cannot be written, 'topwork store prune' does not know the run."""
+    """Register the path of a run. If the file cannot be written, 'topwork store prune' does not know about the run."""
     note = _note(run)
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def runs() -> list[Path]:
     """Return the registered paths, sorted, whether the runs still exist or not."""
     found = []
     for note in (home() / "runs").glob("[!.]*"):
-        with suppress(FileNotFoundError):  # taken away meanwhile
+        with suppress(FileNotFoundError):  # removed meanwhile
             found.append(Path(os.fsdecode(note.read_bytes())))
     return sorted(found)
 

@@ -28,25 +28,25 @@ def restore(folder: Folder) -> Answering:
 
 
 def endings(folder: Folder) -> list[Step]:
-    """Return the last phase of a run, or of each member of a join."""
+    """Return the last phase of a run; for a join, the last phase of each member."""
     return [steps(one.recipe)[-1] for one in folder.members or [folder]]
 
 
 def shipped(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
-    """Return the float32 requests that a finished model is tested with on some rows of a dataset."""
+    """Return the requests for the activations of *rows* in float32, as needed to test a finished model."""
     return [one for step in endings for one in step.exact(replace(data, rows=tuple(rows)))]
 
 
 def trained_on(endings: Sequence[Step], data: Dataset, rows: Sequence[Row]) -> list[Request]:
-    """Return the requests of some rows in the precision that the runs were trained in."""
+    """Return the requests for the activations of *rows*, in the precision that the runs were trained in."""
     return [one for step in endings for one in step.of(replace(data, rows=tuple(rows))).requests]
 
 
 def network_of(folder: Folder) -> Network:
-    """Return the network of a finished run, not a join, with its trained weights.
+    """Return the network of a finished run that is not a join, with its trained weights.
 
     Raises:
-        RunError: the run has not finished, or its pretrained weights are others by now.
+        RunError: the run has not finished, or its pretrained weights have changed.
     """
     values, recipe = folder.weights(), folder.recipe
     lockfile.check(folder)

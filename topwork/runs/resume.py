@@ -1,4 +1,4 @@
-"""Check that a run can continue as if it had never stopped: the same versions, the same pictures."""
+"""Check that a run can continue as if it had never stopped: with the same versions and the same pictures."""
 
 import platform
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from topwork.version import RUN_FORMAT, VERSION
 
 
 def check_versions(folder: Folder, other_versions: bool) -> None:
-    """Check that versions are those that the run started with; say if the same bits are not guaranteed.
+    """Check that the versions are those that the run started with. Report if the same bits are not guaranteed.
 
     Args:
         folder: the run.
-        other_versions: only say it where packages are others.
+        other_versions: if versions have changed, report it instead of raising an error.
 
     Raises:
-        RunError: a version changed, each named; or the run has format 1.
+        RunError: versions have changed (the message names each), or the run has format 1.
     """
     environment = folder.environment
     if environment["format"] < RUN_FORMAT:
@@ -58,16 +58,16 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
 
 
 def repeats() -> bool:
-    """Whether an interrupted run repeats bit for bit (law 4). On a GPU it does not: the order of sums is not fixed."""
+    """Return whether an interrupted run repeats bit for bit (law 4). On a GPU it does not: the order of sums varies."""
     return keras_backend.name() == keras_backend.DEFAULT and not gpu.at_hand()
 
 
 def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
-    """Return the run's dataset with its arrays: those given, or read again from their file.
+    """Return the run's dataset with its arrays: from *data* if it is given, otherwise read again from their file.
 
     Raises:
-        RunError: they are others, or they came from no file and were not given.
-        DatasetError: they cannot be read.
+        RunError: the arrays are not those of the run; or none are given, and there is no file to read them from.
+        DatasetError: the arrays cannot be read.
     """
     if data is None and not rows.source:
         raise RunError(
@@ -88,11 +88,13 @@ def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
 
 
 def here(folder: Folder, data: Dataset, requests: Sequence[Request], how: str) -> Dataset:
-    """Return the data with its arrays if requests need more than is stored, as a run does not keep arrays.
+    """Return the data, with its arrays added if they are needed.
+
+    They are needed if the requests ask for more than the store has. A run does not keep its arrays.
 
     Raises:
-        DatasetError: they came from no file; it says *how* to give them.
-        RunError: what they came from holds others by now.
+        DatasetError: the arrays did not come from a file; the message says *how* to give them.
+        RunError: the file of the arrays has changed or is missing.
     """
     if data.root or data.pixels is not None or not any(one.missing() for one in requests):
         return data

@@ -1,6 +1,6 @@
 """The results of a run, as in ``results.json``: scores with intervals, the epochs kept, and the cost.
 
-Each dataclass is one JSON object, and an attribute is the key of the same name: ``results.test.loss.high`` in Python is
+Each dataclass is one JSON object, and its attributes are the keys: ``results.test.loss.high`` in Python is
 ``["test"]["loss"]["high"]`` in the file.
 """
 
@@ -12,21 +12,21 @@ from topwork.system.records import Record
 
 
 class FilledCells(TypedDict):
-    """The cells of a confusion matrix that are not zero: ``[true, predicted, count]`` each, positions from 0."""
+    """The cells of a confusion matrix that are not zero, each as ``[true, predicted, count]``; positions start at 0."""
 
     shape: list[int]
     counts: list[list[int]]
 
 
 Confusion = list[list[int]] | FilledCells
-"""Counts, with true classes as rows and predicted ones as columns; beyond 100 classes only the filled cells."""
+"""Counts; rows are true classes, columns are predicted classes. For more than 100 classes, only the filled cells."""
 
 Average = Literal["precision", "recall", "f1"]
 
 
 @dataclass(frozen=True)
 class Rate(Record):
-    """A value with its 95 % interval, which contains it."""
+    """A value and its 95 % interval; the interval always contains the value."""
 
     value: float
     low: float
@@ -35,7 +35,7 @@ class Rate(Record):
 
 @dataclass(frozen=True)
 class ClassScores(Record):
-    """Scores of one class; ``None`` if there is no picture to compute one from."""
+    """Scores of one class; a score is ``None`` if there is no picture to compute it from."""
 
     precision: Rate | None
     recall: Rate | None
@@ -45,7 +45,7 @@ class ClassScores(Record):
 
 @dataclass(frozen=True)
 class MemberScores(Record):
-    """Scores of one member of a join alone, on the pictures of the join's test; *run* is its folder."""
+    """Scores of one member of a join on the join's test pictures; ``run`` is the member's folder."""
 
     run: str
     accuracy: Rate
@@ -54,20 +54,20 @@ class MemberScores(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(Record):
-    """All scores of the predictions of one part.
+    """All scores of the predictions for one part.
 
     Args:
-        pictures: how many were measured.
-        accuracy: share of right answers.
+        pictures: the number of measured pictures.
+        accuracy: the share of right answers.
         loss: unweighted cross-entropy, in nats.
-        auc: area under the ROC curve (`topwork.scoring.metrics.auc`); ``None`` where all pictures are of one class.
-        top_k: how often the true class is among the k likeliest, for k = 3 and 5, or the number of classes less one
-            where that is smaller (nothing for two classes).
-        macro: means over the classes that occur; one that is never predicted adds precision 0.
-        classes: by label.
-        confusion: counts.
+        auc: area under the ROC curve (`topwork.scoring.metrics.auc`); ``None`` if all pictures are of one class.
+        top_k: the share of pictures with the true class among the k most probable ones, for k = 3 and 5. With few
+            classes, k is at most their number minus one; for two classes, ``top_k`` is empty.
+        macro: means over the classes that occur; a class that is never predicted counts with precision 0.
+        classes: the scores of each class, by label.
+        confusion: the confusion matrix, as counts.
         intervals: the method of each interval.
-        members: of a join, the scores of each member.
+        members: for a join, the scores of each member.
     """
 
     pictures: int
@@ -88,11 +88,13 @@ class Scores(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class AsStored(Record):
-    """How bfloat16 trunks and float16 activations, used in training, differ from the exported model.
+    """How answers from bfloat16 trunks and float16 activations, as used in training, differ from the exported model's.
 
     Args:
-        backbone: of the first trunk; precision: that it ran in; dtype: of its activations in the store.
-        accuracy: of the test part, from the activations as they are stored.
+        backbone: the backbone of the first trunk.
+        precision: the precision that this trunk ran in.
+        dtype: the dtype of its activations in the store.
+        accuracy: the accuracy on the test part, computed from the stored activations.
         largest_difference, top1_agreement, disagreements: see `topwork.scoring.metrics.Agreement`.
     """
 
@@ -107,14 +109,15 @@ class AsStored(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class JoinResults(Record):
-    """What was joined, and what the rule learned.
+    """The members and the rule of a join, and what the rule learned.
 
     Args:
-        rule: of the join; members: the folders of its runs.
-        weights: how much each member counts.
-        val_pictures: how many the rule was fitted on.
-        val_loss: of the rule (by its name), of the plain ``mean``, and of each of the ``members``; ``None`` without
-            validation pictures.
+        rule: the name of the rule.
+        members: the folders of the joined runs.
+        weights: the weight of each member.
+        val_pictures: the number of validation pictures that the rule was fitted on.
+        val_loss: the validation losses of the rule (the key is its name), of the plain mean (``mean``), and of each
+            member (``members``); ``None`` without validation pictures.
     """
 
     rule: str
@@ -129,15 +132,16 @@ class Results(Record):
     """The results of a run.
 
     Args:
-        accuracy: of the test part; ``None`` without one.
-        pictures: how many there are, by class and part.
-        left_out: how many pictures could not be used.
-        notes: sentences on the data and the scores.
-        test: all scores of the test part; sample: how many of its pictures were measured, where these are not all.
-        phases: the epoch that each phase kept (none of a join).
-        as_stored: what the precision of training changes; ``None`` of a join, and without a test part.
-        join: of a join, what its rule learned.
-        cost: seconds of each part of the work, and in ``total``.
+        accuracy: the accuracy on the test part; ``None`` if there is no test part.
+        pictures: the number of pictures, by class and part.
+        left_out: the number of pictures that could not be used.
+        notes: sentences about the data and the scores.
+        test: all scores on the test part.
+        sample: the number of test pictures that were measured; ``None`` if all were.
+        phases: the epoch that each phase kept (empty for a join).
+        as_stored: how the precision used in training changes the answers; ``None`` for a join or without a test part.
+        join: for a join, its members and what its rule learned.
+        cost: the seconds that each part of the work took, and their ``total``.
     """
 
     accuracy: Rate | None
@@ -160,13 +164,13 @@ class Results(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResults(Record):
-    """The common results of the runs of a cross-validation.
+    """The combined results of all folds of a cross-validation.
 
     Args:
-        accuracy: of all pictures, each of them tested by the run that was not trained on it.
+        accuracy: the accuracy on all pictures; each picture is tested by the run that was not trained on it.
         folds: the accuracy of each run.
-        test: all scores of all pictures.
-        notes: that this is no better than always answering the largest class, where that is so.
+        test: all scores on all pictures.
+        notes: a warning if the accuracy is no better than always answering the largest class; else empty.
     """
 
     accuracy: Rate

@@ -29,7 +29,7 @@ SCORING_BATCH = 128
 
 
 SAMPLE = 2000
-"""An evaluation measures at most this many pictures: a seeded sample if there are more."""
+"""An evaluation measures at most this many pictures; if there are more, it measures a seeded sample."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Answers:
 
     Args:
         rows: the rows.
-        labels: the positions of their labels among the classes, int ``[rows]``.
+        labels: the position of each row's label among the classes, int ``[rows]``.
         probabilities: float64 ``[rows, classes]``.
-        members: the probabilities of each member, if the model is a join.
+        members: if the model is a join, the probabilities of each member, float64 ``[rows, classes]``.
     """
 
     rows: tuple[Row, ...]
@@ -50,13 +50,13 @@ class Answers:
 
 
 def sampled(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
-    """A seeded sample of at most *count* rows, in their order."""
+    """Return a seeded sample of at most *count* rows, in the order of *rows*."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
     return tuple(rows[i] for i in chosen)
 
 
 def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) -> Scores:
-    """All scores; for a join also the accuracy and loss of each member."""
+    """Return all scores of the answers; for a join, also the accuracy and the loss of each member."""
     each = [metrics.measure(answers.labels, said, classes) for said in answers.members]
     members = [MemberScores(name, one.accuracy, one.loss) for name, one in zip(folder.origins, each)]
     return replace(metrics.measure(answers.labels, answers.probabilities, classes), members=members)
@@ -65,19 +65,23 @@ def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) ->
 def answered(
     network: Answering, below: Sequence[Trunk], stored: StoredActivations, rows: Sequence[Row], classes: Sequence[str]
 ) -> Answers:
-    """A finished model's answers for rows, from their stored activations; *below* has one trunk per request."""
+    """Return a finished model's answers for *rows*, computed from stored activations.
+
+    *below* has one trunk for each request of *stored*.
+    """
     found = stored.examples(rows, classes)
     probabilities, *members = said(network, below, found)
     return Answers(tuple(rows), found.labels, probabilities, tuple(members))
 
 
 def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.ndarray]:
-    """Probabilities for a part's rows, float64 ``[rows, classes]``; for a join, those of each member follow.
+    """Return a list: the model's probabilities, float64 ``[rows, classes]``; for a join, then those of each member.
 
     Args:
         network: the network with its trained weights.
-        below: one trunk per term of its cut; for a join, the trunks of all members, in the order of its ``trunks``.
-        part: the activations.
+        below: one trunk per term of the network's cut; for a join, the trunks of all members, in the order of
+            ``network.trunks``.
+        part: the activations of the rows.
     """
     if isinstance(network, Network):
         return [softmax(logits(network.above(below), part))]
@@ -91,9 +95,10 @@ def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.
 
 
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
-    """The model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
+    """Return the model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
-    The last batch is padded, so that only one shape is traced. A single logit z becomes the two logits (0, z).
+    The last batch is padded, so that the model is traced for only one shape. If the model has a single logit z, the
+    result has the two logits (0, z).
     """
     size = min(SCORING_BATCH, max(1, len(part)))
     found = []
@@ -107,7 +112,7 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:
-    """Unweighted cross-entropy, accuracy and ROC AUC (if it is defined) of *part* in inference mode."""
+    """Return unweighted cross-entropy, accuracy and (if defined) ROC AUC of a model on *part*, in inference mode."""
     outputs = logits(model, part)
     found = {
         "loss": cross_entropy(part.labels, outputs),
@@ -118,5 +123,5 @@ def score(model: "keras.Model", part: Examples) -> dict[str, float]:
 
 
 def checked(data: Dataset) -> list[Row]:
-    """The rows that an exported file is checked on: test rows first, then validation and training rows."""
+    """Return the rows that an exported file is checked on: test rows first, then validation and training rows."""
     return [row for part in ("test", "val", "train") for row in sampled(data.part(part), CHECKED)][:CHECKED]

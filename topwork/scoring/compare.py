@@ -1,9 +1,9 @@
 """Compare two runs on the same test pictures: is one better, or can chance explain the difference?
 
-Both runs answered the same pictures, so the tests are paired: pictures that are hard for both runs cancel out, and a
-paired test detects smaller differences than the two runs' own intervals do. Nothing is computed again: the answers are
-read from the runs' ``predictions.csv``. Training again with another seed is another source of chance, which a test of
-two runs cannot measure.
+Both runs answered the same pictures, so the tests are paired: pictures that are hard for both runs cancel out. A paired
+test therefore detects smaller differences than a comparison of the two runs' intervals. No answers are computed: they
+are read from the ``predictions.csv`` of each run. Training again with another seed would also change the scores by
+chance; a test of two runs cannot measure this.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,18 @@ from topwork.system.records import Record
 
 DRAWS = 2000
 PROVING = 6
-"""With fewer pictures no difference is significant, whatever the runs answered: see `mcnemar`."""
+"""With fewer pictures than this, no difference is significant, whatever the answers are; see `mcnemar`."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One run's answers in the order of the compared pictures: bool ``[n]``, float ``[n, classes]``.
+    """One run's answers, in the order of the compared pictures.
 
-    The columns are the classes that both runs have. If either run has other classes, a last column holds the sum of the
-    probabilities that this run gives to its other classes; no compared picture belongs to it.
+    Args:
+        right: whether each answer is right, bool ``[n]``.
+        probabilities: float ``[n, columns]``. The columns are the classes that both runs have. If either run has other
+            classes, there is one more column: the sum of the probabilities of this run's other classes. No compared
+            picture belongs to such a class.
     """
 
     right: np.ndarray
@@ -40,11 +43,11 @@ class Sheet:
 
 
 class HasPath(Protocol):
-    """A run, or a cross-validation."""
+    """A run or a cross-validation."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of the run or cross-validation."""
         ...
 
 
@@ -61,18 +64,18 @@ class Comparison(Record):
 
     Args:
         first, second: the folders of the runs.
-        classes: the classes that both runs have, and those that only one has.
-        pictures: how many pictures are compared.
-        scores: the scores of each run; ``auc`` is ``None`` where `topwork.scoring.metrics.auc` is.
-        differences: the second run's score minus the first's, with the 95 % interval of a paired bootstrap.
-        better: the better run in each score; ``None`` if the difference is not significant.
+        classes: the classes that both runs have, and the classes that only one run has.
+        pictures: the number of compared pictures.
+        scores: the scores of each run; ``auc`` is ``None`` if not defined (`topwork.scoring.metrics.auc`).
+        differences: the second run's score minus the first run's, with the 95 % interval of a paired bootstrap.
+        better: the run that is better in each score; ``None`` if the difference is not significant.
         p: the p-value of the difference in accuracy.
-        counts: how many pictures both runs, only one run, or neither run answered correctly.
+        counts: the number of pictures that both runs, only one run, or neither run answered correctly.
         significant_from: see `topwork.scoring.intervals.smallest`.
-        not_compared: how many pictures of each run's test part are not compared, per reason: ``other_class`` (a class
-            that only one run has), ``trained`` (the other run was trained on it), ``elsewhere`` (not among the other
-            run's answers), ``repeated`` (the same as another picture).
-        intervals: the methods.
+        not_compared: the number of pictures in each run's test part that are not compared, for each reason:
+            ``other_class`` (only one run has the picture's class), ``trained`` (the other run was trained on the
+            picture), ``elsewhere`` (the other run has no answer for it), ``repeated`` (an equal picture is compared).
+        intervals: the methods used.
         text: the outcome in sentences.
     """
 
@@ -94,22 +97,22 @@ class Comparison(Record):
 def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Comparison:
     """Compare two finished runs on the test pictures that they share.
 
-    Pictures are matched by content, and equal pictures count once. A picture that either run was trained on is left
-    out. A cross-validation counts as one run that tested every picture once.
+    Pictures are matched by content, and equal pictures count once. A picture is not compared if either run was trained
+    on it. A cross-validation counts as one run that tested every picture once.
 
-    If the runs have different classes, only pictures of the classes that both have are compared. An answer, or
-    probability, that a run gives to another class counts against it.
+    If the runs have different classes, only pictures of the classes that both runs have are compared. Answers with
+    another class, and probabilities of other classes, count against the run that gives them.
 
-    A difference in accuracy is significant by `mcnemar`; a difference in loss or AUC is significant if its interval
-    does not contain 0. Each score is tested by itself, at 5 %.
+    For accuracy, `mcnemar` decides whether a difference is significant. A difference in loss or AUC is significant if
+    its interval does not contain 0. Each score is tested separately, at the 5 % level.
 
     Args:
-        first: a run, a cross-validation, or the folder of one.
-        second: the same.
+        first: a run, a cross-validation, or the folder of one of these.
+        second: the run to compare it with, in the same form.
 
     Raises:
-        UsageError: both are the same run.
-        RunError: the folder is not a run, the run has not finished, or its answers do not match its pictures.
+        UsageError: *first* and *second* are the same run.
+        RunError: a folder is not a run, a run has not finished, or its answers do not match its pictures.
         DatasetError: a run has no test part, or the runs have fewer than two classes in common, no test picture in
             common, or different labels for a picture.
 
@@ -156,7 +159,7 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
 
 
 def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
-    """The classes that both runs have, in the first run's order, and those that only one has.
+    """Return the classes that both runs have, in the first run's order, and the classes that only one run has.
 
     Raises:
         DatasetError: the runs have fewer than two classes in common.
@@ -173,7 +176,7 @@ def _classes(a: Exam, b: Exam) -> dict[Shared, list[str]]:
 
 
 def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple[Sheet, Sheet]]:
-    """Labels, int ``[n]``, and both runs' answers on the pictures that they share, sorted by content."""
+    """Return labels, int ``[n]``, and both runs' answers for the pictures that they share, sorted by content."""
     place = {label: number for number, label in enumerate(classes)}
     first, second = a.by_key(), b.by_key()
     keys = sorted(
@@ -216,7 +219,7 @@ def _counts(sheets: tuple[Sheet, Sheet]) -> dict[Counted, int]:
 def _measured(
     labels: np.ndarray, sheets: tuple[Sheet, Sheet]
 ) -> tuple[dict[Side, dict[Score, float | None]], dict[Score, Rate | None]]:
-    """Both runs' scores, and their differences with intervals: a paired bootstrap's, except for few pictures."""
+    """Return both runs' scores, and their differences with intervals from a paired bootstrap or `_of_few`."""
     drawn = metrics.redraw(len(labels), DRAWS)
     each: list[dict[Score, float | None]] = []
     redrawn: list[dict[Score, np.ndarray]] = []
@@ -248,7 +251,10 @@ def _measured(
 def _of_few(
     labels: np.ndarray, sheets: tuple[Sheet, Sheet], drawn: tuple[np.ndarray, np.ndarray]
 ) -> dict[Score, Rate | None]:
-    """The differences with intervals that hold for few pictures; *drawn*: each run's AUC in each draw, ``[draws]``."""
+    """Return the differences with intervals that are valid for few pictures.
+
+    *drawn* has the AUC of each run in each draw of the bootstrap, ``[draws]``.
+    """
     counts = _counts(sheets)
     each = [metrics.losses(labels, sheet.probabilities) for sheet in sheets]
     right = [float(sheet.right.mean()) for sheet in sheets]
@@ -275,7 +281,7 @@ def _of_few(
 
 
 def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason, int]:
-    """How many rows of *own*'s test part are not compared, per reason."""
+    """Return for each reason how many rows in the test part of *own* are not compared."""
     others, shared, seen = other.by_key(), set(classes), set[Key]()
     found: dict[Reason, int] = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
     for key, label in ((answer.key, answer.row.label) for answer in own.answers):
@@ -292,7 +298,7 @@ def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason
 
 
 def _text(found: Comparison) -> list[str]:
-    """The outcome in sentences."""
+    """Return the outcome in sentences."""
     sentences = []
     own = {"first": found.classes["only_first"], "second": found.classes["only_second"]}
     only = [
@@ -321,7 +327,7 @@ def _text(found: Comparison) -> list[str]:
 
 
 def _on_scores(found: Comparison) -> list[str]:
-    """One sentence each on accuracy, loss and AUC."""
+    """Return one sentence for each of accuracy, loss and AUC."""
     better, least, rate = found.better["accuracy"], found.significant_from, found.differences["accuracy"]
     assert rate
     test = "McNemar's exact test, " + ("p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}")

@@ -1,6 +1,6 @@
-"""The confusion matrix as JSON: a list of rows for up to 100 classes; for more, only the cells that hold pictures.
+"""The confusion matrix as JSON: a list of rows for up to 100 classes; for more, only the filled cells (not 0).
 
-3,000 classes have nine million cells, and 2,000 pictures fill at most 2,000 of them.
+With 3,000 classes, a matrix has nine million cells, and 2,000 pictures fill at most 2,000 of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,17 @@ import numpy as np
 from topwork.runs.scores import Confusion
 
 DENSE = 100
-"""Up to this many classes, the JSON has all cells."""
+"""The JSON has all cells if there are at most this many classes."""
 
 
 class Cells(NamedTuple):
-    """The cells that hold pictures, sorted by row and column: the number of classes, then int ``[cells]`` each."""
+    """The filled cells of a confusion matrix, sorted by row and column.
+
+    Args:
+        classes: the number of classes.
+        true, predicted: the row and the column of each cell, int ``[cells]``.
+        counts: the number of pictures in each cell, int ``[cells]``.
+    """
 
     classes: int
     true: np.ndarray
@@ -24,14 +30,14 @@ class Cells(NamedTuple):
 
 
 def as_json(matrix: np.ndarray) -> Confusion:
-    """The JSON form of a matrix of counts.
+    """Return the JSON form of a matrix of counts.
 
     Args:
         matrix: int ``[classes, classes]``; rows are true, columns predicted.
 
     Returns:
-        For up to `DENSE` classes the rows as lists; for more ``{"shape": [classes, classes], "counts": [[true,
-        predicted, count], ...]}``, sorted, where true and predicted are positions among the classes from 0.
+        For up to `DENSE` classes, the rows as lists. For more classes, ``{"shape": [classes, classes], "counts":
+        [[true, predicted, count], ...]}``, sorted; true and predicted are positions among the classes, from 0.
 
     Example:
         >>> as_json(np.array([[1, 0], [2, 3]]))
@@ -46,7 +52,7 @@ def as_json(matrix: np.ndarray) -> Confusion:
 
 
 def cells(confusion: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray) -> Cells:
-    """The filled cells of a confusion matrix in either form, for any number of classes.
+    """Return the filled cells of a confusion matrix, which can be an array, a list of rows, or the form from `as_json`.
 
     Example:
         >>> cells([[1, 0], [2, 3]]).counts

@@ -1,10 +1,10 @@
-"""A process that draws: it imports matplotlib while the training goes on, then draws the plots of the run.
+"""The drawing process: it imports matplotlib during the training, then draws the plots of the run.
 
-Importing matplotlib and drawing two plots takes a second, a fifth of a short command. A request to the process
-(`topwork.system.processes`) holds the name of a function of `topwork.scoring.plots`, its positional arguments and its
-keyword arguments; the answer is the reason why the plot could not be drawn, or an empty text. The next run in this
-Python process, such as the next fold, uses the same process. Your own settings of matplotlib do not affect it. A plot
-that cannot be drawn is reported and does not stop the run.
+Importing matplotlib and drawing two plots takes a second, a fifth of a short command. A request to the drawing process
+(`topwork.system.processes`) has the name of a function in `topwork.scoring.plots`, its positional arguments and its
+keyword arguments. The answer is the reason why the plot could not be drawn, or an empty text. If another run follows in
+this Python process, such as the next fold, it uses the same drawing process. Your own settings of matplotlib do not
+affect the plots. A plot that cannot be drawn is reported and does not stop the run.
 """
 
 import atexit
@@ -25,11 +25,14 @@ from topwork.system.processes import Beside, Ended, serve
 
 @dataclass
 class Pencil:
-    """Draws in another process; a context manager that waits until all is drawn, or ends at once on an error.
+    """Draws plots in another process.
+
+    This is a context manager. At its end, it waits until all plots are drawn; after an error, it stops the drawing
+    process instead.
 
     Args:
-        run: the folder of the run that the plots belong to; if some cannot be drawn, the report says how to draw them
-            later.
+        run: the folder of the run that the plots belong to. If given, the report on plots that could not be drawn says
+            how to draw them later.
     """
 
     run: Path | None = None
@@ -64,13 +67,13 @@ class Pencil:
             say(f"could not draw {', '.join(problems)} ({reasons}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
-        """Draw ``topwork.scoring.plots.<plot>(*arguments, path, **options)``; the file exists when the context ends."""
+        """Request ``topwork.scoring.plots.<plot>(*arguments, path, **options)``. The context ends after it is drawn."""
         self._asked.append(path.name)
         self._beside.ask([plot, [*arguments, str(path.absolute())], options])
 
 
 _idle: list[Beside] = []
-"""Processes that have drawn everything, ready to be used again."""
+"""Drawing processes that have no work left and can be used again."""
 
 
 def _end_all() -> None:
@@ -85,15 +88,15 @@ if hasattr(os, "register_at_fork"):
 
 def main() -> None:
     """Draw each requested plot until the process that started this one ends."""
-    os.chdir(Path(__file__).parent)  # so that matplotlib does not read a matplotlibrc of the user's folder
+    os.chdir(Path(__file__).parent)  # so that matplotlib does not read a matplotlibrc in the user's folder
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with suppress(Exception):  # each request then answers with the error
+    with suppress(Exception):  # each request is then answered with the error
         import matplotlib.figure  # noqa: F401
     serve(lambda request, _: _problem(*request))
 
 
 def _problem(plot: str, arguments: list[Any], options: dict[str, Any]) -> str:
-    """Draw to a temporary file, then rename it; return the reason if that was not possible, else an empty text."""
+    """Draw a plot to a temporary file and rename it. Return the reason if this failed, or else an empty text."""
     *arguments, name = arguments
     path = Path(name)
     try:

@@ -1,7 +1,7 @@
-"""Evaluation: measure the shipped model, flat and in float32, on pictures that it was not trained on.
+"""Evaluation: measure a run's model, as it is exported (flat, in float32), on pictures that it was not trained on.
 
-The trunk runs in float32, from the same converted file that filled the store; the top runs in Keras. The answers from
-the store's own activations (computed in bfloat16, stored as float16) are measured in addition.
+The trunk runs in float32, from the same converted file that filled the store; the top runs in Keras. In addition, the
+answers from the stored activations (computed in bfloat16, stored as float16) are measured.
 """
 
 from collections import Counter
@@ -31,16 +31,17 @@ from topwork.system.messages import counted, say, some
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Scores):
-    """The scores of some pictures, and which pictures these are.
+    """The scores on some pictures, and which pictures these are.
 
     Args:
-        part: ``"test"``, ``"val"`` or ``"train"`` for a part of the run's own pictures, ``"data"`` for other pictures.
-        sample: the number of pictures in the sample; ``None`` if all were measured.
-        trained_on: how many of the measured pictures the run was trained on.
-        left_out: the reason for each picture that could not be measured, by path.
-        unknown_classes: the number of pictures in each class that the run does not have; they are not measured.
-        notes: warns if the accuracy is no better than always answering the largest class; for the run's own pictures,
-            also explains a validation loss below the training loss.
+        part: ``"test"``, ``"val"`` or ``"train"`` for a part of the run's own pictures; ``"data"`` for other pictures.
+        sample: the number of measured pictures, if only a sample was measured; ``None`` if all were measured.
+        trained_on: the number of measured pictures that the run was trained on.
+        left_out: the reasons why pictures could not be measured, by path.
+        unknown_classes: the classes that the run does not have, with their numbers of pictures. These pictures are not
+            measured.
+        notes: a warning if the accuracy is no better than always answering the largest class; for the run's own
+            pictures, also an explanation if the validation loss is below the training loss.
     """
 
     part: str
@@ -51,7 +52,7 @@ class Evaluation(Scores):
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON object, with ``part`` first."""
+        """Return the JSON object, with ``part`` first."""
         return {"part": self.part} | super().as_json()
 
 
@@ -62,13 +63,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure a finished run. If the pictures are the run's own, also draw the plots that the run lacks.
 
+    The confusion matrix and the plot of answers show the test part, so they are drawn only if *what* is ``"test"``.
+
     Args:
         folder: the run.
-        what: ``"test"``, ``"val"`` or ``"train"``: a part of the run's own pictures; or other data, which is measured
-            except for pictures of classes that the run does not have. Data with only one class is accepted. The
-            confusion matrix and the plot of answers show the test part only; they are drawn if the run lacks them.
-        data: the new place of the run's own pictures, if they were moved; they are found by content. The run does not
-            save this place.
+        what: a part of the run's own pictures (``"test"``, ``"val"`` or ``"train"``), or other data. In other data,
+            pictures of classes that the run does not have are not measured. Data with only one class is accepted.
+        data: the new place of the run's own pictures, if they were moved. They are found by their content. The run does
+            not save this place.
 
     Raises:
         DatasetError: the part is empty, or the data has no picture of a class that the run has.
@@ -133,7 +135,7 @@ def evaluate(
 
 
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:
-    """Other data without the pictures of classes that the run does not have, and their number per class.
+    """Return two things: the data, without pictures of classes that the run lacks; and their number, by class.
 
     Raises:
         DatasetError: the data cannot be read, or no picture is left.

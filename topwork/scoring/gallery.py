@@ -1,4 +1,4 @@
-"""Which test pictures are shown with the model's answers, and how they reach the process that draws."""
+"""Choose the test pictures for the plot of answers, and prepare them for the drawing process."""
 
 import base64
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 SHOWN = 24
-"""The plot shows at most this many pictures."""
+"""The plot of answers shows at most this many pictures."""
 EMBEDDED = "data:image/png;base64,"
 
 
 def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities: "ndarray") -> dict[str, Any]:
-    """The input of `topwork.scoring.plots.predictions`, as JSON.
+    """Return the input of `topwork.scoring.plots.predictions`, as JSON.
 
     Args:
         data: the run's dataset.
         rows: the measured rows of the test part.
-        labels: the positions of their labels among the classes, int ``[n]``.
+        labels: the position of each row's label among the classes, int ``[n]``.
         probabilities: float ``[n, classes]``.
 
     Returns:
-        ``heading`` and ``tiles``. Each tile has its ``pictures`` (paths, or embedded pictures), ``label``,
-        ``predicted`` and ``probability`` (of the predicted label).
+        ``heading`` and ``tiles``. Each tile has ``pictures`` (paths or embedded pictures), ``label``, ``predicted`` and
+        ``probability`` (of the predicted label).
     """
     found = probabilities.argmax(1)
     picked = chosen(labels, probabilities)
@@ -68,9 +68,10 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
 
 
 def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> list[int]:
-    """Positions of the rows to show: wrong answers, the most confident first, then right ones from each class in turn.
+    """Return the positions of the rows to show.
 
-    At most half of them are wrong, unless there are too few right ones.
+    First come wrong answers, starting with the most confident; then right answers, one from each class in turn. At most
+    half of the rows are wrong answers, unless there are too few right answers.
 
     Example:
         >>> chosen(np.array([0, 1, 0]), np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]))
@@ -85,5 +86,5 @@ def chosen(labels: "ndarray", probabilities: "ndarray", count: int = SHOWN) -> l
 
 
 def content(source: str) -> str | bytes:
-    """A tile's picture as `topwork.data.pictures.thumbnail` takes it: a path, or the bytes of an embedded one."""
+    """Return a tile's picture as `topwork.data.pictures.thumbnail` accepts it: a path, or the bytes of the picture."""
     return base64.b64decode(source.removeprefix(EMBEDDED)) if source.startswith(EMBEDDED) else source

@@ -1,7 +1,7 @@
 """95 % intervals for few pictures, where a bootstrap draws the same pictures again and underestimates the spread.
 
-If all of three pictures are right, a bootstrap gives ``1.000 to 1.000``. With fewer than `FEW` pictures the intervals
-of this module replace the bootstrap's, or widen it. McNemar's exact test is also here.
+If three of three answers are right, the bootstrap's interval is ``1.000 to 1.000``. With fewer than `FEW` pictures, the
+intervals in this module replace or widen those of the bootstrap. McNemar's exact test is also here.
 """
 
 from math import sqrt
@@ -12,7 +12,7 @@ ALPHA = 0.05
 
 
 FEW = 30
-"""With fewer pictures a bootstrap's interval is too narrow."""
+"""With fewer pictures than this, a bootstrap's interval is too narrow."""
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 
@@ -21,10 +21,10 @@ Ends = tuple[float, float]
 
 
 def wilson(share: float, total: float) -> Ends:
-    """Wilson's interval of a share of *total* (Wilson 1927, JASA 22:209-212); *total* is at least 1.
+    """Return Wilson's interval for a share of *total* cases (Wilson 1927, JASA 22:209-212); *total* is at least 1.
 
-    ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``: unlike ``p ± z sqrt(p(1-p)/n)`` it stays within 0 and 1,
-    and has a width even if all are hits, or none.
+    ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``: unlike ``p ± z sqrt(p(1-p)/n)``, this stays within 0 and
+    1, and its width is not 0 even if the share is 0 or 1.
 
     >>> [round(end, 3) for end in wilson(0.9, 50)]
     [0.786, 0.957]
@@ -36,9 +36,9 @@ def wilson(share: float, total: float) -> Ends:
 
 
 def mean(values: np.ndarray, lowest: float, highest: float) -> Ends:
-    """Student's interval of the mean of *values*, float ``[n]``, which are between *lowest* and *highest*.
+    """Return Student's interval for the mean of *values*, float ``[n]``, all between *lowest* and *highest*.
 
-    A single value, or equal values, have no measurable spread: then the interval is *lowest* to *highest*.
+    For a single value or equal values, no spread can be measured; the interval is then *lowest* to *highest*.
 
     >>> [round(end, 2) for end in mean(np.array([0.0, 1.0, 2.0]), 0.0, 9.0)], mean(np.array([1.0]), 0.0, 9.0)
     ([0.0, 3.48], (0.0, 9.0))
@@ -53,13 +53,13 @@ def mean(values: np.ndarray, lowest: float, highest: float) -> Ends:
 
 
 def paired(only_first: int, only_second: int, total: int) -> Ends:
-    """Interval of the difference of two shares of the same pictures, the second minus the first.
+    """Return the interval for the difference of two runs' accuracies on the same pictures, second minus first.
 
-    One is added to each count, and 2 to the total, so that the interval has a width even if both counts are 0
-    (Bonett and Price 2012, J. Educ. Behav. Stat. 37:479-488).
+    1 is added to each count, and 2 to the total, so that the width is not 0 even if both counts are 0 (Bonett and Price
+    2012, J. Educ. Behav. Stat. 37:479-488).
 
     Args:
-        only_first, only_second: the number of pictures that only this one has right.
+        only_first, only_second: the number of pictures that only the first, or only the second, run has right.
         total: the number of pictures.
 
     >>> [round(end, 3) for end in paired(0, 0, 3)], [round(end, 3) for end in paired(3, 9, 100)]
@@ -71,7 +71,9 @@ def paired(only_first: int, only_second: int, total: int) -> Ends:
 
 
 def difference(first: float, of_first: Ends, second: float, of_second: Ends) -> Ends:
-    """Interval of ``second - first`` from each one's (Newcombe 1998, Statistics in Medicine 17:873-890, method 10).
+    """Return the interval for ``second - first``, from the intervals for *first* and *second*.
+
+    This is method 10 in Newcombe 1998, Statistics in Medicine 17:873-890.
 
     >>> [round(end, 3) for end in difference(0.5, (0.3, 0.7), 0.5, (0.3, 0.7))]
     [-0.283, 0.283]
@@ -82,11 +84,11 @@ def difference(first: float, of_first: Ends, second: float, of_second: Ends) -> 
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: the two-sided p-value for two runs, from the pictures that only one of them has right.
+    """Return the two-sided p-value of McNemar's exact test, from the number of pictures that only one run has right.
 
     If the runs were equally good, a fair coin would decide which run has such a picture right. So p is twice the
-    smaller tail of the binomial distribution, at most 1 (McNemar 1947, Psychometrika 12:153-157; for two classifiers
-    see Dietterich 1998, Neural Computation 10:1895-1923).
+    smaller tail of the binomial distribution, and at most 1 (McNemar 1947, Psychometrika 12:153-157; for two
+    classifiers see Dietterich 1998, Neural Computation 10:1895-1923).
 
     >>> mcnemar(0, 6), mcnemar(8, 11), mcnemar(0, 0)
     (0.03125, 0.6476058959960938, 1.0)
@@ -97,11 +99,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def smallest(apart: int, pictures: int) -> float | None:
-    """The smallest difference in accuracy that is significant by `mcnemar`; ``None`` if no difference can be.
+    """Return the smallest difference in accuracy that is significant by `mcnemar`; ``None`` if no difference can be.
 
     Args:
-        apart: the number of pictures that only one run has right; at least 6 are assumed, because no split of fewer is
-            significant.
+        apart: the number of pictures that only one run has right. A number below 6 is replaced by 6, because fewer such
+            pictures are never significant.
         pictures: the number of compared pictures.
 
     Example:

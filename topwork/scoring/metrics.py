@@ -2,7 +2,7 @@
 
 Shares of counted pictures (accuracy, top-k, precision, recall) have Wilson's interval. The other scores (loss, AUC, F1,
 macro averages) have the interval of a seeded bootstrap, which draws pictures regardless of their class. For fewer than
-30 pictures see `topwork.scoring.intervals`. All intervals assume that the pictures are independent: ten photos of one
+30 pictures, see `topwork.scoring.intervals`. All intervals assume that the pictures are independent: ten photos of one
 flower count as ten. Use groups to keep similar pictures in the same part.
 """
 
@@ -20,16 +20,16 @@ from topwork.scoring.intervals import FEW
 from topwork.system.records import Record
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""A probability of 0 counts as this."""
+"""In the loss, a smaller probability is replaced by this."""
 WORST = -log(SMALLEST)
-"""The largest loss of a picture."""
+"""The largest possible loss of a picture."""
 DRAWS = 1000
 SEED = 0
 _BLOCK = 256
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Scores:
-    """All scores of the predictions for one part.
+    """Return all scores of the predictions for one part.
 
     The time grows with n²: 2,000 pictures take up to half a second.
 
@@ -39,8 +39,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
         classes: the labels in the order of the columns.
 
     Raises:
-        DatasetError: no rows, shapes that do not match, labels outside the classes, or probabilities that are not
-            finite.
+        DatasetError: there are no rows, shapes do not match, a label is not one of the classes, or a probability is
+            not finite.
 
     Example:
         >>> found = measure(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["cat", "dog"])
@@ -53,7 +53,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
 
     own = np.take_along_axis(probabilities, labels[:, None], 1)
     earlier = np.arange(c) < labels[:, None]
-    ranks = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)  # of equals the first, as in argmax
+    # Of equal probabilities, the first one has the lowest rank, as in argmax.
+    ranks = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)
     ks = [k for k in sorted({min(3, c - 1), min(5, c - 1)}) if k > 1]
     confusion = np.zeros((c, c), int)
     np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
@@ -86,14 +87,16 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str
 
 
 def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Unweighted mean of ``log(sum(exp(logits))) - logits[label]``, in nats, float64; nan if logits are not finite.
+    """Return the unweighted mean of ``log(sum(exp(logits))) - logits[label]``, in nats.
+
+    It is computed in float64, and nan if logits are not finite.
 
     Args:
         labels: int ``[n]``.
         logits: float ``[n, classes]``.
 
     Raises:
-        DatasetError: no rows, or shapes that do not fit.
+        DatasetError: there are no rows, or the shapes do not match.
 
     Example:
         >>> round(cross_entropy(np.array([0]), np.array([[0.0, 0.0]])), 4)
@@ -107,7 +110,7 @@ def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Cross-entropy of each picture, in nats: float64 ``[n]``. A probability of 0 counts as float32's smallest.
+    """Return the cross-entropy of each picture, in nats: float64 ``[n]``. Probabilities below `SMALLEST` are replaced.
 
     >>> losses(np.array([0]), np.array([[0.5, 0.5]])).round(4)
     array([0.6931])
@@ -117,24 +120,26 @@ def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve: how often a picture of a class has a higher score for it than one of another class.
+    """Return the area under the ROC curve.
 
-    With two classes it is the area of the second class. With more it is the unweighted mean of each class against the
-    rest, over the classes that have some of the pictures, but not all.
+    For one class, this is the probability that a picture of the class has a higher score for it than a picture of
+    another class. For two classes, the area of the second class is returned. For more, it is the unweighted mean of the
+    areas of each class against the rest, over the classes that have some but not all of the pictures.
 
-    It is Mann and Whitney's ``U / (P N)``, where ``U`` is the sum of the P pictures' ranks minus ``P (P + 1) / 2``.
-    Equal scores get their mean rank, so that a tie counts half (Mann & Whitney 1947, Ann. Math. Statist. 18:50-60;
-    Hanley & McNeil 1982, Radiology 143:29-36).
+    The area is Mann and Whitney's ``U / (P N)``: P pictures are of the class, N are not, and ``U`` is the sum of the P
+    pictures' ranks minus ``P (P + 1) / 2``. Equal scores get their mean rank, so that a tie counts half (Mann & Whitney
+    1947, Ann. Math. Statist. 18:50-60; Hanley & McNeil 1982, Radiology 143:29-36).
 
     Args:
         labels: int ``[n]``.
-        scores: float ``[n, classes]``: probabilities. Logits of different pictures have no common scale.
+        scores: probabilities, float ``[n, classes]``. Do not use logits: those of different pictures have no common
+            scale.
 
     Returns:
         0 to 1 (chance: 0.5); ``None`` if all pictures are of one class; nan if scores are not finite.
 
     Raises:
-        DatasetError: no rows, or shapes that do not fit.
+        DatasetError: there are no rows, or the shapes do not match.
 
     Example:
         >>> auc(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]))
@@ -143,7 +148,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     labels, scores = _checked(labels, scores, "scores")
     if not np.isfinite(scores).all():
         return float("nan")
-    ordered = scores.T.copy()  # each class in one piece of memory: sorting is most of the time
+    ordered = scores.T.copy()  # the scores of a class are contiguous: sorting takes most of the time
     ordered.sort(1)
     support = np.bincount(labels, minlength=len(ordered))
     seen = [i for i in _judged(len(ordered)) if 0 < support[i] < len(labels)]
@@ -157,7 +162,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
-    """The bootstrap's draws: how often each of *n* pictures occurs in a sample of n with replacement.
+    """Return the bootstrap's draws: how often each of *n* pictures occurs in a sample of *n* with replacement.
 
     Returns:
         float32 ``[draws, n]``, drawn with a fixed seed; each row sums to n.
@@ -171,9 +176,10 @@ def redraw(n: int, draws: int = DRAWS) -> np.ndarray:
 
 
 def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`auc` in each draw: ``[draws]``, nan if all drawn pictures are of one class.
+    """Return the `auc` of each draw, float ``[draws]``; nan if all drawn pictures are of one class.
 
-    All draws share one table of which picture beats which, so that a draw costs a row of a matrix product, not a sort.
+    All draws use the same table, which compares the score of every picture with that of every other. A draw therefore
+    needs one row of a matrix product instead of a sort.
 
     Args:
         labels: int ``[n]``.
@@ -202,7 +208,9 @@ def drawn_auc(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.
 
 
 def between(value: float, draws: np.ndarray) -> Rate:
-    """A value with the bootstrap's percentile interval (Efron 1979, Ann. Statist. 7:1-26), widened to contain it.
+    """Return a value with the percentile interval of bootstrap draws, widened if necessary to contain the value.
+
+    See Efron 1979, Ann. Statist. 7:1-26. Draws that are nan are ignored.
 
     >>> between(0.5, np.array([0.0, 0.5, np.nan, 1.0]))
     Rate(value=0.5, low=0.025, high=0.975)
@@ -217,7 +225,7 @@ class Agreement(Record):
 
     Args:
         largest_difference: the largest difference between two probabilities; inf if one is nan.
-        top1_agreement: the share of rows for which both have the same most probable class.
+        top1_agreement: the share of rows with the same most probable class in both.
         disagreements: the number of rows with different most probable classes, not counting near ties.
     """
 
@@ -227,16 +235,16 @@ class Agreement(Record):
 
 
 def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
-    """How much *b*, a second computation of the same probabilities, differs from *a*.
+    """Return how much *b*, a second computation of the same probabilities, differs from *a*.
 
     Args:
-        a: float ``[n, classes]``: the reference.
+        a: the reference, float ``[n, classes]``.
         b: float ``[n, classes]``.
-        bound: a difference of probabilities. A row of *a* whose two largest probabilities differ by no more than this
-            is a near tie: rounding decides their order, so it is not a disagreement.
+        bound: a row is a near tie if its two largest probabilities in *a* differ by at most this. Rounding decides
+            their order, so a near tie is not counted as a disagreement.
 
     Raises:
-        DatasetError: no rows, or different shapes.
+        DatasetError: there are no rows, or the shapes are different.
 
     Example:
         >>> agreement(np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]]))
@@ -260,7 +268,9 @@ def agreement(a: np.ndarray, b: np.ndarray, bound: float = 1e-4) -> Agreement:
 
 
 def share(hits: int, total: int) -> Rate:
-    """The share ``hits / total`` with its interval (see `topwork.scoring.intervals.wilson`); *total* is at least 1.
+    """Return the share ``hits / total`` with its interval (see `topwork.scoring.intervals.wilson`).
+
+    *total* is at least 1.
 
     >>> found = share(45, 50)
     >>> found.value, round(found.low, 3), round(found.high, 3)
@@ -270,14 +280,18 @@ def share(hits: int, total: int) -> Rate:
 
 
 def few_auc(labels: np.ndarray, rate: Rate, classes: int) -> Rate:
-    """An `auc` of few pictures, with an interval at least as wide as that of a share of the smaller side's pictures."""
+    """Return *rate*, the `auc` of few pictures, with an interval that is wide enough.
+
+    A class divides the pictures into two sides, its own pictures and the rest. The interval is at least as wide as
+    Wilson's interval for a share of *m* pictures, where *m* is the size of the smallest side of any averaged class.
+    """
     support = np.bincount(labels, minlength=classes)[_judged(classes)]
     sides = np.minimum(support, len(labels) - support)
     return _widened(rate, int(sides[sides > 0].min()))
 
 
 def _widened(rate: Rate, total: int) -> Rate:
-    """A rate with an interval at least as wide as that of a share of *total*."""
+    """Return *rate* with an interval at least as wide as Wilson's interval for a share of *total* pictures."""
     low, high = intervals.wilson(rate.value, max(1, total))
     return replace(rate, low=min(low, rate.low), high=max(high, rate.high))
 
@@ -310,14 +324,14 @@ def _refuse_strangers(labels: np.ndarray, probabilities: np.ndarray, classes: Se
 
 
 def _by_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[dict[Average, Rate], dict[str, ClassScores]]:
-    """The macro averages of precision, recall and F1, and the scores of each class, from a confusion matrix.
+    """Return the macro averages of precision, recall and F1, and the scores of each class.
 
-    Drawing n pictures again with replacement is one multinomial draw over the cells of the confusion matrix.
+    A bootstrap sample of n pictures is one multinomial draw from the cells of the confusion matrix.
     """
     true, predicted = np.nonzero(confusion)
     cells, right, every = confusion[true, predicted], true == predicted, len(confusion)
     rng = np.random.default_rng(SEED)
-    hits, support, chosen = np.empty((3, 1 + DRAWS, every))  # first the counts themselves, then those of each draw
+    hits, support, chosen = np.empty((3, 1 + DRAWS, every))  # index 0: the counts themselves; then one index per draw
     for i in range(1 + DRAWS):
         drawn = rng.multinomial(cells.sum(), cells / cells.sum()) if i else cells
         support[i] = np.bincount(true, drawn, every)
@@ -348,5 +362,5 @@ def _by_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[dict[Avera
 
 
 def _judged(classes: int) -> list[int]:
-    """The columns whose AUC is averaged: of two classes only the second, as both have the same."""
+    """Return the columns whose AUC is averaged; for two classes only the second, because both have the same AUC."""
     return [1] if classes == 2 else list(range(classes))

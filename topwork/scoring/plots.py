@@ -1,8 +1,8 @@
-"""The plots of a run as PNG: learning curves, a confusion matrix, answers with their pictures; a grid with titles.
+"""Plots as PNG: a run's learning curves, confusion matrix, and answers with their pictures; and grids of pictures.
 
 Each plot has a separate figure, without pyplot, in matplotlib's default style: your backend and your settings
 (``matplotlibrc``, ``rcParams``) do not change the plots, and the plots do not change them.
-Labels may contain any text; characters that no installed font has are written as their code (``\\u82b1``).
+Labels may contain any text; a character that no installed font has is written as its code (``\\u82b1``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,15 +36,15 @@ FONTS = (
     "PingFang SC",
     "Arial Unicode MS",
 )
-"""matplotlib's own font, then fonts of Linux and macOS with many characters, for those that it lacks."""
+"""matplotlib's own font; then fonts of Linux and macOS, for the characters that it lacks."""
 TRAIN, VAL = "#c05621", "#2b6cb0"
 WRONG, FRAME = "#c00000", "#bbbbbb"
 THUMBNAIL = 200
-"""Pixels of a picture's longer side; it is drawn about as large."""
+"""The longer side of a picture in pixels; it is drawn at about this size."""
 CRISP = 100
 """Pictures with fewer pixels per side are drawn with visible square pixels."""
 NUMBERED = 30
-"""Up to this many classes, each cell of the confusion matrix shows its number, and each row its label."""
+"""With at most this many classes, a confusion matrix shows the number in each cell and the label of each row."""
 
 SQUARES = 300
 """A confusion matrix has at most this many squares per side; with more classes, neighbours share a square."""
@@ -74,11 +74,11 @@ def _own_style() -> Iterator[None]:
 def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = False) -> "Figure":
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
-    Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared;
-    the dotted line is the loss as the optimizer saw it (with dropout, while the weights change).
+    Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared.
+    The dotted line is the loss as the optimizer saw it (with dropout, while the weights change).
 
     Args:
-        journal: its lines as JSON, in order; see `topwork.runs.journal.Epoch`.
+        journal: the lines of the journal as JSON objects, in order; see `topwork.runs.journal.Epoch`.
         path: the PNG to write.
         auc: also draw the area under the ROC curve, if the journal has it.
 
@@ -94,7 +94,7 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
     keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
     figure = _figure(9, 1 + 3 * len(keys))
     panels = figure.subplots(len(keys), 1, sharex=True)
-    places: list[int] = []  # of each epoch on the axis; a phase's epoch 0 is where the phase before ended
+    places: list[int] = []  # of each epoch on the x axis; epoch 0 of a phase is at the end of the phase before
     start = 0
     for row in rows:
         if row.epoch == 0:
@@ -121,15 +121,15 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
 ) -> "Figure":
-    """Draw a confusion matrix: the numbers count pictures, the colour is their share of the true class.
+    """Draw a confusion matrix. The numbers are counts of pictures; the colour is their share of the true class.
 
-    With more than `SQUARES` classes, neighbours share a square, which has the colour of its largest share: one wrong
-    answer among thousands of classes is still visible.
+    With more than `SQUARES` classes, neighbouring classes share a square. Its colour is that of the largest share in
+    it, so that one wrong answer among thousands of classes is still visible.
 
     Args:
-        matrix: counts, ``[classes, classes]``; rows are true, columns predicted; or the form that
+        matrix: counts, ``[classes, classes]``, where rows are true and columns are predicted classes; or the form that
             `topwork.scoring.confusion.as_json` returns.
-        classes: the labels, in the matrix' order.
+        classes: the labels, in the order of the matrix.
         path: the PNG to write.
 
     Returns:
@@ -174,7 +174,7 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     """Draw pictures in rows, each below its title.
 
     Args:
-        pictures: uint8 ``[height, width, 3]``, of any sizes; they are not cropped and keep their proportions.
+        pictures: uint8 ``[height, width, 3]``; sizes may differ. They are not cropped and keep their proportions.
         titles: one text per picture, of one or two lines.
         path: the PNG to write.
         columns: pictures per row.
@@ -200,11 +200,11 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
 
 @_own_style()
 def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> "Figure":
-    """Draw pictures with the true label and, below it, the predicted label and its probability; wrong ones in red.
+    """Draw pictures with the true label, the predicted label and its probability as a title; wrong answers in red.
 
     Args:
-        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. A picture that can no longer be read
-            is drawn grey.
+        found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. If a picture can no longer be read, a
+            grey square is drawn instead.
         path: the PNG to write.
         columns: tiles per row.
 
@@ -257,7 +257,10 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _tile(figure: "Figure", column: float, top: float) -> "Axes":
-    """Axes for a picture below its title: 1.6 by 1.56 inches; its row's top edge is *top* inches above the bottom."""
+    """Return axes for a picture below its title, 1.6 by 1.56 inches.
+
+    *top* is the height of the row's top edge above the bottom of the figure, in inches.
+    """
     width, height = figure.get_size_inches()
     return figure.add_axes(
         ((1.7 * column + 0.05) / width, (top - 1.96) / height, 1.6 / width, 1.56 / height), anchor="N"
@@ -277,7 +280,7 @@ def _answer(axes: "Axes", tile: Mapping[str, Any], picture: np.ndarray) -> None:
 
 
 def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:
-    """Draw the lines of a score, and a star at the epoch that each phase kept, hollow if another phase follows."""
+    """Draw the lines of a score, and a star at the epoch that each phase kept. All stars but the last are hollow."""
     size = 4 if len(journal) <= 40 else 0
     for name, label, color, style in (
         (f"val_{key}", "validation", VAL, "o-"),
@@ -288,7 +291,7 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
         for row, x in zip(journal, places):
             if row.epoch == 0:
                 points.append((x, np.nan))  # so that the line breaks between phases
-            value = getattr(row, name, None)  # there is no accuracy, nor AUC, as the optimizer saw it
+            value = getattr(row, name, None)  # the optimizer saw a loss only, no accuracy and no AUC
             points.append((x, np.nan if value is None else value))
         xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
@@ -312,12 +315,12 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
 
 
 def _text(size: float) -> dict[str, Any]:
-    """Options for drawing the user's labels: fonts that have their characters, dollar signs as plain text."""
+    """Return options for drawing the user's labels: fonts with their characters, and dollar signs as plain text."""
     return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
 
 
 def _shown(label: str, length: int) -> str:
-    """The label on one line, shortened in its middle to *length* characters, with codes for what cannot be drawn."""
+    """Return a label on one line, shortened in the middle to *length*, with codes for characters that no font has."""
     text = " ".join(label.split())
     if len(text) > length:
         text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
@@ -327,7 +330,7 @@ def _shown(label: str, length: int) -> str:
 
 @cache
 def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
-    """The fonts of `FONTS` that are installed, and the characters that they have."""
+    """Return two things: the installed fonts of `FONTS`, and the code points of the characters that they have."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
     here = tuple(name for name in FONTS if name in fontManager.get_font_names())

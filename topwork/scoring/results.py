@@ -1,9 +1,9 @@
 """The results of a run: measure its test part, save and plot the answers, and add notes that explain the scores.
 
-``fit`` reports the training loss as the optimizer saw it: with dropout, averaged over weights that changed meanwhile.
-The journal also has the loss of training pictures in inference mode, as validation is measured. With these two, `gap`
-explains a validation loss that is below the training loss: training mode causes the difference between the two training
-losses, and the pictures cause the difference between the second one and the validation loss.
+Keras' ``fit`` reports the training loss as the optimizer saw it: with dropout, and averaged over an epoch while the
+weights changed. The journal also has a second training loss, measured in inference mode like the validation loss. With
+these two, `gap` explains a validation loss below the training loss. The difference between the two training losses is
+caused by training mode; the difference between the second training loss and the validation loss, by the pictures.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from topwork.system.advice import either
 from topwork.system.messages import counted, duration, say
 
 AGREE = 0.98
-"""Below this share of equal answers, `tell` reports what the trunk's precision changes."""
+"""If the share of equal answers is below this, `tell` reports how many answers the trunk's precision changes."""
 
 
 def gap(journal: Sequence[Epoch], recipe: Recipe, pictures: int) -> str | None:
-    """Explain in a sentence why the kept epoch's validation loss is below its training loss; ``None`` if it is not.
+    """Return a sentence on why the kept epoch's validation loss is below its training loss; ``None`` if it is not.
 
     Args:
         journal: the run's journal.
-        recipe: the run's recipe; the sentence names what it does in training mode only.
+        recipe: the run's recipe; the sentence names the options that have an effect in training mode only.
         pictures: the number of validation pictures.
 
     Example:
@@ -45,7 +45,7 @@ def gap(journal: Sequence[Epoch], recipe: Recipe, pictures: int) -> str | None:
 for that is taken in training mode (dropout, weights that move within the epoch): in inference mode, as validation \
 is, the training pictures come to 0.200.
     """
-    trained = [line for line in kept_epochs(journal) if line.epoch]  # epoch 0 is what the phase before kept
+    trained = [line for line in kept_epochs(journal) if line.epoch]  # epoch 0 has the weights of the phase before
     made = trained[-1] if trained else None
     if made is None or made.loss is None or made.train_loss is None or made.val_loss is None:
         return None
@@ -79,7 +79,9 @@ is, the training pictures come to 0.200.
 
 
 def warned(found: Scores) -> list[str]:
-    """A warning if the interval of the accuracy contains the share of the largest class, or is below it; else nothing.
+    """Return a warning if the accuracy is not significantly above the share of the largest class; else an empty list.
+
+    There is a warning if the interval of the accuracy contains that share, or is below it.
 
     Args:
         found: from `topwork.scoring.metrics.measure`. There is no warning if all pictures are of one class.
@@ -109,7 +111,7 @@ def conclude(
     exact: StoredActivations,
     pencil: Pencil,
 ) -> Results:
-    """Measure the test part of a trained run; write predictions and plots.
+    """Measure the test part of a trained run, write its predictions, and draw its plots.
 
     Args:
         folder: the run.
@@ -120,7 +122,7 @@ def conclude(
         pencil: draws the plots.
 
     Returns:
-        The run's results without its cost.
+        The run's results, without ``cost``.
     """
     journal = folder.journal.epochs()
     draw_plots(pencil, folder, data, ["curves.png"])
@@ -136,7 +138,7 @@ def conclude(
 def examined(
     folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
 ) -> tuple[Results, Answers | None]:
-    """Measure, save and plot the test part of any run; without a test part the answers are ``None``."""
+    """Measure, save and plot the test part of any run. The answers are ``None`` if there is no test part."""
     notes = list(data.notes)
     used = {name: one for run in folder.members or [folder] for name, one in run.recipe.backbones.items()}
     random = [repr(name) for name, backbone in used.items() if backbone.weights == "random"]
@@ -157,7 +159,7 @@ def examined(
 
 
 def lacks(folder: Folder) -> list[str]:
-    """The names of the plot files that a finished run should have but lacks, because they could not be drawn."""
+    """Return the names of the plot files that a finished run lacks, because they could not be drawn."""
     about = folder.environment
     names = [] if folder.origins else ["curves.png"]
     if (folder.path / "predictions.csv").exists():
@@ -166,7 +168,7 @@ def lacks(folder: Folder) -> list[str]:
 
 
 def draw_lacking(folder: Folder, data: Dataset, answers: Answers | None = None, scores: Scores | None = None) -> None:
-    """Draw the plots that a finished run lacks, as far as their data are given, and report which were drawn."""
+    """Draw the plots that a finished run lacks, if their data are given, and report which plots were drawn."""
     lacking = lacks(folder)
     if not lacking:
         return
@@ -184,7 +186,7 @@ def draw_plots(
     answers: Answers | None = None,
     scores: Scores | None = None,
 ) -> None:
-    """Draw those of a run's plots that are in *names*; skip a plot if its answers or scores are not given."""
+    """Draw the plots of a run that are in *names*; skip a plot if it needs answers or scores that are not given."""
     if "curves.png" in names:
         journal = [epoch.as_json() for epoch in folder.journal.epochs()]
         pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
@@ -196,13 +198,13 @@ def draw_plots(
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:
-    """`gap` as a list, for the notes."""
+    """Return the sentence from `gap` as a list, for the notes; the list is empty if there is none."""
     found = gap(folder.journal.epochs(), folder.recipe, len(data.part("val")))
     return [found] if found else []
 
 
 def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> AsStored:
-    """How answers from the stored activations (bfloat16 trunks, float16 values) differ from the shipped model's."""
+    """Return how answers from stored activations (bfloat16 trunks, float16) differ from the exported model's."""
     dtypes, backbone = [dtype for some in stored.dtypes for dtype in some or ()], stored.requests[0].backbone
     return AsStored(
         backbone=backbone.name,

@@ -1,4 +1,4 @@
-"""Candidates: the networks to choose from if the user does not name any."""
+"""Candidates: the networks that are compared, by default or because the user names them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,17 +15,20 @@ from topwork.system.advice import either
 
 
 def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None = None) -> list[Backbone]:
-    """The backbones that *cuts* name; without cuts that of a weights file, or all with an ImageNet file at hand.
+    """Return the backbones that *cuts* name.
+
+    Without cuts, return the backbone that a weights file belongs to, or all backbones with an ImageNet file on this
+    machine.
 
     Args:
-        cuts: may be sums.
+        cuts: the cuts to compare, which may be sums.
         weights_of: ``"imagenet"``, ``"random"``, or the path of a file.
-        size: the pictures' side in pixels; by default the backbone's own.
+        size: the side of the pictures in pixels; by default, each backbone's usual size.
 
     Raises:
-        UsageError: the weights do not name a network, or one file is given for several networks.
+        UsageError: neither the cuts nor the weights name a network, or one file is given for several networks.
         RecipeError: there is no file at the path.
-        WeightsError: no ImageNet file is at hand.
+        WeightsError: there is no ImageNet file on this machine.
     """
     names = list(dict.fromkeys(name for cut in cuts for name in cut.backbones))
     example, weights = named(weights_of), files.weights_option(weights_of)
@@ -40,10 +43,12 @@ def networks(cuts: Sequence[Cut], weights_of: str = "imagenet", size: int | None
 
 
 def at_hand(size: int | None = None) -> list[Backbone]:
-    """Every backbone whose ImageNet file for pictures of that size (by default the backbone's own) is at hand.
+    """Return all backbones that have an ImageNet file on this machine.
+
+    The file must be for pictures of *size* pixels; by default, of the backbone's usual size.
 
     Raises:
-        WeightsError: no such file is at hand.
+        WeightsError: there is no such file on this machine.
     """
     table = catalogue.TABLE.values()
     found = [entry.name for entry in table if entry.path(files.folder(), size or entry.size).is_file()]
@@ -58,17 +63,17 @@ def at_hand(size: int | None = None) -> list[Backbone]:
 
 
 def named(weights: str) -> str:
-    """An example of how to name a network together with weights."""
+    """Return an example of how to name a network together with its weights, for messages."""
     cut = "mobilenet_v2_035@pool"
     return either(f"topwork.choose(data, [{cut!r}], weights={weights!r})", f"--cut {cut} --weights {weights}")
 
 
 def learn(networks: Iterable[Backbone]) -> None:
-    """Fetch the weights of all backbones and save their graphs, before anything else begins.
+    """Download missing weights and save the graphs of all backbones, before any other work begins.
 
     Raises:
-        UnknownBackbone: no backbone of that name.
-        WeightsError: weights are not at hand and cannot be fetched.
+        UnknownBackbone: there is no backbone with that name.
+        WeightsError: weights are not on this machine and cannot be downloaded.
     """
     unknown = []
     for one in networks:

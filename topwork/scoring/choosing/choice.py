@@ -1,4 +1,4 @@
-"""A choice: cuts compared on the same pictures, which of them differ significantly, and which is the cheapest."""
+"""A choice: cuts that were compared on the same pictures, with their accuracy, significance and cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,20 +16,22 @@ class Candidate:
     """One cut with its scores and its costs.
 
     Args:
-        cut: the cut as it was probed: a map is averaged.
-        accuracy: accuracy of the linear probe, with Wilson's 95 % interval.
+        cut: the cut that was probed; if it ends in a map, the map was averaged.
+        accuracy: the accuracy of the linear probe, with Wilson's 95 % interval.
         right: which pictures the probe answered correctly, bool ``[n]``.
         logme: see `topwork.scoring.choosing.probe`.
-        features: the number of features that the probe read.
-        parameters, macs: weights and multiply-adds per picture below the cut; layers that terms of a sum share count
-            once.
-        macs_above: multiply-adds per picture above the cut, in every step of training.
-        kilobytes: size of one picture in the store, in units of 1,024 bytes.
-        disk_bytes: size of all pictures of the data in the store.
-        milliseconds: time to decode a picture and run it below the cut, measured while the store was filled; ``None``
-            if the store had all or nearly all activations already.
-        p: the p-value of McNemar's exact test against the most accurate candidate, times the number of the other
-            candidates (Bonferroni: the best of many was also lucky), at most 1; 1 for the most accurate itself.
+        features: the number of features that the probe used.
+        parameters: the number of weights below the cut.
+        macs: multiply-adds per picture below the cut. If terms of a sum share layers, these count once in *parameters*
+            and *macs*.
+        macs_above: multiply-adds per picture above the cut; training repeats them in every step.
+        kilobytes: the size of one picture's activations in the store, in units of 1,024 bytes.
+        disk_bytes: the size of the activations of all pictures of the data in the store.
+        milliseconds: the time to decode a picture and to compute its activations, measured while the store was filled;
+            ``None`` if the store had all or nearly all activations already.
+        p: the p-value of McNemar's exact test against the most accurate candidate, times the number of other candidates
+            (Bonferroni's correction, because the best of many was also lucky), and at most 1. It is 1 for the most
+            accurate candidate itself.
     """
 
     cut: str
@@ -47,12 +49,12 @@ class Candidate:
 
     @property
     def tied(self) -> bool:
-        """Whether it does not differ significantly from the best on these pictures."""
+        """Whether the difference from the best candidate is not significant on these pictures."""
         return self.p >= ALPHA
 
     @property
     def cost(self) -> tuple[int, int, float]:
-        """The costs, in order of importance: multiply-adds per answer, those of training, kilobytes in the store."""
+        """The costs, the most important first: all multiply-adds, those above the cut, and kilobytes in the store."""
         return self.macs + self.macs_above, self.macs_above, self.kilobytes
 
 
@@ -61,9 +63,9 @@ class Choice:
     """The compared candidates, and which of them to use.
 
     Args:
-        candidates: the most accurate first; see `ranked`.
-        pictures: the number of pictures that they were compared on.
-        folds: the number of folds of the cross-validation.
+        candidates: the compared cuts, the most accurate first; see `ranked`.
+        pictures: the number of pictures that the candidates were compared on.
+        folds: the number of folds in the cross-validation.
         left_out: pictures that could not be used.
     """
 
@@ -74,17 +76,17 @@ class Choice:
 
     @property
     def best(self) -> Candidate:
-        """The most accurate."""
+        """The most accurate candidate."""
         return self.candidates[0]
 
     @property
     def least(self) -> float:
-        """The best accuracy minus its standard error; the proposed candidate is at least as accurate.
+        """The best accuracy minus its standard error: the least accuracy that the proposed candidate may have.
 
-        Two candidates are not equal just because a few pictures show no significant difference. The rule of one
-        standard error (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3; Hastie,
-        Tibshirani and Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest candidate that is
-        about as good as the best.
+        With few pictures, a difference may be large and still not significant, so significance alone is not enough. The
+        one-standard-error rule (Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, 3.4.3;
+        Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, 7.10) takes the simplest candidate
+        that is about as good as the best.
         """
         value = self.best.accuracy.value
         return value - sqrt(value * (1 - value) / self.pictures)
@@ -97,7 +99,7 @@ class Choice:
 
     @property
     def text(self) -> str:
-        """The outcome in a sentence."""
+        """The outcome in one sentence."""
         rate, others = self.best.accuracy, self.candidates[1:]
         tied = sum(one.tied for one in others)
         best = f"{self.best.cut} is best ({rate.value:.3f}, 95 % interval {rate.low:.3f} to {rate.high:.3f})"
@@ -116,7 +118,7 @@ class Choice:
 
 
 def ranked(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates, the most accurate first (the cheapest of equal ones), with their p against it."""
+    """Return the candidates with their ``p``, the most accurate first; of equally accurate ones, the cheapest first."""
     best, *others = sorted(found, key=lambda one: (-one.accuracy.value, one.cost))
     judged = []
     for one in others:

@@ -1,7 +1,7 @@
 """Choosing: which network, and how much of it, separates the classes of *these* pictures, and at what cost.
 
-Each candidate's activations are computed once, as for training, and stay in the store. A linear probe on them measures
-what a linear head can do with them unchanged; only a run measures what fine-tuning adds.
+Each candidate's activations are computed once, as for training, and stay in the store. A linear probe measures how well
+a linear head can classify these activations. Only a run can measure how much fine-tuning would add.
 """
 
 from collections import Counter
@@ -34,10 +34,10 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import say, with_progress
 
 PICTURES, EACH = 500, 10
-"""The default number of pictures, or pictures per class if that is more in all."""
+"""The default number of pictures: `PICTURES`, or `EACH` per class if that is more in total."""
 FOLDS = 5
 TIMED = 20
-"""A time is reported if at least this many pictures were computed."""
+"""The time per picture is reported only if at least this many pictures were computed."""
 
 
 @ours()
@@ -53,24 +53,24 @@ def choose(
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
 ) -> Choice:
-    """Compare backbones, and places to end them at, on some of the pictures outside the test part.
+    """Compare backbones, and places where they can end, on some of the pictures outside the test part.
 
     Args:
-        data: what `topwork.read` takes or returns.
-        cuts: the cuts to compare; by default every backbone whose ImageNet file is at hand, or the backbone that the
-            file in *weights* belongs to, at ``pool`` and at earlier ends.
-        weights, size: for all backbones; see `topwork.Backbone`.
-        pictures: use at most this many pictures, with the classes as balanced as possible; by default 500, or 10 per
+        data: a dataset from `topwork.read`, or anything that it accepts.
+        cuts: the cuts to compare. By default, these are ``pool`` and earlier places of all backbones that have an
+            ImageNet file on this machine, or of the backbone that the file in *weights* belongs to.
+        weights, size: used for all backbones; see `topwork.Backbone`.
+        pictures: use at most this many pictures, with the classes as balanced as possible; by default, 500, or 10 per
             class if that is more.
-        seed: draws the pictures and the folds.
+        seed: the seed for drawing the pictures and the folds.
         jobs: the number of processors to use.
         progress: whether to show progress bars and lines.
 
     Raises:
-        UsageError: *weights* does not name the backbones to compare, or too few *pictures* for the classes.
-        UnknownBackbone, CutError: no backbone or place of that name.
-        WeightsError: the weights are not at hand.
-        DatasetError: a class with only one picture outside the test part, or only one class.
+        UsageError: *weights* does not name the backbones to compare, or *pictures* is too small for the classes.
+        UnknownBackbone, CutError: there is no backbone or place with that name.
+        WeightsError: weights are not on this machine and cannot be downloaded.
+        DatasetError: a class has only one picture outside the test part, or there is only one class.
 
     Example:
         >>> import topwork as tw
@@ -101,25 +101,28 @@ def choose(
 
     units = splits.units_of(used.rows)
     sizes = Counter(label for unit in units for label in {used.rows[i].label for i in unit})
-    dealt = folds(used, max(2, min(FOLDS, *sizes.values())), seed)  # fewer if a class has fewer independent pictures
+    # There are fewer folds if a class has fewer independent pictures.
+    dealt = folds(used, max(2, min(FOLDS, *sizes.values())), seed)
     tests = [[i for i, row in enumerate(fold.rows) if row.split == "test"] for fold in dealt]
     found = []
     times = iter(each)
     for requests in fills:
         took = [next(times) for _ in requests]
-        time = None if None in took else sum(filter(None, took))  # None if the store had one of the terms
+        # The time is None if the store already had the activations of a term.
+        time = None if None in took else sum(filter(None, took))
         found.append(_candidate(used, requests, time, tests, len(rows.rows)))
     return Choice(ranked(found), len(used.rows), len(tests), used.left_out)
 
 
 def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
-    """At most *count* rows outside the test part, with the classes as balanced as possible; equal pictures count once.
+    """Return at most *count* rows outside the test part, with the classes as balanced as possible.
 
-    The rows are drawn by content, so that adding pictures later changes few of them.
+    Of equal pictures, only one is used. The rows are drawn by content, so that most of them stay the same if pictures
+    are added later.
 
     Raises:
         UsageError: *count* is less than two per class.
-        DatasetError: only one class.
+        DatasetError: there is only one class.
 
     Example:
         >>> from topwork.data.dataset import Row
@@ -150,7 +153,7 @@ def _refuse_one_class(labels: Collection[str]) -> None:
 
 
 class _Timer(Watch):
-    """A watch that names each fill and measures its time per picture."""
+    """A watch that reports which term is being computed, and measures the time per picture."""
 
     term: Term | None = None
     milliseconds: float | None = None
@@ -189,7 +192,10 @@ def _candidate(
 
 
 def _work(requests: Sequence[Request]) -> dict[str, int]:
-    """Parameters and multiply-adds of a cut's operations; terms of one backbone and one picture share theirs."""
+    """Return the parameters and multiply-adds of a cut.
+
+    Terms with the same backbone and picture share operations; these count once.
+    """
     below: Counter[Any] = Counter()
     needed: Counter[Any] = Counter()
     trunks = {(one.term.backbone, one.term.picture): one.trunk for one in requests}

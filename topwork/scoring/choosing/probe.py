@@ -1,4 +1,4 @@
-"""Two scores of features: a cross-validated linear probe; and LogME, the evidence of a linear model."""
+"""Two scores for features: a cross-validated linear probe; and LogME, which is the evidence of a linear model."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def probe(features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int]]) -> np.ndarray:
-    """Which pictures a logistic regression on standardised features classifies correctly without being trained on them.
+    """Return which pictures a cross-validated logistic regression on standardised features classifies correctly.
 
-    Mean and scale come from the training rows of each fold only. The penalty is scikit-learn's default (``C = 1``) for
-    all features; nothing is tuned.
+    Each picture is classified by the model that was not trained on it. Mean and scale come from the training rows of
+    each fold only. The penalty is scikit-learn's default (``C = 1``) for all features; nothing is tuned.
 
     Args:
         features: float ``[n, d]``.
         labels: ``[n]``.
-        tests: the rows that each fold tests; every row is in exactly one of them.
+        tests: for each fold, the positions of the rows that it tests; every row is in exactly one fold.
 
     Returns:
         bool ``[n]``.
@@ -40,21 +40,21 @@ STEPS = 1000
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """The logarithm of the maximum evidence per picture, mean over the classes (You, Liu, Wang & Long 2021, ICML,
-    arXiv:2102.11005).
+    """Return the LogME score: the logarithm of the maximum evidence per picture, averaged over the classes.
 
-    Each class is a linear regression: targets ``y`` (1 for its pictures, else 0) from features ``F`` ``[n, d]``, noise
-    of precision ``b``, weights drawn with precision ``a``. With ``A = a I + b F'F`` and ``m = b A^-1 F'y`` the evidence
-    is
+    The method is from You, Liu, Wang & Long 2021, ICML, arXiv:2102.11005. For each class, a linear regression predicts
+    the targets ``y`` (1 for its pictures, else 0) from the features ``F`` ``[n, d]``. The noise has precision ``b``;
+    the weights have a prior with precision ``a``. With ``A = a I + b F'F`` and ``m = b A^-1 F'y``, the evidence is
 
         log p(y|F,a,b) = n/2 log b + d/2 log a - n/2 log 2 pi - b/2 |Fm - y|² - a/2 m'm - 1/2 log|A|
 
-    and `a`, `b` go to its maximum by the paper's fixed point, ``g = sum b s² / (a + b s²)`` over the singular values
-    ``s`` of ``F``, ``a = g / m'm``, ``b = (n - g) / |Fm - y|²`` (MacKay 1992). In the basis of the singular vectors a
-    step costs no matrix product. Higher is better; only values on the same pictures can be compared.
+    The values of ``a`` and ``b`` that maximise it are found by the paper's fixed-point iteration (MacKay 1992):
+    ``g = sum b s² / (a + b s²)`` over the singular values ``s`` of ``F``, ``a = g / m'm``, ``b = (n - g) / |Fm - y|²``.
+    In the basis of the singular vectors, a step needs no matrix product. Higher scores are better; only scores on the
+    same pictures can be compared.
 
     Args:
-        features: float ``[n, d]``, not standardised; multiplying all of them by the same factor changes nothing.
+        features: float ``[n, d]``, not standardised; multiplying all features by one factor does not change the score.
         labels: int or str ``[n]``, of at least two classes.
 
     Example:
@@ -78,7 +78,7 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
         following = 1.0, 1.0
         for _ in range(STEPS):
             a, b = following
-            kept = a / (a + b * squares)  # 1 less this would lose all digits where it is small
+            kept = a / (a + b * squares)  # shrunk is not computed as 1 - kept: if small, it would lose all digits
             shrunk = b * squares / (a + b * squares)
             mm = max(float((shrunk**2 * z**2 / squares).sum()), tiny)
             rest = max(float((kept**2 * z**2).sum()) + outside, tiny)
