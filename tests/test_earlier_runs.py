@@ -165,7 +165,7 @@ def test_an_unfinished_earlier_run_is_refused_with_the_reason(unfinished):
     )
     file = unfinished.path / "recipe.toml"
     told, way = str(error.value).split("from the beginning: ")
-    assert way == f"recipe=topwork.Recipe.load('{file}')"
+    assert way == f"topwork.train(DATA, recipe=topwork.Recipe.load('{file}'))"
     said = topwork("train", "--resume", unfinished.path)
     assert (said.status, said.out) == (1, "")
     assert said.err == f"RunError: {told}from the beginning: topwork train DATA --recipe {file}\n"

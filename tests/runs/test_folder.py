@@ -67,7 +67,7 @@ def test_a_damaged_line_of_the_journal_is_named(tmp_path):
     folder.journal.note(line := Epoch(phase=1, cut="vgg16@pool", epoch=1))
     path = folder.path / "journal.jsonl"
     path.write_text(path.read_text() + "junk\n" + '{"phase": 1, "ep')
-    told = f"line 2 of {str(path)!r} is damaged: expected JSON. Restore the file, or train again."
+    told = f"line 2 of {str(path)!r} is damaged: expected an epoch as JSON. Restore the file, or train again."
     for read in (folder.journal.epochs, lambda: folder.journal.cut(1, 1)):
         with pytest.raises(RunError) as error:
             read()
@@ -97,7 +97,7 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path):
     with pytest.raises(RunError) as error:
         create(folder.path, RECIPE, DATA)
     assert str(error.value) == (
-        f"{str(folder.path)!r} exists already, and a run is never overwritten. Go on with it ("
+        f"{str(folder.path)!r} exists already, and a run is never overwritten. Continue it ("
         f"topwork.Run({str(folder.path)!r}).resume()), choose another out, or remove it."
     )
 

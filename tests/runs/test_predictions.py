@@ -68,11 +68,11 @@ def test_a_run_that_has_not_finished(folder):
 @pytest.mark.parametrize(
     ("draw", "way"),
     [
-        ("hash", "Train it with some, as in split=(0.8, 0.1, 0.1)."),
+        ("hash", "Train it with some, as in topwork.read(DATA, split=(0.8, 0.1, 0.1))."),
         (
             "auto",
-            "Its data come with parts of their own, and none is named test: name one (parts for folders, the column "
-            "split in a table), or use topwork.cross_validate.",
+            "Its data come with parts of their own, and none is named test: name one (parts of topwork.read for "
+            "folders, the column split in a table), or use topwork.cross_validate.",
         ),
     ],
 )

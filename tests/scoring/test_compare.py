@@ -288,7 +288,7 @@ def test_a_cross_validation_that_lacks_a_fold(where, gone):
     with pytest.raises(RunError) as error:
         compare("folds", "a")
     assert str(error.value) == (
-        "the folds of 'folds' do not test all pictures, so one of them is missing: put it back."
+        "the folds of 'folds' do not test all pictures, so a fold is missing: put it back."
         if gone == 3
         else f"'folds/fold-{gone}' is missing, and a cross-validation needs all its folds: put it back."
     )

@@ -169,7 +169,10 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
     assert run.results.accuracy and names(run) == []
     run.resume()
     lacking = "It lacks curves.png, confusion.png, predictions.png: "
-    assert f"{run.path} has finished: nothing is left to do. {lacking}evaluate() draws " in capsys.readouterr().err
+    assert (
+        f"{run.path} has finished: nothing is left to do. {lacking}topwork.Run('{run.path}').evaluate() draws "
+        in capsys.readouterr().err
+    )
     run.evaluate("val")
     assert names(run) == ["curves.png"]
     run.evaluate()

@@ -60,7 +60,7 @@ def create(
     path = Path(path)
     if os.path.lexists(path):
         unfinished = (path / "environment.json").exists() and not (path / "results.json").exists()
-        mend = f"Go on with it ({resuming(path)}), choose" if unfinished else "Choose"
+        mend = f"Continue it ({resuming(path)}), choose" if unfinished else "Choose"
         raise RunError(
             f"{str(path)!r} exists already, and a run is never overwritten. {mend} another "
             f"{either('out', '--out')}, or remove it."

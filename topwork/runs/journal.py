@@ -110,7 +110,8 @@ class Journal:
                 found.append(Epoch.from_json(json.loads(line)))
             except (ValueError, LookupError):
                 raise RunError(
-                    f"line {number} of {str(self.path)!r} is damaged: expected JSON. Restore the file, or train again."
+                    f"line {number} of {str(self.path)!r} is damaged: expected an epoch as JSON. "
+                    "Restore the file, or train again."
                 ) from None
         return found
 

@@ -59,9 +59,10 @@ class Exam:
         """
         path = str(folder.path)
         if folder.results.accuracy is None:
-            way = f"Train it with some, as in {either('split=(0.8, 0.1, 0.1)', '--set data.split=[0.8,0.1,0.1]')}."
+            example = either("topwork.read(DATA, split=(0.8, 0.1, 0.1))", "--set data.split=[0.8,0.1,0.1]")
+            way = f"Train it with some, as in {example}."
             if folder.recipe.data.draw == "auto":  # the data had their own parts
-                parts, folds = either("parts", "--parts"), either("topwork.cross_validate", "--folds")
+                parts, folds = either("parts of topwork.read", "--parts"), either("topwork.cross_validate", "--folds")
                 way = (
                     f"Its data come with parts of their own, and none is named test: name one ({parts} for folders, "
                     f"the column split in a table), or use {folds}."
@@ -95,9 +96,7 @@ class Exam:
         exams = [cls.of(fold) for fold in folds]
         answers = tuple(each for one in exams for each in one.answers)
         if len(answers) < len(folds[0].data().rows):
-            raise RunError(
-                f"the folds of {str(path)!r} do not test all pictures, so one of them is missing: put it back."
-            )
+            raise RunError(f"the folds of {str(path)!r} do not test all pictures, so a fold is missing: put it back.")
         return cls(str(path), exams[0].classes, answers, frozenset())
 
     def by_key(self) -> dict[Key, Answer]:

@@ -31,7 +31,8 @@ def check_versions(folder: Folder, other_versions: bool) -> None:
     environment = folder.environment
     if environment["format"] < RUN_FORMAT:
         file = folder.path / "recipe.toml"
-        way = either(f"recipe=topwork.Recipe.load({str(file)!r})", f"topwork train DATA --recipe {file}")
+        python = f"topwork.train(DATA, recipe=topwork.Recipe.load({str(file)!r}))"
+        way = either(python, f"topwork train DATA --recipe {file}")
         raise RunError(
             f"the run {str(folder.path)!r} has format {environment['format']} and is not finished. This topwork "
             f"resumes runs of format {RUN_FORMAT} only: it draws and computes some things otherwise than the topwork "

@@ -229,7 +229,7 @@ def tell(results: Results) -> None:
         say(warning)
     if stored and stored.precision != "float32" and stored.top1_agreement < AGREE:
         name = stored.backbone
-        way = either(f'Backbone("{name}", precision="float32")', f"--set backbones.{name}.precision=float32")
+        way = either(f'precision="float32" of the Backbone {name!r}', f"--set backbones.{name}.precision=float32")
         differ = count - round(stored.top1_agreement * count)
         say(
             f"For speed the frozen part ran in {stored.precision} while training; the finished model, tested here, "

@@ -149,7 +149,7 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     registry.remember(folder.path)  # the folder may have been moved
     if folder.is_finished:
         lacking = lacks(folder)
-        draws = either("evaluate()", f"'topwork evaluate {folder.path}'")
+        draws = either(f"topwork.Run({str(folder.path)!r}).evaluate()", f"'topwork evaluate {folder.path}'")
         mend = f" It lacks {', '.join(lacking)}: {draws} draws what can be." if lacking else ""
         say(f"{folder.path} has finished: nothing is left to do.{mend}")
         return

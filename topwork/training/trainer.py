@@ -157,7 +157,7 @@ class Course:
         for gone in untold[:10]:
             say(f"skipped: {gone.path}: {gone.reason}")
         if len(untold) > 10:
-            all_of_them = either("run.data.left_out", "'topwork read'")
+            all_of_them = either(f"topwork.Run({str(self.folder.path)!r}).data.left_out", "'topwork read'")
             say(f"skipped: {len(untold) - 10} more; {all_of_them} names them all.")
         if bad:
             self.folder.keep_data(self.data)

