@@ -1,4 +1,4 @@
-"""Rows and pixels: pictures with labels from wherever they are, their split, their decoding, their views.
+"""Rows and pixels: read labelled pictures from any source, split them, decode them, and make their views.
 
-Imports `topwork.recipes` and what comes before it. Read `topwork.data.readers` first, then `topwork.data.dataset`.
+Imports `topwork.recipes` and the packages below that. Read `topwork.data.readers` first, then `topwork.data.dataset`.
 """

@@ -1,4 +1,4 @@
-"""A dataset: rows of picture, label, split and group, with what was skipped."""
+"""A dataset: its rows (picture, label, split and group), and the pictures that were skipped."""
 
 import os
 from collections import Counter
@@ -20,7 +20,7 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 def array_path(number: int) -> str:
-    """The path of a row whose picture is number *number* (from 0) of an array, not a file.
+    """Return the path of a row whose picture is in an array, not in a file. *number* counts from 0.
 
     >>> array_path(17)
     'X[17]'
@@ -29,7 +29,7 @@ def array_path(number: int) -> str:
 
 
 def in_array(pixels: "np.ndarray", path: str) -> "np.ndarray":
-    """The picture of an array with this `array_path`."""
+    """Return the picture in *pixels* that *path* names; *path* was made by `array_path`."""
     return pixels[int(path.removeprefix("X[").removesuffix("]"))]
 
 
@@ -69,15 +69,15 @@ class Row:
     """One picture, or several, with a label.
 
     Args:
-        path: relative to the dataset's root; for arrays see `array_path`.
-        digest: SHA-256, in hex, of the file's bytes; for arrays of bytes, shape and dtype.
+        path: relative to the dataset's root; for arrays, see `array_path`.
+        digest: SHA-256 in hex: of the file's bytes or, for arrays, of dtype, shape and bytes.
         label: the class.
         split: ``"train"``, ``"val"``, ``"test"``, or ``None`` before splits are drawn.
         group: rows with the same group share a part.
         further: path and digest of each picture after the first, in the order of the dataset's columns.
-        near: rows with near-copies of each other (`topwork.data.quality.near_copies`) share a part, too. It holds the
-            content of the row that has the largest of these pictures.
-        extra: the other columns of a table: column -> text of the cell, without empty cells. They are only kept.
+        near: identifies the near-copies of the row (`topwork.data.quality.near_copies`): rows that have an entry in
+            common share a part, too. Each entry is the content of the row with the largest of these near-copies.
+        extra: the other columns of a table: column -> text of the cell, without empty cells. They are kept, not used.
 
     >>> Row("a.png", "00", "cat", extra={"camera": "north"}).extra["camera"]
     'north'
@@ -98,7 +98,7 @@ class Row:
 
     @property
     def pictures(self) -> tuple[tuple[str, str], ...]:
-        """Path and digest of each picture, in the order of the dataset's columns.
+        """The path and the digest of each picture, in the order of the dataset's columns.
 
         >>> Row("front.png", "00", "cat", further=(("side.png", "01"),)).pictures
         (('front.png', '00'), ('side.png', '01'))
@@ -107,7 +107,7 @@ class Row:
 
     @property
     def content(self) -> str:
-        """The digest of its picture; for several pictures, the SHA-256 of all digests in their order, in hex."""
+        """The digest of the row's picture. If the row has several: the SHA-256, in hex, of their digests in order."""
         if not self.further:
             return self.digest
         return sha256(" ".join(digest for _, digest in self.pictures).encode()).hexdigest()
@@ -129,14 +129,14 @@ class Dataset:
         root: absolute path that row paths are relative to (``""`` for arrays).
         rows: the rows that are used.
         left_out: the rows that are not used, each with its reason.
-        notes: what reading and splitting found, moved or left empty, one sentence each.
+        notes: sentences on what reading and splitting found, moved or left empty.
         pixels: for arrays, uint8 ``[n, height, width, channels]`` or ``[n, height, width]``;
             ``Row.path`` is then made by `array_path`. ``None`` for files.
-        columns: the name of each picture of a row, as in the cut ``x@pool[front]``.
+        columns: the names of a row's pictures, as they are used in a cut: ``x@pool[front]``.
         source: absolute path of the file or folder that arrays were read from; ``""`` if they came from memory.
-        order: all classes in the order of a run's outputs, as the run wrote it; if empty, the order is that of
-            `topwork.data.labels.in_order`.
-        drawn: how the parts were drawn; ``None`` if every row came with a part.
+        order: all classes in the order of a run's outputs, as the run wrote it. If empty, the classes are in
+            the order of `topwork.data.labels.in_order`.
+        drawn: the settings that the parts were drawn with; ``None`` if every row came with a part.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -164,7 +164,7 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """The name of its folder, or of the file that its arrays were read from.
+        """The name of the dataset's folder, or of the file that its arrays were read from.
 
         >>> Dataset("/d/flowers", ()).name, Dataset("", (), source="/d/mnist.npz").name, Dataset("", ()).name
         ('flowers', 'mnist', 'arrays')
@@ -173,13 +173,13 @@ class Dataset:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels of its rows in the order of a model's outputs: whole numbers by value, others as text."""
+        """The labels of the rows in the order of a model's outputs: by value if all are whole numbers, else as text."""
         there = {row.label for row in self.rows}
         return tuple(label for label in self.order if label in there) if self.order else in_order(there)
 
     @property
     def has_own_parts(self) -> bool:
-        """Whether the data give a part for every row, and more than one part.
+        """Whether the data give a part for every row, and give more than one part.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat", "train"), Row("b.png", "01", "dog", "test"))).has_own_parts
         True
@@ -187,7 +187,7 @@ class Dataset:
         return self.drawn is None and len({row.split for row in self.rows}) > 1
 
     def picture(self, path: str) -> "str | np.ndarray":
-        """The file or the pixels of a picture, as `topwork.data.pictures.load` takes them.
+        """Return the file or the pixels of a picture, for `topwork.data.pictures.load`.
 
         >>> Dataset("/d", ()).picture("cat/a.png")
         '/d/cat/a.png'
@@ -195,16 +195,16 @@ class Dataset:
         return os.path.join(self.root, path) if self.pixels is None else in_array(self.pixels, path)
 
     def part(self, name: str) -> tuple[Row, ...]:
-        """The rows of one part (``"train"``, ``"val"`` or ``"test"``), in reading order."""
+        """Return the rows of one part (``"train"``, ``"val"`` or ``"test"``), in reading order."""
         return tuple(row for row in self.rows if row.split == name)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Pictures by class and part: ``{"cat": {"train": 8, "val": 1, "test": 1}, ...}``."""
+        """Return the number of rows per class and part: ``{"cat": {"train": 8, "val": 1, "test": 1}, ...}``."""
         found = Counter((row.label, row.split) for row in self.rows)
         return {label: {part: found[label, part] for part in PARTS} for label in self.classes}
 
     def seen_from(self, folder: str) -> "Dataset":
-        """The same dataset with paths relative to *folder*, an absolute path. Arrays stay as they are.
+        """Return the dataset with paths relative to *folder*, an absolute path. A dataset of arrays is not changed.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat"),)).seen_from("/d/lists").rows[0].path
         '../a.png'
@@ -223,7 +223,7 @@ class Dataset:
         return replace(self, root=folder, rows=rows, left_out=left_out)
 
     def with_paths(self, paths: Mapping[str, str]) -> "Dataset":
-        """The same dataset with new paths for moved pictures: *paths* maps digests to paths.
+        """Return the dataset with new paths for moved pictures: *paths* maps digests to paths.
 
         >>> Dataset("/d", (Row("a.png", "00", "cat"),)).with_paths({"00": "b.png"}).rows[0].path
         'b.png'
@@ -235,14 +235,16 @@ class Dataset:
         return replace(self, rows=tuple(moved))
 
     def without(self, bad: dict[str, str]) -> "Dataset":
-        """The same dataset without the rows that have a picture in *bad* (digest -> reason)."""
+        """Return the dataset with the rows that have a picture in *bad* (digest -> reason) moved to *left_out*."""
         first = [next((n for n, (_, digest) in enumerate(row.pictures) if digest in bad), None) for row in self.rows]
         kept = tuple(row for row, n in zip(self.rows, first) if n is None)
         gone = tuple(self.gone(row, n, bad[row.pictures[n][1]]) for row, n in zip(self.rows, first) if n is not None)
         return replace(self, rows=kept, left_out=self.left_out + gone)
 
     def gone(self, row: Row, number: int, reason: str) -> LeftOut:
-        """*row* as skipped, because its picture *number* (from 0) cannot be used. Of several pictures, names that one.
+        """Return *row* as a skipped row, because its picture *number* (from 0) cannot be used.
+
+        If the row has several pictures, the reason names that picture.
 
         >>> data = Dataset("/d", (Row("f.png", "00", "cat", further=(("s.png", "01"),)),), columns=("front", "side"))
         >>> data.gone(data.rows[0], 1, "the file is empty").reason

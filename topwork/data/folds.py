@@ -1,6 +1,6 @@
-"""Folds: a dataset divided into equal test parts, so that each picture is tested once (k-fold cross-validation).
+"""Folds: divide a dataset into equal test parts, so that each picture is tested once (k-fold cross-validation).
 
-Rows that share a picture, and rows of one group, stay together, as in `topwork.data.splits`.
+Rows that share a picture or a group stay together, as in `topwork.data.splits`.
 """
 
 from dataclasses import replace
@@ -13,28 +13,29 @@ from topwork.data.splits import Unit
 from topwork.errors import DatasetError, RecipeError
 
 HELD_OUT = 0.1
-"""The share of the validation part in the rows that a fold does not test."""
+"""The size of a fold's validation part, as a share of the rows that the fold does not test."""
 
 
 def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
-    """Divide a dataset's rows into folds. The parts that they had are ignored.
+    """Divide the rows of a dataset into folds. The parts that the rows had before are ignored.
 
-    Each fold's test part holds nearly the same share of every class (scikit-learn's `StratifiedKFold`; where rows
-    belong together, `StratifiedGroupKFold`). A stratified tenth of the rest validates.
+    The test parts of all folds contain nearly the same share of every class (by scikit-learn's `StratifiedKFold` or, if
+    some rows belong together, `StratifiedGroupKFold`). In each fold, a stratified tenth of the other rows is the
+    validation part.
 
     Args:
-        data: rows with digests.
+        data: its rows have digests.
         count: the number of folds, 2 or more.
         seed: the same seed gives the same folds and validation parts.
 
     Returns:
-        *count* datasets of the same rows. Each row is ``"test"`` in one of them. *notes* name the classes that a part
-        lacks.
+        *count* datasets with the same rows. Each row is ``"test"`` in exactly one of them. *notes* name the classes
+        that a part lacks.
 
     Raises:
-        RecipeError: fewer than 2 folds.
-        DatasetError: more folds than a class has pictures (those that belong together count as one), or a class whose
-            pictures are all in one test part.
+        RecipeError: *count* is less than 2.
+        DatasetError: *count* is larger than the number of pictures of a class (pictures that belong together count as
+            one), or all pictures of a class are in one test part.
 
     Example:
         >>> from topwork.data.dataset import Row
@@ -69,7 +70,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
 
 
 def most(data: Dataset) -> int:
-    """The largest possible number of folds: the number of independent pictures in the smallest class.
+    """Return the largest possible number of folds: the number of independent pictures in the smallest class.
 
     >>> from topwork.data.dataset import Row
     >>> most(Dataset("/d", tuple(Row(f"{i}.png", str(i), "aab"[i % 3]) for i in range(9))))
@@ -90,7 +91,7 @@ def _fold(data: Dataset, units: list[Unit], test: set[int], seed: int) -> Datase
         )
 
     often = splits.independent(rows, rest)
-    free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only one of a class must train
+    free = [unit for unit in rest if all(often[rows[i].label] > 1 for i in unit)]  # the only unit of a class must train
     parts = splits.stratified(rows, free, (1 - HELD_OUT, HELD_OUT, 0.0), seed)
     val = {i for unit, part in zip(free, parts) if part == "val" for i in unit}
     split = ("test" if i in test else "val" if i in val else "train" for i in range(len(rows)))

@@ -1,4 +1,4 @@
-"""What training needs from a dataset: a validation part, the parts of an earlier run, every class to train on."""
+"""Prepare a dataset for training: a validation part, the parts of an earlier run, training pictures of every class."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,10 @@ from topwork.system.messages import say, some
 
 
 def with_validation(data: Dataset, training: Training) -> Dataset:
-    """The dataset with a validation part: if it has none, training pictures (never test pictures) are moved there."""
+    """Return the dataset with a validation part.
+
+    If there is none, some of the training pictures are moved there, but no test pictures.
+    """
     if data.part("val") or not data.part("train"):
         return data
     if not training.hold_out:
@@ -35,9 +38,9 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
 
 
 def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[str, str]:
-    """Content -> part, for the rows of an earlier run and the rows of *data* with near-copies of their pictures.
+    """Return content -> part, for the rows of an earlier run and for rows of *data* that are near-copies of these.
 
-    If a row has copies of pictures from several parts, test wins, then val.
+    If a row has near-copies in several parts, it goes to test if that is one of them, else to val.
     """
     parts = {row.content: row.split or "train" for row in known.rows}
     if near_copies == "ignore":
@@ -52,9 +55,9 @@ def known_parts(data: Dataset, known: Dataset, near_copies: NearCopies) -> dict[
 
 
 def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent run") -> Dataset:
-    """The dataset with the pictures of an earlier run in the *parts* (content -> part) that they had there.
+    """Return the dataset, with pictures of an earlier run in the *parts* (content -> part) that they had there.
 
-    Otherwise the new run would be tested on pictures that the old one was trained on.
+    Otherwise the new run could be tested on pictures that the earlier run was trained on.
     """
     moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
     if not moved:
@@ -72,13 +75,13 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
 
 
 FEW = 50
-"""With this many pictures, Wilson's 95 % interval is up to 0.27 wide."""
+"""A test part with fewer pictures is small. With this many, Wilson's 95 % interval is up to 0.27 wide."""
 FOLDS = 5
-"""The number of folds that is proposed, if the smallest class has enough pictures."""
+"""The proposed number of folds, if the smallest class has enough pictures."""
 
 
 def remark(data: Dataset) -> None:
-    """Say when the test part is small or lacks a class, and propose folds."""
+    """Print a message if the test part lacks a class or is small; if it is small, propose folds."""
     test = data.part("test")
     if not test:
         return
@@ -96,7 +99,7 @@ def check(data: Dataset, strict: bool) -> None:
     """Check that the training part has pictures of every class.
 
     Raises:
-        DatasetError: it has not; or, if *strict*, a picture was skipped.
+        DatasetError: a class has no training picture; or *strict* is set and a picture was skipped.
     """
     train_rows = data.part("train")
     if not train_rows:
@@ -119,13 +122,13 @@ def refuse_left_out(dataset: Dataset) -> None:
     """Refuse a dataset with skipped pictures, as *strict* demands.
 
     Raises:
-        DatasetError: a picture is skipped.
+        DatasetError: a picture was skipped.
     """
     if dataset.left_out:
         raise DatasetError(f"{unusable(dataset)} Repair or remove them, or turn strict off.")
 
 
 def unusable(dataset: Dataset) -> str:
-    """A sentence on the skipped pictures: their number, paths and reasons."""
+    """Return a sentence on the skipped pictures: their number, paths and reasons."""
     count = f"{len(dataset.left_out)} picture{'s' if len(dataset.left_out) > 1 else ''}"
     return f"{count} cannot be used: {some([f'{out.path!r} ({out.reason})' for out in dataset.left_out])}."

@@ -1,9 +1,9 @@
-"""Labels: how the labels in tables, arrays and names of folders are read, and the order of the classes.
+"""Labels: read labels from tables, arrays and folder names, and put the classes in order.
 
-Blanks around a label are removed, and it is brought to Unicode's normal form C: ``" rose"`` becomes ``"rose"``, and an
-accent is one character however it was typed. If a column holds only whole numbers written as floats (pandas writes
-``0.0`` if a value is missing in the column), they are read as whole numbers. ``"1.10"`` and ``"007"`` stay as they
-are.
+Blanks around a label are removed: ``" rose"`` becomes ``"rose"``. The label is converted to Unicode's normal form C, in
+which an accented letter is one character, however it was typed. If every label in a column is a whole number, some
+written as floats (pandas writes ``0.0`` for 0 if the column has an empty cell), all are read as whole numbers.
+``"1.10"`` and ``"007"`` stay as they are.
 """
 
 import os
@@ -15,16 +15,16 @@ from typing import Any
 from topwork.errors import DatasetError
 
 MISSING = ("nan", "NaN", "-nan", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "NaT", "None", "null", "NULL")
-"""How pandas, R, spreadsheets and databases write a value that is missing."""
+"""How pandas, R, spreadsheets and databases write a missing value."""
 
 _EDGES = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$")
-"""Blanks at either end, including those without a width."""
+"""Blanks at the beginning or the end, including blanks of zero width."""
 _WHOLE = re.compile(r"-?\d+")
 _WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
 
 
 def text(value: Any) -> str:
-    """A cell as text: a missing value (None, NaN, NaT, NA) becomes empty, a number is written as in Python.
+    """Return a cell as text: a missing value (None, NaN, NaT, NA) becomes empty; a number is written as in Python.
 
     >>> text(None), text(float("nan")), text(0.0), text(7)
     ('', '', '0.0', '7')
@@ -35,7 +35,7 @@ def text(value: Any) -> str:
 
 
 def column(cells: Iterable[str]) -> list[str]:
-    """The cells of a column of labels or groups, as they are read.
+    """Return the labels or groups in the cells of a column, read by the rules above.
 
     >>> column([" rose ", "cafe\\u0301"]) == ["rose", "caf\\u00e9"]
     True
@@ -53,13 +53,13 @@ def refuse_missing(label: str, where: str, is_ours: bool = False) -> None:
     """Refuse a cell without a label.
 
     Args:
-        label: as it was read.
+        label: as `column` returns it.
         where: the file and the line, for the error.
-        is_ours: whether topwork wrote the table. Each label is then accepted, since a class folder may be called
-            ``None``.
+        is_ours: whether topwork wrote the table. If so, only empty labels are refused, because a class folder may be
+            called ``None``.
 
     Raises:
-        DatasetError: it is empty, or a word that programs write for a missing value.
+        DatasetError: the label is empty, or is a word that programs write for a missing value.
     """
     if not label:
         raise DatasetError(f"{where}: the label is empty. Give the row a label, or leave it out.")
@@ -71,7 +71,7 @@ def refuse_missing(label: str, where: str, is_ours: bool = False) -> None:
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Each label once, in the order of a model's outputs: whole numbers by value, others as text.
+    """Return each label once, in the order of a model's outputs: by value if all are whole numbers, else as text.
 
     >>> in_order(["10", "9", "9"]), in_order(["10", "9", "a"])
     (('9', '10'), ('10', '9', 'a'))
@@ -86,12 +86,12 @@ def refuse_lookalikes(labels: Iterable[str]) -> None:
     """Refuse two labels that a reader could not tell apart.
 
     Raises:
-        DatasetError: they differ only in case, blanks, invisible characters or the width of letters.
+        DatasetError: two labels differ only in case, blanks, invisible characters or the width of letters.
     """
     seen: dict[str, str] = {}
     for label in sorted(labels):
         folded = unicodedata.normalize("NFKC", label).casefold()
-        shown = [char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf"]  # as U+200B
+        shown = [char for char in folded if not char.isspace() and unicodedata.category(char) != "Cf"]  # such as U+200B
         other = seen.setdefault("".join(shown), label)
         if other != label:
             raise DatasetError(

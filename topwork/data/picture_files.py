@@ -18,9 +18,9 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from topwork.errors import PictureError
 
 MAX_MEGAPIXELS = 179.0
-"""The default limit; decoded, larger pictures may take all memory. It is Pillow's own limit."""
+"""The default limit, which is Pillow's own. Larger pictures could fill the memory when they are decoded."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
-"""The last two plugins are imported above; Pillow would otherwise load all its plugins to find them."""
+"""The plugins of the last two formats are imported above; otherwise Pillow would load all its plugins to find them."""
 _HEAD = 32
 _MAGIC = {
     b"\xff\xd8": "JPEG",
@@ -40,10 +40,10 @@ _limit = Lock()
 
 
 def digest(source: str | Path | bytes) -> str:
-    """The SHA-256, in hex, of a picture file's bytes.
+    """Return the SHA-256, in hex, of a picture file's bytes.
 
     Raises:
-        PictureError: it cannot be opened, is empty, or is HEIC or AVIF.
+        PictureError: the file cannot be opened, is empty, or is HEIC or AVIF.
     """
     if isinstance(source, bytes):
         _refuse(source)
@@ -58,13 +58,13 @@ def digest(source: str | Path | bytes) -> str:
 
 
 def digest_array(array: np.ndarray) -> str:
-    """The SHA-256, in hex, of an array's dtype, shape and bytes: equal pixels in another shape differ."""
+    """Return the SHA-256, in hex, of an array's dtype, shape and bytes. The same bytes in another shape differ."""
     start = f"{array.dtype.str} {array.shape} ".encode()
     return hashlib.sha256(start + array.tobytes()).hexdigest()
 
 
 def read(source: str | Path | bytes) -> bytes:
-    """The bytes of a picture file.
+    """Return the bytes of a picture file.
 
     Raises:
         PictureError: as in `digest`.
@@ -78,10 +78,10 @@ def read(source: str | Path | bytes) -> bytes:
 
 
 def refuse_large(source: str | Path, max_megapixels: float) -> None:
-    """Refuse a picture that is too large, by its header. A picture that cannot be opened is not refused here.
+    """Refuse a picture if its header shows that it is too large. A picture that cannot be opened is not refused here.
 
     Raises:
-        PictureError: it has more than *max_megapixels*.
+        PictureError: the picture has more than *max_megapixels*.
     """
     try:
         with opened(source) as image:
@@ -92,10 +92,10 @@ def refuse_large(source: str | Path, max_megapixels: float) -> None:
 
 
 def refuse_size(width: int, height: int, max_megapixels: float) -> None:
-    """Refuse a picture by its width and height in pixels.
+    """Refuse a picture with too many or too few pixels.
 
     Raises:
-        PictureError: it has more than *max_megapixels*, only one pixel, or none.
+        PictureError: the picture has more than *max_megapixels*, only one pixel, or none.
     """
     if not width or not height:
         raise PictureError("a side of 0 pixels")
@@ -110,8 +110,8 @@ def refuse_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def opened(source: str | Path | BytesIO) -> Image.Image:
-    """The picture with its header read. Pillow's size limit, which the user may have set, is lifted only for this."""
-    # Damaged EXIF and large pictures make Pillow warn; `warnings.catch_warnings` is not for threads.
+    """Open a picture and read only its header. Pillow's size limit, which the user may have set, is lifted for this."""
+    # Pillow warns of damaged EXIF and of large pictures; `warnings.catch_warnings` is not safe with threads.
     if not warnings.filters or warnings.filters[0][3] != re.compile(r"PIL\."):
         warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -126,7 +126,7 @@ def opened(source: str | Path | BytesIO) -> Image.Image:
 
 
 def reason(error: Exception, data: bytes) -> str:
-    """Why a picture cannot be read, in plain words, from Pillow's *error* on *data*."""
+    """Return why a picture cannot be read, in plain words. *error* is what Pillow raised for *data*."""
     kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
     if isinstance(error, MemoryError):
         return "it does not fit into memory"

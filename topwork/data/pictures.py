@@ -1,16 +1,18 @@
-"""Pictures: how the bytes of a file become RGB pixels of one size.
+"""Pictures: turn the bytes of a file into RGB pixels of a given size.
 
-The rule is called ``pillow-1``. Its steps:
+The rule is called ``pillow-1``. Its steps are:
 
-1. Decode with Pillow: JPEG, PNG, WebP, BMP, GIF or TIFF, by content and not by name; the first frame of an animation.
-   A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, but never below twice the size that it is brought to.
-2. Convert to RGB. 16-bit grey is divided by 257 and rounded; of 16-bit colour Pillow keeps the upper 8 bits.
-   Transparent pixels are put on white. Pillow converts CMYK, Lab, YCbCr and palettes, without colour profiles.
+1. Decode with Pillow: JPEG, PNG, WebP, BMP, GIF or TIFF, recognised by content and not by name. Of an animation, only
+   the first frame is used. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, but never at less than twice the size
+   that step 4 scales it to.
+2. Convert to RGB. 16-bit grey is divided by 257 and rounded; for 16-bit colour, Pillow keeps the upper 8 bits.
+   Transparent pictures get a white background. Pillow converts CMYK, Lab, YCbCr and palettes, without colour profiles.
    Grey in floating point, or in whole numbers outside 0 to 65535, is refused, because the value of white is unknown.
-3. Turn the picture upright by its EXIF (or XMP) orientation. If that is damaged, the picture stays as it is.
-4. Bring it to the size. ``squash``: both sides are scaled, each by its own factor. ``crop``: the largest central part
-   with the right proportions is scaled. ``pad``: the picture is scaled in its proportions and centred on black.
-   ``bilinear`` averages all pixels that fall on one (antialiasing); ``nearest`` takes one of them.
+3. Turn the picture upright by its EXIF (or XMP) orientation. If that is damaged, the picture is not turned.
+4. Bring the picture to the given size. ``squash``: width and height are scaled by different factors. ``crop``: the
+   largest central part with the right proportions is scaled. ``pad``: the picture is scaled without distortion and
+   centred on black. ``bilinear`` averages all pixels that become one pixel (antialiasing); ``nearest`` takes one of
+   them.
 """
 
 from collections.abc import Callable
@@ -35,7 +37,7 @@ RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.
 
 @dataclass(frozen=True)
 class Fit:
-    """The size of pictures, and how they are brought to it.
+    """A size in pixels, and how pictures are brought to it.
 
     Args:
         size: (height, width) in pixels.
@@ -43,7 +45,7 @@ class Fit:
         resample: ``"bilinear"`` or ``"nearest"``.
 
     Raises:
-        RecipeError: a value is not one of these.
+        RecipeError: a value is not valid.
 
     Example:
         >>> Fit((224, 224)).id
@@ -64,7 +66,7 @@ class Fit:
 
     @property
     def id(self) -> str:
-        """The rule, its version and these values, as in the store's keys and in exported files."""
+        """A text for keys of the store and exported files: the rule with its version, *size*, *fit* and *resample*."""
         height, width = self.size
         return f"{RULE}/{height}x{width}/{self.fit}/{self.resample}"
 
@@ -96,10 +98,10 @@ def decode(source: str | Path | bytes, fit: Fit, max_megapixels: float = MAX_MEG
 
 
 def load(source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """A picture at the size of *fit*, from a file, bytes or pixels; see `decode` and `fit_array`.
+    """Return a picture at the size of *fit*, from a file, bytes or pixels; see `decode` and `fit_array`.
 
     Raises:
-        PictureError: as in these.
+        PictureError: as in `decode` and `fit_array`.
 
     Example:
         >>> load(np.full((20, 40), 7, np.uint8), Fit((2, 2))).shape
@@ -111,7 +113,7 @@ def load(source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: floa
 def glance(
     source: str | Path | bytes | np.ndarray, fit: Fit, max_megapixels: float = inf
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """A picture at the size of *fit*, as from `load`, and its own (width, height) when upright.
+    """Return a picture at the size of *fit*, as `load` does, and the original (width, height) of the upright picture.
 
     Raises:
         PictureError: as in `load`.
@@ -127,7 +129,7 @@ def glance(
 
 
 def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
-    """All pixels of a picture in its own size, by steps 1 to 3 of the rule above; a JPEG is decoded at full size.
+    """Return a picture at its original size, by steps 1 to 3 of the rule above; a JPEG is decoded at full size.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
@@ -145,11 +147,11 @@ def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
 
 
 def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
-    """Read a picture to look at: in its proportions, no side longer than *side*. A smaller picture keeps its size.
+    """Read a picture for display: scaled without distortion to fit a square of *side*. A smaller one keeps its size.
 
     Args:
         source: a path, or the bytes of a file.
-        side: the longest side, in pixels.
+        side: the largest width and height, in pixels.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
@@ -173,7 +175,7 @@ def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
 
 
 def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
-    """Bring pixels to the size of *fit*, as `decode` does with those of a file.
+    """Bring an array of pixels to the size of *fit*, as `decode` does with a file.
 
     Args:
         array: uint8 ``[h, w]`` or ``[h, w, 1]`` (grey), ``[h, w, 3]`` (RGB) or ``[h, w, 4]`` (RGBA, put on white).
@@ -183,7 +185,7 @@ def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        PictureError: another dtype or shape, or fewer than 2 pixels.
+        PictureError: *array* has another dtype or shape, or fewer than 2 pixels.
 
     Example:
         >>> fit_array(np.full((8, 8), 9, np.uint8), Fit((1, 1))).tolist()
@@ -209,7 +211,7 @@ _TURNS = {
 
 
 def _scaled(size: tuple[int, int], fit: Fit) -> tuple[int, int]:
-    """The (width, height) that a picture of *size* is scaled to; ``crop`` then cuts off the rest."""
+    """Return the (width, height) that a picture of *size* is scaled to. ``crop`` then cuts off what is too much."""
     height, width = fit.size
     if fit.fit == "squash":
         return width, height
@@ -231,13 +233,16 @@ def _decoded(
     finish: Callable[[Image.Image, tuple[int, int]], T],
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> T:
-    """The result of *finish*, called with the upright picture and its full size; *fit* lets a JPEG be made smaller."""
+    """Return the result of *finish*, called with the upright picture and its original (width, height).
+
+    If *fit* is given, a JPEG may be decoded at a smaller size.
+    """
     data = read(source)
     try:
         with opened(BytesIO(data)) as image:
             size = image.size
             refuse_size(*size, max_megapixels)
-            if fit and image.format in ("JPEG", "MPO"):  # it may be decoded at a smaller size
+            if fit and image.format in ("JPEG", "MPO"):  # these may be decoded at a smaller size
                 is_on_side = _turn(image) > 4
                 width, height = _scaled(size[::-1] if is_on_side else size, fit)
                 image.draft(None, (2 * height, 2 * width) if is_on_side else (2 * width, 2 * height))

@@ -1,16 +1,18 @@
-"""Readers: they make a dataset of pictures and labels, and list the pictures that cannot be used.
+"""Readers: make a dataset from pictures and labels, and list the pictures that cannot be used.
 
-folder                 one folder for each class, with pictures in it or anywhere below; or ``train/``, ``val/`` and
-                       ``test/``, which hold such folders (`topwork.data.reading.folders`)
-folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not
-.csv, .tsv             a header with ``path`` and ``label``, optionally ``split`` and ``group``; or several columns of
-                       pictures and ``label``. Paths are relative to the file's folder; in ``pictures.csv`` of a run
-                       they are relative to its data
+These can be read:
+
+folder                 one folder per class, with pictures in it or in its subfolders; or ``train/``, ``val/`` and
+                       ``test/`` with one folder per class in each (`topwork.data.reading.folders`)
+folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, compressed (``.gz``) or not
+.csv, .tsv             a header with ``path`` and ``label``, optionally ``split`` and ``group``; or ``label`` and
+                       several columns of pictures. Paths are relative to the file's folder; in a run's
+                       ``pictures.csv``, they are relative to the folder of the run's data
 .parquet               the same columns; needs pyarrow
 .npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
 pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
 (X, y)                 uint8 pictures and their labels
-tf.data.Dataset        (picture, label), whole numbers from 0 to 255, one by one or in batches; read once
+tf.data.Dataset        (picture, label), one by one or in batches; pixels are integers from 0 to 255; read once
 """
 
 import os
@@ -36,7 +38,7 @@ from topwork.system.messages import counted, some, with_progress
 from topwork.system.threads import each
 
 FILES = {".csv": read_listing, ".tsv": read_listing, ".parquet": read_parquet, ".npz": read_npz}
-"""The readers of files, by the ends of their names."""
+"""Suffix of a file -> the function that reads it."""
 _ENDS = ", ".join(FILES)
 
 
@@ -62,14 +64,15 @@ def read(
         split: shares of train, val and test, for rows without a part; see `topwork.data.splits.draw`.
         draw: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
         seed: the seed of the draw.
-        parts: for a folder, part -> the folder inside it with that part, as in ``{"train": "fit", "test": "check"}``.
-            Needed if the names do not show the parts. If only ``train`` is given, all parts are drawn from that folder.
+        parts: if *data* is a folder: part -> subfolder, as in ``{"train": "fit", "test": "check"}``.
+            Needed if the folders' names do not show the parts. If only ``train`` is given, all parts are drawn from it.
             See `topwork.data.reading.parts`.
         max_megapixels: larger pictures are skipped; in millions of pixels.
-        strict: raise an error instead of leaving out a picture.
-        decode: skip every picture that does not decode. Otherwise only empty files, HEIC and AVIF are skipped.
+        strict: raise an error instead of skipping a picture.
+        decode: decode every picture, and skip those that do not decode. Otherwise, only empty files, HEIC and AVIF are
+            skipped as unreadable.
         near_copies: ``"together"``: near-copies (the same picture saved again, in another size or file format) with
-            one label share a part. Notes name those with two labels, or in two parts that the data give.
+            the same label share a part. Notes name near-copies that have two labels, or that the data put in two parts.
             ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
         progress: whether to show progress bars and lines.
 
@@ -77,7 +80,8 @@ def read(
         The dataset. The rows of a folder are sorted by path; tables and arrays keep their order.
 
     Raises:
-        DatasetError: nothing to read, only one class, labels that look alike, or a faulty table or array.
+        DatasetError: there is nothing to read, there is only one class, two labels look alike, a table or an array is
+            faulty, or a picture is skipped and *strict* is set.
         MissingExtra: *data* is a Parquet file, and pyarrow is not installed.
         RecipeError: *split*, *draw*, *seed*, *parts* or *near_copies* are not valid.
 
@@ -107,10 +111,10 @@ def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False
 
 
 def look(data: Any, options: Data) -> None:
-    """Refuse a folder or a table that cannot be read. Opens no picture, so it is quick enough to come first.
+    """Refuse a folder or a table that cannot be read. No picture is opened, so this is quick enough to be done first.
 
     Raises:
-        DatasetError, RecipeError: as in `read`, as far as names and tables show it.
+        DatasetError, RecipeError: as in `read`, for what can be seen in names and tables.
     """
     is_path = isinstance(data, str | os.PathLike)
     if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
@@ -167,7 +171,7 @@ def undrawn(
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that does not exist, before anything is read.
+    """Refuse a path that does not exist. This is done before anything is read.
 
     Raises:
         DatasetError: there is no such folder or file.
@@ -179,7 +183,7 @@ def refuse_missing(path: str | os.PathLike[str]) -> None:
 
 
 def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
-    """The rows as they are listed; the digests of files are still empty."""
+    """Return a dataset with all listed rows. Their digests are still empty if the pictures are files."""
     is_folder = isinstance(data, str | os.PathLike) and os.path.isdir(data) and not holds_idx(os.fspath(data))
     if chosen and not is_folder:
         raise RecipeError(
@@ -220,7 +224,7 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
 def _unread(
     known: Mapping[str, facts.Fact | str], where: Mapping[str, facts.Source], decode: bool, max_megapixels: float
 ) -> dict[str, str]:
-    """Digest -> why the picture is not used: it is too large or, if *decode*, it does not decode."""
+    """Return digest -> reason, for pictures that are too large or, if *decode*, that do not decode."""
 
     def why(digest: str) -> str:
         fact, source = known.get(digest, ""), where[digest]
@@ -240,7 +244,7 @@ def _unread(
 
 
 def _consistent(dataset: Dataset) -> Dataset:
-    """The dataset without rows whose pictures occur under two labels."""
+    """Return the dataset without the rows whose pictures also occur with another label. These become skipped rows."""
     contents = [row.content for row in dataset.rows]
     first: dict[str, Row] = {}
     torn: dict[str, dict[str, str]] = {}  # content -> label -> the path of its first row

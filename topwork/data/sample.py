@@ -1,4 +1,4 @@
-"""A small real dataset to try: scikit-learn's handwritten digits."""
+"""A small real dataset to try topwork with: scikit-learn's handwritten digits."""
 
 from pathlib import Path
 
@@ -11,13 +11,14 @@ UPSCALE = 8
 
 
 def digits(folder: str | Path) -> Path:
-    """Write 1,797 handwritten digits as a folder for each of ``0`` to ``9``; no network is needed.
+    """Write 1,797 pictures of handwritten digits into ten folders, ``0`` to ``9``; no network is needed.
 
-    The pictures are grey PNG of 64 x 64 pixels: scikit-learn's 8 x 8 (the test part of UCI's "Optical Recognition of
-    Handwritten Digits", Alpaydin and Kaynak 1998), their values from 0 to 16 scaled to 0 to 255, each pixel made 8 x 8.
+    They are grey PNG files of 64 x 64 pixels. They are made from scikit-learn's pictures of 8 x 8 pixels (the test part
+    of UCI's "Optical Recognition of Handwritten Digits", Alpaydin and Kaynak 1998). The values, from 0 to 16, are
+    scaled to 0 to 255, and each pixel becomes a block of 8 x 8.
 
     Args:
-        folder: created if it does not exist.
+        folder: the folder to write to; created if it does not exist.
 
     Returns:
         The folder.

@@ -1,9 +1,9 @@
-"""Splits: which rows train, which validate, which test.
+"""Splits: choose which rows are for training, for validation and for the test.
 
-Rows that must stay together form a *unit*: rows that share a picture (by content), rows of one group, rows with
-near-copies of each other (`topwork.data.quality.near_copies`), and all rows that these link. All rows of a unit are in
-one part, so that no test picture was seen in training. There is one exception: if the data give the parts, and only
-near-copies link the rows, they keep their parts.
+Rows that must stay together form a *unit*. Two rows are in the same unit if they share a picture (by content) or a
+group, if they have near-copies of each other (`topwork.data.quality.near_copies`), or if other rows link them in these
+ways. All rows of a unit are in one part, so that no test picture was seen in training. There is one exception: if the
+data give the parts, rows that are linked only by near-copies keep their parts.
 """
 
 from collections import Counter, defaultdict
@@ -23,9 +23,9 @@ from topwork.system.messages import SHOWN, counted, some
 NEAR_COPIES = ("together", "ignore")
 HOWS = ("auto", "hash", "stratified", "last")
 FEW, INDEPENDENT = 2000, 3
-"""``"auto"`` is stratified for fewer than `FEW` rows, if each class has at least `INDEPENDENT` units."""
+"""``"auto"`` means ``"stratified"`` for fewer than `FEW` rows, if each class has at least `INDEPENDENT` units."""
 TORN = "Near-copies in two parts"
-"""The beginning of the note on them."""
+"""The beginning of the note on near-copies in two parts."""
 
 Rows = tuple[Row, ...]
 Unit = list[int]
@@ -33,32 +33,33 @@ Unit = list[int]
 
 
 def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw = "auto", seed: int = 0) -> Dataset:
-    """Give every row a part. A row that has one keeps it, and rows that belong to it get the same part.
+    """Give every row a part. A row that has a part keeps it, and the rows that belong to it get the same part.
 
-    - ``"hash"`` places a unit by the SHA-256 of seed and group (without a group: content), whatever its class. Placed
-      rows do not move when rows are added, unless an added row links them to another group or row. The shares vary
-      as in any random draw.
-    - ``"stratified"`` gives each class its shares, rounded to whole pictures. Pictures may move when rows are added.
-    - ``"last"`` keeps the order of the rows: the first are train, the last test.
-    - ``"auto"`` is ``"stratified"`` for fewer than 2,000 rows if each class has at least three units, because a hash
-      would give some of these classes many test pictures and others none. Otherwise it is ``"hash"``.
+    - ``"hash"`` places a unit by the SHA-256 of the seed and the group (without a group: the content). The class is not
+      considered. When rows are added, the earlier rows keep their parts, unless a new row links them to another group
+      or row. The shares vary as in any random draw.
+    - ``"stratified"`` gives each class the shares, rounded to complete pictures. When rows are added, earlier rows may
+      get another part.
+    - ``"last"`` keeps the order of the rows: the first are train, the last are test.
+    - ``"auto"`` means ``"stratified"`` for fewer than 2,000 rows if each class has at least three units, because a
+      hash would give some of these classes many test pictures and others none. Otherwise it means ``"hash"``.
 
-    If given parts separate equal pictures or a group, test wins, then val. Near-copies in two given parts stay there,
-    and a note names them.
+    If the data put equal pictures or one group into several parts, all of them go to test if that is one of the parts,
+    else to val. If the data put near-copies into two parts, they stay there, and a note names them.
 
     Args:
-        dataset: rows with digests; *split* may be set in all, some or none of them.
+        dataset: its rows have digests; *split* may be set in all, some or none of them.
         shares: the shares of train, val and test; they add up to 1.
         how: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
         seed: another seed gives another draw.
 
     Returns:
-        The dataset with *split* set in every row. *notes* name rows that moved, groups that were joined and parts that
-        are empty or lack a class. *drawn* holds the settings of the draw.
+        The dataset with *split* set in every row. *notes* name the rows that moved, the groups that were joined, and
+        the parts that are empty or lack a class. *drawn* contains the settings of the draw.
 
     Raises:
         RecipeError: *shares*, *how* or *seed* are not valid.
-        DatasetError: a class has one picture, and the draw is stratified.
+        DatasetError: the draw is stratified, and a class has only one picture.
 
     Example:
         >>> rows = tuple(Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(20))
@@ -114,10 +115,10 @@ def check(shares: Sequence[float], how: str, seed: int = 0, near_copies: str = N
 
 
 def units_of(rows: Rows, near: bool = True) -> list[Unit]:
-    """The units of rows that belong together, in the order of their first rows (union-find with path halving).
+    """Return the units of *rows*, in the order of their first rows (union-find with path halving).
 
     Args:
-        rows: with digests.
+        rows: rows with digests.
         near: whether near-copies belong together, too.
 
     >>> units_of((Row("a.png", "00", "cat"), Row("b.png", "01", "cat"), Row("copy.png", "00", "cat")))
@@ -143,7 +144,7 @@ def units_of(rows: Rows, near: bool = True) -> list[Unit]:
 
 
 def independent(rows: Rows, units: list[Unit]) -> Counter[str]:
-    """How many of the *units* hold each class, which is the number of its independent pictures."""
+    """Return, for each class, the number of *units* that contain it: the number of its independent pictures."""
     return Counter(label for unit in units for label in {rows[i].label for i in unit})
 
 
@@ -155,10 +156,11 @@ def _placed(rows: Rows, units: list[Unit], shares: Sequence[float], how: str, se
 
 
 def _number(rows: Rows, unit: Unit, seed: int) -> float:
-    """A number in [0, 1), uniform as SHA-256 is, from a unit's first group in sorted order. Joining moves only others.
+    """Return a number in [0, 1) for a unit, made from the SHA-256 of a name, so that it is uniformly distributed.
 
-    Without a group it is the first content in sorted order. Of near-copies only the largest counts, since it most
-    likely came first.
+    The name is the first of the unit's groups in sorted order or, without groups, the first of its contents. So if two
+    units are joined, only one of them may move. Of near-copies, only the largest counts, because it is most likely the
+    original.
     """
     contents = (content for i in unit for content in rows[i].near or (rows[i].content,))
     name = min((group for i in unit if (group := rows[i].group)), default=min(contents))
@@ -167,10 +169,10 @@ def _number(rows: Rows, unit: Unit, seed: int) -> float:
 
 
 def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int) -> list[str]:
-    """The part of each unit: the largest first, each where its classes lack most, so single rows fill the gaps.
+    """Return the part of each unit. The largest units are placed first, so that single rows fill the gaps at the end.
 
-    A class lacks ``count * share`` in a part, as a whole number; what rounding takes from a part in one class, the next
-    class gives back.
+    A unit goes to the part in which its classes lack the most rows. At first, a class lacks ``count * share`` rows in a
+    part, rounded to an integer. What a part loses by rounding in one class, it gets back in the next classes.
     """
     lacking: dict[str, dict[str, int]] = {}
     owed = dict.fromkeys(PARTS, 0.0)
@@ -195,7 +197,7 @@ def stratified(rows: Rows, units: list[Unit], shares: Sequence[float], seed: int
 
 
 def _given(rows: Rows) -> dict[int, str]:
-    """The parts that come with the data; a row that is equal to such a row, or is in its group, gets the same part."""
+    """Return row number -> part, for rows that have a part and for rows that share a picture or a group with them."""
     return {
         i: max(parts, key=PARTS.index)
         for unit in units_of(rows, near=False)
@@ -205,11 +207,11 @@ def _given(rows: Rows) -> dict[int, str]:
 
 
 def _notes(rows: Rows, drawn: Rows, units: list[Unit], asked: Data, has_drawn: bool) -> list[str]:
-    """Notes on rows that moved, groups that were joined, near-copies in two parts that the data give, empty parts."""
+    """Return notes on moved rows, joined groups, near-copies that the data put into two parts, and empty parts."""
     notes: list[str] = []
     joined = [unit for unit in units if len(unit) > 1]
     given = {i: part for unit in joined for i in unit if (part := rows[i].split)}
-    # A row moved if it would have another part by itself; in a stratified draw that cannot be said.
+    # A row moved if it would get another part without the rows it belongs to. A stratified draw does not show that.
     free = [[i] for unit in joined if asked.draw != "stratified" and not given.keys() & unit for i in unit]
     bare = tuple(replace(row, near=()) if row.near else row for row in rows)
     alone = given | {i: part for [i], part in zip(free, _placed(bare, free, asked.split, asked.draw, asked.seed))}
@@ -247,7 +249,7 @@ def _notes(rows: Rows, drawn: Rows, units: list[Unit], asked: Data, has_drawn: b
 
 
 def gaps(rows: Rows) -> list[str]:
-    """Classes without a picture in the train or test part, one sentence per part; empty parts are not named."""
+    """Return sentences on classes without a picture in the train part or the test part. Empty parts are not named."""
     labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
     everything = sorted({row.label for row in rows})
     return [

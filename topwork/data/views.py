@@ -1,16 +1,19 @@
-"""Views: varied copies of a picture, the same on every machine and in every run.
+"""Views: varied copies of a picture. They are the same on every machine and in every run.
 
 The rule is called ``views-1``:
 
 1. View 0 is the picture itself. The values of another view are drawn from its number, the settings and the picture's
-   content, but not from a run's seed or the number of views: the first 4 of 8 views are those of 4 views.
-2. Flips, zoom, shear, rotation and shift, in this order and about the centre, are one affine map, so the picture is
-   resampled once. Before that, it is extended beyond its border as far as the map reaches. Pillow cuts off fractions
-   when it interpolates: values are at most one level, of 255, below the exact ones. Whole pixels stay unchanged.
-3. Contrast, about each channel's mean, and brightness are one lookup table, whose values are limited to 0 to 255.
+   content. A run's seed and the number of views have no effect: of 8 views, the first 4 are the same as if there were
+   only 4.
+2. Flips, zoom, shear, rotation and shift, in this order and about the centre, are combined into one affine map, so the
+   picture is resampled only once. Before that, the picture is extended beyond its border as far as the map reaches.
+   Pillow cuts off fractions when it interpolates, so values can be up to one level (of 255) below the exact values. A
+   map that moves pixels exactly onto pixels does not change their values.
+3. Contrast (about each channel's mean) and brightness are combined into one lookup table. Its values are clipped to 0
+   to 255.
 
-Not covered: antialiasing. A view that shows the picture smaller takes each pixel only from its neighbours. That is
-visible at half the size (``zoom`` near 1), but not at the usual tenths.
+Not supported: antialiasing. If a view shows the picture smaller, each pixel is interpolated only from its nearest
+neighbours. That is visible at half the size (``zoom`` near 1), but not for a usual ``zoom`` of 0.1 or 0.2.
 """
 
 import hashlib
@@ -26,21 +29,21 @@ from topwork.recipes.settings import Views
 
 RULE = "views-1"
 FILLS: dict[str, Any] = {"nearest": "edge", "reflect": "symmetric", "constant": "constant"}
-"""The names of `numpy.pad` for the ways to fill."""
+"""``fill_mode`` -> the mode of `numpy.pad`."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The changes of a view to its picture; by default none.
+    """The changes that a view makes to its picture; by default none.
 
     Args:
         rotation: degrees, counter-clockwise.
-        right, down: shares of the width and the height that the picture is shifted by.
-        shear: degrees that vertical lines lean; rows slide, the lower half to the right.
-        zoom: share of the sides that is added to what is shown: 0.25 shows the picture at 1 / 1.25 of its size.
-        left_right, top_bottom: whether it is mirrored.
-        brightness: share of white that is added.
-        contrast: share by which values lie further from their channel's mean.
+        right, down: how far the picture is shifted, as shares of its width and height.
+        shear: the lean of vertical lines, in degrees. Rows are shifted, in the lower half to the right.
+        zoom: how much wider and higher the shown area is, as a share: 0.25 shows the picture at 1 / 1.25 of its size.
+        left_right, top_bottom: whether the picture is mirrored.
+        brightness: the share of white that is added.
+        contrast: how much further values are from their channel's mean, as a share.
     """
 
     rotation: float = 0.0
@@ -55,7 +58,7 @@ class Drawn:
 
 
 def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: str = "bilinear") -> np.ndarray:
-    """One view of a picture.
+    """Return one view of a picture.
 
     Args:
         pixels: uint8 ``[height, width, 3]``, RGB, in the size of the trunk's input.
@@ -78,7 +81,7 @@ def view(pixels: np.ndarray, views: Views, number: int, content: str, resample: 
 
 
 def key(views: Views, number: int) -> str:
-    """The name of a view in the store's keys: the rule, the number, and every setting that changes pixels.
+    """Return the name of a view in the store's keys: the rule, the number, and every setting that changes pixels.
 
     >>> key(Views(rotation=20, count=4), 3)
     'views-1/3/rotation=20.0/shift=0.1/shear=0.0/zoom=0.1/flip=horizontal/brightness=0.0/contrast=0.0/fill=nearest'
@@ -87,14 +90,14 @@ def key(views: Views, number: int) -> str:
     """
     if not number:
         return ""
-    named = {f.name: "fill" if f.name == "fill_mode" else f.name for f in fields(views)}  # as the first stores have it
+    named = {f.name: "fill" if f.name == "fill_mode" else f.name for f in fields(views)}  # as in the first stores
     values = {named[name]: getattr(views, name) for name in named if name not in ("count", "mode")}
     settings = (f"{name}={value if isinstance(value, str) else float(value)}" for name, value in values.items())
     return "/".join((RULE, str(number), *settings))
 
 
 def draw(views: Views, number: int, content: str) -> Drawn:
-    """Draw the values of a view, each uniform within its setting; a flip has probability 1/2.
+    """Draw the values of a view. Each is uniform within the range of its setting; a flip has probability 1/2.
 
     Args:
         views: the settings.
@@ -105,7 +108,7 @@ def draw(views: Views, number: int, content: str) -> Drawn:
     >>> -20 <= drawn.rotation <= 20, drawn.shear
     (True, 0.0)
     """
-    # 9 numbers from 0 to below 1, of 53 bits each, from the bytes of a hash: no library's generator can change them.
+    # 9 numbers in [0, 1), of 53 bits each. They come from a hash, so that no change in a library can change them.
     digest = hashlib.shake_256(f"{key(views, number)}/{content}".encode()).digest(8 * 9)
     *shares, across, over = ((int.from_bytes(digest[i : i + 8]) >> 11) / 2**53 for i in range(0, len(digest), 8))
     rotation, right, down, shear, zoom, brightness, contrast = (2 * share - 1 for share in shares)
@@ -123,15 +126,15 @@ def draw(views: Views, number: int, content: str) -> Drawn:
 
 
 def affine(drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
-    """The map from places in a view to places in its picture.
+    """Return the map from positions in a view to positions in its picture.
 
     Args:
         drawn: the changes of the view.
-        size: (height, width) of both, in pixels.
+        size: (height, width) of the view and of the picture, in pixels.
 
     Returns:
-        float64 ``[2, 3]``, of (x, y, 1) in the view to (x, y) in the picture, in pixels to the right and down from the
-        upper left corner, so that pixel (0, 0) has its centre at (0.5, 0.5).
+        float64 ``[2, 3]``; multiplied by (x, y, 1) in the view, it gives (x, y) in the picture. x counts pixels to the
+        right, y pixels down, both from the upper left corner: the centre of the first pixel is (0.5, 0.5).
 
     >>> affine(Drawn(left_right=True, down=0.1), (20, 40)) @ (0, 2, 1) == (40, 0)
     array([ True,  True])
@@ -143,7 +146,7 @@ def affine(drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
     back = (1 + drawn.zoom) * flipped @ sheared @ rotated
     sides = np.array(size[::-1])
     moved = sides * (0.5 + np.array([drawn.right, drawn.down]))
-    # Rounded, a quarter turn is one (its cosine is 6e-17), and the last bit of a machine's sine does not count.
+    # Rounding makes a quarter turn exact (its cosine is 6e-17) and removes machines' differences in the last bit.
     return np.column_stack([back, sides / 2 - back @ moved]).round(9)
 
 
@@ -155,7 +158,8 @@ def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear
     Args:
         pixels: uint8 ``[height, width, 3]``.
         drawn: the changes.
-        fill: what appears beyond the border: ``"nearest"`` pixel, mirror image (``"reflect"``), black (``"constant"``).
+        fill: what is shown beyond the border: ``"nearest"``: the nearest pixel; ``"reflect"``: the mirror image;
+            ``"constant"``: black.
         resample: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
@@ -166,7 +170,7 @@ def apply(pixels: np.ndarray, drawn: Drawn, fill: str, resample: str = "bilinear
     """
     height, width = pixels.shape[:2]
     matrix = affine(drawn, (height, width))
-    # The view reads this many pixels beyond each border of the picture.
+    # How many pixels the view reads beyond each border of the picture.
     corners = np.array([[x, y, 1] for x in (0.5, width - 0.5) for y in (0.5, height - 0.5)]) @ matrix.T
     left, above = np.ceil(0.5 - corners.min(0)).clip(0).astype(int).tolist()
     right, below = np.ceil(corners.max(0) + 0.5 - (width, height)).clip(0).astype(int).tolist()

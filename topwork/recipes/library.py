@@ -1,4 +1,4 @@
-"""The recipes that come with topwork, by name: the systems of five articles, one TOML file per recipe."""
+"""The recipes that are part of topwork, by name: the systems of five articles, as one TOML file per recipe."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
-    """The names of the recipes, sorted.
+    """Return the names of the recipes, sorted.
 
     >>> "inception_v3_two_phase" in names()
     True
@@ -18,10 +18,10 @@ def names() -> tuple[str, ...]:
 
 
 def file(word: str | Path) -> Path:
-    """The path of a recipe's file.
+    """Return the path of a recipe's file.
 
     Args:
-        word: a path, or a name from `names`; an existing file is preferred.
+        word: a path, or a name from `names`. An existing file is preferred to a recipe of the same name.
 
     Raises:
         UsageError: no recipe has that name.
@@ -38,7 +38,7 @@ def file(word: str | Path) -> Path:
 
 
 def recipe(name: str) -> Recipe:
-    """A recipe by its name.
+    """Return the recipe with this name.
 
     Raises:
         UsageError: no recipe has that name.

@@ -1,6 +1,6 @@
-"""Strict reading of TOML into frozen dataclasses: an error names the key, and its line in the file.
+"""Parsing: read TOML strictly into frozen dataclasses. An error names the key and its line in the file.
 
-`tomllib` does not report the line of a key, so `line_of` finds it when there is an error to report.
+`tomllib` does not report the line of a key, so `line_of` finds the line if there is an error.
 """
 
 import tomllib
@@ -17,10 +17,11 @@ from topwork.recipes.renamed import NAMES
 
 
 def read(kind: type, table: Any, where: str, **given: Any) -> Any:
-    """A dataclass of type *kind* from a table; fields in *given* cannot be set by the table.
+    """Return a dataclass of type *kind*, made from a table. The table cannot set the fields in *given*.
 
     Raises:
-        RecipeError: not a table, an unknown key, a value of the wrong type, or a value that its `Literal` lacks.
+        RecipeError: *table* is not a table, or it has an unknown key, a value of the wrong type, or a value that is not
+            in the field's `Literal`.
     """
     types = {f.name: f.type for f in fields(kind) if f.name not in given}
     refuse_unknown(expect(Mapping, table, where, "a table"), types, where)
@@ -29,10 +30,10 @@ def read(kind: type, table: Any, where: str, **given: Any) -> Any:
 
 
 def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) -> Any:
-    """The value, after a check of its type.
+    """Return the value, if it is of type *kind*.
 
     Raises:
-        RecipeError: it has another type; *words* name what was expected at *where*.
+        RecipeError: the value has another type. The error says that *words* were expected at *where*.
     """
     if not isinstance(value, kind):
         raise RecipeError(f"{where} = {value!r}: expected {words}.", where)
@@ -40,7 +41,7 @@ def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) ->
 
 
 def check_range(value: Any, low: float, high: float, where: str) -> None:
-    """Refuse a number, or a tuple with a number, outside *low* to *high*; ``None`` passes."""
+    """Refuse a number that is not between *low* and *high*, or a tuple with such a number; ``None`` is accepted."""
     for single in value if isinstance(value, tuple) else (value,):
         if single is not None and not low <= single <= high:
             expected = f"at least {low}" if high == inf else f"between {low} and {high}"
@@ -48,7 +49,7 @@ def check_range(value: Any, low: float, high: float, where: str) -> None:
 
 
 def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuse an unknown key and propose the nearest known one."""
+    """Refuse an unknown key. The error proposes its new name or the most similar known key."""
     for key in table:
         if key not in known:
             names, new = ", ".join(known), NAMES.get(key, "")
@@ -58,7 +59,7 @@ def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -
 
 
 def put(table: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value deep in a table: ``"phase.1.learning_rate"`` is that of the first phase; lists count from 1."""
+    """Set a value in a nested table. List items count from 1: ``"phase.1.learning_rate"`` is for the first phase."""
     *path, last = key.split(".")
     node: Any = table
     for word in path:
@@ -100,23 +101,24 @@ _LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a li
 
 
 def located(error: UsageError, path: Path, text: str) -> UsageError:
-    """The same error, preceded by the file and the line of its key, or of the table that lacks the key."""
+    """Return the same error with the file and the line in front: the line of the key, or of the table that lacks it."""
     line = line_of(error.key, text)
     return type(error)(f"{str(path)!r}, line {line}: {error}") if line else error
 
 
 def line_of(key: str, text: str) -> int | None:
-    """The first line that names a key of a TOML file, or the table that lacks the key; ``None`` if neither is there.
+    """Find the line of a key in a TOML file.
 
-    `tomllib` does not report lines, but it can read the file up to any line that ends a statement. The shortest such
-    beginning of the file that has the key ends with the statement that sets it.
+    `tomllib` does not report lines, but it can read the file up to the end of any statement. The shortest beginning of
+    the file that has the key ends with the statement that sets it.
 
     Args:
-        key: tables are joined by dots, entries of arrays are counted from 1, as in ``phase.2.learning_rate``.
+        key: names of tables are joined by dots, and entries of arrays count from 1, as in ``phase.2.learning_rate``.
         text: the content of a file that `tomllib` can read.
 
     Returns:
-        The line where that statement begins, counted from 1.
+        The line, counted from 1, where that statement begins. If the file lacks the key: the first line of the table
+        that the key belongs to. ``None`` if the file has neither.
 
     Example:
         >>> text = '[data]\\nseed = 1\\n[[phase]]\\ncut = "x@pool"'
@@ -141,7 +143,7 @@ def line_of(key: str, text: str) -> int | None:
 
 
 def _keys(value: Any, above: str = "") -> Iterator[str]:
-    """Every key of a value from `tomllib`."""
+    """Yield every key in a value from `tomllib`, with the names of its tables in front."""
     inside = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
     for word, one in inside:
         yield f"{above}{word}"

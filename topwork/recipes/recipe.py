@@ -1,4 +1,4 @@
-"""A recipe: everything that is needed to repeat a run, as frozen dataclasses and as TOML, read strictly.
+"""Recipes: everything that is needed to repeat a run, as frozen dataclasses and as TOML, which is read strictly.
 
 [data]                      [head]                     [[phase]]
 split = [0.8, 0.1, 0.1]     kind = "linear"            cut = "mobilenet_v2@pool"
@@ -6,7 +6,7 @@ split = [0.8, 0.1, 0.1]     kind = "linear"            cut = "mobilenet_v2@pool"
 [backbones.mobilenet_v2]                               learning_rate = 1e-3
 weights = "imagenet"
 
-Or, instead of phases and their settings: runs that are joined at their probabilities.
+Instead of phases and their settings, a recipe can have a join, which combines the probabilities of runs:
 
 [join]
 members = ["runs/a", "runs/b"]
@@ -30,7 +30,7 @@ from topwork.system.advice import either
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is needed to repeat a run: phases, or a join.
+    """Everything that is needed to repeat a run. A recipe has either phases or a join.
 
     >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool", "epochs": 3}]})
     >>> recipe.phases[0].epochs, recipe.head.kind
@@ -48,10 +48,11 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
-        """Read a TOML file; in a run folder of format 1, keys may have their old names.
+        """Read a TOML file. In a run folder of format 1, the keys may have their old names.
 
         Raises:
-            RecipeError: the file is missing or not TOML, or has an unknown key or a wrong value; its line is named.
+            RecipeError: the file is missing or is not TOML; or it has an unknown key or a wrong value, and the error
+                names the line.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -66,7 +67,12 @@ class Recipe:
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
-        """Read a table as `tomllib` returns it; an error names each unknown key or wrong value."""
+        """Read a table as `tomllib` returns it.
+
+        Raises:
+            RecipeError: a key is unknown or a value is wrong; the error names it.
+            CutError: a cut cannot be read.
+        """
         refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
         if "join" in table:
             parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
@@ -91,7 +97,7 @@ class Recipe:
         return cls(phases=tuple(phases), backbones=backbones, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
-        """The table that `from_mapping` reads: every value; ``None`` (unknown to TOML) and empty texts are omitted."""
+        """Return a table that `from_mapping` can read. ``None``, which TOML lacks, and empty texts are omitted."""
         table = asdict(self)
         about = {key: text for key, text in table["about"].items() if text}
         told = {"about": about} if about else {}
@@ -107,21 +113,21 @@ class Recipe:
         return told | parts | {"backbones": backbones, "phase": phases}
 
     def dumps(self) -> str:
-        """The recipe as TOML."""
+        """Return the recipe as TOML."""
         import tomli_w
 
         return tomli_w.dumps(self.as_mapping())
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
-        """A recipe with changed settings such as ``{"phase.2.learning_rate": 1e-5}`` (phases count from 1)."""
+        """Return a recipe with changed settings, such as ``{"phase.2.learning_rate": 1e-5}`` (phases count from 1)."""
         return Recipe.settled(self.as_mapping(), settings)
 
     @classmethod
     def settled(cls, table: dict[str, Any], settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe of a table after its settings are changed; before, the table may be incomplete.
+        """Return the recipe of a table after *settings* are changed in it. Before that, the table may be incomplete.
 
-        Options of backbones are `carried` over to the backbones that the cuts name afterwards. ``about`` is dropped if
-        a backbone was replaced, as it describes the recipe with the old one.
+        `carried` decides which options the backbones in the changed cuts get. If a backbone was replaced, ``about`` is
+        dropped, because it describes the recipe with the old backbone.
         """
         given = {name: dict(row) for name, row in table.get("backbones", {}).items()}
         had = {name: given.get(name, {}) for name in {**given, **dict.fromkeys(backbones_in(table))}}
@@ -138,12 +144,12 @@ class Recipe:
         return cls.from_mapping(table | {"backbones": rows, "about": about})
 
     def checked(self) -> "Recipe":
-        """The recipe, with a default `Backbone` for each name that cuts use and ``backbones`` lacks.
+        """Check the recipe. Return it with a default `Backbone` for each name that cuts use and ``backbones`` lacks.
 
         Raises:
-            RecipeError: no phase, phases that do not share one end, a backbone that no cut names, a join of fewer than
-                two runs or beside phases, or a value outside its range.
-            CutError: a cut that cannot be read.
+            RecipeError: there is no phase, phases have different ends, ``backbones`` has a name that no cut uses, a
+                join has fewer than two runs, there are both a join and phases, or a value is outside its range.
+            CutError: a cut cannot be read.
         """
         if self.join:
             _check_join(self.join, self.phases)
@@ -180,10 +186,10 @@ class Recipe:
         return replace(self, backbones=names)
 
     def refuse_idle(self) -> None:
-        """Refuse settings that have no effect in a new run, or leave it nothing to learn.
+        """Refuse settings that have no effect in a new run, or that leave nothing to learn.
 
         Raises:
-            RecipeError: there is such a setting.
+            RecipeError: the recipe has such a setting.
         """
         views, head = self.views, self.head
         if views.mode == "live" and views.count < 2:
@@ -212,7 +218,7 @@ class Recipe:
 
 
 def backbones_in(table: Mapping[str, Any]) -> list[str]:
-    """The backbones that the cuts of a table name, each once; cuts that cannot be read are left to the parser.
+    """Return the backbones that the cuts in a table name, each once. Cuts that cannot be read are skipped.
 
     >>> backbones_in({"phase": [{"cut": "vgg16@pool"}, {"cut": "vgg16@block5_conv1"}, {"cut": "?"}, 3]})
     ['vgg16']
@@ -228,9 +234,10 @@ def backbones_in(table: Mapping[str, Any]) -> list[str]:
 
 
 def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Options by backbone, for the backbones in *names*; if one backbone replaces another, it takes over its options.
+    """Return backbone -> options, for the backbones in *names*.
 
-    Files of weights and models are not taken over, as they belong to one network.
+    If exactly one backbone is replaced by one other, the new one gets the options of the old one, except for files of
+    weights and models, which belong to one network.
 
     >>> carried({"inception_v3": {"size": 84, "weights": "a.h5"}}, ["xception"])
     {'xception': {'size': 84}}
@@ -244,7 +251,7 @@ def carried(had: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> dic
 
 
 _BESIDE = ("about", "data")
-"""The other tables that a join may have."""
+"""The other tables that a recipe with a join may have."""
 
 _PARTS = {"about": About, "data": Data, "views": Views, "head": Head, "training": Training}
 

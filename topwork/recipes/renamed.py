@@ -1,4 +1,4 @@
-"""Keys that had another name in run folders of format 1, so that their recipes can still be read."""
+"""Rename keys that had another name in run folders of format 1, so that recipes in these folders can still be read."""
 
 import json
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ NAMES = {
     "initializer": "kernel_initializer",
     "fill": "fill_mode",
 }
-"""Name in format 1 -> name since then."""
+"""Name in format 1 -> name in later formats."""
 
 
 def is_of_format_1(recipe: Path) -> bool:
-    """Whether a recipe belongs to a run folder of format 1, as the ``environment.json`` beside it states."""
+    """Return whether a recipe is in a run folder of format 1, according to the ``environment.json`` beside it."""
     try:
         about = json.loads(recipe.with_name("environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def is_of_format_1(recipe: Path) -> bool:
 
 
 def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's table of format 1 with today's keys.
+    """Return the table of a recipe of format 1 with its keys renamed.
 
     >>> with_new_names({"phase": [{"cut": "vgg16@pool", "rate": 0.1}], "views": {"fill": "nearest"}})
     {'phase': [{'cut': 'vgg16@pool', 'learning_rate': 0.1}], 'views': {'fill_mode': 'nearest'}}

@@ -1,4 +1,4 @@
-"""The settings of a recipe as frozen dataclasses, one per table: each field is a key with its default."""
+"""The settings of a recipe, as one frozen dataclass per table. Each field is a key, with its default."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,13 +35,12 @@ class Data:
     """How the data are read and split.
 
     Args:
-        split: shares of train, val and test.
-        draw: how rows are assigned to parts, see `topwork.data.splits.draw`.
-        seed: the seed of that draw.
-        parts: part -> the folder that holds it, if the folders' names do not show it, see
-            `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are skipped.
-        near_copies: whether near copies share a part, see `topwork.data.quality.near_copies`.
+        split: the shares of train, val and test.
+        draw: how rows are assigned to parts; see `topwork.data.splits.draw`.
+        seed: the seed for the draw.
+        parts: part -> its folder, if the folders' names do not show the parts; see `topwork.data.reading.parts`.
+        max_megapixels: larger pictures are skipped; in millions of pixels.
+        near_copies: whether near-copies share a part; see `topwork.data.quality.near_copies`.
     """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)
@@ -53,24 +52,25 @@ class Data:
 
 
 WORDS = ("imagenet", "random")
-"""What a backbone's weights can be, apart from the path of a file."""
+"""The possible values of a backbone's *weights*, apart from the path of a file."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network as one run uses it.
+    """How a run uses a pretrained network.
 
     Args:
         name: the name used in cuts.
         weights: ``"imagenet"``, ``"random"`` (seeded), or the path of a weights file.
-        size: pictures are resized to a square with this side, in pixels; ``None``: the network's own.
-        scale: ``"own"``: the network's own pixel scale; ``"unit"``: divided by 255; ``"bgr_unit"``: the same in BGR.
+        size: the side of the square that pictures are resized to, in pixels; ``None``: the network's default.
+        scale: how pixels are scaled. ``"own"``: as the network requires; ``"unit"``: divided by 255; ``"bgr_unit"``:
+            divided by 255, in the order blue, green, red.
         fit: how a picture is fitted to that square.
-        resample: the filter of the resizing.
-        model: path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
+        resample: the filter for resizing.
+        model: the path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
             ``None``: a network of ``keras.applications``.
         runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
-        precision: of the trunk; ``"auto"``: bfloat16 if the processor has it.
+        precision: the precision of the trunk; ``"auto"``: bfloat16 if the processor supports it.
     """
 
     name: str
@@ -86,19 +86,19 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Views:
-    """Augmentation: how many views of each training picture there are, and what they vary.
+    """Augmentation: how many views of each training picture are made, and how they vary.
 
     Args:
-        count: views of a picture, including the picture itself (view 0); 1: no augmentation.
+        count: the number of views of a picture, including the picture itself (view 0); 1: no augmentation.
         mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is part of the model, and new
             views are drawn in every epoch.
-        rotation: largest rotation, in degrees either way.
-        shift: largest shift, as a share of the side, in each direction.
-        shear: largest shear, in degrees either way.
-        zoom: largest change of the sides that are seen, as a share of them.
-        flip: which mirror images are drawn, each with probability 1/2: left to right, top to bottom, or both.
-        brightness: largest share of white that is added or subtracted.
-        contrast: largest change of contrast, as a share.
+        rotation: the largest rotation, in degrees either way.
+        shift: the largest shift to each side, as a share of the width or the height.
+        shear: the largest shear, in degrees either way.
+        zoom: the largest change in the width and height of the shown area, as a share.
+        flip: how pictures are mirrored, with probability 1/2 for each way: left to right, top to bottom, or both.
+        brightness: the largest share of white that is added or subtracted.
+        contrast: the largest change of contrast, as a share.
         fill_mode: what is shown beyond the border: the nearest pixel, the mirror image, or black.
     """
 
@@ -115,18 +115,18 @@ class Views:
 
 
 NO_VIEWS = Views()
-"""Only the picture itself."""
+"""No augmentation: only the picture itself."""
 
 
 @dataclass(frozen=True)
 class Head:
     """The new layers that end in the classes.
 
-    ``"linear"``: BatchNorm, Dropout, Dense, Softmax. ``"mlp"``: before these, one Dense with *activation* for each of
-    *units*. BatchNorm is put before the last Dense, or before every Dense (*batch_norm_at*). *pooling* applies if the
-    backbone ends in a map. Several ends are pooled and joined first.
-    *file*: a ``.keras`` file with your own layers instead (in Python: the ``keras.Model``). Its input is the output of
-    the backbones, its output are logits.
+    ``"linear"``: BatchNorm, Dropout, Dense, Softmax. ``"mlp"``: the same, preceded by one Dense layer with *activation*
+    per number in *units*. *batch_norm_at* puts BatchNorm before the last Dense layer or before every Dense layer.
+    *pooling* applies if the backbone ends in a map. If there are several ends, they are pooled and joined first.
+    *file* replaces all these layers by your own: a ``.keras`` file (in Python: the ``keras.Model``). Its input is the
+    output of the backbones; its outputs are logits.
     """
 
     kind: Kind = "linear"
@@ -145,15 +145,15 @@ class Training:
     """Settings that all phases share.
 
     Args:
-        seed: the seed of initial values and of the order of pictures.
-        hold_out: whether some of the training part becomes the validation part, if the data have none.
-        hold_out_share: how much of the training part.
-        hold_out_draw: which rows of it, see *draw* of `Data`.
-        loss: cross-entropy over all classes, or over one logit if there are two classes.
+        seed: the seed for initial values and for the order of pictures.
+        hold_out: whether some of the training part becomes the validation part, if the data have no validation part.
+        hold_out_share: the share of the training part that is held out.
+        hold_out_draw: how these rows are chosen; see *draw* in `Data`.
+        loss: ``"categorical"``: cross-entropy over all classes; ``"binary"``: over one logit, if there are two classes.
         label_smoothing: the share of each label that is spread over all classes.
         class_weight: ``"balanced"``: every class has the same weight, however many pictures it has.
-        sampling: ``"balanced"``: an epoch shows every class equally often; its number of pictures stays the same.
-        drop_last: skip the last batch of an epoch if it is short.
+        sampling: ``"balanced"``: every class occurs equally often in an epoch, whose number of pictures stays the same.
+        drop_last: whether the last batch of an epoch is skipped if it is short.
     """
 
     seed: int = 0
@@ -168,29 +168,30 @@ class Training:
 
 
 HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
-"""Default learning rates of a phase: for the head alone, and for a head with layers of a backbone (docs/log.md)."""
+"""Default learning rates of a phase: if only the head trains, and if layers of a backbone train too (docs/log.md)."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training: what is frozen, for how long, how fast.
+    """One stretch of training: what is frozen, how long it takes, and how fast the model learns.
 
     Args:
-        cut: where to cut, see `topwork.cut`; for instance ``"mobilenet_v2@block_12_add"``.
-        epochs: passes over the training part at most.
+        cut: where to cut; see `topwork.cut`; for instance ``"mobilenet_v2@block_12_add"``.
+        epochs: the largest number of passes over the training part.
         learning_rate: ``None``: 1e-3 if only the head trains, 1e-4 if layers of a backbone train as well.
         optimizer: the name of a Keras optimizer.
-        momentum: for optimizers that have one.
+        momentum: the momentum, for optimizers that have one.
         batch_size: rows per step.
-        patience: epochs without a better validation loss before the phase stops; 0: it never stops early.
-        batch_norm: ``"frozen"``: the backbone's batch-norm above the cut keeps its statistics; ``"train"``: it trains.
+        patience: the phase stops after this many epochs without a better validation loss; 0: it never stops early.
+        batch_norm: for the backbone's batch-norm layers above the cut. ``"frozen"``: they keep their statistics;
+            ``"train"``: they train.
         schedule: how the learning rate changes: ``"constant"``; ``"cosine"``: down to 0 at the last step;
             ``"plateau"``: divided by ten after half the patience without a better validation loss.
-        warmup_epochs: epochs in which the learning rate rises from 0.
-        global_clipnorm: the largest norm of all gradients together; 0: no limit.
+        warmup_epochs: the number of epochs at the start in which the learning rate rises from 0.
+        global_clipnorm: the largest allowed norm of all gradients together; 0: no limit.
         weight_decay: the optimizer's weight decay; 0: none.
-        precision: of the part that trains; ``"auto"``: mixed bfloat16 if the processor has it and a short measurement
-            shows that it is faster (on a GPU mixed float16).
+        precision: the precision of the part that trains; ``"auto"``: mixed bfloat16 (on a GPU, mixed float16) if the
+            processor supports it and a short measurement shows that it is faster.
     """
 
     cut: str
@@ -209,7 +210,7 @@ class Phase:
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """The terms of its cut.
+        """The terms of the phase's cut.
 
         Raises:
             CutError: the cut cannot be read.
@@ -219,13 +220,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class About:
-    """A description of a recipe, to help choose one; it has no effect on a run.
+    """A description that helps to choose a recipe. It has no effect on a run.
 
     Args:
         title: one line.
         article: the address or the title of the article that describes the system.
         does: what the system does.
-        beyond: what the recipe does beyond the article.
+        beyond: what the recipe does that the article does not.
         expect: the time and the score to expect, or what limits them.
     """
 
@@ -238,13 +239,13 @@ class About:
 
 @dataclass(frozen=True)
 class Join:
-    """Late fusion: finished runs joined at their probabilities; the runs are not trained again.
+    """Late fusion: combine the probabilities of finished runs. The runs are not trained again.
 
     Args:
-        members: the folders of at least two runs.
-        rule: ``"mean"``: the mean of the probabilities; ``"weighted"``: with the weights of the highest likelihood on
-            the validation part; ``"stacked"``: a logistic regression on the members' log-probabilities, fitted on the
-            validation part.
+        members: the folders of two or more runs.
+        rule: ``"mean"``: the mean of the probabilities; ``"weighted"``: their weighted mean, with the weights that have
+            the highest likelihood on the validation part; ``"stacked"``: a logistic regression on the members'
+            log-probabilities, fitted on the validation part.
     """
 
     members: tuple[str, ...]
@@ -256,10 +257,10 @@ class Options:
     """How a run is carried out, apart from its recipe.
 
     Args:
-        out: the run folder to make; ``None``: a new one in ``runs``, named after data and time.
-        callbacks: Keras callbacks of the user.
+        out: the run folder to create; ``None``: a new folder in ``runs``, named after the data and the time.
+        callbacks: the user's Keras callbacks.
         strict: whether a picture that cannot be read is an error.
-        jobs: processors to use; ``None``: all that this process may use.
+        jobs: the number of processors to use; ``None``: all that this process may use.
     """
 
     out: str | Path | None = None
@@ -292,4 +293,4 @@ RANGES: dict[str, tuple[float, float]] = {
     "brightness": (0, 1),
     "contrast": (0, 1),
 }
-"""Key -> its smallest and its largest value, in every table that has the key."""
+"""Key -> (smallest, largest) allowed value, in every table that has the key."""

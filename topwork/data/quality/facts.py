@@ -1,8 +1,9 @@
-"""Facts of pictures, by content: whether a picture decodes, its size, and what identifies its near-copies.
+"""Facts of pictures, by content: whether a picture decodes, its size, and the values that identify its near-copies.
 
-They are saved in one file, ``facts.sqlite`` in topwork's home, so that each picture is decoded for them only once.
-Several processes may use the file, and SQLite undoes what a killed process left unfinished. Each entry has a checksum.
-A damaged file is removed. If the file cannot be used, the facts are computed again, which only costs time.
+The facts are saved in one file, ``facts.sqlite`` in topwork's home, so that each picture is decoded for them only once.
+Several processes may use the file at the same time, and SQLite undoes unfinished changes of a killed process. Each
+entry has a checksum. A damaged file is removed. If the file cannot be used, the facts are computed again, which only
+costs time.
 """
 
 import sqlite3
@@ -27,15 +28,15 @@ from topwork.system.threads import each
 
 T = TypeVar("T")
 Source = str | Path | np.ndarray | None
-"""A picture: its file, its pixels (as `topwork.data.pictures.fit_array` takes them), or ``None`` if it is not there."""
+"""A picture: its file, its pixels (in a shape for `topwork.data.pictures.fit_array`), or ``None`` if it is missing."""
 
 VERSION = 1
-"""Part of every key. A change to the facts needs a new number."""
+"""Part of every key. Increase it when the facts change."""
 SIDE = 64
 SMALLEST = 32
-"""A picture whose longer side has fewer pixels shows too little detail to recognise its copies."""
+"""If the longer side of a picture has fewer pixels, there is too little detail to recognise its copies."""
 CONTRAST = 10
-"""So does one whose luma (0 to 255) has a smaller standard deviation. The minimum in 500 photos of flowers is 16.5."""
+"""The same is true if the standard deviation of the luma (0 to 255) is smaller. In 500 flower photos it was >= 16.5."""
 
 _FIT = pictures.Fit((SIDE, SIDE))
 _LAYOUT = struct.Struct("<?32s64sII")
@@ -47,13 +48,13 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """The facts of a picture that decodes.
+    """The facts of a picture that can be decoded.
 
     Args:
         is_plain: whether it is too small or too flat for a perceptual hash.
-        mark: its perceptual hash, 64 bits; for a plain picture the SHA-256 of its size and pixels.
-        coarse: its luma at 8 x 8 pixels.
-        width, height: in pixels, when upright.
+        mark: the perceptual hash, 64 bits; for a plain picture, the SHA-256 of its size and pixels.
+        coarse: the luma at 8 x 8 pixels.
+        width, height: the size of the upright picture, in pixels.
     """
 
     is_plain: bool
@@ -64,11 +65,13 @@ class Fact:
 
 
 def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[str, Fact | str]:
-    """Digest -> the facts of the picture, or why it does not decode. Unknown pictures without a source are omitted.
+    """Return digest -> the facts of the picture, or the reason why it does not decode.
+
+    A picture that is ``None`` is omitted, unless its facts are saved.
 
     Args:
         sources: digest -> the picture.
-        max_megapixels: larger ones are not decoded.
+        max_megapixels: larger pictures are not decoded.
     """
     found: dict[str, Fact | str] = {}
     for digest, value in _get("facts", sources).items():
@@ -90,9 +93,9 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
 
 
 def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
-    """Luma of `SIDE` x `SIDE` pixels and then the two chromas of 8 x 8, uint8 ``[4224]``, by digest.
+    """Return digest -> miniature, uint8 ``[4224]``: luma of `SIDE` x `SIDE` pixels, then two chromas of 8 x 8 pixels.
 
-    Pictures that do not decode are omitted, and so are those without a source whose miniature is not saved.
+    A picture that does not decode is omitted. So is a picture that is ``None``, unless its miniature is saved.
     """
     found = _get("miniatures", sources)
     new: dict[str, bytes] = {}
@@ -125,7 +128,7 @@ def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact 
 
 
 def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
-    """The values of these digests that are in the file and not damaged."""
+    """Return digest -> value, for the *digests* that have an undamaged entry in the file."""
     keys = {f"{VERSION} {digest}": digest for digest in digests}
     names = list(keys)
 
@@ -149,7 +152,7 @@ def _put(table: str, values: Mapping[str, bytes]) -> None:
 
 
 def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-    """The result of *work* in one transaction, or *otherwise* if the file cannot be used."""
+    """Return the result of *work*, which runs in one transaction; or *otherwise*, if the file cannot be used."""
     path = home() / "facts.sqlite"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +160,7 @@ def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
             for table in _TABLES:
                 db.execute(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
             return work(db)
-    except (sqlite3.OperationalError, OSError):  # read-only, full, or in use for longer than SQLite waits
+    except (sqlite3.OperationalError, OSError):  # read-only, disk full, or locked for longer than SQLite waits
         return otherwise
     except (sqlite3.Error, TypeError, struct.error):
         for name in (path, path.with_name(f"{path.name}-journal")):

@@ -1,25 +1,33 @@
 """Near-copies: the same picture saved again, in another size or file format.
 
-A pair is proposed if the perceptual hashes (64 bits, `imagehash.dhash`) differ in few bits and the luma agrees at
-8 x 8 pixels. It is accepted if the pixels agree, too: luma at 64 x 64, and colour at 8 x 8. Plain pictures
-(`topwork.data.quality.facts`) show too little for that: they are copies only if all their pixels are equal.
+There are two tests. The first test proposes a pair if the perceptual hashes (64 bits, `imagehash.dhash`) differ in few
+bits and the luma agrees at 8 x 8 pixels. The second test accepts the pair if the pixels agree, too: luma at 64 x 64
+pixels, and colour at 8 x 8. Plain pictures (`topwork.data.quality.facts`) have too little detail for these tests: they
+are copies only if all their pixels are equal.
 
-The limits were measured on 250 photos of flowers saved as JPEG of quality 60 to 95, as PNG, and in half their size
-(four filters), 2,000 pairs; and 1,100 pairs that look alike and are no copies (text, forms, packets, icons, drawings,
-screenshots, gradients, photos with a patch replaced, bursts), and all of MNIST.
+The limits were measured on three sets:
 
-    limit          copies: 97 %, largest    others: smallest among those that this limit alone keeps out
+- 2,000 pairs of copies: 250 photos of flowers, saved as JPEG of quality 60 to 95, as PNG, and at half the size (four
+  filters)
+- 1,100 pairs that look alike but are not copies: text, forms, packets, icons, drawings, screenshots, gradients, photos
+  with a patch replaced, bursts
+- all of MNIST
+
+The table shows, for each limit: the value that 97 % of the copies do not exceed; the largest value of a copy; and the
+smallest values of other pairs, among the pairs that this limit alone keeps out.
+
+    limit          copies: 97 %, largest    other pairs: smallest values
     BITS       8   2, 5                     none: the pixels decide
     LUMA       6   3, 6                     9 (a burst, 10 % brighter), 12 (MNIST)
     COLOUR    10   5, 7                     none
     CHANGE  0.12   0.05, 0.51               0.14 (an eighth replaced), 0.32 (a digit of six), 0.38 (a burst)
     SPREAD     8   3.7, 9.5                 none; 3 of 20 screenshots with another number in one of 12 fields pass
 
-`imagehash.phash` was tried first: its bits come from the median of a spectrum, and of pictures with few details (a
-gradient, a pattern) half of them change when these are saved again. `dhash` does not need SciPy either.
+`imagehash.phash` was tried first. Its bits come from the median of a spectrum. If a picture has few details (a
+gradient, a pattern), half of the bits change when it is saved again. Besides, `dhash` does not need SciPy.
 
-Two pictures that differ only in a detail smaller than about 1/20 of their sides can pass for copies; so can two
-pictures of a burst in which nothing moved. Of pictures under 64 pixels many copies are not found.
+Two pictures can pass for copies although they are not, if they differ only in a detail smaller than about 1/20 of their
+sides, or if they are from a burst in which nothing moved. Many copies of pictures under 64 pixels are not found.
 """
 
 from collections import defaultdict
@@ -34,22 +42,22 @@ from topwork.data.quality.facts import SIDE, Fact, Source
 from topwork.system.messages import some
 
 BITS = 8
-"""The number of bits, of 64, in which the hashes may differ."""
+"""The largest number of bits, out of 64, that may differ between the hashes."""
 LUMA = 6
-"""The levels, of 255, by which the mean luma of a block of 8 x 8 pixels may differ, at 64 x 64."""
+"""The largest difference of the mean luma of a block of 8 x 8 pixels, in levels of 255, at 64 x 64 pixels."""
 COLOUR = 10
-"""The same for the two chromas."""
+"""The same limit for each of the two chromas."""
 CHANGE = 0.12
-"""How much a block's luma may differ (squares, at 32 x 32), as a share of its variation from pixel to pixel."""
+"""The largest squared difference of a block's luma, as a share of its variation between pixels (at 32 x 32)."""
 SPREAD = 8
-"""How many times more the worst block may differ than the others (at 64 x 64): saving again changes all of them."""
+"""How many times more the worst block may differ than the average (at 64 x 64): saving again changes all blocks."""
 
 _ROWS, _PAIRS = 128, 256
-"""How many pictures are compared with the others at once, and how many pairs are tested at once."""
+"""How many pictures are compared with all others at once (first test); how many pairs are compared at once (second)."""
 
 
 def sources(data: Dataset) -> dict[str, Source]:
-    """Digest -> the picture. Empty for arrays too small for near-copies, as equal ones have one digest anyway."""
+    """Return digest -> the picture. Empty for arrays of small pictures: their only copies are equal ones."""
     if data.pixels is not None and max(data.pixels.shape[1:3]) < facts.SMALLEST:
         return {}
     is_gone = data.pixels is None and not data.root
@@ -57,11 +65,11 @@ def sources(data: Dataset) -> dict[str, Source]:
 
 
 def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:
-    """The dataset with near-copies of one label in *near*, and with a note on those with two labels.
+    """Return the dataset with *near* set for near-copies that share a label. A note names those with two labels.
 
     Args:
-        data: rows with digests.
-        known: the result of `topwork.data.quality.facts.known` for their pictures.
+        data: its rows have digests.
+        known: the result of `topwork.data.quality.facts.known` for the pictures of *data*.
         where: the result of `sources` for *data*.
     """
     seen = {digest: fact for digest, fact in known.items() if isinstance(fact, Fact)}
@@ -86,7 +94,7 @@ def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, S
 
 
 def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
-    """The pictures of *data* that are not in *others* but have near-copies there: digest -> digests of these."""
+    """Return digest -> digests of near-copies in *others*, for pictures of *data* that are not in *others*."""
     old = {digest: source for other in others for digest, source in sources(other).items()}
     new = {digest: source for digest, source in sources(data).items() if digest not in old}
     if not new:
@@ -99,11 +107,11 @@ def originals(data: Dataset, others: Iterable[Dataset]) -> dict[str, set[str]]:
 
 
 def clusters(seen: Mapping[str, Fact], where: Mapping[str, Source]) -> list[list[str]]:
-    """The digests of near-copies, in lists of two or more. A copy of a copy belongs to the same list.
+    """Return lists of the digests of near-copies, two or more in each list. A copy of a copy is in the same list.
 
     Args:
         seen: digest -> the facts of the picture.
-        where: digest -> the picture, as from `sources`.
+        where: digest -> the picture, as `sources` returns it.
     """
     plain: dict[bytes, list[str]] = defaultdict(list)
     for digest, fact in seen.items():
@@ -111,7 +119,7 @@ def clusters(seen: Mapping[str, Fact], where: Mapping[str, Source]) -> list[list
             plain[fact.mark].append(digest)
     digests = [digest for digest, fact in seen.items() if not fact.is_plain]
 
-    root = np.arange(len(digests))  # one number for all near-copies of each other; linked pairs are not tested again
+    root = np.arange(len(digests))  # near-copies of each other have one number; such pairs are not tested again
     for proposed in _proposals([seen[digest] for digest in digests]):
         pairs = proposed
         while len(pairs := pairs[root[pairs[:, 0]] != root[pairs[:, 1]]]):
@@ -130,10 +138,10 @@ def clusters(seen: Mapping[str, Fact], where: Mapping[str, Source]) -> list[list
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The second test: whether the pixels of pictures agree, pair by pair.
+    """Run the second test: return whether the pixels agree, for each of *n* pairs of pictures.
 
     Args:
-        a, b: miniatures, uint8 ``[n, 4224]``, as from `topwork.data.quality.facts.miniatures`.
+        a, b: miniatures of `topwork.data.quality.facts.miniatures`, uint8 ``[n, 4224]``.
 
     Returns:
         bool ``[n]``.
@@ -150,9 +158,9 @@ def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _proposals(seen: Sequence[Fact]) -> Iterator[np.ndarray]:
-    """Pairs ``[n, 2]`` whose hashes are near and whose luma agrees at 8 x 8 pixels, block by block.
+    """Yield the pairs, ``[n, 2]``, that pass the first test: near hashes, and luma that agrees at 8 x 8 pixels.
 
-    Pictures are sorted by their mean luma. Copies cannot differ in it by more than `LUMA`, so few pairs are compared.
+    Pictures are sorted by mean luma. The mean luma of copies differs by at most `LUMA`, so few pairs are compared.
     """
     coarse = np.frombuffer(b"".join(fact.coarse for fact in seen), np.uint8).reshape(-1, 64).astype(np.int16)
     light = coarse.mean(1)
@@ -173,13 +181,13 @@ def _proposals(seen: Sequence[Fact]) -> Iterator[np.ndarray]:
 
 
 def _means(values: np.ndarray, side: int) -> np.ndarray:
-    """The means of blocks of *side* x *side* pixels: ``[n, h, w]`` becomes ``[n, h / side, w / side]``."""
+    """Return the means of blocks of *side* x *side* pixels: ``[n, h, w]`` becomes ``[n, h / side, w / side]``."""
     n, height, width = values.shape
     return values.reshape(n, height // side, side, width // side, side).mean((2, 4))
 
 
 def _steps(values: np.ndarray) -> np.ndarray:
-    """The squared slope of the picture at each pixel, from its neighbours."""
+    """Return the squared slope at each pixel of the pictures, computed from the neighbouring pixels."""
     wide = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
     across, down = wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2], wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]
     return (across**2 + down**2) / 4

@@ -1,10 +1,11 @@
-"""Arrays: pictures in memory, in an ``.npz`` file or in a ``tf.data.Dataset``, as one array and its labels.
+"""Arrays: read pictures from memory, an ``.npz`` file, idx files or a ``tf.data.Dataset`` as one array and its labels.
 
-An ``.npz`` file holds ``X`` and ``y``; or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_val``, ``y_val``),
-as in Keras' ``mnist.npz``, which give the parts. Pictures without a part get one drawn. Upper and lower case are equal.
+An ``.npz`` file contains ``X`` and ``y``; or, like Keras' ``mnist.npz``, ``x_train``, ``y_train``, ``x_test`` and
+``y_test`` (and ``x_val``, ``y_val``). With ``X`` and ``y`` the parts are drawn; the other names give the parts. Upper
+and lower case make no difference.
 
-A ``tf.data.Dataset`` gives (picture, label), one by one or in batches (then of rank 4). It is read once, and its
-pictures stay in memory as uint8. Not supported: an endless one whose cardinality is unknown.
+A ``tf.data.Dataset`` returns (picture, label), one by one or in batches (if the picture has rank 4). It is read once,
+and its pictures stay in memory as uint8. Not supported: an endless dataset of unknown cardinality.
 """
 
 import gzip
@@ -26,12 +27,12 @@ from topwork.errors import DatasetError
 from topwork.system.messages import counted, some
 
 INFINITE = -1
-"""The result of ``tf.data.Dataset.cardinality`` for an endless one."""
+"""The result of ``tf.data.Dataset.cardinality`` for an endless dataset."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Pictures and labels of one part (or without a part), and their names in errors."""
+    """Pictures *x* and labels *y* of one part (or without a part), with their *names* for errors."""
 
     x: Any
     y: Any
@@ -40,10 +41,10 @@ class Block:
 
 
 def joined(blocks: Sequence[Block]) -> Dataset:
-    """One dataset of all blocks, in their order. If there is only one part, all parts are drawn from it.
+    """Return one dataset of all blocks, in their order. If there is only one block, all parts are drawn from it.
 
     Raises:
-        DatasetError: pictures or labels have a wrong shape or type, see `topwork.read`.
+        DatasetError: pictures or labels have a wrong shape or type; see `topwork.read`.
     """
     notes: tuple[str, ...] = ()
     if len(blocks) == 1 and blocks[0].split:
@@ -81,10 +82,10 @@ def joined(blocks: Sequence[Block]) -> Dataset:
 
 
 def read_npz(path: str) -> Dataset:
-    """The pictures of an ``.npz`` file.
+    """Return the pictures of an ``.npz`` file.
 
     Raises:
-        DatasetError: it is not an ``.npz`` file, or its arrays do not exist, are damaged or do not fit a dataset.
+        DatasetError: the file is not an ``.npz`` file; or its arrays are missing, are damaged or do not fit a dataset.
     """
     if not zipfile.is_zipfile(path):
         raise DatasetError(f"{path!r} is not an .npz file: expected a file that numpy.savez wrote.")
@@ -115,12 +116,12 @@ def read_npz(path: str) -> Dataset:
 
 
 def read_stream(data: Any) -> Dataset:
-    """The pictures of a ``tf.data.Dataset``, which is read once.
+    """Return the pictures of a ``tf.data.Dataset``, which is read once.
 
     Raises:
-        DatasetError: it never ends, is empty, or gives something other than pictures of one size and their labels.
+        DatasetError: the dataset never ends, is empty, or returns anything but pictures of one size and their labels.
     """
-    if files := getattr(data, "file_paths", None):  # what keras.utils.image_dataset_from_directory leaves there
+    if files := getattr(data, "file_paths", None):  # keras.utils.image_dataset_from_directory sets this
         raise DatasetError(
             f"the tf.data.Dataset was made of {counted(len(files), 'file')}, resized and without the names of their "
             f"classes: give the folder itself, {os.path.commonpath(files)!r}; topwork reads and splits it."
@@ -152,7 +153,7 @@ def read_stream(data: Any) -> Dataset:
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
-    """The same values as uint8."""
+    """Return *pixels* as uint8, with the same values. An array that is not numeric is returned unchanged."""
     if pixels.dtype.kind not in "fiu":
         return pixels
     with np.errstate(invalid="ignore"):
@@ -201,7 +202,7 @@ _AXES = {"images": 3, "labels": 1}
 
 
 def holds_idx(folder: str) -> bool:
-    """Whether any file in a folder is named like those of MNIST."""
+    """Return whether any file in a folder is named like the idx files of MNIST."""
     try:
         return any(_NAME.fullmatch(name) for name in os.listdir(folder))
     except OSError:
@@ -209,13 +210,13 @@ def holds_idx(folder: str) -> bool:
 
 
 def read_idx(folder: str) -> Dataset:
-    """The pictures of a folder's idx files as arrays. Files of both parts give the parts.
+    """Return the pictures of a folder's idx files as arrays. If there are files of both parts, they give the parts.
 
     Raises:
-        DatasetError: a file is not there, damaged or not an idx file, or the numbers of labels and pictures differ.
+        DatasetError: a file is missing, damaged or not an idx file; or the numbers of labels and pictures differ.
     """
     files: dict[tuple[str, str], str] = {}
-    for name in sorted(os.listdir(folder)):  # the plain file comes before the packed one
+    for name in sorted(os.listdir(folder)):  # sorted: a file comes before its compressed copy
         if match := _NAME.fullmatch(name):
             files.setdefault((match[1], match[2]), name)
     blocks = []

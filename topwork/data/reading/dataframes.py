@@ -1,8 +1,8 @@
-"""DataFrames and Parquet files: listings that are not text files.
+"""DataFrames and Parquet files: read listings that are not text files.
 
-Their columns are those of a CSV file (`topwork.data.reading.listing`). Their cells become text as in a file of
-``DataFrame.to_csv``, by Python's ``str``: ``0.5``, ``34.0`` in a column of floats, ``2026-05-01`` for a date,
-``2026-05-01 08:30:00`` for a time. A column whose times are all at midnight is a column of dates. A missing value
+They have the same columns as a CSV file (`topwork.data.reading.listing`). Their cells are converted to text by Python's
+``str``, as in a file of ``DataFrame.to_csv``: ``0.5``; ``34.0`` in a column of floats; ``2026-05-01`` for a date;
+``2026-05-01 08:30:00`` for a time. If all times in a column are at midnight, they are read as dates. A missing value
 (None, NaN, NaT, NA) is an empty cell. Columns with other values, such as lists or bytes, are not read. Rows are counted
 from 0.
 """
@@ -22,17 +22,17 @@ from topwork.errors import DatasetError, MissingExtra
 
 Column = tuple[str, Sequence[Any]]
 TEXT = (str, os.PathLike, Real)
-"""The types of paths, labels, splits and groups."""
+"""The allowed types of paths, labels, splits and groups."""
 
 
 def read_frame(frame: Any) -> Dataset:
-    """The pictures that a pandas DataFrame names, in its order; digests are still empty.
+    """Return the pictures that a pandas DataFrame lists, in its order; digests are still empty.
 
     Args:
-        frame: its paths are relative to the working directory; its index is ignored.
+        frame: the DataFrame. Its paths are relative to the working directory; its index is ignored.
 
     Raises:
-        DatasetError: columns, labels or files do not exist, cells are not text, or a part is unknown.
+        DatasetError: a column, a label or a file is missing, cells are not text, or a part is unknown.
     """
     columns = []
     for number, name in enumerate(frame.columns):
@@ -43,11 +43,11 @@ def read_frame(frame: Any) -> Dataset:
 
 
 def read_parquet(path: str) -> Dataset:
-    """The pictures that a Parquet file names, in its order; digests are still empty.
+    """Return the pictures that a Parquet file lists, in its order; digests are still empty.
 
     Raises:
         MissingExtra: pyarrow is not installed.
-        DatasetError: as for a DataFrame, or it is not a Parquet file.
+        DatasetError: as in `read_frame`; or the file is not a Parquet file.
     """
     try:
         import pyarrow
@@ -67,7 +67,11 @@ def read_parquet(path: str) -> Dataset:
 
 
 def _table(name: str, root: str, columns: Iterable[Column]) -> Table:
-    """The columns as text. Columns that are not text are dropped, if they are not needed."""
+    """Return the columns as a table of text. A column that cannot be converted is dropped if it is not needed.
+
+    Raises:
+        DatasetError: a needed column cannot be converted.
+    """
     named = [(column.strip().lower(), values) for column, values in columns]
     header = [column for column, _ in named]
     cells: dict[str, list[str]] = {}

@@ -1,4 +1,7 @@
-"""The tree of a folder: its pictures, and their labels and parts by folder (see `topwork.data.reading.parts`)."""
+"""Folders: find the pictures in a folder. Their labels and parts come from the names of its subfolders.
+
+See `topwork.data.reading.parts` for the rules on parts.
+"""
 
 import os
 from collections.abc import Mapping
@@ -13,9 +16,9 @@ from topwork.system.messages import some
 
 READ = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff")
 NAMED = ("heic", "heif", "hif", "avif")
-"""Suffixes of pictures, in small letters: those that may be read, and those that are refused with advice."""
+"""Suffixes of pictures, in lower case: `READ` may be read, `NAMED` are refused with advice."""
 HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
-"""Files and folders of other programs, in small letters. They are skipped, like all names that start with a dot."""
+"""Files and folders of other programs, in lower case. They are skipped, like all names that start with a dot."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Tree:
     Args:
         files: in sorted order.
         folders: in sorted order, with a ``/`` at the end.
-        passed: paths that are ignored because topwork made them -> their kind, as in ``"a run"``.
+        passed: path -> kind (such as ``"a run"``), for files and folders that are ignored because topwork made them.
     """
 
     files: list[str] = field(default_factory=list)
@@ -34,14 +37,14 @@ class Tree:
 
 
 def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
-    """The pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
+    """Return the pictures below *root*, sorted by path, with labels and given parts; digests are still empty.
 
     Args:
         root: the folder.
-        chosen: part -> its folder, if the user names them.
+        chosen: part -> its folder, if the user names the folders.
 
     Raises:
-        DatasetError: no picture, no class folders, or unclear folders that look like parts.
+        DatasetError: there is no picture or no class folder, or it is unclear which part a folder is.
     """
     tree = visible(root)
     not_read = []
@@ -86,12 +89,12 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
 
 
 def visible(root: str) -> Tree:
-    """The content of a folder, without hidden files and folders. Those that topwork made are listed separately.
+    """Return the content of a folder, without hidden files and folders. What topwork made is listed separately.
 
-    A folder is visited once, however many links lead to it. Folders in *root* come before linked ones.
+    A folder is visited once, however many links lead to it. Folders in *root* come before linked folders.
 
     Raises:
-        DatasetError: a folder that cannot be read.
+        DatasetError: a folder cannot be read.
     """
     found = Tree()
     linked: list[str] = []
@@ -125,20 +128,20 @@ def visible(root: str) -> Tree:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its name."""
+    """Return whether a file is a picture, judged by its name."""
     _, dot, suffix = name.rpartition(".")
     return bool(dot) and suffix.lower() in READ + NAMED
 
 
 def _shown(name: str) -> str:
-    """The name with bytes that are not UTF-8 spelled out, so that it can be printed."""
+    """Return the name with escapes for bytes that are not UTF-8, so that it can be printed."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def walk(folder: str | os.PathLike[str]) -> list[str]:
-    """The sorted paths of all files below a folder that are pictures by name, without hidden files and folders.
+    """Return the sorted paths of all files below a folder that `is_picture` accepts, without hidden files and folders.
 
     Raises:
-        DatasetError: a folder that cannot be read.
+        DatasetError: a folder cannot be read.
     """
     return [str(Path(folder, name)) for name in visible(os.fspath(folder)).files if is_picture(name)]

@@ -1,6 +1,6 @@
-"""Why a path finds no file: the usual causes, each checked against the disk.
+"""Hints: find out why there is no file at a path. Each of the usual causes is checked on the disk.
 
-No other file is read instead: a hint only proposes another path.
+A hint only proposes another path. No other file is read instead.
 """
 
 import os
@@ -14,15 +14,15 @@ from urllib.parse import unquote
 _SCHEME = re.compile(r"^file:(//(localhost)?)?(?=/)|^file:(//)?", re.IGNORECASE)
 
 Repair = tuple[str, Callable[[str, str], str]]
-"""What is wrong with a path, and a function (root, path) -> the path as it should be."""
+"""What is wrong with a path, and a function (root, path) -> corrected path."""
 
 
 def hint(root: str, path: str) -> str:
-    """A sentence on how to write a path whose file has another spelling; ``""`` if no cause is known.
+    """Return a sentence on how to correct a path that finds no file; ``""`` if no cause is found.
 
     Args:
-        root: the absolute folder that paths are relative to.
-        path: as it was written.
+        root: the absolute folder that the path is relative to.
+        path: the path as the user wrote it.
 
     Example:
         >>> hint("/d", "https://example.org/1.jpg")
@@ -48,7 +48,7 @@ def hint(root: str, path: str) -> str:
 
 
 def _same_stem(root: str, path: str) -> str:
-    """The path with the suffix of the only file that has the same name otherwise."""
+    """Return the path with the suffix of the only file in its folder that has the same name apart from the suffix."""
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
     there = [other for other in _names(os.path.join(root, folder)) if os.path.splitext(other)[0] == stem]
@@ -56,7 +56,7 @@ def _same_stem(root: str, path: str) -> str:
 
 
 def _tail(root: str, path: str) -> str:
-    """The longest end of the path that exists in *root*."""
+    """Return the longest end of the path that exists in *root*; the path itself if there is none."""
     parts = Path(path).parts
     ends = (os.path.join(*parts[start:]) for start in range(1, len(parts)))
     return next((end for end in ends if os.path.exists(os.path.join(root, end))), path)
@@ -86,7 +86,7 @@ REPAIRS: tuple[Repair, ...] = (
 
 
 def _as_there(root: str, path: str, key: Callable[[str], str]) -> str:
-    """The path as it is spelled on the disk, if each folder has exactly one name with the same *key*."""
+    """Return the path as it is spelled on the disk, if each name in it matches exactly one name there by *key*."""
     there = "/" if path.startswith("/") else ""
     for part in filter(None, path.split("/")):
         folder = os.path.join(root, there)

@@ -1,23 +1,26 @@
-"""A listing: a table of pictures, with a header and one row per line.
+"""Listings: read and write a table of pictures, with a header and one row per line.
 
     path,label,split,group
     daisy/1.jpg,daisy,train,plant 7
 
-``split`` and ``group`` are optional. A file of `topwork.data.reading.listing.write_csv` is a listing, too: its
-``sha256`` is ignored, and a line with a ``reason`` is skipped again.
+``split`` and ``group`` are optional. A file that `write_csv` wrote is a listing, too: its ``sha256`` is ignored, and
+lines with a ``reason`` are skipped as well.
 
-A row may have several pictures, one per column. A cut names the column (``x@pool[side]``):
+A row may have several pictures, one per column. A cut refers to the column by its name (``x@pool[side]``):
 
     front,side,label
     1-front.jpg,1-side.jpg,daisy
 
-Without ``path``, all columns except label, split, group, sha256 and reason hold pictures. Besides ``path``, a column
-holds pictures if any of its cells names a picture file that exists. Each row then needs all its pictures.
+If there is no column ``path``, all columns except label, split, group, sha256 and reason contain pictures. If there is
+a column ``path``, another column contains pictures as well if any of its cells is the path of an existing picture file.
+Each row must have a picture in each of these columns.
 
-All other columns are kept in `topwork.data.dataset.Row.extra`: each cell that is not empty, as it is written. Nothing
-is computed from them. `write_csv` writes them as one column of JSON objects, called ``extra`` (``extra_`` if a column
-of pictures has that name). Such a column is split up again when it is read, in any table. Names of columns are read in
-small letters. Columns without a name are skipped. If two columns have the same name, the last counts.
+All other columns are kept in `topwork.data.dataset.Row.extra`: the text of each cell that is not empty, unchanged.
+Nothing is computed from them. `write_csv` writes them as one column of JSON objects, called ``extra`` (``extra_`` if a
+column of pictures has that name). If a table with such a column is read, the column is split up again.
+
+Column names are converted to lower case. Columns without a name are skipped. If two of the other columns have the same
+name, the last one is used.
 """
 
 import csv
@@ -38,13 +41,13 @@ from topwork.system.messages import some
 from topwork.system.text import as_json
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
-"""The columns that describe a row and hold no pictures."""
+"""The columns that describe a row and do not contain pictures."""
 EXTRA = "extra"
-"""The column with the other columns of a user's table, one JSON object per row."""
+"""The name of the column that contains the other columns of a user's table, as one JSON object per row."""
 TRIED = 20
-"""How many of the paths that find no file are tried for a cause that is told."""
+"""How many of the missing files are examined to find a cause for the error."""
 LIKE_SPLIT = ("part", "parts", "set", "subset", "partition", "fold")
-"""Other usual names for the column ``split``."""
+"""Other common names for the column ``split``."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ class Table:
     """A header and the lines below it, as text.
 
     Args:
-        name: its name in errors: a file's path in quotes, or ``"the DataFrame"``.
-        root: the absolute folder that its paths are relative to.
-        header: the names of the columns, in small letters.
-        lines: the place of each line, as in ``"line 3"``, and column -> cell.
-        mark: an addition to errors on how to write a header.
+        name: the table's name in errors: a file's path in quotes, or ``"the DataFrame"``.
+        root: the absolute folder that the paths are relative to.
+        header: the names of the columns, in lower case.
+        lines: for each line, its position, as in ``"line 3"``, and column -> cell.
+        mark: a text on how to write a header, which is added to errors.
     """
 
     name: str
@@ -67,29 +70,29 @@ class Table:
 
     @property
     def used(self) -> list[tuple[str, dict[str, str]]]:
-        """The lines without a reason to skip them."""
+        """The lines that have no ``reason``, so they are not skipped."""
         return [(where, cells) for where, cells in self.lines if not cells.get("reason")]
 
     @property
     def has(self) -> str:
-        """Its columns, for errors."""
+        """A text that names the columns, for errors."""
         return f"the columns {', '.join(map(repr, self.header))}" if self.header else "no header"
 
 
 def read_listing(path: str) -> Dataset:
-    """The pictures that the CSV or TSV file *path* names, in its order; digests are still empty.
+    """Return the pictures that the CSV or TSV file *path* lists, in its order; digests are still empty.
 
     Raises:
-        DatasetError: columns, labels or files do not exist, a part is unknown, or the file is not a table.
+        DatasetError: a column, a label or a file is missing, a part is unknown, or the file is not a table.
     """
     return read_table(load(path, refuse_header))
 
 
 def read_table(table: Table) -> Dataset:
-    """The pictures that a table names, in its order; digests are still empty.
+    """Return the pictures that a table lists, in its order; digests are still empty.
 
     Raises:
-        DatasetError: columns, labels or files do not exist, or a part is unknown.
+        DatasetError: a column, a label or a file is missing, or a part is unknown.
     """
     refuse_header(table)
     if not table.lines:
@@ -128,11 +131,11 @@ def read_table(table: Table) -> Dataset:
 
 
 def recall(path: str, root: str) -> Dataset:
-    """Read a file of `write_csv` with its digests, without opening any picture.
+    """Read a file that `write_csv` wrote, with its digests. No picture is opened.
 
     Args:
         path: the file.
-        root: the folder that its paths are relative to (``""`` for arrays).
+        root: the folder that the paths in the file are relative to (``""`` for arrays).
     """
     table = load(path, refuse_header)
     columns = tuple(table.header[: table.header.index("sha256")])
@@ -147,7 +150,13 @@ def recall(path: str, root: str) -> Dataset:
 
 
 def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
-    """A table of `write_csv` with pictures below *root*; *moved*: SHA-256 -> new path of the renamed ones."""
+    """Return a table of `write_csv` with *root* as its root, and with new paths for renamed pictures.
+
+    Args:
+        table: the table.
+        root: the folder of the pictures.
+        moved: SHA-256 -> new path of each renamed picture.
+    """
     columns = [name for name in table.header if name not in ABOUT]
     lines = []
     for where, cells in table.lines:
@@ -157,14 +166,15 @@ def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
 
 
 def load(path: str, check: Callable[[Table], None]) -> Table:
-    """A CSV or TSV file as text.
+    """Read a CSV or TSV file as text.
 
     Args:
         path: the file.
-        check: raises if the header is wrong. It runs before the lines are checked, which a wrong header may not fit.
+        check: a function that raises if the header is wrong. It is called before the lines are compared with the
+            header, because lines may not fit a wrong header.
 
     Raises:
-        DatasetError: it is not a table in UTF-8.
+        DatasetError: the file is not a table in UTF-8.
     """
     is_tsv = Path(path).suffix.lower() == ".tsv"
     usual = csv.field_size_limit()
@@ -172,7 +182,7 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
         text = Path(path).read_bytes().decode("utf-8-sig")
         table = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if is_tsv else ",")
         header = [name.strip().lower() for name in next(table, [])]
-        if "sha256" in header:  # a cell of `write_csv` may hold the texts of several
+        if "sha256" in header:  # `write_csv` may write the texts of several cells into one
             csv.field_size_limit(2**31 - 1)
         lines = [(f"line {table.line_num}", cells) for cells in table if cells]
     except UnicodeDecodeError as error:
@@ -200,7 +210,7 @@ def refuse_header(table: Table) -> None:
     """Refuse a table without pictures or without labels.
 
     Raises:
-        DatasetError: it has neither; names its columns.
+        DatasetError: the table lacks one of these; the error names its columns.
     """
     pictures = [name for name in table.header if name and name not in ABOUT]
     if "label" not in table.header or not pictures:
@@ -209,12 +219,14 @@ def refuse_header(table: Table) -> None:
 
 
 def _columns(table: Table) -> tuple[tuple[str, ...], str, list[str], list[str]]:
-    """Say what the columns hold.
+    """Find out what the columns contain.
 
     Returns:
-        The columns of pictures; the column of JSON objects that `write_csv` wrote, or ``""``; the other columns that
-        are kept; and notes on columns that are not used, or that seem to hold the split. A user's own column with the
-        name of the JSON objects is like any other.
+        - the columns of pictures
+        - the column of JSON objects that `write_csv` wrote, or ``""``. A user's own column of that name is treated
+          like any other.
+        - the other columns that are kept
+        - notes on columns that are not used, or that seem to contain the split
     """
     names = [name for name in dict.fromkeys(table.header) if name and name not in ABOUT]
     packed = max((name for name in names if name.rstrip("_") == EXTRA), key=len, default="")
@@ -248,7 +260,7 @@ def _columns(table: Table) -> tuple[tuple[str, ...], str, list[str], list[str]]:
 
 
 def _packed_name(columns: Sequence[str]) -> str:
-    """The name of `write_csv` for the column of JSON objects, next to these columns of pictures."""
+    """Return the name that `write_csv` gives the column of JSON objects, if *columns* contain the pictures."""
     name = EXTRA
     while name in columns:
         name += "_"
@@ -256,10 +268,10 @@ def _packed_name(columns: Sequence[str]) -> str:
 
 
 def _unpacked(cell: str) -> Texts:
-    """The texts in one cell of `write_csv`.
+    """Return the texts in one cell of the column of JSON objects that `write_csv` wrote.
 
     Raises:
-        ValueError: it is not a JSON object of texts.
+        ValueError: the cell is not a JSON object of texts.
     """
     if not cell:
         return NO_TEXTS
@@ -270,10 +282,10 @@ def _unpacked(cell: str) -> Texts:
 
 
 def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
-    """Refuse a table that has one of *columns*, or of `ABOUT`, twice.
+    """Refuse a table in which one of *columns* or `ABOUT` occurs more than once.
 
     Raises:
-        DatasetError: names it.
+        DatasetError: a column does; the error names it.
     """
     twice = next((name for name in (*columns, *ABOUT) if table.header.count(name) > 1), None)
     if twice:
@@ -281,10 +293,10 @@ def refuse_repeated(table: Table, columns: Sequence[str]) -> None:
 
 
 def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> None:
-    """Refuse a row without one of its pictures; *where* names the row in the error.
+    """Refuse a row that lacks one of its pictures; *where* names the row in the error.
 
     Raises:
-        DatasetError: names the column.
+        DatasetError: a picture is missing; the error names its column.
     """
     empty = next((column for column in columns if not cells.get(column, "").strip()), None)
     if empty and len(columns) > 1:
@@ -298,13 +310,13 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
 
     The columns are:
 
-    - path, relative to ``dataset.root``, or the columns of several pictures
-    - sha256, of several pictures all, separated by blanks
+    - path: relative to ``dataset.root``; if rows have several pictures, one column per picture instead
+    - sha256; if rows have several pictures, the SHA-256 of each, separated by blanks
     - label, split and group
-    - the reason why a row is skipped
-    - ``extra``, if any row has some: the other columns of a user's table as a JSON object
+    - reason: why a row is skipped
+    - ``extra``, only if any row has such values: the other columns of a user's table, as a JSON object
 
-    They are separated by commas, or by tabs if *path* ends in ``.tsv``.
+    Columns are separated by commas, or by tabs if *path* ends in ``.tsv``.
 
     Raises:
         OSError: the file cannot be written.

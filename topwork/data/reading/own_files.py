@@ -1,21 +1,22 @@
-"""What topwork wrote itself and must not read as pictures: runs, stores and plots.
+"""Recognise what topwork wrote itself, so that it is not read as pictures: runs, stores and plots.
 
-The name of a folder does not count, since a class may be called ``runs``. A run is a folder with ``recipe.toml`` and
-``environment.json``; a store has ``cut.json``; a plot or a preview is a PNG that says so in a text chunk.
+The name of a folder has no effect, because a class may be called ``runs``. A folder with ``recipe.toml`` and
+``environment.json`` is a run. A folder with ``cut.json`` is a store. A PNG with the text chunk ``topwork`` is a plot or
+a preview.
 """
 
 from collections.abc import Collection
 from pathlib import Path
 
 PLOT = {"topwork": "plot"}
-"""The text chunk of each PNG that topwork draws, as matplotlib takes it."""
+"""The text chunk in every PNG that topwork draws, as metadata for matplotlib."""
 
 _HEAD = 1024
-"""The number of bytes that are searched for the chunk, which follows the header."""
+"""How many bytes at the beginning of a file are searched for the chunk, which follows the header."""
 
 
 def kind_of_folder(names: Collection[str]) -> str:
-    """What a folder with these entries is: ``"a run"``, ``"a store"``, or ``""``.
+    """Return what a folder with these entries is: ``"a run"``, ``"a store"``, or ``""`` for any other folder.
 
     >>> kind_of_folder(["recipe.toml", "environment.json", "curves.png"]), kind_of_folder(["1.jpg"])
     ('a run', '')
@@ -26,7 +27,7 @@ def kind_of_folder(names: Collection[str]) -> str:
 
 
 def is_plot(path: Path) -> bool:
-    """Whether a file is a PNG that topwork drew; ``False`` if it cannot be read."""
+    """Return whether a file is a PNG that topwork drew; ``False`` if the file cannot be read."""
     if path.suffix.lower() != ".png":
         return False
     try:

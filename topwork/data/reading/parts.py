@@ -1,13 +1,17 @@
-"""Folders that are the parts of a split, ``train/`` and ``test/``, and not classes.
+"""Parts: recognise folders that are the parts of a split, such as ``train/`` and ``test/``, and not classes.
 
-    train/rose/1.jpg      the parts hold the classes, or
-    rose/train/1.jpg      the classes hold the parts
+    train/rose/1.jpg      the parts contain the classes, or
+    rose/train/1.jpg      the classes contain the parts
 
-A folder's name speaks of a part if it is one of `WORDS`, in any case, or begins or ends with one that is separated by
-a digit, ``_``, ``-``, ``.`` or a blank: ``Training``, ``test_set``, ``val1``. That alone makes no split: ``train/``,
-``bus/`` and ``testing_tools/`` are three classes. Folders are parts if one speaks of training and another of validation
-or test, and the first has at least two class folders, which the others have, too. Folders that look like parts but do
-not fit are refused: read as classes, they would teach a model to tell training pictures from test pictures.
+The name of a folder can stand for a part: if it is one of `WORDS`, in upper or lower case; or if it begins or ends with
+one of them, separated by a digit, ``_``, ``-``, ``.`` or a blank: ``Training``, ``test_set``, ``val1``. That is not
+enough for a split: ``train/``, ``bus/`` and ``testing_tools/`` are three classes. Folders are parts if these are true:
+
+- the name of one folder stands for training, and another name stands for validation or test
+- the training folder has at least two class folders, and the other parts have no class folders that it lacks
+
+Folders that look like parts but do not fit are refused. If they were read as classes, a model would learn to tell
+training pictures from test pictures.
 """
 
 import re
@@ -27,7 +31,7 @@ WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "holdout"), "test"),
 }
-"""The words for parts, in small letters."""
+"""Word -> the part that it stands for; the words are in lower case."""
 
 _SPOKEN = {word: re.compile(rf"{word}|{word}[ _.\-\d].*|.*[ _.\-\d]{word}", re.I | re.S) for word in WORDS}
 
@@ -40,10 +44,10 @@ class Layout:
     """Where the label and the part are in a picture's path.
 
     Args:
-        base: the folder that holds all others, with ``/`` at the end; ``""``: DATA itself.
-        parts: folder -> part (``None``: it is drawn), as paths from *base*; ``{"": None}``: there are only classes.
-        is_within: whether each class folder holds the parts; the keys of *parts* are then names in small letters.
-        notes: what was decided, one sentence each.
+        base: the folder that contains all class folders and parts, with ``/`` at the end; ``""``: DATA itself.
+        parts: folder, as a path from *base* -> part (``None``: it is drawn); ``{"": None}``: there are only classes.
+        is_within: whether each class folder contains the parts. If so, the keys of *parts* are names in lower case.
+        notes: sentences on what was decided.
     """
 
     base: str = ""
@@ -52,7 +56,7 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def place(self, name: str) -> tuple[str, str | None] | None:
-        """Label and part of a picture; ``None`` if it is in no class folder or in none of the parts.
+        """Return the label and the part of a picture; ``None`` if it is not in a class folder or not in a part.
 
         >>> Layout(parts={"Testing": "test"}).place("Testing/rose/1.jpg")
         ('rose', 'test')
@@ -64,7 +68,7 @@ class Layout:
         return (label, self.parts[folder]) if rest else None
 
     def folder(self, name: str) -> str | None:
-        """Return the part whose folder contains a picture, or ``None``."""
+        """Return the key of *parts* whose folder contains a picture, or ``None``."""
         if not name.startswith(self.base):
             return None
         inner = name[len(self.base) :]
@@ -75,7 +79,7 @@ class Layout:
 
 
 def spoken(name: str) -> set[str]:
-    """The parts that a folder's name speaks of.
+    """Return the parts that the name of a folder stands for.
 
     >>> spoken("Training_set"), spoken("val1"), sorted(spoken("train-test")), spoken("trainer")
     ({'train'}, {'val'}, ['test', 'train'], set())
@@ -84,10 +88,10 @@ def spoken(name: str) -> set[str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Part -> folder, from the text of the command line.
+    """Return part -> folder, from the text of the option on the command line.
 
     Raises:
-        RecipeError: it is not a list of PART=NAME.
+        RecipeError: the text is not a list of PART=NAME.
 
     Example:
         >>> parse("train=fit,test=a, b")
@@ -103,7 +107,7 @@ def check(parts: Mapping[str, str]) -> None:
     """Refuse a faulty choice of folders.
 
     Raises:
-        RecipeError: an unknown part, two parts in one folder, or no folder for training.
+        RecipeError: a part is unknown, two parts have the same folder, or there is no folder for training.
     """
     for part in parts:
         if part not in PARTS:
@@ -117,15 +121,15 @@ def check(parts: Mapping[str, str]) -> None:
 
 
 def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
-    """Find out what the folders of a dataset are.
+    """Find out which folders of a dataset are parts and which are classes.
 
     Args:
-        names: the pictures.
-        folders: all folders, with a ``/`` at the end.
+        names: the paths of the pictures.
+        folders: the paths of all folders, with a ``/`` at the end.
         root: DATA, for messages.
 
     Raises:
-        DatasetError: they look like parts of a split, but it is unclear which is which.
+        DatasetError: folders look like parts of a split, but it is unclear which is which.
     """
     base, notes = _base(names, folders), []
     if base and spoken(base.split("/")[-2]) == {"train"}:
@@ -145,14 +149,14 @@ def layout(names: Names, folders: Iterable[str], root: str) -> Layout:
 
 
 def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, str]) -> Layout:
-    """The layout if the user names the folders of the parts. Pictures in others are skipped, and a note names them.
+    """Return the layout if the user names the folders of the parts. Other folders are skipped, and a note names them.
 
     Args:
         names, folders, root: as in `layout`.
         parts: part -> the path of its folder in DATA, or the name of its folder in each class folder.
 
     Raises:
-        DatasetError: there is no such folder with pictures.
+        DatasetError: a named folder does not exist or has no pictures.
     """
     found = {part: folder.strip("/") for part, folder in parts.items()}
     held = {above for name in names for above in accumulate(name.split("/")[:-1], "{}/{}".format)}
@@ -182,7 +186,7 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
 
 
 def _base(names: Names, folders: Iterable[str]) -> str:
-    """The first folder, from DATA down, that holds two or more folders of pictures; ``""`` if that is DATA itself."""
+    """Return the first folder, from DATA down, that has two or more folders of pictures; ``""`` for DATA itself."""
     base, known = "", list(folders)
     while True:
         inside = _inside(names, base)
@@ -194,7 +198,7 @@ def _base(names: Names, folders: Iterable[str]) -> str:
 
 
 def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
-    """Folder in *base* -> folder in it -> number of pictures; ``""`` stands for pictures directly in a folder."""
+    """Return folder in *base* -> subfolder -> number of pictures. ``""`` stands for pictures directly in a folder."""
     found: dict[str, dict[str, int]] = {}
     for name in names:
         if name.startswith(base):
@@ -205,15 +209,15 @@ def _inside(names: Names, base: str) -> dict[str, dict[str, int]]:
 
 
 def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Folder -> part, if the parts hold the classes; else empty.
+    """Return folder -> part, if the parts contain the classes; else an empty mapping.
 
     Raises:
-        DatasetError: it looks so, and does not fit.
+        DatasetError: the folders look like that, but do not fit.
     """
     tops = [top for top in inside if top]
     said = {top: spoken(top) for top in tops if spoken(top)}
     classes = {top: set(inside[top]) - {""} for top in said}
-    is_plain = all(top.casefold() in WORDS for top in tops)  # train, test and nothing else, whatever they hold
+    is_plain = all(top.casefold() in WORDS for top in tops)  # train, test and nothing else, whatever is in them
     training = [top for top in said if "train" in said[top] and (len(classes[top]) > 1 or is_plain)]
     if not any(said[other] & {"val", "test"} for top in training for other in said if other != top):
         return {}
@@ -239,7 +243,10 @@ def _as_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, s
 
 
 def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
-    """A note on folders that became classes although they hold folders with the same names, and how to change that."""
+    """Yield a note if folders are read as classes although they contain subfolders of the same names.
+
+    The note explains how to read the subfolders as classes.
+    """
     tops = {top: {sub for sub in inside[top] if sub} for top in inside if top and top.isprintable()}
     often = Counter(name for top in tops for name in {top, *tops[top]})
     shared = {top: {sub for sub in tops[top] - {top} if often[sub] > 1 and sub.isprintable()} for top in tops}
@@ -267,10 +274,10 @@ def _holders(inside: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
 
 
 def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> dict[str, str | None]:
-    """Name of a folder, in small letters -> part, if each class holds the parts; else empty.
+    """Return lower-case folder name -> part, if each class contains the parts; else an empty mapping.
 
     Raises:
-        DatasetError: it looks so, and does not fit.
+        DatasetError: the folders look like that, but do not fit.
     """
     tops = [top for top in inside if top]
     said = {top: {sub: spoken(sub) for sub in inside[top] if sub} for top in tops}
@@ -297,7 +304,7 @@ def _as_classes_of_parts(inside: Mapping[str, Mapping[str, int]], root: str) -> 
 
 
 def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
-    """The error for folders that look like parts but do not fit, with the setting to use."""
+    """Return the error for folders that look like parts but do not fit. It contains the setting to use."""
     by_part: dict[str, str] = {}
     for folder, part in parts.items():
         by_part.setdefault(part, folder)
@@ -311,6 +318,6 @@ def _unclear(root: str, why: str, parts: Mapping[str, str]) -> DatasetError:
 
 
 def _setting(parts: Mapping[str, str]) -> str:
-    """The option that names the folders of parts."""
+    """Return the option that names the folders of *parts*, as the user writes it."""
     words = ",".join(f"{part}={folder}" for part, folder in parts.items())
     return either(f"parts={dict(parts)!r}", f"--parts {shlex.quote(words)}")

@@ -1,4 +1,4 @@
-"""Read the files of a run folder. Errors name the file that is gone or damaged, and say what to do."""
+"""Read the files of a run folder. Errors name the missing or damaged file and say what to do."""
 
 import json
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from topwork.errors import DatasetError, RunError, UsageError
 
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
-    """Turn errors while a file of a run is read into a `RunError`.
+    """Raise a `RunError` in place of other errors while a file of a run is read.
 
     Raises:
-        RunError: it is gone, or its content cannot be read.
+        RunError: the file is missing, or its content cannot be read.
     """
     try:
         yield path
@@ -31,12 +31,12 @@ def reading(path: Path) -> Iterator[Path]:
 
 
 def table(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
+    """Return the JSON object in a file."""
     with reading(path):
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file, by name."""
+    """Return the arrays of an ``.npz`` file, by name."""
     with reading(path), np.load(path) as file:
         return dict(file)

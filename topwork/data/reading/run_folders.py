@@ -1,8 +1,8 @@
-"""Where a run's pictures are: as in its ``environment.json``, or where a resumed run found them later.
+"""Find the pictures of a run: at the root that ``environment.json`` names, or where a resumed run found them.
 
-``pictures.csv`` of a run is a listing whose paths are relative to that place, not to its own folder. ``moved.json``
-beside it holds the new root as ``data`` and, as ``paths``, SHA-256 -> new path of each picture that was renamed. The
-listing itself never changes, because checkpoints identify it by its bytes.
+A run's ``pictures.csv`` is a listing. Its paths are relative to that root, not to its own folder. If the pictures were
+moved, ``moved.json`` beside the listing contains the new root (``data``) and, for each picture that was renamed,
+SHA-256 -> new path (``paths``). The listing itself never changes, because checkpoints identify it by its bytes.
 """
 
 import os
@@ -19,10 +19,10 @@ MOVED = "moved.json"
 
 
 def place(run: Path) -> tuple[str, dict[str, str]]:
-    """The absolute root of a run's pictures (``""`` for arrays), and SHA-256 -> path of those that were renamed.
+    """Return the absolute root of a run's pictures (``""`` for arrays), and SHA-256 -> path of each renamed picture.
 
     Raises:
-        RunError: a file of the run is gone or damaged.
+        RunError: a file of the run is missing or damaged.
     """
     if (run / MOVED).exists():
         moved = run_files.table(run / MOVED)
@@ -31,24 +31,24 @@ def place(run: Path) -> tuple[str, dict[str, str]]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder."""
+    """Return whether a folder is a run folder."""
     return folder.is_dir() and own_files.kind_of_folder(os.listdir(folder)) == "a run"
 
 
 def is_listing(path: Path) -> bool:
-    """Whether a file is the listing of a run's pictures, in its folder."""
+    """Return whether a file is the ``pictures.csv`` in a run folder."""
     return path.name == PICTURES and is_run(path.parent)
 
 
 def read_pictures(path: str) -> Dataset:
-    """The pictures of a run with their parts in that run; digests are still empty.
+    """Return the pictures of a run, with the parts that they have in it; digests are still empty.
 
     Args:
         path: the path of the run's ``pictures.csv``.
 
     Raises:
-        DatasetError: they are gone, or came as arrays.
-        RunError: a file of the run is gone or damaged.
+        DatasetError: the pictures are missing, or were given as arrays.
+        RunError: a file of the run is missing or damaged.
     """
     run = Path(path).parent
     root, moved = place(run)
@@ -60,10 +60,10 @@ def read_pictures(path: str) -> Dataset:
 
 
 def refuse_run(path: str) -> None:
-    """Refuse the folder of a run or a cross-validation as data, because its meaning is unclear.
+    """Refuse the folder of a run or a cross-validation as data, because it is unclear what the user wants.
 
     Raises:
-        DatasetError: proposes what to write instead.
+        DatasetError: the folder is one of these; the error proposes what to write instead.
     """
     folds = is_run(Path(path, "fold-1"))
     if not folds and not is_run(Path(path)):
