@@ -1,1 +1,1 @@
-"""What topwork saves, measured: ``python -m benchmarks`` (see README.md beside)."""
+"""Measure what topwork saves: ``python -m benchmarks`` (see README.md in this folder)."""

@@ -291,7 +291,7 @@ def _extraction(plan: extraction.Plan) -> None:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder that goes away at the end, and is ``TOPWORK_HOME`` until then."""
+    """Make a temporary folder that is ``TOPWORK_HOME`` inside the ``with`` block, and delete it at the end."""
     before = os.environ.get("TOPWORK_HOME")
     with tempfile.TemporaryDirectory(prefix="topwork-benchmark-") as folder:
         os.environ["TOPWORK_HOME"] = folder

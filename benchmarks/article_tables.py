@@ -1,4 +1,4 @@
-"""The tables of the articles, as Markdown: scripts against recipes, recipes against probes, single choices."""
+"""The tables on the articles, as Markdown: scripts and recipes, recipes and probes, single choices."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from benchmarks.stats import accuracy, difference
 
 
 def articles_table(found: Sequence[articles.Measured], plan: articles.Plan, command: str) -> str:
-    """The articles' scripts against their recipes: whole runs, accuracies, and the steps of each phase."""
+    """Return tables that compare the articles' scripts with their recipes: times, accuracies, steps per phase."""
     pictures = f"pictures of `{plan.data.name}`" if plan.data else "drawn pictures"
     digits = "MNIST's digits" if plan.mnist else "scikit-learn's digits"
     about = f"{plan.weights} weights; {pictures}, {digits}; one run of each; early stopping off on both sides."
@@ -63,7 +63,8 @@ def _recipe_times(one: articles.Measured) -> list[str]:
 
 def _recipe_scores(one: articles.Measured) -> list[str]:
     ours = one.topwork.outcome.answers
-    plain = {picture: one.plain.outcome.answers[picture] for picture in ours}  # of many topwork tests a sample
+    # if there are many test pictures, topwork tests a sample of them
+    plain = {picture: one.plain.outcome.answers[picture] for picture in ours}
     gain = difference([ours], [plain])
     values = [f"{r.value:.3f} ({r.low:.3f}–{r.high:.3f})" for r in (accuracy([plain]), accuracy([ours]))]
     against = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
@@ -79,7 +80,7 @@ def _recipe_steps(one: articles.Measured) -> Iterable[list[str]]:
 
 
 def choices_table(plan: choices.Plan, found: choices.Measured, command: str) -> str:
-    """Choices of the articles, each against the first way."""
+    """Return the table that compares each choice of the articles with the first way."""
     rows = []
     for question, ways in found.items():
         first = next(iter(ways.values())).answers
@@ -102,7 +103,7 @@ def choices_table(plan: choices.Plan, found: choices.Measured, command: str) -> 
 
 
 def recipes_table(plan: recipes.Plan, found: dict[str, recipes.Measured], command: str) -> str:
-    """Recipes with another network, each against a probe of its features."""
+    """Return the table that compares each recipe, with another network, with a probe of its features."""
     rows = []
     for name, one in found.items():
         ours, theirs, gain = accuracy(one.answers), accuracy(one.probed), difference(one.answers, one.probed)

@@ -1,7 +1,7 @@
-"""The articles' systems: their scripts against ``topwork train --recipe NAME``, and each recipe against its own bound.
+"""Compare the articles' scripts with ``topwork train --recipe NAME``, and each recipe with the bound of its speed-up.
 
-Both sides take the article's sizes, batches and epochs, which the recipe holds. The bound of a phase is the plain
-script's step over the step of what is above the cut, timed alone on one batch in memory.
+Both sides use the article's sizes, batches and epochs, which are in the recipe. The bound of a phase is a ratio: the
+time of the plain script's step, divided by the time of a step of only the layers above the cut, on one batch in memory.
 """
 
 import json
@@ -31,7 +31,13 @@ from topwork.system.messages import say
 
 @dataclass(frozen=True)
 class Article:
-    """One system: the script beside its recipe, and its classes where the article has fewer than the drawn pictures."""
+    """One system of an article.
+
+    Args:
+        script: the script that its recipe is compared with.
+        pictures: how many pictures are drawn.
+        classes: how many of the drawn classes are used; fewer than five if the article has fewer.
+    """
 
     script: str
     pictures: int = 400
@@ -50,7 +56,11 @@ ARTICLES = {
     "inception_v3_mnist": Article("mnist", 1000),
     "xception_mnist": Article("mnist", 1000),
 }
-"""By recipe. 400 pictures train 10 whole batches of 32, 1,000 digits 10 of 64; 451 are the second article's own."""
+"""The systems, by the name of their recipe.
+
+Of 400 pictures, 10 full batches of 32 are trained on; of 1,000 digits, 10 full batches of 64. 451 is the number of
+pictures in the second article.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,14 +68,17 @@ class Plan:
     """What to compare.
 
     Args:
-        names: recipes; all where there is none.
-        data: a folder with a folder a class; ``None``: pictures are drawn. mnist: a folder of MNIST's idx files.
+        names: the recipes; if empty, all.
+        data: a folder with one folder per class; if ``None``, pictures are drawn.
+        mnist: a folder with MNIST's idx files.
         weights: ``"imagenet"`` or ``"random"``.
-        pictures: how many are drawn, by default as `ARTICLES` says; size: side in pixels, by default the recipe's.
-        epochs: of a phase at most; by default the recipe's.
-        swap: a smaller network in place of the article's, as ``name``, for a fusion ``name + name`` or, for a phase
-            that opens some layers, ``name@place``: where weights are at hand for that alone.
-        steps: epochs that the steps are timed in, the first apart; ten times as many where all is frozen.
+        pictures: how many pictures are drawn; by default the number in `ARTICLES`.
+        size: side of the pictures in pixels; by default the recipe's.
+        epochs: the largest number of epochs of a phase; by default the recipe's.
+        swap: a smaller network that replaces the article's, if only its weights are available: ``name``; for a fusion,
+            ``name + name``; if a phase trains some layers of it, ``name@place``.
+        steps: how many epochs are run to time the steps, of which the first is not counted; ten times as many for a
+            phase in which the backbone is frozen.
     """
 
     names: tuple[str, ...] = ()
@@ -79,14 +92,14 @@ class Plan:
     steps: int = 3
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         names = self.names or ("efficientnet_b0_house", "xception_mnist")
         return replace(self, names=names, pictures=self.pictures or 50, size=self.size or 84, epochs=1, steps=2)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of one article: its command, and milliseconds of a step in each phase."""
+    """One side of the comparison for one article: its outcome, and the milliseconds per step of each phase."""
 
     outcome: Outcome
     steps: list[float]
@@ -94,12 +107,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Measured:
-    """One article.
+    """The figures for one article.
 
     Args:
-        name: of the recipe; recipe: as both sides ran it.
-        plain, topwork: the two sides; topwork's steps are those of a second run, its activations stored.
-        bounds: milliseconds of a step on one batch in memory, by phase; precisions: of what trains.
+        name: the name of the recipe; recipe: the recipe that both sides ran.
+        plain, topwork: the two sides. topwork's steps are timed in a second run, in which all activations are stored.
+        bounds: for each phase, the milliseconds per step on one batch in memory.
+        precisions: for each phase, the precision of the part that trains.
     """
 
     name: str
@@ -111,13 +125,13 @@ class Measured:
 
 
 def measure(plan: Plan, scratch: Path) -> list[Measured]:
-    """Measure; everything that is written goes below *scratch*."""
-    run([sys.executable, "-c", "import keras, matplotlib.figure"])  # files are in memory, bytecode compiled
+    """Measure. All files are written below *scratch*."""
+    run([sys.executable, "-c", "import keras, matplotlib.figure"])  # brings files into memory, compiles bytecode
     return [_article(name, plan, scratch / name) for name in plan.names or ARTICLES]
 
 
 def recipe_of(name: str, plan: Plan) -> Recipe:
-    """The recipe as both sides run it: early stopping off, and what the plan changes."""
+    """Return the recipe that both sides run: without early stopping, and with the changes of the plan."""
     recipe = library.recipe(name)
     if plan.swap:
         recipe = swapped(recipe, *plan.swap.partition("@")[::2])
@@ -152,7 +166,7 @@ def _shown(steps: Iterable[float]) -> str:
 
 
 def _data(article: Article, recipe: Recipe, plan: Plan, scratch: Path) -> tuple[Path, Path]:
-    """What topwork reads, and what the script does: the same pictures in the same parts."""
+    """Return the data for topwork and the data for the script: the same pictures, in the same parts."""
     count = plan.pictures or article.pictures
     if article.script == "mnist":
         file = digits.write(scratch / "digits.npz", count, plan.mnist)

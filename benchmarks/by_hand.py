@@ -1,6 +1,7 @@
-"""The careful user: ``predict`` once into an array, then ``fit`` the head alone on it.
+"""The script of a careful user: ``predict`` once into an array, then ``fit`` only the head on this array.
 
-It stands alone, as its user would write it: folders ``train``, ``val`` and ``test`` in, one line of JSON out.
+The script imports nothing from this project, as a user would write it. It reads the folders ``train``, ``val`` and
+``test``, and prints one line of JSON.
 """
 
 import time
@@ -64,7 +65,7 @@ def build_head(features: int, classes: int) -> keras.Model:
 def features(
     trunk: keras.Model, folder: Path, size: int, names: list[str]
 ) -> tuple[np.ndarray, np.ndarray, list[Path]]:
-    """What the trunk gives for all pictures of a part, their classes, and their files."""
+    """Return the trunk's outputs for all pictures of a part, their classes, and their files."""
     found = keras.utils.image_dataset_from_directory(folder, image_size=(size, size), shuffle=False, verbose=False)
     files = [Path(path) for path in found.file_paths]
     return trunk.predict(found, verbose=0), np.array([names.index(file.parent.name) for file in files]), files
@@ -85,7 +86,7 @@ def main() -> None:
     scores = head.evaluate(*test, verbose=0, return_dict=True)
     done = time.perf_counter()
 
-    answers = head.predict(test[0], verbose=0).argmax(1)  # for the comparison alone; its time is told and taken off
+    answers = head.predict(test[0], verbose=0).argmax(1)  # only for the comparison: its time is subtracted
     right = {str(file.relative_to(options.folder)): file.parent.name == names[i] for file, i in zip(files, answers)}
     times = {"import": IMPORTED - START, "build": built - IMPORTED, "predict": predicted - built}
     times |= {"fit": fitted - predicted, "evaluate": done - fitted}

@@ -1,6 +1,8 @@
-"""What single choices of the articles cost: pixel scale, batch-norm of opened layers, no test part; on the same folds.
+"""What single choices of the articles cost, measured on the same folds.
 
-The networks are those whose weights are at hand. Every run is one of ``topwork train``'s; one thing differs.
+The choices are: the pixel scale; the batch-norm of layers that are trained; and to have no test part, so that the
+highest validation accuracy is reported instead. The networks are those with weights on this machine. All runs are made
+by ``topwork train``, and differ in one setting.
 """
 
 from collections.abc import Iterator
@@ -20,13 +22,13 @@ from topwork.training.run import Run
 from topwork.training.train import train
 
 NETWORKS = {"mobilenet_v2_035": "block_12_add", "mobilenet_025": "conv_pw_9_relu"}
-"""By name the place above which a second phase opens it."""
+"""For each network, the place above which a second phase trains it."""
 DIGITS = "mobilenet_025@conv_pw_1_relu"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare: as in `benchmarks.frozen.Plan`; mnist: a folder of idx files, whose digits are taken as well."""
+    """What to compare, as in `benchmarks.frozen.Plan`; *mnist*: a folder of idx files with digits to use as well."""
 
     data: Path | None = None
     mnist: Path | None = None
@@ -38,29 +40,29 @@ class Plan:
     epochs: int | None = None
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, seeds=1, folds=2, size=self.size or 64, epochs=1)
 
 
 @dataclass
 class Found:
-    """The runs of one way to choose: their answers, and the highest validation accuracy of any epoch of each."""
+    """The runs of one choice: for each run, its answers and its highest validation accuracy in any epoch."""
 
     answers: list[Answers] = field(default_factory=list)
     highest: list[float] = field(default_factory=list)
 
     def add(self, run: Run) -> None:
-        """Take a run in."""
+        """Add the figures of a run."""
         self.answers.append(answered(run.path))
         self.highest.append(max(line.val_accuracy for line in run.journal))
 
 
 Measured = dict[str, dict[str, Found]]
-"""By question and answer; the first answer of each is what the others are held against."""
+"""The runs, by question and choice. The first choice of each question is the one that the others are compared with."""
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     asked = [(split.csv, split.seed) for split in splits(data, plan.seeds, plan.folds, scratch / "splits")]
     questions = dict(_of_pictures())

@@ -1,4 +1,4 @@
-"""The commands that are compared, and what each of them tells when it ends."""
+"""The commands that are compared, and the figures that each one reports."""
 
 import json
 import sys
@@ -16,9 +16,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Task:
-    """What all do: a backbone, its weights (``"imagenet"`` or a file), the pictures' side in pixels, the epochs.
+    """The task of all commands.
 
-    *network* is the backbone as a ``.keras`` file, pixel scale inside, for scripts where Keras has no such network.
+    Args:
+        backbone: its name; weights: ``"imagenet"`` or a file.
+        size: side of the pictures in pixels.
+        epochs: how many.
+        network: if Keras does not have the backbone, a ``.keras`` file for the scripts that includes the pixel scale.
     """
 
     backbone: str
@@ -30,13 +34,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One command, from cold to its end.
+    """The figures of one command, from its cold start to its end.
 
     Args:
-        whole: seconds by our clock, less what the script did for this comparison alone.
-        seconds: of its own phases, by name.
-        largest: bytes, peak of its largest process; together: of all its processes, sampled.
-        answers: its test pictures, right or not.
+        whole: the seconds of the command by our clock, without the work that is needed only for this comparison.
+        seconds: the seconds of the command's own phases, by name.
+        largest: the peak memory of the command's largest process, in bytes.
+        together: the peak memory of all its processes together, in bytes, sampled; ``None`` if it cannot be measured.
+        answers: for each test picture, whether the answer was right.
     """
 
     whole: float
@@ -64,7 +69,7 @@ def script(name: str, task: Task, split: Split, *options: str) -> Outcome:
 
 
 def topwork(task: Task, split: Split, home: Path, out: Path, *options: str) -> Outcome:
-    """Run ``topwork train``, its store and trunks in *home*, its run folder at *out*."""
+    """Run ``topwork train`` with its store and trunks in *home* and its run folder at *out*."""
     words = ["--cut", f"{task.backbone}@pool", "--weights", task.weights, "--size", str(task.size)]
     words += [
         "--epochs",
@@ -90,7 +95,11 @@ def _outcome(done: Finished, whole: float, seconds: dict[str, Any], right: Answe
 
 
 def _check(right: Answers, split: Split, accuracy: float) -> None:
-    """Refuse answers for other pictures than those of the test part, or that belie the side's own accuracy."""
+    """Check that the answers are for pictures of the test part, and agree with the accuracy that the side reported.
+
+    Raises:
+        ValueError: one of these two is not the case.
+    """
     asked = {row.path for row in split.data.part("test")}
     if not right.keys() <= asked or abs(sum(right.values()) / len(right) - accuracy) > 1e-4:
         raise ValueError(f"answers that cannot be: {len(right)} of {len(asked)} pictures, accuracy {accuracy}")

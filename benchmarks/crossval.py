@@ -1,4 +1,4 @@
-"""K-fold cross-validation: ``topwork train --folds K`` from cold against the plain script, once a fold."""
+"""Compare K-fold cross-validation by ``topwork train --folds K``, from cold, with the plain script, once per fold."""
 
 import json
 import sys
@@ -28,17 +28,17 @@ class Plan:
     epochs: int = 25
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, folds=2, size=self.size or 96, epochs=2)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds: of the scripts' ``fit`` and whole, all folds together, and of topwork by what it did.
+    """The seconds of all folds together.
 
     Args:
-        fit, plain: of the scripts.
-        spent: convert, compile, extract and head of topwork, all folds together; whole: from cold.
+        fit: of the scripts' ``fit``; plain: of the complete scripts.
+        spent: of topwork's parts: convert, compile, extract and head; whole: of topwork from its cold start to its end.
     """
 
     fit: float
@@ -48,7 +48,7 @@ class Measured:
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     folder = plan.data or draw(scratch / "drawn", plan.pictures)
     data = read(folder, decode=True)
     size = plan.size or catalogue.record(plan.backbone).size

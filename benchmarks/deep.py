@@ -1,8 +1,8 @@
-"""A phase above an early cut, the store filled: an epoch of the plain script against one of ``topwork train``.
+"""Compare an epoch above an early cut: the plain script, and ``topwork train`` with a filled store.
 
-An epoch is the second of two on either side: the first one traces. Validation is in it on both sides, on topwork's the
-scores of a training sample as well. The plain script runs as it comes, and once more with all that topwork changes but
-the cut: batch-norm frozen, the same precision, oneDNN switched on.
+On both sides, two epochs are run and the second is timed, because TensorFlow traces in the first. The time includes
+validation; on topwork's side, it also includes the scores of a training sample. The plain script runs twice: once as it
+is, and once with all that topwork changes except the cut: batch-norm frozen, the same precision, oneDNN switched on.
 """
 
 import json
@@ -28,11 +28,12 @@ class Plan:
     """What to compare.
 
     Args:
-        backbone: its name; frozen: how many of its layers are.
-        size: side of the pictures in pixels, by default the backbone's own.
-        pictures: how many are drawn.
-        data: a folder in their place; weights: ``"imagenet"`` or ``"random"``.
-        rounds: how often each side is timed, all in turn: a machine's speed drifts.
+        backbone: its name; frozen: how many of its layers are frozen.
+        size: side of the pictures in pixels; by default the backbone's own.
+        pictures: how many pictures are drawn.
+        data: a folder with pictures to use instead of drawn ones.
+        weights: ``"imagenet"`` or ``"random"``.
+        rounds: how often each side is timed. Each round times all sides in turn, because a machine's speed drifts.
     """
 
     backbone: str = "inception_v3"
@@ -44,13 +45,16 @@ class Plan:
     rounds: int = 1
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, size=self.size or 96)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of an epoch, one a round: by side; *pictures* are trained on, *precision* is what topwork chose."""
+    """For each side, the seconds of an epoch in each round.
+
+    *pictures* is the number of training pictures; *precision* is the one that topwork chose.
+    """
 
     plan: Plan
     pictures: int
@@ -62,7 +66,7 @@ class Measured:
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     split = splits(data, 1, 5, scratch / "splits")[0]
     found = Measured(plan, len(split.data.part("train")), "", [], [], [], [])
@@ -73,7 +77,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 
 
 def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured:
-    """Each side once; what topwork is to train in is measured in the first round and kept in *home*."""
+    """Time each side once. In the first round, topwork measures which precision to use, and keeps it in *home*."""
     plan = found.plan
     size = plan.size or catalogue.record(plan.backbone).size
     file = weights(plan, size)

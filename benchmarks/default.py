@@ -1,4 +1,4 @@
-"""The default network against the best small one that Keras has: a linear probe of each, and the default command."""
+"""Compare the default network with the best small one that Keras has: by a linear probe, and by the default command."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ NETWORKS = ("efficientnet_lite0", "mobilenet_v2_035")
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare; as in `benchmarks.fusion.Plan`."""
+    """What to compare, as in `benchmarks.fusion.Plan`."""
 
     data: Path | None = None
     weights: str = "imagenet"
@@ -28,25 +28,25 @@ class Plan:
     folds: int = 5
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, weights="random", pictures=60, seeds=1, folds=2, size=self.size or 64)
 
     def recipe(self, name: str, seed: int) -> Recipe:
-        """What the default command trains, with this network."""
+        """Return the recipe of the default command, with this network."""
         backbone = Backbone(name, self.weights, self.size)
         return Recipe((Phase(f"{name}@pool"),), backbones={name: backbone}, training=Training(seed)).checked()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One network: the answers of a probe and of the command, fold by fold of each seed."""
+    """One network: the answers of the probe and of the command, for each fold of each seed."""
 
     probed: list[Answers]
     answers: list[Answers]
 
 
 def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     dealt = splits(data, plan.seeds, plan.folds, scratch / "splits")
     found = {}

@@ -1,4 +1,4 @@
-"""Digits of 28 x 28 with their parts given, as one ``.npz`` file that both sides read."""
+"""Digits of 28 x 28 pixels, already split into parts, in one ``.npz`` file that both sides read."""
 
 from pathlib import Path
 
@@ -7,11 +7,14 @@ import numpy as np
 from topwork.data.reading.arrays import read_idx
 
 VALIDATION = 0.2
-"""The last so much of the training part, as the article takes it; of what has no parts, so much tests, too."""
+"""The share of the training part, at its end, that is used for validation, as in the article.
+
+If the digits have no parts, the same share of them is used for testing.
+"""
 
 
 def write(path: Path, count: int, folder: Path | None = None) -> Path:
-    """Write *count* digits at most: MNIST's where *folder* holds its idx files, else scikit-learn's, enlarged.
+    """Write at most *count* digits: MNIST's if a *folder* with its idx files is given, else scikit-learn's, enlarged.
 
     Example:
         >>> import tempfile
@@ -50,7 +53,7 @@ def _mnist(folder: Path) -> tuple[Labelled, Labelled]:
 
 
 def _small() -> Labelled:
-    """scikit-learn's digits of 8 x 8, each pixel three times as wide and high, on a border."""
+    """Return scikit-learn's digits of 8 x 8 pixels: each pixel is enlarged to 3 x 3, and a border is added."""
     from sklearn.datasets import load_digits
 
     found = load_digits()

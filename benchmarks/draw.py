@@ -1,6 +1,6 @@
-"""Pictures to measure on, drawn from a seed: JPEG files as large and as detailed as photos, in a few classes.
+"""Draw pictures to measure on, from a seed: JPEG files as large and as detailed as photos, in a few classes.
 
-The classes differ in colour and texture, and overlap: a classifier has something to learn, and something to miss.
+The classes differ in colour and texture, but overlap, so that a classifier can learn something but not everything.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ CLASSES = {
     "slate": ((85, 105, 145), 0.5, 0.06),
     "violet": ((130, 75, 165), 0.9, 0.03),
 }
-"""Mean colour, roughness (how much fine detail weighs against coarse) and stripes (turns a pixel) of each class."""
+"""For each class: mean colour, roughness (the weight of fine detail against coarse) and stripes (cycles per pixel)."""
 
 SIZES = ((500, 375), (375, 500), (500, 333), (480, 360))
 
 
 def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -> Path:
-    """Write *count* pictures, classes in turn, as ``folder/<class>/<number>.jpg``; gives *folder*."""
+    """Write *count* pictures, from each class in turn, as ``folder/<class>/<number>.jpg``, and return *folder*."""
     names = list(CLASSES)[:classes]
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -
 
 
 def photo(name: str, random: np.random.Generator) -> Image.Image:
-    """One picture of a class."""
+    """Return one drawn picture of a class."""
     colour, roughness, stripes = CLASSES[name]
     width, height = SIZES[random.integers(len(SIZES))]
     roughness += random.normal(0, 0.1)

@@ -1,8 +1,9 @@
-"""Extraction against its bound: decoding and the engine, each measured alone, one after the other.
+"""Compare the speed of extraction with its bound, which is computed from the times of decoding and of the engine.
 
-On cores that decode and compute in turns, no pass is faster than 1 / (decode time + engine time) a picture. Both are
-measured with topwork's own threads, streams, batch and precision, and interleaved with topwork's whole pass. On a GPU,
-which computes while the cores decode, the bound is the slower of the two; the engine is then Keras' own ``predict``.
+On a CPU, the same cores decode and compute, so no pass is faster than 1 / (decode time + engine time) pictures per
+second, with both times per picture. Both times are measured alone, with topwork's own threads, streams, batch and
+precision, in turn with topwork's complete pass. A GPU computes while the CPU decodes, so there the bound is the slower
+of decoding and the engine; the engine is then Keras' own ``predict``.
 """
 
 import shutil
@@ -34,15 +35,15 @@ from topwork.system.files import home
 from topwork.system.messages import say
 
 READY = 1000
-"""Pictures that are held as pixels for the engine alone, at most."""
+"""The largest number of pictures that are kept decoded, to time the engine alone."""
 
 SIZES = (32, 256)
-"""Pictures a batch of ``predict``; a last one that is short would be compiled anew, and is left away."""
+"""The batch sizes of ``predict``. A short last batch is omitted, because Keras would compile again for it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: pictures (drawn where *data* is ``None``), backbone, and how many rounds."""
+    """What to measure: pictures (drawn if *data* is ``None``), backbone, and the number of rounds (*repeats*)."""
 
     data: Path | None = None
     weights: str = "random"
@@ -53,15 +54,15 @@ class Plan:
     runtime: str = "openvino"
 
     def quick(self) -> "Plan":
-        """The same in a minute: to see that it works, not to measure."""
+        """Return a plan of one minute, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=64, repeats=1, size=self.size or 96)
 
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds a picture of decoding alone, of the engine alone, and of topwork's pass from files to the store.
+    """Seconds per picture: of decoding alone, of the engine alone, and of topwork's pass from files to the store.
 
-    *overlap*: the first two take no time from each other.
+    *overlap*: whether decoding and the engine run at the same time without slowing each other.
     """
 
     decode: float
@@ -71,14 +72,14 @@ class Round:
 
     @property
     def reached(self) -> float:
-        """The share of the bound that topwork reaches."""
+        """The speed of topwork as a share of the bound."""
         bound = max(self.decode, self.engine) if self.overlap else self.decode + self.engine
         return bound / self.topwork
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured, on which pictures, in which precision."""
+    """The rounds that were measured, with their plan, pictures and precision."""
 
     plan: Plan
     data: Dataset
@@ -87,11 +88,11 @@ class Measured:
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
+    """Measure. All files are written below *scratch*, which is also ``TOPWORK_HOME``."""
     data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
     backbone = base.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
     request = Request(Cut.parse(f"{plan.backbone}@pool").only, backbone, data)
-    _extract(request)  # makes weights and converts the trunk, neither of which is measured here
+    _extract(request)  # makes weights and converts the trunk; neither is measured here
     paths = [Path(data.root, row.path) for row in data.rows]
     batches = _ready(request, paths)
     engine = _engine(request) if backbone.runtime == "openvino" else _predict(request)
@@ -104,14 +105,17 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 
 
 def _decode(request: Request, paths: list[Path]) -> float:
-    """Seconds a picture of decoding in as many threads as topwork decodes in."""
+    """Return the seconds per picture of decoding, with as many threads as in topwork."""
     fit = request.trunk.fit
     with ThreadPoolExecutor(machine.jobs()) as pool:
         return _timed(pool.map(lambda path: decode(path, fit), paths), len(paths))
 
 
 def _engine(request: Request) -> Callable[[list[np.ndarray]], float]:
-    """Seconds a picture of the converted trunk on ready pixels, compiled as topwork compiles it."""
+    """Return a function that times the converted trunk on decoded pixels: seconds per picture.
+
+    The trunk is compiled as in topwork.
+    """
     import openvino
 
     jobs, core = machine.jobs(), openvino.Core()
@@ -133,7 +137,7 @@ def _engine(request: Request) -> Callable[[list[np.ndarray]], float]:
 
 
 def _predict(request: Request) -> Callable[[list[np.ndarray]], float]:
-    """Seconds a picture of Keras' ``predict`` on ready pixels, at the best of `SIZES`."""
+    """Return a function that times Keras' ``predict`` on decoded pixels: seconds per picture, best of `SIZES`."""
     opened = open_backbone(request.backbone, pretrained.weights_file(request.backbone))
     model = trunk(opened, request.trunk.frontier)
 
@@ -152,7 +156,7 @@ def _predict(request: Request) -> Callable[[list[np.ndarray]], float]:
 
 
 def _extract(request: Request) -> float:
-    """Seconds a picture of topwork's own pass, from an empty store; conversion and compilation are not in it."""
+    """Return the seconds per picture of topwork's own pass, with an empty store, without conversion and compilation."""
     shutil.rmtree(home() / "store", ignore_errors=True)
     seen: dict[str, Any] = {}
 
@@ -168,7 +172,7 @@ def _extract(request: Request) -> float:
 
 
 def _ready(request: Request, paths: list[Path]) -> list[np.ndarray]:
-    """Batches of decoded pixels; pictures that do not fill a last batch are left away."""
+    """Return full batches of decoded pixels. Pictures that would make a short last batch are omitted."""
     pixels = [decode(path, request.trunk.fit) for path in paths[:READY]]
     return [np.stack(pixels[start : start + BATCH]) for start in range(0, len(pixels) - BATCH + 1, BATCH)]
 

@@ -1,4 +1,7 @@
-"""The parts that both sides train and test on: drawn once, laid out as folders for Keras and as a CSV for topwork."""
+"""The parts that both sides train and test on.
+
+They are drawn once, and written as folders for Keras and as a CSV file for topwork.
+"""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -10,19 +13,19 @@ import numpy as np
 from topwork.data.dataset import PARTS, Dataset, Row
 
 VALIDATION = 10
-"""One in so many of the pictures that are not tested validates."""
+"""One in this many of the pictures outside the test part is used for validation."""
 
 READ_BY_KERAS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 @dataclass(frozen=True)
 class Split:
-    """One fold of one seed, laid out below a folder.
+    """One fold of one seed, written below a folder.
 
     Args:
-        seed: of the draw, and of the training.
-        fold: which fold is tested, from 0.
-        folder: holds ``train``, ``val`` and ``test`` with a folder a class, and ``pictures.csv``.
+        seed: the seed of the draw and of the training.
+        fold: the number of the fold that is tested, from 0.
+        folder: contains ``pictures.csv``, and ``train``, ``val`` and ``test`` with one folder per class.
         data: the rows; their paths are relative to *folder*.
     """
 
@@ -33,17 +36,17 @@ class Split:
 
     @property
     def csv(self) -> Path:
-        """The listing that topwork reads: path, label, split."""
+        """The path of the CSV file that topwork reads, with the columns path, label and split."""
         return self.folder / "pictures.csv"
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name of the fold in messages."""
         return f"seed {self.seed}, fold {self.fold}"
 
 
 def splits(data: Dataset, seeds: int, folds: int, scratch: Path) -> list[Split]:
-    """Every fold of every seed, laid out below *scratch*: first the first fold of each seed, then the second."""
+    """Write every fold of every seed below *scratch*: first the first fold of each seed, then the second, and so on."""
     every = [(seed, fold) for fold in range(folds) for seed in range(seeds)]
     return [
         lay_out(data, parts(data, seed, fold, folds), scratch / f"seed{seed}-fold{fold}", seed, fold)
@@ -52,7 +55,12 @@ def splits(data: Dataset, seeds: int, folds: int, scratch: Path) -> list[Split]:
 
 
 def deal(rows: Iterable[Row], count: int, seed: int) -> dict[str, int]:
-    """Deal contents out to *count* hands, class by class, after a seeded shuffle: digest -> hand.
+    """Shuffle the pictures from *seed*, then deal them into *count* groups of about equal size, class by class.
+
+    Copies of a picture have one digest, and so are in one group.
+
+    Returns:
+        The group of each digest, from 0.
 
     >>> sorted(deal([Row("a", "00", "x"), Row("b", "01", "x"), Row("copy of b", "01", "x")], 2, seed=0).values())
     [0, 1]
@@ -65,14 +73,14 @@ def deal(rows: Iterable[Row], count: int, seed: int) -> dict[str, int]:
 
 
 def parts(data: Dataset, seed: int, fold: int, folds: int) -> list[str]:
-    """The part of each row in one fold of one seed."""
+    """Return the part (train, val or test) of each row, in one fold of one seed."""
     hands = deal(data.rows, folds, seed)
     held = deal([row for row in data.rows if hands[row.digest] != fold], VALIDATION, seed)
     return ["test" if hands[r.digest] == fold else "train" if held[r.digest] else "val" for r in data.rows]
 
 
 def lay_out(data: Dataset, given: Sequence[str], folder: Path, seed: int = 0, fold: int = 0) -> Split:
-    """Lay out the rows of a dataset, each in the part that is given for it, below a new folder."""
+    """Write the rows of a dataset below a new folder, each in the part that *given* has for it."""
     rows = []
     for number, (row, part) in enumerate(zip(data.rows, given, strict=True)):
         path = f"{part}/{row.label}/{number:06}{_suffix(row)}"
@@ -84,7 +92,7 @@ def lay_out(data: Dataset, given: Sequence[str], folder: Path, seed: int = 0, fo
 
 def _materialise(split: Split, sources: list[Path]) -> None:
     for part in PARTS:
-        for label in split.data.classes:  # Keras counts classes by folders, also where one is empty
+        for label in split.data.classes:  # Keras counts the folders as classes, so an empty part needs them too
             (split.folder / part / label).mkdir(parents=True)
     for row, source in zip(split.data.rows, sources):
         (split.folder / row.path).symlink_to(source)

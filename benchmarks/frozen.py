@@ -1,7 +1,7 @@
-"""A frozen backbone under a new head: the Keras scripts against ``topwork train``, on the same parts, from cold.
+"""Compare the Keras scripts with ``topwork train`` for a new head on a frozen backbone: same parts, from cold.
 
-Timing: rounds of all six commands, one after another, so that a machine whose speed drifts harms none of them.
-Accuracy: every fold of every seed through topwork (store filled) and the plain script.
+Timing: each round runs all six commands in turn, so that a drift of the machine's speed affects all of them alike.
+Accuracy: topwork (with a filled store) and the plain script train on every fold of every seed.
 """
 
 import shutil
@@ -33,13 +33,14 @@ class Plan:
     """What to compare, and how often.
 
     Args:
-        data: a folder with a folder a class; ``None``: pictures are drawn.
+        data: a folder with one folder per class; if ``None``, pictures are drawn.
         weights: ``"imagenet"`` or ``"random"``.
         backbone: its name; size: side of the pictures in pixels, by default the backbone's own.
-        pictures: how many are drawn.
-        seeds, folds: of the accuracies; plain_folds: how many folds of each seed the plain script trains too.
-        repeats: rounds of timing.
-        epochs: on both sides.
+        pictures: how many pictures are drawn.
+        seeds, folds: how many are used for the accuracies.
+        plain_folds: on how many folds of each seed the plain script trains as well; ``None``: on all.
+        repeats: the number of timing rounds.
+        epochs: the number of epochs, on both sides.
     """
 
     data: Path | None = None
@@ -54,13 +55,13 @@ class Plan:
     epochs: int = 25
 
     def quick(self) -> "Plan":
-        """The same in a minute or two: to see that it works, not to measure."""
+        """Return a plan of one or two minutes, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, seeds=1, folds=2, plain_folds=1, repeats=1, size=self.size or 96, epochs=2)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured: rounds of outcomes by side, and by side the answers for each (seed, fold)."""
+    """What was measured: for each round, the outcome of each side; and for each side, the answers by (seed, fold)."""
 
     plan: Plan
     data: Dataset
@@ -69,7 +70,7 @@ class Comparison:
 
 
 def compare(plan: Plan, scratch: Path) -> Comparison:
-    """Measure; everything that is written goes below *scratch*, which is ``TOPWORK_HOME`` as well."""
+    """Measure. All files are written below *scratch*, which is also ``TOPWORK_HOME``."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     size = plan.size or catalogue.record(plan.backbone).size
     task = Task(plan.backbone, weights(plan, size), size, plan.epochs, _network(plan, size, scratch))
@@ -87,7 +88,10 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
 
 
 def _network(plan: Plan, size: int, scratch: Path) -> str:
-    """The backbone as a ``.keras`` file where Keras has no such network; made beside, as `weights_of` does."""
+    """Return the path of the backbone as a ``.keras`` file, or ``""`` if Keras has this backbone.
+
+    The file is made in a process of its own, as in `weights_of`.
+    """
     if catalogue.record(plan.backbone).builder:
         return ""
     file = str(scratch / f"{plan.backbone}.keras")
@@ -97,7 +101,7 @@ def _network(plan: Plan, size: int, scratch: Path) -> str:
 
 
 def write_network(backbone: Backbone, file: str) -> None:
-    """Write a backbone, its pixel scale inside, as a Keras file for scripts."""
+    """Write a backbone, including its pixel scale, as a ``.keras`` file for the scripts."""
     import keras
 
     side = catalogue.size(backbone)
@@ -107,14 +111,15 @@ def write_network(backbone: Backbone, file: str) -> None:
 
 
 def weights(plan: Plan, size: int) -> str:
-    """The weights of a plan's backbone, see `weights_of`."""
+    """Return the weights of the plan's backbone, as `weights_of` does."""
     return weights_of(plan.backbone, size, plan.weights)
 
 
 def weights_of(name: str, size: int | None, chosen: str) -> str:
-    """``"imagenet"``, or the file of topwork's random weights, so that both sides load the same bits.
+    """Return *chosen*; or, if it is ``"random"``, the file of topwork's random weights: both sides load the same bits.
 
-    They are made in a process of their own: this one stays small, as it is part of what its children's memory counts.
+    The random weights are made in another process, so that this process stays small: the measured memory of its child
+    processes includes its own.
     """
     if chosen != "random":
         return chosen
@@ -123,7 +128,7 @@ def weights_of(name: str, size: int | None, chosen: str) -> str:
 
 
 def _warm_up(task: Task, split: Split, scratch: Path) -> None:
-    """Bring Python's and the libraries' files into memory, and compile their bytecode."""
+    """Run each command once, so that the files of Python and the libraries are in memory, and compiled to bytecode."""
     short = replace(task, epochs=1)
     for name in ("plain.py", "by_hand.py"):
         script(name, short, split)
@@ -150,14 +155,14 @@ def _round(task: Task, split: Split, scratch: Path, name: str) -> dict[str, Outc
 
 
 def _note(found: Comparison, split: Split) -> None:
-    """Keep the answers of the last round; of topwork's three runs the first counts."""
+    """Keep the answers of the last round; for topwork, those of the first of its three runs."""
     for side in (PLAIN, CACHED, BY_HAND, FIRST):
         named = TOPWORK if side == FIRST else side
         found.answers[named][split.seed, split.fold] = found.rounds[-1][side].answers
 
 
 def _test(task: Task, split: Split, scratch: Path, found: Comparison) -> None:
-    """Train on a fold for its accuracy, where no round of timing did."""
+    """Train on a fold to get its accuracy, unless a timing round did so already."""
     where = split.seed, split.fold
     if where not in found.answers[TOPWORK]:
         outcome = topwork(task, split, _home(scratch), _run(scratch))
@@ -178,6 +183,6 @@ def _home(scratch: Path) -> Path:
 
 
 def _run(scratch: Path) -> Path:
-    """A path for a new run folder."""
+    """Return the path for a new run folder."""
     (scratch / "runs").mkdir(exist_ok=True)
     return scratch / "runs" / str(len(list((scratch / "runs").iterdir())))

@@ -1,4 +1,7 @@
-"""Two backbones under one head against each alone, on the same folds; once each is stored, their sum costs no pass."""
+"""Compare two backbones under one head with each backbone alone, on the same folds.
+
+Once the activations of each backbone are stored, their sum needs no further pass through the backbones.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from topwork.training.train import train
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare: the backbones alone and together."""
+    """What to compare: each backbone alone, and all of them together."""
 
     data: Path | None = None
     weights: str = "random"
@@ -26,30 +29,33 @@ class Plan:
     folds: int = 5
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, seeds=1, folds=2, size=self.size or 96)
 
     @property
     def sum(self) -> str:
-        """The cut of all together."""
+        """The cut that has all backbones."""
         return " + ".join(self.singles)
 
     @property
     def singles(self) -> list[str]:
-        """The cut of each."""
+        """The cuts of the single backbones."""
         return [f"{name}@pool" for name in self.backbones]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """By cut the answers of each run, and the seconds that the trunks ran for the sum (0: everything was stored)."""
+    """For each cut, the answers of each run.
+
+    *extracted*: the seconds that the trunks ran for the sum; 0 if all activations were stored.
+    """
 
     answers: dict[str, list[Answers]]
     extracted: float
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     answers: dict[str, list[Answers]] = {}
     extracted = 0.0

@@ -1,4 +1,4 @@
-"""What a head's initial values and the choice of its epoch do to its accuracy, over the folds of several seeds."""
+"""How a head's accuracy depends on its initial values and on the choice of the epoch, over folds of several seeds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,14 @@ INITIAL = {"zeros": "zeros (topwork)", "glorot_uniform": "Glorot's uniform value
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Mean test accuracies with the weights of the epoch of the lowest validation loss and of the last; that epoch."""
+    """Means over all runs with one way to set the initial values.
+
+    Args:
+        initial: the name of the initial values.
+        best: test accuracy with the weights of the epoch that has the lowest validation loss.
+        last: test accuracy with the weights of the last epoch.
+        epoch: the number of the epoch that has the lowest validation loss, from 1.
+    """
 
     initial: str
     best: float
@@ -29,7 +36,7 @@ class Accuracy:
 
 
 def measure(plan: Plan, scratch: Path) -> list[Accuracy]:
-    """Train every head; everything that is written goes below *scratch*."""
+    """Train every head. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     backbone = Backbone(plan.backbone, plan.weights, plan.size)
     x = np.asarray(activations(data, f"{plan.backbone}@pool", backbone=backbone), np.float32)
@@ -48,7 +55,7 @@ def measure(plan: Plan, scratch: Path) -> list[Accuracy]:
 def _run(
     initial: str, seed: int, epochs: int, x: np.ndarray, y: np.ndarray, part: np.ndarray
 ) -> tuple[float, float, int]:
-    """Test accuracy at the epoch of the lowest validation loss and at the last, and that epoch."""
+    """Train one head, and return `Accuracy.best`, `Accuracy.last` and `Accuracy.epoch` for it."""
     import keras
 
     model = heads.build(Head(), [x.shape[1:]], int(y.max()) + 1, seed)
@@ -58,7 +65,7 @@ def _run(
     lines: list[tuple[float, float]] = []
 
     class Scores(keras.callbacks.Callback):
-        """Validation loss and test accuracy of each epoch."""
+        """Record the validation loss and the test accuracy of each epoch."""
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             val, test = (model.predict_on_batch(x[part == name]) for name in ("val", "test"))

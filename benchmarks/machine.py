@@ -1,4 +1,4 @@
-"""What a figure must state: date, processor, precision, versions, command."""
+"""The facts that must be stated with a figure: date, processor, precision, versions, command."""
 
 import platform
 import subprocess
@@ -22,7 +22,7 @@ PACKAGES = {
 
 
 def measured_on(command: str) -> str:
-    """All of it, in one sentence."""
+    """Return all of these facts in one sentence."""
     precision = base.resolved(Backbone("")).precision
     versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
     return (
@@ -33,7 +33,7 @@ def measured_on(command: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name, and the widest of the instructions that matter here."""
+    """Return the processor's name, with AVX-512 (or else AVX2) and bf16 in brackets if it has them."""
     known = _cpuinfo()
     name, flags = known.get("model name") or platform.processor() or platform.machine(), known.get("flags", "").split()
     has = {"avx512f": "AVX-512", "avx2": "AVX2"}
@@ -49,7 +49,7 @@ def _gpu() -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first value of each key."""
+    """Return the first value of each key in ``/proc/cpuinfo``; empty if there is no such file."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     pairs = [line.split(":", 1) for line in reversed(lines) if ":" in line]

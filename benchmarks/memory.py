@@ -1,4 +1,4 @@
-"""The memory that ``topwork train`` takes at ``@pool``, for few and for many pictures."""
+"""The memory that ``topwork train`` uses with a cut at ``@pool``, for few and for many pictures."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from topwork.system.messages import say
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pictures, and what is trained on them."""
+    """The two numbers of pictures to compare, and what is trained on them."""
 
     counts: tuple[int, int] = (5000, 20_000)
     weights: str = "random"
@@ -22,12 +22,12 @@ class Plan:
     epochs: int = 5
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, counts=(60, 120), size=self.size or 96, epochs=1)
 
 
 def measure(plan: Plan, scratch: Path) -> dict[int, Finished]:
-    """What a run took for each count of pictures; everything that is written goes below *scratch*."""
+    """Return the time and memory of a run, by its number of pictures. All files are written below *scratch*."""
     size = plan.size or catalogue.record(plan.backbone).size
     file, found = weights(plan, size), {}
     for count in plan.counts:

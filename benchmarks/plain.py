@@ -1,6 +1,7 @@
-"""The plain Keras script of today: the frozen network runs again in every epoch.
+"""The plain Keras script that is usual today: the frozen network runs again in every epoch.
 
-It stands alone, as its user would write it: folders ``train``, ``val`` and ``test`` in, one line of JSON out.
+The script imports nothing from this project, as a user would write it. It reads the folders ``train``, ``val`` and
+``test``, and prints one line of JSON.
 """
 
 import time
@@ -36,7 +37,7 @@ def arguments() -> argparse.Namespace:
 
 def dataset(options: argparse.Namespace, part: str) -> tf.data.Dataset:
     size, shuffled = (options.size, options.size), part == "train"
-    found = keras.utils.image_dataset_from_directory(  # it decodes in parallel and prefetches
+    found = keras.utils.image_dataset_from_directory(  # decodes in parallel and prefetches
         options.folder / part, image_size=size, shuffle=shuffled, seed=options.seed, verbose=False
     )
     if not options.cache or part == "test":
@@ -75,7 +76,7 @@ def pretrained(options: argparse.Namespace) -> keras.Model:
 
 
 def augmentation() -> keras.Sequential:
-    """The ranges of topwork's default views."""
+    """Return augmentation layers with the ranges of topwork's default views."""
     return keras.Sequential(
         [
             keras.layers.RandomFlip("horizontal"),
@@ -98,7 +99,7 @@ def main() -> None:
     scores = model.evaluate(test, verbose=0, return_dict=True)
     done = time.perf_counter()
 
-    predicted = model.predict(test, verbose=0).argmax(1)  # for the comparison alone; its time is told and taken off
+    predicted = model.predict(test, verbose=0).argmax(1)  # only for the comparison: its time is subtracted
     files = [Path(path).relative_to(options.folder) for path in test.file_paths]
     right = {str(file): file.parent.name == names[i] for file, i in zip(files, predicted)}
     times = {"import": IMPORTED - START, "build": built - IMPORTED, "fit": fitted - built, "evaluate": done - fitted}

@@ -1,6 +1,7 @@
-"""The plain Keras script that fine-tunes: the whole network in the model, its first layers frozen, ``fit``.
+"""The plain Keras script that fine-tunes: ``fit`` on the complete network, in which the first layers are frozen.
 
-It stands alone, as its user would write it: folders ``train`` and ``val`` in, one line of JSON out.
+The script imports nothing from this project, as a user would write it. It reads the folders ``train`` and ``val``, and
+prints one line of JSON.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def build(options: argparse.Namespace, classes: int) -> keras.Model:
 
 
 class Clock(keras.callbacks.Callback):
-    """Seconds of each epoch, validation included."""
+    """Record the seconds of each epoch, including validation."""
 
     def on_train_begin(self, logs: object = None) -> None:
         self.seconds: list[float] = []

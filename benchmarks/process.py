@@ -1,4 +1,4 @@
-"""Running a command from cold: its wall time by our clock, its memory, its output."""
+"""Run a command from cold, and measure its wall time and its memory."""
 
 import os
 import subprocess
@@ -16,24 +16,24 @@ from topwork.system import keras_backend
 _ONEDNN = os.environ.get(keras_backend.ONEDNN)
 
 INTERVAL = 0.5
-"""Seconds between two looks at the memory of all processes together."""
+"""The seconds between two measurements of the memory of all processes together."""
 
 
 class CommandError(RuntimeError):
-    """A command ended with an error; the message holds the end of what it said."""
+    """A command ended with an error. The message has the end of its stderr."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command took and said.
+    """The time, memory and output of a command that has ended.
 
     Args:
-        seconds: from its start to its end.
-        largest: bytes, the peak resident memory of the largest process of its tree (``ru_maxrss`` from ``wait4``).
-        together: bytes, the largest sum over the processes of its tree, sampled; shared pages count for each.
-            ``None`` where ``/proc`` does not tell.
-        anonymous: bytes, the same without pages of files, which the system takes back when it needs them.
-        output: stdout.
+        seconds: the time from its start to its end.
+        largest: the peak resident memory of the largest process of its tree, in bytes (``ru_maxrss`` from ``wait4``).
+        together: the largest sum of the resident memory of all processes of its tree, in bytes. It is sampled; a shared
+            page counts once for each process. ``None`` if ``/proc`` has no such figures.
+        anonymous: as *together*, but without pages of files, which the system can free when it needs memory.
+        output: its stdout.
     """
 
     seconds: float
@@ -44,10 +44,10 @@ class Finished:
 
 
 def run(command: Sequence[str], **environment: str) -> Finished:
-    """Run a command to its end, in the environment that this process began with and *environment*.
+    """Run a command to its end, with the environment that this process was started with, plus *environment*.
 
     Raises:
-        CommandError: its exit status is not 0.
+        CommandError: the exit status of the command is not 0.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
@@ -67,7 +67,7 @@ def run(command: Sequence[str], **environment: str) -> Finished:
 
 
 def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name-defined]
-    """Wait; the usage is that of the process and of all below it that it waited for."""
+    """Wait for a process, and return its resource usage, including the child processes that it has waited for."""
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
@@ -79,13 +79,16 @@ def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name
 
 
 def _found() -> dict[str, str]:
-    """Without the oneDNN that topwork switches on in its own process: a script is to run as it comes."""
+    """Return the environment that this process was started with.
+
+    topwork switches oneDNN on in its own process. This is undone here, so that a script runs as without topwork.
+    """
     found = {name: value for name, value in os.environ.items() if name != keras_backend.ONEDNN}
     return found if _ONEDNN is None else found | {keras_backend.ONEDNN: _ONEDNN}
 
 
 class _Together(Thread):
-    """Watches the resident memory of a process and all below it until left."""
+    """Watch the resident memory of a process and all its descendants until the end of the ``with`` block."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -102,7 +105,7 @@ class _Together(Thread):
         self.join()
 
     def run(self) -> None:
-        """Look again and again."""
+        """Measure the memory every `INTERVAL` seconds, and keep the largest values."""
         while not self._left.wait(INTERVAL) and Path("/proc/self/stat").exists():
             resident, files = _resident(self._pid)
             self.peak = max(self.peak or 0, resident) or None
@@ -110,11 +113,11 @@ class _Together(Thread):
 
 
 def _resident(root: int) -> tuple[int, int]:
-    """Bytes of a process and all below it, and how many of them are pages of files."""
+    """Return the resident bytes of a process and all its descendants, and how many of these are pages of files."""
     above, pages, files, tree = {}, {}, {}, {root}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # the process has ended meanwhile
                 words = (entry / "stat").read_text().rpartition(")")[2].split()
                 above[int(entry.name)], pages[int(entry.name)] = int(words[1]), int(words[21])
                 files[int(entry.name)] = int((entry / "statm").read_text().split()[2])

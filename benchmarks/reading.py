@@ -1,4 +1,7 @@
-"""Reading a folder of photos a first and a second time, near-copies together, against the hashing of their bytes."""
+"""The time to read a folder of photos, with near-copies kept together, compared with the time to hash their bytes.
+
+The folder is read a first and a second time.
+"""
 
 import sys
 from dataclasses import dataclass, replace
@@ -15,7 +18,7 @@ ALONE = 'read, near_copies = "ignore"'
 FIRST = "read, nothing known of the pictures"
 SECOND = "read a second time"
 EACH = 20
-"""One picture of so many is saved again."""
+"""One in this many pictures is saved again, as a near-copy."""
 
 _HASH = """
 import sys
@@ -32,33 +35,33 @@ print(sum(bool(row.near) for row in data.rows))
 """
 
 Measured = dict[str, list[float]]
-"""Seconds of each round, by what was done, imports included."""
+"""For each thing that was timed, the seconds of each round, including imports."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pictures, and how often."""
+    """How many pictures are read, and in how many rounds."""
 
     pictures: int = 10_000
     rounds: int = 3
 
     @property
     def copies(self) -> int:
-        """How many are saved again."""
+        """How many of the pictures are saved again."""
         return -(-self.pictures // EACH)
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=40, rounds=1)
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """All rounds; everything that is written goes below *scratch*."""
+    """Run all rounds. All files are written below *scratch*."""
     folder = draw(scratch / "drawn", plan.pictures)
     for path in sorted(folder.glob("*/*.jpg"))[::EACH]:
         Image.open(path).save(path.with_name(f"{path.stem}-again.jpg"), quality=80)
     found: Measured = {HASHED: [], ALONE: [], FIRST: [], SECOND: []}
-    _seconds(scratch / "home", _HASH, folder)  # the files are in memory, bytecode is compiled
+    _seconds(scratch / "home", _HASH, folder)  # not counted: brings files into memory, compiles bytecode
     for number in range(plan.rounds):
         home = scratch / f"home-{number}"
         found[HASHED].append(_seconds(home, _HASH, folder))

@@ -1,4 +1,7 @@
-"""The recipes with networks whose weights are at hand, each against a linear probe of its own features, same folds."""
+"""Compare each recipe with a linear probe of its own features, on the same folds.
+
+The networks of the recipes are replaced by networks with weights on this machine.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,12 +38,12 @@ CUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "resnet50_flowers": ("mobilenet_025@conv_pw_13_relu..conv_pw_13_relu",),
     }
 )
-"""By recipe the cuts that take the place of its own: ``--set phase.1.cut=...`` and so on."""
+"""For each recipe, the cuts that replace its own, as with ``--set phase.1.cut=...`` for each phase."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare; as in `benchmarks.fusion.Plan`."""
+    """What to compare, as in `benchmarks.fusion.Plan`."""
 
     names: tuple[str, ...] = ()
     data: Path | None = None
@@ -51,11 +54,11 @@ class Plan:
     folds: int = 5
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, folds=2, size=self.size or 64)
 
     def recipe(self, name: str, seed: int) -> Recipe:
-        """A recipe with its network swapped."""
+        """Return a recipe with its networks replaced."""
         settings: dict[str, object] = {f"phase.{number}.cut": cut for number, cut in enumerate(CUTS[name], 1)}
         found = library.recipe(name).with_settings(settings | {"training.seed": seed})
         each = {"weights": self.weights, **({"size": self.size} if self.size else {})}
@@ -64,7 +67,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measured:
-    """One recipe: the answers of each run, and of a probe that every fold's test part was kept from."""
+    """One recipe: the answers of each run, and of the probe, which was fitted without the test part of the fold."""
 
     recipe: Recipe
     answers: list[Answers]
@@ -72,7 +75,7 @@ class Measured:
 
 
 def measure(plan: Plan, scratch: Path) -> dict[str, Measured]:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     dealt = splits(data, plan.seeds, plan.folds, scratch / "splits")
     found = {}
@@ -89,7 +92,7 @@ def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
 
 
 def probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
-    """What a probe says in each fold, from the features that the recipe's first phase trains on."""
+    """Return the answers of a probe in each fold. Its features are those that the recipe's first phase trains on."""
     requests = requested(data, Cut.parse(recipe.phases[0].cut), list(recipe.backbones.values()))
     fill_all(requests)
     with StoredActivations(requests) as stored:

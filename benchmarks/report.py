@@ -1,4 +1,4 @@
-"""The tables, as Markdown that can be pasted into the README beside."""
+"""The result tables, as Markdown that can be pasted into the README in this folder."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ ACCURACIES = ("test accuracy", "runs", "value (95 %, Wilson)", "topwork less it 
 
 
 def frozen_table(found: frozen.Comparison, command: str) -> str:
-    """Times, ratios and accuracies of the frozen phase and of whole commands."""
+    """Return the tables on a frozen backbone: times, ratios and accuracies, of the frozen phase and of commands."""
     plan = found.plan
     about = f"{_about(plan, len(found.data.rows), len(found.data.classes))}, {plan.epochs} epochs"
     rounds = f"rounds of timing: {plan.repeats} (median, min–max)."
@@ -34,7 +34,7 @@ def frozen_table(found: frozen.Comparison, command: str) -> str:
 
 
 def extraction_table(found: extraction.Measured, command: str) -> str:
-    """Extraction against its bound."""
+    """Return the table that compares extraction with its bound."""
     rounds, plan = found.rounds, found.plan
     bound = "1 / the slower of both" if rounds[0].overlap else "1 / (decoding + engine)"
     rows = [
@@ -49,7 +49,7 @@ def extraction_table(found: extraction.Measured, command: str) -> str:
 
 
 def deep_table(found: deep.Measured, command: str) -> str:
-    """An epoch above an early cut."""
+    """Return the table on an epoch above an early cut."""
     plan = found.plan
     rows = [
         ["plain script, float32, batch-norm of the opened layers trains", _seconds(found.plain), ""],
@@ -74,12 +74,12 @@ def _seconds(values: Sequence[float]) -> str:
 
 
 def _ratio(plain: Sequence[float], ours: Sequence[float]) -> str:
-    """Round by round."""
+    """Return the spread of the ratio of *plain* to *ours*, which is computed in each round."""
     return f"{Spread.of(a / b for a, b in zip(plain, ours, strict=True)):.1f}"
 
 
 def step_table(found: Sequence[step.Step], command: str) -> str:
-    """Training steps against their bound."""
+    """Return the tables that compare training steps with their bound, and show where the time of an epoch goes."""
     rows = []
     for one in found:
         times = [f"{Spread.of(side):.2f}" for side in (one.topwork, one.bound)]
@@ -90,7 +90,10 @@ def step_table(found: Sequence[step.Step], command: str) -> str:
 
 
 def _epoch(one: step.Step) -> list[str]:
-    """Where the time of an epoch goes; checkpoints come after it, and take 5 % at most."""
+    """Return a row that shows where the time of an epoch goes.
+
+    It does not contain the checkpoints, which are written after the epoch and take at most 5 %.
+    """
     steps = [one.steps * each for each in one.topwork]
     rest = [whole - part for whole, part in zip(one.epoch, steps)]
     times = [f"{Spread.of(values):.0f}" for values in (one.epoch, steps, rest)]
@@ -98,7 +101,7 @@ def _epoch(one: step.Step) -> list[str]:
 
 
 def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
-    """Augmentation, stored and live."""
+    """Return the table on augmentation, with stored and with live views."""
     plain = found[views.PLAIN]
     rows = []
     for side, outcomes in found.items():
@@ -121,12 +124,12 @@ def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
 
 
 def phase(seconds: dict[str, float]) -> float:
-    """``fit`` of a script, extraction and head of topwork."""
+    """Return the seconds of the frozen phase: ``fit`` in a script, extraction and head in topwork."""
     return seconds.get("fit", 0.0) + seconds.get("extract", 0.0) + seconds.get("head", 0.0)
 
 
 def crossval_table(plan: crossval.Plan, found: crossval.Measured, command: str) -> str:
-    """All folds together."""
+    """Return the table on cross-validation, for all folds together."""
     ours = found.spent["extract"] + found.spent["head"]
     compiled = ours + found.spent["compile"]
     rows = [
@@ -149,7 +152,7 @@ def crossval_table(plan: crossval.Plan, found: crossval.Measured, command: str) 
 
 
 def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str:
-    """Two backbones under one head."""
+    """Return the table on two backbones under one head."""
     both = found.answers[plan.sum]
     rows = []
     for cut, runs in found.answers.items():
@@ -162,7 +165,7 @@ def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str
 
 
 def memory_table(plan: memory.Plan, found: dict[int, Finished], command: str) -> str:
-    """Peaks of memory, and how they grow."""
+    """Return the table on peak memory, and how it grows with the number of pictures."""
     few, many = found.values()
     rows = []
     for name in ("largest", "together", "anonymous"):
@@ -181,7 +184,7 @@ _PEAKS = {
 
 
 def reading_table(plan: reading.Plan, found: reading.Measured, command: str) -> str:
-    """What near-copies cost beside the hashing of bytes."""
+    """Return the table that compares reading with near-copies with the hashing of bytes."""
     hashing = found[reading.HASHED]
     rows = []
     for name, seconds in found.items():
@@ -194,7 +197,7 @@ def reading_table(plan: reading.Plan, found: reading.Measured, command: str) -> 
 
 
 def head_table(plan: frozen.Plan, found: Sequence[head.Accuracy], command: str) -> str:
-    """How a head begins and which epoch is kept."""
+    """Return the table on the initial values of a head and the choice of the epoch."""
     rows = [[one.initial, f"{one.best:.3f}", f"{one.last:.3f}", f"{one.epoch:.1f}"] for one in found]
     runs = plan.seeds * plan.folds
     about = f"`{plan.backbone}@pool`, {plan.weights} weights, linear head, {plan.epochs} epochs; means of {runs} runs."
@@ -203,7 +206,7 @@ def head_table(plan: frozen.Plan, found: Sequence[head.Accuracy], command: str) 
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table.
+    """Return a Markdown table.
 
     >>> print(table(["a", "b"], [["1", "2"]]))
     | a | b |
@@ -214,7 +217,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def default_table(plan: default.Plan, found: dict[str, default.Measured], command: str) -> str:
-    """The default network against a smaller one: probe, command, and how far they are apart."""
+    """Return the table that compares the default network with a smaller one: probe, command, and their differences."""
 
     def told(rate: Rate, form: str = ".3f") -> str:
         return f"{rate.value:{form}} ({rate.low:{form}} to {rate.high:{form}})"
@@ -280,7 +283,7 @@ def _fit(each: Round) -> float:
 
 
 def _spent(*names: str) -> Measure:
-    """Seconds of topwork's very first run."""
+    """Return a function of a round: the sum of the seconds that topwork's very first run spent on the parts *names*."""
     return lambda each: sum(each[FIRST].seconds.get(name, 0.0) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""What many runs say together: medians with their range, accuracies and their differences with intervals."""
+"""Statistics over many runs: medians with their range, and accuracies and their differences with intervals."""
 
 import csv
 from collections import defaultdict
@@ -13,21 +13,21 @@ from topwork.runs.scores import Rate
 from topwork.scoring.metrics import share
 
 Answers = Mapping[str, bool]
-"""What one run said of its test part: picture -> whether it was right."""
+"""The answers of one run: for each test picture, whether the answer was right."""
 
 DRAWS = 10_000
 SEED = 0
 
 
 def answered(run: Path) -> dict[str, bool]:
-    """What a run folder says of its test part."""
+    """Read the answers for the test part from a run folder."""
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
         return {row["path"]: row["label"] == row["predicted"] for row in csv.DictReader(file)}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, smallest and largest of some measurements; ``nan`` where there is none.
+    """The median, smallest and largest of several measurements; ``nan`` if there are none.
 
     >>> f"{Spread.of([3.0, 1.0, 2.0]):.1f}"
     '2.0 (1.0–3.0)'
@@ -39,7 +39,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        """The spread of the values that are numbers."""
+        """Return the spread of the values, ignoring ``nan``."""
         known = [value for value in values if value == value]
         return cls(median(known), min(known), max(known)) if known else cls(*[float("nan")] * 3)
 
@@ -50,9 +50,10 @@ class Spread:
 
 
 def accuracy(runs: Sequence[Answers]) -> Rate:
-    """The share of right answers, with Wilson's 95 % interval for as many trials as there are *different* pictures.
+    """Return the share of right answers, with Wilson's 95 % interval.
 
-    Seeds test the same pictures again: that brings no new pictures, and does not narrow the interval.
+    The number of trials for the interval is the number of *different* pictures. More seeds test the same pictures
+    again, and so do not narrow the interval.
 
     >>> found = accuracy([{"a": True, "b": True}, {"a": True, "b": False}])
     >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
@@ -64,17 +65,17 @@ def accuracy(runs: Sequence[Answers]) -> Rate:
 
 
 def difference(a: Sequence[Answers], b: Sequence[Answers]) -> Rate:
-    """Accuracy of *a* less that of *b*, run by run on the same test pictures, with a paired bootstrap 95 % interval.
+    """Return the accuracy of *a* minus the accuracy of *b*, with a paired bootstrap 95 % interval.
 
-    Pictures are drawn with replacement, each with all that was said of it by both sides in every run (Efron and
-    Tibshirani 1993, chapter 13: the percentile interval), so that runs which share pictures are not taken for
-    independent ones.
+    Each run of *a* is paired with the run of *b* on the same test pictures. The bootstrap draws pictures with
+    replacement, each with all answers of both sides in every run (Efron and Tibshirani 1993, chapter 13: the percentile
+    interval), so that runs that share pictures are not treated as independent.
 
     Args:
-        a: one a run; b: the runs on the same parts, in the same order.
+        a: the answers of each run; b: the answers of the runs on the same parts, in the same order.
 
     Raises:
-        ValueError: two runs of a pair tested different pictures.
+        ValueError: the two runs of a pair tested different pictures.
     """
     gains, counts = _by_picture(a, b)
     value = gains.sum() / counts.sum()
@@ -85,7 +86,11 @@ def difference(a: Sequence[Answers], b: Sequence[Answers]) -> Rate:
 
 
 def _by_picture(a: Sequence[Answers], b: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:
-    """How often *a* was right less how often *b* was, and how often they were asked: one number a picture."""
+    """Return two arrays with one number per picture.
+
+    The first is how often *a* was right minus how often *b* was right; the second is in how many pairs of runs the
+    picture was tested.
+    """
     gains: dict[str, int] = defaultdict(int)
     counts: dict[str, int] = defaultdict(int)
     for one, other in zip(a, b, strict=True):

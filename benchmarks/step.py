@@ -1,4 +1,4 @@
-"""A training step of topwork, its data read from the store, against the same top stepped on one batch in memory."""
+"""Compare two training steps of the same top: topwork's, which reads the store, and one on a batch in memory."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +21,13 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Plan:
-    """Which cuts, as (cut, size, epochs, drawn pictures, rounds): short steps want more; 80 % train: whole batches.
+    """What to measure.
 
-    *precision* is that of the part that trains; *rounds* replaces those of every cut.
+    Args:
+        cuts: for each cut, the tuple (cut, size, epochs, drawn pictures, rounds). Cuts with short steps have more
+            epochs and rounds. 80 % of the pictures are trained on, and make only full batches.
+        precision: the precision of the part that trains.
+        rounds: the number of rounds for every cut; ``None``: the number in *cuts*.
     """
 
     cuts: tuple[tuple[str, int, int, int, int], ...] = CUTS
@@ -31,18 +35,19 @@ class Plan:
     rounds: int | None = None
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, cuts=tuple((cut, min(size, 96), 3, 80, 1) for cut, size, *_ in self.cuts[:1]))
 
 
 @dataclass(frozen=True)
 class Step:
-    """Milliseconds a step, one a round: topwork's, from the store, and the bound; and of a whole epoch.
+    """The milliseconds per step and per epoch for one cut, in each round.
 
     Args:
-        cut, size, precision: of what was trained.
-        topwork, bound: a step; steps: how many an epoch has.
-        epoch: with the scores of the validation part and of a training sample.
+        cut, size, precision: what was trained, at which picture size, in which precision.
+        topwork: milliseconds per step of topwork, which reads the store; bound: per step on one batch in memory.
+        steps: the number of steps in an epoch.
+        epoch: milliseconds per epoch, including the scores of the validation part and of a training sample.
     """
 
     cut: str
@@ -55,12 +60,12 @@ class Step:
 
     @property
     def shares(self) -> list[float]:
-        """The bound over topwork's, round by round."""
+        """For each round, the bound divided by topwork's milliseconds per step."""
         return [bound / topwork for topwork, bound in zip(self.topwork, self.bound)]
 
 
 def measure(plan: Plan, scratch: Path) -> list[Step]:
-    """Measure each cut; everything that is written goes below *scratch*."""
+    """Measure each cut. All files are written below *scratch*."""
     return [
         _step(cut, size, epochs, pictures, plan.rounds or rounds, plan.precision, scratch)
         for cut, size, epochs, pictures, rounds in plan.cuts

@@ -1,7 +1,8 @@
-"""Milliseconds of a training step: of a run while it trains, and of what it trains alone, on one batch in memory.
+"""Measure two times per training step: in a run, and with only its trained layers on one batch in memory.
 
-``python -m benchmarks.stepping DATA RUN OUT EPOCHS`` trains again as RUN was, for EPOCHS in each phase, ten times as
-many where all is frozen, and prints one line of JSON: for each phase its cut, its precision, and the two.
+``python -m benchmarks.stepping DATA RUN OUT EPOCHS`` trains with the recipe of RUN again, for EPOCHS in each phase, or
+ten times as many if the backbone is frozen. It prints one line of JSON: for each phase, the cut, the precision and the
+two times in milliseconds.
 """
 
 import json
@@ -27,12 +28,15 @@ from topwork.training.train import train
 
 
 def clock() -> Any:
-    """A Keras callback: ``phases`` has for each ``fit`` the milliseconds of a step in each epoch, scores apart."""
-    keras_settings.import_keras()  # as the command imports it
+    """Return a Keras callback that times steps, without scores.
+
+    Its attribute ``phases`` has one list for each ``fit``: the milliseconds per step in each epoch.
+    """
+    keras_settings.import_keras()  # import it as the command does
     import keras
 
     class Clock(keras.callbacks.Callback):
-        async_safe = keras.config.backend() == "jax"  # else it would wait for each step, which nobody does
+        async_safe = keras.config.backend() == "jax"  # else Keras waits for each step, unlike in normal use
 
         def __init__(self) -> None:
             super().__init__()
@@ -44,7 +48,7 @@ def clock() -> Any:
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self._start, self._steps = time.perf_counter(), 0
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # with logs as numbers: the step is over
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # if logs are numbers, the step has ended
             self._last, self._steps = time.perf_counter(), max(batch + 1, self._steps)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -54,7 +58,14 @@ def clock() -> Any:
 
 
 def bound(run: Run, number: int, epochs: int) -> float:
-    """The compiled step of one phase (from 0) on one batch that the backend holds, after *epochs* - 1 to warm up."""
+    """Return the milliseconds per compiled step of one phase, on one batch in the backend's memory.
+
+    The first of *epochs* epochs is not counted: it warms up.
+
+    Args:
+        run: the run; number: which of its phases, from 0.
+        epochs: how many epochs are run.
+    """
     import keras
 
     from topwork.system import keras_backend
@@ -83,7 +94,7 @@ def bound(run: Run, number: int, epochs: int) -> float:
 
 
 def _held(batch: tuple, count: int) -> Any:
-    """The same batch *count* times, which the backend has in its own memory."""
+    """Return a dataset with the same batch *count* times, in the backend's own memory."""
     import keras
 
     if keras.config.backend() == "tensorflow":
@@ -112,17 +123,17 @@ def _last_line(run: Run, number: int) -> Epoch:
 
 
 def _is_frozen(phase: Phase) -> bool:
-    """Whether nothing of its networks is trained: an epoch is then so short that two or three tell little."""
+    """Whether the phase trains no layer of its backbones: epochs are then too short to measure only two or three."""
     return all(term.place == term.end for term in Cut.parse(phase.cut).terms)
 
 
 def main() -> None:
-    """Train again, and say what a step took."""
+    """Train again, and print the times per step."""
     data, before, out, epochs = sys.argv[1], *map(Path, sys.argv[2:4]), int(sys.argv[4])
     recipe = Recipe.load(before / "recipe.toml")
     short = tuple(replace(p, epochs=epochs * (10 if _is_frozen(p) else 1), patience=0) for p in recipe.phases)
     timer = clock()
-    with Pencil() as pencil:  # as the next fold finds it: its import of matplotlib takes longer than 30 short epochs
+    with Pencil() as pencil:  # as in a later fold: its import of matplotlib, longer than 30 short epochs, is over
         pencil.draw("confusion", out.with_suffix(".png"), [[1]], ["one"])
     run = train(data, recipe=replace(recipe, phases=short), out=out, callbacks=[timer])
     found = [

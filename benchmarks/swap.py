@@ -1,4 +1,4 @@
-"""Other networks in place of a recipe's: where weights are at hand for that alone."""
+"""Replace the networks of a recipe, if only other networks have weights on this machine."""
 
 from topwork.cut import INPUT, POOL, Cut, Term
 from topwork.networks.places import cuts
@@ -7,17 +7,19 @@ from topwork.recipes.settings import Backbone
 
 
 def swapped(recipe: Recipe, names: str, place: str) -> Recipe:
-    """A recipe with its networks replaced: frozen to their ends as before, or where layers are opened up to *place*.
+    """Return a recipe with its networks replaced.
 
-    A network that ended in a map ends in the last map of the other.
+    Phases that train no layer of the backbone, or all layers, stay as they are; the others are frozen up to *place*. If
+    the old network ended in a map, the new one ends in its last map.
 
     Args:
-        recipe: any with phases.
-        names: of one network, or of as many as the recipe fuses: ``"mobilenet_025 + mobilenet_v2_035"``.
-        place: above which layers are opened; else empty.
+        recipe: any recipe with phases.
+        names: the name of one network; or, for a fusion, as many as the recipe has, as in
+            ``"mobilenet_025 + mobilenet_v2_035"``.
+        place: the place above which layers are trained; empty if no phase needs it.
 
     Raises:
-        ValueError: layers are opened, and *place* is empty, or there are more or fewer names than networks.
+        ValueError: a phase needs *place*, which is empty; or there are more or fewer names than networks.
 
     Example:
         >>> from topwork.recipes import library

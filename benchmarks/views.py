@@ -1,7 +1,7 @@
-"""Augmentation: stored views and live ones against the plain script with the same augmentation as Keras layers.
+"""Compare augmentation in topwork, stored or live, with the same augmentation as Keras layers in the plain script.
 
-Times and accuracies come from the same commands: each fold of each seed through every side. Conversion of the trunk is
-apart, as topwork keeps it.
+Times and accuracies come from the same commands: every side runs on each fold of each seed. The times do not
+include the conversion of the trunk, because topwork keeps the converted trunk.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ STORED, LIVE = "topwork, {} stored views", "topwork, live views"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare, as in `benchmarks.frozen.Plan`; *views* of each training picture."""
+    """What to compare, as in `benchmarks.frozen.Plan`; *views*: the number of views of each training picture."""
 
     data: Path | None = None
     weights: str = "random"
@@ -35,16 +35,16 @@ class Plan:
     epochs: int = 25
 
     def quick(self) -> "Plan":
-        """Tiny: to see that it works, not to measure."""
+        """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
         return replace(self, pictures=60, folds=2, size=self.size or 96, epochs=2)
 
 
 Measured = dict[str, list[Outcome]]
-"""By side, an outcome a fold of a seed."""
+"""For each side, one outcome for each fold of each seed."""
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
-    """Measure; everything that is written goes below *scratch*."""
+    """Measure. All files are written below *scratch*."""
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     size = plan.size or catalogue.record(plan.backbone).size
     task = Task(plan.backbone, weights(plan, size), size, plan.epochs)
@@ -59,7 +59,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 
 
 def _sides(plan: Plan, task: Task, split: Split, scratch: Path) -> dict[str, Callable[[], Outcome]]:
-    """What each side runs; topwork's have a home each, so that none finds what another stored."""
+    """Return the command of each side. topwork's commands have a home each, so that none uses what another stored."""
     scratch.mkdir()
 
     def ours(name: str, *options: str) -> Callable[[], Outcome]:

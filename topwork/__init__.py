@@ -1,4 +1,6 @@
-"""topwork: cut a pretrained network anywhere; below the cut runs once per picture, above is trained.
+"""topwork: transfer learning with a pretrained network that is cut anywhere.
+
+The layers below the cut run once per picture; the layers above it are trained.
 
 Example:
     >>> import topwork as tw
@@ -62,7 +64,7 @@ __all__ += ["activations", "choose", "compare", "cross_validate", "cuts", "halve
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: ``import topwork`` loads no Keras."""
+    """Import a public name when it is first used, so that ``import topwork`` does not load Keras."""
     if name not in _MODULES:
         raise AttributeError(f"module 'topwork' has no attribute {name!r}")
     value = getattr(import_module(f"topwork.{_MODULES[name]}"), name)

@@ -19,19 +19,20 @@ def main() -> None:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors=HANDLER)
     status = run()
-    with suppress(BrokenPipeError):  # the reader of a pipe may have seen enough
+    with suppress(BrokenPipeError):  # the program that reads the output may have closed the pipe
         sys.stdout.flush()
-    os._exit(status)  # TensorFlow takes 0.5 s to tear down
+    os._exit(status)  # skips the clean-up of TensorFlow, which takes 0.5 s
 
 
 def run(words: list[str] | None = None) -> int:
-    """Run one command; what stops it becomes one message on stderr.
+    """Run one command. An error is printed as one message on stderr.
 
     Args:
-        words: what follows ``topwork`` on the command line; by default what this process was given.
+        words: the command-line arguments after ``topwork``; by default those of this process.
 
     Returns:
-        The exit status: 0 done, 1 the data or model fails a check, 2 wrong use, 3 the machine, 130 Ctrl-C.
+        The exit status. 0: done. 1: the data or the model failed a check. 2: wrong use. 3: the machine lacks disk,
+        memory or network. 130: Ctrl-C.
     """
     try:
         with at_command_line():

@@ -4,7 +4,7 @@
     term  = backbone "@" place [ ".." end ] [ "[" picture "]" ]
     place = a layer's name | "pool" | "input" | a number n (``layers[:n]`` are frozen)
 
-A cut is a value; whether its places exist is known only to a `topwork.networks.graph.Graph`.
+Parsing a cut does not check that its places exist: only a `topwork.networks.graph.Graph` can do that.
 """
 
 import re
@@ -22,7 +22,9 @@ _TERM = re.compile(r"(?P<backbone>\w+)@(?P<places>[^@+\[\]\s]+)(?:\[(?P<picture>
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One backbone, frozen up to ``place``, trained from there to ``end``; ``picture`` names a column of the dataset.
+    """One backbone, frozen up to ``place`` and trained from there to ``end``.
+
+    ``picture`` is the name of the dataset column that the pictures are taken from.
 
     >>> str(Term("inception_v3", 249))
     'inception_v3@249'
@@ -40,7 +42,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A sum of terms, in the order written.
+    """A sum of one or more terms, in the order in which they were written.
 
     >>> cut = Cut.parse("x@mixed5..mixed5 + y@pool[side]")
     >>> cut.terms[1]
@@ -56,7 +58,7 @@ class Cut:
 
     @classmethod
     def parse(cls, text: str) -> "Cut":
-        """Read a cut as it is written.
+        """Parse the text of a cut.
 
         Raises:
             CutError: *text* does not follow the grammar.
@@ -79,7 +81,7 @@ class Cut:
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """The names of its backbones, each once, in the order written.
+        """The names of the backbones in the cut, without repetition, in the order in which they were written.
 
         >>> Cut.parse("x@mixed5 + y@pool + x@mixed7").backbones
         ('x', 'y')
@@ -88,7 +90,7 @@ class Cut:
 
     @property
     def only(self) -> Term:
-        """The single term of a cut that is no sum.
+        """The term of a cut that has only one.
 
         Raises:
             CutError: the cut has several terms.

@@ -1,21 +1,21 @@
-"""Every error that topwork raises, as one tree.
+"""All errors that topwork raises, as one tree of classes.
 
     TopworkError                    exit status 1: the data or the model fails a check
     ├── DatasetError                no pictures, one class, bad CSV, clashing labels
     │   └── PictureError            one picture cannot be read (named, then skipped)
-    ├── UsageError                  exit status 2: a word that topwork does not know
-    │   ├── UnknownBackbone         a backbone's name
+    ├── UsageError                  exit status 2: a wrong argument, option or name
+    │   ├── UnknownBackbone         no backbone has this name
     │   ├── CutError                a cut that cannot be parsed, resolved or trained
-    │   └── RecipeError             a recipe's key or value
+    │   └── RecipeError             a wrong key or value in a recipe
     ├── BackboneError               a network that cannot be cut
-    ├── RunError                    a run folder that exists, or is none
-    ├── ExportError                 an exported file that answers otherwise, or is none
-    ├── MissingExtra                a package that is not installed
+    ├── RunError                    a run folder that exists already, or a folder that is not a run
+    ├── ExportError                 an exported file whose answers differ, or a file that is not an export
+    ├── MissingExtra                a package that is needed is not installed
     └── MachineError                exit status 3: disk, memory, network
-        ├── StoreError              a store that is damaged or of another version
-        └── WeightsError            weights that are not at hand and cannot be fetched
+        ├── StoreError              a store that is damaged, full, or of another version
+        └── WeightsError            weights that are not on this machine and cannot be fetched
 
-A message says what happened to which value, what was expected, and how to mend it.
+A message says what happened, which value caused it, what was expected, and how to fix it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,17 +24,17 @@ from difflib import get_close_matches
 
 
 class TopworkError(Exception):
-    """Root of the tree; ``exit_status`` is what the command line returns."""
+    """The base class of all errors of topwork. ``exit_status`` is the exit status of the command line."""
 
     exit_status = 1
 
 
 class DatasetError(TopworkError):
-    """The data as a whole cannot be used.
+    """The dataset cannot be used.
 
     Args:
         message: what happened.
-        unlabelled: there are pictures, and nothing says of which class they are.
+        unlabelled: whether the reason is that the pictures have no labels.
     """
 
     def __init__(self, message: str, unlabelled: bool = False) -> None:
@@ -43,15 +43,15 @@ class DatasetError(TopworkError):
 
 
 class PictureError(DatasetError):
-    """One picture cannot be read; its message is the reason alone."""
+    """One picture cannot be read. The message contains only the reason, not the path."""
 
 
 class UsageError(TopworkError):
-    """A word that topwork does not know, or words that do not go together.
+    """A wrong argument, option or name, or several that cannot be combined.
 
     Args:
         message: what happened.
-        key: which key of a recipe the word stands at, as in ``"phase.2.learning_rate"``, where it is known.
+        key: the key of the recipe that has the wrong value, as in ``"phase.2.learning_rate"``; empty if not known.
     """
 
     exit_status = 2
@@ -70,19 +70,19 @@ class CutError(UsageError):
 
 
 class RecipeError(UsageError):
-    """A recipe's key or value is wrong."""
+    """A key or a value in a recipe is wrong."""
 
 
 class BackboneError(TopworkError):
-    """A network that cannot be cut, with the reason."""
+    """A network cannot be cut. The message has the reason."""
 
 
 class RunError(TopworkError):
-    """A run folder that exists already, or a folder that is no run."""
+    """A run folder exists already, or a folder is not a run."""
 
 
 class ExportError(TopworkError):
-    """An exported file that answers otherwise than the model, or is none of ours."""
+    """The answers of an exported file differ from those of the model, or topwork did not export the file."""
 
 
 class MissingExtra(TopworkError):
@@ -90,21 +90,21 @@ class MissingExtra(TopworkError):
 
 
 class MachineError(TopworkError):
-    """Disk, memory or network: what the machine cannot give."""
+    """The machine lacks something: disk, memory or network."""
 
     exit_status = 3
 
 
 class StoreError(MachineError):
-    """A store that is damaged, full, or of another version."""
+    """A store is damaged, full, or of another version."""
 
 
 class WeightsError(MachineError):
-    """Weights that are not at hand and cannot be fetched."""
+    """Weights are not on this machine and cannot be fetched."""
 
 
 def of_machine(error: OSError | MemoryError) -> MachineError:
-    """What the machine itself refused, in our words.
+    """Turn an error of the operating system or of memory into an error of topwork.
 
     >>> str(of_machine(FileNotFoundError(2, "No such file or directory", "runs/x.csv")))
     "cannot use 'runs/x.csv': No such file or directory."
@@ -116,7 +116,7 @@ def of_machine(error: OSError | MemoryError) -> MachineError:
 
 
 def of_text(error: UnicodeEncodeError) -> TopworkError:
-    """The error for text that cannot be written as UTF-8, such as a file's name with bytes in another encoding.
+    """Return the error for text that cannot be encoded as UTF-8, such as a file name in another encoding.
 
     >>> try:
     ...     "photos/caf\\udce9.jpg".encode()
@@ -133,7 +133,9 @@ def of_text(error: UnicodeEncodeError) -> TopworkError:
 
 @contextmanager
 def at(key: str) -> Iterator[None]:
-    """Let errors say at which key of a recipe a word stands; what they know of it already goes behind.
+    """Add the key of a recipe to the errors that are raised inside the ``with`` block.
+
+    If the error has a key already, *key* is put in front of it, separated by a dot.
 
     >>> try:
     ...     with at("phase.2"):

@@ -2,10 +2,10 @@
 
 VERSION = "0.1.0"
 RUN_FORMAT = 2
-"""Of run folders. Format 1 had other names for six keys of a recipe (`topwork.recipes.renamed`)."""
+"""The format of run folders. In format 1, six keys of a recipe had other names (`topwork.recipes.renamed`)."""
 
 FILE_FORMAT = 1
-"""Of the metadata in exported files."""
+"""The format of the metadata in exported files."""
 
 STORE_FORMAT = 1
-"""Of stored activations."""
+"""The format of stored activations."""

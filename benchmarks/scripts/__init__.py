@@ -1,1 +1,1 @@
-"""The articles' systems as plain Keras scripts, written anew from their descriptions: one a file."""
+"""The articles' systems as plain Keras scripts, one per module, written from scratch by the articles' descriptions."""

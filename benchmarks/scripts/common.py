@@ -1,4 +1,4 @@
-"""What the articles' scripts share: words, pictures from folders, networks, a clock, the line that they print."""
+"""The code that the articles' scripts share: arguments, pictures from folders, networks, a clock, the printed line."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ PARTS = ("train", "val", "test")
 
 
 def arguments(about: str | None) -> argparse.Namespace:
-    """The words of a script: its data, and for each network or phase what the article chose."""
+    """Parse the arguments of a script: its data, and the article's choices for each network or phase."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("data", type=Path, help="folders train, val and test with a folder a class; MNIST: a .npz file")
     parser.add_argument("--builders", nargs="+", help="functions of keras.applications")
@@ -35,7 +35,7 @@ def arguments(about: str | None) -> argparse.Namespace:
 
 
 def network(options: argparse.Namespace, number: int = 0, **more: Any) -> keras.Model:
-    """A network without its classifier."""
+    """Return a network without its classifier."""
     weights, side = options.weights[number], options.sizes[number]
     builder = getattr(keras.applications, options.builders[number])
     width = {"alpha": options.alphas[number]} if options.alphas else {}
@@ -47,19 +47,19 @@ def network(options: argparse.Namespace, number: int = 0, **more: Any) -> keras.
 
 
 def frozen(options: argparse.Namespace, model: keras.Model) -> int:
-    """How many of a network's layers are frozen in the end."""
+    """Return how many of a network's layers are frozen in the last phase."""
     if options.frozen.isdecimal():
         return int(options.frozen)
     return 1 + [layer.name for layer in model.layers].index(options.frozen)
 
 
 def preprocessing(options: argparse.Namespace, number: int = 0) -> Callable[[Any], Any]:
-    """What brings pixels from 0 to 255 into a network's own scale."""
+    """Return the function that converts pixels from 0 to 255 to a network's own scale."""
     return getattr(keras.applications, options.modules[number]).preprocess_input
 
 
 def folders(options: argparse.Namespace, prepare: Callable[[Any], Any]) -> list[tf.data.Dataset]:
-    """The three parts: prepared pictures and one-hot labels; ``image_dataset_from_directory`` decodes in parallel."""
+    """Return the three parts: prepared pictures and one-hot labels. Keras decodes the pictures in parallel."""
     found = []
     for part in PARTS:
         read = keras.utils.image_dataset_from_directory(
@@ -76,7 +76,7 @@ def folders(options: argparse.Namespace, prepare: Callable[[Any], Any]) -> list[
 
 
 class Clock(keras.callbacks.Callback):
-    """Milliseconds of a step in each epoch, validation apart, and seconds of the whole ``fit``."""
+    """Record the milliseconds per step in each epoch, without validation, and the seconds of the complete ``fit``."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.steps: list[float] = []
@@ -96,12 +96,12 @@ class Clock(keras.callbacks.Callback):
 
 
 def classes(options: argparse.Namespace) -> int:
-    """How many there are."""
+    """Return the number of classes."""
     return len(list((options.data / "train").iterdir()))
 
 
 def names(options: argparse.Namespace) -> list[str]:
-    """The test part's pictures, by their paths from the data's folder, in the order of `folders`."""
+    """Return the paths of the test part's pictures, relative to the data folder, in the order of `folders`."""
     test = options.data / "test"
     labels = sorted(path.name for path in test.iterdir())
     return [
@@ -110,14 +110,14 @@ def names(options: argparse.Namespace) -> list[str]:
 
 
 def tell(model: keras.Model, test: Any, pictures: Sequence[str], built: float, clocks: Sequence[Clock]) -> None:
-    """Evaluate as the article does, then print times and, for the comparison alone, which answers were right.
+    """Evaluate as the article does, then print the times; and, only for the comparison, which answers were right.
 
     Args:
-        model: trained.
+        model: the trained model.
         test: a dataset of pictures and one-hot labels, or two arrays.
-        pictures: their names.
-        built: when the model stood.
-        clocks: of each phase.
+        pictures: the names of the test pictures.
+        built: the time at which the model was built.
+        clocks: the clock of each phase.
     """
     fitted = time.perf_counter()
     inputs = test if isinstance(test, tuple) else (test,)

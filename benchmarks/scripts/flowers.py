@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def augmentation() -> keras.Sequential:
-    """Of ``ImageDataGenerator``'s ranges; fraction of a turn, of the side."""
+    """Return augmentation layers with the article's ``ImageDataGenerator`` ranges: fractions of a turn or a side."""
     return keras.Sequential(
         [
             keras.layers.RandomFlip("horizontal"),

@@ -1,1 +1,1 @@
-"""The commands, one a file: a family of functions that parse, call and print."""
+"""The commands of the command line, one per module: functions that parse their arguments, call topwork and print."""

@@ -49,7 +49,7 @@ def choose(
 
 
 def _print(found: "Choice", take: str) -> None:
-    """Print how well each does, what it costs, and which to take."""
+    """Print the scores and the costs of each candidate, and which one to use."""
     from textwrap import fill
 
     from topwork.cut import Cut
@@ -58,7 +58,7 @@ def _print(found: "Choice", take: str) -> None:
     scores, prices = [], []
     for number, one in enumerate(found.candidates, 1):
         places = []
-        for term in Cut.parse(one.cut).terms:  # names of layers are long: the end is omitted if it is the place
+        for term in Cut.parse(one.cut).terms:  # layer names are long: omit an end that equals the place
             end = "" if term.end == term.place else f"..{term.end}"
             places.append(f"{term.backbone}@{term.place}{end}")
         rate = one.accuracy
@@ -107,7 +107,7 @@ def _take(
     max_megapixels: float | None,
     near_copies: str | None,
 ) -> str:
-    """The command that trains at a cut, with the options that were given."""
+    """Return the ``topwork train`` command for a cut, with the options that the user gave to ``topwork choose``."""
     import shlex
 
     from topwork.cut import Cut

@@ -1,4 +1,4 @@
-"""The command line: all commands, in the order of ``--help``."""
+"""The command line. The commands are registered in the order in which ``--help`` lists them."""
 
 from typing import Annotated
 

@@ -50,7 +50,11 @@ def compare(
 
 
 def _compared(name: str, found: "Comparison", key: "Score") -> tuple[str, ...]:
-    """One row of the table; the interval is a dash if it holds every loss, or half of all AUC, in both directions."""
+    """Return one row of the table: name, first, second, difference, interval.
+
+    The interval is shown as a dash if it is too wide to say anything: it covers every possible difference of accuracy
+    or loss, or at least -0.5 to 0.5 for AUC.
+    """
     from topwork.scoring.metrics import WORST
 
     rate = found.differences[key]

@@ -1,6 +1,6 @@
-"""The doctor: what a bug report needs to say about this machine and installation, and what is wrong with them.
+"""The findings of ``topwork doctor``: what a bug report needs about this machine and installation, and their problems.
 
-Nothing heavy is imported, so that a package that breaks on import is listed as well.
+No heavy package is imported, so that a package that breaks on import is listed as well.
 """
 
 import os
@@ -29,16 +29,16 @@ PACKAGES = (
 )
 
 LITTLE_DISK, LITTLE_MEMORY = 1_000_000_000, 1_000_000_000
-"""Free bytes; below these, there is a warning."""
+"""Limits in bytes: if less disk space or memory is free, there is a warning."""
 
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
 NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "gpfs"}
-"""Network file systems, by their names in Linux."""
+"""The names that Linux gives to network file systems."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and how to fix it; *fatal*: topwork cannot be used until it is fixed."""
+    """A problem, and how to fix it. If it is *fatal*, topwork cannot be used until it is fixed."""
 
     text: str
     fatal: bool = False
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Disk:
-    """The disk of a folder: its path, the free bytes, and the type of file system (``None`` if unknown)."""
+    """The disk of a folder: its path, the free bytes, and the type of the file system (``None`` if unknown)."""
 
     path: str
     free: int
@@ -55,22 +55,23 @@ class Disk:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings; sizes in bytes, paths with ``~`` for the user's home folder.
+    """All findings. Sizes are in bytes; in paths, ``~`` is the user's home folder.
 
     Args:
         topwork, python, system: versions.
         backend: Keras' backend.
-        settings: Keras' settings in ``keras.json`` and the environment that topwork does not use: name -> the value
-            *found*, and the value *used* instead.
-        packages: name -> version of each that is installed.
-        processor: its name; features: those that matter for speed; cores: usable by this process, and in total.
-        gpu: whether the backend computes on one; ``None`` if the backend cannot be imported.
-        memory: usable at most, and free; ``None`` if unknown.
-        home: the disk of stores and trunks; keras: the disk of ImageNet weights.
-        at_hand: the backbones whose ImageNet file is on this machine.
-        default: the backbone of a run that names none; ``None`` if no weights for it are at hand.
-        offline: whether the network is never used.
-        problems: what is wrong.
+        settings: the settings for Keras, in ``keras.json`` or the environment, that topwork ignores. For each name, the
+            value *found* there and the value *used* instead.
+        packages: the version of each installed package, by its name.
+        processor: the name of the processor; features: its features that matter for speed.
+        cores: the number of cores that this process may use, and the number in total.
+        gpu: whether the backend computes on a GPU; ``None`` if the backend cannot be imported.
+        memory: the most that this process can use, and how much is free; ``None`` if unknown.
+        home: the disk for stores and trunks; keras: the disk for ImageNet weights.
+        at_hand: the backbones that have an ImageNet file on this machine.
+        default: the backbone that a run uses if it names none; ``None`` if no weights for it are on this machine.
+        offline: whether topwork never uses the network.
+        problems: all problems that were found.
     """
 
     topwork: str
@@ -98,7 +99,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at this machine and installation.
+    """Examine this machine and installation.
 
     Example:
         >>> platform.python_version() in diagnose().python
@@ -113,7 +114,7 @@ def diagnose() -> Diagnosis:
         settings = {}
     try:
         has_gpu = gpu.at_hand()
-    except Exception:  # a diagnosis must not end there
+    except Exception:  # an error here must not end the diagnosis
         has_gpu = None
 
     found = Diagnosis(
@@ -139,13 +140,13 @@ def diagnose() -> Diagnosis:
 
 
 def tilde(path: Path) -> str:
-    """A path with ``~`` for the home folder, whose name often is the user's: it can be shown to others."""
+    """Return a path with ``~`` for the home folder, so that others do not see its name, which often is the user's."""
     text, own = str(path.absolute()), str(Path.home())
     return "~" + text[len(own) :] if own != "/" and (text + "/").startswith(own + "/") else text
 
 
 def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
-    """The type of the file system that holds a path; ``None`` if unknown. See ``man 5 proc``, mountinfo."""
+    """Return the type of the file system that a path is on; ``None`` if unknown. See ``man 5 proc``, mountinfo."""
     try:
         lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -156,13 +157,13 @@ def filesystem(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
         point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
         if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(
             best[0]
-        ):  # the last mount hides earlier ones
+        ):  # of several mounts at one point, the last one hides the others
             best = point, after.split()[0]
     return best[1] or None
 
 
 def _default() -> tuple[str | None, str]:
-    """The name of the default network, or ``None`` and the reason."""
+    """Return the name of the default network and ``""``; or, if there is none, ``None`` and the reason."""
     try:
         return official.default()[0].name, ""
     except WeightsError as error:
@@ -177,7 +178,7 @@ def _version(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Problem]:
-    """The required packages that are missing or too old; none if topwork is not installed."""
+    """Yield a problem for each required package that is missing or too old; nothing if topwork is not installed."""
     try:
         lines = requires("topwork") or []
     except PackageNotFoundError:
@@ -191,7 +192,7 @@ def _packages() -> Iterator[Problem]:
         if found is None:
             yield Problem(f'{name} is not installed. Install it: pip install "{name}>={least}"', fatal=True)
             continue
-        # a version's numbers at the start: 2.21.0rc1 -> 2, 21, 0
+        # the numbers at the start of a version: 2.21.0rc1 -> 2, 21, 0
         has, needs = ([int(n) for n in re.findall(r"\d+", re.sub(r"[^\d.].*", "", v))] for v in (found, least))
         if has < needs:
             yield Problem(
@@ -201,7 +202,7 @@ def _packages() -> Iterator[Problem]:
 
 
 def _problems(found: Diagnosis) -> Iterator[Problem]:
-    """What is wrong with the backend, topwork's home, the default network, the free disk and the free memory."""
+    """Yield the problems of the backend, topwork's home, the default network, the free disk and the free memory."""
     try:
         backend.check()
     except TopworkError as error:
@@ -234,7 +235,7 @@ def _problems(found: Diagnosis) -> Iterator[Problem]:
 
 
 def as_json(found: Diagnosis) -> dict[str, Any]:
-    """The same as one object for JSON."""
+    """Return a diagnosis as one object for JSON."""
     from dataclasses import asdict
 
     names = ("usable", "total")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from topwork.scoring.evaluate import Evaluation
 
 MEMBER = 36
-"""The longest name of a member that a table shows, in characters."""
+"""The longest member name that a table shows, in characters; longer names are shortened."""
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
 
 
 def print_scores(found: "Evaluation") -> None:
-    """Print the scores of an evaluation; an interval that holds every possible value is a dash."""
+    """Print the scores of an evaluation. An interval that covers every possible value is printed as a dash."""
     from topwork.scoring.metrics import WORST
 
     if found.sample:
@@ -64,7 +64,7 @@ def print_scores(found: "Evaluation") -> None:
     if found.members:
         members = []
         for one in found.members:
-            name = "/".join(Path(one.run).parts[-2:])  # the end of the path, short enough for a table
+            name = "/".join(Path(one.run).parts[-2:])  # the last two parts of the path are enough in a table
             short = name if len(name) <= MEMBER else f"…{name[1 - MEMBER :]}"
             members.append((short, *rate_cells(one.accuracy), rate_cells(one.loss)[0]))
         print_table(["member", "accuracy", "95 % interval", "loss"], members)

@@ -52,10 +52,12 @@ Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a 
 
 
 def refuse_existing(option: str, path: Path | None) -> None:
-    """Refuse to overwrite a file: it may be an input, or the only copy of something.
+    """Refuse to overwrite a file, because it may be an input or the only copy of something.
+
+    Devices and pipes are allowed.
 
     Raises:
-        UsageError: the file exists; devices and pipes are allowed.
+        UsageError: the file exists.
     """
     if path and path.is_file():
         raise UsageError(
@@ -64,7 +66,7 @@ def refuse_existing(option: str, path: Path | None) -> None:
 
 
 def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:
-    """The keys of a recipe's ``[data]`` that these options set; options that were not given are omitted."""
+    """Return what these options set in a recipe's ``[data]``, by key. Options that were not given are omitted."""
     from topwork.data.reading.parts import parse
 
     given: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Results for stdout: tables for people, JSON for programs. Messages go to stderr (`topwork.system.messages`)."""
+"""Print results to stdout: tables for people, JSON for programs. Messages go to stderr (`topwork.system.messages`)."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: words are aligned left, numbers right, and no cell is broken."""
+    """Print a table: words are aligned left, numbers right, and no cell is wrapped."""
     print(*table_lines(heads, rows), sep="\n")
 
 
 def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines that `print_table` prints: the heads, a rule, and one line per row."""
+    """Yield the lines that `print_table` prints: the heads, a horizontal rule, and one line per row."""
     from rich.cells import cell_len
 
     columns: list[list[str]] = []
@@ -31,12 +31,15 @@ def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator
 
 
 def print_json(value: Any) -> None:
-    """Print one object on one line; if stdout cannot encode a character, everything beyond ASCII is escaped."""
+    """Print one JSON object on one line. If stdout cannot encode a character, all non-ASCII characters are escaped."""
     print(as_json(value, getattr(sys.stdout, "encoding", None)), flush=True)
 
 
 def rate_cells(rate: "Rate | None", largest: float = 1.0) -> tuple[str, str]:
-    """The value and the interval of a rate between 0 and *largest*; an interval that holds all of that is a dash."""
+    """Return the cells for the value and the interval of a rate between 0 and *largest*.
+
+    An interval that covers all of this range is shown as a dash.
+    """
     if rate is None:
         return "-", ""
     is_all = rate.low <= 0 and rate.high >= largest

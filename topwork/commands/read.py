@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from topwork.recipes.settings import Views
 
 ROWS_OF_VIEWS = 6
-"""How many pictures a preview of views shows."""
+"""The number of pictures in a preview that shows several views of each picture; each one is a row of the grid."""
 
 
 def read(
@@ -87,7 +87,7 @@ def read(
 
 
 def print_dataset(data: Dataset, json_wanted: bool) -> None:
-    """Print the pictures of each class by part, the notes on splitting, and the skipped pictures."""
+    """Print the number of pictures per class and part, the notes on splitting, and the skipped pictures."""
     if json_wanted:
         left_out = {gone.path: gone.reason for gone in data.left_out}
         about = {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes)}
@@ -104,10 +104,11 @@ def print_dataset(data: Dataset, json_wanted: bool) -> None:
 
 
 def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: int = 24) -> None:
-    """Save a grid of pictures with their labels and parts: the first row of each class, then the second, and so on.
+    """Save a grid of pictures with their labels and parts.
 
-    With several views, a few training pictures are shown instead, each with its views. All pictures are resized by
-    *fit*, as for a network, so that you see what the network sees.
+    The grid shows the first row of each class, then the second row of each class, and so on, up to *count* pictures.
+    With several views, it shows a few training pictures instead, each with its views. All pictures are resized by
+    *fit*, so that you see what the network sees.
     """
     from itertools import zip_longest
 

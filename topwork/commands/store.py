@@ -119,7 +119,7 @@ _OTHERS = ("beside them", "size", "used", "runs")
 
 
 def _print(items: Sequence["Item"], heads: Sequence[str]) -> None:
-    """Print a table of at most 80 columns; long names are shortened."""
+    """Print a table that is at most 80 columns wide. Long names are shortened."""
     if not items:
         return
     rows = []

@@ -107,7 +107,7 @@ def train(
     elif other_versions or moved:
         raise UsageError(f"{'--other-versions' if other_versions else '--data'} can only be used with --resume RUN.")
     else:
-        if not recipe and not set_:  # only these two can choose a join, which needs no DATA
+        if not recipe and not set_:  # only --recipe and --set can select a join, which needs no DATA
             _given(data)
         chosen = words.recipe(from_)
         how: dict[str, Any] = {"recipe": chosen, "head_first": words.head_first, "parent": from_, "out": out}

@@ -1,4 +1,4 @@
-"""From the arguments of ``topwork train`` to a recipe."""
+"""Make a recipe from the arguments of ``topwork train``."""
 
 import tomllib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from topwork.training import warm_start
 
 @dataclass(frozen=True)
 class Words:
-    """What the command line sets in a recipe; `None` and empty lists mean that an option was not given."""
+    """The settings that the command line makes in a recipe. ``None`` or an empty list: the option was not given."""
 
     file: str | Path | None
     cuts: list[str]
@@ -41,11 +41,11 @@ class Words:
         return bool(self.cuts) and not self.no_head_first
 
     def recipe(self, parent: Path | None = None) -> Recipe:
-        """The recipe of a file, a parent run or the defaults, with the changes from the command line.
+        """Return the recipe: from a file, a parent run or the defaults, with the changes from the command line.
 
         Raises:
-            UsageError: options that exclude each other.
-            RecipeError, CutError: wrong values.
+            UsageError: two options exclude each other.
+            RecipeError, CutError: a value is wrong.
         """
         table: dict[str, Any] = {"phase": []}
         if self.file:
@@ -79,7 +79,7 @@ class Words:
         return Recipe.settled(table, self._options(table, settings) | settings)
 
     def refuse_any(self, option: str, *others: object) -> None:
-        """Refuse all other arguments beside an option that takes the recipe of an existing run.
+        """Refuse all arguments beside *option*, which takes its recipe and its data from an existing run.
 
         Raises:
             UsageError: another argument was given.
@@ -90,14 +90,14 @@ class Words:
 
     @contextmanager
     def located(self, recipe: Recipe) -> Iterator[None]:
-        """While *recipe* runs, add to an error the line of its file that holds the wrong value."""
+        """While *recipe* runs, add to an error the line of the recipe file where the wrong value is."""
         try:
             yield
         except UsageError as error:
             if not self.file or not error.key or (self.cuts and error.key.startswith("phase.")):
                 raise
             path = library.file(self.file)
-            values: list[Any] = []  # at the key in the file, and in the recipe that runs; `None` if it is missing
+            values: list[Any] = []  # the value of the key in the file, then in *recipe*; `None` if missing
             value: Any
             for value in (Recipe.load(path).as_mapping(), recipe.as_mapping()):
                 for word in error.key.split("."):
@@ -110,7 +110,7 @@ class Words:
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
 
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
-        """The recipe of a join; options that it would ignore are refused."""
+        """Return the recipe of a join. Refuse the options that a join would ignore."""
         names = {"cuts": "cut", "epochs": "epochs", "learning_rates": "learning-rate"}
         names |= {name: name for name in ("head", "views", "weights", "size")} | {"no_head_first": "no-head-first"}
         heard = next((f"--{option}" for name, option in names.items() if getattr(self, name) not in (None, [])), None)
@@ -119,7 +119,7 @@ class Words:
         return Recipe.settled(table if table.get("phase") != [] else {}, settings)
 
     def _recut(self, table: dict[str, Any]) -> dict[str, Any]:
-        """The table with one phase per cut, and with the options of the backbones that the cuts name."""
+        """Return the table with one phase per cut, and with only the options of the backbones that the cuts name."""
         if self.file:
             phases = counted(len(table["phase"]), "phase")
             keep = "To keep their other settings, use --set phase.1.cut=CUT, and the same for each phase."
@@ -132,7 +132,10 @@ class Words:
         return kept | {"phase": [{"cut": cut} for cut in self.cuts], "backbones": backbones}
 
     def _options(self, table: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings for --weights and --size, for the backbone that the cuts name once *settings* are applied."""
+        """Return the settings that --weights and --size make, for the one backbone of the cuts.
+
+        The cuts are those after *settings* are applied.
+        """
         given = {key: value for key, value in (("weights", self.weights), ("size", self.size)) if value is not None}
         table = {"phase": [dict(phase) for phase in table["phase"]]}
         for key, value in settings.items():
@@ -149,7 +152,10 @@ class Words:
 
 
 def _default(table: dict[str, Any], weights: str | None, size: int | None) -> dict[str, Any]:
-    """One phase with a cut at the end of the default backbone, or of the backbone that the weights file is for."""
+    """Return one phase, and set its backbone in the table.
+
+    The cut is at the end of the default backbone, or of the backbone that the weights file belongs to.
+    """
     if weights in (None, "imagenet"):
         backbone, why = official.default(size)
         say(why)
@@ -163,7 +169,7 @@ def _default(table: dict[str, Any], weights: str | None, size: int | None) -> di
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Parse ``KEY=VALUE``; a value that is not TOML is taken as text."""
+    """Parse ``KEY=VALUE``. A value that is not valid TOML is taken as text."""
     key, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set {text!r}: expected KEY=VALUE, as in --set phase.1.learning_rate=1e-4.")

@@ -17,7 +17,7 @@ weights = typer.Typer(name="weights", no_args_is_help=True, help="List, fetch an
 
 
 SHORT = 12
-"""How many digits of a hash are shown."""
+"""The number of digits that are shown of a hash."""
 
 
 @weights.command()
@@ -136,7 +136,7 @@ def _short(digest: str) -> str:
 
 
 def _verdict(one: "Official") -> str:
-    """Whether a file that is there has the published hash."""
+    """Return text that says whether a file has the published hash."""
     from topwork.networks.weights.efficientnet_lite0 import PACKAGE, VERSION
 
     if one.published is None or one.found is None:

@@ -1,5 +1,5 @@
 """Shipping a model: the exported file, the check that it must pass, and the predictor that reads it.
 
-Imports `topwork.scoring` and what comes before it; `topwork.shipping.predictor` imports no Keras. Read
-`topwork.shipping.export` first.
+The modules may import `topwork.scoring` and the packages before it; `topwork.shipping.predictor` does not import
+Keras. Read `topwork.shipping.export` first.
 """

@@ -1,4 +1,7 @@
-"""Export: one ONNX file that takes uint8 pixels and gives the trained model's answers, or no file (law 5)."""
+"""Export a run as one ONNX file from uint8 pixels to probabilities.
+
+If the answers of the file differ from those of the trained model, no file is kept (law 5).
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -27,27 +30,31 @@ from topwork.system.keras_settings import generators_kept
 from topwork.version import FILE_FORMAT, VERSION
 
 BOUND = 1e-4
-"""The largest difference of a probability that passes. Where classes differ by more, the best must be the same."""
+"""The largest allowed difference of a probability.
+
+If the model's two largest probabilities differ by more than this, the most probable class must be the same as well.
+"""
 
 
 @generators_kept()
 def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-    """Write the model of a finished run as ONNX, and compare both on the files of real pictures.
+    """Write the model of a finished run as ONNX, and compare the file with the model on real picture files.
 
-    Up to `CHECKED` pictures that are there are used: first of the test part, then of the other parts.
+    Up to `CHECKED` existing pictures are used, first from the test part, then from the other parts.
 
     Args:
         folder: the run.
-        path: the file, which must not exist.
-        data: where the run's pictures are now, if they were moved: they are found by content. The run does not
-            remember it.
+        path: the file to write, which must not exist.
+        data: where the run's pictures are now, if they were moved. They are found by content; the run does not
+            record the new place.
 
     Returns:
-        The file, opened.
+        A predictor that has opened the file.
 
     Raises:
-        ExportError: *path* exists, Keras cannot write the model, or the file gives other answers.
-        MissingExtra: the package that Keras exports through is not installed.
+        ExportError: *path* exists or cannot be written, Keras cannot write the model, or the answers of the file
+            differ.
+        MissingExtra: the package that Keras needs for an export is not installed.
     """
     if path.suffix.lower() != ".onnx":
         raise ExportError(
@@ -62,14 +69,14 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
     model = network.flat()
     wanted = network.inputs
     names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-    # where any term of the cut names a picture, the others take the first
+    # if any term of the cut names a picture, terms that name none take the first column
     unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
     inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
 
     pixels, sources = _pictures(folder, placed(folder, data), inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as aside:
-        made = aside.with_name("model.onnx")  # a name that each backend's exporter can write
+        made = aside.with_name("model.onnx")  # every backend's exporter accepts this name
         write_onnx(model, made, _about(folder, inputs))
         with gpu.exact():
             said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
@@ -79,15 +86,17 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
 
 
 def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
-    """The parity gate: compare the answers of a file, from picture files on, with those of the model.
+    """Compare the answers of an exported file with those of the model (the parity gate).
+
+    The file's answers are computed from the picture files, with decoding and resizing.
 
     Args:
         expected: the model's probabilities, float ``[pictures, classes]``.
         file: the exported file.
-        pictures: rows of paths or arrays, as `Predictor` takes them.
+        pictures: rows of paths or arrays, in the form that `Predictor` takes.
 
     Raises:
-        ExportError: they differ by more than `BOUND`.
+        ExportError: the answers differ by more than `BOUND`.
     """
     guesses = list(Predictor(file, inf)(pictures))
     answered = np.array([list(guess.probabilities.values()) for guess in guesses])
@@ -102,7 +111,7 @@ def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
 
 
 def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
-    """Real pictures of the run: one decoded array per input, and the rows of picture files themselves."""
+    """Return real pictures of the run twice: one decoded array per input, and the rows of picture files."""
     kept = folder.sample()
     if data.root:
         there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))

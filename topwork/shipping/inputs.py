@@ -1,4 +1,4 @@
-"""The arguments of ``topwork predict`` as rows of pictures."""
+"""Turn the arguments of ``topwork predict`` into rows of pictures."""
 
 import os
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from topwork.system.messages import named
 
 
 def asked(words: Sequence[str | Path], columns: Sequence[str]) -> Sequence[Pictures]:
-    """The rows that a model is asked about.
+    """Return the rows that the model has to classify.
 
-    Of a folder, they are the pictures below it, sorted; hidden files are skipped. A path that is not a folder stays as
-    it is, whatever its name.
+    A folder is replaced by the pictures in it and in its subfolders, sorted, without hidden files. A path that is not a
+    folder is kept as it is, whatever its name.
 
     Args:
-        words: paths of pictures and folders; for a model that takes several pictures per row, of CSV or TSV files.
-        columns: the names of its pictures (`topwork.shipping.predictor.Predictor.columns`).
+        words: paths of pictures and folders; or paths of CSV or TSV files, if the model takes several pictures per row.
+        columns: the names of the pictures of a row (`topwork.shipping.predictor.Predictor.columns`).
 
     Raises:
         UsageError: the model takes several pictures per row, and a word is not a table with these columns.
-        DatasetError: there is no picture, a cell has none, or a table is damaged.
+        DatasetError: there is no picture or no row, a cell is empty, or a table is damaged.
     """
     names = ", ".join(repr(str(word)) for word in words)
     if len(columns) < 2:
@@ -39,14 +39,16 @@ def asked(words: Sequence[str | Path], columns: Sequence[str]) -> Sequence[Pictu
 
 
 def listed(path: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The pictures in *columns* of a CSV or TSV file, row by row; labels are not needed, other columns are skipped.
+    """Read the pictures of each row of a CSV or TSV file.
+
+    Only *columns* are read, so the file needs no labels. Paths in the file are relative to its folder.
 
     Returns:
-        Mappings from column to path; paths in the file are relative to its folder.
+        For each row, a mapping from column to path.
 
     Raises:
-        UsageError: the file is not a table, is missing, or lacks a column.
-        DatasetError: a cell has no picture, or the file is damaged.
+        UsageError: the file is not a CSV or TSV file, is missing, or lacks a column.
+        DatasetError: a cell is empty, or the file is damaged.
     """
 
     def check(table: Table) -> None:

@@ -1,21 +1,21 @@
 """The metadata and inputs of an exported file.
 
-The file is an ONNX model. Input ``pixels``: uint8 ``[batch, height, width, 3]``, RGB; or ``pixels_1``, ``pixels_2`` and
-so on, one for each picture of a row, size and rule. Output ``probabilities``: float32 ``[batch, classes]``. The
-metadata key ``topwork`` holds JSON:
+The file is an ONNX model. Its input ``pixels`` is uint8 ``[batch, height, width, 3]``, RGB. If the model takes several
+pictures per row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on.
+Its output ``probabilities`` is float32 ``[batch, classes]``. The metadata key ``topwork`` holds JSON:
 
     format      1
-    labels      the classes, in the order of the output's columns: numbers by value, else as text
+    labels      the classes, in the order of the output's columns: sorted by value if they are numbers, else as text
     inputs      for each input of the model
         name        as above
-        picture     which picture of a row it takes: a column's name, or null where a row is one picture
+        picture     the column of the picture that this input takes; null if a row is one picture
         size        [height, width]
         fit         "squash" | "crop" | "pad", and
         resample    "bilinear" | "nearest": how pictures are resized to that size
-        rule        the id of all that, with the version of the rule (`topwork.data.pictures.Fit.id`)
+        rule        the id of size, fit, resample and the version of the rule (`topwork.data.pictures.Fit.id`)
 
-and the sources of the model: cut, backbones with their licences (for a join: its rule, as ``join``, and these of each
-of its ``members``), scores, versions.
+The JSON also describes the origin of the model: cut, backbones with their licences, scores and versions. For a join, it
+has the rule, as ``join``, and the cut and the backbones (with licences) of each of its ``members``.
 """
 
 import json
@@ -36,14 +36,20 @@ _EXPECTED = "expected an ONNX file that topwork exported."
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the model: its name, its picture of a row (``None``: the only one), and how that is resized."""
+    """One input of the model.
+
+    Args:
+        name: as in the ONNX file.
+        picture: the column of the picture that the input takes; ``None`` if a row is one picture.
+        fit: how this picture is resized.
+    """
 
     name: str
     picture: str | None
     fit: Fit
 
     def as_json(self) -> dict[str, Any]:
-        """Its entry in the metadata."""
+        """Return the entry of this input in the metadata."""
         fit = self.fit
         how = {"size": list(fit.size), "fit": fit.fit, "resample": fit.resample, "rule": fit.id}
         return {"name": self.name, "picture": self.picture, **how}
@@ -53,7 +59,7 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     """Open an exported file.
 
     Returns:
-        An `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
+        Three things: an `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
 
     Raises:
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
@@ -74,7 +80,7 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
             )
         inputs = tuple(_input(entry, path) for entry in about["inputs"])
         has_all = {one.name for one in inputs} == {one.name for one in session.get_inputs()}
-        # either all take a named picture of a row or none does
+        # `picture` must be set for all inputs, or for none
         is_whole = bool(about["labels"]) and has_all and len({one.picture is None for one in inputs}) == 1
     except (ValueError, TypeError, KeyError):
         is_whole = False
@@ -101,7 +107,7 @@ def _session(path: Path) -> Any:
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no class below Exception
+    except Exception as error:  # onnxruntime's errors have no common base class except Exception
         reason = str(error).split("failed:")[-1].strip().rstrip(".")
         raise ExportError(f"onnxruntime cannot load {str(path)!r} ({reason}): {_EXPECTED}") from None
 

@@ -1,4 +1,4 @@
-"""Answers of an exported file, from picture files on, with onnxruntime, NumPy and Pillow, without Keras."""
+"""Classify picture files with an exported model. This needs onnxruntime, NumPy and Pillow, but not Keras."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ from topwork.system.messages import named
 
 Picture = str | Path | bytes | np.ndarray
 Pictures = Picture | Mapping[str, Picture]
-"""One row: one picture, or several by the names of their columns."""
+"""One row: one picture, or a mapping from the names of columns to several pictures."""
 
 BATCH = 16
-"""Rows per call of the network; at most twice as many are decoded in memory."""
+"""The number of rows in one call of the network. At most twice as many decoded rows are in memory."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Guess:
     """The model's answer for one row.
 
     Args:
-        path: of the picture, or of the first picture of a row; ``"pictures[3]"`` for bytes and arrays.
+        path: the path of the picture, or of the first picture of the row; for bytes and arrays, a text such as
+            ``"pictures[3]"``.
         label: the most probable class; ``""`` if a picture cannot be read.
-        probability: of that class.
-        probabilities: of every class, in the model's order.
-        error: why a picture cannot be read, else ``None``.
+        probability: the probability of *label*.
+        probabilities: the probability of each class, in the order of `Predictor.labels`.
+        error: why a picture cannot be read; ``None`` if all were read.
     """
 
     path: str
@@ -46,11 +47,11 @@ class Guess:
 
 
 class Predictor:
-    """An exported model, ready to answer.
+    """An exported model, ready to classify pictures.
 
     Args:
         path: an ONNX file that topwork exported.
-        max_megapixels: larger pictures are not read.
+        max_megapixels: pictures with more megapixels are not read.
 
     Raises:
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
@@ -64,7 +65,7 @@ class Predictor:
     labels: tuple[str, ...]
     """The classes, in the order of the probabilities."""
     inputs: tuple[Input, ...]
-    """The inputs of the model, with the size and resize rule of their pictures."""
+    """The inputs of the model, with the size and resize rule for their pictures."""
     about: dict[str, Any]
     """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
 
@@ -75,18 +76,20 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of a row's pictures; empty if a row is one picture."""
+        """The names of the pictures in a row; empty if a row is one picture."""
         return tuple(dict.fromkeys(one.picture for one in self.inputs if one.picture))
 
     def __call__(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
-        """Answer for each row, in order, while later rows are read; at most a few batches are in memory.
+        """Return one guess per row, in order.
 
-        A picture that cannot be read gives a guess with an ``error``; the other rows are answered.
+        Later rows are read while earlier rows are classified; at most a few batches are in memory. If a picture cannot
+        be read, the guess of its row has an ``error``; the other rows are classified all the same.
 
         Args:
-            pictures: paths, bytes of picture files, or uint8 arrays ``[h, w]``, ``[h, w, 1 | 3 | 4]`` of any size; or
-                many of one size in one array ``[n, h, w]``, ``[n, h, w, 1 | 3 | 4]``. If the model takes several
-                pictures per row, mappings from each of `columns` to a picture.
+            pictures: an iterable of rows. A row is a path, the bytes of a picture file, or a uint8 array ``[h, w]`` or
+                ``[h, w, 1 | 3 | 4]`` of any size. Pictures of one size can also be one array ``[n, h, w]`` or
+                ``[n, h, w, 1 | 3 | 4]``. If the model takes several pictures per row, a row is a mapping from each name
+                in `columns` to a picture.
 
         Raises:
             UsageError: one row was given instead of several, or a row lacks one of its pictures.
@@ -101,16 +104,17 @@ class Predictor:
         return self._guesses(pictures)
 
     def probabilities(self, *pixels: np.ndarray) -> np.ndarray:
-        """The network alone, on pixels of its size.
+        """Run only the network, on pixels that have its input size already.
 
         Args:
-            pixels: for each of `inputs` uint8 ``[n, height, width, 3]``, RGB.
+            pixels: for each of `inputs`, one array uint8 ``[n, height, width, 3]``, RGB.
 
         Returns:
-            float32 ``[n, classes]``.
+            The probabilities, float32 ``[n, classes]``.
 
         Raises:
-            DatasetError: the dtype or shape is wrong, or there is not one array of *n* rows for each input.
+            DatasetError: a dtype or shape is wrong, the number of arrays is not that of `inputs`, or the arrays have
+                different numbers of rows.
         """
         if len(pixels) != len(self.inputs):
             raise DatasetError(
@@ -130,7 +134,7 @@ class Predictor:
         return np.concatenate(answers)
 
     def _guesses(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
-        """Answer row by row: while one batch is in the network, the next is read."""
+        """Yield the guesses. While one batch is in the network, the next batch is read."""
         pool = ThreadPoolExecutor(jobs())
         rows = ((number, self._taken(number, row)) for number, row in enumerate(pictures))
         waiting: deque[list[tuple[str, Future]]] = deque()
@@ -148,7 +152,7 @@ class Predictor:
             pool.shutdown(cancel_futures=True)
 
     def _taken(self, number: int, row: Pictures) -> list[Picture]:
-        """The picture of a row for each input."""
+        """Return the picture of a row that each input takes."""
         if not isinstance(row, Mapping):
             if len(self.columns) < 2:
                 return [row] * len(self.inputs)
@@ -162,7 +166,7 @@ class Predictor:
         raise UsageError(f"pictures[{number}] {held}, but the model takes {takes} per row: expected {expected}.")
 
     def _pixels(self, row: Sequence[Picture]) -> list[np.ndarray] | str:
-        """The pixels of a row for each input, or why they cannot be read."""
+        """Return the pixels of a row for each input; or, if a picture cannot be read, the reason."""
         found = []
         for one, picture in zip(self.inputs, row):
             try:
@@ -173,7 +177,7 @@ class Predictor:
         return found
 
     def _answers(self, batch: list[tuple[str, Future]]) -> Iterator[Guess]:
-        """The answers for one batch, whose pixels are freed with this generator."""
+        """Yield the guesses for one batch. The pixels of the batch are freed when this generator ends."""
         read = [(name, future.result()) for name, future in batch]
         pixels = [result for _, result in read if not isinstance(result, str)]
         answers = iter(self.probabilities(*map(np.stack, zip(*pixels))) if pixels else ())

@@ -1,8 +1,8 @@
 """Try to export your own network or head before it is trained, so that a failure costs no training.
 
-It is tried on random pixels, once for each network and the place where it ends, and once for each head; a success is
-recorded under ``TOPWORK_HOME``. With JAX and torch, which have other exporters, nothing is tried: any backend can
-export a run.
+The export is tried on random pixels: once for each network and the place where it ends, and once for each head. A
+success is recorded under ``TOPWORK_HOME`` and not tried again. With JAX and torch, which have other exporters, nothing
+is tried, because a run can be exported with any backend.
 """
 
 import inspect
@@ -35,17 +35,21 @@ from topwork.system.files import home
 from topwork.version import VERSION
 
 BOUND = 1e-3
-"""How much a value may differ, as a share of the largest value: above rounding, below another layer's effect."""
+"""The largest allowed difference of a value, as a share of the largest value.
+
+It is larger than rounding errors, and smaller than the effect of a wrong layer.
+"""
 
 PICTURES = 2
-"""How many random pictures are compared."""
+"""The number of random pictures in a comparison."""
 
 
 def check(recipe: Recipe, classes: int) -> None:
     """Try to export your own networks and head.
 
     Raises:
-        BackboneError: one cannot be exported, or its file gives other answers; names the layer if it is found.
+        BackboneError: a network or the head cannot be exported, or the answers of its file differ. The message names
+            the layer that fails, if it is found.
     """
     if keras_backend.name() != "tensorflow" or not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
         return
@@ -65,14 +69,14 @@ def check(recipe: Recipe, classes: int) -> None:
 
 
 def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) -> None:
-    """Try an export, unless the same one has succeeded before."""
+    """Try an export, unless the same export has succeeded before."""
     versions = [VERSION, *map(version, ("keras", "tf2onnx", "onnxruntime"))]
     note = home() / "exported" / sha256(json.dumps([about, versions], sort_keys=True).encode()).hexdigest()[:16]
     if note.exists():
         return
     import keras
 
-    # a layer may give another shape in inference than it declares, as `keras.layers.RandomCrop` does
+    # the output of a layer may have another shape in inference than declared, as in `keras.layers.RandomCrop`
     model = make()
     untrue = (
         f"its layer {_named(operation)} says that it gives {shape}, and gives {found} in inference"
@@ -82,7 +86,7 @@ def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) 
     )
     problem = next(untrue, "")
     if not problem and (problem := _problem(model)):
-        # name the first layer that fails, of those that can be tried alone (one tensor in, one out)
+        # find the first layer that fails, among those that can be tried alone (one input tensor, one output tensor)
         for operation, args, made in _calls(model, symbolic=True):
             if len(args) != 1 or not all(hasattr(one, "shape") for one in (args[0], made)):
                 continue
@@ -93,13 +97,13 @@ def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) 
 
     if problem:
         raise BackboneError(f"{what} cannot be exported, so it is not trained: {problem}. {mend}")
-    with suppress(OSError):  # if it cannot be recorded, it is tried again
+    with suppress(OSError):  # if the success cannot be recorded, the export is tried again next time
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
 
 
 def _network(backbone: Backbone, end: Place) -> Any:
-    """The network from pixels to its end."""
+    """Return the network from the pixels to *end*, as a Keras model."""
     import keras
 
     opened = open_backbone(backbone, None)
@@ -107,7 +111,7 @@ def _network(backbone: Backbone, end: Place) -> Any:
 
 
 def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
-    """The head, from the ends of the backbones to logits."""
+    """Return the head as a Keras model: from the outputs of the backbones to logits."""
     import keras
 
     head = heads.build(recipe.head, ends, outputs, 0)
@@ -117,7 +121,7 @@ def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
 
 
 def _problem(model: Any) -> str:
-    """Why a model cannot be exported; ``""`` if it can and the file gives Keras' answers."""
+    """Return why a model cannot be exported; ``""`` if it can, and the answers of the file are those of Keras."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -134,7 +138,7 @@ def _problem(model: Any) -> str:
                 expected = np.asarray(model(given if len(given) > 1 else given[0], training=False))
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # onnxruntime's errors share no class below Exception
+        except Exception as error:  # onnxruntime's errors have no common base class except Exception
             return (str(error).split("failed:")[-1].strip() or type(error).__name__).splitlines()[0].rstrip(".")
     bound = BOUND * np.abs(expected).max(initial=0)
     if answered.shape == expected.shape and np.allclose(answered, expected, 0, bound, equal_nan=True):
@@ -143,7 +147,7 @@ def _problem(model: Any) -> str:
 
 
 def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
-    """Each operation with its arguments and its output in inference, up to the first that fails."""
+    """Return each operation with its arguments and its output in inference, up to the first operation that fails."""
     import keras
 
     found: list[tuple[Any, Any, Any]] = []
@@ -155,7 +159,7 @@ def _calls(model: Any, symbolic: bool) -> list[tuple[Any, Any, Any]]:
         return found[-1][-1]
 
     starts = [keras.Input(t.shape[1:], dtype=t.dtype) if symbolic else _random(t) for t in model.inputs]
-    with suppress(Exception):  # a layer gets a shape that the layer below did not declare
+    with suppress(Exception):  # a layer fails if the layer below outputs another shape than declared
         replay(model, dict(zip(map(id, model.inputs), starts)), call)
     return found
 

@@ -1,1 +1,1 @@
-"""One module for each format of an exported file."""
+"""The formats of exported files, one per module."""

@@ -1,6 +1,7 @@
-"""A flat model as an ONNX file: layers that ONNX lacks are rewritten exactly, idle layers are omitted.
+"""Write a flat model as an ONNX file.
 
-The memory that tf2onnx takes is limited.
+Layers that ONNX lacks are rewritten exactly, and layers that do nothing in inference are omitted. tf2onnx is made to
+use less memory.
 """
 
 import logging
@@ -35,16 +36,17 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     Layers that ONNX lacks are rewritten exactly; layers that do nothing in inference are omitted.
 
     Args:
-        model: inputs ``pixels``, or ``pixels_1`` and so on; one output.
+        model: a model with one output. Its inputs are named ``pixels``, or ``pixels_1``, ``pixels_2`` and so on.
         path: the file to write.
-        about: the metadata, as JSON.
+        about: the metadata, which are written as JSON.
 
     Raises:
-        ExportError: Keras cannot write it.
+        ExportError: Keras cannot write the model.
+        MissingExtra: the package that Keras needs for an export is not installed.
     """
     import onnx
 
-    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())  # torch brings its own
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())  # torch has its own exporter
     if needed and not find_spec(needed):
         what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
         raise MissingExtra(
@@ -53,7 +55,7 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
 
     plain = rebuild(model, _rewritten)
     blank = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in plain.inputs]
-    plain(blank if len(blank) > 1 else blank[0])  # Keras exports only what was called once
+    plain(blank if len(blank) > 1 else blank[0])  # Keras exports only a model that was called before
     _export(plain, path)
     file = onnx.load(path)
     graph = file.graph
@@ -68,13 +70,13 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
 
 
 def _export(model: "keras.Model", path: Path) -> None:
-    """Let Keras write the file, without its exporters' own messages on failures: the error has them."""
+    """Let Keras write the file. The messages that its exporters print on failures are hidden: the error has them."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints
-            warnings.simplefilter("ignore")  # Keras' exporter still asks for np.object
+            warnings.simplefilter("ignore")  # Keras' exporter still uses np.object
             _frugal(partial(model.export, path, format="onnx", verbose=False))
     except (OSError, MemoryError):
         raise
@@ -90,11 +92,11 @@ def _export(model: "keras.Model", path: Path) -> None:
 
 
 def _frugal(write: Callable[[], None]) -> None:
-    """Let tf2onnx write with a third of its usual memory (docs/log.md, 2026-11-25).
+    """Write with a third of the memory that tf2onnx usually takes (docs/log.md, 2026-11-25).
 
-    After each of its dozen optimisations, which it repeats, it writes all weights again into messages that never free
-    their memory; once at the end is enough. And before each one it copies the graph, in order to continue if the
-    optimisation fails: it makes these copies only in a second try, after a failure.
+    tf2onnx repeats a dozen optimisations. After each one, it writes all weights again into messages that never free
+    their memory; here, it writes them only once, at the end. Before each one, it copies the graph, in order to continue
+    if the optimisation fails; here, it makes these copies only in a second try, after a failure.
     """
     if keras_backend.name() != "tensorflow":
         return write()
@@ -104,14 +106,14 @@ def _frugal(write: Callable[[], None]) -> None:
     update = Graph.update_proto
 
     def at_the_end(graph: Any, *storage: Any) -> None:
-        if storage:  # only the last call passes it
+        if storage:  # only the last call passes *storage*
             update(graph, *storage)
 
     with replaced(Graph, "update_proto", at_the_end):
         try:
             with variable("TF2ONNX_CATCH_ERRORS", "FALSE"):
                 return write()
-        except (OSError, MemoryError):  # copies would not help
+        except (OSError, MemoryError):  # a second try with copies would not help
             raise
         except Exception:
             return write()
@@ -119,7 +121,7 @@ def _frugal(write: Callable[[], None]) -> None:
 
 @cache
 def _teach() -> None:
-    """Add two operations to tf2onnx that it lacks, from Keras' gelu and celu."""
+    """Add to tf2onnx two operations that it lacks; Keras uses them in gelu and celu."""
     from tf2onnx.handler import tf_op
 
     @tf_op(["Erfc", "Expm1"])
@@ -141,7 +143,7 @@ def _elsewhere() -> str:
 
 
 def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
-    """Call an operation, or an equal one that ONNX has."""
+    """Call an operation; or, if ONNX lacks it, an equivalent operation that ONNX has. Skip it if it does nothing."""
     import keras
     from keras import layers
 
@@ -155,8 +157,8 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
         return _grouped(operation)(*args)
     if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
 
-        class Gelu(layers.Layer):  # as one layer: bare operations would clash with names in use
-            def call(self, x: Any) -> Any:  # as defined by Hendrycks and Gimpel (2016)
+        class Gelu(layers.Layer):  # one layer, because the names of single operations would clash with existing names
+            def call(self, x: Any) -> Any:  # the definition of Hendrycks and Gimpel (2016)
                 return 0.5 * x * (1 + keras.ops.erf(x / sqrt(2)))
 
         return Gelu(name=operation.name)(*args)
@@ -164,9 +166,10 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _grouped(conv: Any) -> Any:
-    """A convolution in groups, as one in each group: TensorFlow runs it through XLA, which tf2onnx cannot see into.
+    """Return a layer that computes a grouped convolution as one convolution per group.
 
-    With as many groups as channels, it is a depthwise one, its kernel's last two axes swapped.
+    TensorFlow runs grouped convolutions through XLA, which tf2onnx cannot convert. If there are as many groups as
+    channels, the layer is a depthwise convolution; in its kernel, the last two axes are swapped.
     """
     import keras
 
