@@ -15,6 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from topwork.cut import Cut
+from topwork.data.dataset import Dataset
+from topwork.networks import trunk
+from topwork.networks.weights import random_weights
+from topwork.recipes.settings import Backbone
+from topwork.store.request import Request
+
 FOLDER = "TOPWORK_TESTS_SHARED"
 """The environment variable with the folder that a run of the tests shares."""
 
@@ -65,14 +72,18 @@ def lend(home: Path) -> None:
         (home / name).symlink_to(once(name, Path.mkdir))
 
 
-def copy(home: Path, network: str) -> None:
-    """Give a TOPWORK_HOME copies of what all have in common of one network, which it may count and remove."""
+def copy(cut: str, backbone: Backbone) -> None:
+    """Give TOPWORK_HOME copies of what all have in common for one cut, which it may count and remove."""
     convert()
-    for name in ("graphs", "trunks", "weights"):
-        (home / name).mkdir(parents=True)
-        for path in once(name, Path.mkdir).glob(f"{network}-*"):
-            copied = shutil.copytree if path.is_dir() else shutil.copyfile
-            copied(path, home / name / path.name)
+
+    def bring(path: Path) -> None:
+        path.parent.mkdir(parents=True)
+        source = once(path.parent.name, Path.mkdir) / path.name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, path)
+
+    bring(random_weights.kept(backbone))
+    bring(trunk.graph_path(backbone))
+    bring(Request(Cut.parse(cut).only, backbone, Dataset("/", ())).trunk.converted.parent)
 
 
 def convert() -> None:
@@ -84,9 +95,7 @@ def _fill(home: Path) -> None:
     """Have each of them give the activations of one picture, in a TOPWORK_HOME of its own."""
     import topwork as tw
     from tests.tiny import tiny
-    from topwork.cut import Cut
     from topwork.store.engines.local import Extraction
-    from topwork.store.request import Request
     from topwork.store.runtimes import base
 
     known = (tiny(), tiny(48), tw.Backbone("mobilenet_v2_035", "random", 32, precision="float32"))

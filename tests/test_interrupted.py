@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -24,7 +25,7 @@ NAME = "mobilenet_v2_035"
 CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
 """Pixels of 600 x 600 take a megabyte: a commit is due after 32 pictures."""
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-STOPPED = "Stopped. What was committed to the store stays; the next run continues from there."
+STOPPED = "Stopped. What was committed to the store stays; the next run continues there."
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +78,17 @@ def _runs(status: Path) -> bool:
 
 
 def stored(home: Path) -> int:
-    """Rows that are committed to the one store."""
+    """Rows that are committed to the one store; 0 while a process makes it."""
     import lmdb
 
+    large = {"map_size": 2**30}  # it may grow while it is read here
     for folder in home.glob("store/*"):
         if (folder / "data.mdb").exists():
-            with lmdb.open(str(folder), max_dbs=4, readonly=True, lock=False) as env, env.begin() as txn:
+            with (
+                suppress(lmdb.Error),
+                lmdb.open(str(folder), max_dbs=4, readonly=True, lock=False, **large) as env,
+                env.begin() as txn,
+            ):
                 found = txn.get(b"rows")
                 rows = env.open_db(b"rows", txn=txn, create=False) if found else None
                 return txn.stat(rows)["entries"] if rows else 0

@@ -47,7 +47,7 @@ def run(words: list[str] | None = None) -> int:
     except SystemExit as done:
         status = int(done.code or 0)
         if status == 130:
-            kept = " What was committed to the store stays; the next run continues from there."
+            kept = " What was committed to the store stays; the next run continues there."
             say("Stopped." + (kept if (words or sys.argv[1:])[0] in ("train", "extract", "choose") else ""))
         return status
     say(f"{type(stopped).__name__}: {stopped}")

@@ -397,7 +397,7 @@ def test_words_of_train_that_do_not_go_together(words, message):
 
 
 def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
-    shared.copy(own_home, "mobilenet_v2_035")
+    shared.copy(POOL[1], tw.Backbone("mobilenet_v2_035", "random", 32, runtime="openvino", precision="float32"))
     out, unneeded = tmp_path / "run", shelf.fill("conv")
     assert topwork("train", pictures, *POOL, "--epochs", 1, *STRATIFIED, "--out", out).status == 0
     listed = topwork("store", "ls")

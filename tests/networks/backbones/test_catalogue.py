@@ -212,6 +212,7 @@ def test_a_network_of_your_own_is_opened_from_its_file(tmp_path, suffix):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
 def test_a_network_of_your_own_is_opened_in_float32_whatever_it_was_built_in(tmp_path, policy):
+    keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(policy)
     try:
         inner = own(keras.layers.BatchNormalization(name="norm"))
