@@ -29,7 +29,7 @@ def device(monkeypatch):
 @pytest.fixture
 def seen(device, monkeypatch):
     """And a backend that computes on it."""
-    monkeypatch.setattr(gpu, "_asked", lambda name: True)
+    monkeypatch.setattr(gpu, "_asked", lambda name, visible: True)
 
 
 def test_no_device_and_nothing_is_imported(monkeypatch):
@@ -56,15 +56,23 @@ def test_a_device_that_is_hidden(seen, monkeypatch, visible):
     assert not gpu.at_hand()
 
 
+def test_another_visible_device_is_asked_for_anew(device, monkeypatch):
+    answers = {"7": False, "0": True}
+    monkeypatch.setattr(gpu, "_asked", lambda name, visible: answers[visible])
+    for visible, found in answers.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert gpu.at_hand() == found
+
+
 def test_a_backend_that_is_not_installed_has_none(device, monkeypatch):
     monkeypatch.setattr(keras_backend, "find_spec", lambda name: None)
     monkeypatch.setattr(keras_settings, "import_keras", lambda: pytest.fail("it was imported"))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    assert not gpu._asked("torch")
+    assert not gpu._asked("torch", "0")
 
 
 def test_openvino_as_a_backend_has_none(device):
-    assert not gpu._asked("openvino")
+    assert not gpu._asked("openvino", "0")
 
 
 @pytest.mark.parametrize(("wanted", "found"), [(None, True), ("cuda:1", True), ("cpu", False)])
@@ -73,13 +81,13 @@ def test_torch_is_asked_as_keras_asks_it(monkeypatch, wanted, found):
     monkeypatch.delenv("KERAS_TORCH_DEVICE", raising=False)
     if wanted:
         monkeypatch.setenv("KERAS_TORCH_DEVICE", wanted)
-    assert gpu._asked("torch") == found
+    assert gpu._asked("torch", "0") == found
 
 
 @pytest.mark.parametrize(("platform", "found"), [("gpu", True), ("cpu", False)])
 def test_jax_is_asked(monkeypatch, platform, found):
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(default_backend=lambda: platform))
-    assert gpu._asked("jax") == found
+    assert gpu._asked("jax", "0") == found
 
 
 def allowed():

@@ -76,7 +76,8 @@ def _print(found: "Choice", take: str) -> None:
         "\n  none is in the test part. Each network ends at the place that is named last."
         "\ntied: these pictures cannot tell it from the first (McNemar's exact test)."
         "\nLogME: log evidence of the labels, per picture; higher is better."
-        "\nparams, MACs: millions of parameters and of multiply-accumulates per picture, up to there."
+        "\nparams, MACs: millions of parameters, and of multiply-accumulates per picture,"
+        "\n  up to there."
         "\nKB, disk: size in the store, of one picture and of all the data."
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )

@@ -192,8 +192,8 @@ def _packages() -> Iterator[Problem]:
         if found is None:
             yield Problem(f'{name} is not installed. Install it: pip install "{name}>={least}"', fatal=True)
             continue
-        # the numbers at the start of a version: 2.21.0rc1 -> 2, 21, 0
-        has, needs = ([int(n) for n in re.findall(r"\d+", re.sub(r"[^\d.].*", "", v))] for v in (found, least))
+        starts = [re.sub(r"[^\d.].*", "", release) for release in (found, least)]  # 2.21.0rc1 -> 2.21.0
+        has, needs = ([int(number) for number in re.findall(r"\d+", start)] for start in starts)
         if has < needs:
             yield Problem(
                 f'{name} {found} is too old: topwork needs {least} or later. Update it: pip install "{name}>={least}"',

@@ -65,8 +65,8 @@ class Words:
         for key, values in (("epochs", self.epochs), ("learning_rate", self.learning_rates)):
             if len(values) not in (0, 1, len(phases)):
                 raise UsageError(
-                    f"{len(values)} values of --{key} for {counted(len(phases), 'phase')}: expected one, or one for "
-                    "each --cut."
+                    f"{len(values)} values of --{key.replace('_', '-')} for {counted(len(phases), 'phase')}: expected "
+                    "one, or one for each --cut."
                 )
             each = values * len(phases) if len(values) == 1 else values
             phases = [{**phase, key: value} for phase, value in zip(phases, each)] if values else phases
@@ -99,7 +99,8 @@ class Words:
             path = library.file(self.file)
             values: list[Any] = []  # the value of the key in the file, then in *recipe*; `None` if missing
             value: Any
-            for value in (Recipe.load(path).as_mapping(), recipe.as_mapping()):
+            for table in (Recipe.load(path).as_mapping(), recipe.as_mapping()):
+                value = table
                 for word in error.key.split("."):
                     if isinstance(value, list):
                         value = value[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(value) else None

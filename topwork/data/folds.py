@@ -43,8 +43,6 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
         >>> [len(fold.part("test")) for fold in folds(Dataset("/d", rows), 5)]
         [4, 4, 4, 4, 4]
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     if count < 2:
         raise RecipeError(f"folds = {count}: expected at least 2.")
     units = splits.units_of(data.rows)
@@ -57,6 +55,7 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
             f"{count} folds, but the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
             "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
         )
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     labels = [row.label for row in data.rows]
     if len(units) == len(labels):

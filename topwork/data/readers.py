@@ -251,7 +251,8 @@ def _consistent(dataset: Dataset) -> Dataset:
     for content, row in zip(contents, dataset.rows):
         one = first.setdefault(content, row)
         if one.label != row.label:
-            torn.setdefault(content, {one.label: one.path}).setdefault(row.label, row.path)
+            labelled = torn.setdefault(content, {one.label: one.path})
+            labelled.setdefault(row.label, row.path)
     judged: list[Row | LeftOut] = []
     for content, row in zip(contents, dataset.rows):
         if content not in torn:

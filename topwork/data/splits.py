@@ -75,6 +75,7 @@ def draw(dataset: Dataset, shares: Sequence[float] = (0.8, 0.1, 0.1), how: Draw 
         is_small = sum(map(len, free)) < FEW and min(independent(rows, free).values(), default=0) >= INDEPENDENT
         how = "stratified" if is_small else "hash"
     asked = Data(tuple(map(float, shares)), how, int(seed))
+    shares, seed = asked.split, asked.seed
     parts: list[str] = [max((own[i] for i in unit if i in own), key=PARTS.index) for unit in given]
     if free and how == "stratified":
         counts = Counter(row.label for row in rows)

@@ -71,25 +71,27 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
 def _dense(head: Head, units: int, number: int, seed: int) -> "keras.layers.Dense":
     from keras import activations, initializers, layers
 
-    name = head.kernel_initializer
+    initializer = head.kernel_initializer
     drawn = ("glorot", "he", "lecun", "random", "truncated", "variance", "orthogonal")
     known = sorted(word for word in vars(initializers) if word.islower() and word.startswith(drawn))
-    if name not in known:
-        hint = nearest(name, known) or "."
-        raise RecipeError(f"no initializer {name!r}{hint} Keras has: {', '.join(known)}.", "head.kernel_initializer")
-    values = type(initializers.get(name))(seed=seed + number)
+    if initializer not in known:
+        hint = nearest(initializer, known) or "."
+        raise RecipeError(
+            f"no initializer {initializer!r}{hint} Keras has: {', '.join(known)}.", "head.kernel_initializer"
+        )
+    values = type(initializers.get(initializer))(seed=seed + number)
 
-    name, known = head.activation, []
+    activation, possible = head.activation, []
     for word, function in sorted(vars(activations).items()):
         if word.startswith("_") or word in ("get", "serialize", "deserialize") or not callable(function):
             continue
         parameters = signature(function).parameters.values()
         if sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters) == 1:  # it takes one tensor
-            known.append(word)
-    if name not in known:
-        hint = nearest(name, known) or "."
-        raise RecipeError(f"no activation {name!r}{hint} Keras has: {', '.join(known)}.", "head.activation")
-    return layers.Dense(units, name, kernel_initializer=values, name=f"head_dense_{number}")
+            possible.append(word)
+    if activation not in possible:
+        hint = nearest(activation, possible) or "."
+        raise RecipeError(f"no activation {activation!r}{hint} Keras has: {', '.join(possible)}.", "head.activation")
+    return layers.Dense(units, activation, kernel_initializer=values, name=f"head_dense_{number}")
 
 
 def _own(path: Path, ends: Sequence[Shape], outputs: int) -> "keras.Model":

@@ -33,7 +33,9 @@ def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
     """
     renamed: dict[str, Any] = {}
     for key, part in table.items():
-        rows = part if isinstance(part, list) else [part]
-        new = [{NAMES.get(old, old): row[old] for old in row} if isinstance(row, dict) else row for row in rows]
-        renamed[key] = new if isinstance(part, list) else new[0]
+        rows = []
+        for row in part if isinstance(part, list) else [part]:
+            is_table = isinstance(row, dict)
+            rows.append({NAMES.get(old, old): value for old, value in row.items()} if is_table else row)
+        renamed[key] = rows if isinstance(part, list) else rows[0]
     return renamed

@@ -143,7 +143,8 @@ def versions() -> dict[str, str]:
     found = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
+            if release := version(name):  # a damaged installation has none
+                found[name] = release
     return found
 
 

@@ -78,13 +78,14 @@ def _once(what: str, about: dict[str, Any], mend: str, make: Callable[[], Any]) 
 
     # the output of a layer may have another shape in inference than declared, as in `keras.layers.RandomCrop`
     model = make()
-    untrue = (
-        f"its layer {_named(operation)} says that it gives {shape}, and gives {found} in inference"
-        for (operation, _, declared), (_, _, made) in zip(_calls(model, symbolic=True), _calls(model, symbolic=False))
-        for one, other in zip(keras.tree.flatten(declared), keras.tree.flatten(made))
-        if (shape := tuple(one.shape[1:])) != (found := tuple(other.shape[1:]))
-    )
-    problem = next(untrue, "")
+    problem = ""
+    for (operation, _, declared), (_, _, made) in zip(_calls(model, symbolic=True), _calls(model, symbolic=False)):
+        shapes, found = ([tuple(one.shape[1:]) for one in keras.tree.flatten(some)] for some in (declared, made))
+        differ = [pair for pair in zip(shapes, found) if pair[0] != pair[1]]
+        if differ:
+            says, gives = differ[0]
+            problem = f"its layer {_named(operation)} says that it gives {says}, and gives {gives} in inference"
+            break
     if not problem and (problem := _problem(model)):
         # find the first layer that fails, among those that can be tried alone (one input tensor, one output tensor)
         for operation, args, made in _calls(model, symbolic=True):

@@ -230,8 +230,8 @@ class Store(AbstractContextManager["Store", None]):
         whole = []
         for width in widths:  # aligned arrays, uint8 [keys, width]
             raw = np.empty(len(keys) * width + ALIGNED, np.uint8)
-            start = -raw.ctypes.data % ALIGNED
-            whole.append(raw[start : start + len(keys) * width].reshape(len(keys), width))
+            skipped = -raw.ctypes.data % ALIGNED
+            whole.append(raw[skipped : skipped + len(keys) * width].reshape(len(keys), width))
 
         ends = list(accumulate(widths))
         for slot, row in self._tables.rows(txn, keys, sum(widths)):

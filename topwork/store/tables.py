@@ -175,6 +175,7 @@ class Tables:
             raise damaged(self.folder, "its table of keys cannot be read")
 
         places = sorted(enumerate(_ENTRY.unpack(entries[k]) for k in keys), key=itemgetter(1))
+        del entries  # much memory if there are many keys
         cursor = txn.cursor(self._handles["rows"])
         for start in range(0, len(places), _AT_ONCE):
             some = places[start : start + _AT_ONCE]

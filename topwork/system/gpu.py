@@ -14,14 +14,16 @@ DEVICES = ("nvidia[0-9]*", "dxg")
 
 def at_hand() -> bool:
     """Return whether the backend computes on a GPU; the backend is imported only if this machine has a GPU."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    if visible in ("", "-1"):
         return False
     has_device = any(path for name in DEVICES for path in Path("/dev").glob(name))
-    return has_device and _asked(keras_backend.name())
+    return has_device and _asked(keras_backend.name(), visible)
 
 
 @cache
-def _asked(name: str) -> bool:
+def _asked(name: str, visible: str) -> bool:  # noqa: ARG001
+    """Return whether a backend has a GPU; it is asked again if other GPUs are *visible*."""
     if name not in keras_backend.NAMES or not keras_backend.is_installed(name):
         return False
     keras_settings.import_keras()

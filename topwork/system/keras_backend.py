@@ -90,7 +90,8 @@ def configured() -> dict[str, Any]:
     }
     if not isinstance(found.get("epsilon", 1e-7), float):
         expected["epsilon"] = "a number with a point, such as 1e-07"
-    for key, fitting in expected.items():
+    if expected:
+        key, fitting = next(iter(expected.items()))
         raise UsageError(
             f"{key} = {found[key]!r} in {str(path)!r}: Keras cannot be imported with it. Expected {fitting}. "
             "Correct the file, or remove it: topwork does not need it."

@@ -1,6 +1,6 @@
 """A second Python process that answers requests: one JSON value per line, both ways.
 
-`Beside` starts ``python -m MODULE``; in that process, the module's main function calls `serve`. The answer to each
+`Beside` starts ``python -m MODULE``; that module, run as a program, calls `serve`. The answer to each
 request is any number of reports, then either a result or an error. An error of topwork's is raised again in this
 process. Ctrl-C reaches only this process. The other process ends when this process ends it, and when this process
 itself ends, even if it is killed.
@@ -34,7 +34,7 @@ class Beside(AbstractContextManager["Beside", None]):
     """A module that runs in another process; a context manager that ends it.
 
     Args:
-        module: the name of the module; its main function calls `serve`.
+        module: the name of the module; run as a program, it calls `serve`.
         settings: environment variables for the other process, in addition to this process's variables or in place of
             them.
         quiet: whether the other process's output to stderr is dropped; otherwise it goes to this process's stderr.

@@ -40,8 +40,12 @@ def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
     if recipe.join:
         return [one for some in joining.requests(folder, rows) for one in some]
     planned = [step.of(rows) for step in steps(recipe)]
-    tested = replace(rows, rows=sampled(rows.part("test"), SAMPLE))
-    return [*(one for step in planned for one in step.requests), *planned[-1].exact(tested)]
+    return [*(one for step in planned for one in step.requests), *_exact(planned[-1], rows)]
+
+
+def _exact(last: Step, rows: Dataset) -> list[Request]:
+    """Return the float32 requests that measure the shipped model on the test part, or on a sample of it."""
+    return last.exact(replace(rows, rows=sampled(rows.part("test"), SAMPLE)))
 
 
 @dataclass
@@ -82,8 +86,7 @@ class Course:
 
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()
-        tested = replace(self.data, rows=sampled(self.data.part("test"), SAMPLE))
-        exact = self.steps[-1].exact(tested)
+        exact = _exact(self.steps[-1], self.data)
         asked = [one for step in self.steps for one in step.requests]
         with (
             Pencil(self.folder.path) as pencil,

@@ -132,6 +132,10 @@ def test_a_file_of_your_own_that_is_not_there():
     ("options", "message"),
     [
         (
+            {"weights": None},
+            "backbones.vgg16.weights = 'None': no such file; expected 'imagenet', 'random', or the path of a file.",
+        ),
+        (
             {"weights": "imagnet"},
             "backbones.vgg16.weights = 'imagnet': no such file; expected 'imagenet', 'random', or the path of a file; "
             "did you mean 'imagenet'?",

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -30,18 +30,15 @@ def hint(root: str, path: str) -> str:
     """
     if re.match(r"(https?|ftp|s3|gs)://", path, re.IGNORECASE):
         return f"{path!r} is an address: download the pictures first."
-    is_there = os.path.exists(os.path.join(root, path))
-    several = [some for count in (1, 2, 3) for some in combinations(REPAIRS, count)]
-    for some in () if is_there else several:
-        found = path
-        for _, repair in some:
-            before, found = found, repair(root, found)
-            if found == before:
-                break
-        else:
-            if os.path.exists(os.path.join(root, found)):
-                causes = " and ".join(cause for cause, _ in some)
-                return f"{path!r} {causes}: write {found!r}."
+    at_most = 0 if os.path.exists(os.path.join(root, path)) else 3
+    for repairs in (some for count in range(1, at_most + 1) for some in combinations(REPAIRS, count)):
+        found = [path]
+        for _, repair in repairs:
+            found.append(repair(root, found[-1]))
+        each_changed = all(before != after for before, after in pairwise(found))
+        if each_changed and os.path.exists(os.path.join(root, found[-1])):
+            causes = " and ".join(cause for cause, _ in repairs)
+            return f"{path!r} {causes}: write {found[-1]!r}."
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
         return f"{path!r} is a Windows path, which does not work here: write paths relative to {root!r}, with '/'."
     return ""

@@ -177,7 +177,7 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
         DatasetError: the file is not a table in UTF-8.
     """
     is_tsv = Path(path).suffix.lower() == ".tsv"
-    usual = csv.field_size_limit()
+    usual, header = csv.field_size_limit(), []
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
         table = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if is_tsv else ",")
@@ -190,7 +190,8 @@ def load(path: str, check: Callable[[Table], None]) -> Table:
     except csv.Error as error:
         raise DatasetError(f"{path!r}, line {table.line_num}: {error}.") from None
     finally:
-        csv.field_size_limit(usual)
+        if "sha256" in header:
+            csv.field_size_limit(usual)
 
     mark = f", separated by {'tabs' if is_tsv else 'commas'}"
     found = Table(
@@ -231,7 +232,7 @@ def _columns(table: Table) -> tuple[tuple[str, ...], str, list[str], list[str]]:
     names = [name for name in dict.fromkeys(table.header) if name and name not in ABOUT]
     packed = max((name for name in names if name.rstrip("_") == EXTRA), key=len, default="")
     try:
-        objects = [_unpacked(cells.get(packed, "")) for _, cells in table.used] if len(names) > 1 else []
+        objects = [_unpacked(cells.get(packed, "")) for _, cells in table.used] if packed and len(names) > 1 else []
         packed = packed if any(objects) else ""
     except (ValueError, RecursionError):
         packed = ""

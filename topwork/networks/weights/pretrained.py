@@ -89,11 +89,12 @@ def on_disk(backbone: Backbone) -> Backbone:
         names_file = word not in WORDS if key == "weights" else isinstance(word, str | Path)
         if not names_file:
             continue
-        if not Path(word).is_file():
+        file = Path(str(word))
+        if not file.is_file():
             where = f"backbones.{backbone.name}.{key}"
             hint = nearest(str(word), WORDS) if key == "weights" else ""
             raise RecipeError(f"{where} = {str(word)!r}: no such file; expected {expected}{hint or '.'}", where)
-        option: dict[str, Any] = {key: str(Path(word).absolute())}
+        option: dict[str, Any] = {key: str(file.absolute())}
         backbone = replace(backbone, **option)
     if backbone.model is None or isinstance(backbone.model, str | Path):
         return backbone

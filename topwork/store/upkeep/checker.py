@@ -42,7 +42,8 @@ def check(folder: Path, progress: Progress) -> None:
             raise damaged(folder, "it has no header")
         about = json.loads(header)
         check_format(folder, about)
-        if digest(about["description"]) not in (folder.parent if folder.name == "float32" else folder).name:
+        top = folder.parent if folder.name == "float32" else folder
+        if digest(about["description"]) not in top.name:
             raise damaged(folder, "its header belongs to another cut")
         if dtype not in (None, "float16", "float32"):
             raise damaged(folder, f"its dtype is {dtype!r}")

@@ -98,7 +98,7 @@ def contents() -> list[Thing]:
                 about, tensors = header.get("description", {}), header.get("tensors", [])
                 if dtype and all(tensor["dtype"] == "uint8" for tensor in tensors):
                     dtype = "uint8"
-                side = next(map(int, re.findall(r"/(\d+)x", about.get("rule", ""))), None)
+                side = next(map(int, re.findall(r"/(\d+)x", about.get("rule") or "")), None)
                 thing = replace(
                     thing,
                     name=_name(backbone, about.get("tensors", [])),

@@ -99,10 +99,10 @@ def _check(thing: Thing, progress: Progress) -> None:
         import h5py
 
         with h5py.File(path) as file:
-            items: list[object] = []
-            file.visititems(lambda _, item: items.append(item))
-            for item in items:
-                if isinstance(item, h5py.Dataset):
+            names: list[str] = []
+            file.visit(names.append)
+            for name in names:
+                if isinstance(item := file[name], h5py.Dataset):
                     item[()]
     elif thing.kind == "model":
         from zipfile import ZipFile
