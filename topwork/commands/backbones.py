@@ -18,7 +18,8 @@ def backbones(
     layers: Annotated[
         bool,
         typer.Option(
-            "--layers", help="Show all layers of the backbone, with the numbers that freeze them, as in NAME@100."
+            "--layers",
+            help="Show all layers of the backbone with their numbers: NAME@100 freezes the first 100 layers.",
         ),
     ] = False,
     size: Size = None,

@@ -16,7 +16,9 @@ def choose(
     cut: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CUT", help="What to compare; by default all backbones at hand, or the one of --weights FILE."
+            metavar="CUT",
+            help="Cuts to compare. By default, of all backbones whose weights are on this machine; with --weights "
+            "FILE, of its backbone.",
         ),
     ] = None,
     weights: Weights = None,
@@ -34,7 +36,7 @@ def choose(
 ) -> None:
     """Find the backbone and the cut that suit your pictures.
 
-    Each is scored by a linear probe, cross-validated on a sample outside the test part.
+    Each candidate is scored by a linear probe, cross-validated on a sample of the pictures outside the test part.
     """
     from topwork.data.readers import read as read_data
     from topwork.scoring.choosing.choose import choose as chosen

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Show what a bug report needs, and what is wrong here.
+    """Show what a bug report needs, and the problems found.
 
     The exit status is 1 if topwork cannot be used.
     """

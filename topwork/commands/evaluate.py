@@ -29,9 +29,9 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    Of other pictures, those are measured whose class is a class of the run; they may all be of one class. Measuring
-    the test part also draws the plots that are missing in the run's folder. The scores over all pictures have 95 %
-    intervals; --json also has the intervals of each class.
+    If you give other pictures, only those whose class the run knows are measured; they may all be of one class.
+    Measuring the test part also draws the plots that are missing in the run's folder. The scores over all pictures
+    have 95 % intervals; --json also has the intervals of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.training.run import Run

@@ -21,7 +21,7 @@ def extract(
 ) -> None:
     """Run a network up to a cut, and store the output per picture.
 
-    First prints the disk space that is needed and, if it takes long, the time.
+    The disk space that is needed is printed first, and the time if the work will take long.
     """
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data

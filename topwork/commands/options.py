@@ -38,14 +38,14 @@ Parts = Annotated[
     ),
 ]
 MaxMegapixels = Annotated[
-    float | None, typer.Option(min=0, metavar="N", help="Skip larger pictures; by default above 179.")
+    float | None, typer.Option(min=0, metavar="N", help="Skip pictures of more than N megapixels; by default 179.")
 ]
 NearCopies = Annotated[
     str | None,
     typer.Option(
         metavar="HOW",
-        help='"together" (default): a picture saved again or resized gets the part (train, val or test) of its '
-        'original; or "ignore".',
+        help='"together" (default): a picture saved again or resized goes into the same part (train, val or test) as '
+        'its original; or "ignore".',
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]

@@ -40,7 +40,12 @@ def read(
     ] = None,
     views: Annotated[
         int | None,
-        typer.Option(min=1, max=32, metavar="N", help="With --preview: show N views of each picture, itself included."),
+        typer.Option(
+            min=1,
+            max=32,
+            metavar="N",
+            help="With --preview: show N views of each picture, counting the picture itself.",
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as in this recipe.")

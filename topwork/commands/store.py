@@ -34,7 +34,7 @@ WHY = {
 def ls(as_json: AsJson = False) -> None:
     """List what takes disk space, the largest first.
 
-    'topwork store prune' deletes what no run needs: the lines that end in "none".
+    'topwork store prune' deletes what no run needs; such lines end in "none" here.
     """
     from topwork.runs.needs import needs
     from topwork.store.upkeep.inventory import inventory
@@ -95,7 +95,7 @@ def verify(
 def prune(as_json: AsJson = False) -> None:
     """Delete what no run needs; 'store ls' shows it beforehand.
 
-    What a process is using stays. What was deleted is computed again if it is needed later.
+    Anything that a process is using is kept. What was deleted is computed again if it is needed later.
     """
     from topwork.runs import registry
     from topwork.runs.needs import needs

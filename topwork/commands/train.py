@@ -47,7 +47,7 @@ def train(
             min=1,
             max=100,
             metavar="N",
-            help="How many variants of each training picture to train on, itself included (augmentation).",
+            help="Train on N variants of each training picture, counting the picture itself (augmentation).",
         ),
     ] = None,
     weights: Weights = None,
@@ -72,13 +72,16 @@ def train(
         typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are now, if moved."),
     ] = None,
     other_versions: Annotated[
-        bool, typer.Option("--other-versions", help="With --resume: accept other package versions; bits may differ.")
+        bool,
+        typer.Option(
+            "--other-versions", help="With --resume: accept other package versions; the result may differ in some bits."
+        ),
     ] = False,
     no_head_first: Annotated[
         bool,
         typer.Option(
             "--no-head-first",
-            help="Add no phase for the head alone before a first --cut that also trains the backbone.",
+            help="If the first --cut also trains the backbone, add no phase before it that trains only the head.",
         ),
     ] = False,
     parts: Parts = None,

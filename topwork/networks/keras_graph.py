@@ -39,10 +39,10 @@ class Opened:
 
 
 def open_backbone(backbone: Backbone, weights: "Path | None") -> Opened:
-    """Build a backbone and open it. The opened network takes uint8 pixels ``[batch, side, side, 3]`` and scales them.
+    """Build a backbone and prepare it for cutting. It then takes uint8 ``[batch, side, side, 3]`` and scales them.
 
-    The places of your own network have the names of its layers. The layers are then renamed (`layer_names.rename`), so
-    that any exporter accepts their names.
+    The places of your own network keep the names that its layers had, although the layers are renamed
+    (`layer_names.rename`), so that any exporter accepts their names.
 
     Raises:
         BackboneError: the network cannot be built or cut, or does not take RGB pixels of that size.

@@ -67,7 +67,7 @@ class Recipe:
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Recipe":
-        """Read a table as `tomllib` returns it.
+        """Read a recipe from a table in the form that `tomllib` returns.
 
         Raises:
             RecipeError: a key is unknown or a value is wrong; the error names it.

@@ -286,7 +286,7 @@ class Store(AbstractContextManager["Store", None]):
         self._follow(txn)
 
     def _tell(self) -> None:
-        """Write ``cut.json``, for people: the header and the dtypes on disk."""
+        """Write ``cut.json``, which is meant for human readers: the header and the dtypes on disk."""
         told = {**json.loads(self._header), "stored": self.stored}
         with suppress(OSError), written_whole(self.folder / "cut.json") as aside:
             aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -153,7 +153,7 @@ def _refuse_one_class(labels: Collection[str]) -> None:
 
 
 class _Timer(Watch):
-    """A watch that reports which term is being computed, and measures the time per picture."""
+    """A stopwatch that reports which term is being computed, and measures the time per picture."""
 
     term: Term | None = None
     milliseconds: float | None = None
