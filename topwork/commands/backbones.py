@@ -13,21 +13,22 @@ from topwork.errors import UsageError
 
 def backbones(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show the places of this backbone and their cost.")
+        str | None, typer.Argument(metavar="[NAME]", help="Show where this backbone can be cut, and at what cost.")
     ] = None,
     layers: Annotated[
         bool,
         typer.Option(
             "--layers",
-            help="Show all layers of the backbone with their numbers: NAME@100 freezes the first 100 layers.",
+            help="Show all layers of the backbone, numbered. A number can be a cut: NAME@100 freezes the first 100 "
+            "layers.",
         ),
     ] = False,
     size: Size = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the backbones, or the places where one can be cut.
+    """List the backbones, or the places where a backbone can be cut.
 
-    Each place is listed with what it costs.
+    A backbone is a pretrained network. Each place is listed with its cost: stored size, operations and parameters.
     """
     from topwork.networks.backbones.catalogue import TABLE
     from topwork.networks.weights import efficientnet_lite0, files

@@ -17,8 +17,8 @@ def choose(
         list[str] | None,
         typer.Option(
             metavar="CUT",
-            help="Cuts to compare. By default, of all backbones whose weights are on this machine; with --weights "
-            "FILE, of its backbone.",
+            help="A cut to compare; repeat --cut for more. By default, topwork compares cuts of all backbones whose "
+            "weights are on this machine. With --weights FILE, it compares cuts of the file's backbone.",
         ),
     ] = None,
     weights: Weights = None,
@@ -26,7 +26,7 @@ def choose(
     pictures: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Look at N pictures at most; by default 500, or 10 per class if that is more."
+            min=1, metavar="N", help="Use at most N pictures; by default, 500 or 10 per class, whichever is more."
         ),
     ] = None,
     parts: Parts = None,
@@ -36,7 +36,8 @@ def choose(
 ) -> None:
     """Find the backbone and the cut that suit your pictures.
 
-    Each candidate is scored by a linear probe, cross-validated on a sample of the pictures outside the test part.
+    The score of each cut is the accuracy of a linear probe: a logistic regression on the network's output at the cut.
+    The probe is cross-validated on a sample of the pictures. None of them is in the test part.
     """
     from topwork.data.readers import read as read_data
     from topwork.scoring.choosing.choose import choose as chosen

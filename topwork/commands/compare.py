@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def compare(
     first: RunPath,
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run to compare it with.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run to compare the first run with.")],
     as_json: AsJson = False,
 ) -> None:
     """Test whether one run is better than another.
 
-    Both are judged on the test pictures that they share, by paired tests. Either may be a folder that --folds made: it
-    stands for all of its runs.
+    Paired tests compare the two runs on the test pictures that they share. A RUN can also be a folder that 'topwork
+    train --folds' made. Such a folder stands for all of its runs.
     """
     from topwork.scoring.compare import compare as compared
 

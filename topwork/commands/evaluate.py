@@ -20,7 +20,7 @@ MEMBER = 36
 def evaluate(
     run: RunPath,
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="Other pictures; by default the test part.")
+        str | None, typer.Argument(metavar="[DATA]", help="Other pictures to measure; by default, the run's test part.")
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
@@ -29,9 +29,9 @@ def evaluate(
 ) -> None:
     """Measure a run on its test part, or on other pictures.
 
-    If you give other pictures, only those whose class the run knows are measured; they may all be of one class.
-    Measuring the test part also draws the plots that are missing in the run's folder. The scores over all pictures
-    have 95 % intervals; --json also has the intervals of each class.
+    A picture in DATA is measured only if the run knows its class. All of DATA may be of one class. Measuring the test
+    part also draws the plots that are missing in the run's folder. The scores over all pictures have 95 % intervals.
+    --json also prints the intervals of the scores of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.training.run import Run

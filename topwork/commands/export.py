@@ -17,7 +17,7 @@ def export(
 ) -> None:
     """Save a run's model as one ONNX file.
 
-    The file is first checked against the model on real pictures.
+    The file is first checked: on real pictures, it must give the same answers as the model.
     """
     from topwork.training.run import Run
 

@@ -11,7 +11,7 @@ from topwork.system.messages import counted
 
 def extract(
     data: DataPath,
-    cut: Annotated[str, typer.Argument(metavar="CUT", help="Where to cut, as in efficientnet_lite0@pool.")],
+    cut: Annotated[str, typer.Argument(metavar="CUT", help="Where to cut the network, as in efficientnet_lite0@pool.")],
     weights: Weights = None,
     size: Size = None,
     parts: Parts = None,
@@ -19,9 +19,9 @@ def extract(
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a network up to a cut, and store the output per picture.
+    """Run a network up to a cut, and store its output per picture.
 
-    The disk space that is needed is printed first, and the time if the work will take long.
+    The command first prints how much disk space it needs. If the work will take long, it also prints how long.
     """
     from topwork.cut import Cut
     from topwork.data.readers import read as read_data

@@ -11,30 +11,37 @@ DataPath = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A folder with one folder per class, or with MNIST's idx files; or a .csv, .tsv, .parquet or .npz file.",
+        help="A folder that contains one folder per class, or MNIST's idx files. Or a file: .csv, .tsv, .parquet "
+        "or .npz.",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Moved = Annotated[
     str | None,
-    typer.Option("--data", metavar="NEWPLACE", help="Where the run's pictures are now, if moved; found by content."),
+    typer.Option(
+        "--data",
+        metavar="NEWPLACE",
+        help="The new place of the run's pictures, if they were moved. They are found by content.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Jobs = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Processors to use; by default all that are usable.")
+    int | None, typer.Option(min=1, metavar="N", help="Number of processors to use; by default all that are usable.")
 ]
 Weights = Annotated[
     str | None,
     typer.Option(metavar="WEIGHTS", help='Weights of the backbone: "imagenet", "random", or the path of a file.'),
 ]
 Size = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Side of the pictures in pixels; by default the backbone's own.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Side of the resized pictures in pixels; by default, the backbone's size."),
 ]
 Parts = Annotated[
     str | None,
     typer.Option(
         metavar="train=NAME,test=NAME",
-        help="Which folder is which part, if their names do not show it; 'topwork read' lists the parts.",
+        help="The folder of each part (train, val, test), if the folder names do not show it. 'topwork read' lists "
+        "the parts.",
     ),
 ]
 MaxMegapixels = Annotated[
@@ -44,8 +51,8 @@ NearCopies = Annotated[
     str | None,
     typer.Option(
         metavar="HOW",
-        help='"together" (default): a picture saved again or resized goes into the same part (train, val or test) as '
-        'its original; or "ignore".',
+        help='"together" (default): copies that were saved again or resized go into the same part (train, val or '
+        'test) as the original. "ignore": only identical copies do.',
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]

@@ -19,8 +19,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PICTURE|FOLDER",
-            help="Pictures, or folders with pictures at any depth; CSV files if the model takes several "
-            "pictures per row.",
+            help="Pictures, or folders with pictures at any depth. If the model takes several pictures per row: CSV "
+            "files.",
         ),
     ],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file.")] = None,

@@ -33,7 +33,7 @@ def read(
     data: DataPath,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Save the table of pictures to a new file, which can be used as DATA."),
+        typer.Option(metavar="FILE", help="Save the table of pictures to a new file. The file can be used as DATA."),
     ] = None,
     preview: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Save a grid of pictures with labels to a new file.")
@@ -44,11 +44,11 @@ def read(
             min=1,
             max=32,
             metavar="N",
-            help="With --preview: show N views of each picture, counting the picture itself.",
+            help="With --preview: show N views (variants) of each picture. The picture itself counts as a view.",
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Draw splits and views as in this recipe.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Draw the splits and the views as this recipe does.")
     ] = None,
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,

@@ -11,13 +11,13 @@ from topwork.commands.output import print_json
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this recipe, to save and edit it.")
+        str | None, typer.Argument(metavar="[NAME]", help="Print this recipe. You can save the output and edit it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recipes, or print one.
 
-    Each carries out the method of an article with one command: topwork train DATA --recipe NAME.
+    Each recipe is the method of an article. To run it on your pictures: topwork train DATA --recipe NAME.
     """
     from topwork.recipes import library
 

@@ -12,7 +12,7 @@ from topwork.errors import UsageError
 
 def sample(
     what: Annotated[str, typer.Argument(metavar="digits", help="scikit-learn's 1,797 handwritten digits.")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to create.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a small real dataset to try topwork with."""

@@ -34,7 +34,7 @@ WHY = {
 def ls(as_json: AsJson = False) -> None:
     """List what takes disk space, the largest first.
 
-    'topwork store prune' deletes what no run needs; such lines end in "none" here.
+    A line ends in "none" if no run needs what it lists. 'topwork store prune' deletes what these lines list.
     """
     from topwork.runs.needs import needs
     from topwork.store.upkeep.inventory import inventory
@@ -58,7 +58,8 @@ def verify(
     name: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME", help="Cuts from 'store ls', backbones, or names of folders; by default everything."
+            metavar="NAME",
+            help="What to read: cuts from 'store ls', backbones, or names of folders. By default, everything.",
         ),
     ] = None,
     as_json: AsJson = False,

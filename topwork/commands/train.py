@@ -15,19 +15,27 @@ def train(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="The pictures, as for 'topwork read'. Omit it with --resume; a recipe that joins runs needs none.",
+            help="The pictures, as for 'topwork read'. Omit DATA with --resume. A recipe that joins runs needs "
+            "no DATA.",
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="A name from 'topwork recipes', or a TOML file.")
+        str | None, typer.Option(metavar="NAME|FILE", help="A recipe: a name from 'topwork recipes', or a TOML file.")
     ] = None,
     cut: Annotated[
         list[str] | None,
-        typer.Option(metavar="CUT", help="Where to cut, as in efficientnet_lite0@pool; once for each phase."),
+        typer.Option(
+            metavar="CUT",
+            help="Where to cut the network, as in efficientnet_lite0@pool. Repeat --cut for each further "
+            "phase of training.",
+        ),
     ] = None,
     epochs: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Maximum number of epochs. Give one for all phases, or one for each, in order."),
+        typer.Option(
+            metavar="N",
+            help="Maximum number of epochs. Give --epochs once for all phases, or once per phase, in order.",
+        ),
     ] = None,
     learning_rate: Annotated[
         list[float] | None,
@@ -35,11 +43,12 @@ def train(
             "--learning-rate",
             "--lr",
             metavar="R",
-            help="Learning rate. Give one for all phases, or one for each, in order. The default depends on the cut.",
+            help="Learning rate. Give it once for all phases, or once per phase, in order. The default "
+            "depends on the cut.",
         ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(metavar="HEAD", help='"linear", "mlp", or a .keras file of your own.')
+        str | None, typer.Option(metavar="HEAD", help='The new last layers: "linear", "mlp", or your own .keras file.')
     ] = None,
     views: Annotated[
         int | None,
@@ -47,41 +56,46 @@ def train(
             min=1,
             max=100,
             metavar="N",
-            help="Train on N variants of each training picture, counting the picture itself (augmentation).",
+            help="Augmentation: train on N variants of each training picture. The picture itself counts as a variant.",
         ),
     ] = None,
     weights: Weights = None,
     size: Size = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe, as in data.seed=1."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe, as in --set data.seed=1."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="The run folder to make; by default a new one in runs/.")
+        Path | None, typer.Option(metavar="RUN", help="The run folder to create; by default, a new folder in runs/.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="Cross-validate with K folds: one run per fold.")
     ] = None,
-    from_: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start from a finished run.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Start from the weights of a finished run.")
+    ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Continue an interrupted run, or an interrupted cross-validation."),
+        typer.Option(metavar="RUN", help="Continue an interrupted run or cross-validation."),
     ] = None,
     moved: Annotated[
         str | None,
-        typer.Option("--data", metavar="NEWPLACE", help="With --resume: where the pictures are now, if moved."),
+        typer.Option(
+            "--data", metavar="NEWPLACE", help="With --resume: the new place of the pictures, if they were moved."
+        ),
     ] = None,
     other_versions: Annotated[
         bool,
         typer.Option(
-            "--other-versions", help="With --resume: accept other package versions; the result may differ in some bits."
+            "--other-versions", help="With --resume: accept other package versions. The result may differ in some bits."
         ),
     ] = False,
     no_head_first: Annotated[
         bool,
         typer.Option(
             "--no-head-first",
-            help="If the first --cut also trains the backbone, add no phase before it that trains only the head.",
+            help="Add no phase that trains only the head. By default, such a phase may come first if the first --cut "
+            "also trains the backbone.",
         ),
     ] = False,
     parts: Parts = None,

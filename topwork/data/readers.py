@@ -1,18 +1,19 @@
 """Readers: make a dataset from pictures and labels, and list the pictures that cannot be used.
 
-These can be read:
+The following kinds of data can be read:
 
-folder                 one folder per class, with pictures in it or in its subfolders; or ``train/``, ``val/`` and
+folder                 one folder per class, whose pictures may be in subfolders; or ``train/``, ``val/`` and
                        ``test/`` with one folder per class in each (`topwork.data.reading.folders`)
 folder of idx files    MNIST's ``train-images-idx3-ubyte`` and so on, compressed (``.gz``) or not
 .csv, .tsv             a header with ``path`` and ``label``, optionally ``split`` and ``group``; or ``label`` and
-                       several columns of pictures. Paths are relative to the file's folder; in a run's
-                       ``pictures.csv``, they are relative to the folder of the run's data
-.parquet               the same columns; needs pyarrow
+                       several columns of pictures. Paths are relative to the file's folder. In a run's
+                       ``pictures.csv``, paths are relative to the folder of the run's data
+.parquet               the same columns as .csv; needs pyarrow
 .npz                   ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
 pandas.DataFrame       the columns of a CSV file; paths are relative to the working directory
 (X, y)                 uint8 pictures and their labels
-tf.data.Dataset        (picture, label), one by one or in batches; pixels are integers from 0 to 255; read once
+tf.data.Dataset        pairs (picture, label), single or in batches. Pixels are integers from 0 to 255. The
+                       dataset is read once
 """
 
 import os
@@ -59,31 +60,35 @@ def read(
     """Read a dataset and draw its splits. Pictures that cannot be used are skipped, each with its reason.
 
     Args:
-        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as in the list at the top of this module; or arrays
+        data: a folder, a file, a DataFrame or a `tf.data.Dataset`, as in the list at the top of this module. Or arrays
             ``(X, y)``: *X* uint8 ``[n, h, w]`` or ``[n, h, w, 1 | 3 | 4]``, *y* whole numbers or strings ``[n]``.
-        split: shares of train, val and test, for rows without a part; see `topwork.data.splits.draw`.
-        draw: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``.
+        split: the shares of the parts train, val and test. It applies to rows for which the data names no part. See
+            `topwork.data.splits.draw`.
+        draw: how rows are assigned to parts: ``"auto"``, ``"hash"``, ``"stratified"`` or ``"last"``. See
+            `topwork.data.splits.draw`.
         seed: the seed of the draw.
-        parts: if *data* is a folder: part -> subfolder, as in ``{"train": "fit", "test": "check"}``.
-            Needed if the folders' names do not show the parts. If only ``train`` is given, all parts are drawn from it.
+        parts: part -> subfolder, as in ``{"train": "fit", "test": "check"}``, if *data* is a folder. It is needed if
+            the folders' names do not show the parts. If only ``train`` is given, all parts are drawn from that folder.
             See `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are skipped; in millions of pixels.
-        strict: raise an error instead of skipping a picture.
-        decode: decode every picture, and skip those that do not decode. Otherwise, only empty files, HEIC and AVIF are
-            skipped as unreadable.
-        near_copies: ``"together"``: near-copies (the same picture saved again, in another size or file format) with
-            the same label share a part. Notes name near-copies that have two labels, or that the data put in two parts.
-            ``"ignore"``: pictures are only compared byte by byte. See `topwork.data.quality.near_copies`.
-        progress: whether to show progress bars and lines.
+        max_megapixels: the size of the largest picture that is read, in millions of pixels. Larger pictures are
+            skipped.
+        strict: whether to raise an error instead of skipping a picture.
+        decode: whether to decode every picture and skip those that do not decode. Otherwise, only empty files, HEIC and
+            AVIF are skipped as unreadable.
+        near_copies: ``"together"``: near-copies with the same label share a part. A near-copy is the same picture saved
+            again, in another size or file format. Notes name near-copies that have two labels, and near-copies that
+            the data put in two parts. ``"ignore"``: pictures are only compared byte by byte. See
+            `topwork.data.quality.near_copies`.
+        progress: whether to show progress bars and messages.
 
     Returns:
-        The dataset. The rows of a folder are sorted by path; tables and arrays keep their order.
+        The dataset. The rows of a folder are sorted by path. The rows of tables and arrays keep their order.
 
     Raises:
-        DatasetError: there is nothing to read, there is only one class, two labels look alike, a table or an array is
-            faulty, or a picture is skipped and *strict* is set.
+        DatasetError: there is nothing to read, there is only one class, two labels look alike, or a table or an array
+            is faulty. Also if *strict* is set and a picture would be skipped.
         MissingExtra: *data* is a Parquet file, and pyarrow is not installed.
-        RecipeError: *split*, *draw*, *seed*, *parts* or *near_copies* are not valid.
+        RecipeError: *split*, *draw*, *seed*, *parts* or *near_copies* is not valid.
 
     Example:
         >>> import numpy as np
@@ -105,16 +110,16 @@ def read(
 
 
 def read_by(data: Any, options: Data, strict: bool = False, decode: bool = False) -> Dataset:
-    """Read a dataset with the settings of a recipe's ``[data]``; see `read`."""
+    """Read a dataset with the settings in the ``[data]`` table of a recipe; see `read`."""
     with at("data"):
         return read(data, **vars(options), strict=strict, decode=decode)
 
 
 def look(data: Any, options: Data) -> None:
-    """Refuse a folder or a table that cannot be read. No picture is opened, so this is quick enough to be done first.
+    """Refuse a folder or a table that cannot be read. No picture is opened, so this check is quick and can come first.
 
     Raises:
-        DatasetError, RecipeError: as in `read`, for what can be seen in names and tables.
+        DatasetError, RecipeError: as in `read`, for errors that show in file names and tables.
     """
     is_path = isinstance(data, str | os.PathLike)
     if is_path and (os.path.isdir(data) or Path(data).suffix.lower() not in (".parquet", ".npz")):
@@ -129,7 +134,7 @@ def undrawn(
     max_megapixels: float = picture_files.MAX_MEGAPIXELS,
     near_copies: NearCopies = "ignore",
 ) -> Dataset:
-    """Read pictures and labels by the rules of `read`, without drawing parts. One class is enough.
+    """Read pictures and labels by the rules of `read`, without drawing parts. A single class is allowed.
 
     Args:
         data, decode, parts, max_megapixels, near_copies: as in `read`.
@@ -171,7 +176,7 @@ def undrawn(
 
 
 def refuse_missing(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that does not exist. This is done before anything is read.
+    """Refuse a path that does not exist, before anything is read.
 
     Raises:
         DatasetError: there is no such folder or file.

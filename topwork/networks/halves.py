@@ -1,4 +1,8 @@
-"""Cut a network into two plain Keras models that share its layers: the trunk below a frontier and the top above it."""
+"""Cut a network into two plain Keras models that share its layers.
+
+The frontier is the set of tensors that cross the cut. The trunk is the model below the frontier, and the top is the
+model above the frontier.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -65,19 +69,20 @@ def halves(
     *,
     progress: bool = True,  # noqa: ARG001
 ) -> tuple["keras.Model", "keras.Model"]:
-    """Cut a network into two plain Keras models, trunk and top, so that ``top(trunk(x))`` equals the network's output.
+    """Cut a network into two plain Keras models, trunk and top. ``top(trunk(x))`` equals the output of the network.
 
     Args:
-        what: a cut such as ``"resnet50@conv4_block6_out"``: the trunk takes uint8 RGB pixels
-            ``[batch, side, side, 3]`` and scales them, and the top ends at the cut's end. Or a functional
-            ``keras.Model``: the trunk takes the same input as the model, and nothing is added.
-        place: where to cut a ``keras.Model``: a layer's name or a number of layers; by default its output.
+        what: a cut, or a functional ``keras.Model``. For a cut such as ``"resnet50@conv4_block6_out"``, the trunk takes
+            uint8 RGB pixels ``[batch, side, side, 3]`` and scales them, and the top ends at the cut's end. For a model,
+            the trunk takes the same input as the model, and nothing is added.
+        place: where to cut a ``keras.Model``: the name of a layer, or a number of layers. By default, the model is cut
+            at its output.
         backbone: options (weights, size) for the backbone that the cut names.
         progress: whether to show the download of weights.
 
     Returns:
-        Trunk and top. If several tensors cross the cut, as is possible if the place is a number, the trunk returns a
-        list of tensors and the top takes a list.
+        The trunk and the top. If the place is a number, several tensors may cross the cut. The trunk then returns a
+        list of tensors, and the top takes this list.
 
     Raises:
         CutError: the place does not exist, or the network cannot be cut there.
@@ -103,7 +108,10 @@ def halves(
 
 
 def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
-    """Rebuild a model as a flat one, with *call* for each operation; layers that *call* does not replace are shared."""
+    """Rebuild a model as a flat model, with *call* for each operation.
+
+    Layers that *call* does not replace are shared.
+    """
     import keras
 
     starts = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]

@@ -1,4 +1,4 @@
-"""The settings of a recipe, as one frozen dataclass per table. Each field is a key, with its default."""
+"""The settings of a recipe: one frozen dataclass per table of the recipe file. Each field is a key with its default."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +35,13 @@ class Data:
     """How the data are read and split.
 
     Args:
-        split: the shares of train, val and test.
-        draw: how rows are assigned to parts; see `topwork.data.splits.draw`.
+        split: the shares of the parts train, val and test.
+        draw: how rows are assigned to the parts; see `topwork.data.splits.draw`.
         seed: the seed for the draw.
-        parts: part -> its folder, if the folders' names do not show the parts; see `topwork.data.reading.parts`.
-        max_megapixels: larger pictures are skipped; in millions of pixels.
-        near_copies: whether near-copies share a part; see `topwork.data.quality.near_copies`.
+        parts: part -> folder, if the folders' names do not show the parts; see `topwork.data.reading.parts`.
+        max_megapixels: the size of the largest picture that is read, in millions of pixels. Larger pictures are
+            skipped.
+        near_copies: whether near-copies of a picture go into the same part; see `topwork.data.quality.near_copies`.
     """
 
     split: tuple[float, ...] = (0.8, 0.1, 0.1)
@@ -60,17 +61,17 @@ class Backbone:
     """How a run uses a pretrained network.
 
     Args:
-        name: the name used in cuts.
+        name: the name of the network in cuts.
         weights: ``"imagenet"``, ``"random"`` (seeded), or the path of a weights file.
-        size: the side of the square that pictures are resized to, in pixels; ``None``: the network's default.
+        size: the side, in pixels, of the square that pictures are resized to. ``None``: the network's default.
         scale: how pixels are scaled. ``"own"``: as the network requires; ``"unit"``: divided by 255; ``"bgr_unit"``:
             divided by 255, in the order blue, green, red.
-        fit: how a picture is fitted to that square.
+        fit: how a picture is fitted to the square.
         resample: the filter for resizing.
-        model: the path of your own network (``.keras`` or ``.h5``), or in Python a ``keras.Model`` itself;
-            ``None``: a network of ``keras.applications``.
-        runtime: what executes the trunk; ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
-        precision: the precision of the trunk; ``"auto"``: bfloat16 if the processor supports it.
+        model: the path of your own network (``.keras`` or ``.h5``). In Python, also a ``keras.Model``. ``None``: a
+            network of ``keras.applications``.
+        runtime: what executes the trunk (the layers below the cut). ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
+        precision: the precision of the trunk. ``"auto"``: bfloat16 if the processor supports it.
     """
 
     name: str
@@ -86,20 +87,21 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Views:
-    """Augmentation: how many views of each training picture are made, and how they vary.
+    """Augmentation: how many views (random variants) of each training picture are made, and how they vary.
 
     Args:
-        count: the number of views of a picture, including the picture itself (view 0); 1: no augmentation.
-        mode: ``"stored"``: each view goes through the trunk once; ``"live"``: the trunk is part of the model, and new
-            views are drawn in every epoch.
-        rotation: the largest rotation, in degrees either way.
-        shift: the largest shift to each side, as a share of the width or the height.
-        shear: the largest shear, in degrees either way.
-        zoom: the largest change in the width and height of the shown area, as a share.
-        flip: how pictures are mirrored, with probability 1/2 for each way: left to right, top to bottom, or both.
+        count: the number of views of a picture, including the picture itself (view 0). 1: no augmentation.
+        mode: ``"stored"``: each view goes through the trunk (the layers below the cut) once. ``"live"``: the trunk is
+            part of the model that is trained, and new views are drawn in every epoch.
+        rotation: the largest rotation in either direction, in degrees.
+        shift: the largest shift in each direction, as a share of the width or the height.
+        shear: the largest shear in either direction, in degrees.
+        zoom: the largest change in the width and the height of the visible area, as a share.
+        flip: the directions in which pictures are mirrored: left to right, top to bottom, or both. Each direction has
+            probability 1/2.
         brightness: the largest share of white that is added or subtracted.
         contrast: the largest change of contrast, as a share.
-        fill_mode: what is shown beyond the border: the nearest pixel, the mirror image, or black.
+        fill_mode: what fills the area beyond the border of the picture: the nearest pixel, the mirror image, or black.
     """
 
     count: int = 1
@@ -120,13 +122,13 @@ NO_VIEWS = Views()
 
 @dataclass(frozen=True)
 class Head:
-    """The new layers that end in the classes.
+    """The new last layers, from the output of the backbones to the classes.
 
-    ``"linear"``: BatchNorm, Dropout, Dense, Softmax. ``"mlp"``: the same, preceded by one Dense layer with *activation*
-    per number in *units*. *batch_norm_at* puts BatchNorm before the last Dense layer or before every Dense layer.
-    *pooling* applies if the backbone ends in a map. If there are several ends, they are pooled and joined first.
-    *file* replaces all these layers by your own: a ``.keras`` file (in Python: the ``keras.Model``). Its input is the
-    output of the backbones; its outputs are logits.
+    ``"linear"``: BatchNorm, Dropout, Dense, Softmax. ``"mlp"``: the same layers, after one Dense layer for each number
+    in *units*, with *activation*. *batch_norm_at* puts BatchNorm before the last Dense layer or before every Dense
+    layer. *pooling* applies to a backbone that ends in a map. If the head has several inputs, the inputs are pooled and
+    joined first. *file* replaces all of these layers by layers of your own: a ``.keras`` file (in Python, also a
+    ``keras.Model``). Its input is the output of the backbones, and its outputs are logits.
     """
 
     kind: Kind = "linear"
@@ -146,14 +148,15 @@ class Training:
 
     Args:
         seed: the seed for initial values and for the order of pictures.
-        hold_out: whether some of the training part becomes the validation part, if the data have no validation part.
+        hold_out: whether some rows of the training part become the validation part, if the data has no validation part.
         hold_out_share: the share of the training part that is held out.
-        hold_out_draw: how these rows are chosen; see *draw* in `Data`.
-        loss: ``"categorical"``: cross-entropy over all classes; ``"binary"``: over one logit, if there are two classes.
+        hold_out_draw: how the rows that are held out are chosen; see *draw* in `Data`.
+        loss: ``"categorical"``: cross-entropy over all classes. ``"binary"``: cross-entropy of one logit (two classes).
         label_smoothing: the share of each label that is spread over all classes.
         class_weight: ``"balanced"``: every class has the same weight, however many pictures it has.
-        sampling: ``"balanced"``: every class occurs equally often in an epoch, whose number of pictures stays the same.
-        drop_last: whether the last batch of an epoch is skipped if it is short.
+        sampling: ``"balanced"``: every class occurs equally often in an epoch. The number of pictures in an epoch stays
+            the same.
+        drop_last: whether the last batch of an epoch is skipped if it is not full.
     """
 
     seed: int = 0
@@ -168,30 +171,32 @@ class Training:
 
 
 HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
-"""Default learning rates of a phase: if only the head trains, and if layers of a backbone train too (docs/log.md)."""
+"""Default learning rates of a phase that trains only the head, and of other phases (see docs/log.md)."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training: what is frozen, how long it takes, and how fast the model learns.
+    """One phase of training: which layers are frozen, how many epochs it has, and how fast the model learns.
 
     Args:
-        cut: where to cut; see `topwork.cut`; for instance ``"mobilenet_v2@block_12_add"``.
+        cut: where to cut, for instance ``"mobilenet_v2@block_12_add"``; see `topwork.cut`.
         epochs: the largest number of passes over the training part.
-        learning_rate: ``None``: 1e-3 if only the head trains, 1e-4 if layers of a backbone train as well.
+        learning_rate: the learning rate. ``None``: 1e-3 if only the head trains, and 1e-4 if layers of a backbone train
+            too.
         optimizer: the name of a Keras optimizer.
         momentum: the momentum, for optimizers that have one.
         batch_size: rows per step.
-        patience: the phase stops after this many epochs without a better validation loss; 0: it never stops early.
-        batch_norm: for the backbone's batch-norm layers above the cut. ``"frozen"``: they keep their statistics;
+        patience: the number of epochs without a better validation loss after which the phase stops. 0: the phase never
+            stops early.
+        batch_norm: what the backbone's batch-norm layers above the cut do. ``"frozen"``: they keep their statistics.
             ``"train"``: they train.
-        schedule: how the learning rate changes: ``"constant"``; ``"cosine"``: down to 0 at the last step;
-            ``"plateau"``: divided by ten after half the patience without a better validation loss.
+        schedule: how the learning rate changes. ``"constant"``: not at all. ``"cosine"``: it falls to 0 at the last
+            step. ``"plateau"``: it is divided by ten after half of *patience* without a better validation loss.
         warmup_epochs: the number of epochs at the start in which the learning rate rises from 0.
-        global_clipnorm: the largest allowed norm of all gradients together; 0: no limit.
-        weight_decay: the optimizer's weight decay; 0: none.
-        precision: the precision of the part that trains; ``"auto"``: mixed bfloat16 (on a GPU, mixed float16) if the
-            processor supports it and a short measurement shows that it is faster.
+        global_clipnorm: the largest allowed norm of all gradients together. 0: no limit.
+        weight_decay: the optimizer's weight decay. 0: none.
+        precision: the precision of the layers that train. ``"auto"``: mixed bfloat16 (on a GPU, mixed float16). It is
+            used only if the processor supports it and a short measurement shows that it is faster.
     """
 
     cut: str
@@ -226,8 +231,8 @@ class About:
         title: one line.
         article: the address or the title of the article that describes the system.
         does: what the system does.
-        beyond: what the recipe does that the article does not.
-        expect: the time and the score to expect, or what limits them.
+        beyond: what the recipe does in addition to the article.
+        expect: the expected time and score, or what limits the time and the score.
     """
 
     title: str = ""
@@ -243,9 +248,9 @@ class Join:
 
     Args:
         members: the folders of two or more runs.
-        rule: ``"mean"``: the mean of the probabilities; ``"weighted"``: their weighted mean, with the weights that have
-            the highest likelihood on the validation part; ``"stacked"``: a logistic regression on the members'
-            log-probabilities, fitted on the validation part.
+        rule: how the probabilities are combined. ``"mean"``: the mean of the probabilities. ``"weighted"``: a weighted
+            mean, with the weights that maximise the likelihood on the validation part. ``"stacked"``: a logistic
+            regression on the members' log-probabilities, fitted on the validation part.
     """
 
     members: tuple[str, ...]
@@ -257,10 +262,10 @@ class Options:
     """How a run is carried out, apart from its recipe.
 
     Args:
-        out: the run folder to create; ``None``: a new folder in ``runs``, named after the data and the time.
+        out: the run folder to create. ``None``: a new folder in ``runs``, named after the data and the time.
         callbacks: the user's Keras callbacks.
         strict: whether a picture that cannot be read is an error.
-        jobs: the number of processors to use; ``None``: all that this process may use.
+        jobs: the number of processors to use. ``None``: all that this process may use.
     """
 
     out: str | Path | None = None

@@ -1,9 +1,9 @@
-"""Compare two runs on the same test pictures: is one better, or can chance explain the difference?
+"""Compare two runs on the same test pictures: is one run better, or can chance explain the difference?
 
-Both runs answered the same pictures, so the tests are paired: pictures that are hard for both runs cancel out. A paired
-test therefore detects smaller differences than a comparison of the two runs' intervals. No answers are computed: they
-are read from the ``predictions.csv`` of each run. Training again with another seed would also change the scores by
-chance; a test of two runs cannot measure this.
+Both runs classified the same pictures, so the tests are paired: pictures that are hard for both runs cancel out. A
+paired test therefore detects smaller differences than a comparison of the two runs' intervals. The runs' answers are
+not computed again. They are read from the ``predictions.csv`` of each run. Training a run again with another seed would
+also change its scores by chance. A test of two runs cannot measure this change.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from topwork.system.records import Record
 
 DRAWS = 2000
 PROVING = 6
-"""With fewer pictures than this, no difference is significant, whatever the answers are; see `mcnemar`."""
+"""The smallest number of pictures on which a difference can be significant; see `mcnemar`."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Sheet:
 
     Args:
         right: whether each answer is right, bool ``[n]``.
-        probabilities: float ``[n, columns]``. The columns are the classes that both runs have. If either run has other
-            classes, there is one more column: the sum of the probabilities of this run's other classes. No compared
-            picture belongs to such a class.
+        probabilities: float ``[n, columns]``, with one column for each class that both runs have. If either run has
+            other classes too, one more column is added: the sum of the probabilities that this run gives to its other
+            classes. No compared picture belongs to one of the other classes.
     """
 
     right: np.ndarray
@@ -66,17 +66,18 @@ class Comparison(Record):
         first, second: the folders of the runs.
         classes: the classes that both runs have, and the classes that only one run has.
         pictures: the number of compared pictures.
-        scores: the scores of each run; ``auc`` is ``None`` if not defined (`topwork.scoring.metrics.auc`).
+        scores: the scores of each run. ``auc`` is ``None`` if it is not defined; see `topwork.scoring.metrics.auc`.
         differences: the second run's score minus the first run's, with the 95 % interval of a paired bootstrap.
-        better: the run that is better in each score; ``None`` if the difference is not significant.
+        better: for each score, the run that is better; ``None`` if the difference is not significant.
         p: the p-value of the difference in accuracy.
         counts: the number of pictures that both runs, only one run, or neither run answered correctly.
         significant_from: see `topwork.scoring.intervals.smallest`.
-        not_compared: the number of pictures in each run's test part that are not compared, for each reason:
+        not_compared: how many pictures in the test part of each run are not compared, for each reason. The reasons are
             ``other_class`` (only one run has the picture's class), ``trained`` (the other run was trained on the
-            picture), ``elsewhere`` (the other run has no answer for it), ``repeated`` (an equal picture is compared).
-        intervals: the methods used.
-        text: the outcome in sentences.
+            picture), ``elsewhere`` (the other run has no answer for the picture), and ``repeated`` (an identical
+            picture is compared).
+        intervals: the level of the intervals, and the methods that give the intervals and the p-value.
+        text: the result in sentences.
     """
 
     first: str
@@ -97,24 +98,24 @@ class Comparison(Record):
 def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Comparison:
     """Compare two finished runs on the test pictures that they share.
 
-    Pictures are matched by content, and equal pictures count once. A picture is not compared if either run was trained
-    on it. A cross-validation counts as one run that tested every picture once.
+    Pictures are matched by content, and identical pictures count once. A picture is not compared if either run was
+    trained on it. A cross-validation counts as one run that tested every picture once.
 
-    If the runs have different classes, only pictures of the classes that both runs have are compared. Answers with
-    another class, and probabilities of other classes, count against the run that gives them.
+    If the runs have different classes, a picture is compared only if both runs have its class. A run may answer with a
+    class that only this run has. Such answers, and the probabilities of such classes, count against the run.
 
-    For accuracy, `mcnemar` decides whether a difference is significant. A difference in loss or AUC is significant if
+    For accuracy, `mcnemar` decides whether the difference is significant. A difference in loss or AUC is significant if
     its interval does not contain 0. Each score is tested separately, at the 5 % level.
 
     Args:
         first: a run, a cross-validation, or the folder of one of these.
-        second: the run to compare it with, in the same form.
+        second: the run to compare with *first*, in the same form.
 
     Raises:
         UsageError: *first* and *second* are the same run.
         RunError: a folder is not a run, a run has not finished, or its answers do not match its pictures.
-        DatasetError: a run has no test part, or the runs have fewer than two classes in common, no test picture in
-            common, or different labels for a picture.
+        DatasetError: a run has no test part. Or the two runs share fewer than two classes, share no test picture, or
+            have different labels for the same picture.
 
     Example:
         >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Classify picture files with an exported model. This needs onnxruntime, NumPy and Pillow, but not Keras."""
+"""Classify pictures with an exported model. This module needs onnxruntime, NumPy and Pillow, but not Keras."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ from topwork.system.messages import named
 
 Picture = str | Path | bytes | np.ndarray
 Pictures = Picture | Mapping[str, Picture]
-"""One row: one picture, or a mapping from the names of columns to several pictures."""
+"""One row: a single picture, or a mapping from column names to pictures."""
 
 BATCH = 16
-"""The number of rows in one call of the network. At most twice as many decoded rows are in memory."""
+"""The number of rows in one call of the network. At most twice this number of decoded rows are in memory."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Guess:
     """The model's answer for one row.
 
     Args:
-        path: the path of the picture, or of the first picture of the row; for bytes and arrays, a text such as
-            ``"pictures[3]"``.
-        label: the most probable class; ``""`` if a picture cannot be read.
+        path: the path of the picture. If the row has several pictures: the path of the first picture. For bytes and
+            arrays: a text such as ``"pictures[3]"``.
+        label: the most probable class. ``""`` if a picture of the row cannot be read.
         probability: the probability of *label*.
         probabilities: the probability of each class, in the order of `Predictor.labels`.
-        error: why a picture cannot be read; ``None`` if all were read.
+        error: why a picture of the row cannot be read. ``None`` if all pictures of the row were read.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Predictor:
         max_megapixels: pictures with more megapixels are not read.
 
     Raises:
-        ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
+        ExportError: the file is missing or damaged, was not exported by topwork, or has a newer version.
 
     Example:
         >>> predictor = Predictor("flowers.onnx")                # doctest: +SKIP
@@ -76,23 +76,23 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the pictures in a row; empty if a row is one picture."""
+        """The names of the pictures in a row. Empty if each row is a single picture."""
         return tuple(dict.fromkeys(one.picture for one in self.inputs if one.picture))
 
     def __call__(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
         """Return one guess per row, in order.
 
-        Later rows are read while earlier rows are classified; at most a few batches are in memory. If a picture cannot
-        be read, the guess of its row has an ``error``; the other rows are classified all the same.
+        Later rows are read while earlier rows are classified. At most a few batches are in memory. If a picture cannot
+        be read, the guess for its row has an ``error``, and the other rows are still classified.
 
         Args:
             pictures: an iterable of rows. A row is a path, the bytes of a picture file, or a uint8 array ``[h, w]`` or
-                ``[h, w, 1 | 3 | 4]`` of any size. Pictures of one size can also be one array ``[n, h, w]`` or
+                ``[h, w, 1 | 3 | 4]`` of any size. Pictures of the same size can also be a single array ``[n, h, w]`` or
                 ``[n, h, w, 1 | 3 | 4]``. If the model takes several pictures per row, a row is a mapping from each name
                 in `columns` to a picture.
 
         Raises:
-            UsageError: one row was given instead of several, or a row lacks one of its pictures.
+            UsageError: a single row was given instead of an iterable of rows, or a row lacks a picture.
         """
         if isinstance(pictures, np.ndarray):
             is_one = pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
@@ -104,16 +104,16 @@ class Predictor:
         return self._guesses(pictures)
 
     def probabilities(self, *pixels: np.ndarray) -> np.ndarray:
-        """Run only the network, on pixels that have its input size already.
+        """Run only the network, on pixels that already have the network's input size.
 
         Args:
-            pixels: for each of `inputs`, one array uint8 ``[n, height, width, 3]``, RGB.
+            pixels: one array for each of `inputs`: RGB, uint8 ``[n, height, width, 3]``.
 
         Returns:
             The probabilities, float32 ``[n, classes]``.
 
         Raises:
-            DatasetError: a dtype or shape is wrong, the number of arrays is not that of `inputs`, or the arrays have
+            DatasetError: an array has a wrong dtype or shape, there is not one array for each input, or the arrays have
                 different numbers of rows.
         """
         if len(pixels) != len(self.inputs):

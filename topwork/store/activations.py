@@ -1,4 +1,4 @@
-"""Activations from the store as arrays: with a function for a dataset, or with a scikit-learn transformer."""
+"""Get activations from the store as arrays, with a function or with a scikit-learn transformer."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 ROWS = 1024
-"""How many pictures are read from the store and pooled at once."""
+"""The number of pictures that are read from the store and pooled at a time."""
 
 
 @ours()
@@ -41,18 +41,19 @@ def activations(
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
 ) -> Any:
-    """Return the activations of every picture at a cut; those that are missing in the store are computed first.
+    """Return the activations of every picture at a cut. Activations that the store lacks are computed first.
 
     Args:
-        data: an argument of `topwork.read`, or the dataset that it returns.
-        cut: one cut, for instance ``"inception_v3@mixed7"``, or a sum.
-        backbone: options of the backbone; for a sum, a list with options of its backbones.
-        jobs: how many processors to use.
-        progress: whether to show bars and lines.
+        data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned.
+        cut: a single cut, for instance ``"inception_v3@mixed7"``, or a sum of cuts (``"a + b"``).
+        backbone: options for the backbone. For a sum: a list with options for its backbones.
+        jobs: the number of processors to use.
+        progress: whether to show progress bars and messages.
 
     Returns:
-        An array ``[rows, *shape]`` in the order of the dataset's rows, with the dtype in the store: float16 or float32
-        (uint8 at ``input``). For a sum, or a cut with several tensors, a list of such arrays, term by term.
+        An array ``[rows, *shape]``, in the order of the dataset's rows. It has the dtype of the store: float16 or
+        float32, or uint8 at ``input``. For a sum, or for a cut with several tensors: a list of such arrays. A list for
+        a sum has the order of the cuts in the sum.
 
     Raises:
         DatasetError: a picture cannot be read (``data.without`` excludes it).
@@ -73,18 +74,18 @@ def activations(
 class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A scikit-learn transformer from pictures to their activations at a cut: one row of numbers per picture.
 
-    Pictures are paths (a list, an array or a column ``[n]`` of ``str`` or ``Path``) or pixels (uint8 ``[n, height,
-    width]`` or ``[n, height, width, 1 | 3 | 4]``). The transformer learns nothing from them, so the activations of a
-    picture do not depend on other pictures: they are computed once and then read from the store, in every fold, grid
-    point and process. The input is pictures, not a table of features, so there is no ``n_features_in_``.
+    The pictures are paths (a list, an array or a column ``[n]`` of ``str`` or ``Path``) or pixels (uint8 ``[n, height,
+    width]`` or ``[n, height, width, 1 | 3 | 4]``). The transformer learns nothing from the pictures, so the activations
+    of a picture do not depend on other pictures. They are computed once and then read from the store, in every fold,
+    grid point and process. The input is not a table of features, so the transformer has no ``n_features_in_``.
 
     Args:
-        cut: one cut, such as ``"resnet50@pool"``, or a sum; layers above the cut are not used.
+        cut: a single cut, such as ``"resnet50@pool"``, or a sum of cuts. Layers above the cut are not used.
         weights: the weights of all backbones in the cut: ``"imagenet"``, ``"random"``, or the path of a file.
-        size: side of the pictures in pixels; ``None``: the default size of each backbone.
+        size: the side, in pixels, of the square that pictures are resized to. ``None``: each backbone's default size.
         pooling: how a map ``[height, width, channels]`` becomes a row: ``"avg"``, ``"max"`` or ``"flatten"``.
-        jobs: how many processors to use.
-        progress: whether to show bars and lines.
+        jobs: the number of processors to use.
+        progress: whether to show progress bars and messages.
 
     Example:
         >>> import topwork as tw
@@ -113,7 +114,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @ours()
     def fit(self, X: Any, y: Any = None) -> "Activations":
-        """Check the parameters, and that *X* contains pictures; nothing is computed or learned.
+        """Check the parameters, and check that *X* contains pictures. Nothing is computed or learned.
 
         Raises:
             CutError, RecipeError, UnknownBackbone: a parameter is invalid.
@@ -127,9 +128,10 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @ours()
     def transform(self, X: Any) -> np.ndarray:
-        """Return the activations of pictures: float32 ``[n, features]``, term by term and tensor by tensor.
+        """Return the activations of pictures, float32 ``[n, features]``.
 
-        `fit` need not be called first.
+        The features of the cuts in a sum follow one another, and so do the features of several tensors. You need not
+        call `fit` first.
 
         Raises:
             DatasetError: a picture cannot be read, or *X* does not contain pictures.
@@ -174,7 +176,7 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
     """Return the stored activations of *rows*, one row of numbers per picture: float32 ``[rows, features]``.
 
-    For a sum, the features of its terms follow one another.
+    For a sum of cuts, the features of the cuts follow one another.
     """
     columns = []
     for number in range(len(stored.requests)):
@@ -187,7 +189,7 @@ def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = 
 
 
 def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """Pool maps ``[n, height, width, channels]`` to rows, float32 ``[n, features]``; flatten arrays of other ranks.
+    """Pool maps ``[n, height, width, channels]`` to rows, float32 ``[n, features]``. Flatten arrays of other ranks.
 
     >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
     array([[2., 5.]], dtype=float32)

@@ -1,7 +1,8 @@
-"""K-fold cross-validation: the store is filled once, there is one run per fold, and every picture is tested once.
+"""K-fold cross-validation: one run per fold, and every picture is tested once.
 
-The folder of a cross-validation contains the run folders ``fold-1``, ``fold-2`` and so on, and ``results.json``. All
-run folders are made before the first run is trained, so that an interrupted cross-validation can be continued.
+The activations of all pictures are stored once, for all folds. The folder of a cross-validation contains the run
+folders ``fold-1``, ``fold-2`` and so on, and ``results.json``. All run folders are created before the first run is
+trained, so that an interrupted cross-validation can be continued.
 """
 
 import shutil
@@ -84,7 +85,7 @@ class Folds:
     @ours()
     @with_progress
     def resume(self, data: Any = None, **options: Any) -> "Folds":
-        """Continue an interrupted cross-validation: finished folds do not change; for the others see `Run.resume`."""
+        """Continue an interrupted cross-validation. Finished folds do not change; for other folds, see `Run.resume`."""
         for number, run in enumerate(self.runs, 1):
             say(f"fold {number} of {len(self.runs)}")
             run.resume(data, **options)
@@ -115,19 +116,21 @@ def cross_validate(
     progress: bool = True,  # noqa: ARG001
     **words: Any,
 ) -> Folds:
-    """Train and test on each of several folds.
+    """Train one run for each of several folds, and test it on that fold.
 
     Args:
-        data: anything that `topwork.read` takes, or a dataset that it returned; its parts are drawn anew.
+        data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned. The parts of a
+            dataset are not kept: the folds are drawn from all pictures.
         count: the number of folds, 2 or more.
         seed: the seed for drawing the folds; by default the recipe's ``data.seed``.
-        out: the folder to make; by default a new folder in ``runs``, named after the data and the time.
+        out: the folder to create; by default, a new folder in ``runs``, named after the data and the time.
         recipe, head_first, callbacks, strict, jobs, progress: as in `topwork.training.train`.
         parent: must be ``None``.
-        words: phases, backbones, head and views, as in `topwork.training.train`.
+        words: the arguments *phases*, *backbones*, *head* and *views* of `topwork.training.train`.
 
     Raises:
-        UsageError: a parent is given (the run of every fold would keep its test part), or the recipe is a join.
+        UsageError: a parent is given, or the recipe is a join. (With a parent, every fold would have the parent's test
+            part.)
         RunError: *out* exists already.
         DatasetError, RecipeError: the data cannot be divided into that number of folds.
 
@@ -202,7 +205,7 @@ def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Opt
 
 
 def together(path: Path) -> FoldResults:
-    """Measure the answers of all runs for their test parts together, as if one run had given all answers."""
+    """Measure the answers of all runs for their test parts as if a single run had given all of them."""
     exam, runs = Exam.of_folds(path), Folds(path).runs
     place = {label: number for number, label in enumerate(exam.classes)}
     labels = np.array([place[answer.row.label] for answer in exam.answers])

@@ -62,17 +62,17 @@ class Run:
 
     @property
     def journal(self) -> list[Epoch]:
-        """All epochs in order: losses, accuracies, phase, cut, seconds; epoch 0 has the scores before training."""
+        """All epochs in order: losses, accuracies, phase, cut and seconds. Epoch 0 has the scores before training."""
         return self.folder.journal.epochs()
 
     @property
     def results(self) -> Results:
-        """The scores and the cost."""
+        """The scores of the run, and what the run cost."""
         return self.folder.results
 
     @property
     def data(self) -> Dataset:
-        """The run's pictures with their splits (without pixels if they came from arrays)."""
+        """The run's pictures with their splits. Pictures that came from arrays have no pixels here."""
         return self.folder.data()
 
     @ours()
@@ -86,26 +86,26 @@ class Run:
         jobs: int | None = None,
         progress: bool = True,
     ) -> "Run":
-        """Continue an interrupted run. Its weights are the same, bit for bit, as without the interruption (law 4).
+        """Continue an interrupted run. The final weights are bit-for-bit those of an uninterrupted run (law 4).
 
-        This holds on the same machine with the same package versions, with TensorFlow on a CPU. A finished run does not
-        change. A join starts from the beginning, as nothing in it takes long.
+        This holds on the same machine, with the same package versions, with TensorFlow on a CPU. A finished run does
+        not change. A join starts again from the beginning, because none of its steps takes long.
 
         Args:
-            data: where the pictures are now, if they were moved: a folder, or anything that `topwork.read` takes. They
-                are found by content, and their new place is saved in the run. If the run was started with arrays that
-                are in no file, pass these arrays again; they are checked by digest.
-            callbacks: your own callbacks, which must be passed again; their state is not restored.
-            other_versions: whether to continue if packages have other versions than at the start; the weights may then
-                not be the same bit for bit.
+            data: the new place of the pictures, if they were moved: a folder, or anything that `topwork.read` takes.
+                The pictures are found by content, and the new place is saved in the run. If the run was started with
+                arrays that are not in a file, pass the same arrays again. They are checked by digest.
+            callbacks: your own callbacks. They must be passed again, and their state is not restored.
+            other_versions: whether to continue if package versions have changed since the start. The weights may then
+                differ in some bits.
             jobs: the number of processors to use.
             progress: whether to show progress bars and messages.
 
         Returns:
-            The run itself, finished.
+            This run, finished.
 
         Raises:
-            RunError: versions, pictures, weights or activations differ from those that the run started with.
+            RunError: versions, pictures, weights or activations have changed since the start of the run.
         """
         resume(self.folder, data, other_versions, Options(callbacks=callbacks, jobs=jobs))
         return self
@@ -114,9 +114,10 @@ class Run:
     def model(self) -> "keras.Model":
         """Return the complete model as one flat, plain ``keras.Model``.
 
-        It takes uint8 RGB pixels ``[batch, side, side, 3]`` and returns probabilities ``[batch, classes]``. If there
-        are several pictures per row, or backbones of several sizes, it has an input for each of them. The model of a
-        join contains the layers of its members; their names begin with ``member_1_``, ``member_2_`` and so on.
+        The model takes uint8 RGB pixels ``[batch, side, side, 3]`` and returns probabilities ``[batch, classes]``. If
+        the data has several pictures per row, the model has an input for each of these pictures. If the backbones take
+        pictures of several sizes, the model has an input for each size. The model of a join contains the layers of the
+        members. The names of these layers begin with ``member_1_``, ``member_2_`` and so on.
         """
         return restore(self.folder).flat()
 
@@ -129,7 +130,7 @@ class Run:
         data: "str | Path | tuple | Dataset | None" = None,
         progress: bool = True,
     ) -> Evaluation:
-        """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` shows no bars and messages."""
+        """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` hides bars and messages."""
         return evaluate(self.folder, what, data)
 
     @ours()
@@ -137,9 +138,9 @@ class Run:
     def export(
         self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
     ) -> Predictor:
-        """Write the model as one ONNX file that gives the same answers; see `topwork.shipping.export.export`.
+        """Write one ONNX file that gives the same answers as the model; see `topwork.shipping.export.export`.
 
-        ``progress=False`` shows no bars and messages.
+        ``progress=False`` hides bars and messages.
         """
         return export(self.folder, Path(file), data)
 

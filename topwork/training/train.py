@@ -48,32 +48,36 @@ def train(
     """Train a classifier.
 
     Args:
-        data: anything that `topwork.read` takes, or a dataset that it returned; the splits of a dataset are kept. For a
-            join, it may be ``None``.
-        phases: the phases of training, in order; their cuts move towards the input. The default is one phase, at
-            ``pool``.
-        backbones: options for the backbones in the cuts.
-        head: ``"linear"``, ``"mlp"``, a `Head`, or your own ``keras.Model`` (or its file) that ends in logits.
-        views: the number of views of each training picture, or `Views`.
-        seed: the seed for initial values and the order of pictures.
-        recipe: a recipe, instead of *phases*, *backbones*, *head*, *views* and *seed*; it may be a join (see `join`).
-        parent: a finished run whose weights the new run starts with. If no phases are given, its last phase is used.
-            Its pictures stay in the parts (train, val, test) that they had there; classes may be added or removed.
-        head_first: whether to add, before the other phases, a phase that trains only the head, if the first phase
-            trains layers of a pretrained network. By default it is added if *phases* is given, but not if *recipe* is.
-            It is never added if there is a parent, your own head, or random weights.
-        out: the run folder; by default a new folder in ``runs``, named after the data and the time.
-        callbacks: your own Keras callbacks. Their logs contain ``val_loss``, ``val_accuracy``, ``val_auc`` and
-            ``train_loss``. `Run.resume` does not restore their state.
+        data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned. The splits of a dataset are
+            kept. For a join, *data* may be ``None``.
+        phases: the phases of training, in order. From phase to phase, the cut moves towards the input. The default is
+            one phase, with the cut at ``pool``.
+        backbones: options for the pretrained networks that the cuts name.
+        head: ``"linear"``, ``"mlp"``, a `Head`, or a ``keras.Model`` of your own. Your own head can also be the path of
+            a file. It must end in logits.
+        views: the number of views (random variants) of each training picture, or `Views`. The picture itself counts as
+            a view.
+        seed: the seed for initial values and for the order of the pictures.
+        recipe: a recipe, instead of *phases*, *backbones*, *head*, *views* and *seed*. It can be the recipe of a join
+            (see `join`).
+        parent: a finished run. The new run starts with the parent's weights. If no phases are given, the parent's last
+            phase is used. The parent's pictures stay in their parts (train, val, test). Classes may be added or
+            removed.
+        head_first: whether to add a phase that trains only the head, before the other phases. It is added only if the
+            first of the other phases trains layers of a pretrained network. By default, it is added with *phases* but
+            not with *recipe*. It is never added with a parent, with your own head, or with random weights.
+        out: the run folder; by default, a new folder in ``runs``, named after the data and the time.
+        callbacks: your own Keras callbacks. The logs that they get contain ``val_loss``, ``val_accuracy``, ``val_auc``
+            and ``train_loss``. `Run.resume` does not restore the state of the callbacks.
         strict: whether a picture that cannot be read is an error.
-        jobs: the number of processors to use; by default all that this process may use.
+        jobs: the number of processors to use; by default, all that this process may use.
         progress: whether to show progress bars and messages.
 
     Returns:
         The finished run.
 
     Raises:
-        TopworkError: one of its subclasses, with a message about what is wrong.
+        TopworkError: always as one of its subclasses. The message says what is wrong.
 
     Example:
         >>> import topwork as tw
@@ -113,21 +117,21 @@ def join(
     jobs: int | None = None,
     progress: bool = True,
 ) -> Run:
-    """Join finished runs by combining their probabilities (late fusion); none of their layers is trained again.
+    """Join finished runs: combine their probabilities (late fusion). The layers of the runs are not trained again.
 
     Args:
-        members: two runs or more, with the same classes and picture columns.
+        members: two or more finished runs, with the same classes and the same picture columns.
         rule: ``"mean"``, ``"weighted"`` or ``"stacked"``; see `topwork.recipes.settings.Join`.
-        data: the pictures to fit the rule and to test the join on; by default the members' pictures, which must be the
-            same in all members. A picture that was in a member's data stays in the part (train, val or test) that it
-            had there.
+        data: the pictures on which the rule is fitted and the join is tested. A picture from the data of a member stays
+            in the part (train, val or test) that it has in that member. By default, the members' pictures are used.
+            All members must then have the same pictures.
         out, strict, jobs, progress: as in `train`.
 
     Returns:
-        A finished run like any other; its folder contains copies of its members.
+        A finished run like any other. Its folder contains copies of the members.
 
     Raises:
-        TopworkError: one of its subclasses, with a message about what is wrong.
+        TopworkError: always as one of its subclasses. The message says what is wrong.
 
     Example:
         >>> import topwork as tw
@@ -140,7 +144,7 @@ def join(
 
 
 def refuse_early(data: Any, recipe: Recipe) -> None:
-    """Refuse unknown backbones and an unusable ``TOPWORK_HOME``; refuse wrong data before weights are downloaded.
+    """Refuse unknown backbones and an unusable ``TOPWORK_HOME``. Refuse wrong data before weights are downloaded.
 
     Raises:
         UnknownBackbone: no backbone has that name.
