@@ -97,7 +97,7 @@ def kill(process, out: Path, lines: int, seconds: float) -> bool:
 
 def killed_and_resumed(pictures, recipe, whole, out: Path, kills: int, seed: int) -> int:
     """Kill a run, its resumption, and so on; gives how many kills there were before it came to its end."""
-    draw, done, lines = random.Random(seed), 0, len(whole.journal)
+    draw, done, lines = random.Random(seed), 0, len(whole.journal.epochs())
     process = start("train", pictures, "--recipe", recipe, "--out", out)
     for _ in range(kills):
         after = draw.randrange(lines)  # before the first line it imports and extracts; after the last it measures
