@@ -83,7 +83,8 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
     assert not (run.path / "moved.json").exists()
     assert run.evaluate("val") == found  # the store has them now
     next(path for path in new.rglob("*.PNG") if digest(path) == run.data.part("train")[0].digest).unlink()
-    assert f"since it started: {run.data.part('train')[0].path!r}, in" in refused(lambda: run.evaluate("train", data=new))
+    lost = run.data.part("train")[0].path
+    assert f"since it started: {lost!r}, in" in refused(lambda: run.evaluate("train", data=new))
 
 
 @pytest.mark.full
