@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the main ones at modest sizes; each by its name, at any."""
+"""Compare topwork with plain Keras scripts. Without a name, the two main benchmarks run, on few pictures."""
 
 import os
 import sys
@@ -32,12 +32,15 @@ from benchmarks import (
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Data = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="A folder per class; else pictures are drawn.")
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="A folder with one folder per class; by default, drawings."),
 ]
-Weights = Annotated[str, typer.Option(help='"imagenet" (where Keras finds or fetches them) or "random".')]
-Size = Annotated[int | None, typer.Option(min=1, help="Side of the pictures; by default the backbone's own.")]
-Pictures = Annotated[int, typer.Option(min=50, help="How many are drawn.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Tiny: to see that it works, not to measure.")]
+Weights = Annotated[str, typer.Option(help='"imagenet" (Keras finds or downloads them) or "random".')]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Side of the pictures in pixels; by default, the backbone's size.")
+]
+Pictures = Annotated[int, typer.Option(min=50, help="Number of pictures to draw.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Measure very few pictures, to see that it works.")]
 
 
 @app.callback(invoke_without_command=True, help=__doc__)
@@ -57,12 +60,15 @@ def frozen_command(
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     folds: Annotated[int, typer.Option(min=2)] = 5,
     plain_folds: Annotated[
-        int | None, typer.Option(help="Folds of each seed for the plain script; by default all.")
+        int | None, typer.Option(help="Number of folds per seed that the plain script runs; by default, all.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds of timing.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each command is timed.")] = 3,
     quick: Quick = False,
 ) -> None:
-    """Keras scripts against `topwork train`: times from cold, memory, accuracy."""
+    """Compare `topwork train` with Keras scripts.
+
+    It measures the time from cold, the memory and the accuracy.
+    """
     plan = frozen.Plan(data, weights, backbone, size, pictures, seeds, folds, plain_folds, repeats)
     _frozen(plan.quick() if quick else plan)
 
@@ -78,7 +84,10 @@ def extraction_command(
     runtime: Annotated[str, typer.Option(help='What runs the trunk: "openvino" or "keras".')] = "openvino",
     quick: Quick = False,
 ) -> None:
-    """Extraction from JPEG files against its bound: decoder and engine in turns, on a GPU the slower of them."""
+    """Compare extraction from JPEG files with its bound.
+
+    On a CPU, the bound is the time of the decoder plus that of the engine; on a GPU, the longer of the two.
+    """
     plan = extraction.Plan(data, weights, backbone, size, pictures, repeats, runtime)
     _extraction(plan.quick() if quick else plan)
 
@@ -86,13 +95,16 @@ def extraction_command(
 @app.command("deep")
 def deep_command(
     backbone: str = "inception_v3",
-    frozen: Annotated[int, typer.Option(help="How many layers are.")] = 249,
+    frozen: Annotated[int, typer.Option(help="Number of frozen layers.")] = 249,
     size: Size = None,
     pictures: Pictures = 2000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed, in turn.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed; they take turns.")] = 1,
     quick: Quick = False,
 ) -> None:
-    """An epoch of fine-tuning, the store filled: the plain script against `topwork train`."""
+    """Compare an epoch of fine-tuning with the plain script's.
+
+    `topwork train` runs with the store filled.
+    """
     plan = deep.Plan(backbone, frozen, size, pictures, rounds=rounds)
     with _scratch() as scratch:
         found = deep.measure(plan.quick() if quick else plan, scratch)
@@ -102,13 +114,16 @@ def deep_command(
 @app.command("step")
 def step_command(
     cuts: Annotated[
-        list[str] | None, typer.Argument(metavar="[CUT...]", help="Of those that are measured; else all.")
+        list[str] | None, typer.Argument(metavar="[CUT...]", help="Which cuts to measure; by default, all.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="Of the part that trains.")] = "auto",
-    rounds: Annotated[int | None, typer.Option(min=1, help="By default those of each cut.")] = None,
+    precision: Annotated[str, typer.Option(help="Precision of the layers that are trained.")] = "auto",
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often each cut is timed; the default varies.")] = None,
     quick: Quick = False,
 ) -> None:
-    """A training step from the store against the same top on one batch in memory."""
+    """Compare training steps from the store and from memory.
+
+    The step in memory trains the same layers on one batch.
+    """
     _refuse_unknown(cuts or [], [cut for cut, *_ in step.CUTS])
     plan = step.Plan(tuple(one for one in step.CUTS if not cuts or one[0] in cuts), precision, rounds)
     with _scratch() as scratch:
@@ -126,7 +141,7 @@ def views_command(
     folds: Annotated[int, typer.Option(min=2)] = 5,
     quick: Quick = False,
 ) -> None:
-    """Stored views and live ones against the same augmentation as Keras layers."""
+    """Compare stored and live views with Keras' augmentation layers."""
     plan = views.Plan(data, weights, size=size, pictures=pictures, seeds=seeds, folds=folds)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -137,7 +152,7 @@ def views_command(
 def crossval_command(
     data: Data = None, weights: Weights = "random", size: Size = None, pictures: Pictures = 2000, quick: Quick = False
 ) -> None:
-    """Five folds with one command against the plain script five times."""
+    """Compare five folds with five runs of the plain script."""
     plan = crossval.Plan(data, weights, size=size, pictures=pictures)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -148,7 +163,7 @@ def crossval_command(
 def fusion_command(
     data: Data = None, weights: Weights = "random", size: Size = None, pictures: Pictures = 500, quick: Quick = False
 ) -> None:
-    """Two backbones under one head against each alone."""
+    """Compare two backbones under one head with each alone."""
     plan = fusion.Plan(data, weights, size=size, pictures=pictures)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -157,7 +172,7 @@ def fusion_command(
 
 @app.command("memory")
 def memory_command(quick: Quick = False) -> None:
-    """Peak memory for 5,000 and for 20,000 pictures."""
+    """Measure the peak memory for 5,000 and for 20,000 pictures."""
     plan = memory.Plan().quick() if quick else memory.Plan()
     with _scratch() as scratch:
         print(report.memory_table(plan, memory.measure(plan, scratch), _command()), flush=True)
@@ -165,11 +180,14 @@ def memory_command(quick: Quick = False) -> None:
 
 @app.command("reading")
 def reading_command(
-    pictures: Annotated[int, typer.Option(min=20, help="How many are drawn.")] = 10_000,
+    pictures: Annotated[int, typer.Option(min=20, help="Number of pictures to draw.")] = 10_000,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     quick: Quick = False,
 ) -> None:
-    """Reading a folder, near-copies together, against the hashing of its files."""
+    """Compare reading a folder with hashing its files.
+
+    Reading includes the search for near-copies.
+    """
     plan = reading.Plan(pictures, rounds)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -180,16 +198,20 @@ def reading_command(
 def choices_command(
     data: Data = None,
     mnist: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, taken as well.")
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, measured as well."),
     ] = None,
     weights: Weights = "random",
     size: Size = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     folds: Annotated[int, typer.Option(min=2)] = 5,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of each phase; else the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs per phase; by default, the recipe's.")] = None,
     quick: Quick = False,
 ) -> None:
-    """What single choices of the articles cost: pixel scale, batch-norm of opened layers, no test part."""
+    """Measure what single choices of the articles cost.
+
+    The choices are the pixel scale, the batch-norm of opened layers, and having no test part.
+    """
     plan = choices.Plan(data, mnist, weights, size, seeds=seeds, folds=folds, epochs=epochs)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -198,24 +220,28 @@ def choices_command(
 
 @app.command("articles")
 def articles_command(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; else all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; by default, all.")] = None,
     data: Data = None,
     mnist: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files; else other digits."),
+        typer.Option(exists=True, file_okay=False, help="A folder with MNIST's idx files; by default, other digits."),
     ] = None,
     weights: Weights = "random",
     pictures: Annotated[
-        int | None, typer.Option(min=50, help="How many are drawn; else what each article needs.")
+        int | None, typer.Option(min=50, help="Number of pictures to draw; by default, what each article needs.")
     ] = None,
     size: Size = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of a phase at most; else the article's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Maximum per phase; by default, the article's.")] = None,
     swap: Annotated[
-        str | None, typer.Option(metavar="NETWORK[@PLACE]", help="In place of the article's, open above the place.")
+        str | None,
+        typer.Option(metavar="NETWORK[@PLACE]", help="Instead of the article's network, trained above the place."),
     ] = None,
     quick: Quick = False,
 ) -> None:
-    """The articles' scripts against their recipes, and each recipe against its own bound."""
+    """Compare the articles' scripts with topwork's recipes.
+
+    Each recipe is also compared with its own bound.
+    """
     _refuse_unknown(names or [], articles.ARTICLES)
     plan = articles.Plan(tuple(names or ()), data, mnist, weights, pictures, size, epochs, swap)
     plan = plan.quick() if quick else plan
@@ -225,7 +251,7 @@ def articles_command(
 
 @app.command("recipes")
 def recipes_command(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; else all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Recipes; by default, all.")] = None,
     data: Data = None,
     weights: Weights = "random",
     size: Size = None,
@@ -233,7 +259,10 @@ def recipes_command(
     folds: Annotated[int, typer.Option(min=2)] = 5,
     quick: Quick = False,
 ) -> None:
-    """The articles' recipes with networks whose weights are at hand, each against a linear probe of its features."""
+    """Compare the articles' recipes with a linear probe.
+
+    The recipes run with networks whose weights are on this machine. The probe uses the features of the same network.
+    """
     _refuse_unknown(names or [], recipes.CUTS)
     plan = recipes.Plan(tuple(names or ()), data, weights, size, seeds=seeds, folds=folds)
     plan = plan.quick() if quick else plan
@@ -250,7 +279,10 @@ def default_command(
     folds: Annotated[int, typer.Option(min=2)] = 5,
     quick: Quick = False,
 ) -> None:
-    """The default network against mobilenet_v2_035: a linear probe of each, and the default command."""
+    """Compare the default network with mobilenet_v2_035.
+
+    Both run under a linear probe and under the default command.
+    """
     plan = default.Plan(data, weights, size=size, seeds=seeds, folds=folds)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
@@ -267,7 +299,10 @@ def head_command(
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     folds: Annotated[int, typer.Option(min=2)] = 5,
 ) -> None:
-    """What the initial values of the last layer, and the choice of the epoch, do to a head's accuracy."""
+    """Measure what initial values and the epoch do to a head.
+
+    The initial values are those of the last layer; the epoch is the one whose weights are kept.
+    """
     plan = frozen.Plan(data, weights, backbone, size, pictures, seeds, folds)
     with _scratch() as scratch:
         print(report.head_table(plan, head.measure(plan, scratch), _command()), flush=True)
@@ -276,7 +311,7 @@ def head_command(
 def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise typer.BadParameter(f"nothing to hold {unknown[0]!r} against: expected {', '.join(known)}.")
+        raise typer.BadParameter(f"{unknown[0]!r} is not measured: expected {', '.join(known)}.")
 
 
 def _frozen(plan: frozen.Plan) -> None:

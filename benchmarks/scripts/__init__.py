@@ -1,1 +1,1 @@
-"""The articles' systems as plain Keras scripts, one per module, written from scratch by the articles' descriptions."""
+"""The articles' systems as plain Keras scripts, one per module, written anew from the articles' descriptions."""

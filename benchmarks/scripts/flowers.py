@@ -1,7 +1,7 @@
-"""The fourth article: ResNet50 frozen, its map flattened, three batch-norms and dense layers; augmented pictures.
+"""The fourth article: a frozen ResNet50, its map flattened, then three blocks of batch-norm and dense; augmented.
 
-As there, the pixels are BGR divided by 255, whatever the weights were made for. Its shear of 0.2 degrees, less than a
-pixel, is left away. ``--end pool`` averages the map instead.
+As in the article, the pixels are BGR divided by 255, although the weights were trained on another scale. The article's
+shear of 0.2 degrees moves no picture by a whole pixel and is left out. ``--end pool`` averages the map instead.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The first article's fusion, which it names and does not show: one picture through two frozen networks."""
+"""The first article's fusion, which the article names but does not show: one picture through two frozen networks."""
 
 import time
 

@@ -1,6 +1,7 @@
-"""The second article: pooled EfficientNetB0, frozen, under batch-norm, dropout of a half and the classes.
+"""The second article: a frozen, pooled EfficientNetB0, then batch-norm, dropout of 0.5 and a dense layer.
 
-Its early stopping is left away here, so that both sides train as many epochs; its checkpoint of the best epoch stays.
+The article's early stopping is left out, so that both sides train the same number of epochs. Its checkpoint of the
+best epoch is kept.
 """
 
 import tempfile

@@ -1,6 +1,6 @@
-"""The fifth article: digits repeated to 84 x 84 x 3 inside the model, a network whose first layers are frozen.
+"""The fifth article: the model repeats the digits to 84 x 84 x 3; the first layers of its network are frozen.
 
-https://blog.csdn.net/hgnuxc_1993/article/details/116020911 (CC BY-SA 4.0): settings are taken, no code.
+https://blog.csdn.net/hgnuxc_1993/article/details/116020911 (CC BY-SA 4.0): the settings are from there, not the code.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""The first article: InceptionV3 that ends at a layer in its middle, its new input used; then two blocks open.
+"""The first article: an InceptionV3 that ends at a layer in its middle, first frozen, then with two blocks trained.
 
-The article's own code makes the new input, and then a model from the network's old one.
+This script uses a new input layer. The article's code makes one as well, but builds its model from the old one.
 """
 
 import time

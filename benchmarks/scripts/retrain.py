@@ -1,6 +1,6 @@
-"""The third article: a new last layer on InceptionV3; with a second phase all of it from the pretrained values.
+"""The third article: a new last layer on InceptionV3; an optional second phase trains the whole network.
 
-The article keeps the values before the last layer on disk; a script with ``fit`` on the whole model does not.
+The article keeps the inputs of the last layer on disk. This script does not: it calls ``fit`` on the whole model.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The first article: InceptionV3 under Dense 1,024; first all of it frozen, then its top two blocks open."""
+"""The first article: InceptionV3 under a dense layer of 1,024 units; first frozen, then its top two blocks trained."""
 
 import time
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO would send usage data
 
 BATCH = 4
-"""Pictures per batch: on CPUs, it is fastest to run several small batches of a fixed size at a time (docs/log.md)."""
+"""Pictures per batch: on CPUs, it is fastest to run several small batches of a fixed size at a time."""
 
 
 class Runtime(Protocol):
