@@ -125,7 +125,7 @@ def test_no_picture_at_all_is_refused(two, tmp_path):
     (tmp_path / "empty" / "red" / "a.png").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"no picture in .* can be used\. 1 picture cannot be used: 'red/a.png'"):
         two.evaluate(tmp_path / "empty")
-    with pytest.raises(DatasetError, match=r"^there is no picture in the data: nothing can be measured\.$"):
+    with pytest.raises(DatasetError, match=r"^the data has no pictures: nothing can be measured\.$"):
         two.evaluate(tw.Dataset("/d", ()))
 
 

@@ -1,7 +1,7 @@
 """Evaluation: measure a run's model, as it is exported (flat, in float32), on pictures that it was not trained on.
 
-The trunk runs in float32, from the same converted file that filled the store; the top runs in Keras. In addition, the
-answers from the stored activations (computed in bfloat16, stored as float16) are measured.
+The trunk runs in float32, from the same converted file that filled the store; the top runs in Keras. How far the scores
+on the stored activations differ from these is measured when a run ends (`topwork.scoring.results`).
 """
 
 from collections import Counter
@@ -19,11 +19,12 @@ from topwork.runs.moved_pictures import placed, refuse_lost
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
 from topwork.runs.scores import Scores
-from topwork.scoring.answers import SAMPLE, answered, measured_scores, sampled
+from topwork.scoring.answers import SAMPLE, Answers, answered, measured_scores, sampled
 from topwork.scoring.results import draw_lacking, explained, warned
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
+from topwork.store.request import Request
 from topwork.system import keras_settings
 from topwork.system.advice import either
 from topwork.system.messages import counted, say, some
@@ -88,11 +89,11 @@ def evaluate(
     own = placed(folder, data)
     given, unknown = (own, {}) if inside else _other(folder, what, own.classes)
     rows = own.part(str(what)) if inside else given.rows
+    there = f"the {what} part of {str(folder.path)!r}" if inside else _name(what)
     if not rows:
         if inside:
             draw_lacking(folder, own)
-        there = f"the {what} part of {str(folder.path)!r} is empty" if inside else "there is no picture in the data"
-        raise DatasetError(f"{there}: nothing can be measured.")
+        raise DatasetError(f"{there} has no pictures: nothing can be measured.")
     taken = sampled(rows, SAMPLE)
     registry.remember(folder.path)  # it may have been moved
     requests = shipped(endings(folder), given, taken)
@@ -101,17 +102,7 @@ def evaluate(
         way = either("run.evaluate(data=NEWPLACE)", f"topwork evaluate {folder.path} --data NEWPLACE")
         refuse_lost(folder, given, requests, way)
     measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
-    requests = [one.of(measured) for one in requests]
-    with Watch() as watch, Extraction(requests, watch.report) as extraction:
-        keras_settings.import_keras()
-        network = restore(folder)
-        extraction.wait_all(range(len(requests)))
-    with StoredActivations(requests) as stored:
-        measured = measured.without(stored.failures())
-        if not measured.rows:
-            first = measured.left_out[0]
-            raise DatasetError(f"no picture of {str(what)!r} can be read; the first is {first.path}: {first.reason}.")
-        answers = answered(network, network.trunks, stored, measured.rows, own.classes)
+    measured, answers = _answers(folder, requests, measured, own.classes, there)
     known = {content for row in own.part("train") for _, content in row.pictures}
     seen = sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
     if seen and not inside:
@@ -134,13 +125,33 @@ def evaluate(
     )
 
 
+def _answers(
+    folder: Folder, requests: Sequence[Request], data: Dataset, classes: Sequence[str], there: str
+) -> tuple[Dataset, Answers]:
+    """Return two things: the data, without pictures that could not be read; and the run's answers on it.
+
+    Raises:
+        DatasetError: no picture can be read. The message says *there* for the data.
+    """
+    requests = [one.of(data) for one in requests]
+    with Watch() as watch, Extraction(requests, watch.report) as extraction:
+        keras_settings.import_keras()
+        network = restore(folder)
+        extraction.wait_all(range(len(requests)))
+    with StoredActivations(requests) as stored:
+        data = data.without(stored.failures())
+        if not data.rows:
+            first = data.left_out[0]
+            raise DatasetError(f"no picture of {there} can be read; the first is {first.path}: {first.reason}.")
+        return data, answered(network, network.trunks, stored, data.rows, classes)
+
+
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:
     """Return two things: the data, without pictures of classes that the run lacks; and their number, by class.
 
     Raises:
         DatasetError: the data cannot be read, or no picture is left.
     """
-    name = repr(str(what)) if isinstance(what, str | Path) else "the data"
     try:
         data = what if isinstance(what, Dataset) else undrawn(what)
     except DatasetError as error:
@@ -153,7 +164,7 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
     unknown = {label: counts[label] for label in data.classes if label not in known}
     if unknown and len(unknown) == len(data.classes):
         raise DatasetError(
-            f"no class of {name} is a class of the run {str(folder.path)!r}: the data has "
+            f"no class of {_name(what)} is a class of the run {str(folder.path)!r}: the data has "
             f"{some([*map(repr, unknown)])}, and the run has {some([*map(repr, classes)])}. Give "
             "the pictures the labels that the run uses."
         )
@@ -161,3 +172,7 @@ def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, 
         told = some([f"{label!r} ({count:,})" for label, count in unknown.items()])
         say(f"Not measured: {counted(sum(unknown.values()), 'picture')} of classes that the run does not have: {told}.")
     return replace(data, rows=tuple(row for row in data.rows if row.label in known)), unknown
+
+
+def _name(what: Any) -> str:
+    return repr(str(what)) if isinstance(what, str | Path) else "the data"
