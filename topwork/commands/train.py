@@ -94,8 +94,8 @@ def train(
         bool,
         typer.Option(
             "--no-head-first",
-            help="Add no phase that trains only the head. By default, such a phase may come first if the first --cut "
-            "also trains the backbone.",
+            help="Add no phase that trains only the head. By default, such a phase comes first if the first --cut "
+            "trains pretrained layers under a new head.",
         ),
     ] = False,
     parts: Parts = None,

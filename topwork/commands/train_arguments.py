@@ -21,7 +21,7 @@ from topwork.training import warm_start
 
 @dataclass(frozen=True)
 class Words:
-    """The settings that the command line makes in a recipe. ``None`` or an empty list: the option was not given."""
+    """The options that set keys of a recipe. ``None`` or an empty list: the option was not given."""
 
     file: str | Path | None
     cuts: list[str]

@@ -120,8 +120,8 @@ class Request:
 
         Raises:
             PictureError: the picture cannot be decoded.
-            DatasetError: the file is missing or has changed since the data was read. This is not recorded as a failure,
-                because the key stands for the earlier content.
+            DatasetError: the file is missing or has changed since the data was read. The store
+                does not record this as a failure of the picture: its key stands for the earlier content.
         """
         found, fit = self.data.picture(shot.path), self.trunk.fit
         if isinstance(found, np.ndarray):

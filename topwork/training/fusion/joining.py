@@ -171,7 +171,7 @@ class Joining:
 
 
 def _about(folder: Folder, rule: Rule, found: Learned, said: Answers | None) -> JoinResults:
-    """Return what was joined and learned, and the validation losses of the rule, the plain mean and each member."""
+    """Return the members, what the rule learned, and the validation losses of the rule, the mean and each member."""
     losses: dict[str, float | list[float]] | None = None
     if said:
         each = np.array(said.members)
