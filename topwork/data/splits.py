@@ -250,7 +250,7 @@ def _notes(rows: Rows, drawn: Rows, units: list[Unit], asked: Data, has_drawn: b
 
 
 def gaps(rows: Rows) -> list[str]:
-    """Return sentences on classes without a picture in the train or the test part. Parts without pictures are left out."""
+    """Return sentences on classes without a picture in the train or the test part. Empty parts are left out."""
     labels = {part: {row.label for row in rows if row.split == part} for part in ("train", "test")}
     everything = sorted({row.label for row in rows})
     return [
