@@ -1,4 +1,4 @@
-"""The tests, in the folders of what they test."""
+"""The tests; each folder tests the topwork folder of the same name."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""What topwork answers from training to the exported file, so that two ways of getting there can be compared.
+"""Collect topwork's numerical results, from training to the exported file, so that two setups can be compared.
 
-``python -m tests.answers PICTURES NETWORK FOLDER [NAME=VALUE ...]`` is a script that sets these settings of Keras
-first. NETWORK is the file of `tests.tiny`, which must have been made without them.
+``python -m tests.answers PICTURES NETWORK FOLDER [NAME=VALUE ...]`` first applies these Keras settings. NETWORK is the
+file from `tests.tiny`, which must have been made without them.
 """
 
 import sys
@@ -30,7 +30,7 @@ def losses(run: tw.Run) -> np.ndarray:
 
 
 def of_run(run: tw.Run) -> dict[str, np.ndarray]:
-    """What a finished run and its model say."""
+    """Return the results of a finished run and of its model."""
     model = run.model()
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     kept = [array for arrays in run.folder.weights().values() for array in arrays]
@@ -44,14 +44,14 @@ def of_run(run: tw.Run) -> dict[str, np.ndarray]:
 
 
 def of_network(backbone: tw.Backbone) -> dict[str, np.ndarray]:
-    """What the parts of the network say."""
+    """Return the results of the network's parts."""
     trunk, top = tw.halves(f"{NAME}@block_12_add", backbone=backbone)
     prices = np.array([price.kilobytes for price in tw.cuts(NAME, backbone=backbone)])
     return {"halves": top.predict_on_batch(trunk.predict_on_batch(PIXELS)), "cuts": prices}
 
 
 def of_data(run: tw.Run, backbone: tw.Backbone) -> dict[str, np.ndarray]:
-    """What is said of more pictures, with both runtimes."""
+    """Return the results for more data, with both runtimes."""
     runtimes = [replace(backbone, runtime="openvino"), replace(backbone, runtime="keras")]
     both = [tw.activations(run.data, f"{NAME}@block_7_project", backbone=one) for one in runtimes]
     evaluated = np.array([run.evaluate(part).loss.value for part in ("test", "val")])
@@ -59,14 +59,14 @@ def of_data(run: tw.Run, backbone: tw.Backbone) -> dict[str, np.ndarray]:
 
 
 def of_file(run: tw.Run, file: Path) -> dict[str, np.ndarray]:
-    """What the exported file says."""
+    """Return the results of the exported file."""
     predictor = run.export(file)
     paths = [f"{run.data.root}/{row.path}" for row in run.data.rows[:6]]
     return {"export": np.array([list(guess.probabilities.values()) for guess in predictor(paths)])}
 
 
 def resumed(data: tw.Dataset, backbone: tw.Backbone, out: Path) -> dict[str, np.ndarray]:
-    """What a run comes to that was interrupted."""
+    """Return the results of a run that was interrupted and resumed."""
     import keras
 
     def stop(epoch: int, logs: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Torch checkpoints of the format before torch 1.6, written without torch, and a package that brings one."""
+"""Torch checkpoints in the format from before torch 1.6, written without torch, and a package that contains one."""
 
 import pickle
 import struct
@@ -15,14 +15,14 @@ from topwork.networks.weights import efficientnet_lite0 as packaged
 
 
 class Storage:
-    """What a pickle of torch names by a persistent id: the numbers that follow the pickles."""
+    """Stands for what torch's pickle names by a persistent id: the numbers that follow the pickles."""
 
     def __init__(self, key, numbers):
         self.key, self.numbers = key, numbers
 
 
 class Tensor:
-    """Pickled as torch pickles a tensor."""
+    """Is pickled as torch pickles a tensor."""
 
     def __init__(self, storage, shape, strides):
         self.storage, self.shape, self.strides = storage, shape, strides
@@ -41,7 +41,7 @@ class Pickler(pickle.Pickler):
 
 
 def modules():
-    """As much of torch as a pickle names."""
+    """Return as much of torch as a pickle names."""
     torch, utils = ModuleType("torch"), ModuleType("torch._utils")
 
     def _rebuild_tensor_v2(*_):
@@ -55,7 +55,7 @@ def modules():
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Write a checkpoint; arrays keep the order in which they lie in memory, as torch's tensors do."""
+    """Write a checkpoint; arrays keep their order in memory, as torch's tensors do."""
     storages = {name: Storage(str(i), _flat(array)) for i, (name, array) in enumerate(arrays.items())}
     tensors = OrderedDict(
         (name, Tensor(storages[name], array.shape, tuple(step // array.itemsize for step in array.strides)))
@@ -76,7 +76,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
 
 
 def lite0(seed: int = 0) -> dict[str, np.ndarray]:
-    """Seeded values for all of EfficientNet-Lite0, its classifier too, named and shaped as in the package's file."""
+    """Return seeded values for EfficientNet-Lite0 and its classifier, named and shaped as in the package's file."""
     draw, found = np.random.default_rng(seed), {}
 
     def convolution(name, shape):
@@ -111,7 +111,7 @@ def lite0(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def package(folder: Path, monkeypatch, arrays: dict[str, np.ndarray] | None = None) -> Path:
-    """A package that brings such a checkpoint, or *arrays*, in the place of the real one; the path of its file."""
+    """Replace the package with one that contains such a checkpoint, or *arrays*; return the path of its file."""
     file = folder / packaged.MODULE / "models" / packaged.path().name
     file.parent.mkdir(parents=True)
     (folder / packaged.MODULE / "__init__.py").write_text("raise ImportError('it is never imported')\n")

@@ -1,4 +1,4 @@
-"""Small exported files made by hand: networks that answer by the mean colour of their pictures."""
+"""Small exported files made by hand: networks that classify pictures by their mean colour."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ SIZES = [(12, 16), (8, 8)]
 
 
 def about(*inputs: Input) -> dict[str, Any]:
-    """The metadata of a file that takes *inputs*."""
+    """Return the metadata for a file that takes *inputs*."""
     entries = [one.as_json() for one in inputs]
     return {"format": 1, "labels": LABELS, "inputs": entries, "cut": "x@pool", "scores": {"accuracy": 1.0}}
 
@@ -28,7 +28,7 @@ TWO = about(Input("pixels_1", "front", Fit(SIZES[0])), Input("pixels_2", "side",
 
 
 def export(path: Path, metadata: str | dict | None) -> Path:
-    """Write a network: the mean colour of one input, or 3/4 of the first one's and 1/4 of the second's; softmax."""
+    """Write a network: softmax of one input's mean colour, or of 3/4 of the first input's and 1/4 of the second's."""
     inputs = metadata["inputs"] if isinstance(metadata, dict) and "inputs" in metadata else ABOUT["inputs"]
     names = [one["name"] for one in inputs]
     colours, nodes = zip(*(_colour(name, share) for name, share in zip(names, (0.75, 0.25) if names[1:] else (1.0,))))
@@ -61,7 +61,7 @@ def _colour(name: str, share: float) -> tuple[str, list[onnx.NodeProto]]:
 
 
 def picture(path: Path, label: str, size: tuple[int, int] = (40, 30)) -> str:
-    """Write a picture of one colour; gives its path."""
+    """Write a picture of one colour and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, COLOURS[label]).save(path)
     return str(path)

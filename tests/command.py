@@ -1,4 +1,4 @@
-"""The command line as a person uses it: in this process where that says the same, in a new one where not."""
+"""Runs the command line as a user does: in this process if the result is the same there, otherwise in a new one."""
 
 import io
 import json
@@ -12,13 +12,13 @@ from typing import Any
 from topwork.__main__ import run
 
 SMALL = ("--weights", "random", "--size", "32")
-"""Options of a backbone that needs no file and little time."""
+"""Options for a backbone that needs no file and little time."""
 POOL = ("--cut", "mobilenet_v2_035@pool", *SMALL)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command came to."""
+    """Holds the exit status and the output of one command."""
 
     status: int
     out: str
@@ -26,14 +26,14 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        """The one JSON object on stdout."""
+        """Return the one JSON object on stdout."""
         assert self.status == 0, self.err
         assert self.out.count("\n") == 1
         return json.loads(self.out)
 
 
 def topwork(*words: object) -> Ran:
-    """Run a command in this process: importing TensorFlow takes 3 s each time."""
+    """Run a command in this process, because importing TensorFlow takes 3 s each time."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = run([str(word) for word in words])
@@ -41,19 +41,19 @@ def topwork(*words: object) -> Ran:
 
 
 def start(*words: object, **options: Any) -> subprocess.Popen[str]:
-    """Start a command as a process that leads a group, as a shell does."""
+    """Start a command as a process that leads its own group, as a shell does."""
     command = [sys.executable, "-m", "topwork", *map(str, words)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(command, text=True, process_group=0, **options)
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
-    """What a process came to; that it shows a traceback is never right."""
+    """Wait for a process and return its result; a traceback is always a failure."""
     out, err = process.communicate(timeout=seconds)
     assert "Traceback" not in err, err
     return Ran(process.returncode, out, err)
 
 
 def in_a_new_process(*words: object, **environment: str) -> Ran:
-    """Run a command in a process that starts for it."""
+    """Run a command in a new process."""
     return ended(start(*words, env=os.environ | environment))

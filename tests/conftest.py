@@ -1,4 +1,4 @@
-"""What the tests share: a home of their own, small generated pictures, and the real material where it is at hand."""
+"""Shared fixtures: a separate home, small generated pictures, and real pictures and weights if available."""
 
 import gc
 import os
@@ -19,8 +19,8 @@ from topwork.system import keras_backend
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TOPWORK_OFFLINE"] = "1"
-keras_backend.onednn()  # before any test imports Keras, as the commands that it starts do
-signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs, and so their children, ignore it
+keras_backend.onednn()  # before any test imports Keras, as in the commands that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it; children inherit this
 
 
 LONG = ("test_train", "test_resume", "test_joining", "test_keras_graph", "test_cli", "test_export", "test_model")
@@ -32,45 +32,45 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first, so that processes which share them end together."""
+    """Run the longest files first, so that the processes that share the tests end together."""
     items.sort(key=lambda item: (*LONG, item.path.stem).index(item.path.stem))
 
 
 def pytest_collection_finish():
-    """Python looks for garbage less often, and not among what was imported: that took a tenth of the time."""
+    """Collect garbage less often, and exclude imported objects: collection took a tenth of the time."""
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory):
-    """One TOPWORK_HOME and one empty KERAS_HOME for the whole session."""
+    """Set one TOPWORK_HOME and one empty KERAS_HOME for the session."""
     folder = tmp_path_factory.mktemp("home")
     os.environ["TOPWORK_HOME"] = str(folder / "topwork")
     os.environ["KERAS_HOME"] = str(folder / "keras")
     shared.lend(folder / "topwork")
-    if "PYTEST_XDIST_WORKER" in os.environ:  # all of the tests, not a few
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a run of all tests, not of a few
         shared.convert()
     return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def blank_plots():
-    """An empty picture stands for each plot of a run, unless a test has them drawn."""
+    """Replace each plot of a run by an empty picture, unless a test asks for the drawn plots."""
     with plots.blank():
         yield
 
 
 @pytest.fixture
 def own_home(tmp_path, monkeypatch):
-    """A TOPWORK_HOME for this test alone."""
+    """Set a TOPWORK_HOME for this test only."""
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.fixture
 def own_store(own_home):
-    """A TOPWORK_HOME for this test alone, with graphs and converted trunks at hand, and nothing stored."""
+    """Set a TOPWORK_HOME for this test only, with graphs and converted trunks available and nothing stored."""
     shared.lend(own_home)
     shared.convert()
     return own_home
@@ -78,7 +78,7 @@ def own_store(own_home):
 
 @pytest.fixture(autouse=True)
 def swept(request):
-    """After a test of the full suite, what Keras and TensorFlow keep of its networks is let go."""
+    """Release what Keras and TensorFlow keep of a test's networks, after each test of the full suite."""
     yield
     if request.node.get_closest_marker("full"):
         import keras
@@ -89,7 +89,7 @@ def swept(request):
 
 @pytest.fixture(scope="session")
 def real():
-    """The folder of real pictures and weights."""
+    """Return the folder of real pictures and weights."""
     folder = os.environ.get("TOPWORK_REAL")
     if not folder:
         pytest.skip("TOPWORK_REAL is not set: no real pictures and weights at hand")
@@ -97,7 +97,7 @@ def real():
 
 
 def picture(colour: tuple[int, int, int], seed: int, side: int = 48) -> Image.Image:
-    """A picture of one colour with seeded patches: classes differ in colour, pictures in patches."""
+    """Return a picture of one colour with seeded patches: classes differ in colour, pictures in patches."""
     draw = np.random.default_rng(seed)
     patches = draw.integers(-60, 60, (6, 6, 3)).repeat(side // 6, 0).repeat(side // 6, 1)
     return Image.fromarray(np.clip(np.array(colour) + patches, 0, 255).astype("uint8"))
@@ -107,7 +107,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 
 def make_folder(path: Path, each: int = 20, side: int = 48, first: int = 0) -> Path:
-    """A folder of classes: blue, green and red pictures; another *first*, other pictures."""
+    """Write a folder with blue, green and red classes; a different *first* gives different pictures."""
     for number, (name, colour) in enumerate(COLOURS.items()):
         (path / name).mkdir(parents=True)
         for i in range(each):
@@ -117,12 +117,12 @@ def make_folder(path: Path, each: int = 20, side: int = 48, first: int = 0) -> P
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """60 pictures in three classes; read only."""
+    """Return a folder of 60 pictures in three classes; tests only read it."""
     return make_folder(tmp_path_factory.mktemp("pictures") / "colours")
 
 
 class Files(SimpleHTTPRequestHandler):
-    """Serves a folder without a word; breaks off in the middle of what is called ``short``."""
+    """Serves a folder without logging, and breaks off in the middle of each file whose name ends in ``short``."""
 
     def log_message(self, *_):
         pass
@@ -138,7 +138,7 @@ class Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A folder and the address where this machine serves it; the network is allowed, and nothing is at hand."""
+    """Serve an empty folder and return it with its address; network access is allowed, and no file is cached."""
     monkeypatch.delenv("TOPWORK_OFFLINE")
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -152,7 +152,7 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_package(monkeypatch):
-    """As if the package with EfficientNet-Lite0's weights were not installed."""
+    """Simulate that the package with EfficientNet-Lite0's weights is not installed."""
 
     def version(name):
         raise PackageNotFoundError(name)

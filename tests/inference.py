@@ -1,8 +1,8 @@
-"""What a model answers, in tests: one call is not worth the graph that Keras' `predict` traces for it."""
+"""A model's outputs in tests: for a single call, tracing a graph with Keras' `predict` is not worth the time."""
 
 import keras
 
 
 def outputs(model, inputs):
-    """The model's output in inference mode as a NumPy array; *inputs* is one array or a list of them."""
+    """Return the model's output in inference mode as a NumPy array; *inputs* is one array or a list of arrays."""
     return keras.ops.convert_to_numpy(model(inputs, training=False))

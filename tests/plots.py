@@ -1,6 +1,6 @@
-"""Plots in tests: an empty picture stands for each, because to draw those of a small run costs what its training costs.
+"""Plots in tests: an empty picture replaces each, because drawing a small run's plots takes as long as its training.
 
-Where a test looks at plots, `drawn` has them drawn.
+A test that examines plots uses `drawn`.
 """
 
 import io
@@ -18,7 +18,7 @@ DRAWS = {name: getattr(Pencil, name) for name in ("__enter__", "__exit__", "draw
 
 @contextmanager
 def blank() -> Iterator[None]:
-    """Start no process that draws, and write an empty picture for each plot."""
+    """Start no drawing process, and write an empty picture for each plot."""
     file = io.BytesIO()
     Image.new("RGB", (1, 1)).save(file, "PNG", pnginfo=_note())
     blanks = {
@@ -32,7 +32,7 @@ def blank() -> Iterator[None]:
 
 @contextmanager
 def drawn() -> Iterator[None]:
-    """Draw, as topwork does."""
+    """Draw plots as topwork does."""
     with _pencils(DRAWS):
         yield
 

@@ -1,8 +1,8 @@
-"""Which ``full`` tests a CI run takes, as all of them take an hour: ``python -m pytest -m full -p tests.selection``.
+"""Selects ``full`` tests for a CI run, because all take an hour: ``python -m pytest -m full -p tests.selection``.
 
-With ``TOPWORK_FULL_QUARTER`` (a commit's hash) these are the quarter that follows from the hash, and the tests of the
-folders that the last five commits changed; renames do not count. With ``TOPWORK_FULL_UNTIL`` (seconds since 1970) no
-test begins later than that. Without them all tests are taken.
+If ``TOPWORK_FULL_QUARTER`` is set to a commit's hash, a run takes the quarter that follows from the hash, and the tests
+of the folders that the last five commits changed; renames do not count. If ``TOPWORK_FULL_UNTIL`` is set (seconds since
+1970), no test begins after that time. Without these variables, all tests run.
 """
 
 import os
@@ -20,12 +20,12 @@ LATE = "left out, as the time for full tests is over"
 
 
 def quarter_of(words: str) -> int:
-    """0 to 3, of a commit's hash or of a test's name."""
+    """Return the quarter, 0 to 3, that follows from a commit's hash or a test's name."""
     return sha256(words.encode()).digest()[0] % 4
 
 
 def changed(log: str) -> set[str]:
-    """The folders below ``topwork`` and ``tests`` that ``git log --name-status --format=`` names, renames not counted.
+    """Return the folders below ``topwork`` and ``tests`` in a ``git log --name-status --format=``, without renames.
 
     >>> sorted(changed("M\\ttopwork/store/fill.py\\nR100\\ta.py\\ttopwork/data/a.py\\nA\\ttests/runs/test_needs.py"))
     ['runs', 'store']
@@ -36,13 +36,13 @@ def changed(log: str) -> set[str]:
 
 
 def chosen(names: list[str], commit: str, folders: set[str]) -> list[str]:
-    """Those of a list of tests that a run on *commit* takes."""
+    """Return the tests from a list that a run on *commit* takes."""
     wanted = quarter_of(commit)
     return [name for name in names if quarter_of(name) == wanted or PurePath(name).parts[1] in folders]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the tests of this run alone."""
+    """Keep only the tests that this run takes."""
     commit = os.environ.get("TOPWORK_FULL_QUARTER")
     if not commit:
         return
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header() -> str:
-    """Say which tests are taken."""
+    """Return a line that reports which tests are taken."""
     commit = os.environ.get("TOPWORK_FULL_QUARTER")
     if not commit:
         return "full tests: all"
@@ -61,13 +61,13 @@ def pytest_report_header() -> str:
 
 
 def pytest_runtest_setup() -> None:
-    """Leave out what would begin too late."""
+    """Skip a test that would begin too late."""
     if time.time() > float(os.environ.get("TOPWORK_FULL_UNTIL", "inf")):
         pytest.skip(LATE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out."""
+    """List the tests that were skipped because of the time."""
     skipped = terminalreporter.stats.get("skipped", [])
     late = sorted(report.nodeid for report in skipped if LATE in str(report.longrepr))
     if late:

@@ -1,7 +1,7 @@
-"""What the tests of one run make once, for all of the processes that share them (``pytest -n``).
+"""Makes what the tests need only once per test run, for all processes that share the run (``pytest -n``).
 
-A trunk that is met for the first time costs 7 s of processor time: a process of its own imports Keras, reads the
-network, and converts it. Here one process converts those that several files of tests need.
+The first use of a trunk costs 7 s of processor time: a separate process imports Keras, reads the network, and converts
+it. Here one process converts the trunks that several test files need.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from topwork.recipes.settings import Backbone
 from topwork.store.request import Request
 
 FOLDER = "TOPWORK_TESTS_SHARED"
-"""The environment variable with the folder that a run of the tests shares."""
+"""The environment variable with the folder that a test run shares."""
 
 TRUNKS = {
     "tiny": (
@@ -43,18 +43,18 @@ TRUNKS = {
     "tiny_48": ("block_2_add", "block_3_expand_relu"),
     "mobilenet_v2_035": ("pool",),
 }
-"""The cuts that several files of tests train on; the last network has random weights and takes 32 pixels."""
+"""The cuts that several test files train on; the last network has random weights and takes 32 pixels."""
 
 
 def begin(config: pytest.Config) -> None:
-    """Make the folder, which goes at the end; a process that another one of the run started has it already."""
+    """Make the folder, and remove it at the end; a process that another one of this run started has it already."""
     if FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="topwork-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True))
 
 
 def once(name: str, make: Callable[[Path], object]) -> Path:
-    """The path *name*, as *make* left it in the first process that came; others wait until it is there."""
+    """Return the path *name*; the first process that asks creates it with *make*, and others wait until it exists."""
     path = Path(os.environ[FOLDER], name)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -66,14 +66,14 @@ def once(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def lend(home: Path) -> None:
-    """Let a TOPWORK_HOME have its graphs, converted trunks and random weights in common with others of this run."""
+    """Let a TOPWORK_HOME share its graphs, converted trunks and random weights with the others of this test run."""
     home.mkdir(parents=True)
     for name in ("graphs", "trunks", "weights"):
         (home / name).symlink_to(once(name, Path.mkdir))
 
 
 def copy(cut: str, backbone: Backbone) -> None:
-    """Give TOPWORK_HOME copies of what all have in common for one cut, which it may count and remove."""
+    """Copy the shared files for one cut into TOPWORK_HOME, where a test may count and remove them."""
     convert()
 
     def bring(path: Path) -> None:
@@ -87,12 +87,12 @@ def copy(cut: str, backbone: Backbone) -> None:
 
 
 def convert() -> None:
-    """See that `TRUNKS` are among those that are lent."""
+    """Make sure that the shared files contain `TRUNKS`."""
     once("converted", _fill)
 
 
 def _fill(home: Path) -> None:
-    """Have each of them give the activations of one picture, in a TOPWORK_HOME of its own."""
+    """Compute the activations of one picture for each of `TRUNKS`, in a separate TOPWORK_HOME."""
     import topwork as tw
     from tests.tiny import tiny
     from topwork.store.engines.local import Extraction

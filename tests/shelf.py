@@ -1,4 +1,4 @@
-"""A home filled by hand, with a network of three nodes: no Keras, no picture."""
+"""A home filled by hand, for a network of three nodes: no Keras, no pictures."""
 
 import os
 from dataclasses import replace
@@ -40,12 +40,12 @@ def recipe(*cuts: str, **options) -> Recipe:
 
 
 def run(path: Path, *cuts: str, **options) -> Path:
-    """A run folder of these cuts, as one that has just begun."""
+    """Create a run folder for these cuts, as if the run had just begun."""
     return create(path, recipe(*cuts, **options), DATA).path
 
 
 def request(cut: str, exact: bool = False, rows: int = 0, **options) -> Request:
-    """A request for so many pictures, which are nowhere."""
+    """Return a request for *rows* pictures, which do not exist as files."""
     step = plan.unchecked(recipe(cut, **options))[0]
     pictures = tuple(Row(f"{n}.png", sha256(b"%d" % n).hexdigest(), "x") for n in range(rows))
     data = Dataset("/data", pictures)
@@ -53,7 +53,7 @@ def request(cut: str, exact: bool = False, rows: int = 0, **options) -> Request:
 
 
 def fill(cut: str, rows: int = 10, exact: bool = False, **options) -> Path:
-    """A store with so many rows; its folder."""
+    """Fill a store with *rows* rows and return its folder."""
     ask = request(cut, exact, rows, **options)
     trunk.keep_graph(ask.backbone, GRAPH)
     with ask.store() as store:
@@ -69,7 +69,7 @@ def fill(cut: str, rows: int = 10, exact: bool = False, **options) -> Path:
 
 
 def convert(cut: str, **options) -> Path:
-    """A folder of a converted trunk; files that only look like one."""
+    """Write files that look like a converted trunk, and return their folder."""
     path = request(cut, **options).trunk_in(GRAPH).converted
     path.parent.mkdir(parents=True)
     path.write_text("<net/>")
@@ -78,7 +78,7 @@ def convert(cut: str, **options) -> Path:
 
 
 def random_weights() -> Path:
-    """A file in the place of the network's random weights."""
+    """Write a file in place of the network's random weights."""
     path = untrained.kept(NET)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(9000))
@@ -86,6 +86,6 @@ def random_weights() -> Path:
 
 
 def aged(path: Path) -> Path:
-    """The same, last used long ago."""
+    """Mark a path as last used long ago, and return it."""
     os.utime(path, (LONG_AGO, LONG_AGO))
     return path

@@ -1,4 +1,4 @@
-"""What docs/articles.md says of the articles' code and of ours is so."""
+"""What docs/articles.md says about the articles' code and about topwork's is true."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""What holds on every backend of Keras: laws 1 to 3 and 7, a short training, its export, and going on after a stop.
+"""What holds on every Keras backend: laws 1 to 3 and 7, a short training, its export, and a resumed run.
 
-The other tests run on TensorFlow. These run on whatever ``KERAS_BACKEND`` says: ``make test-backends`` takes JAX and
-torch. On TensorFlow they are of the full suite, because other tests have the same there.
+The other tests run on TensorFlow. These run on the backend that ``KERAS_BACKEND`` names: ``make test-backends`` takes
+JAX and torch. On TensorFlow they belong to the full suite, because other tests check the same there.
 """
 
 import csv
@@ -28,7 +28,7 @@ from topwork.system import gpu, keras_backend
 
 pytestmark = [pytest.mark.full] if keras.config.backend() == "tensorflow" else []
 END = "block_2_add"
-"""Where the backbone ends: deeper down random networks are chaotic at 32 pixels."""
+"""Where the backbone ends: at deeper layers, random networks are chaotic at 32 pixels."""
 LAW_4 = "law 4 holds with TensorFlow on a CPU alone: with {} the weights may differ in some bits."
 
 
@@ -131,7 +131,7 @@ def scores(run, phase):
 
 def test_it_learns_and_a_phase_begins_where_the_one_before_was_best(run):
     assert min(scores(run, 1)) < scores(run, 1)[0] / 2
-    assert scores(run, 2)[0] == pytest.approx(min(scores(run, 1)), rel=0.02)  # on activations of another cut
+    assert scores(run, 2)[0] == pytest.approx(min(scores(run, 1)), rel=0.02)  # computed from activations of another cut
     assert run.results.accuracy.value > 0.6
     assert run.folder.environment["backend"] == keras.config.backend()
 
@@ -144,7 +144,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(run):
 
 
 def answers(run, take):
-    """What was written of the test part, and what *take* says of its files."""
+    """Return the predictions that the run wrote for its test part, and those of *take* for the same files."""
     with (run.path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     written = np.array([[float(row[label]) for label in run.data.classes] for row in rows])
@@ -187,7 +187,7 @@ def test_what_torch_cannot_export_is_said(tmp_path, capsys):
 
 
 class Stopped(Exception):
-    """Not one of ours: the run stays as a killed one does."""
+    """Is not one of topwork's exceptions: the run stays as a killed run does."""
 
 
 def stop(epoch, logs=None):

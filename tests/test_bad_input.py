@@ -1,4 +1,4 @@
-"""Bad input: one clear message, the right exit status, nothing lost, and never a traceback."""
+"""Bad input leads to one clear message and the right exit status; nothing is lost, and there is never a traceback."""
 
 import csv
 import json
@@ -27,12 +27,12 @@ NO_PICTURE = "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Three classes of four pictures, to be spoilt."""
+    """Make three classes of four pictures, which the tests damage."""
     return make_folder(tmp_path / "data", each=4, side=30)
 
 
 def png(path: Path, width: int, height: int) -> None:
-    """A grey PNG whose header says any size; its pixels are not there."""
+    """Write a grey PNG whose header gives any size, and which has no pixels."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"")),
@@ -45,12 +45,12 @@ def png(path: Path, width: int, height: int) -> None:
 
 
 def refused(status: int, message: str, *words: object) -> None:
-    """That a command ends with one message on stderr and nothing on stdout."""
+    """Check that a command ends with one message on stderr and nothing on stdout."""
     assert topwork(*words) == Ran(status, "", f"{message}\n")
 
 
 def refused_with(status: int, kind: str, facts: Sequence[str], *words: object) -> None:
-    """That a command ends with one message of a kind on stderr, with these facts; unit tests have the sentence."""
+    """Check that a command prints one error of a kind that has these facts; unit tests check its sentence."""
     ran = topwork(*words)
     assert (ran.status, ran.out, ran.err.count("\n")) == (status, "", 1), ran.err
     assert ran.err.startswith(f"{kind}: ")
@@ -231,7 +231,7 @@ def test_a_file_that_cannot_be_written(folder, tmp_path):
 
 @pytest.fixture
 def filled(folder) -> Path:
-    """A store of its own: these pictures at pixels of an odd size."""
+    """Return the folder of a store that only this test uses: these pictures as pixels, at an odd size."""
     return Path(topwork("extract", folder, "vgg16@input", "--weights", "random", "--size", 33, "--json").json["folder"])
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: folds, drawn pictures, statistics, processes, tables; whole runs behind ``full``."""
+"""The benchmarks' parts: folds, drawn pictures, statistics, processes, tables; complete runs are ``full`` tests."""
 
 import math
 import os
@@ -30,7 +30,7 @@ from topwork.runs.scores import Rate
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """30 drawn pictures, the first of them twice."""
+    """Return a folder with 30 drawn pictures, of which the first is there twice."""
     folder = draw(tmp_path_factory.mktemp("drawn"), 30)
     shutil.copy(folder / "amber" / "00000.jpg", folder / "amber" / "copy.JPG")
     return folder
@@ -114,7 +114,7 @@ def test_difference_is_paired():
     same = difference([ours], [ours])
     near = difference([ours], [theirs])
     assert same == Rate(0.0, 0.0, 0.0)
-    assert near.high - near.low < 0.02  # two independent accuracies of 400 pictures would give about 0.11
+    assert near.high - near.low < 0.02  # two independent accuracies on 400 pictures would differ by about 0.11
 
 
 def test_difference_is_of_the_first_less_the_second_and_covers_it():
@@ -145,7 +145,7 @@ def test_run_gives_wall_time_memory_and_output():
     found = run([sys.executable, "-c", code], WORD="heard")
     assert found.output == "heard\n"
     assert found.seconds > 0.8
-    assert found.largest > 150_000_000  # that of a process below the one that was started
+    assert found.largest > 150_000_000  # the memory of a child of the process that was started
     if Path("/proc/self/stat").exists():
         assert found.together > 150_000_000
 
@@ -281,7 +281,7 @@ def test_frozen_end_to_end(tmp_path):
 
 @pytest.mark.full
 def test_frozen_with_a_network_that_keras_does_not_have(tmp_path):
-    """The scripts load it from a file that topwork writes."""
+    """The scripts load this network from a file that topwork writes."""
     command = [sys.executable, "-m", "benchmarks", "frozen", "--quick", "--backbone", "efficientnet_lite0"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert "`efficientnet_lite0@pool`, random weights" in told
@@ -298,7 +298,7 @@ def test_extraction_end_to_end(tmp_path):
 
 @pytest.mark.full
 def test_articles_end_to_end(tmp_path):
-    """One recipe on photos, one on arrays; ``python -m benchmarks articles --quick`` runs them all."""
+    """Only two recipes run here, on photos and on arrays; ``python -m benchmarks articles --quick`` runs all."""
     names = ("efficientnet_b0_house", "xception_mnist")
     command = [sys.executable, "-m", "benchmarks", "articles", *names, "--quick"]
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output

@@ -1,11 +1,11 @@
-"""What topwork made at 9864c83 is treated right: a finished run, an unfinished one, and the store that it filled.
+"""What topwork wrote at 9864c83 is still read correctly: a finished run, an unfinished one, and their store.
 
 ``fixtures/format_1`` holds the network (`tests.tiny`) and the data, 120 drawn pictures of 12 classes, 0 to 11:
 
-    run               a finished run, from before the order of classes was written down
+    run               a finished run, from before the order of classes was saved
     unfinished        a run on two views that was stopped
     home              what the unfinished run left in TOPWORK_HOME: three stores, and the network's graph
-    activations.npz   what that commit itself read from these stores
+    activations.npz   what the code at that commit read from these stores
 
 The unfinished run was made in a copy of the folder, with ``recipe.toml`` as in ``unfinished`` but
 ``model = "tiny.keras"``, and stopped with Ctrl-C in its second phase, after epoch 3:
@@ -13,7 +13,7 @@ The unfinished run was made in a copy of the folder, with ``recipe.toml`` as in 
     git worktree add old 9864c83
     PYTHONPATH=old TOPWORK_HOME=home python -m topwork train data.npz --recipe recipe.toml --out unfinished
 
-Then, with the same two variables, `activations.npz` was written:
+With the same two variables, `activations.npz` was then written:
 
     import numpy, topwork
     from topwork.plan import steps
@@ -32,8 +32,8 @@ Then, with the same two variables, `activations.npz` was written:
     read("block_14_add_exact", steps(run.recipe)[-1].exact(test)[0], test)
     numpy.savez_compressed("activations.npz", **found)
 
-Of ``home``, ``runs``, ``trunks`` and each ``lock.mdb`` were removed. In the runs, the folder's path was replaced by
-FIXTURE, and what names the machine by other words. All else is as that commit wrote it.
+``runs``, ``trunks`` and each ``lock.mdb`` were removed from ``home``. In the runs, FIXTURE replaces the folder's path,
+and other words replace what identifies the machine. Everything else is as that commit wrote it.
 """
 
 import csv
@@ -59,7 +59,7 @@ FIXTURE = PROJECT / "tests" / "fixtures" / "format_1"
 BY_TEXT = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")
 WITH_PATHS = ("environment.json", "pretrained.json", "recipe.toml")
 BOUND = 1e-5
-"""Of law 1."""
+"""The bound of law 1."""
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +85,19 @@ def earlier_home(own_home):
 
 @pytest.fixture(scope="module")
 def activations():
-    """What 9864c83 read from its stores, by name."""
+    """Return what 9864c83 read from its stores, by name."""
     with np.load(FIXTURE / "activations.npz") as file:
         return dict(file)
 
 
 def requested(unfinished):
-    """The data of the unfinished run, with its pixels, and all that it asks of the store."""
+    """Return the data of the unfinished run, with its pixels, and all its requests to the store."""
     data = with_arrays(unfinished.folder, unfinished.data)
     return data, requests(unfinished.folder, unfinished.recipe, data)
 
 
 def read(unfinished):
-    """What today's code reads from the store, named as in ``activations.npz``."""
+    """Return what today's code reads from the store, named as in ``activations.npz``."""
     data, (pool, add, exact) = requested(unfinished)
     train, test = data.part("train"), data.part("test")
     return {
@@ -115,7 +115,7 @@ def rows_of(request, rows, view=0):
 
 
 def beyond(found, expected):
-    """By how much of the largest value two arrays differ, where float16 by more than its last bit."""
+    """Return the largest difference relative to the largest value; float16 values may also differ in their last bit."""
     rounding = np.spacing(np.abs(expected)).astype("float32") if expected.dtype == np.float16 else 0
     found, expected = found.astype("float32"), expected.astype("float32")
     return (np.abs(found - expected) - rounding).max() / np.abs(expected).max()
@@ -225,5 +225,5 @@ def stores(home):
 
 
 def content(folder):
-    """Path and SHA-256 of every file."""
+    """Return the path and the SHA-256 of every file."""
     return {path: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Every example in a docstring runs as it stands, with NumPy as ``np``."""
+"""Every example in a docstring runs as printed, with NumPy as ``np``."""
 
 import doctest
 import re

@@ -1,4 +1,4 @@
-"""Law 5, family by family: every network passes the parity gate, with the layers that ONNX lacks rewritten."""
+"""Law 5 for each family: every network passes the parity gate, with the layers that ONNX lacks rewritten."""
 
 import keras
 import numpy as np
@@ -20,12 +20,12 @@ from topwork.store import request
 
 LABELS = ["a", "b", "c"]
 SIDES = {name: max(side, 96) if side < 70 else 128 for name, side in FAMILIES.items()}
-"""Larger than law 1 needs: where the last maps have one pixel, random networks amplify rounding until Keras' own
+"""Larger than law 1 needs: if the last maps have one pixel, random networks amplify rounding until Keras' own
 ``predict`` and call differ by 1e-3."""
 
 
 def classifier(name, end="pool"):
-    """A flat model of that backbone up to its end, with a seeded head, and its metadata."""
+    """Return a flat model of that backbone up to its end, with a seeded head, and the model's metadata."""
     backbone = Backbone(name, weights="random", size=SIDES[name])
     opened = open_backbone(backbone, pretrained.weights_file(backbone))
     term = Cut.parse(f"{name}@{end}..{end}").only
@@ -38,7 +38,7 @@ def classifier(name, end="pool"):
 
 
 def calibrated(model, side):
-    """Draw the last layer, which starts at zero, and scale what it reads, so that answers differ between pictures."""
+    """Draw the last layer's kernel, which starts at zero, and scale its input, so that answers differ by picture."""
     last = model.get_layer("logits")
     kernel, bias = last.get_weights()
     last.set_weights([np.random.default_rng(0).normal(0, len(kernel) ** -0.5, kernel.shape), bias])

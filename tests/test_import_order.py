@@ -1,4 +1,4 @@
-"""Who imports whom: a folder imports from those before it, in no circle; and nothing heavy before it is needed."""
+"""Import order: a folder imports only from those before it, without circles; heavy packages load when needed."""
 
 import ast
 import shlex
@@ -32,7 +32,7 @@ HEAVY |= {"pandas", "pyarrow", "pydantic"}
 
 
 def name_of(path):
-    """The module's name below topwork: ``runtimes.keras``; ``__init__`` is the package itself."""
+    """Return the module's name below topwork: ``runtimes.keras``; ``__init__`` is the package itself."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
@@ -41,7 +41,7 @@ MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imported(source):
-    """The modules of topwork that a source imports, at its top or inside functions."""
+    """Return the modules of topwork that a source imports, at its top or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -53,7 +53,7 @@ def imported(source):
 
 
 def known(name):
-    """``topwork.cut.Cut`` is in the module ``cut``; what stands in no module is in the package itself."""
+    """Return a name's module: ``topwork.cut.Cut`` is in ``cut``; a name in no module is in the package itself."""
     parts = name.split(".")[1:]
     while parts and ".".join(parts) not in MODULES:
         parts.pop()

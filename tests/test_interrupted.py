@@ -1,4 +1,4 @@
-"""What a stopped command leaves: what was committed stays, no process is left over, and the next run goes on."""
+"""After a command is stopped, committed data stays, no process is left over, and the next run continues."""
 
 import io
 import os
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="th
 COUNT = 64
 NAME = "mobilenet_v2_035"
 CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
-"""Pixels of 600 x 600 take a megabyte: a commit is due after 32 pictures."""
+"""Pixels of 600 x 600 take a megabyte, so a commit is due after 32 pictures."""
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 STOPPED = "Stopped. What was committed to the store stays; the next run continues there."
 
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory) -> Path:
-    """64 pictures that take a while to decode: large, small as files, equal but for what follows their end."""
+    """Write 64 slow-decoding pictures: large, but small as files; only the bytes after the image's end differ."""
     folder = tmp_path_factory.mktemp("slow")
     file = io.BytesIO()
     Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (1600, 6))).convert("RGB").save(file, "PNG")
@@ -43,7 +43,7 @@ def slow(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def cold(home, own_home) -> Path:
-    """A TOPWORK_HOME for this test, where nothing is stored and the backbone's graph is known: pixels need no Keras."""
+    """Set an empty TOPWORK_HOME with only the backbone's graph, so that the cut at the pixels needs no Keras."""
     graphs = home / "topwork" / "graphs"
     own_home.mkdir()
     (own_home / "graphs").symlink_to(graphs)
@@ -60,28 +60,28 @@ def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
 
 
 def children(process: subprocess.Popen) -> list[int]:
-    """The ids of a process's children."""
+    """Return the ids of a process's children."""
     lists = Path(f"/proc/{process.pid}/task").glob("*/children")
     return [int(child) for path in lists for child in path.read_text().split()]
 
 
 def gone(ids: list[int]) -> bool:
-    """Whether none of these processes runs any more."""
+    """Return whether all these processes have ended."""
     return not any(_runs(Path(f"/proc/{i}/status")) for i in ids)
 
 
 def _runs(status: Path) -> bool:
     try:
         return "\nState:\tZ" not in status.read_text()
-    except OSError:  # it is gone
+    except OSError:  # the process is gone
         return False
 
 
 def stored(home: Path) -> int:
-    """Rows that are committed to the one store; 0 while a process makes it."""
+    """Return the number of rows committed to the one store; 0 while a process makes it."""
     import lmdb
 
-    large = {"map_size": 2**30}  # it may grow while it is read here
+    large = {"map_size": 2**30}  # the store may grow while it is read here
     for folder in home.glob("store/*"):
         if (folder / "data.mdb").exists():
             with (
@@ -96,7 +96,7 @@ def stored(home: Path) -> int:
 
 
 def extracting(slow: Path, cold: Path) -> tuple[subprocess.Popen, list[int]]:
-    """An extraction that has committed some pictures and not all, and its children."""
+    """Start an extraction; return it when it has committed some pictures but not all, with its children's ids."""
     process = start("extract", slow, *CUT, "--jobs", 1)
     wait_for(lambda: stored(cold) or process.poll() is not None)
     assert process.poll() is None, process.communicate()
@@ -106,7 +106,7 @@ def extracting(slow: Path, cold: Path) -> tuple[subprocess.Popen, list[int]]:
 
 
 def goes_on(slow: Path, cold: Path) -> None:
-    """That the next run computes what is missing and no more."""
+    """Check that the next run computes only what is missing."""
     before = stored(cold)
     assert 0 < before < COUNT
     ran = topwork("extract", slow, *CUT)

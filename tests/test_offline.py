@@ -1,4 +1,4 @@
-"""With every socket refused: nothing that trains, exports or predicts asks for one."""
+"""With every socket refused: no code that trains, exports or predicts asks for one."""
 
 import json
 import os
@@ -48,7 +48,7 @@ for words in sys.argv[1].split("; "):
 
 @pytest.fixture
 def refused(tmp_path):
-    """The environment of processes where sockets are refused; what they note goes into the file ``SOCKETS``."""
+    """Return an environment in which processes are refused sockets and record each request in the file ``SOCKETS``."""
     (tmp_path / "refuse").mkdir()
     (tmp_path / "refuse" / "sitecustomize.py").write_text(REFUSE)
     paths = os.pathsep.join([str(tmp_path / "refuse"), *sys.path])
@@ -57,7 +57,7 @@ def refused(tmp_path):
 
 @pytest.fixture
 def commands(refused, tmp_path):
-    """Runs commands, one after another in one process, where sockets are refused; gives also what was noted."""
+    """Return a function that runs commands in one process without sockets, and returns the recorded requests too."""
 
     def run(*several: str) -> tuple[Ran, list[str]]:
         process = subprocess.Popen(
@@ -104,7 +104,7 @@ def test_weights_that_cannot_be_fetched(commands, pictures):
 
 @pytest.mark.full
 def test_the_demo_asks_for_no_socket_and_reads_digits(refused, tmp_path):
-    """``make demo``, once installed: real weights, no network, and digits read nearly without fault."""
+    """Once installed, ``make demo`` uses real weights and no network, and reads digits with few errors."""
     if not efficientnet_lite0.path().is_file():
         pytest.skip("the extra 'weights' is not installed")
     (tmp_path / "docs").mkdir()

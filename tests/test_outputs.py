@@ -1,4 +1,4 @@
-"""No option that writes a file writes over one: it may be what is read, or a user's only copy."""
+"""No option that writes a file overwrites one: the file may be the input, or a user's only copy."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.conftest import make_folder
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of classes with a table in it; the working directory."""
+    """Make a folder of classes that contains a table, and make it the working directory."""
     path = make_folder(tmp_path / "data", each=2)
     lines = [f"{name}/00{i}.png,{name}\n" for name in ("red", "blue") for i in (0, 1)]
     (path / "table.csv").write_text("path,label\n" + "".join(lines))

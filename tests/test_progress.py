@@ -1,4 +1,4 @@
-"""``progress=False`` shows nothing of a call; a notebook, whose stderr is no terminal, gets lines and no bars."""
+"""``progress=False`` hides all progress; a notebook, whose stderr is no terminal, gets lines instead of bars."""
 
 import inspect
 import os
@@ -28,11 +28,11 @@ CALLS = {
 
 
 class Asked(Exception):
-    """Data was asked for."""
+    """Is raised when a call reads the data."""
 
 
 class Data:
-    """Data that notes whether bars are shown when somebody wants to read it, and that cannot be read."""
+    """Stands for data that cannot be read, and records at each attempt whether bars are shown."""
 
     def __init__(self):
         self.shows = []
@@ -43,13 +43,13 @@ class Data:
 
 
 def at_a_terminal(monkeypatch):
-    """As if somebody looked: bars are drawn."""
+    """Simulate a terminal, so that bars are drawn."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
 
 
 @pytest.fixture
 def run(pictures, tmp_path):
-    """The folder of a run that was not trained; beside it another, and one of folds."""
+    """Return the folder of a run that was not trained; next to it are another run and a run of folds."""
     recipe = tw.Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}], "backbones": {"vgg16": {"weights": "random"}}})
     for name in ("run", "other", "folds/fold-1", "folds/fold-2"):
         create(tmp_path / name, recipe, tw.read(pictures))

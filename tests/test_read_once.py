@@ -1,4 +1,4 @@
-"""The list of a run's pictures may have a million lines: each command reads it once."""
+"""A run's list of pictures may have a million lines, so each command reads it once."""
 
 import shutil
 from collections import Counter
@@ -31,7 +31,7 @@ def train(pictures, out, **options):
 
 @pytest.fixture(scope="module")
 def finished(pictures, tmp_path_factory):
-    """Two runs on the same pictures, of which one has no plots, and the file of one."""
+    """Make two runs on the same pictures, the first without plots, and export the first run's model."""
     folder = tmp_path_factory.mktemp("runs")
     runs = [train(pictures, folder / name, seed=seed) for seed, name in enumerate("ab")]
     for plot in runs[0].path.glob("*.png"):
@@ -42,7 +42,7 @@ def finished(pictures, tmp_path_factory):
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """How often the list of pictures of each run was parsed in this process, by the run's folder."""
+    """Count, by run folder, how often this process parses each run's list of pictures."""
     counts = Counter()
     load = listing.load
 

@@ -1,4 +1,4 @@
-"""README's session runs as it is printed, with nothing at hand but the extra ``weights``."""
+"""README's session runs as printed; nothing but the extra ``weights`` needs to be installed."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ PYTHON = re.search(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
 
 
 def commands():
-    """The session's commands as lists of words, comments apart."""
+    """Return the session's commands as lists of words, without comments."""
     lines = [shlex.split(line, comments=True) for line in SESSION.replace("\\\n", " ").splitlines()]
     return [words[1:] for words in lines]
 

@@ -1,4 +1,4 @@
-"""Real pictures and weights, where ``TOPWORK_REAL`` names a folder of them."""
+"""Tests with real pictures and weights, if ``TOPWORK_REAL`` names a folder that contains them."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ NAME = "mobilenet_v2_035"
 
 @pytest.fixture
 def keras_home(real, tmp_path, monkeypatch) -> Path:
-    """A KERAS_HOME where the real weights lie."""
+    """Set a KERAS_HOME that contains the real weights."""
     (tmp_path / "keras").mkdir()
     (tmp_path / "keras" / "models").symlink_to(real / "weights")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -67,7 +67,7 @@ def test_a_recipe_is_as_good_as_a_probe_of_its_features_less_an_interval(real, k
 
 @pytest.mark.full
 def test_mnist(real, keras_home, tmp_path):
-    """The command of docs/articles.md."""
+    """The command from docs/articles.md works."""
     swap = ("--set", "phase.1.cut=mobilenet_025@conv_pw_1_relu", "--set", "phase.1.schedule=cosine")
     words = ("train", real / "mnist", "--recipe", "inception_v3_mnist", *swap)
     found = topwork(*words, "--set", "backbones.mobilenet_025.scale=own", "--out", tmp_path / "run", "--json").json
@@ -77,7 +77,7 @@ def test_mnist(real, keras_home, tmp_path):
 
 @pytest.mark.full
 def test_choose(real, keras_home):
-    """The linear probe that the figures in the folder's README speak of, on the pictures outside the test part."""
+    """The linear probe works as the folder's README reports; it uses the pictures outside the test part."""
     found = topwork("choose", real / "flowers5", "--cut", f"{NAME}@pool", "--cut", "mobilenet_025@pool", "--json").json
     best, other = found["candidates"]
     assert (best["cut"], found["best"], found["proposed"]) == (f"{NAME}@pool",) * 3
@@ -99,7 +99,7 @@ def test_odd_pictures_are_named_when_they_are_read_and_when_they_train(real, tmp
 
 @pytest.fixture(scope="module")
 def digits(real) -> tuple[np.ndarray, np.ndarray]:
-    """600 of MNIST's test part: uint8 ``[600, 28, 28]``, and their labels."""
+    """Return 600 pictures from MNIST's test part, as uint8 ``[600, 28, 28]``, and their labels."""
     pixels = gzip.decompress((real / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((real / "mnist" / "t10k-labels-idx1-ubyte.gz").read_bytes())
     return np.frombuffer(pixels, np.uint8, 600 * 784, 16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, 600, 8)

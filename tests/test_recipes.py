@@ -94,7 +94,7 @@ SAYS = {
         "backbones.inception_v3.size": 224,
         "phase.1.cut": "inception_v3@mixed7..mixed7",
         "phase.2.cut": "inception_v3@mixed5..mixed7",
-        "head.batch_norm": True,  # ours: the middle's averages are small
+        "head.batch_norm": True,  # topwork's own addition: the middle's averages are small
         "head.batch_norm_at": "every",
         "phase.1.epochs": 50,
         "phase.1.learning_rate": 1e-4,
@@ -135,7 +135,7 @@ def value(table, key):
 
 
 SIDES = {"inception_v3": 299, "resnet50": 224, "efficientnet_b0": 224, "xception": 84}
-"""Of the articles' pictures, but for `SMALLER`."""
+"""The size of the articles' pictures, except for the recipes in `SMALLER`."""
 SMALLER = {"inception_v3_partial": 224, "inception_v3_mnist": 84}
 
 
@@ -200,7 +200,7 @@ def test_451_houses_are_344_and_61_and_46():
 
 
 def parameters(features, units, classes):
-    """Of batch-norm and Dense in turn: four values a feature, a kernel and a bias."""
+    """Return the parameters of batch-norm and Dense layers in turn: four values per feature, a kernel and a bias."""
     widths = [features, *units, classes]
     return sum(4 * a + a * b + b for a, b in pairwise(widths))
 
@@ -225,7 +225,7 @@ def test_the_flattened_head_has_208_million_parameters_and_the_pooled_one_6():
 
 
 def digits(folder):
-    """28 x 28 grey digits, of a kind, as MNIST's packed files: 50 to train on, 10 to test."""
+    """Write 28 x 28 grey pictures that resemble digits as MNIST's packed files: 50 to train on, 10 to test."""
     draw = np.random.default_rng(0)
     for word, count in (("train", 50), ("t10k", 10)):
         labels = np.arange(count, dtype=np.uint8) % 2
@@ -238,7 +238,7 @@ def digits(folder):
 
 
 def pairs(folder):
-    """Rows of two pictures: front and side of one colour."""
+    """Write a table whose rows have two pictures of one colour: front and side."""
     pictures = make_folder(folder / "pictures", each=8)
     with (folder / "rows.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -250,7 +250,7 @@ def pairs(folder):
 
 
 def words(recipe: Recipe):
-    """What makes a recipe small: the smallest sizes, random weights, one epoch."""
+    """Yield the settings that make a recipe small: the smallest sizes, random weights, one epoch."""
     yield from ("data.split=[0.5, 0.25, 0.25]", 'data.draw="stratified"')
     for name in recipe.backbones:
         yield from (f"backbones.{name}.size={SMALLEST[name]}", f"backbones.{name}.weights=random")
@@ -261,7 +261,7 @@ def words(recipe: Recipe):
 
 
 TRAINED = [name for name in SAYS if name != "fusion_late"]
-"""Late fusion joins runs that are there: ``test_joining.py``."""
+"""Late fusion joins existing runs; ``test_joining.py`` tests it."""
 
 
 @pytest.mark.full

@@ -1,4 +1,4 @@
-"""docs/reference.md says what is so."""
+"""What docs/reference.md says is true."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ def test_every_key_stands_there_with_its_default():
 
 
 def test_so_does_every_key_of_a_join():
-    members = ("runs/a", "runs/b")  # it has no default
+    members = ("runs/a", "runs/b")  # this key has no default
     assert Recipe.from_mapping(tomllib.loads(JOIN)) == Recipe(join=Join(members))
     assert tomllib.loads(JOIN)["join"].keys() == {f.name for f in fields(Join)}
 

@@ -1,4 +1,4 @@
-"""Law 4: a run that is killed at any moment and resumed ends with the bits of one that never was."""
+"""Law 4: a run that is killed at any moment and resumed ends, bit for bit, like a run that was never killed."""
 
 import random
 import signal
@@ -57,7 +57,7 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(pictures, recipe, tmp_path_factory):
-    """A run that was never interrupted, by a process of its own."""
+    """Return a run that was never interrupted, trained in its own process."""
     out = tmp_path_factory.mktemp("whole") / "run"
     ran = ended(start("train", pictures, "--recipe", recipe, "--out", out), 300)
     assert ran.status == 0, ran.err
@@ -69,7 +69,7 @@ def timeless(journal):
 
 
 def same(run: Path, folder: Folder) -> None:
-    """That two runs are the same, bit for bit."""
+    """Check that two runs are the same, bit for bit."""
     found = Folder(run)
     assert timeless(found.journal.epochs()) == timeless(folder.journal.epochs())
     had, have = folder.weights(), found.weights()
@@ -85,7 +85,7 @@ def same(run: Path, folder: Folder) -> None:
 
 
 def kill(process, out: Path, lines: int, seconds: float) -> bool:
-    """Kill a process some time after its journal has so many lines; whether it was still running."""
+    """Kill a process some time after its journal has *lines* lines; return whether it was still running."""
     journal = out / "journal.jsonl"
     while process.poll() is None and lines and not (journal.exists() and journal.read_text().count("\n") >= lines):
         time.sleep(0.01)
@@ -96,7 +96,7 @@ def kill(process, out: Path, lines: int, seconds: float) -> bool:
 
 
 def killed_and_resumed(pictures, recipe, whole, out: Path, kills: int, seed: int) -> int:
-    """Kill a run, its resumption, and so on; gives how many kills there were before it came to its end."""
+    """Kill a run, its resumption, and so on; return how many of the kills came before the run had ended."""
     draw, done, lines = random.Random(seed), 0, len(whole.journal.epochs())
     process = start("train", pictures, "--recipe", recipe, "--out", out)
     for _ in range(kills):
@@ -119,7 +119,7 @@ def test_killed_at_random_moments(pictures, recipe, whole, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("fifth", range(5))
 def test_killed_at_fifty_random_moments(pictures, recipe, whole, tmp_path, fifth):
-    """Ten of them each, so that they are shared among processes."""
+    """Each case kills ten times, so that several processes can share the fifty."""
     seed = SEED + 100 * fifth
     print("seed", seed)
     done = number = 0

@@ -1,4 +1,4 @@
-"""The full tests of a CI run."""
+"""The selection of full tests for a CI run."""
 
 import os
 import subprocess

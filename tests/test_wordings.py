@@ -1,4 +1,4 @@
-"""What topwork says is what tests/wordings holds: who changes a text sees it there, before and after."""
+"""topwork's texts for users are those in tests/wordings, so that a diff shows each changed text before and after."""
 
 import ast
 from difflib import unified_diff

@@ -1,6 +1,6 @@
-"""A network of 46 layers as one's own file, for tests that need no network in particular: it builds fast.
+"""A network of 46 layers as a user's own file, for tests that need no particular network: it builds fast.
 
-Its places are called as some of MobileNetV2's.
+Its places have names that MobileNetV2 also uses.
 """
 
 from functools import cache
@@ -16,19 +16,19 @@ SIDE = 32
 
 
 def tiny(side: int = SIDE, **options) -> Backbone:
-    """The network, seeded, as a backbone of its own; at another size than 32 pixels it has the name ``tiny_SIDE``."""
+    """Return the seeded network as a backbone from a file; at a size other than 32 pixels its name is ``tiny_SIDE``."""
     name = NAME if side == SIDE else f"{NAME}_{side}"
     return Backbone(name, model=file(side), **{"size": side, "precision": "float32", **options})
 
 
 @cache
 def file(side: int = SIDE) -> str:
-    """Where the network lies, for all processes of a run of the tests."""
+    """Return the path of the network file; all processes of a test run share it."""
     return str(once(f"{NAME}_{side}.keras", lambda path: network(side).save(path)))
 
 
 def network(side: int = SIDE) -> keras.Model:
-    """Four blocks with additions between a stem and a last convolution, all with batch-norm."""
+    """Build four blocks with additions between a stem and a last convolution, all with batch-norm."""
     pixels = keras.Input((side, side, 3), name="input")
     x = layers.Rescaling(1 / 127.5, -1, name="rescaling")(pixels)
     x = _conv(x, 8, "Conv1", size=3, strides=2)

@@ -1,8 +1,8 @@
-"""What topwork says to people, as text files that a reviewer reads side by side, before and after a rewording.
+"""topwork's texts for users, as text files that a reviewer can compare before and after a rewording.
 
-A file per folder of topwork holds the texts of its source, in the order in which they are written: of errors, lines of
-progress, options, tables and notes; ``{expression}`` is what a sentence fills in. ``help.txt`` holds ``--help``.
-``python -m tests.wordings --write`` writes them anew.
+A file for each folder of topwork holds the texts in its source, in source order: errors, lines of progress, options,
+tables and notes; ``{expression}`` marks a value that a sentence fills in. ``help.txt`` holds ``--help``.
+``python -m tests.wordings --write`` writes the files again.
 """
 
 import ast
@@ -23,20 +23,20 @@ from topwork.commands.cli import app
 ROOT, KEPT = Path(topwork.__file__).parent, PROJECT / "tests" / "wordings"
 AREAS = ("top", "system", "recipes", "data", "networks", "store", "runs", "scoring", "shipping", "training", "commands")
 SPOKEN = {name for name in vars(errors) if isinstance(getattr(errors, name), type)} | {"say", "help"}
-"""Who takes a text for people, be it a word alone; elsewhere it is one that has a space."""
+"""The names that take texts for users, even single words; elsewhere only a string with a space is a text."""
 NO_TEXTS = {"execute", "compile", "sub", "startswith"}
-"""Who takes SQL or patterns."""
+"""The names that take SQL or patterns."""
 
 
 class Texts(ast.NodeVisitor):
-    """The texts of a source, each behind the name of what takes or makes it: ``RunError: no folder {path!r}.``"""
+    """Collects a source's texts, each after the name that takes or makes it: ``RunError: no folder {path!r}.``"""
 
     def __init__(self) -> None:
         self.found: list[str] = []
         self.name = ""
 
     def visit_under(self, name: str, *nodes: ast.AST) -> None:
-        """Visit what has a name."""
+        """Visit nodes that belong to a name."""
         before, self.name = self.name, name
         for node in nodes:
             self.visit(node)
@@ -47,7 +47,7 @@ class Texts(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self.visit_under(node.name, *node.decorator_list, node.args, *node.body)  # not what it returns, a type
+        self.visit_under(node.name, *node.decorator_list, node.args, *node.body)  # not the return type
 
     def visit_arg(self, node: ast.arg) -> None:
         if not isinstance(node.annotation, ast.Constant):  # a type in quotes
@@ -73,7 +73,7 @@ class Texts(ast.NodeVisitor):
         self.visit_under(node.arg or self.name, node.value)
 
     def visit_text(self, node: ast.expr) -> None:
-        """Note a whole expression that makes a text; one that makes none may hold others."""
+        """Record the text that a complete expression makes; if it makes none, visit the expressions within it."""
         said = shown(node)
         if said is None:
             return self.generic_visit(node)
@@ -85,14 +85,14 @@ class Texts(ast.NodeVisitor):
 
 
 class Shown(ast.NodeTransformer):
-    """F-strings within an expression, written alike by each version of Python."""
+    """Rewrites the f-strings within an expression, so that every Python version prints them alike."""
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
         return ast.Name(f'"{shown(node)}"')
 
 
 def shown(node: ast.expr) -> str | None:
-    """The text that an expression makes, with ``{expression}`` for what it fills in; `None` where it makes none."""
+    """Return an expression's text, with ``{expression}`` for each value filled in, or `None` if it makes no text."""
     match node:
         case ast.Constant(value=str(text)):
             return text.replace("\n", "\\n")
@@ -109,12 +109,12 @@ def shown(node: ast.expr) -> str | None:
 
 
 def written(node: ast.expr) -> str:
-    """An expression on one line."""
+    """Return an expression as one line of source."""
     return ast.unparse(Shown().visit(deepcopy(node)))
 
 
 def texts(area: str) -> Iterator[str]:
-    """The lines of an area's file."""
+    """Yield the lines of an area's file."""
     for path in sorted(ROOT.glob("*.py") if area == "top" else (ROOT / area).rglob("*.py")):
         visitor = Texts()
         visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
@@ -123,7 +123,7 @@ def texts(area: str) -> Iterator[str]:
 
 
 def helps() -> Iterator[str]:
-    """``--help`` of topwork, of each command and of the commands below it, 80 columns wide."""
+    """Yield ``--help`` of topwork, of each command and of the commands below it, 80 columns wide."""
     waiting = [((), get_command(app))]
     while waiting:
         words, command = waiting.pop(0)
@@ -133,7 +133,7 @@ def helps() -> Iterator[str]:
 
 
 def wordings() -> dict[str, str]:
-    """What each file is to hold."""
+    """Return the content that each file must have."""
     found = {area: texts(area) for area in AREAS} | {"help": helps()}
     return {f"{name}.txt": "\n".join(lines) for name, lines in found.items()}
 

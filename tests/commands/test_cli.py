@@ -1,4 +1,4 @@
-"""Each command's happy path: results to stdout, talk to stderr, one JSON object where it is asked for."""
+"""Each command succeeds: results go to stdout, messages to stderr, and ``--json`` prints one JSON object."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ STRATIFIED = ("--set", 'data.draw="stratified"')
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, Ran]:
-    """A run of three epochs on pictures that no other test stores, and what the command said."""
+    """Return a run of three epochs on pictures that no other test stores, and the command's output."""
     pictures = make_folder(tmp_path_factory.mktemp("own") / "colours", first=300)
     out = tmp_path_factory.mktemp("runs") / "colours"
     network = ("--set", f"backbones.tiny.model={file()}", "--set", f"backbones.tiny.size={SIDE}")
@@ -41,7 +41,7 @@ def trained(tmp_path_factory) -> tuple[Path, Ran]:
 
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory) -> tuple[Path, Ran]:
-    """That run as a file, and what the command said."""
+    """Return that run's exported file, and the command's output."""
     file = tmp_path_factory.mktemp("files") / "colours.onnx"
     return file, topwork("export", trained[0], file, "--json")
 
@@ -329,7 +329,7 @@ def test_predict_rows_of_several_pictures(tmp_path):
 def test_backbones(own_home):
     ran = topwork("backbones")
     assert (ran.status, ran.err) == (0, "")
-    lines = [line for line in ran.out.splitlines() if not line.startswith("At hand:")]  # which has a path
+    lines = [line for line in ran.out.splitlines() if not line.startswith("At hand:")]  # this line contains a path
     assert max(map(len, lines)) <= 80
     found = topwork("backbones", "--json").json
     vgg16 = {"name": "vgg16", "size": 224, "at_hand": False, "licence": "CC-BY-4.0", "licence_note": None}
@@ -351,7 +351,7 @@ def test_the_layers_of_a_backbone(own_home):
     ran = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32)
     assert (ran.status, ran.err) == (0, "")
     found = topwork("backbones", "mobilenet_v2_035", "--layers", "--size", 32, "--json").json
-    assert len(found) == len(ran.out.splitlines()) - 6 == 154  # as Keras has it
+    assert len(found) == len(ran.out.splitlines()) - 6 == 154  # as in Keras
     assert topwork("backbones", "--layers") == Ran(
         2,
         "",
@@ -418,7 +418,7 @@ def test_store_from_training_to_pruning(pictures, own_home, tmp_path):
     assert (pruned.status, pruned.out) == (0, f"{told}{size(found['prunable'])} freed.\n")
     assert not unneeded.exists()
     moved = [out.rename(tmp_path / "moved")]
-    assert topwork("evaluate", moved[0]).err == ""  # no pass of the trunk
+    assert topwork("evaluate", moved[0]).err == ""  # the trunk computes nothing
     assert registry.runs() == [moved[0], out]
     moved.append(moved[0].rename(tmp_path / "again"))
     assert topwork("train", "--resume", moved[1]).status == 0

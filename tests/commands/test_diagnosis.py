@@ -1,4 +1,4 @@
-"""What is told of a machine, and every problem with its way out."""
+"""What the diagnosis reports about a machine; each problem comes with its solution."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from topwork.version import VERSION
 
 @pytest.fixture(autouse=True)
 def plain(own_home, tmp_path, monkeypatch):
-    """A machine where nothing is wrong, as far as these tests can see to it."""
+    """Simulate a machine without problems, as far as these tests can control it."""
     monkeypatch.setattr(diagnosis, "LITTLE_DISK", 0)
     monkeypatch.setattr(diagnosis, "LITTLE_MEMORY", 0)
     monkeypatch.setattr(diagnosis, "filesystem", lambda path: "ext4")

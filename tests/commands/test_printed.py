@@ -1,4 +1,4 @@
-"""What the commands print, value by value."""
+"""The commands print each value as expected."""
 
 import json
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_the_preview_takes_the_classes_in_turn(pictures, tmp_path):
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     strongest = pixels[np.ptp(pixels, axis=1) > 60].argmax(1)
-    assert np.bincount(strongest, minlength=3).min() > 10_000  # red, green and blue pictures, two of each
+    assert np.bincount(strongest, minlength=3).min() > 10_000  # red, green and blue pictures, two of each colour
 
 
 @pytest.mark.parametrize(("fit", "black"), [("squash", False), ("crop", False), ("pad", True)])
@@ -96,7 +96,7 @@ def test_a_preview_shows_what_the_network_sees(tmp_path, fit, black):
 def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
     write_preview(read(pictures), tmp_path / "grid.png", Views(3), SQUARE)
     with Image.open(tmp_path / "grid.png") as image:
-        assert image.size == (3 * 204, 6 * 240)  # as plots.grid draws 3 columns and 6 rows
+        assert image.size == (3 * 204, 6 * 240)  # because plots.grid draws 3 columns and 6 rows
         pixels = np.asarray(image.convert("RGB")).astype(int)
     drawn = [pixels[70:190, 204 * i + 40 : 204 * i + 160] for i in range(3)]
     strongest = {int(np.bincount(part.reshape(-1, 3).argmax(1)).argmax()) for part in drawn}
@@ -130,7 +130,7 @@ def test_scores(capsys):
     assert lines[1] == "                 value   95 % interval"
     assert lines[3] == "accuracy         0.750  0.301 to 0.954"  # Wilson
     assert lines[4] == "loss             0.544  0.000 to 1.690"  # Student's t
-    assert lines[5] == "AUC              0.750               -"  # 3 of 4 pairs are in order; few pictures tell nothing
+    assert lines[5] == "AUC              0.750               -"  # 3 of 4 pairs are in order; too few for an interval
     assert lines[-8:] == [
         "class  precision  recall     F1  pictures",
         "─────  ─────────  ──────  ─────  ────────",
@@ -179,7 +179,7 @@ COMPARISON = Comparison(
 
 
 def print_comparison(monkeypatch, found):
-    """What ``topwork compare`` prints of a comparison."""
+    """Print a comparison as ``topwork compare`` does."""
     monkeypatch.setattr("topwork.scoring.compare.compare", lambda *_: found)
     compare(Path("first"), Path("second"))
 
@@ -230,7 +230,7 @@ def test_an_interval_of_a_difference_that_says_nothing_is_a_dash(monkeypatch, ca
 
 @pytest.fixture
 def print_guesses(monkeypatch):
-    """What ``topwork predict`` prints of a model's answers."""
+    """Return a function that prints a model's answers as ``topwork predict`` does."""
 
     def told(guesses, labels, **options):
         model = Mock(return_value=guesses, labels=labels, columns=())
@@ -301,7 +301,7 @@ def test_the_price_list(capsys):
     print_places("vgg16", 32, True)
     found = json.loads(capsys.readouterr().out)
     assert found[-1]["name"] == "pool"
-    assert found[-1]["parameters"] == 14_714_688  # as Keras documents
+    assert found[-1]["parameters"] == 14_714_688  # as in Keras' documentation
 
 
 def test_the_numbered_layers(capsys):

@@ -1,4 +1,4 @@
-"""The words of ``topwork train`` become a recipe."""
+"""The arguments of ``topwork train`` become a recipe."""
 
 import pytest
 

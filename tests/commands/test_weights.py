@@ -1,4 +1,4 @@
-"""``topwork weights``: what is listed, fetched, verified; what is refused, and with which status."""
+"""``topwork weights``: what it lists, fetches and verifies; what it refuses, and with which status."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from topwork.networks.weights.official import PUBLISHED
 
 @pytest.fixture(autouse=True)
 def models(tmp_path, monkeypatch, no_package):
-    """Where Keras looks for files: nothing is there, and no package is installed."""
+    """Make an empty folder for Keras' weight files, and simulate that no package with weights is installed."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().mkdir(parents=True)
     return folder()
@@ -26,7 +26,7 @@ def models(tmp_path, monkeypatch, no_package):
 
 @pytest.fixture
 def two(models, monkeypatch):
-    """One file as it should be, and one of which nobody can tell."""
+    """Write one correct file, and one that has no published hash to check it against."""
     (models / VGG16).write_bytes(b"x" * 1500)
     (models / MOBILENET).write_bytes(b"whatever")
     monkeypatch.setitem(PUBLISHED, VGG16, hashlib.md5(b"x" * 1500).hexdigest())

@@ -48,7 +48,7 @@ def test_without_leaves_out_every_row_of_a_digest_and_keeps_the_rest():
 
 
 def several(*names, label="a"):
-    """A row of several pictures, each named by its digest."""
+    """Return a row of several pictures; each picture's name is also its digest."""
     first, *further = ((f"{name}.png", name) for name in names)
     return Row(*first, label, further=tuple(further))
 

@@ -1,4 +1,4 @@
-"""What is done where a dataset lacks a validation part."""
+"""How topwork handles a dataset that lacks a validation part."""
 
 from dataclasses import replace
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""One reading of labels, whatever they come from, and one order of classes."""
+"""All sources of labels are read in the same way, and classes have one order."""
 
 import unicodedata
 

@@ -32,7 +32,7 @@ STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How an upright picture lies in a file of each orientation."""
+"""For each EXIF orientation, the turn that makes the stored picture from the upright one."""
 
 
 def saved(image, kind="PNG", **options):
@@ -46,7 +46,7 @@ def noise(height=40, width=56, seed=0):
 
 
 def quarters(height=40, width=60):
-    """Red, green, blue and black quarters: every turn of it looks different."""
+    """Return a picture with red, green, blue and black quarters: it looks different in each orientation."""
     pixels = np.zeros((height, width, 3), np.uint8)
     for channel, rows, columns in ((0, slice(0, 20), slice(0, 30)), (1, slice(0, 20), slice(30, 60))):
         pixels[rows, columns, channel] = 255
@@ -61,7 +61,7 @@ def turned(orientation):
 
 
 def png(width, height, data=b""):
-    """A PNG file with any header; *data* is the compressed pixels."""
+    """Return a PNG file whose header gives any size; *data* is the compressed pixels."""
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data)]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
@@ -69,14 +69,14 @@ def png(width, height, data=b""):
 
 
 def reason(source, reader=lambda source: decode(source, Fit((8, 8)))):
-    """What *reader* says against a picture."""
+    """Return the reason with which *reader* refuses a picture."""
     with pytest.raises(PictureError) as error:
         reader(source)
     return str(error.value)
 
 
 def color(source):
-    """The one colour of a picture of one colour."""
+    """Return the colour of a picture that has only one."""
     pixels = decode(source, Fit((2, 3)))
     assert np.ptp(pixels, axis=(0, 1)).max() <= 2
     return pixels[0, 0].tolist()
@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_opened_says_so(tmp_path):
 
 
 def encoded():
-    """Small pictures in every format and mode that is read, as files."""
+    """Yield small pictures as files, in every format and mode that topwork reads."""
     rgb = noise()
     grey, palette, alpha, bits = rgb.convert("L"), rgb.quantize(16), rgb.convert("RGBA"), rgb.convert("1")
     deep = Image.fromarray(np.random.default_rng(0).integers(0, 65536, (40, 56), dtype=np.uint16))
@@ -373,7 +373,7 @@ def test_a_thumbnail_is_whole_upright_and_never_enlarged():
     image = Image.new("RGB", (400, 100), "red")
     image.paste((0, 0, 255), (0, 0, 200, 100))
     exif = image.getexif()
-    exif[0x0112] = 6  # turned right by a quarter
+    exif[0x0112] = 6  # a quarter turn to the right
     image.save(wide, "JPEG", exif=exif, quality=95)
     small = thumbnail(wide.getvalue(), 80)
     assert small.shape == (80, 20, 3)
@@ -425,7 +425,7 @@ ODD = {
     "zero_byte.jpg": "the file is empty",
     "zero_width.gif": "a side of 0 pixels",
 }
-"""The odd pictures that cannot be read; in brackets stand Pillow's own words, which change with its version."""
+"""The odd pictures that cannot be read; ``(*)`` stands for Pillow's own words, which change with its version."""
 
 
 @real

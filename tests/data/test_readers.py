@@ -34,7 +34,7 @@ def picture(seed, kind="PNG"):
 
 
 def made(root, **files):
-    """A folder of pictures: name -> seed, or name -> bytes; ``__`` stands for ``/``, and ``.png`` is added."""
+    """Write a folder of pictures from name -> seed or name -> bytes; ``__`` stands for ``/``, and ``.png`` is added."""
     for name, content in files.items():
         path = Path(root, name.replace("__", "/") + ".png")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def plain(label):
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cf"], exclude_characters="\0"), min_size=1, max_size=9)
-texts = texts.map(lambda text: column([text, "x"])[0]).filter(bool)  # beside x no number is rounded
+texts = texts.map(lambda text: column([text, "x"])[0]).filter(bool)  # next to x, no number is rounded
 
 
 @given(labels=st.lists(texts, min_size=2, max_size=6, unique_by=plain).map(column))
@@ -425,7 +425,7 @@ def test_odd_pictures_are_left_out_by_name(tmp_path):
 
 
 def pairs(root, count=20):
-    """A listing of two pictures a row, and the pictures."""
+    """Write pictures and a table that lists two of them per row; return the table's path."""
     made(root, **{f"{side}__{i:02d}": 2 * i + k for i in range(count) for k, side in enumerate(("front", "side"))})
     lines = [f"front/{i:02d}.png,side/{i:02d}.png,{'ab'[i % 2]}\n" for i in range(count)]
     Path(root, "pairs.csv").write_text("front,side,label\n" + "".join(lines))

@@ -14,7 +14,7 @@ from topwork.recipes.settings import Data
 
 
 def row(name, label="a", split=None, group=None):
-    """A row whose content is told by the digits in *name*: 'x1' and 'y1' are equal pictures."""
+    """Return a row whose content follows from the digits in *name*: 'x1' and 'y1' are equal pictures."""
     content = "".join(letter for letter in name if letter.isdigit())
     return Row(name, sha256(content.encode()).hexdigest(), label, split, group)
 
@@ -43,7 +43,7 @@ shares = st.sampled_from(
 
 
 def draws(given_rows, *options):
-    """The draw, or `None` where a stratified one is refused."""
+    """Return the draw, or `None` if a stratified draw is refused."""
     try:
         return draw(of(*given_rows), *options)
     except DatasetError:
@@ -269,7 +269,7 @@ def test_an_unknown_way_to_draw_is_refused():
 
 
 def pair(front, side, label="a", split=None, group=None):
-    """A row of two pictures, by the numbers of their contents."""
+    """Return a row of two pictures, given by the numbers of their contents."""
     digests = [sha256(str(number).encode()).hexdigest() for number in (front, side)]
     return Row(f"f{front}", digests[0], label, split, group, ((f"s{side}", digests[1]),))
 

@@ -1,4 +1,4 @@
-"""Views: what is drawn, where it moves pixels, and what the store knows it by."""
+"""Views: what is drawn at random, where a view moves the pixels, and the key that identifies it in the store."""
 
 from dataclasses import astuple, fields, replace
 from hashlib import sha256
@@ -54,7 +54,7 @@ def noise(height=24, width=24, seed=0):
 
 
 def test_what_is_drawn_never_changes_under_one_rule():
-    """Who must change these lines must also change ``RULE``, or stores would mix old views with new ones."""
+    """Anyone who changes these lines must also change ``RULE``, or stores would mix old views with new ones."""
     assert module.RULE == "views-1"
     assert key(ALL, 2) == (
         "views-1/2/rotation=20.0/shift=0.2/shear=10.0/zoom=0.3/flip=both/brightness=0.2/contrast=0.3/fill=nearest"
@@ -161,7 +161,7 @@ def test_a_shift_is_a_slice_of_the_filled_picture(resample, size, right, down, f
 
 def test_a_picture_is_zoomed_about_its_centre():
     pixels = noise()
-    twice = apply(pixels, Drawn(zoom=-0.5), "nearest", "nearest")  # half of the sides is seen
+    twice = apply(pixels, Drawn(zoom=-0.5), "nearest", "nearest")  # half of each side remains visible
     np.testing.assert_array_equal(twice, pixels[6:18, 6:18].repeat(2, 0).repeat(2, 1))
 
 
@@ -180,7 +180,7 @@ def test_a_turn_is_counter_clockwise():
 
 
 def exact(pixels, drawn, fill):
-    """The same by the book: float64 bilinear in a frame wide enough for any map."""
+    """Compute the expected view directly: float64 bilinear in a frame wide enough for any map."""
     height, width = pixels.shape[:2]
     frame = 4 * max(height, width) + 4
     wide = np.pad(pixels, ((frame, frame), (frame, frame), (0, 0)), FILLS[fill]).astype(float)
@@ -230,7 +230,7 @@ def test_brightness_adds_white_and_contrast_spreads_about_each_channels_mean():
     bright = apply(pixels, Drawn(brightness=0.2), "nearest")
     assert bright[:, 0].tolist() == [[151, 61, 255], [191, 81, 255]]
     strong = apply(pixels, Drawn(contrast=0.5), "nearest")
-    assert strong[:, 0].tolist() == [[90, 5, 250], [150, 35, 252]]  # 250 and 252 become 249.5 and 252.5: ties go even
+    assert strong[:, 0].tolist() == [[90, 5, 250], [150, 35, 252]]  # 250, 252 become 249.5, 252.5: ties round to even
     grey = apply(pixels, Drawn(contrast=-1, brightness=-0.1), "nearest")
     assert grey[:, 0].tolist() == [[94, 0, 226], [94, 0, 226]]  # 94.5 and 225.5
 

@@ -1,4 +1,4 @@
-"""The recipes by name."""
+"""Recipes are found by name."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading a table strictly: what passes, what is refused, and the words that say so."""
+"""Strict reading of a table: what it accepts, what it refuses, and its messages."""
 
 from dataclasses import dataclass
 from math import inf

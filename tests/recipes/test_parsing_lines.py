@@ -1,4 +1,4 @@
-"""Where each key of a TOML file stands, against what `tomllib` reads from it."""
+"""The line of each key in a TOML file; `tomllib` provides the keys for comparison."""
 
 import time
 import tomllib
@@ -88,7 +88,7 @@ EXPECTED = {
 
 
 def keys(value, path=()):
-    """Every key of what tomllib gives, entries of lists counted from 1."""
+    """Yield every key in what tomllib returns; entries of lists count from 1."""
     inside = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
     for word, one in inside:
         yield ".".join(map(str, (*path, word)))

@@ -1,4 +1,4 @@
-"""Recipes are read strictly, and written as they are read."""
+"""Recipes are read strictly, and written in the form in which they are read."""
 
 import tomllib
 from dataclasses import fields
@@ -353,7 +353,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 def drawn(kind, **values):
-    """Any valid value of a part: words from their choices, the rest as given."""
+    """Return a strategy for any valid value of a part: words come from their choices, *values* give the rest."""
     words = {f.name: st.sampled_from(get_args(f.type)) for f in fields(kind) if get_origin(f.type) is Literal}
     return st.builds(kind, **words, **values)
 

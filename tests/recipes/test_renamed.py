@@ -1,4 +1,4 @@
-"""Recipes of run folders of format 1 are read under today's names; everywhere else the old names are refused."""
+"""Recipes in run folders of format 1 are read under today's names; everywhere else the old names are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Advice is in the words of who reads it: of a Python caller, or of who typed a command."""
+"""Advice uses its reader's words: those of Python for a caller, those of the command line for a user of a command."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_how_to_go_on():
 
 
 def test_what_the_process_beside_says_is_in_those_words_too(pictures, own_home):
-    """No graph is known here: the worker opens the network, and refuses the place."""
+    """No graph is known here, so the worker opens the network and refuses the place."""
     backbone = tw.Backbone("mobilenet_025", "random", 32)
     with pytest.raises(CutError, match=r" topwork\.cuts\('mobilenet_025'\) lists its places\.$"):
         tw.activations(pictures, "mobilenet_025@block", backbone=backbone)

@@ -1,6 +1,6 @@
-"""Topwork's home: where it is, and what becomes of commands where nothing can be written there.
+"""topwork's home: where it is, and what commands do if they cannot write there.
 
-Tests may run as a user who may write anywhere: a file stands where a folder is wanted.
+Tests may run as a user who can write anywhere, so a file takes the place of a folder.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_what_stands(tmp_path):
 
 @pytest.fixture
 def below(tmp_path, monkeypatch):
-    """A home below a file."""
+    """Set a home below a file."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "file" / "home"))
     return tmp_path / "file" / "home"

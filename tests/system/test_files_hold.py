@@ -1,4 +1,4 @@
-"""Who uses a folder is seen: within a process, across processes, and until a process ends, however it does."""
+"""topwork detects that a folder is in use: within a process, across processes, until a process ends or is killed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, whatever happens while it is made, and no half of one stays behind."""
+"""A file appears complete or not at all, whatever happens while it is made, and no partial file stays behind."""
 
 import os
 import signal

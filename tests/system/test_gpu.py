@@ -1,4 +1,4 @@
-"""A GPU is one that the backend computes on; what is exact there multiplies in float32."""
+"""A GPU counts only if the backend computes on it; exact computations on it multiply in float32."""
 
 import sys
 from types import SimpleNamespace
@@ -21,14 +21,14 @@ def forgetful():
 
 @pytest.fixture
 def device(monkeypatch):
-    """A machine that shows one."""
+    """Simulate a machine with a GPU device."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpu, "DEVICES", ("null",))
 
 
 @pytest.fixture
 def seen(device, monkeypatch):
-    """And a backend that computes on it."""
+    """Simulate also a backend that computes on the GPU."""
     monkeypatch.setattr(gpu, "_asked", lambda name, visible: True)
 
 

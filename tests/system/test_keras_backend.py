@@ -1,4 +1,4 @@
-"""A backend that cannot serve, and a file with which Keras cannot be imported, are refused in words."""
+"""An unusable backend, or a ``keras.json`` with which Keras cannot be imported, is refused with a message."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from topwork.system import keras_backend
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    """Keras' file in a process that has not imported Keras, and no word on the backend."""
+    """Return the path of ``keras.json``; Keras seems not yet imported, and the environment names no backend."""
     monkeypatch.delitem(sys.modules, "keras")
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -81,7 +81,7 @@ def test_a_file_that_keras_refuses(content, told, file):
     file.write_text(content)
     with pytest.raises(UsageError, match=told.format(file)):
         keras_backend.check()
-    assert keras_backend.name() == "tensorflow"  # as far as it is known
+    assert keras_backend.name() == "tensorflow"  # as far as topwork knows
 
 
 def test_a_file_that_is_a_folder(file):

@@ -1,4 +1,4 @@
-"""No setting of the user's in Keras changes an answer, and each is as before afterwards."""
+"""A user's Keras settings change no result, and topwork restores each of them afterwards."""
 
 import inspect
 import json
@@ -32,7 +32,7 @@ STRANGE = {
 
 
 def in_force():
-    """Keras' settings, the dtype policy among them."""
+    """Return Keras' settings, including the dtype policy."""
     return {name: getattr(keras.config, name)() for name in OURS} | {"policy": keras.config.dtype_policy().name}
 
 
@@ -50,7 +50,7 @@ def restored():
 
 @pytest.fixture
 def strange():
-    """A script that set everything otherwise."""
+    """Simulate a script that changed every setting."""
     put(STRANGE, "mixed_bfloat16")
     return in_force()
 
@@ -94,7 +94,7 @@ def test_a_thread_that_ends_first_leaves_ours_to_the_other(strange):
     go_on.set()
     thread.join()
     assert seen == [OURS | {"policy": "float32"}]
-    assert between == ("float32", "mixed_bfloat16")  # the policy is each thread's own
+    assert between == ("float32", "mixed_bfloat16")  # each thread has its own policy
     assert in_force() == strange
 
 
@@ -127,7 +127,7 @@ print(keras.config.floatx(), keras.layers.Dense(1).compute_dtype, keras.config.i
 
 
 def test_where_keras_is_imported_only_then_what_its_file_says_waits(tmp_path):
-    """As in the worker, which runs Keras on OpenVINO."""
+    """The worker, which runs Keras on OpenVINO, is such a case."""
     said = json.dumps({"floatx": "float16", "image_data_format": "channels_first"})
     (tmp_path / "keras.json").write_text(said)
     environment = os.environ | {"KERAS_BACKEND": "openvino", "KERAS_HOME": str(tmp_path)}
@@ -195,7 +195,7 @@ PHASES = [tw.Phase(f"{tiny.NAME}@pool", epochs=4, learning_rate=2e-3)]
 
 @pytest.fixture(scope="module")
 def usual(pictures, tmp_path_factory):
-    """What is answered under Keras' defaults, in a home of its own."""
+    """Return the results under Keras' defaults, computed in a separate home."""
     folder = tmp_path_factory.mktemp("usual")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOPWORK_HOME", str(folder / "home"))
@@ -214,7 +214,7 @@ def same(found, usual):
 
 @pytest.mark.full
 def test_no_setting_of_a_script_changes_an_answer(usual, pictures, own_home, tmp_path, strange):
-    """Not even all at once, and others that a callback makes; the callback sees the script's own."""
+    """Not even all settings at once do, nor changes that a callback makes; the callback sees the script's settings."""
     seen = []
 
     def look(*_, **__):
@@ -280,7 +280,7 @@ SCRIPTS = [
 
 
 def in_a_process(folder, pictures, file, *settings):
-    """The answers of a fresh process with a home and a ``keras.json`` of its own, which stays as it is."""
+    """Return the results of a new process with its own home and ``keras.json``; check that the file stays unchanged."""
     (folder / "keras").mkdir(parents=True)
     (folder / "keras" / "keras.json").write_text(json.dumps(file))
     environment = os.environ | {"KERAS_HOME": str(folder / "keras"), "TOPWORK_HOME": str(folder / "home")}

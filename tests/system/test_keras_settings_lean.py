@@ -1,4 +1,4 @@
-"""Keras without what it imports for others, which stays importable."""
+"""Keras is imported without the packages that topwork does not need from it; they can still be imported later."""
 
 import os
 import platform
@@ -42,7 +42,7 @@ def test_elsewhere_keras_is_imported_as_ever():
 
 
 def onednn(before="", **said):
-    """What topwork says of oneDNN in a fresh process, and whether TensorFlow uses it (a private function tells)."""
+    """Return what topwork and a private function of TensorFlow report about oneDNN in a new process."""
     code = (
         f"{before}\nfrom topwork.system import keras_backend, keras_settings\nkeras_settings.import_keras()\n"
         "from tensorflow.python.util import _pywrap_util_port\n"
@@ -72,7 +72,7 @@ def test_a_resumed_run_computes_as_it_began():
 
 
 def test_what_a_failing_import_says_comes_out():
-    """Greetings are kept from stderr, reasons are not."""
+    """Keras' start-up messages do not reach stderr, but the reasons of failures do."""
     code = "from topwork.system import keras_settings as k\nk.own_process = True\nk.import_keras()"
     env = os.environ | {"KERAS_BACKEND": "nonesuch"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What is said to people, and where."""
+"""Which messages topwork prints, and where."""
 
 import logging
 
@@ -99,7 +99,7 @@ def test_the_bar_of_an_extraction_counts_what_is_computed(monkeypatch):
 
 @pytest.fixture
 def logger():
-    """The logger that all goes to, as it was afterwards."""
+    """Return the logger that receives all messages; restore it after the test."""
     logger = logging.getLogger("topwork")
     level, handlers = logger.level, list(logger.handlers)
     yield logger

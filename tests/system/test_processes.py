@@ -1,4 +1,4 @@
-"""Requests to a process beside: answered in order, with errors as they were raised there; it ends as this one does."""
+"""A child process answers requests in order and passes on its errors unchanged; it ends when this process ends."""
 
 import os
 import signal

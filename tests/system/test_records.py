@@ -1,4 +1,4 @@
-"""Records are written as JSON and read again."""
+"""Records are written as JSON and read back."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Attributes and environment variables are replaced for a while."""
+"""Attributes and environment variables are replaced temporarily."""
 
 import os
 

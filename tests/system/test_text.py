@@ -1,4 +1,4 @@
-"""A terminal or a file that cannot hold a character: no traceback, and JSON loses nothing."""
+"""If a terminal or a file cannot hold a character, there is no traceback, and JSON loses nothing."""
 
 import io
 import json
@@ -77,7 +77,7 @@ def test_text_that_cannot_be_written_is_told_in_words():
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    """Classes in other scripts, and a file whose name is no text."""
+    """Write classes with names in other scripts, and a file whose name is not valid text."""
     folder = make_folder(tmp_path_factory.mktemp("odd") / "data", each=3, side=16)
     (folder / "blue").rename(folder / "花の病気")
     (folder / "red" / "000.png").rename(os.fsdecode(os.fsencode(folder) + b"/red/caf\xe9.png"))
@@ -121,7 +121,7 @@ def test_a_folder_of_data_whose_name_is_no_text_is_in_a_runs_environment(tmp_pat
 
 
 def test_files_are_written_and_read_as_utf8_whatever_the_locale():
-    """Every opening of a file as text names its encoding."""
+    """Every call that opens a file as text names its encoding."""
     opening = re.compile(r"(?:\.open|\bopen|read_text|write_text)\((?![^\n]*(?:encoding=|\"[rwxa]*b\"))[^\n]*")
     others = re.compile(r"Image\.open|os\.open|lmdb\.open|_open\(|def open|gzip\.open|>>> |self\._open")
     lines = [

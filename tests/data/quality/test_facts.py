@@ -1,4 +1,4 @@
-"""Facts of pictures are worked out once, and nothing that happens to their file does more than cost time."""
+"""Facts about pictures are computed once; if the file with the facts is damaged, this costs only time."""
 
 import sqlite3
 import subprocess
@@ -19,7 +19,7 @@ from topwork.data.quality.facts import Fact
 
 @pytest.fixture
 def files(tmp_path, own_home):
-    """Digest -> path of three photos, of one flat picture and of a broken one."""
+    """Map digests to paths, for three photos, a flat picture and a broken one."""
     found = {}
     for number in range(3):
         picture((90, 120, 60), number, 96).save(tmp_path / f"{number}.png")
@@ -32,7 +32,7 @@ def files(tmp_path, own_home):
 
 @pytest.fixture
 def looks(monkeypatch):
-    """How many pictures are decoded from now on."""
+    """Record each picture that is decoded from now on."""
     seen = []
     glance = pictures.glance
     monkeypatch.setattr(pictures, "glance", lambda *about: seen.append(about) or glance(*about))

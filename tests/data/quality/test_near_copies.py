@@ -1,4 +1,4 @@
-"""Near-copies share a part, other pictures do not, and what the user gave stays."""
+"""Near-copies share a part, other pictures need not, and parts that the user gave stay."""
 
 import os
 from collections import Counter
@@ -29,7 +29,7 @@ SIZE = (240, 160)
 
 
 def photo(seed, size=SIZE):
-    """A picture with detail of all sizes, as photos have it."""
+    """Return a picture with detail of all sizes, as in photos."""
     draw = np.random.default_rng(seed)
     total = np.zeros((size[1], size[0], 3), np.float32)
     for cells, weight in ((3, 60), (8, 35), (24, 20), (80, 8)):
@@ -67,7 +67,7 @@ def _turned():
 
 
 def clusters(*shown, folder):
-    """Which of pictures (or of files' bytes) are near-copies, by their numbers."""
+    """Return groups of near-copies among pictures (or files' bytes), by their numbers."""
     where = {}
     for number, one in enumerate(shown):
         path = folder / str(number)
@@ -77,7 +77,7 @@ def clusters(*shown, folder):
 
 
 def data_of(folder, **given):
-    """A dataset folder: name -> bytes, class and part by the name's folders."""
+    """Write a dataset folder from name -> bytes; the folders in a name give its class and part."""
     for name, content in given.items():
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def data_of(folder, **given):
 
 @pytest.fixture(autouse=True)
 def apart(own_home):
-    """Each test has a home of its own, so that it finds no facts of another."""
+    """Give each test its own home, so that it does not find the facts from another test."""
 
 
 @pytest.mark.parametrize("kind", AGAIN)
@@ -102,7 +102,7 @@ def font(size):
 
 
 def page(seed, words=60):
-    """Text on white."""
+    """Draw text on white."""
     draw, shown = np.random.default_rng(seed), Image.new("RGB", (300, 400), "white")
     letters = "abcdefghijklmnopqrstuvwxyz"
     for line in range(words // 4):
@@ -112,7 +112,7 @@ def page(seed, words=60):
 
 
 def product(text, colour=(200, 30, 30)):
-    """A packet on white."""
+    """Draw a packet on white."""
     shown = Image.new("RGB", (300, 300), "white")
     ImageDraw.Draw(shown).rounded_rectangle((75, 45, 225, 270), 15, fill=colour, outline="black")
     ImageDraw.Draw(shown).text((95, 120), text, "white", font(40))
@@ -127,7 +127,7 @@ def icon(letter, side=64):
 
 
 def drawing(seed, last=0, count=12):
-    """Lines on white; *last* alone draws the last one."""
+    """Draw lines on white; *last* changes only the last line."""
     shown = Image.new("RGB", (320, 240), "white")
     for line in range(count):
         draw = np.random.default_rng((seed, line, last if line == count - 1 else 0))
@@ -136,7 +136,7 @@ def drawing(seed, last=0, count=12):
 
 
 def burst(seed, shift, gain=1.0):
-    """A photo cut from a larger one, the camera moved by a share of its sides."""
+    """Cut a photo from a larger one; *shift* moves the camera by a share of the photo's sides."""
     large = photo(seed, (480, 320))
     left, top = 40 + round(shift * 400), 40 + round(shift * 240)
     shown = ImageEnhance.Brightness(large.crop((left, top, left + 400, top + 240))).enhance(gain)
@@ -145,13 +145,13 @@ def burst(seed, shift, gain=1.0):
 
 
 def black(seed, level=3.0):
-    """A nearly black frame: noise alone."""
+    """Return a nearly black frame that has only noise."""
     noise = np.random.default_rng(seed).normal(level, 2, (120, 160, 3))
     return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
 
 
 def slope(degrees):
-    """A gradient."""
+    """Return a gradient."""
     angle = np.radians(degrees)
     down, across = np.mgrid[0:120, 0:160]
     steps = across * np.cos(angle) + down * np.sin(angle)
@@ -250,13 +250,13 @@ def test_thousands_of_equal_looks_take_no_test_each(monkeypatch):
 
 
 def tied(folder, **options):
-    """Path -> part."""
+    """Map each path to its part."""
     return {row.path: row.split for row in tw.read(folder, **options).rows}
 
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """30 photos in two classes, and a copy of each."""
+    """Return a folder with 30 photos in two classes, and a copy of each photo."""
     files = {}
     for seed in range(30):
         shown, label = photo(100 + seed, (96, 64)), "ab"[seed % 2]
@@ -323,7 +323,7 @@ def test_copies_under_two_labels_are_named_and_stay(tmp_path):
 
 @pytest.fixture
 def given(tmp_path):
-    """Parts that the folders give, with a copy of a training photo in the test part."""
+    """Return a folder with given parts, and with a copy of a training photo in the test part."""
     files = {}
     for number, (part, label) in enumerate([(part, label) for part in ("train", "test") for label in "ab"]):
         files |= {f"{part}__{label}__{seed}.png": stored(photo(10 * number + seed)) for seed in range(3)}
@@ -455,7 +455,7 @@ def test_mnist_has_no_copies(real, tmp_path):
 
 
 LOOKED_AT = [["daisy/10466290366_cc72e33532.jpg", "daisy/10994032453_ac7f8d9e2e.jpg"]]
-"""The same photo, saved twice: three large white flowers, the same blades and twigs."""
+"""One photo, saved twice: three large white flowers, the same blades and twigs."""
 
 
 @pytest.mark.full

@@ -1,4 +1,4 @@
-"""Arrays: the forms they come in, and a run from end to end, which keeps a few of them, as they lie nowhere else."""
+"""Arrays: the accepted forms, and a run from start to end, which keeps some of the arrays because no file has them."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from topwork.scoring.answers import CHECKED, checked
 
 @pytest.fixture(scope="module")
 def arrays() -> tuple[np.ndarray, list[str]]:
-    """240 pictures of 24 x 24 in three classes."""
+    """Return 240 pictures of 24 x 24 in three classes, and their labels."""
     labels = [list(COLOURS)[i % 3] for i in range(240)]
     return np.stack([np.asarray(picture(COLOURS[name], i, 24)) for i, name in enumerate(labels)]), labels
 
@@ -53,7 +53,7 @@ def test_parts_that_were_not_must_be_given(run, arrays):
     )
     found = run.evaluate(arrays)
     assert (found.pictures, found.left_out) == (240, {})
-    assert run.evaluate("train").pictures == len(run.data.part("train"))  # the store has them now
+    assert run.evaluate("train").pictures == len(run.data.part("train"))  # the store has these pictures now
 
 
 def test_the_exported_file_takes_arrays_one_by_one_or_all_in_one(run, arrays, tmp_path):

@@ -16,7 +16,7 @@ def idx(values):
 
 
 def made(folder, parts, dash="-", packed=False):
-    """The idx files of some parts: word -> rows."""
+    """Write the idx files for some parts, given as word -> rows."""
     for word, rows in parts.items():
         for kind, values in ((f"images{dash}idx3", PIXELS[rows]), (f"labels{dash}idx1", LABELS[rows])):
             content = gzip.compress(idx(values)) if packed else idx(values)

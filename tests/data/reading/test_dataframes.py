@@ -20,7 +20,7 @@ pd = pytest.importorskip("pandas", reason="pandas is not installed")
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """The working directory, with four pictures."""
+    """Make four pictures in a folder, and make it the working directory."""
     monkeypatch.chdir(tmp_path)
     for i in range(4):
         Image.new("L", (4, 4), 50 * i).save(f"{i}.png")

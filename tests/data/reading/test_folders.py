@@ -10,7 +10,7 @@ from topwork.scoring import plots
 
 
 def made(root, *names):
-    """Empty files below *root*: the tree looks at names alone."""
+    """Make empty files below *root*: the reader looks only at names."""
     for name in names:
         path = Path(root, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,7 +19,7 @@ def made(root, *names):
 
 
 def found(root):
-    """path -> (label, part)"""
+    """Map each path to its label and part."""
     return {row.path: (row.label, row.split) for row in read_folder(root).rows}
 
 
@@ -89,7 +89,7 @@ def test_folders_of_parts_give_the_split(tmp_path):
 def test_what_topwork_made_is_never_read_as_pictures(tmp_path):
     root = made(
         tmp_path,
-        *("a/1.png", "b/1.png", "runs/1.png"),  # a class may be called so
+        *("a/1.png", "b/1.png", "runs/1.png"),  # a class may have this name
         *("runs/x/recipe.toml", "runs/x/environment.json", "runs/x/curves.png", "old/fold-1/recipe.toml"),
         *("old/fold-1/environment.json", "old/fold-1/confusion.png", "home/store/s/cut.json", "home/store/s/1.png"),
     )

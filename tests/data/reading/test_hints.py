@@ -1,4 +1,4 @@
-"""Why a path finds no file: each usual cause, alone and together with another."""
+"""Why a path leads to no file: each usual cause, by itself and together with another."""
 
 import unicodedata
 from pathlib import Path
@@ -16,7 +16,7 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "fougère") for form in ("NF
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A folder with a few files, and another one as the working directory."""
+    """Make a folder with a few files; the working directory is its parent."""
     for name in ("daisy/1.jpg", "daisy/2.JPG", "Rose/3.jpeg", f"{DECOMPOSED}/4.jpg", "a b.jpg"):
         (tmp_path / "flowers" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "flowers" / name).touch()

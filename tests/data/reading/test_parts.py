@@ -1,4 +1,4 @@
-"""Folders that are parts: they give the split, or are refused with the way out, and never become classes in silence."""
+"""Folders named like parts: they give the split or are refused with advice, and never silently become classes."""
 
 import pytest
 
@@ -10,12 +10,12 @@ from topwork.system.advice import at_command_line
 
 
 def pairs(*folders):
-    """A picture in each folder."""
+    """Return the path of one picture in each folder."""
     return [f"{folder}/{number}.png" for number, folder in enumerate(folders)]
 
 
 def places(root, parts=None):
-    """(folder, label, part) of each picture."""
+    """Return the folder, label and part of each picture."""
     return {(row.path.rpartition("/")[0], row.label, row.split) for row in read_folder(root, parts).rows}
 
 

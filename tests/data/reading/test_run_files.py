@@ -1,4 +1,4 @@
-"""A run's files that are gone or damaged: named, with what to do, whoever reads them."""
+"""Missing or damaged files of a run: every call that reads them names the file and says what to do."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""A run's listing of its pictures as data: its paths are relative to where the data are, not to the run."""
+"""A run's list of its pictures can be read as data; its paths are relative to the data's folder, not to the run."""
 
 import shutil
 
@@ -18,13 +18,13 @@ RECIPE = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
 
 
 def run_of(data, path):
-    """A run folder, not trained."""
+    """Create a run folder without training."""
     return create(path, RECIPE, data).path
 
 
 @pytest.fixture
 def made(pictures, tmp_path, monkeypatch):
-    """The data, and a run of it; the working directory is another."""
+    """Return a dataset and a run on it; the working directory is a different folder."""
     data = tw.read(pictures, split=(0.5, 0.25, 0.25), draw="stratified", seed=3)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
