@@ -36,7 +36,6 @@ def test_a_whole_store_is_whole_and_progress_is_told(own_home):
 
 def row_of(folder, number):
     """Return the position of a row in the file."""
-
     tables = Tables(folder)
     row = tables.run(lambda txn: bytes(txn.get(number.to_bytes(8, sys.byteorder), db=tables._handles["rows"])))
     tables.close()
