@@ -1,4 +1,4 @@
-"""Live views: Keras' layers do what stored views do, and nothing outside of training."""
+"""Live views: Keras' layers do the same as stored views, and do nothing outside of training."""
 
 from dataclasses import replace
 
@@ -27,11 +27,11 @@ def noise(count=3, side=24):
 
 
 def maps(views, count=400):
-    """The maps that Keras' layers draw, ``[count, 2, 3]``: pixels that hold their place tell where they came from."""
+    """Return the maps that Keras' layers draw, ``[count, 2, 3]``: each pixel's value is the place it came from."""
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
     where = np.stack([x, y, np.ones_like(x)], axis=-1).astype("float32")
     found = run(views, np.broadcast_to(where, (count, SIDE, SIDE, 3)))
-    middle = slice(SIDE // 2 - 4, SIDE // 2 + 5)  # never from beyond the border
+    middle = slice(SIDE // 2 - 4, SIDE // 2 + 5)  # these pixels never come from beyond the border
     places, sources = (array[..., middle, middle, :].reshape(-1, 81, 3) for array in (where, found))
     return np.stack([np.linalg.lstsq(places[0], each[:, :2], rcond=None)[0].T for each in sources])
 

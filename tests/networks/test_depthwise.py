@@ -1,4 +1,4 @@
-"""Depthwise convolutions of small maps: padded beforehand, to the same values and gradients."""
+"""Depthwise convolutions of small maps: padding them beforehand gives the same values and gradients."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def conv(kernel=5, strides=1, **options):
 
 
 def called(layer, side):
-    """The layer that `depthwise.call` takes for it on a map of that side."""
+    """Return the layer that `depthwise` calls in place of *layer* on a map with this side length."""
     start = keras.Input((side, side, 6))
     return keras.Model(start, depthwise.caller()(layer, (start,), {})).layers[-1]
 
@@ -77,7 +77,7 @@ def test_mixed_precision(policy):
 
 
 def test_a_layer_that_is_called_twice_and_one_that_is_called_by_name():
-    """As in a network of one's own."""
+    """Networks of your own may call layers in both ways."""
     call, layer, start = depthwise.caller(), conv(5), keras.Input((4, 4, 6))
     y = call(layer, (call(layer, (start,), {}),), {})
     y = call(keras.layers.DepthwiseConv2D(5, padding="same", name="other"), (), {"inputs": y})

@@ -1,4 +1,4 @@
-"""Several networks as one: of the same backbone too, whose layers have the same names."""
+"""Several networks are joined into one, even networks with the same backbone, whose layers have the same names."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ CLASSES = {"categorical": 3, "binary": 2}
 
 
 def network(seed, loss, picture=""):
-    """A network that was never trained, whose last layer, which starts at zero, has seeded values."""
+    """Return an untrained network; its last layer, which would start at zero, gets seeded values."""
     table = {"model": file(), "size": SIDE}
     cut = f"{NAME}@{END}{picture}"
     recipe = Recipe.from_mapping({"phase": [{"cut": cut}], "backbones": {NAME: table}, "training": {"loss": loss}})
@@ -47,13 +47,13 @@ def test_the_flat_model_is_the_rule_of_the_members(loss):
     for rule in rules(CLASSES[loss]):
         joined.rule = rule
         model = joined.flat()
-        assert [one.name for one in model.inputs] == ["pixels"]  # which both take
+        assert [one.name for one in model.inputs] == ["pixels"]  # both members read this input
         assert not any(isinstance(layer, keras.Model) for layer in model.layers)
         np.testing.assert_allclose(outputs(model, pictures()), rule(each), atol=1e-5)
 
 
 def test_certainty_is_no_trouble():
-    """Where a member gives a class nothing at all, in float32, the mixture is what it should be."""
+    """The mixture is right even if a member gives a class a probability of exactly 0 in float32."""
     start = keras.Input((3,))
     model = keras.Model(start, keras.layers.Softmax()(Mixture(np.array([0.5, 0.5])).join([start, start])))
     found = outputs(model, np.array([[0.0, 500.0, -500.0]], "float32"))

@@ -1,4 +1,4 @@
-"""Places, frontiers and prices: on small graphs made by hand, on random ones against brute force, on real networks."""
+"""Places, frontiers and prices: in small graphs made by hand, in random ones by brute force, in real networks."""
 
 import json
 from functools import cache
@@ -19,7 +19,7 @@ def node(name, *inputs, shape=(2, 2, 3), layer=None, kind="Conv2D", dtype="float
 
 
 def skipped():
-    """A network with a skip and a head of two: layers 0 to 5, and the average that topwork adds."""
+    """Return a network with a skip connection: layers 0 to 5, and the average pooling that topwork adds."""
     return Graph(
         "small",
         (
@@ -37,7 +37,7 @@ def skipped():
 
 
 def scaled():
-    """What topwork puts between pixels and network: a flip and a scale."""
+    """Return the same network with the steps that topwork puts between pixels and network: a flip and a scale."""
     graph = skipped()
     moved = tuple(
         Node(n.name, n.kind, tuple((i + 2, k) for i, k in n.inputs), n.shapes, n.dtype, n.layer)
@@ -204,7 +204,7 @@ def test_prices_to_an_earlier_end_leave_the_rest_away():
 
 @st.composite
 def graphs(draw):
-    """A random network: each node reads one to three earlier ones; all lead to the last, as in a functional model."""
+    """Draw a random network, in which each node reads one to three earlier nodes."""
     count = draw(st.integers(2, 12))
     bare = draw(st.sets(st.integers(1, count - 1)))
     nodes, layer = [node("input", layer=0)], 0
@@ -216,7 +216,7 @@ def graphs(draw):
 
 
 def reached(graph, without=-1):
-    """Nodes that the input reaches when one node is taken out: readers of readers."""
+    """Return the nodes that can be reached from the input if the node *without* is taken out."""
     found = {0} - {without}
     for i, each in enumerate(graph.nodes):
         if i != without and any(source in found for source, _ in each.inputs):
@@ -283,7 +283,7 @@ def test_json_gives_a_real_graph_back():
 
 
 LEGAL = {"vgg16": (19, 19), "resnet50": (39, 175), "inception_v3": (29, 311), "nasnet_mobile": (5, 769)}
-"""Layers where one tensor is alive, of all: 100 %, 22 %, 9 %, 1 %."""
+"""How many layers leave one tensor alive, and how many layers there are: 100 %, 22 %, 9 %, 1 %."""
 
 
 def legal_layers(name):
@@ -308,7 +308,9 @@ def test_legal_layers_of_networks_of_many_branches(name):
     [("mobilenet_v2", 300e6), ("resnet50", 3.86e9), ("vgg16", 15.3e9), ("efficientnet_b0", 0.39e9)],
 )
 def test_multiply_adds_are_those_published(name, published):
-    """Sandler et al. 2018, table 4; He et al. 2015, table 1; Simonyan and Zisserman 2014; Tan and Le 2019, table 2."""
+    """The numbers are from Sandler et al. 2018, table 4; He et al. 2015, table 1; Simonyan and
+    Zisserman 2014; Tan and Le 2019, table 2.
+    """
     assert real(name).prices()[-1].macs == pytest.approx(published, rel=0.02)
 
 
@@ -329,7 +331,7 @@ def test_the_prices_of_mobilenet_v2():
 
 
 def test_a_graph_that_an_earlier_version_kept_is_read():
-    """It called the multiply-accumulate operations ``multiply_adds``."""
+    """The earlier version called the multiply-accumulate operations ``multiply_adds``."""
     graph = Graph("g", (node("input"), node("stem", 0, layer=1, macs=100)), 1, 1)
     kept = graph.as_json()
     for row in kept["nodes"]:

@@ -1,4 +1,4 @@
-"""The numbered layers, against Keras' own list and against the cuts that they promise."""
+"""The numbered layers agree with Keras' own list and with the cuts that they promise."""
 
 import pytest
 
@@ -51,7 +51,10 @@ def test_a_name_is_a_cut_where_the_list_says_so():
 
 @pytest.mark.full
 def test_the_articles_freezes():
-    """InceptionV3's 249 and 64 are mixed8 and mixed1, Xception's 36 is add_2; 35 leaves two tensors alive."""
+    """Freezing 249 or 64 layers cuts InceptionV3 at mixed8 or mixed1; 36 layers of Xception end at add_2.
+
+    Freezing 35 layers of Xception leaves two tensors alive.
+    """
     inception = numbered(graph_of(Backbone("inception_v3", "random", 75)))
     assert (len(inception), inception[248].name, inception[63].name) == (311, "mixed8", "mixed1")
     assert [inception[number].alive_before for number in (64, 249)] == [1, 1]

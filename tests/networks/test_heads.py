@@ -1,4 +1,4 @@
-"""Heads: which layers, from which seed."""
+"""Heads: the layers that they have, and the seed that their values come from."""
 
 import keras
 import numpy as np

@@ -45,7 +45,7 @@ def opened(name):
 
 @cache
 def graph_of(name):
-    """A backbone's graph, which does not wait for random weights."""
+    """Return a backbone's graph without waiting for random weights."""
     return open_backbone(Backbone(name, weights="random", size=FAMILIES[name]), None).graph
 
 
@@ -60,7 +60,7 @@ def run(model, x):
 
 
 def difference(name, place, end="pool"):
-    """max|a-b| / max|b| of the two halves against the whole."""
+    """Compare the two halves with the complete network: max|a-b| / max|b|."""
     network, expected = opened(name), whole(name, end)
     frontier, last = network.graph.resolve(place, end), network.graph.end(end)
     below = run(trunk_of(network, frontier), pixels(FAMILIES[name]))
@@ -70,7 +70,7 @@ def difference(name, place, end="pool"):
 
 @cache
 def whole(name, end):
-    """What the network itself gives at its end."""
+    """Return what the uncut network outputs at its end."""
     network = opened(name)
     model = keras.Model(network.tensors[0][0], network.tensors[network.graph.end(end)][0])
     found = np.asarray(run(model, pixels(FAMILIES[name])))
@@ -79,7 +79,7 @@ def whole(name, end):
 
 
 def places(name, count, seed, numbers=None):
-    """Places to try: names with one tensor, and *numbers* numbers, most of which leave several tensors alive."""
+    """Return places to try: names with one tensor, and *numbers* numbers, most of which leave several tensors alive."""
     graph = opened(name).graph
     draw = random.Random(f"{name}{seed}")
     names = [graph.nodes[i].name for i in graph.legal()]
@@ -89,7 +89,7 @@ def places(name, count, seed, numbers=None):
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2", "vgg16"])
 def test_law_1_on_some_families(name):
-    """The default network, another with additions, and a chain."""
+    """The test tries the default network, another network with additions, and a chain of layers."""
     for place in places(name, 1, SEED, numbers=2):
         assert difference(name, place) <= BOUND, f"{name}@{place}"
 
@@ -183,7 +183,7 @@ def test_a_model_of_your_own_keeps_its_dtypes(policy):
     halved, whole = np.asarray(run(top, run(trunk, x))), np.asarray(run(model, x))
     assert halved.dtype == whole.dtype == model.output.dtype != "float32"
     np.testing.assert_array_equal(halved, whole)
-    assert open_model(model).tensors[-1][0].dtype == model.output.dtype  # of the average at its end
+    assert open_model(model).tensors[-1][0].dtype == model.output.dtype  # the dtype of the average at the end
 
 
 def test_a_model_of_your_own_that_ends_in_a_map_is_cut_there_unless_a_place_is_named():

@@ -1,4 +1,4 @@
-"""Names of layers: whatever your networks call theirs, topwork's are all different and fit for any exporter."""
+"""Names of layers: whatever names your networks use, topwork's are all different and suit any exporter."""
 
 import re
 

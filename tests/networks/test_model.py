@@ -1,4 +1,4 @@
-"""Law 1 for all that a run can train: sums, ends, several pictures, several tensors alive; what trains above a cut."""
+"""Law 1 for everything that a run can train (sums, ends, several pictures or tensors); which layers are trained."""
 
 from functools import cache
 
@@ -27,7 +27,7 @@ STILL = Views(2, "live", rotation=0.0, shift=0.0, zoom=0.0, flip="none")
 
 
 def start(alpha, side):
-    """The first blocks of MobileNet in a file: what is cut here, without 60 layers more to build each time."""
+    """Write the first blocks of MobileNet into a file, so that no test has to build the other 60 layers."""
 
     def save(path):
         backbone = Backbone(f"mobilenet_{alpha}", "random", side)
@@ -39,7 +39,7 @@ def start(alpha, side):
 
 @cache
 def table(name):
-    """The options of a backbone."""
+    """Return the options of a backbone."""
     if name in (RESIDUAL, CAFFE):
         return {"weights": "random", "size": 32}
     alpha, side = {A: ("025", 32), B: ("050", 40)}[name]
@@ -47,7 +47,7 @@ def table(name):
 
 
 def planned(*cuts):
-    """A run's network and the trunks of its phases; the head's last layer, which starts at zero, gets values."""
+    """Return a run's network and the trunks of its phases; the head's last layer, which starts at zero, gets values."""
     names = {term.backbone for term in Cut.parse(cuts[0]).terms}
     recipe = Recipe.from_mapping(
         {"phase": [{"cut": cut} for cut in cuts], "backbones": {name: table(name) for name in names}}
@@ -63,7 +63,7 @@ def planned(*cuts):
 
 @pytest.fixture(scope="module")
 def networks():
-    """Each of them built once; a test that trains one builds its own."""
+    """Return a function that builds a cut's network once; a test that trains a network builds its own."""
     made = {}
 
     def get(cut):
@@ -76,7 +76,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def opened():
-    """The backbones once more, apart from any network's."""
+    """Return a function that opens a backbone once more, separate from the copies in any network."""
     made = {}
 
     def get(name):
@@ -89,13 +89,13 @@ def opened():
 
 
 def pixels(network, count=4):
-    """Pictures for each input of the whole model, each brighter than the one before it."""
+    """Return pictures for each input of the complete model, each picture brighter than the one before it."""
     draw, light = np.random.default_rng(0), np.arange(1, count + 1)[:, None, None, None] / count
     return [(light * draw.integers(0, 256, (count, *fit.size, 3))).astype("uint8") for _, fit in network.inputs]
 
 
 def given(network, one):
-    """Which of the inputs each branch's terms take."""
+    """Return, for each term, the input that its branch reads."""
     where = {}
     for branch in network.branches:
         place = network.inputs.index((branch.picture, network.trunks[branch.terms[0]].fit))
@@ -104,7 +104,7 @@ def given(network, one):
 
 
 def said(model, inputs):
-    """A model's outputs in inference mode; one call is not worth the graph that `predict` traces."""
+    """Return a model's outputs in inference mode; for a single call, `predict` would take longer to trace a graph."""
     out = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     return [np.asarray(array) for array in (out if isinstance(out, list) else [out])]
 
@@ -128,7 +128,7 @@ def differ(a, b):
 
 
 def outputs(opened, network, below):
-    """What three ways say: the part above activations, the whole model, and the head on the ends of other copies."""
+    """Return the logits from the part above activations, the complete model, and the head on separate copies."""
     x = pixels(network)
     above = said(network.above(below), activations(opened, network, below, x))[0]
     ends = [run(opened, one, Frontier(0, ((one.end, 0),)), own)[0] for one, own in zip(below, given(network, x))]

@@ -9,7 +9,7 @@ X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 
 
 def nested():
-    """A model in a model, with a shared layer, a bare operation and two tensors between."""
+    """Return a model inside a model, with a shared layer, a bare operation and two tensors between the models."""
     start = keras.Input((4,))
     dense = keras.layers.Dense(4, name="shared")
     inner = keras.Model(start, [dense(start), keras.layers.ReLU(name="relu")(start)], name="inner")
@@ -61,7 +61,7 @@ def test_what_is_known_is_not_computed():
 
 
 def test_the_nodes_are_those_of_this_model_alone():
-    """Halving adds nodes to the layers; a layer's own list of nodes holds them all."""
+    """Cutting a model in halves adds nodes to its layers, and a layer's own list contains those of all models."""
     model = nested()
     keras.Model(model.inputs[0], model.get_layer("last")(model.get_layer("shared")(model.inputs[0])))
     np.testing.assert_array_equal(run(model), np.asarray(model(X)))

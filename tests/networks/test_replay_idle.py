@@ -48,7 +48,7 @@ def test_layers_that_do_something(layer):
 
 
 def test_what_is_frozen_drops_nothing_while_live_views_train_what_is_above():
-    """Keras lets the whole model's training mode win over what a single call was told."""
+    """In Keras the training mode of the complete model overrides the argument of a single call."""
     start = keras.Input((16, 16, 3))
     x = layers.Conv2D(4, 3, kernel_initializer=keras.initializers.GlorotNormal(seed=1), name="conv")(start)
     x = layers.Dropout(0.5, name="frozen")(x)

@@ -1,4 +1,4 @@
-"""What identifies a trunk: its key in the store, and the graph that is kept beside."""
+"""What identifies a trunk: its key in the store, and the graph that topwork keeps."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, and the one before a damaged one."""
+"""A checkpoint is complete or not there at all; if one is damaged, the run uses the one before it."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_they_take_no_more_than_their_share_of_the_time(folder, monkeypatch):
     monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: next(clock))
     kept = Checkpoints(folder, _last=0.0)
     assert kept.due, "the first is always due"
-    kept.write(state(1))  # from 0 to 10: 10 seconds
+    kept.write(state(1))  # takes 10 seconds, from 0 to 10
     assert not kept.due  # at 11
     assert not kept.due  # at 20
     kept._cost = 1.0

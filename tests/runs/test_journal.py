@@ -1,4 +1,4 @@
-"""Which epoch each phase kept: what the Keeper decides, the journal says, whatever happened on the way."""
+"""The journal shows which epoch the Keeper kept in each phase, whatever happened on the way."""
 
 import json
 import random
@@ -14,9 +14,9 @@ from topwork.training.callbacks import Keeper
 
 
 def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):
-    """Keepers on scores that are made up; gives the journal, and for each phase the epoch that its Keeper kept.
+    """Run Keepers on made-up scores; return the journal, and for each phase the epoch that its Keeper kept.
 
-    After each epoch of *stop_at* in a phase a new Keeper goes on where the one before was, as a resumed run's does.
+    After each epoch in *stop_at* a new Keeper continues from the one before, as in a resumed run.
     """
     lines, ends = [], []
     for number, scores in enumerate(phases, 1):

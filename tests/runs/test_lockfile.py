@@ -1,4 +1,4 @@
-"""A run stands on certain weights: they are named when it is made, and others are refused."""
+"""A run depends on certain weights: its lockfile names them when the run is made, and others are refused."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ ONLINE = tw.Backbone(NAME, size=32, runtime="keras")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A run whose weights had to be fetched, its lock when its folder was made, and the models folder."""
+    """Return a run whose weights were fetched, its lock from when its folder was made, and Keras' home."""
     folder = tmp_path_factory.mktemp("lock")
     random = replace(ONLINE, weights="random")
     builder.build(random, random_weights.weights_file(random)).save(folder / FILE)
@@ -49,14 +49,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path, monkeypatch):
-    """A copy of it, for one test, with its file at hand."""
+    """Return a copy of the run for one test, with its weights file available."""
     monkeypatch.setenv("KERAS_HOME", str(shutil.copytree(made[2], tmp_path / "keras")))
     return tw.Run(shutil.copytree(made[0].path, tmp_path / "run"))
 
 
 @pytest.fixture
 def told(run):
-    """Puts another file in place of the run's, and gives the message that this must lead to."""
+    """Replace the run's weights file with another, and return the error message that must follow."""
     before = sha256(folder() / FILE)
     shutil.copy(random_weights.weights_file(replace(ONLINE, weights="random", size=64)), folder() / FILE)
     return (

@@ -1,4 +1,4 @@
-"""Photos that were moved since a run was made: found by content for evaluate, export and resume."""
+"""If photos were moved after a run was made, evaluate, export and resume find them by their content."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=3, learning_rate=0.01, 
 
 
 class Stop(keras.callbacks.Callback):
-    """Ctrl-C at the end of the first epoch."""
+    """Acts like Ctrl-C at the end of the first epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
         raise KeyboardInterrupt
@@ -30,7 +30,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A finished run, an interrupted one, and their pictures, which are copied for each test."""
+    """Make a finished run, an interrupted one and their pictures, which each test copies."""
     place = tmp_path_factory.mktemp("moved")
     data = tw.read(make_folder(place / "data", each=8, first=70_000), split=(0.5, 0.25, 0.25), draw="stratified")
     tw.train(data, phases=[PHASE], backbones=[tiny()], out=place / "runs" / "done")
@@ -41,7 +41,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def moved(original, tmp_path, own_store):
-    """Copies of the runs whose pictures are under other names in another place; nothing is in the store."""
+    """Copy the runs and put their pictures in another place under other names; the store is empty."""
     runs = shutil.copytree(original / "runs", tmp_path / "runs")
     for run in runs.iterdir():
         about = json.loads((run / "environment.json").read_text())
@@ -60,7 +60,7 @@ def refused(call, kind=RunError):
 
 
 def kept_loss(run):
-    """The validation loss of the weights that were kept."""
+    """Return the validation loss of the weights that the run kept."""
     return min(line.val_loss for line in run.journal)
 
 
@@ -81,7 +81,7 @@ def test_evaluate_and_export_say_how_to_find_them_and_find_them_by_content(moved
     ran = topwork("export", run.path, runs / "a.onnx", "--data", new)
     assert (ran.status, ran.out) == (0, f"{runs / 'a.onnx'}\n"), ran.err
     assert not (run.path / "moved.json").exists()
-    assert run.evaluate("val") == found  # the store has them now
+    assert run.evaluate("val") == found  # the activations are in the store now
     next(path for path in new.rglob("*.PNG") if digest(path) == run.data.part("train")[0].digest).unlink()
     lost = run.data.part("train")[0].path
     assert f"since it started: {lost!r}, in" in refused(lambda: run.evaluate("train", data=new))
@@ -128,7 +128,7 @@ def test_data_beside_other_pictures_is_refused(original):
 
 @pytest.fixture
 def listed(tmp_path):
-    """A run folder that is not trained, its dataset, and an empty folder."""
+    """Return the folder of an untrained run, its dataset, and an empty folder."""
     data = tw.read(make_folder(tmp_path / "data", each=3))
     recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]})
     (tmp_path / "new").mkdir()
@@ -166,7 +166,7 @@ def test_what_is_not_found_is_counted_and_named(listed, capsys):
     folder, data, new = listed
     bring(data, new, [None, "a.png", None, *(row.path for row in data.rows[3:])])
     (new / "blue").mkdir(exist_ok=True)
-    shutil.copy(f"{data.root}/{data.rows[4].path}", new / data.rows[0].path)  # another picture where the first was
+    shutil.copy(f"{data.root}/{data.rows[4].path}", new / data.rows[0].path)  # another picture in place of the first
     found = placed(folder, new)
     lost = [data.rows[0].path, data.rows[2].path]
     told = f"Not found in {new}: 2 of the 9 pictures of {folder.path} ({lost[0]!r}, {lost[1]!r}).\n"

@@ -1,4 +1,4 @@
-"""What runs need; and when in doubt, everything."""
+"""What runs need in the home folder; if in doubt, they need everything."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from topwork.store.upkeep.inventory import inventory
 
 @pytest.fixture(autouse=True)
 def known(own_home):
-    """The network's graph is at hand, in a home of the test's own."""
+    """Store the network's graph in a home folder that only this test uses."""
     trunk.keep_graph(NET, GRAPH)
     return own_home
 

@@ -1,4 +1,4 @@
-"""What a run said of its test part, from its predictions.csv."""
+"""A run's answers for its test part are read from its predictions.csv."""
 
 from array import array
 
@@ -22,7 +22,7 @@ HEADER = "path,label,predicted,cat,dog\n"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A finished run of four pictures, two of them of the test part."""
+    """Return a finished run with four pictures, two of them in the test part."""
     made = create(tmp_path / "run", Recipe.from_mapping({"phase": [{"cut": "vgg16@pool"}]}), Dataset("/d", ROWS))
     made.keep_results(Results(accuracy=Rate(0.5, 0.0, 1.0)))
     (made.path / "predictions.csv").write_text(HEADER + "a.png,cat,cat,0.75,0.25\nb.png,dog,cat,0.5,0.5\n")

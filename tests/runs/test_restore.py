@@ -34,13 +34,13 @@ def recipe():
 
 @pytest.fixture
 def folder(recipe, tmp_path):
-    """A run that has begun."""
+    """Return the folder of a run that has begun."""
     return create(tmp_path / "run", recipe, DATA, lock=lockfile.known(recipe))
 
 
 @pytest.fixture(scope="module")
 def trained(recipe):
-    """What its last phase trained, with values that no fresh network has."""
+    """Return the network of the run's last phase, with values that no new network has."""
     for backbone in recipe.backbones.values():
         graph_of(backbone)
     made = network(recipe, steps(recipe)[-1].trunks(), 2)
@@ -78,7 +78,7 @@ def test_weights_of_the_backbone_that_are_others_now_are_refused(folder, trained
 
 
 def test_the_users_random_generators_stay_as_they_were(tmp_path):
-    """Keras draws a seed for each layer that has none."""
+    """Keras draws a random seed for each layer without one."""
     start = keras.Input((8, 8, 3))
     low = keras.layers.Conv2D(4, 3, name="low")(start)
     keras.Model(start, keras.layers.Conv2D(4, 3, name="high")(low)).save(tmp_path / "mine.keras")

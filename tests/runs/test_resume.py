@@ -25,7 +25,7 @@ PHASE = tw.Phase("tiny@block_2_add..block_2_add", epochs=10, learning_rate=0.01,
 
 
 class Stop(keras.callbacks.Callback):
-    """Ctrl-C at the end of an epoch."""
+    """Acts like Ctrl-C at the end of an epoch."""
 
     def __init__(self, epoch):
         super().__init__()
@@ -49,7 +49,7 @@ def interrupted(data, out, epoch=8):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """30 pictures that no other test has stored."""
+    """Make 30 pictures that no other test has stored."""
     return make_folder(tmp_path_factory.mktemp("resumable") / "colours", each=10, first=40_000)
 
 
@@ -70,7 +70,7 @@ def stopped(data, tmp_path_factory):
 
 @pytest.fixture
 def copy(stopped, tmp_path):
-    """The interrupted run, for one test."""
+    """Return a copy of the interrupted run for one test."""
     return tw.Run(shutil.copytree(stopped, tmp_path / "copy"))
 
 
@@ -128,7 +128,7 @@ def test_a_phase_that_your_own_callback_ended_is_over(data, tmp_path):
 
     run = train(data, tmp_path / "run", callbacks=[Enough()])
     before, weights = run.journal, run.folder.weights()
-    (run.path / "results.json").unlink()  # killed while it was measured
+    (run.path / "results.json").unlink()  # as if the run was killed during its evaluation
     run.resume()
     assert run.journal == before and len(before) == 4
     for name, arrays in run.folder.weights().items():
@@ -186,7 +186,7 @@ def test_other_versions(copy, whole, capsys):
 
 
 def test_other_kernels(copy):
-    """Begun where oneDNN was off, and TensorFlow is imported here already: it rounds otherwise."""
+    """The run began without oneDNN, and TensorFlow is already imported with it, so it would round differently."""
     change(copy, onednn="0")
     assert refused(copy) == (
         f"versions changed since {str(copy.path)!r} began: TF_ENABLE_ONEDNN_OPTS 0 then, {keras_backend.onednn()} now. "
@@ -212,7 +212,7 @@ def test_pictures_that_changed_or_went_away(data, tmp_path):
 
 @pytest.fixture(scope="module")
 def stands(data, tmp_path_factory):
-    """The folder of an interrupted run on a weights file, and of that file."""
+    """Return the folder that holds an interrupted run and the weights file that it depends on."""
     folder = tmp_path_factory.mktemp("weighted")
     weights = folder / "network.weights.h5"
     shutil.copy(random_weights.weights_file(SMALL), weights)
@@ -225,7 +225,7 @@ def stands(data, tmp_path_factory):
 
 @pytest.fixture
 def weighted(stands, tmp_path):
-    """A copy of that run, and the weights file, which is put back."""
+    """Return a copy of that run and the weights file, which is restored after the test."""
     weights = stands / "network.weights.h5"
     before = weights.read_bytes()
     yield tw.Run(shutil.copytree(stands / "run", tmp_path / "run")), weights
@@ -233,7 +233,7 @@ def weighted(stands, tmp_path):
 
 
 def refused_late(run):
-    """What is found only when the phase is reached: the checkpoint is kept."""
+    """Return the message for a problem that shows only when the phase begins; the checkpoint must remain."""
     with pytest.raises(RunError) as error:
         run.resume()
     assert any((run.path / "checkpoints").iterdir())
@@ -289,7 +289,7 @@ def test_arrays_are_given_once_more(arrays, tmp_path):
 
 @pytest.fixture
 def npz(arrays, tmp_path):
-    """The same arrays as a file."""
+    """Write the same arrays into a file."""
     np.savez(tmp_path / "colours.npz", X=arrays[0], y=arrays[1])
     return tmp_path / "colours.npz"
 

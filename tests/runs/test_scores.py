@@ -1,4 +1,4 @@
-"""Results are written as JSON objects with the keys of what there is, in their order, and read again."""
+"""Results are written as JSON objects with keys only for existing values, in a fixed order, and are read back."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Paired tests of two runs: hand-made answers, and two runs that were trained."""
+"""Paired tests of two runs: with made-up answers, and with two trained runs."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def rows(some, split="test", classes=CLASSES, root=""):
 
 
 def write(path, tested, trained=(), seed=0, skill=1.5, classes=CLASSES):
-    """A finished run of these rows; the higher its *skill*, the more of its answers are right."""
+    """Write a finished run with these rows; the higher its *skill*, the more of its answers are right."""
     folder = create(path, RECIPE, Dataset("/d", (*tested, *trained)))
     folder.keep_results(Results(accuracy=Rate(0.5, 0.0, 1.0)))
     logits = np.random.default_rng(seed).normal(size=(len(tested), len(classes)))
@@ -52,7 +52,7 @@ def write(path, tested, trained=(), seed=0, skill=1.5, classes=CLASSES):
 
 @pytest.fixture
 def where(tmp_path, monkeypatch):
-    """An empty working directory, so that messages are short."""
+    """Change to an empty working directory, so that messages are short."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -301,7 +301,7 @@ def test_a_run_with_itself(alike, where):
 
 
 def relabelled(some, number, label):
-    """Rows of which one has another label."""
+    """Return the rows with another label in one of them."""
     return tuple(replace(row, label=label) if n == number else row for n, row in enumerate(some))
 
 
@@ -418,7 +418,7 @@ def test_a_run_that_has_not_finished_or_is_none(alike, where):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two runs on the same split of pictures of their own: one that learned, and one whose rate is next to nothing."""
+    """Train two runs on the same split: one that learns, and one whose rate is close to zero."""
     out = tmp_path_factory.mktemp("runs")
     data = tw.read(make_folder(out / "colours", first=500), split=(0.4, 0.1, 0.5), draw="stratified")
     cuts = {"idle": ("pool", 1e-4), "able": ("block_2_add..block_2_add", 0.03)}

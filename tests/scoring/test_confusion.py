@@ -1,4 +1,4 @@
-"""The confusion matrix as JSON: rows of a few classes, filled cells of many."""
+"""The confusion matrix as JSON: rows for a few classes, only the cells that are not 0 for many."""
 
 import json
 
@@ -11,7 +11,7 @@ from topwork.scoring.confusion import DENSE, as_json, cells
 
 
 def matrix(classes, seed=0):
-    """Counts, most of them 0, sure to have some off the diagonal."""
+    """Return counts, most of them 0, with at least one error off the diagonal."""
     counts = np.random.default_rng(seed).poisson(0.05, (classes, classes))
     counts[0, -1] = 3
     return counts

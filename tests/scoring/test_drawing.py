@@ -1,4 +1,4 @@
-"""The process that draws: kept for the next run, replaced where it died, stopped where an error passes."""
+"""The drawing process is kept for the next run, replaced if it died, and stopped if an exception passes."""
 
 import os
 import subprocess
@@ -97,7 +97,7 @@ def test_a_process_that_is_killed_stops_nothing(tmp_path, capfd, when):
 
 @pytest.fixture
 def matplotlibrc(tmp_path, monkeypatch):
-    """A folder to stand in, and settings, that matplotlib itself cannot be imported with."""
+    """Change to a folder, and set settings, with which matplotlib itself cannot be imported."""
     (tmp_path / "matplotlibrc").write_bytes(b"axes.grid: \xff\xfe")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))

@@ -1,4 +1,4 @@
-"""What a run comes to: notes and plots follow from its journal and its classes."""
+"""The evaluation of a run: its notes and plots follow from its journal and its classes."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from topwork.system.processes import Beside
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """A finished run on blue and red."""
+    """Train a run on two classes, blue and red."""
     folder = make_folder(tmp_path_factory.mktemp("evaluate") / "colours", each=15, first=62_000)
     shutil.rmtree(folder / "green")
     data = tw.read(folder, split=(0.6, 0.2, 0.2), draw="stratified")
@@ -31,7 +31,7 @@ def two(tmp_path_factory):
 
 @pytest.fixture
 def easy(two, tmp_path):
-    """The same run, its journal written anew as older versions wrote it: validation is easier than training."""
+    """Copy the run, with a journal as older versions wrote it, in which validation is easier than training."""
     run = tw.Run(shutil.copytree(two.path, tmp_path / "run"))
     easier = {"loss": 0.9, "train_loss": 0.8, "val_loss": 0.1}
     lines = [replace(line, kept=None, **(easier if line.epoch else {})) for line in run.journal]
@@ -48,7 +48,7 @@ def test_evaluate_explains_a_validation_loss_below_the_training_loss(two, easy):
 
 
 def test_a_run_explains_it_in_its_results(easy):
-    (easy.path / "results.json").unlink()  # as if it was killed while it was measured
+    (easy.path / "results.json").unlink()  # as if the run was killed during its evaluation
     assert easy.resume().results.notes[-1].startswith(SAID)
 
 
@@ -71,12 +71,12 @@ def test_three_classes_have_none(pictures, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
-    """Other pictures: blue, green and red ones."""
+    """Make other pictures: blue, green and red ones."""
     return make_folder(tmp_path_factory.mktemp("others") / "colours", each=4, first=63_000)
 
 
 def only(others, path, *names):
-    """A folder with some of its classes."""
+    """Make a folder with some of the classes and return it."""
     for name in names:
         shutil.copytree(others / name, path / name)
     return path
@@ -151,7 +151,7 @@ def names(run):
 
 @pytest.fixture
 def drawn():
-    """The plots of this test are drawn."""
+    """Let this test draw its plots."""
     with plots.drawn():
         yield
 

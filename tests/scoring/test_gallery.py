@@ -10,7 +10,7 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def answers(*pairs):
-    """Labels and probabilities from (label, predicted, probability of it)."""
+    """Return labels and probabilities from triples: label, predicted label and its probability."""
     labels = np.array([CLASSES.index(label) for label, _, _ in pairs])
     probabilities = np.array([[p if name == said else (1 - p) / 2 for name in CLASSES] for _, said, p in pairs])
     return labels, probabilities

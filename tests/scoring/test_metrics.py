@@ -72,7 +72,7 @@ def test_of_equal_probabilities_the_first_counts_in_top_k_as_in_accuracy():
 
 
 def test_wilson_gives_the_published_intervals():
-    """Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3."""
+    """The intervals are from Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3."""
     for hits, total, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
         rate = share(hits, total)
         assert (round(rate.low, 4), round(rate.high, 4)) == (low, high)
@@ -152,7 +152,7 @@ def test_auc_of_a_training_that_ran_away_is_nan():
 
 
 def test_bootstrap_of_auc_has_the_width_that_theory_gives():
-    """Hanley & McNeil 1982 with the exact terms of DeLong 1988: the variance of the placements."""
+    """The theory is Hanley & McNeil 1982 with the exact terms of DeLong 1988: the variance of the placements."""
     labels, probabilities = guesses(1500, 2)
     scores, positive = probabilities[:, 1], labels == 1
     beats = (scores[positive][:, None] > scores[~positive]).astype(float)

@@ -71,7 +71,7 @@ def read(path) -> np.ndarray:
 
 
 def coloured(path) -> float:
-    """The share of pixels that are not grey."""
+    """Return the share of pixels that are not grey."""
     return float((np.ptp(read(path), axis=-1) > 20).mean())
 
 

@@ -1,4 +1,4 @@
-"""Why a validation loss lies below the training loss, in one sentence."""
+"""One sentence explains why a validation loss is below the training loss."""
 
 from math import nan
 

@@ -1,4 +1,4 @@
-"""A result that may be no better than one answer to everything is named."""
+"""A note names a result that may be no better than always giving the same answer."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from topwork.scoring.results import warned
 
 
 def measured(right, wrong, classes=("daisy", "rose")):
-    """*right* and *wrong*: how many pictures of each class are."""
+    """Return the scores for these numbers of *right* and *wrong* answers, one number for each class."""
     labels = np.repeat(np.arange(len(classes)), np.add(right, wrong))
     hits = np.concatenate([np.arange(r + w) < r for r, w in zip(right, wrong)])
     predicted = np.where(hits, labels, (labels + 1) % len(classes))
@@ -21,11 +21,11 @@ def measured(right, wrong, classes=("daisy", "rose")):
         ((20, 0), (80, 100), "'rose', which is right for 0.500"),  # worse than chance
         ((52, 52), (48, 48), "'daisy', which is right for 0.500"),
         ((60, 60), (40, 40), None),
-        ((900, 0), (0, 100), "'daisy', which is right for 0.900"),  # it always answers the same
+        ((900, 0), (0, 100), "'daisy', which is right for 0.900"),  # the run always gives the same answer
         ((900, 40), (0, 60), None),
         ((2, 2), (0, 0), None),
         ((1, 1), (0, 0), "'daisy', which is right for 0.500"),  # too few pictures to tell
-        ((0, 30), (0, 10), None),  # one class alone was tested
+        ((0, 30), (0, 10), None),  # only one class was tested
         ((0, 0), (0, 10), None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Law 5: the exported file answers as the model does, from the picture's bytes on; one that does not is not written."""
+"""Law 5: the exported file gives the model's answers for the same picture files; otherwise it is not written."""
 
 import json
 import random
@@ -107,7 +107,7 @@ def test_evaluating_and_exporting_leave_the_users_random_generators_as_they_were
 
 
 def planted(model, fault):
-    """The same model with a fault in front: another scale, or channels turned."""
+    """Return the same model with a fault at its start: another scale, or the channels in reverse order."""
     from topwork.networks.halves import rebuild
 
     def call(operation, args, kwargs):
@@ -161,7 +161,7 @@ def test_the_pictures_must_be_where_they_were(tmp_path, pictures):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """A CSV file of 48 rows: the colours of ``front`` and ``side`` together are the class."""
+    """Write a CSV file with 48 rows, in which the colours of ``front`` and ``side`` together are the class."""
     folder = tmp_path_factory.mktemp("pairs")
     lines = ["front,side,label"]
     for i in range(48):
@@ -192,7 +192,7 @@ def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     expected = outputs(run.model(), pixels)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between rows"
     np.testing.assert_allclose(answered, expected, atol=BOUND)
-    assert np.abs(outputs(run.model(), pixels[::-1]) - expected).max() > 100 * BOUND  # which is which matters
+    assert np.abs(outputs(run.model(), pixels[::-1]) - expected).max() > 100 * BOUND  # the order matters
 
 
 @pytest.mark.full

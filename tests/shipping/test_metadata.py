@@ -1,4 +1,4 @@
-"""Files that are, and are not, what topwork exported."""
+"""Files that topwork exported, and files that are refused because it did not."""
 
 import json
 from pathlib import Path

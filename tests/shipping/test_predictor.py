@@ -149,12 +149,12 @@ def test_pictures_are_fitted_as_the_file_says(tmp_path, fit):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Predictor:
-    """Of the pictures ``front`` (size 12x16) and ``side`` (8x8)."""
+    """Return a predictor for the pictures ``front`` (size 12x16) and ``side`` (8x8)."""
     return Predictor(export(tmp_path_factory.mktemp("model") / "pairs.onnx", TWO))
 
 
 def expected_of(*pixels: np.ndarray) -> np.ndarray:
-    """What the small network answers: 3/4 of the first input's mean colour and 1/4 of the second's."""
+    """Return the small network's answer, from 3/4 of the first input's mean colour and 1/4 of the second's."""
     logits = (3 * pixels[0].mean((1, 2)) + pixels[1].mean((1, 2))) / 4 / 50
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""Your own networks and heads: what the checks before training accept can be exported, and answers as in Keras."""
+"""Your own networks and heads: if the checks before training accept one, it can be exported and answers as in Keras."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ def recipe_of(model, head=None, cut="mine@pool"):
 
 
 def shipped(recipe):
-    """What the model says of the pixels, and how much the exported file differs; what trains is built as well."""
+    """Return the model's answers for the pixels, and how much the exported file differs; build the trained part too."""
     (term,) = Cut.parse(recipe.phases[0].cut).terms
     backbone = recipe.backbones["mine"]
     below = request.resolve(term, backbone, graph_of(backbone))
@@ -54,7 +54,7 @@ def shipped(recipe):
 
 
 def spread(head, opened, below):
-    """Give topwork's own head weights by which answers differ between pictures, and are never quite sure."""
+    """Give topwork's own head weights with which answers differ between pictures and are never close to certain."""
     last = head.layers[-1]
     if last.name != "logits":
         return
@@ -71,7 +71,7 @@ def stack(*some, name="net"):
 
 
 def drawn(kind, *words, **options):
-    """A layer with seeded weights."""
+    """Return a layer with seeded weights."""
     return kind(*words, kernel_initializer=keras.initializers.GlorotNormal(seed=7), **options)
 
 
@@ -105,16 +105,16 @@ def test_layers_that_do_something_in_inference_and_convolutions_in_groups():
 
 @keras.saving.register_keras_serializable("topwork-tests")
 class Sorted(keras.Layer):
-    """What ONNX has no word for."""
+    """A layer that ONNX cannot express."""
 
     def call(self, x):
-        """Values of each row, in their order, by way of a Python function."""
+        """Return each row's values sorted by a Python function."""
         import tensorflow as tf
 
         return tf.ensure_shape(tf.numpy_function(np.sort, [x], tf.float32), x.shape)
 
     def compute_output_shape(self, shape):
-        """As it was."""
+        """Return the shape unchanged."""
         return shape
 
 
@@ -129,7 +129,7 @@ def test_a_layer_that_cannot_be_exported_is_named_before_training():
 
 
 def test_a_layer_whose_shape_in_inference_is_another_is_named_before_training():
-    """With Keras 3.15 `RandomCrop` gives the whole picture in inference, and says that it gives a part."""
+    """In Keras 3.15 `RandomCrop` declares the shape of a part, but outputs the complete picture in inference."""
     crop = layers.RandomCrop(10, 12, name="crop")
     recipe = recipe_of(stack(layers.Rescaling(1 / 255), crop, layers.Flatten(), layers.Dense(4)))
     with pytest.raises(BackboneError) as error:
@@ -221,7 +221,7 @@ def named_once(part):
 
 
 def generated(parts, is_nested):
-    """A network of these layers, in nested models or one after another."""
+    """Return a network with these layers, in nested models or one after another."""
     start = keras.Input((SIDE, SIDE, 3))
     x = layers.Conv2D(6, 3, strides=2, name="first")(layers.Rescaling(1 / 255, name="rescaling")(start))
     for number, part in enumerate(parts if is_nested else [[pair for some in parts for pair in some]]):

@@ -1,4 +1,4 @@
-"""Activations as arrays, and as a scikit-learn transformer among scikit-learn's own parts."""
+"""Activations as arrays, and as a transformer that works with scikit-learn's own classes."""
 
 import pickle
 import re
@@ -34,7 +34,7 @@ def paths(pictures):
 
 
 def computed(err):
-    """How many pictures went through a trunk, by what was said."""
+    """Return how many pictures went through a trunk, according to the printed lines."""
     return sum(map(int, re.findall(r"trunk: (\d+) pictures? to compute", err)))
 
 
@@ -127,7 +127,7 @@ GRID = {"activations__cut": [f"{NAME}@pool", f"{NAME}@input"], "activations__poo
 
 
 def unseen(folder, first):
-    """30 pictures that no other test stores, and their labels."""
+    """Return 30 pictures that no other test stores, and their labels."""
     paths = sorted(make_folder(folder, each=10, first=first).rglob("*.png"))
     return paths, [path.parent.name for path in paths]
 
@@ -137,7 +137,7 @@ def test_a_picture_is_computed_once_whatever_the_fold_and_the_grid(tmp_path, cap
     assert cross_val_score(pipeline(), paths, labels, cv=5).shape == (5,)
     assert computed(capfd.readouterr().err) == 30
     search = GridSearchCV(pipeline(), GRID, cv=3).fit(paths, labels)
-    assert computed(capfd.readouterr().err) == 30  # those of the second place
+    assert computed(capfd.readouterr().err) == 30  # the pictures at the second place
     assert search.best_params_ == {"activations__cut": f"{NAME}@input", "activations__pooling": "avg"}
     assert search.best_score_ == 1.0  # classes differ in colour
     assert search.predict(paths).tolist() == labels
@@ -146,7 +146,7 @@ def test_a_picture_is_computed_once_whatever_the_fold_and_the_grid(tmp_path, cap
 def test_processes_share_the_store(tmp_path, capfd):
     paths, labels = unseen(tmp_path / "colours", 640)
     search = GridSearchCV(pipeline(), GRID, cv=3, n_jobs=2).fit(paths, labels)
-    assert computed(capfd.readouterr().err) >= 60  # two that fill at once may both compute a picture
+    assert computed(capfd.readouterr().err) >= 60  # two processes that fill at the same time may both compute a picture
     again = GridSearchCV(pipeline(), GRID, cv=3).fit(paths, labels)
     assert computed(capfd.readouterr().err) == 0
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], again.cv_results_["mean_test_score"])
@@ -267,7 +267,7 @@ def test_what_scikit_learn_checks_on_matrices_is_held_on_pictures(paths, tmp_pat
 
 
 class Plain(TransformerMixin, BaseEstimator):
-    """What scikit-learn would check of a transformer of matrices that learns nothing."""
+    """A transformer for matrices that learns nothing: its checks in scikit-learn are those that could apply."""
 
     def fit(self, X, y=None):
         return self
@@ -303,7 +303,7 @@ NOT_RUN |= dict.fromkeys(SPARSE.split(), "feeds a sparse matrix, which is no pic
 
 
 def own_checks(estimator):
-    """Name -> check."""
+    """Return scikit-learn's checks for an estimator, by name."""
     return {check.func.__name__: check for _, check in estimator_checks.estimator_checks_generator(estimator)}
 
 

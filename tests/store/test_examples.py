@@ -1,4 +1,4 @@
-"""Activations as training reads them."""
+"""How training reads activations."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def keys(term, views=1):
 
 @pytest.fixture(params=["in memory", "from the store"])
 def part(request, tmp_path, monkeypatch):
-    """Two terms: one of two tensors, one of pixels; two views; a value says term, view and row."""
+    """Return two terms, one with two tensors and one with pixels, in two views; a value shows its view and row."""
     monkeypatch.setattr(part_module, "IN_MEMORY", 10**9 if request.param == "in memory" else 0)
     values = np.arange(2 * COUNT, dtype=np.float32)
     with (
@@ -67,7 +67,7 @@ def test_batches_are_all_rows_in_order(part):
 
 
 class InMemory:
-    """Another form of store: what is stored is a dictionary."""
+    """Another kind of store, which keeps its rows in a dictionary."""
 
     def __init__(self, rows):
         self._rows = rows
@@ -90,7 +90,7 @@ class InMemory:
 
 
 def test_another_form_of_store_stands_behind_the_one_interface(own_home):
-    """Requests of one folder share a reader; rows, views, failures and labels come through it."""
+    """Requests for one folder share a reader, which provides rows, views and failures."""
     rows = tuple(Row(f"{n}.png", f"{n:064x}", "ab"[n % 2], "train" if n < 4 else "test") for n in range(6))
     one = shelf.request("pool").of(Dataset("/d", rows[:5]))
     one = replace(one, views=Views(2))

@@ -1,4 +1,4 @@
-"""Law 3: what is committed is never computed again; and what a fill leaves in the store."""
+"""Law 3: committed activations are never computed again; and what a fill leaves in the store."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def failures(request):
 
 
 def filled(ask):
-    """Run one extraction; gives its events."""
+    """Run one extraction and return its events."""
     events = []
     with Extraction([ask], lambda **event: events.append(event)) as extraction:
         extraction.wait(0)
@@ -201,7 +201,7 @@ def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_
 
 
 def test_a_fill_goes_on_where_another_was_stopped(data, own_store, monkeypatch):
-    """Law 2 and 3 in one process: the runtime dies after some batches; what was committed is not asked for again."""
+    """Laws 2 and 3 in one process: the runtime dies after some batches, and committed rows are not computed again."""
     ask = requested(data, "input")
     filled(ask)
     below = ask.trunk

@@ -1,4 +1,4 @@
-"""The fill in one process, under a runtime that is no network: what is decoded, computed, committed and recorded."""
+"""A fill in one process, with a runtime that is no network: what is decoded, computed, committed and recorded."""
 
 from collections import Counter
 from dataclasses import replace
@@ -17,7 +17,7 @@ from topwork.store.fill import fill
 
 
 class Means:
-    """Gives each picture's mean colour, eight times over: what the network of `shelf` has at ``pool``."""
+    """Outputs each picture's mean colour in eight values: as many as the network of `shelf` has at ``pool``."""
 
     trial, beside = 32, False
 
@@ -43,7 +43,7 @@ def request_(data, own_home):
 
 
 def filled(request, ready=None):
-    """Fill; gives the runtime and the events."""
+    """Fill the store and return the runtime and the events."""
     events, ready = [], ready or Means()
     with request.store() as store:
         fill(request, store, lambda: ready, lambda **event: events.append(event), 2)

@@ -1,4 +1,4 @@
-"""Plans: what may stand together in a cut, which phases may follow each other, and what training reads."""
+"""Plans: which terms a cut may combine, which phases may follow each other, and what training reads."""
 
 import pytest
 
@@ -19,7 +19,7 @@ ROWS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def graphs(home):
-    """They are known, so that no plan asks a process for them."""
+    """Store the graphs beforehand, so that no plan starts a process to find them."""
     for name in (NAME, OTHER):
         graph_of(Backbone(name, "random", 32))
 

@@ -1,4 +1,4 @@
-"""A request: made once, sent as it is, the same keys on both sides."""
+"""A request is made once and sent unchanged, and has the same keys on both sides."""
 
 import pickle
 from dataclasses import replace

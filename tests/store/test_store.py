@@ -1,4 +1,4 @@
-"""Law 2: what is read back is what the trunk gave, in the stored dtype, whatever interrupted the writing."""
+"""Law 2: the store returns what the trunk computed, in the stored dtype, whatever interrupted the writing."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from topwork.system.files import room
 from topwork.version import STORE_FORMAT
 
 ABOUT = {"backbone": "mobilenet_v2", "size": 160}
-MAP = [TensorSpec((40, 40, 5))]  # 16,000 bytes a row as float16
+MAP = [TensorSpec((40, 40, 5))]  # 16,000 bytes per row as float16
 
 
 def keys(*numbers: int) -> list[bytes]:
@@ -34,7 +34,7 @@ def keys(*numbers: int) -> list[bytes]:
 
 
 def rows(*numbers: int, tensor: TensorSpec = MAP[0]) -> np.ndarray:
-    """For each number other activations, always the same."""
+    """Return activations for each number: different for each number, the same in each call."""
     return np.array([np.random.default_rng(n).normal(size=tensor.shape) for n in numbers], np.float32)
 
 
@@ -43,7 +43,7 @@ def put(store: Store, *numbers: int) -> dict[bytes, str]:
 
 
 def holds(store: Store, *numbers: int) -> bool:
-    """Whether the store gives back these numbers' activations, bit for bit."""
+    """Return whether the store returns the activations for these numbers bit for bit."""
     wanted = rows(*numbers, tensor=store.tensors[0]).astype(store.stored[0])
     return store.read(keys(*numbers))[0].tobytes() == wanted.tobytes()
 
@@ -54,11 +54,11 @@ def store(tmp_path):
         yield store
 
 
-# What is read is what was written
+# The store returns what was written
 
 
 def batches(tensors: list[TensorSpec]) -> st.SearchStrategy:
-    """Two batches for a store of these tensors; values stay below float16's largest."""
+    """Return a strategy for two batches of these tensors, with values below float16's largest."""
     values = {"float32": st.floats(-6e4, 6e4, width=32), "uint8": st.integers(0, 255)}
     batch = st.integers(1, 5).flatmap(
         lambda n: st.tuples(*(arrays_of.arrays(t.dtype, (n, *t.shape), elements=values[t.dtype]) for t in tensors))
@@ -246,7 +246,7 @@ CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from tests.store.test_stor
 
 
 def child(code: str) -> subprocess.Popen:
-    """A process that has imported this module, runs *code* once it reads a line, and prints what *code* prints."""
+    """Start a process that imports this module, waits until it reads a line, and runs *code*."""
     command = [sys.executable, "-c", CHILD + code, str(PROJECT)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
@@ -258,7 +258,7 @@ def go(*processes: subprocess.Popen) -> None:
 
 
 def fill(folder: str) -> None:
-    """Fill a store three rows at a time, telling the numbers that are committed."""
+    """Fill a store three rows at a time, and print the numbers that are committed."""
     with Store(folder, MAP, ABOUT) as store:
         numbers = {name: n for n, name in enumerate(keys(*range(3000)))}
         todo = [numbers[name] for name in store.missing(numbers)]
@@ -287,7 +287,7 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(tmp_path):
 
 
 def die(folder: str) -> None:
-    """Die inside a transaction, three rows written and nothing committed."""
+    """Die inside a transaction, with three rows written and nothing committed."""
 
     def work(txn) -> None:
         for name, row in zip(keys(5, 6, 7), rows(5, 6, 7)):
@@ -309,7 +309,7 @@ def test_a_writer_killed_inside_a_transaction_leaves_neither_rows_nor_lock(store
 
 
 def scramble(folder: str, seed: int) -> None:
-    """Write all numbers in an order of one's own, whether they are there or not."""
+    """Write all numbers in an order that depends on the seed, whether they are stored already or not."""
     numbers = random.Random(seed).sample(range(300), 300)
     with Store(folder, MAP, ABOUT) as store:
         for i in range(0, 300, 7):
@@ -379,7 +379,7 @@ def test_threads_share_a_handle_while_the_map_grows(tmp_path):
         assert holds(store, *range(100, 140), *range(200, 240), *range(300, 340))
 
 
-# What a folder says of itself
+# What a folder says about itself
 
 
 def test_cut_json_tells_people_what_the_folder_holds(store):
@@ -392,7 +392,7 @@ def test_cut_json_tells_people_what_the_folder_holds(store):
 
 
 def test_a_cut_json_that_cannot_be_written_stops_nothing(tmp_path):
-    """It is for people, and nothing needs it."""
+    """The file is only for people to read, and no code needs it."""
     (tmp_path / "cut.json").mkdir()
     with Store(tmp_path, MAP, ABOUT) as store:
         put(store, 0)
@@ -435,7 +435,7 @@ def test_another_cut_is_refused(tmp_path, tensors, about, dtype, difference):
     Store(tmp_path, MAP, ABOUT).close()
 
 
-# Keys, homes and room
+# Keys and disk space
 
 
 def test_keys_tell_views_and_contents_apart():

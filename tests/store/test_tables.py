@@ -1,4 +1,4 @@
-"""Damage, growth, full disks: whatever happens below a store is told in words."""
+"""Damage, growth, full disks: the tables report every problem in a clear message."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def read(tables: Tables, keys: list[bytes]) -> list[bytes]:
 
 
 def fill(tables: Tables) -> int:
-    """Append all rows, five at a time; how many were stored when the disk was full."""
+    """Append all rows, five at a time; return how many were stored when the disk was full."""
     names = list(ROWS)
     for start in range(0, 100, 5):
         try:
@@ -113,7 +113,7 @@ for folder in sys.argv[2:]:
 
 
 def outcomes(folders: list[Path]) -> list[str]:
-    """What a process makes of these folders: the right rows, or an error in words; a crash shows."""
+    """Return what a process finds in each folder: "right" or "damaged"; if the process crashes, the test fails."""
     command = [sys.executable, "-c", SURVIVES, str(PROJECT), *map(str, folders)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -181,7 +181,7 @@ def test_numbers_out_of_sequence_are_seen(tmp_path):
     assert str(e.value) == f"the store {tmp_path} is damaged: its rows are not numbered in sequence. {AGAIN}"
 
 
-# A disk that is full, or not ours
+# A disk that is full or cannot be written to
 
 FULL = re.compile(
     r"cannot write to the store (?P<folder>.*): (?P<reason>.*), [0-9.]+ [KMGT]?B free. "
@@ -191,7 +191,7 @@ FULL = re.compile(
 
 
 def check_full(folder: Path, stored: int, message: str) -> None:
-    """The message names what is safe, and just that is there; with room again the next run goes on."""
+    """Check that the message counts the rows that are safe, and that the store holds exactly these."""
     said = FULL.fullmatch(message)
     assert said, message
     assert said["folder"] == str(folder)
@@ -223,7 +223,7 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A disk of one megabyte."""
+    """Mount a disk of one megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -253,7 +253,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 
 @pytest.fixture
 def nobody():
-    """A user who is not root, whoever runs the tests."""
+    """Run the test as a user other than root, whoever runs the tests."""
     if os.geteuid():
         yield
     else:

@@ -1,4 +1,4 @@
-"""What ``fit`` reads: which rows, which views, in which order, with which targets and weights."""
+"""The batches that ``fit`` reads: their rows, views, order, targets and weights."""
 
 from hashlib import sha256
 
@@ -15,7 +15,7 @@ ROWS = np.arange(50)
 
 
 def fed(labels, batch=8, epochs=(0, 3), number=1, views=1, **training):
-    """A feed of rows that nothing is stored of."""
+    """Return a feed of rows for which no activations are stored."""
     contents = [sha256(bytes([i % 256, i // 256])).hexdigest() for i in range(len(labels))]
     return Feed(Examples((), np.asarray(labels), contents, views), 50, batch, epochs, number, Training(**training))
 

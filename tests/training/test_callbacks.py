@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch, with scores that are given: law 7, early stopping, what a checkpoint needs."""
+"""The end of an epoch, with made-up scores: law 7, early stopping, what a checkpoint needs."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ NAN = float("nan")
 
 
 class Course:
-    """A phase whose losses are given: the model's weights are the number of the epoch."""
+    """A phase with made-up losses, in which the epoch's number stands in for the model's weights."""
 
     def __init__(self, monkeypatch, losses, patience=0, parts=("train", "val")):
         self.losses, self.model, self.lines, self.epoch = losses, SimpleNamespace(stop_training=False), [], 0
@@ -25,7 +25,7 @@ class Course:
         monkeypatch.setattr(callbacks, "score", lambda model, part: {"loss": self.losses[self.epoch], "accuracy": 0.5})
 
     def run(self, begin=0):
-        """Epochs until the losses end or the phase stops; gives the logs of each."""
+        """Run epochs until the losses end or the phase stops; return the logs of each epoch."""
         logs = []
         if not begin:
             self.keeper.begin()
@@ -64,7 +64,7 @@ def test_a_loss_that_is_not_finite_stops_the_phase_whatever_the_patience(course,
 
 
 def test_an_epoch_with_a_loss_that_is_not_finite_is_never_the_best(course, monkeypatch):
-    """Its validation loss may be low: weights that overflow on some pictures."""
+    """The validation loss of such an epoch may be low, if the weights overflow only on some training pictures."""
     phase = course([3, 1])
     losses = {"train": [3, NAN], "val": [3, 1]}
     phase.keeper._parts = {name: name for name in losses}
@@ -112,7 +112,7 @@ def test_a_keeper_that_is_restored_goes_on_as_the_whole_one(course, stop):
 
 
 def compiled():
-    """A model of one weight, whose learning rate a callback may change."""
+    """Return a small compiled model, whose learning rate a callback may change."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0), "mse")
     return model
@@ -126,7 +126,7 @@ def plateau(course, model):
 
 
 def test_a_plateau_that_is_restored_goes_on_as_the_whole_one(course):
-    """Keras forgets its state when training begins."""
+    """Keras resets the callback's state when training begins."""
     losses, rates = [1.0, 2.0, 2.0, 2.0, 2.0], []
     for stop in (None, 2):
         model = compiled()
@@ -154,7 +154,7 @@ def test_callbacks_run_under_the_settings_of_their_user(monkeypatch):
 
 
 def test_hooks_that_are_empty_are_left_as_they_are():
-    """A hook of a batch makes Keras wait for each step."""
+    """A batch hook makes Keras wait for each step."""
     before, _, after = under_their_settings([keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: None)])
     assert all(getattr(one.on_train_batch_end, "_is_default", False) for one in (before, after))
     plain = keras.callbacks.Callback()

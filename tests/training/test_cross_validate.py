@@ -1,4 +1,4 @@
-"""Cross-validation: one fill, a run a fold, every picture tested once."""
+"""Cross-validation: one fill, one run per fold, and each picture is tested once."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ WORDS = ("--cut", CUT, *SMALL, "--epochs", 3, "--learning-rate", 0.02)
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """36 pictures that no other test has stored."""
+    """Make 36 pictures that no other test has stored."""
     return make_folder(tmp_path_factory.mktemp("folds") / "colours", each=12, first=50_000)
 
 
@@ -32,7 +32,7 @@ def ran(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tested(ran):
-    """Each fold's predictions: path, label, what was said."""
+    """Return each fold's predictions: path, label and predicted label."""
     found = []
     for number in (1, 2, 3):
         with (ran[0] / f"fold-{number}" / "predictions.csv").open(newline="") as file:
@@ -48,7 +48,7 @@ def test_a_run_for_each_fold(ran):
 
 
 def test_an_interrupted_one_goes_on(ran, tmp_path):
-    """Fold 2 is set back to its beginning, as a kill between two folds leaves it, and so is what all came to."""
+    """The test resets fold 2 and removes the overall results, as if the process was killed after fold 1."""
     out = tmp_path / "folds"
     shutil.copytree(ran[0], out)
     (out / "results.json").unlink()
@@ -176,7 +176,7 @@ def test_data_that_cannot_be_read(tmp_path):
 
 
 def test_the_seed_of_the_data_deals_the_folds(pictures, monkeypatch):
-    """What is dealt, without training."""
+    """The test looks only at how the folds are dealt and trains nothing."""
     dealt = []
     monkeypatch.setattr("topwork.training.cross_validate._prepared", lambda path, folds, *_: dealt.append(folds) or [])
     monkeypatch.setattr("topwork.training.cross_validate.Folds", lambda path: SimpleNamespace(_concluded=lambda: None))

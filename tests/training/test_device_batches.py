@@ -1,4 +1,4 @@
-"""The same batches, looked up by the step itself."""
+"""The training step looks up its batches itself, and they are the same as the feed's."""
 
 from hashlib import sha256
 
@@ -17,7 +17,7 @@ from topwork.training.device_batches import OnDevice, look_up, orders, streamed
 
 
 def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):
-    """Two terms: one of two float16 tensors, one of pixels."""
+    """Return a feed of two terms: one with two float16 tensors, one with pixels."""
     draw = np.random.default_rng(0)
     count = rows * views
     floats = tuple(draw.normal(size=(count, *shape)).astype(np.float16) for shape in ((3,), (2, 2, 1)))

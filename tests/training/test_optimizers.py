@@ -1,4 +1,4 @@
-"""Optimizers and schedules by a phase's words."""
+"""Optimizers and schedules follow from a phase's settings."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Phases: losses, live and stored views, precision, a head of one's own."""
+"""Phases: losses, live and stored views, precision, a head of your own."""
 
 import json
 import shutil
@@ -35,13 +35,13 @@ def read(path):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """45 pictures that no other test has stored."""
+    """Make 45 pictures that no other test has stored."""
     return make_folder(tmp_path_factory.mktemp("phases") / "colours", each=15, first=60_000)
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """Blue and red alone."""
+    """Make pictures of only two classes, blue and red."""
     path = make_folder(tmp_path_factory.mktemp("two") / "colours", each=15, first=61_000)
     shutil.rmtree(path / "green")
     return path
@@ -151,7 +151,7 @@ def test_the_whole_model_of_a_live_run_draws_nothing(live):
 
 
 class Shows(keras.callbacks.Callback):
-    """Which rates each epoch has, and what the optimizer and the weights compute in."""
+    """Records the learning rate of each epoch, and the dtypes of the computation and of the weights."""
 
     def __init__(self):
         super().__init__()

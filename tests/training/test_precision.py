@@ -1,4 +1,4 @@
-"""What a phase trains in: measured once a machine and top, and only where it may pay."""
+"""The precision of a phase is measured once per machine and top, and only if that may save time."""
 
 import json
 
@@ -19,7 +19,10 @@ PHASE = Phase(CUT, epochs=2, batch_size=4)
 
 @pytest.fixture
 def measured(own_home, monkeypatch):
-    """A processor with bfloat16 where any phase is worth measuring; what was measured, in seconds by precision."""
+    """Fake a processor with bfloat16 on which any phase is worth measuring.
+
+    Return the seconds that each precision takes, and a list of the measurements made.
+    """
     seconds, asked = {"float32": 0.2, "bfloat16": 0.1}, []
     monkeypatch.setattr(precision.gpu, "at_hand", lambda: False)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
@@ -42,7 +45,7 @@ def model():
 
 
 class Nine:
-    """Nine rows of a part."""
+    """A part with nine rows."""
 
     def __len__(self):
         return 9
@@ -119,7 +122,7 @@ def test_measuring_leaves_the_model_as_it_was(name):
 
 
 def test_float16_has_its_loss_scaled():
-    """Gradients of 1e-9 are 0 in float16; under the scale they are not."""
+    """A gradient of 1e-9 is 0 in float16, but not if the loss is scaled."""
     plain = keras.optimizers.SGD(1.0)
     assert precision.scaled(plain, "bfloat16") is plain
     scaled = precision.scaled(keras.optimizers.SGD(1.0), "float16")

@@ -1,4 +1,4 @@
-"""What a run makes of its phases: a rate where none was given, and a phase for the head before an opened network."""
+"""A run completes its phases: it adds missing learning rates, and a phase for the head before an opened network."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ BOTH = {"tiny": tiny(), "tiny_48": tiny(48)}
 
 @pytest.fixture(scope="module", autouse=True)
 def graphs(home):
-    """They are known, so that nothing asks a process for them."""
+    """Store the graphs beforehand, so that no test starts a process to find them."""
     for backbone in BOTH.values():
         graph_of(backbone)
 
@@ -39,7 +39,7 @@ def cuts(*phases, **parts):
         (Phase("tiny@block_2_add..block_2_add"), HEAD_RATE),
         (Phase("tiny@pool + tiny_48@pool"), HEAD_RATE),
         (Phase("tiny@Conv_1_relu"), HEAD_RATE),  # only the pooling is above
-        (Phase("tiny@Conv_1"), HEAD_RATE),  # and a batch-norm that is frozen
+        (Phase("tiny@Conv_1"), HEAD_RATE),  # only the pooling and a frozen batch-norm are above
         (Phase("tiny@Conv_1", batch_norm="train"), OPEN_RATE),
         (Phase("tiny@46"), HEAD_RATE),
         (Phase("tiny@10"), OPEN_RATE),

@@ -1,4 +1,4 @@
-"""Training end to end on small generated pictures: law 7, phases, repeatability, what a run folder holds."""
+"""Training from start to end on small generated pictures: law 7, phases, repeatability, the files in a run folder."""
 
 import csv
 import json
@@ -97,7 +97,7 @@ def test_the_journal_has_a_line_an_epoch(run):
 def test_a_phase_begins_with_the_best_weights_so_far(run):
     best = min(line.val_loss for line in run.journal if line.phase == 1)
     begun = next(line.val_loss for line in run.journal if line.phase == 2)
-    assert begun == pytest.approx(best, rel=0.02)  # the same weights, on activations of another cut
+    assert begun == pytest.approx(best, rel=0.02)  # the same weights, on activations from another cut
 
 
 def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
@@ -154,7 +154,7 @@ def test_patience_stops(pictures, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
 def test_batch_norm_of_the_backbone_is_frozen_unless_asked(tmp_path, batch_norm):
-    """Without validation pictures the last weights are kept, whatever they are worth."""
+    """The data have no validation pictures, so that the run keeps the last weights, good or bad."""
     make_folder(tmp_path / "data" / "train", each=8)
     make_folder(tmp_path / "data" / "test", each=4, first=500)
     recipe = tw.Recipe.from_mapping(
@@ -221,7 +221,7 @@ def test_the_model_is_flat_and_plain(run):
 
 
 def test_the_model_says_what_the_results_say(run):
-    """The figures hold for the flat float32 model from the pictures on."""
+    """The results describe the flat float32 model, which starts from the pictures."""
     from topwork.data.pictures import Fit, decode
 
     with (run.path / "predictions.csv").open(newline="") as file:
@@ -404,7 +404,7 @@ def small_network():
 @pytest.mark.full
 @pytest.mark.parametrize("form", ["model", "h5"])
 def test_a_network_of_your_own(pictures, tmp_path, form):
-    """A ``.keras`` file is what all tests here train on."""
+    """All other tests in this file train on a ``.keras`` file."""
     network = small_network()
     path = tmp_path / f"mine.{form}"
     if form != "model":
@@ -421,7 +421,7 @@ def test_a_network_of_your_own(pictures, tmp_path, form):
 
 @pytest.mark.full
 def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_path, capsys):
-    """Where phases are given; not in the recipe that the run keeps, which is run as it stands."""
+    """This applies to phases that the user gives, but not to the recipe that a run keeps, which runs unchanged."""
     phases = [tw.Phase("tiny@block_7_expand", epochs=1, batch_size=8)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     first, second = run.recipe.phases

@@ -1,4 +1,4 @@
-"""The course of a run: how often it opens what it reads."""
+"""How often a run opens the stores that it reads."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ DEEP = f"{NAME}@block_1_project..block_2_add"
 
 @pytest.fixture
 def opened(monkeypatch):
-    """How often each store's folder was opened in this process."""
+    """Count how often each store's folder is opened in this process."""
     counts, begin = Counter(), Store.__init__
 
     def counted(self, folder, *args, **options):
@@ -28,7 +28,7 @@ def opened(monkeypatch):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """30 pictures that no other test has stored."""
+    """Make 30 pictures that no other test has stored."""
     return make_folder(tmp_path_factory.mktemp("opened") / "colours", each=10, first=64_000)
 
 
@@ -40,7 +40,7 @@ def run(pictures, tmp_path_factory):
 
 
 def test_a_run_opens_a_store_once_for_each_fill_and_once_for_each_phase(run, opened, tmp_path):
-    """Two phases and the float32 store of the test: three stores, each looked at for its fill and read once."""
+    """Two phases and the test part (in float32) use three stores; each is opened once to fill and once to read."""
     again = tw.train(run.data, recipe=run.recipe, out=tmp_path / "again")
     assert again.results.accuracy == run.results.accuracy
     assert sorted(opened.values()) == [2, 2, 2]
@@ -49,4 +49,4 @@ def test_a_run_opens_a_store_once_for_each_fill_and_once_for_each_phase(run, ope
 def test_an_evaluation_opens_its_store_once_to_read_it(run, opened):
     run.evaluate("val")
     (count,) = opened.values()
-    assert count == 3  # what needs a picture that is gone, what is to be filled, what is read
+    assert count == 3  # to look for missing pictures, to fill, to read

@@ -1,4 +1,4 @@
-"""A run that starts from a finished one: what it takes over, what it pays for, what it refuses."""
+"""A run that starts from a finished run: what it takes over, what it computes again, and what it refuses."""
 
 import shutil
 from dataclasses import replace
@@ -28,7 +28,7 @@ CUT, DEEPER = f"{NAME}@{END}", f"{NAME}@block_1_project..block_2_add"
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """45 pictures that no other test has stored."""
+    """Make 45 pictures that no other test has stored."""
     return make_folder(tmp_path_factory.mktemp("inherit") / "colours", each=15, first=30_000)
 
 
@@ -47,7 +47,7 @@ def best(run):
 
 @pytest.fixture(scope="module")
 def more(pictures, tmp_path_factory):
-    """The same pictures elsewhere, 4 more of each colour, and a class of which the parent knew nothing."""
+    """Copy the pictures, and add 4 of each colour and a class that the parent does not know."""
     path = tmp_path_factory.mktemp("more") / "colours"
     shutil.copytree(pictures, path)
     make_folder(path.parent / "others", each=4, first=31_000)
@@ -60,7 +60,7 @@ def more(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def child(more, parent, tmp_path_factory):
-    """A run on them, and what it said; its parts are drawn by another seed."""
+    """Train a run on these pictures, with parts from another seed; return the run and what the command printed."""
     out = tmp_path_factory.mktemp("runs") / "child"
     words = ("--epochs", 1, "--set", "data.seed=5", "--set", 'data.draw="stratified"')
     ran = topwork("train", more, "--from", parent.path, *words, "--out", out)
@@ -118,7 +118,7 @@ def test_a_copy_that_comes_later_takes_the_part_of_its_original(pictures, parent
 
 
 def start(parent, classes):
-    """A network as a child on these classes begins: the logits' layer, by class."""
+    """Return the weights with which a child on these classes starts: the logits' layer by class, and the rest."""
     recipe = warm_start.recipe(parent.folder)
     graph_of(recipe.backbones[NAME])
     network = create(recipe, steps(recipe)[-1].trunks(), len(classes))
@@ -152,7 +152,7 @@ def test_a_further_phase_begins_where_the_parent_ended(pictures, parent, tmp_pat
     first, ended = run.journal[0], best(parent)
     assert (first.phase, first.epoch, first.cut) == (1, 0, DEEPER)
     assert first.val_accuracy == ended.val_accuracy
-    assert first.val_loss == pytest.approx(ended.val_loss, rel=0.02)  # on activations of another cut
+    assert first.val_loss == pytest.approx(ended.val_loss, rel=0.02)  # on activations from another cut
     assert best(run).val_loss <= first.val_loss
     trained = run.folder.weights().keys() - parent.folder.weights().keys()
     assert "block_2_project" in trained
@@ -241,7 +241,7 @@ def test_the_parent_stays_as_it_is(child, parent):
 
 @pytest.mark.full
 def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
-    """Its checkpoint holds all that it took from there, also what its second phase alone opens."""
+    """A child's checkpoint holds all weights from the parent, also those that only the second phase opens."""
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

@@ -1,4 +1,4 @@
-"""The table against Keras itself; the traps that change a network in silence; networks of your own."""
+"""The table agrees with Keras; traps that silently change a network are avoided; networks of your own can be opened."""
 
 import inspect
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_licences_are_named():
 
 
 class Stopped(Exception):
-    """Ends Keras' building early."""
+    """Stop Keras early while it builds a network."""
 
 
 def default_size(entry):
@@ -104,7 +104,7 @@ def test_a_backbone_scales_as_its_network_or_as_it_is_told():
 
 
 def asked_for(entry, side):
-    """The file that Keras asks for when it builds the network with ImageNet weights, and the hash that it expects."""
+    """Return the file that Keras asks for when it builds the network with ImageNet weights, and the expected hash."""
     options = {"alpha": entry.alpha} if entry.alpha is not None else {}
     builder = getattr(keras.applications, entry.builder)
     with patch.object(file_utils, "get_file") as get_file, patch.object(keras.Model, "load_weights"):
@@ -113,7 +113,7 @@ def asked_for(entry, side):
 
 
 def known(entry, side):
-    """The same from topwork's tables."""
+    """Return the file and the hash that topwork's tables list."""
     file = entry.path(Path(), side).name
     return file, PUBLISHED.get(file)
 
@@ -153,7 +153,7 @@ def test_the_hash_is_the_one_that_keras_publishes():
 
 @pytest.mark.full
 def test_efficientnet_is_the_imagenet_build_whatever_the_weights(tmp_path):
-    """Keras adds a layer for "imagenet" alone; without it the official weights see another scale."""
+    """Keras adds a layer only for "imagenet"; without that layer the official weights get pixels in another scale."""
     with builder.fresh_names(), patch.object(file_utils, "get_file"), patch.object(keras.Model, "load_weights"):
         expected = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
     expected.save_weights(tmp_path / "b0.weights.h5")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: its shape, the laws at its legal places, and its answers against the reference implementation."""
+"""EfficientNet-Lite0: its shape, the laws at its legal places, and its outputs against the reference implementation."""
 
 import subprocess
 import venv
@@ -28,11 +28,11 @@ from topwork.store.runtimes import base
 NAME = "efficientnet_lite0"
 SMALL = Backbone(NAME, "random", 32, precision="float32")
 STAGES = ["block1a_project_bn", "block2b_add", "block3b_add", "block4c_add", "block5c_add", "block6d_add", "top_conv"]
-"""A place in each stage: where the one ends, and the next has not begun."""
+"""The last place of each stage, before the next stage begins."""
 
 
 def places():
-    """Every place with one tensor."""
+    """Return the name of every place with one tensor."""
     graph = opened(NAME).graph
     return [graph.nodes[i].name for i in graph.legal()]
 
@@ -69,7 +69,7 @@ def test_law_1_at_every_place():
 
 
 def fill(data, cuts):
-    """Fill the store with these cuts in one process; how many pictures were computed."""
+    """Fill the store with these cuts in one process; return how many pictures were computed."""
     backbone = base.resolved(SMALL)
     requests = [Request(Cut.parse(f"{NAME}@{cut}").only, backbone, data) for cut in cuts]
     events = []
@@ -107,7 +107,7 @@ def test_laws_2_and_3_at_every_place(four, own_home):
 
 
 def check_law_7(data, cuts, out):
-    """A first phase for the head, then one careless epoch above each of *cuts*: none makes the run worse."""
+    """Check that no phase makes the run worse: first one for the head, then one careless epoch above each cut."""
     phases = [tw.Phase(f"{NAME}@pool", epochs=3)]
     phases += [
         tw.Phase(f"{NAME}@{cut}", epochs=1, learning_rate=3.0, optimizer="sgd", precision="float32") for cut in cuts
@@ -118,7 +118,7 @@ def check_law_7(data, cuts, out):
     assert max(worse) > 2 * losses[1][0], "the rate was not careless enough to test anything"
     best = min(losses[0])
     for cut, (begun, after) in zip(cuts, losses[1:], strict=True):
-        assert begun == pytest.approx(best, rel=0.02), cut  # the best weights so far, on activations of another cut
+        assert begun == pytest.approx(best, rel=0.02), cut  # the same weights, on activations from another cut
         best = min(begun, np.inf if after is None else after)
     assert run.evaluate("val").loss.value == pytest.approx(best, rel=0.02)
 
@@ -141,7 +141,7 @@ def test_law_7_at_every_place(split, tmp_path):
 
 @pytest.mark.full
 def test_law_5_at_the_end_of_every_stage(tmp_path):
-    """What is shipped is the whole network, wherever it is cut: it differs only in where it ends."""
+    """topwork exports the complete network, wherever it is cut: only its end makes a difference."""
     for end in STAGES:
         assert gate(NAME, tmp_path / f"{end}.onnx", end).largest_difference <= SHIPPED, end
 
@@ -167,7 +167,7 @@ np.savez(answers, **{name: found.numpy().transpose(0, 2, 3, 1) for name, found i
 
 @pytest.fixture
 def real_file():
-    """The package's file, where the extra is installed."""
+    """Return the package's weights file; skip the test if the extra is not installed."""
     file = packaged.path()
     if not file.is_file():
         pytest.skip("the extra 'weights' is not installed")
@@ -176,13 +176,13 @@ def real_file():
 
 @pytest.fixture
 def network(real_file):
-    """The network with its ImageNet weights, for pixels of 224 x 224."""
+    """Return the network with its ImageNet weights, for pictures of 224 x 224 pixels."""
     return builder.build(Backbone(NAME), real_file)
 
 
 @pytest.fixture
 def reference(tmp_path):
-    """A Python where torch and the reference implementation are installed."""
+    """Return the path of a Python in which torch and the reference implementation are installed."""
     venv.create(tmp_path / "reference", with_pip=True)
     python = tmp_path / "reference" / "bin" / "python"
     constraints = PROJECT / "constraints.txt"
@@ -232,12 +232,12 @@ def has_add(network, name):
 
 
 DAISY = 985
-"""Its number among ImageNet's 1,000 classes."""
+"""The index of daisies among ImageNet's 1,000 classes."""
 
 
 @pytest.mark.full
 def test_daisies_are_called_daisies(network, real_file, real):
-    """With the file's own 1,000-class layer, which topwork leaves out: 0.82 of 100 when it was tried."""
+    """The test uses the file's own 1,000-class layer, which topwork leaves out; it measured 0.82 on 100 pictures."""
     layer = torch_checkpoint.read(real_file)
     pixels = np.asarray(builder.scaled(photos(real, "daisy", 100), "lite"))
     pooled = outputs(network, pixels).mean((1, 2))

@@ -1,4 +1,4 @@
-"""The package's file: found, checked, and each array of it in its place in the network."""
+"""The package's file is found and checked, and each of its arrays gets its place in the network."""
 
 import sys
 
@@ -108,7 +108,7 @@ def test_a_damaged_file_is_refused_before_anything_reads_it(damage, state, packa
 
 
 def test_a_checkpoint_of_your_own(tmp_path):
-    """Of this network in the same format: its content counts, not its hash."""
+    """A checkpoint of this network in the same format is accepted: its content counts, not its hash."""
     file = checkpoint.write(tmp_path / "mine.pth", checkpoint.lite0(seed=5))
     network = builder.build(Backbone("efficientnet_lite0", str(file), 32), file)
     expected = checkpoint.lite0(seed=5)["_conv_head.weight"].transpose(2, 3, 1, 0)
@@ -130,7 +130,7 @@ def test_a_checkpoint_of_another_network(tmp_path):
 
 
 def test_arrays_in_another_order_are_refused(tmp_path):
-    """A norm's four arrays have one shape: their names must say which is which."""
+    """The four arrays of a norm have the same shape, so only their names tell them apart."""
     arrays = checkpoint.lite0()
     names = list(arrays)
     at = names.index("_bn0.running_mean")
@@ -148,7 +148,7 @@ def test_the_version_is_the_same_everywhere():
 
 
 def test_the_real_package():
-    """The file of version 0.1.0, where the extra is installed: its hash begins with the digits of its name."""
+    """If the extra is installed, the hash of the file (version 0.1.0) begins with the digits in its name."""
     file = packaged.path()
     if not file.is_file():
         pytest.skip("the extra 'weights' is not installed")

@@ -1,4 +1,4 @@
-"""Weight files come whole or not at all, from Keras' own downloader and a server on this machine."""
+"""A weight file is complete or not there at all; the files come from Keras' own downloader and a local server."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Which network a weights file is of."""
+"""topwork recognises which network a weights file belongs to."""
 
 from functools import cache
 from math import prod
@@ -17,7 +17,7 @@ SIDES = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75, "nasnet_
 
 @cache
 def build(name):
-    """A network, built once: no test changes it."""
+    """Return a network, which is built once because no test changes it."""
     return builder.build(Backbone(name, size=SIDES.get(name, 32)), None)
 
 
@@ -50,7 +50,7 @@ def test_the_content_tells_the_network_whatever_the_files_name(name, suffix, tmp
 
 
 def test_efficientnets_own_scale_does_not_count(tmp_path):
-    """Keras keeps it as weights, in some files and not in others."""
+    """Keras stores the scale as weights in some files and not in others."""
     build("efficientnet_b0").save_weights(tmp_path / "b0.weights.h5")
     assert network_of(tmp_path / "b0.weights.h5") == "efficientnet_b0"
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_tells_nothing(name, tmp_path):
 
 
 def test_real_files(real):
-    """One under an official name, and one of dogs under another."""
+    """One file has an official name; the other, trained on dogs, has a name of its own."""
     found = {path.name: network_of(path) for path in (real / "weights" / "other").glob("*.h5")}
     assert found == {
         "mobilenet_1_0_224_tf_no_top.h5": "mobilenet",

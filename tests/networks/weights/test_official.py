@@ -1,4 +1,4 @@
-"""The official files: which are wanted, what their hashes say; they are fetched whole or not at all."""
+"""The official files: which ones are wanted, and whether their hashes agree; no incomplete file is kept."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ MOBILENET = "mobilenet_2_5_224_tf_no_top.h5"
 
 @pytest.fixture
 def right(tmp_path, monkeypatch):
-    """A file whose bytes are those that Keras would publish."""
+    """Return a file whose bytes match the hash that Keras publishes."""
     (tmp_path / VGG16).write_bytes(b"vgg16")
     monkeypatch.setitem(PUBLISHED, VGG16, hashlib.md5(b"vgg16").hexdigest())
     return Official("vgg16", tmp_path / VGG16)
@@ -123,7 +123,7 @@ def test_what_comes_with_a_wrong_hash_is_not_kept_and_what_was_there_stays(serve
 
 
 def test_the_real_files_have_no_published_hash(real):
-    """One of them was rebuilt in the official layout: nothing may call it official."""
+    """One of the files was rebuilt in the official layout, so topwork must not call it official."""
     found = at_hand(real / "weights")
     assert [(one.backbone, one.state) for one in found] == [
         ("mobilenet_025", "no published hash"),
@@ -163,7 +163,7 @@ def test_a_package_that_is_missing_is_not_fetched(no_package, tmp_path):
 
 @pytest.fixture
 def keras_home(tmp_path, monkeypatch):
-    """Where Keras looks for files: nothing is there, and nothing may be fetched."""
+    """Make the folder in which Keras looks for files: it is empty, and any download fails the test."""
     monkeypatch.setattr(official, "fetch", lambda *_: pytest.fail("a download was tried"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_else_the_largest_file_at_hand(no_package, keras_home):
     lay("mobilenet_025", 5)
     lay("resnet50", 20)
     lay("vgg16", 10)
-    (folder() / "mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # of another size than the default one
+    (folder() / "mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"x" * 100)  # not for the default size
     why = "the largest network whose ImageNet file is at hand."
     assert default() == (Backbone("resnet50"), f"{INSTALL}Backbone: resnet50, {why}")
 

@@ -1,4 +1,4 @@
-"""The published hashes against the Keras that is installed; test_backbones asks it file by file."""
+"""The published hashes agree with the installed Keras; test_catalogue.py checks file by file."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ OF_KERAS = [entry for entry in TABLE.values() if entry.builder]
 
 
 def source(builder):
-    """The text of the module where Keras builds a network, and names its file and hash."""
+    """Return the source of the module in which Keras builds a network and names its file and hash."""
     return inspect.getsource(inspect.getmodule(getattr(keras.applications, builder)))
 
 

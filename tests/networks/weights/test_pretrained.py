@@ -1,4 +1,4 @@
-"""Which file a backbone's weights come from: at hand, given, fetched."""
+"""Which file a backbone's weights come from: one already there, one that the user names, or a download."""
 
 import hashlib
 from dataclasses import replace
@@ -31,7 +31,7 @@ def nothing_at_hand(tmp_path, monkeypatch):
 
 
 def file_of(backbone):
-    """The name of the official file, which Keras can only have if it reads it from where it is put."""
+    """Return the name of the official file for a backbone."""
     return catalogue.record(backbone.name).path(folder(), catalogue.size(backbone)).name
 
 
@@ -52,18 +52,18 @@ def test_a_file_is_fetched_once_and_found_without_network(server, monkeypatch):
 
 
 def pooled(backbone):
-    """What topwork's own trunk gives for the pixels."""
+    """Return what topwork's own trunk outputs for the pixels."""
     return outputs(halves("efficientnet_b0@pool", backbone=backbone)[0], PIXELS)
 
 
 def apart(a, b):
-    """The largest difference, as law 1 measures it."""
+    """Return the largest difference, as law 1 measures it."""
     assert b.std(axis=0).max() > 0.1, "the features do not differ between pictures"
     return np.abs(a - b).max() / np.abs(b).max()
 
 
 def keras_own(weights, home):
-    """Keras' EfficientNetB0 alone, its downloads below *home*."""
+    """Return what Keras' own EfficientNetB0 outputs for the pixels; its downloads are stored in *home*."""
     home.mkdir(exist_ok=True)
     with patch.object(file_utils.config, "keras_home", return_value=str(home)):
         network = keras.applications.EfficientNetB0(
@@ -74,7 +74,7 @@ def keras_own(weights, home):
 
 @pytest.fixture
 def b0(server):
-    """A file of generated weights laid out as the official one, and what makes Keras download it from this machine."""
+    """Return generated weights laid out like the official file, and a patch that makes Keras download them locally."""
     served, address = server
     file, random = served / "efficientnetb0_notop.h5", Backbone("efficientnet_b0", "random", 32)
     with h5py.File(file, "w") as opened:
@@ -85,7 +85,7 @@ def b0(server):
 
 @pytest.mark.full
 def test_efficientnet_gives_equal_features_online_offline_and_from_a_file(b0, monkeypatch, tmp_path):
-    """Keras adds its 1/sqrt(std) layer for "imagenet" alone: given the same file as such, it takes another scale."""
+    """Keras adds its 1/sqrt(std) layer only for "imagenet": given the same file by its path, it uses another scale."""
     (file, online), backbone = b0, Backbone("efficientnet_b0", size=32)
     with online:
         expected = keras_own("imagenet", tmp_path / "online")
@@ -94,7 +94,7 @@ def test_efficientnet_gives_equal_features_online_offline_and_from_a_file(b0, mo
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "online"))
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
     assert weights_file(backbone) == tmp_path / "online" / "models" / file.name
-    assert apart(pooled(backbone), expected) <= 1e-5  # found where Keras put it
+    assert apart(pooled(backbone), expected) <= 1e-5  # topwork finds the file that Keras downloaded
     assert apart(pooled(replace(backbone, weights=str(file))), expected) <= 1e-5
     assert apart(keras_own(str(file), tmp_path / "online"), expected) > 0.01, "the trap is gone from Keras"
 
@@ -192,7 +192,7 @@ def test_random_weights_are_named_by_what_they_depend_on():
 
 
 def test_real_weights_tell_pictures_apart(real, monkeypatch, tmp_path):
-    """MobileNetV2 0.35 on ten photos: features that standardise, not the collapse of a wrong scale."""
+    """The features of MobileNetV2 0.35 differ between ten photos; with a wrong scale they would be nearly equal."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     folder().parent.mkdir(parents=True)
     folder().symlink_to(real / "weights")

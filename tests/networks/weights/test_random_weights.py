@@ -1,4 +1,4 @@
-"""Random weights keep signals alive, and are the same bits wherever they are made."""
+"""Random weights keep signals alive, and have the same bits wherever they are made."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ ALIVE = ["mobilenet_v2", "mobilenet_v3_small", *SLOW]
 
 
 def pooled(network, backbone):
-    """Features of four pictures, averaged over the map."""
+    """Return the features of four pictures, averaged over the map."""
     pixels = np.random.default_rng(1).integers(0, 200, (4, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype("uint8")
     return np.asarray(network(builder.scaled(pixels, builder.scale(backbone)), training=False)).mean((1, 2))
 
@@ -48,7 +48,7 @@ def test_a_file_is_made_once_and_whole_and_again_with_the_same_bits(own_home):
     path = random_weights.weights_file(SMALL)
     made, first = path.stat(), weights_of(path)
     assert random_weights.weights_file(SMALL) == path
-    assert path.stat().st_ino == made.st_ino  # its time says when it was last used
+    assert path.stat().st_ino == made.st_ino  # the file's time may change: it records the last use
     assert list(path.parent.iterdir()) == [path]
     assert path.name == f"mobilenet_025-random-0-32-tf-keras-{keras.__version__}.weights.h5"
     keras.utils.set_random_seed(2)

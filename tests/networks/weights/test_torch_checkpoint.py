@@ -25,7 +25,7 @@ def test_tensors_are_read_as_they_were_written(tmp_path):
 
 
 class Hostile:
-    """A pickle of it runs a command wherever pickles are trusted."""
+    """An object whose pickle runs a command in any program that trusts pickles."""
 
     def __init__(self, path):
         self.path = path
@@ -36,7 +36,7 @@ class Hostile:
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_hostile_file_runs_nothing(part, tmp_path):
-    """The command stands in any of the pickles, or deep in the names of tensors."""
+    """The command may be in any of the four pickles."""
     parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}]
     parts[part] = {"x": Hostile(tmp_path / "ran")}
     file = tmp_path / "hostile.pth"
@@ -56,7 +56,7 @@ def test_only_what_tensors_need_may_be_named(name, tmp_path):
 
 
 def test_storages_have_a_type_of_the_list_and_no_other(tmp_path):
-    """A plain string in its place would choose any type that NumPy knows."""
+    """Otherwise a file could choose any NumPy type by a plain string in place of the storage's type."""
     file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones(3, "float32")})
     file.write_bytes(file.read_bytes().replace(b"ctorch\nFloatStorage\n", b"U\x03<f8"))
     with pytest.raises(ValueError, match="something other than tensors of float32 and int64"):
@@ -78,7 +78,7 @@ def test_the_zip_format_of_newer_torch_is_named(tmp_path):
 
 @pytest.fixture
 def written(tmp_path):
-    """A checkpoint, and its bytes."""
+    """Return a checkpoint and its bytes."""
     file = checkpoint.write(tmp_path / "some.pth", {"a": np.ones((3, 2), "float32"), "b": np.array(1, "int64")})
     return file, file.read_bytes()
 
@@ -86,7 +86,7 @@ def written(tmp_path):
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(written, data):
-    """Whatever byte changes or wherever the file ends: a ValueError, or tensors of the shapes that it states."""
+    """Whichever byte changes, and wherever the file ends, `read` raises a ValueError or returns arrays."""
     file, content = written[0], bytearray(written[1])
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""Which networks and places are compared where nobody names them."""
+"""Which networks and places are compared if the user names none."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ SMALL = Backbone(NAME, "random", 64)
 
 @pytest.fixture
 def files(tmp_path, monkeypatch, no_package):
-    """A KERAS_HOME with names of official files; empty ones, as they are not opened."""
+    """Make an empty models folder in KERAS_HOME; the tests add empty files with official names, as none is opened."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     return tmp_path / "models"
@@ -32,7 +32,7 @@ def test_networks_at_hand_for_the_size(files):
     (files / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_160_no_top.h5").touch()
     assert [one.name for one in networks(())] == ["mobilenet_025"]
     assert [(one.name, one.size) for one in networks((), size=160)] == [(NAME, 160)]
-    assert [one.name for one in networks((), size=100)] == ["mobilenet_025"]  # it takes the file of 224
+    assert [one.name for one in networks((), size=100)] == ["mobilenet_025"]  # it uses the file for 224 pixels
 
 
 def test_no_weights_at_hand(files):

@@ -1,4 +1,4 @@
-"""Which candidates can be told apart, and which is proposed."""
+"""Which candidates differ significantly, and which one is proposed."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ N = 100
 
 
 def candidate(cut, wrong, madds=100, above=0, kilobytes=2.5):
-    """One that answers all of 100 pictures right but those of *wrong*."""
+    """Return a candidate that is right on all of 100 pictures except those in *wrong*."""
     right = np.isin(np.arange(N), list(wrong), invert=True)
     rate = metrics.share(int(right.sum()), N)
     return Candidate(cut, rate, right, 0.1, 1280, 400_000, madds, above, kilobytes, 1_000_000, 3.0)
@@ -49,7 +49,7 @@ def test_the_best_is_proposed_where_no_tie_is_cheaper():
 
 
 def test_what_only_too_few_pictures_cannot_tell_from_the_best_is_not_proposed():
-    """0.800 has a standard error of 0.040: 0.750 is tied by the exact test, and still not as good."""
+    """0.800 has a standard error of 0.040: 0.750 is tied in the exact test, but more than one standard error worse."""
     found = choice(candidate("y@pool", range(20), 100), candidate("x@pool", range(10, 35), 1))
     assert (found.candidates[1].tied, found.candidates[1].accuracy.value) == (True, 0.75)
     assert found.least == pytest.approx(0.76)
@@ -63,7 +63,7 @@ def test_one_alone():
 
 
 def test_a_small_but_paired_difference_counts():
-    """8 pictures that only the best has right, none the other way: p = 2 / 2^8; by their intervals they overlap."""
+    """Only the best is right on 8 pictures, and never only the other: p = 2 / 2^8, although the intervals overlap."""
     found = choice(candidate("a@pool", range(20)), candidate("b@pool", range(28), 1))
     assert found.candidates[1].p == pytest.approx(2 / 2**8)
     assert found.candidates[1].accuracy.high > found.best.accuracy.low

@@ -1,4 +1,4 @@
-"""Choosing on few pictures, with random weights: what is looked at, what is computed, what is said."""
+"""Choosing on few pictures, with random weights: what is read, what is computed, and what is reported."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ ONE_CLASS = (
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """60 pictures that no other test stores: 15 of each class train or validate."""
+    """Read 60 pictures that no other test stores; 15 of each class are for training or validation."""
     return tw.read(
         make_folder(tmp_path_factory.mktemp("own") / "colours", first=700), split=(0.6, 0.15, 0.25), draw="stratified"
     )
@@ -97,7 +97,7 @@ def test_time_is_told_where_it_was_measured(data, found, capsys):
 
 
 def test_what_tells_the_classes_apart_wins(data):
-    """Classes differ in colour: the mean pixel knows it all, and costs nothing."""
+    """The classes differ in colour, so the mean pixel is enough to tell them apart, and it costs nothing."""
     cuts = [f"{NAME}@block_15_add..block_15_add", f"{NAME}@input..input"]
     found = tw.choose(data, cuts, **OPTIONS)
     assert (found.best.cut, found.best.accuracy.value) == (f"{NAME}@input..input", 1.0)

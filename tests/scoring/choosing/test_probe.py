@@ -1,4 +1,4 @@
-"""The linear probe judges each picture by a model that has not seen it."""
+"""The linear probe judges each picture with a model that was not trained on it."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def test_what_a_plane_can_tell_is_told():
 
 
 def test_a_picture_is_not_judged_by_itself():
-    """With more features than pictures every training row is learned by heart; noise must still be noise."""
+    """With more features than pictures a model learns its training rows by heart; noise must still score low."""
     features = np.random.default_rng(1).normal(0, 1, (40, 200))
     assert probe(features, LABELS, TESTS).mean() < 0.75
 

@@ -1,4 +1,4 @@
-"""LogME against the evidence of the same model as a normal distribution of the targets, maximised by brute force."""
+"""LogME equals the evidence of the same model, written as a normal distribution and maximised by brute force."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from topwork.scoring.choosing.probe import logme
 
 
 def brute(features, labels):
-    """The targets are normal with covariance ``I / b + F F' / a``: no formula of the module is used."""
+    """Maximise the evidence without the module's formulas: targets are normal with covariance ``I / b + F F' / a``."""
     n = len(features)
 
     def worse(logs, y):

@@ -1,4 +1,4 @@
-"""Writing ONNX: what tf2onnx is kept from doing, and what becomes of a network that it cannot optimise without."""
+"""Writing ONNX: tf2onnx makes no copies of the graph, except for a network that it can only optimise with copies."""
 
 import os
 from copy import deepcopy
@@ -20,7 +20,7 @@ from topwork.shipping.metadata import Input
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How often the graph was copied, and its weights written into messages."""
+    """Count how often the graph is copied, and how often its weights are written into messages."""
     counts, write = {"copies": 0, "writes": 0}, Graph.update_proto
 
     def update(graph, *storage):
@@ -46,7 +46,7 @@ def test_the_graph_is_never_copied_and_written_once(tmp_path, calls):
 
 
 def test_a_network_on_which_an_optimisation_fails(tmp_path, calls):
-    """A number added to a convolution without bias, as MobileNetV3 has it: tf2onnx goes on with a copy of the graph."""
+    """If a number is added to a convolution without bias, as in MobileNetV3, tf2onnx continues with a copy."""
     layers = keras.layers
     start = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
     x = layers.Conv2D(4, 3, use_bias=False, kernel_initializer="random_normal")(layers.Rescaling(1 / 255)(start)) + 3.0

@@ -1,4 +1,4 @@
-"""The worker's own part, without a process: which requests it works off, what it reports, where arrays come from."""
+"""The worker, run without a process of its own: its requests, its reports, and where it finds arrays."""
 
 import pickle
 from types import SimpleNamespace
@@ -18,10 +18,10 @@ from topwork.system.keras_settings import ours
 
 
 def work(folder, requests, command=False):
-    """Have the worker do a job; gives what it reported."""
+    """Let the worker do a job and return its reports."""
     events = []
     (folder / "job").write_bytes(pickle.dumps((command, 1, requests)))
-    with ours():  # else it would insist on Keras' OpenVINO backend
+    with ours():  # otherwise the worker would require Keras' OpenVINO backend
         worker._work(str(folder / "job"), events.append)
     return events
 
@@ -33,7 +33,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def pixels(data, own_home):
-    """A request for the pictures themselves, for which no network runs."""
+    """Return a request for the pixels of the pictures, which needs no network."""
     one = shelf.request("input").of(data)
     trunk.keep_graph(one.backbone, shelf.GRAPH)
     return one

@@ -1,4 +1,4 @@
-"""What executes a trunk gives what Keras gives, in order, whatever the batches and streams."""
+"""Every runtime returns the same outputs as Keras, in order, whatever the batches and streams."""
 
 import json
 import os
@@ -21,10 +21,10 @@ from topwork.store.runtimes.openvino import OpenVINO
 from topwork.system import machine
 
 TRUNKS = {"vgg16": "pool", "convnext_tiny": "pool", "mobilenet_v3_small": 59}
-"""A place in each: the end of a network in Keras' caffe scale, another end, and a number that leaves three tensors.
+"""A place in each network: the end of one in Keras' caffe scale, another end, a number that leaves three tensors.
 
-Random networks multiply rounding from layer to layer: at the end of this MobileNet, Keras and OpenVINO are each 1.6e-5
-off what float64 gives.
+Random networks amplify rounding errors from layer to layer: at the end of this MobileNet, Keras and OpenVINO each
+differ by 1.6e-5 from float64.
 """
 
 CONVERT = """
@@ -60,7 +60,7 @@ def pixels(count):
 
 @pytest.fixture(scope="module")
 def trunks():
-    """Each trunk as Keras runs it."""
+    """Return each trunk as a Keras model."""
     made = {}
     for name, place in TRUNKS.items():
         backbone = Backbone(name, "random", 32)
@@ -71,7 +71,7 @@ def trunks():
 
 @pytest.fixture(scope="module")
 def converted(trunks, tmp_path_factory):
-    """The folder of converted trunks, made as the worker makes them, and what that process says at its end."""
+    """Convert the trunks as the worker does; return their folder and what the process printed at its end."""
     folder = tmp_path_factory.mktemp("converted")
     command = [sys.executable, "-c", CONVERT, str(folder), json.dumps(TRUNKS)]
     env = os.environ | {"KERAS_BACKEND": "openvino"}
@@ -84,7 +84,7 @@ def batched(rows, size):
 
 
 def streamed(runtime, batches):
-    """All outputs, one array a tensor."""
+    """Return all outputs, one array per tensor."""
     return [np.concatenate(tensor) for tensor in zip(*runtime.stream(iter(batches)))]
 
 
@@ -147,7 +147,7 @@ def test_openvino_keeps_order_and_lengths(converted):
 
 
 def test_openvino_decodes_ahead_but_not_everything(converted):
-    """At most two requests a job are in flight: a fill holds few pictures in memory."""
+    """At most two requests per job are in flight, so a fill keeps few pictures in memory."""
     taken = []
 
     def batches():
@@ -174,7 +174,7 @@ def test_pixels_are_what_they_are():
 
 
 def test_few_turns_of_the_data_are_left(converted):
-    """Keras' OpenVINO backend turns the data round each convolution; `openvino_layout` takes that out."""
+    """Keras' OpenVINO backend transposes the data around each convolution; `openvino_layout` removes that."""
     from openvino import Core
 
     model = Core().read_model(converted[0] / "vgg16" / "trunk.xml")

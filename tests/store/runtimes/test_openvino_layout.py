@@ -1,4 +1,4 @@
-"""Transposes are taken out, and the values stay what they were."""
+"""Transposes are removed, and the values stay the same."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from topwork.store.runtimes import base
 from topwork.store.runtimes.openvino_layout import sink_transposes
 
-assert base  # it hides OpenVINO's telemetry before that is imported
+assert base  # importing `base` disables OpenVINO's telemetry before OpenVINO is imported
 import openvino  # noqa: E402
 from openvino import opset13  # noqa: E402
 
@@ -25,7 +25,7 @@ def turned(x, order):
 
 
 def convolved(x):
-    """As Keras' OpenVINO backend writes it: to NCHW and back."""
+    """Return a convolution as Keras' OpenVINO backend writes it: with transposes to NCHW and back."""
     channels = x.output(0).get_partial_shape()[3].get_length()
     same, none = [1, 1], [0, 0]
     inner = opset13.convolution(turned(x, (0, 3, 1, 2)), value(3, channels, 1, 1), same, none, none, same)
@@ -75,7 +75,7 @@ def test_values_stay(steps):
     model, sunk = network(steps), network(steps)
     sink_transposes(sunk)
     expected = result(model)
-    assert np.abs(result(sunk) - expected).max() <= 1e-5 * np.abs(expected).max()  # as law 1 has it
+    assert np.abs(result(sunk) - expected).max() <= 1e-5 * np.abs(expected).max()  # the bound of law 1
 
 
 @pytest.mark.parametrize("step", ["relu", "scale", "shift", "weigh", "branch", "beside", "below", "pad"])

@@ -1,4 +1,4 @@
-"""A store is read in slices; each test of what is found stands in test_verify.py, where a process beside reads."""
+"""A store is read in slices; test_verify.py tests the checks themselves, in a separate process."""
 
 import pytest
 

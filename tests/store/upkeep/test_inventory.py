@@ -1,4 +1,4 @@
-"""What lies below the home, by the names that people write."""
+"""The list of everything in the home folder, by the names that people write."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Who needs what lies there, and what keeps the rest."""
+"""The inventory says which runs need an item, and why it keeps the others."""
 
 from tests import shelf
 from topwork.runs.needs import needs

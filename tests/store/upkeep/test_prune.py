@@ -1,4 +1,4 @@
-"""What no run needs goes; nothing else does, whatever happens meanwhile."""
+"""Pruning removes only what no run needs, whatever happens in the meantime."""
 
 import os
 import signal

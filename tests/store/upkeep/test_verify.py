@@ -1,4 +1,4 @@
-"""Damage is found wherever it is, named, and told with the way out."""
+"""Damage is found wherever it is, and the message names it and says what to do."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_a_whole_store_is_whole_and_progress_is_told(own_home):
 
 
 def row_of(folder, number):
-    """Where a row stands in the file."""
+    """Return the position of a row in the file."""
     tables = Tables(folder)
     row = tables.run(lambda txn: bytes(txn.get(number.to_bytes(8, sys.byteorder), db=tables._handles["rows"])))
     tables.close()

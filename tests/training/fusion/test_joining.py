@@ -42,20 +42,20 @@ def where(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(where):
-    """72 pictures that no other test has stored."""
+    """Read 72 pictures that no other test has stored."""
     return tw.read(make_folder(where / "colours", each=24, first=40_000), split=(0.5, 0.25, 0.25), draw="stratified")
 
 
 @pytest.fixture(scope="module")
 def members(data, where):
-    """Two runs of different backbones, sizes and ends, one of two phases."""
+    """Return two runs with different backbones, sizes and ends; one of them has two phases."""
     a = tw.train(data, phases=TWO, backbones=[A], out=where / "a")
     return a, tw.train(data, phases=ONE, backbones=[B], out=where / "b")
 
 
 @pytest.fixture(scope="module")
 def joins(members, where):
-    """The three joins of copies of the members that are then gone, and what the second said."""
+    """Return a join by each rule; its members are copies that are removed afterwards."""
     copies = [shutil.copytree(run.path, where / "gone" / run.path.name) for run in members]
     made = {rule: tw.join(copies, rule, out=where / rule) for rule in RULES}
     shutil.rmtree(where / "gone")
@@ -73,12 +73,12 @@ def pixels(run, rows, side):
 
 @cache
 def flat(path):
-    """A run's model, built once."""
+    """Return a run's model, which is built once."""
     return tw.Run(path).model()
 
 
 def said(run, rows):
-    """What a run's flat model says of rows."""
+    """Return what a run's flat model answers for the rows."""
     model = flat(run.path)
     given = [pixels(run, rows, tensor.shape[1]) for tensor in model.inputs]
     return outputs(model, given if len(given) > 1 else given[0])
@@ -91,7 +91,7 @@ def written(run):
 
 
 def expected(run, each):
-    """The rule by its definition, from what `results.json` and ``weights/top.npz`` say."""
+    """Apply the rule by its definition, with the values from `results.json` and ``weights/top.npz``."""
     if run.recipe.join.rule != "stacked":
         return np.tensordot(np.array(run.results.join.weights), np.array(each, float), 1)
     kernel, bias = run.folder.weights()["stack"]
@@ -190,7 +190,7 @@ def test_law_3_no_trunk_runs_for_what_is_stored(members, tmp_path, capsys, monke
 
 @pytest.fixture(scope="module")
 def files(joins, where):
-    """Gives one of them as a file."""
+    """Return a function that exports the join by a rule and returns the file."""
 
     @cache
     def file(rule):
@@ -392,7 +392,7 @@ def test_arrays_need_not_be_given_again(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pairs(where):
-    """A CSV file of 48 rows: the colours of ``front`` and ``side`` together are the class."""
+    """Write a CSV file with 48 rows, in which the colours of ``front`` and ``side`` together are the class."""
     folder = where / "pairs"
     folder.mkdir()
     lines = ["front,side,label"]
@@ -407,7 +407,7 @@ def pairs(where):
 
 @pytest.mark.full
 def test_several_pictures_a_row(pairs, tmp_path):
-    """One member looks at a row's first picture without naming it, one at both: the first is one input of the join."""
+    """One member reads a row's first picture without naming it, the other reads both: the join has two inputs."""
     early = "tiny@block_2_add..block_2_add"
     data = tw.read(pairs, split=(0.5, 0.25, 0.25), draw="stratified")
     cuts = {"a": f"{early}", "b": f"{early}[front] + {early}[side]"}

@@ -19,7 +19,7 @@ PARTS = ("train", "train", "val", "test")
 
 @pytest.fixture(autouse=True)
 def where(tmp_path, monkeypatch):
-    """An empty working directory, so that messages are short."""
+    """Change to an empty working directory, so that messages are short."""
     monkeypatch.chdir(tmp_path)
 
 

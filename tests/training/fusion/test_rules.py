@@ -1,4 +1,4 @@
-"""Rules that join probabilities: fitted exactly, applied as they say."""
+"""Rules that join probabilities are fitted exactly and applied as defined."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ QUICK = settings(deadline=None, max_examples=40)
 
 
 def said(seed=0, members=3, n=60, classes=4, skill=(2.0, 1.0, 0.0)):
-    """What members say of n pictures, the first more often right than the last; and the labels, all of which occur."""
+    """Return the members' answers for n pictures, and the labels; the first member is right most often."""
     draw = np.random.default_rng(seed)
     labels = draw.permutation(np.arange(n) % classes)
     logits = draw.normal(size=(members, n, classes))
@@ -34,7 +34,7 @@ def test_the_mean_is_the_mean():
 @given(seed=st.integers(0, 10_000), members=st.integers(1, 6), n=st.integers(1, 80))
 @QUICK
 def test_weights_are_the_best_of_all(seed, members, n):
-    """The condition of Karush, Kuhn and Tucker: no weight could be raised with profit."""
+    """The weights meet the condition of Karush, Kuhn and Tucker: raising any weight would gain nothing."""
     given = np.random.default_rng(seed).beta(0.7, 0.7, (members, n)) + 1e-12
     weights = mixture(given)
     assert weights.min() >= 0
