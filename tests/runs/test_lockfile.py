@@ -8,7 +8,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
-from keras.src.applications import mobilenet_v2
+from keras.src.applications import mobilenet
 
 import topwork as tw
 from tests import checkpoint
@@ -24,8 +24,8 @@ from topwork.runs import lockfile
 from topwork.runs.creation import create
 from topwork.training.prepare import chosen, completed, prepared
 
-NAME = "mobilenet_v2_035"
-FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+NAME = "mobilenet_025"
+FILE = "mobilenet_2_5_224_tf_no_top.h5"
 ONLINE = tw.Backbone(NAME, size=32, runtime="keras")
 
 
@@ -40,7 +40,7 @@ def made(tmp_path_factory):
         patched.setenv("TOPWORK_OFFLINE", "0")
         patched.setenv("no_proxy", "*")
         recipe = completed(chosen([tw.Phase(f"{NAME}@pool", epochs=1)], [ONLINE]), head_first=False)
-        with patch.object(mobilenet_v2, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
+        with patch.object(mobilenet, "BASE_WEIGHT_PATH", f"{folder.as_uri()}/"):
             course = prepared(make_folder(folder / "colours", each=10), recipe, None, Options(folder / "run"))
             before = lockfile.read(course.folder)
             course.run()

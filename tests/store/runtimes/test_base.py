@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests import tiny
 from topwork.errors import MissingExtra
 from topwork.networks.halves import trunk as trunk_of
 from topwork.networks.keras_graph import open_backbone
@@ -43,6 +44,7 @@ from topwork.store.runtimes.openvino import convert
 for name, place in json.loads(sys.argv[2]).items():
     opened = worker._open(Backbone(name, "random", 32))
     convert(trunk(opened, opened.graph.resolve(place)), Path(sys.argv[1], name, "trunk.xml"))
+worker._open(Backbone("own", model=sys.argv[3], size=32))
 start = keras.Input((32, 32, 3), dtype="uint8")
 edges = keras.Model(start, keras.ops.image.sobel_edges(keras.ops.cast(start, "float32")), name="trunk")
 try:
@@ -73,7 +75,7 @@ def trunks():
 def converted(trunks, tmp_path_factory):
     """Convert the trunks as the worker does; return their folder and what the process printed at its end."""
     folder = tmp_path_factory.mktemp("converted")
-    command = [sys.executable, "-c", CONVERT, str(folder), json.dumps(TRUNKS)]
+    command = [sys.executable, "-c", CONVERT, str(folder), json.dumps(TRUNKS), tiny.file()]
     env = os.environ | {"KERAS_BACKEND": "openvino"}
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
     return folder, json.loads(done.stdout)

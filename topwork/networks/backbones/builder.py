@@ -30,6 +30,8 @@ SCALES: dict[str, dict[str, Any]] = {
 
 They are the scales of ``imagenet_utils.preprocess_input`` and some others.
 """
+_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
+"""Dtypes and policies that `load` replaces by float32."""
 TURNED = ("caffe", "bgr_unit")
 """The pixel scales that change RGB to BGR."""
 
@@ -173,11 +175,9 @@ def load(path: str, what: str = "the network") -> "keras.Model":
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        config = keras.saving.serialize_keras_object(model)
-        wanted = _float32(config)
-        if wanted == config:
-            return model
-        found = keras.saving.deserialize_keras_object(wanted)
+        if not _FLOATS & {name for layer in model._flatten_layers() for name in (layer.dtype, layer.dtype_policy.name)}:
+            return model  # Keras would import TensorFlow to serialize it, which takes a worker several seconds
+        found = keras.saving.deserialize_keras_object(_float32(keras.saving.serialize_keras_object(model)))
         for new, old in zip(found.weights, model.weights, strict=True):
             new.assign(old)
         return found
@@ -204,6 +204,5 @@ def _float32(config: Any) -> Any:
         dtype = config["dtype"]
         is_policy = isinstance(dtype, dict) and dtype["class_name"] == "DTypePolicy"
         name = dtype["config"]["name"] if is_policy else dtype
-        floats = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
-        found["dtype"] = "float32" if name in floats else dtype
+        found["dtype"] = "float32" if name in _FLOATS else dtype
     return found
