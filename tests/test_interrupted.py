@@ -20,17 +20,18 @@ from tests.command import POOL, ended, start, topwork
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to see processes in")
 
-COUNT = 64
+COUNT = 32
 NAME = "mobilenet_v2_035"
-CUT = (f"{NAME}@input", "--weights", "random", "--size", "600")
-"""Pixels of 600 x 600 take a megabyte, so a commit is due after 32 pictures."""
+SIDE = "848"
+CUT = (f"{NAME}@input", "--weights", "random", "--size", SIDE)
+"""Pixels of 848 x 848 take two megabytes, so a commit is due after 16 pictures."""
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 STOPPED = "Stopped. What was committed to the store stays; the next run continues there."
 
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory) -> Path:
-    """Write 64 slow-decoding pictures: large, but small as files; only the bytes after the image's end differ."""
+    """Write 32 slow-decoding pictures: large, but small as files; only the bytes after the image's end differ."""
     folder = tmp_path_factory.mktemp("slow")
     file = io.BytesIO()
     Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (1600, 6))).convert("RGB").save(file, "PNG")
@@ -48,7 +49,7 @@ def cold(home, own_home) -> Path:
     own_home.mkdir()
     (own_home / "graphs").symlink_to(graphs)
     graphs.mkdir(parents=True, exist_ok=True)
-    assert topwork("backbones", NAME, "--size", "600").status == 0
+    assert topwork("backbones", NAME, "--size", SIDE).status == 0
     return own_home
 
 
@@ -116,7 +117,7 @@ def goes_on(slow: Path, cold: Path) -> None:
     assert topwork("extract", slow, *CUT).err == ""
 
 
-@pytest.mark.parametrize("to_group", [True, False])
+@pytest.mark.parametrize("to_group", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_ctrl_c_while_extracting(slow, cold, to_group):
     process, workers = extracting(slow, cold)
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
@@ -162,6 +163,7 @@ def test_a_full_disk_while_extracting(slow, cold):
     goes_on(slow, cold)
 
 
+@pytest.mark.full
 def test_ctrl_c_while_training_on_a_terminal(pictures, tmp_path):
     words = ("train", pictures, *POOL, "--set", "phase.1.patience=0")
     master, terminal = os.openpty()

@@ -327,7 +327,12 @@ SUM = "tiny@block_2_add..block_2_add + tiny@block_12_add..block_12_add"
         (SUM, tw.Views(2), {}),
         pytest.param("tiny@28", tw.Views(), {}, marks=pytest.mark.full),
         pytest.param("tiny@block_2_add..block_2_add", tw.Views(2, mode="live"), {}, marks=pytest.mark.full),
-        ("tiny@block_2_add..block_2_add", tw.Views(), {"precision": "float16", "schedule": "plateau", "patience": 9}),
+        pytest.param(
+            "tiny@block_2_add..block_2_add",
+            tw.Views(),
+            {"precision": "float16", "schedule": "plateau", "patience": 9},
+            marks=pytest.mark.full,
+        ),
     ],
     ids=["sum", "frontier", "live", "float16"],
 )
@@ -343,6 +348,7 @@ def test_law_4_holds_for_sums_frontiers_live_views_and_float16(data, tmp_path, c
     same(stopped.resume(), run(tmp_path / "whole"))
 
 
+@pytest.mark.full
 def test_law_4_holds_for_several_pictures_a_row(pictures, tmp_path):
     names = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
     rows = [f"{a},{b},{a.split('/')[0]}" for a, b in zip(names[::2], names[1::2], strict=True)]

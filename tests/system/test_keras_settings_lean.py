@@ -37,6 +37,7 @@ def test_in_a_process_of_our_own_the_rest_is_left_for_later():
     assert imported(own=True) == []
 
 
+@pytest.mark.full
 def test_elsewhere_keras_is_imported_as_ever():
     assert "sklearn" in imported(own=False)
 

@@ -1,11 +1,12 @@
 """Which networks and places are compared if the user names none."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests import checkpoint
+from tests import checkpoint, shared
 from topwork.cut import Cut
 from topwork.errors import UnknownBackbone, UsageError, WeightsError
 from topwork.networks.places import cuts_of, graph_of, places
@@ -81,7 +82,9 @@ def test_what_is_missing_is_told_before_anything_begins(own_home, monkeypatch):
 
 
 def test_graphs_are_learned(own_home):
-    small = base.resolved(SMALL)
+    small = base.resolved(replace(SMALL, size=32))
+    own_home.mkdir()
+    (own_home / "weights").symlink_to(shared.once("weights", Path.mkdir))
     assert kept_graph(small) is None
     learn([small])
     assert kept_graph(small)
@@ -91,7 +94,7 @@ def test_graphs_are_learned(own_home):
     assert all(cut.only.place == cut.only.end for cut in cuts)
 
 
-@pytest.mark.parametrize("name", [NAME, "vgg16", "inception_v3"])
+@pytest.mark.parametrize("name", [NAME, "vgg16", pytest.param("inception_v3", marks=pytest.mark.full)])
 def test_places_are_spread_over_the_network(name):
     graph = graph_of(Backbone(name, "random", 96))
     found = places(graph)

@@ -212,7 +212,7 @@ def test_the_file_passes_the_gate_and_is_predicted(joins, files, rule):
     np.testing.assert_allclose([list(a["probabilities"].values()) for a in answers], written(run), atol=2 * BOUND)
 
 
-@pytest.mark.parametrize("fault", ["a weight", "a member"])
+@pytest.mark.parametrize("fault", ["a weight", pytest.param("a member", marks=pytest.mark.full)])
 def test_a_planted_fault_is_refused(joins, files, tmp_path, monkeypatch, fault):
     run = tw.Run(shutil.copytree(joins["weighted"].path, tmp_path / "run"))
     if fault == "a weight":
