@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 
 # The real pictures and weights, where they are at hand: tests that want them skip otherwise.
 export TOPWORK_REAL
+# The tests start hundreds of processes: without stored bytecode each would compile topwork again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-full test-backends test-backends-setup lint benchmark clean
 
