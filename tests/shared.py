@@ -41,7 +41,7 @@ TRUNKS = {
         "28",
     ),
     "tiny_48": ("block_2_add", "block_3_expand_relu"),
-    "mobilenet_v2_035": ("pool",),
+    "mobilenet_v2_035": ("pool", "block_12_add", "100"),
 }
 """The cuts that several test files train on; the last network has random weights and takes 32 pixels."""
 

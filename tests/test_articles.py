@@ -12,6 +12,7 @@ from topwork.scoring.metrics import share
 TEXT = (PROJECT / "docs" / "articles.md").read_text()
 
 
+@pytest.mark.full
 def test_three_ways_to_a_layers_output_agree():
     example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
     found: dict = {}

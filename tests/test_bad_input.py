@@ -232,7 +232,9 @@ def test_a_file_that_cannot_be_written(folder, tmp_path):
 @pytest.fixture
 def filled(folder) -> Path:
     """Return the folder of a store that only this test uses: these pictures as pixels, at an odd size."""
-    return Path(topwork("extract", folder, "vgg16@input", "--weights", "random", "--size", 33, "--json").json["folder"])
+    assert topwork("backbones", "mobilenet_025", "--size", 33).status == 0  # the pixels then need no Keras in a worker
+    words = ("mobilenet_025@input", "--weights", "random", "--size", 33, "--json")
+    return Path(topwork("extract", folder, *words).json["folder"])
 
 
 def spoil(folder: Path, name: str, old: str, new: str) -> None:
@@ -249,7 +251,7 @@ def test_a_store_of_another_format(filled, folder):
         f"StoreError: the store {filled} has format 2; this topwork reads format 1. "
         "Use the topwork that wrote it, or remove the folder: only its activations are computed again."
     )
-    words = ("extract", folder, "vgg16@input", "--weights", "random", "--size", 33)
+    words = ("extract", folder, "mobilenet_025@input", "--weights", "random", "--size", 33)
     refused(3, message, *words)
     shutil.rmtree(filled)
     assert topwork(*words).err.startswith("trunk: 12 pictures to compute, ")
@@ -258,7 +260,7 @@ def test_a_store_of_another_format(filled, folder):
 def test_a_damaged_store(filled, folder):
     data = filled / "data.mdb"
     data.write_bytes(np.random.default_rng(0).bytes(data.stat().st_size))
-    ran = topwork("extract", folder, "vgg16@input", "--weights", "random", "--size", 33)
+    ran = topwork("extract", folder, "mobilenet_025@input", "--weights", "random", "--size", 33)
     assert (ran.status, ran.out) == (3, "")
     start, end = (
         f"StoreError: the store {filled} is damaged: ",

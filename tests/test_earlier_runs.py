@@ -172,6 +172,7 @@ def test_an_unfinished_earlier_run_is_refused_with_the_reason(unfinished):
     assert content(unfinished.path) == before
 
 
+@pytest.mark.full
 def test_the_advice_works_and_computes_nothing_again(unfinished, run, earlier_home):
     data, out = run.path.parent / "data.npz", unfinished.path.with_name("again")
     words = ("--recipe", unfinished.path / "recipe.toml", "--epochs", 1, "--epochs", 1, "--out", out)

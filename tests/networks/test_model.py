@@ -150,7 +150,7 @@ LAW_1 = [
 ]
 
 
-@pytest.mark.parametrize("cut", LAW_1)
+@pytest.mark.parametrize("cut", [*LAW_1[:3], *(pytest.param(cut, marks=pytest.mark.full) for cut in LAW_1[3:])])
 def test_law_1(networks, opened, cut):
     network, (below,) = networks(cut)
     above, flat, apart = outputs(opened, network, below)

@@ -274,6 +274,7 @@ def arrays():
     return np.stack([np.asarray(picture(COLOURS[name], 45_000 + i, 24)) for i, name in enumerate(labels)]), labels
 
 
+@pytest.mark.full
 def test_arrays_are_given_once_more(arrays, tmp_path):
     run = tw.Run(interrupted(arrays, tmp_path / "run", epoch=2))
     assert refused(run) == (

@@ -107,9 +107,9 @@ def matplotlibrc(tmp_path, monkeypatch):
     ("name", "value"),
     [
         ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
-        ("MPLBACKEND", "no-such-backend"),
-        ("MPLCONFIGDIR", "/dev/null/matplotlib"),
-        ("PYTHONIOENCODING", "utf-16"),
+        pytest.param("MPLBACKEND", "no-such-backend", marks=pytest.mark.full),
+        pytest.param("MPLCONFIGDIR", "/dev/null/matplotlib", marks=pytest.mark.full),
+        pytest.param("PYTHONIOENCODING", "utf-16", marks=pytest.mark.full),
     ],
 )
 def test_settings_of_the_user_do_not_reach_it(tmp_path, monkeypatch, capfd, name, value, matplotlibrc):

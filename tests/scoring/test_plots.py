@@ -158,7 +158,7 @@ def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
     assert "kept: 1.900\n(phase 1, epoch 1)" in lines(_curves(rows), 0)
 
 
-@pytest.mark.parametrize("classes", [2, 5, 30, 31, 120])
+@pytest.mark.parametrize("classes", [2, 31, *(pytest.param(n, marks=pytest.mark.full) for n in (5, 30, 120))])
 def test_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
     counts = np.eye(classes, dtype=int) * 7
     plots.confusion(counts, [f"class {i}" for i in range(classes)], tmp_path / "m.png")

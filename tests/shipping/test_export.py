@@ -120,7 +120,9 @@ def planted(model, fault):
     return rebuild(model, call)
 
 
-@pytest.mark.parametrize("fault", [pytest.param("scale", marks=pytest.mark.full), "channels", "resize"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("scale", marks=pytest.mark.full), "channels", pytest.param("resize", marks=pytest.mark.full)]
+)
 def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     model = run.model()
     about = json.loads(onnx.load(file).metadata_props[0].value)

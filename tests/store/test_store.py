@@ -316,7 +316,7 @@ def scramble(folder: str, seed: int) -> None:
             put(store, *numbers[i : i + 7])
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_processes_that_fill_one_store_at_once_do_no_harm(tmp_path, count):
     processes = [child(f"scramble({str(tmp_path)!r}, {seed})") for seed in range(count)]
     go(*processes)

@@ -239,6 +239,7 @@ def test_a_head_of_your_own(pictures, tmp_path):
     assert probabilities.std(0).max() > 1e-3
 
 
+@pytest.mark.full
 def test_a_head_given_as_a_model(pictures, tmp_path):
     head = keras.Sequential([keras.Input((16, 16, 8)), keras.layers.Flatten(), keras.layers.Dense(3)])
     phases, backbones = [tw.Phase(END, epochs=1)], [Backbone(NAME, **SMALL)]

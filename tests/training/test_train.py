@@ -76,6 +76,7 @@ def test_its_recipe_draws_the_parts_that_the_dataset_had(run, pictures):
     assert again.rows == run.data.rows
 
 
+@pytest.mark.full
 def test_words_of_the_draw_that_the_data_leave_idle_are_told(pictures, tmp_path, capsys):
     write_csv(tw.read(pictures).seen_from(str(tmp_path)), tmp_path / "table.csv")
     recipe = Recipe((tw.Phase(f"{NAME}@pool", epochs=1),), Data(seed=3), {NAME: SMALL})
@@ -138,6 +139,7 @@ def test_a_seed_repeats_a_run(pictures, tmp_path):
     assert strip[0] == strip[1]
 
 
+@pytest.mark.full
 def test_another_seed_is_another_run(pictures, tmp_path):
     runs = [train(pictures, tmp_path / str(seed), epochs=1, seed=seed) for seed in (1, 2)]
     assert runs[0].journal[1].loss != runs[1].journal[1].loss
@@ -234,6 +236,7 @@ def test_the_model_says_what_the_results_say(run):
     np.testing.assert_allclose(answers, written, atol=1e-4)
 
 
+@pytest.mark.full
 def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
     ended = train(pictures, tmp_path / "ended", "block_3_expand..block_6_expand", epochs=1, head="mlp")
     assert not any(layer.name.startswith("block_7") for layer in ended.model().layers)

@@ -243,6 +243,7 @@ def test_evaluate_shows_the_members(joins):
     )
 
 
+@pytest.mark.full
 def test_evaluate_on_other_pictures(joins, members, where):
     more = make_folder(where / "more", each=3, first=41_000)
     found = joins["mean"].evaluate(more)
