@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """Collect garbage less often, and exclude imported objects: collection took a tenth of the time."""
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -91,6 +91,7 @@ def test_other_backends_call_layers_as_they_are(monkeypatch):
     assert called(layer, 4) is layer
 
 
+@pytest.mark.full
 def test_what_a_phase_trains_has_its_weights_under_their_own_names():
     backbone = {"weights": "random", "size": 64, "precision": "float32"}
     cut = "efficientnet_lite0@block6d_add"

@@ -22,7 +22,7 @@ def test_what_is_alive_at_a_name_and_at_a_number():
     assert [layer.parameters for layer in numbered(skipped())] == [0, 10, 20, 30, 0, 40]
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_035", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", pytest.param("efficientnet_b0", marks=pytest.mark.full)])
 def test_numbers_names_and_shapes_are_those_of_keras(name):
     import keras
 

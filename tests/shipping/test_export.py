@@ -175,7 +175,8 @@ def pairs(tmp_path_factory):
     return folder / "pairs.csv"
 
 
-@pytest.mark.parametrize("first", [pytest.param("[front]", marks=pytest.mark.full), ""], ids=["named", "unnamed"])
+@pytest.mark.full
+@pytest.mark.parametrize("first", ["[front]", ""], ids=["named", "unnamed"])
 def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     run = tw.train(
         pairs,

@@ -49,6 +49,7 @@ def test_the_content_tells_the_network_whatever_the_files_name(name, suffix, tmp
     assert network_of(file) == name
 
 
+@pytest.mark.full
 def test_efficientnets_own_scale_does_not_count(tmp_path):
     """Keras stores the scale as weights in some files and not in others."""
     build("efficientnet_b0").save_weights(tmp_path / "b0.weights.h5")
