@@ -101,12 +101,12 @@ def test_it_holds_for_what_the_call_calls_and_no_longer(capsys):
 
 
 def test_a_notebook_gets_a_line_a_phase_and_no_bar_or_nothing(pictures, tmp_path, capsys):
-    phases = [tw.Phase("tiny@pool", epochs=1), tw.Phase("tiny@block_14_add", epochs=1)]
+    phases = [tw.Phase("tiny@block_14_add", epochs=1), tw.Phase("tiny@block_12_add", epochs=1)]
     tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "a")
     said = capsys.readouterr().err
     assert not {"\r", "\x1b", "\b"} & set(said)
     starts = [line.partition(" kept ")[0] for line in said.splitlines() if " kept " in line]
-    assert starts == ["phase 1, tiny@pool:", "phase 2, tiny@block_14_add:"]
+    assert starts == ["phase 1, tiny@block_14_add:", "phase 2, tiny@block_12_add:"]
     assert len(said.splitlines()) == len(set(said.splitlines())) < 10
     tw.train(pictures, phases=phases[:1], backbones=[tiny()], head_first=False, out=tmp_path / "b", progress=False)
     assert capsys.readouterr() == ("", "")
