@@ -25,12 +25,13 @@ test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: setup
-	$(BIN)/python -m pytest -n 2 -m full -p tests.selection
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m full -p tests.selection
 
 # Keras on JAX and on torch, each in an environment of its own, where TensorFlow is not installed.
-test-backends: $(VENV)-jax/.ready $(VENV)-torch/.ready
-	KERAS_BACKEND=jax $(VENV)-jax/bin/python -m pytest tests/test_backends.py
-	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest tests/test_backends.py
+test-backends: test-jax test-torch
+
+test-%: $(VENV)-%/.ready
+	KERAS_BACKEND=$* $(VENV)-$*/bin/python -m pytest tests/test_backends.py
 
 test-backends-setup: $(VENV)-jax/.ready $(VENV)-torch/.ready
 
