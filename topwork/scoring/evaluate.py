@@ -130,8 +130,11 @@ def _answers(
 ) -> tuple[Dataset, Answers]:
     """Return two things: the data, without pictures that could not be read; and the run's answers on it.
 
+    Args:
+        there: what an error message calls the data.
+
     Raises:
-        DatasetError: no picture can be read. The message says *there* for the data.
+        DatasetError: no picture can be read.
     """
     requests = [one.of(data) for one in requests]
     with Watch() as watch, Extraction(requests, watch.report) as extraction:

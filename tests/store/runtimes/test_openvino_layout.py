@@ -69,7 +69,7 @@ def transposes(model):
     return sum(node.get_type_name() == "Transpose" for node in model.get_ops())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=6))
 def test_values_stay(steps):
     model, sunk = network(steps), network(steps)
