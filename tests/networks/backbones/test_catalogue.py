@@ -260,7 +260,7 @@ def test_a_lambda_layer_is_refused_with_the_reason(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("mine.keras", "File not found: filepath={path}. Please ensure the file is an accessible `.keras` zip file."),
+        ("mine.keras", "it is not a zip file, as a .keras file is. It may be damaged or cut short: copy it again."),
         ("mine.h5", "Unable to synchronously open file (file signature not found)."),
     ],
 )
@@ -268,7 +268,7 @@ def test_a_file_that_is_no_network(tmp_path, name, reason):
     path = tmp_path / name
     path.write_text("hello")
     assert load_error(path) == (
-        f"cannot load the network '{path}': {reason.format(path=path)} "
+        f"cannot load the network '{path}': {reason} "
         "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
     )
 

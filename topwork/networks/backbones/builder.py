@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 from topwork.errors import BackboneError
 from topwork.networks.backbones import efficientnet_lite0
@@ -185,6 +186,8 @@ def load(path: str, what: str = "the network") -> "keras.Model":
         # Keras' message advises safe_mode=False, which no command accepts.
         is_lambda = "`Lambda`" in str(error)
         reason = "it holds a Lambda layer, whose code is not run." if is_lambda else _reason(error)
+        if Path(path).is_file() and path.endswith(".keras") and not is_zipfile(path):
+            reason = "it is not a zip file, as a .keras file is. It may be damaged or cut short: copy it again."
         raise BackboneError(
             f"cannot load {what} {path!r}: {reason} Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
         ) from None
