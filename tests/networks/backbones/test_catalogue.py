@@ -268,8 +268,7 @@ def test_a_file_that_is_no_network(tmp_path, name, reason):
     path = tmp_path / name
     path.write_text("hello")
     assert load_error(path) == (
-        f"cannot load the network '{path}': {reason} "
-        "Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
+        f"cannot load the network '{path}': {reason} Expected a .keras or .h5 file that Keras 3 reads in its safe mode."
     )
 
 
