@@ -223,7 +223,8 @@ def test_a_planted_fault_is_refused(joins, files, tmp_path, monkeypatch, fault):
         values = member.weights()
         values["logits"][1] += np.array([0.5, 0, 0], np.float32)
         member.keep_weights(values)
-    monkeypatch.setattr("topwork.shipping.export.write_onnx", lambda _, path, __: shutil.copy(files("weighted"), path))
+    unchanged = files("weighted")
+    monkeypatch.setattr("topwork.shipping.export.write_onnx", lambda _, path, __: shutil.copy(unchanged, path))
     with pytest.raises(ExportError) as error:
         run.export(tmp_path / "run.onnx")
     assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")
