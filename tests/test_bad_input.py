@@ -120,7 +120,7 @@ def test_strict_makes_it_an_error(command, folder, tmp_path, monkeypatch):
     (folder / "red" / "bad.jpg").write_text("no picture")
     message = (
         f"DatasetError: 1 picture cannot be used: 'red/bad.jpg' ({NO_PICTURE}). "
-        "Repair or remove them, or turn strict off."
+        "Repair or remove them, or omit --strict."
     )
     refused(1, message, command[0], "data", *command[1:], "--strict")
     assert not Path("runs").exists()

@@ -113,11 +113,11 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
 def test_strict_makes_what_is_left_out_an_error(tmp_path):
     made(two_classes(tmp_path, 4), a__empty=b"", b__cut=picture(9)[:90])
     assert told(tmp_path, strict=True) == (
-        "1 picture cannot be used: 'a/empty.png' (the file is empty). Repair or remove them, or turn strict off."
+        "1 picture cannot be used: 'a/empty.png' (the file is empty). Repair or remove them, or use strict=False."
     )
     assert told(tmp_path, strict=True, decode=True) == (
         "2 pictures cannot be used: 'a/empty.png' (the file is empty), 'b/cut.png' (a PNG file that is cut short). "
-        "Repair or remove them, or turn strict off."
+        "Repair or remove them, or use strict=False."
     )
     assert read(two_classes(tmp_path / "sound"), strict=True, decode=True).left_out == ()
 
@@ -472,7 +472,7 @@ def test_the_picture_of_several_that_cannot_be_used_is_named(tmp_path):
     )
     assert told(path, strict=True) == (
         "1 picture cannot be used: 'front/03.png' (the picture 'side' ('side/03.png'): the file is empty). "
-        "Repair or remove them, or turn strict off."
+        "Repair or remove them, or use strict=False."
     )
 
 

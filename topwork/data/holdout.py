@@ -9,9 +9,8 @@ from topwork.data.folds import most
 from topwork.data.quality import near_copies as near
 from topwork.errors import DatasetError
 from topwork.recipes.settings import NearCopies, Training
-from topwork.system import messages
 from topwork.system.advice import either
-from topwork.system.messages import say, some
+from topwork.system.messages import counted, say, some
 
 
 def with_validation(data: Dataset, training: Training) -> Dataset:
@@ -87,7 +86,7 @@ def remark(data: Dataset) -> None:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
-        say(f"The test part has no picture of {messages.some(untested)}: the score says nothing about that.")
+        say(f"The test part has no picture of {some(untested)}: the score says nothing about that.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
         folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")
@@ -110,7 +109,7 @@ def check(data: Dataset, strict: bool) -> None:
     if lacking := [repr(label) for label in data.classes if label not in known]:
         draw, seed = either('draw="stratified"', "--set data.draw=stratified"), either("seed=1", "--set data.seed=1")
         raise DatasetError(
-            f"no training picture of {messages.some(lacking)}: a class must occur in the training part. Give it more "
+            f"no training picture of {some(lacking)}: a class must occur in the training part. Give it more "
             f"pictures, leave it out, or draw otherwise, by {draw} or with another seed, as {seed}; where the data "
             "name the parts themselves, name 'train' for some of it."
         )
@@ -125,10 +124,11 @@ def refuse_left_out(dataset: Dataset) -> None:
         DatasetError: a picture was skipped.
     """
     if dataset.left_out:
-        raise DatasetError(f"{unusable(dataset)} Repair or remove them, or turn strict off.")
+        without = either("use strict=False", "omit --strict")
+        raise DatasetError(f"{unusable(dataset)} Repair or remove them, or {without}.")
 
 
 def unusable(dataset: Dataset) -> str:
     """Return a sentence on the skipped pictures: their number, paths and reasons."""
-    count = f"{len(dataset.left_out)} picture{'s' if len(dataset.left_out) > 1 else ''}"
-    return f"{count} cannot be used: {some([f'{out.path!r} ({out.reason})' for out in dataset.left_out])}."
+    each = [f"{out.path!r} ({out.reason})" for out in dataset.left_out]
+    return f"{counted(len(each), 'picture')} cannot be used: {some(each)}."
