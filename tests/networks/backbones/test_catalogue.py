@@ -18,6 +18,7 @@ from topwork.networks.keras_graph import open_backbone, open_model
 from topwork.networks.weights.official import PUBLISHED
 from topwork.networks.weights.pretrained import identity
 from topwork.recipes.settings import Backbone
+from topwork.system.advice import at_command_line
 
 NAMES = ["xception", "vgg16", "vgg19", "resnet50", "resnet101", "resnet152", "resnet50_v2", "resnet101_v2"]
 NAMES += ["resnet152_v2", "inception_v3", "inception_resnet_v2", "mobilenet", "mobilenet_v2", "mobilenet_v3_small"]
@@ -283,7 +284,11 @@ def test_a_network_that_is_not_there(tmp_path):
 def test_a_network_of_your_own_needs_a_size():
     with pytest.raises(BackboneError) as error:
         catalogue.size(Backbone("mine", model="mine.keras"))
-    assert str(error.value) == "no size is set for your own network 'mine': set backbones.mine.size."
+    start = "no size is set for your own network 'mine': give the side in pixels, as in "
+    assert str(error.value) == f"{start}Backbone('mine', ..., size=224)."
+    with pytest.raises(BackboneError) as error, at_command_line():
+        catalogue.size(Backbone("mine", model="mine.keras"))
+    assert str(error.value) == f"{start}--set backbones.mine.size=224."
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (8, 8, 1), (8, 8, 8, 3)])

@@ -8,6 +8,7 @@ from topwork.errors import BackboneError, UnknownBackbone, nearest
 from topwork.networks.backbones import efficientnet_lite0
 from topwork.networks.weights import efficientnet_lite0 as packaged
 from topwork.recipes.settings import Backbone
+from topwork.system.advice import either
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def size(backbone: Backbone) -> int:
     if backbone.size:
         return backbone.size
     if backbone.model:
-        raise BackboneError(
-            f"no size is set for your own network {backbone.name!r}: set backbones.{backbone.name}.size."
-        )
+        name = backbone.name
+        way = either(f"Backbone({name!r}, ..., size=224)", f"--set backbones.{name}.size=224")
+        raise BackboneError(f"no size is set for your own network {name!r}: give the side in pixels, as in {way}.")
     return record(backbone.name).size
