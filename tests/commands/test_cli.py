@@ -216,7 +216,7 @@ def test_evaluate_says_when_pictures_were_trained_on(trained):
     count = len(run.data.part("train"))
     assert ran.json["trained_on"] == count > 0
     assert ran.err.endswith(
-        f"The run was trained on {count} of these 60 pictures, so these scores are optimistic. "
+        f"The run was trained on {count} of the 60 pictures measured, so these scores are optimistic. "
         "To measure its test part only: topwork evaluate RUN\n"
     )
 

@@ -112,8 +112,8 @@ def test_more_folds_than_the_smallest_class_has_pictures_are_refused():
 def test_equal_pictures_and_groups_count_as_one():
     tied = [Row(f"b{i}.png", f"b{i // 2}", "b", None, "g" if i > 3 else None) for i in range(8)]
     assert told((*rows(20, "a"), *tied), 5) == (
-        "5 folds, but the class 'b' has 3 pictures that are independent (8, but equal ones and groups count as one): "
-        "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
+        "5 folds, but the class 'b' has 3 pictures that are independent (8, but equal ones, near-copies and groups "
+        "count as one): expected at least one per fold. Use fewer folds, add pictures, or leave out the class."
     )
 
 

@@ -57,7 +57,7 @@ def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(ca
     )
     assert (moved.notes, capsys.readouterr().err) == ((note,), f"{note}\n")
     drawn = as_before(replace(DATA, drawn=Data()), parts)
-    assert drawn.notes == ("6 of 60 pictures stay in the part that they had in the parent run.",)
+    assert drawn.notes == ("56 of 60 pictures stay in the part that they had in the parent run.",)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,14 @@ def test_nothing_can_be_held_out_of_one_group(capsys):
     assert capsys.readouterr().err == (
         "No validation part, and none can be held out of pictures that belong together: the last weights are used.\n"
     )
+
+
+def test_a_class_with_one_training_picture_keeps_it(capsys):
+    """Holding one out of it would leave none to learn from, and must not end the command."""
+    lonely = replace(rows(1)[0], label="z", path="z.png", digest="z" * 8)
+    held = with_validation(Dataset("/d", (*rows(40), lonely)), Training())
+    assert {row.label for row in held.part("val")} == {"a", "b"}
+    assert lonely in held.rows
+    each = Dataset("/d", tuple(replace(row, label=row.path) for row in rows(3)))
+    assert with_validation(each, Training()) is each
+    assert "no class has a training picture to spare" in capsys.readouterr().err

@@ -50,7 +50,8 @@ def folds(data: Dataset, count: int, seed: int = 0) -> list[Dataset]:
     label, size = min(sizes.items(), key=lambda item: (item[1], item[0]), default=("", count))
     if size < count:
         pictures = sum(row.label == label for row in data.rows)
-        ties = "" if pictures == size else f" that are independent ({pictures}, but equal ones and groups count as one)"
+        once = f"({pictures}, but equal ones, near-copies and groups count as one)"
+        ties = "" if pictures == size else f" that are independent {once}"
         raise DatasetError(
             f"{count} folds, but the class {label!r} has {size} picture{'s' if size > 1 else ''}{ties}: "
             "expected at least one per fold. Use fewer folds, add pictures, or leave out the class."

@@ -1,5 +1,6 @@
 """Prepare a dataset for training: a validation part, the parts of an earlier run, training pictures of every class."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -23,14 +24,18 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     if not training.hold_out:
         say("No validation part, and holding one out is turned off: the last weights are used, not the best.")
         return data
-    rows = tuple(replace(row, split=None) for row in data.part("train"))
+    counts = Counter(row.label for row in data.part("train"))
+    rows = tuple(replace(row, split=None) for row in data.part("train") if counts[row.label] > 1)
+    if not rows:
+        say("No validation part, and no class has a training picture to spare for one: the last weights are used.")
+        return data
     share, how = training.hold_out_share, training.hold_out_draw
     drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
     if not moved:
         say("No validation part, and none can be held out of pictures that belong together: the last weights are used.")
         return data
-    note = f"No validation part: {len(moved)} of {len(rows)} training pictures are held out for it."
+    note = f"No validation part: {len(moved)} of {counts.total()} training pictures are held out for it."
     say(note)
     kept = tuple(replace(row, split="val") if row.path in moved else row for row in data.rows)
     return replace(data, rows=kept, notes=(*data.notes, note))
@@ -61,12 +66,12 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
     moved = [row for row in data.rows if parts.get(row.content, row.split) != row.split]
     if not moved:
         return data
-    count = f"{len(moved)} of {len(data.rows)} pictures"
-    note = f"{count} stay in the part that they had in {there}."
+    known = sum(row.content in parts for row in data.rows)
+    note = f"{known} of {len(data.rows)} pictures stay in the part that they had in {there}."
     if data.has_own_parts:
         note = (
-            f"{count} were moved from the part that the data give to the one that they had in {there}, "
-            "so that none that was trained on there is tested."
+            f"{len(moved)} of {len(data.rows)} pictures were moved from the part that the data give to the one that "
+            f"they had in {there}, so that none that was trained on there is tested."
         )
     say(note)
     rows = tuple(replace(row, split=parts.get(row.content, row.split)) for row in data.rows)

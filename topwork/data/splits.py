@@ -241,7 +241,7 @@ def _notes(rows: Rows, drawn: Rows, units: list[Unit], asked: Data, has_drawn: b
     if has_drawn and len(units) == 1:
         notes.append("All rows belong together, because equal pictures and groups do: they are in one part.")
     elif has_drawn:
-        draw = either('draw="stratified"', "--set data.draw=stratified")
+        draw = either('draw="stratified"', "'topwork train --set data.draw=stratified'")
         out = f"{draw} gives each class its exact shares" if asked.draw == "hash" else "add pictures or raise its share"
         there = {row.split for row in drawn}
         empty = [part for part, share in zip(PARTS, asked.split) if share and part not in there]

@@ -40,11 +40,15 @@ def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) ->
     return value
 
 
-def check_range(value: Any, low: float, high: float, where: str) -> None:
-    """Refuse a number that is not between *low* and *high*, or a tuple with such a number; ``None`` is accepted."""
+def check_range(value: Any, low: float, high: float, where: str, above: bool = False) -> None:
+    """Refuse a number that is not between *low* and *high*, or a tuple with such a number; ``None`` is accepted.
+
+    If *above* is set, *low* itself is refused too, and there is no upper limit.
+    """
     for single in value if isinstance(value, tuple) else (value,):
-        if single is not None and not low <= single <= high:
-            expected = f"at least {low}" if high == inf else f"between {low} and {high}"
+        if single is not None and not (low < single if above else low <= single <= high):
+            least = f"more than {low}" if above else f"at least {low}"
+            expected = least if high == inf else f"between {low} and {high}"
             raise RecipeError(f"{where} = {single!r}: expected {expected}.", where)
 
 

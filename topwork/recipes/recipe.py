@@ -24,7 +24,7 @@ from topwork.cut import POOL, Cut
 from topwork.errors import CutError, RecipeError, UsageError, at
 from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
 from topwork.recipes.renamed import is_of_format_1, with_new_names
-from topwork.recipes.settings import RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
+from topwork.recipes.settings import POSITIVE, RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
 from topwork.system.advice import either
 
 
@@ -162,7 +162,7 @@ class Recipe:
         parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
         for where, part in parts.items():
             for key, (low, high) in RANGES.items():
-                check_range(getattr(part, key, None), low, high, f"{where}.{key}")
+                check_range(getattr(part, key, None), low, high, f"{where}.{key}", above=key in POSITIVE)
         if self.join:
             return self
 

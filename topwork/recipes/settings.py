@@ -299,3 +299,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "contrast": (0, 1),
 }
 """Key -> (smallest, largest) allowed value, in every table that has the key."""
+
+POSITIVE = ("learning_rate",)
+"""The keys for which the smallest value itself is not allowed."""

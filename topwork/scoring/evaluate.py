@@ -108,8 +108,8 @@ def evaluate(
     if seen and not inside:
         way = either("run.evaluate()", "topwork evaluate RUN")
         say(
-            f"The run was trained on {seen:,} of these {counted(len(measured.rows), 'picture')}, so these scores are "
-            f"optimistic. To measure its test part only: {way}"
+            f"The run was trained on {seen:,} of the {counted(len(measured.rows), 'picture')} measured, so these "
+            f"scores are optimistic. To measure its test part only: {way}"
         )
     scores = measured_scores(folder, answers, own.classes)
     if inside:

@@ -128,7 +128,7 @@ def test_pictures_keep_the_parts_that_the_members_knew(capsys):
     drawn = tuple(replace(row, split="test") for row in rows(range(10)))
     found = members.with_parts(Dataset("/d", drawn), opened("a", "b"))
     assert [row.split for row in found.rows] == [row.split for row in rows()] + ["test", "test"]
-    note = "6 of 10 pictures stay in the part that they had in the members."
+    note = "8 of 10 pictures stay in the part that they had in the members."
     assert found.notes == (note,)
     assert capsys.readouterr().err == note + "\n"
 
