@@ -297,13 +297,13 @@ def test_extraction_end_to_end(tmp_path):
 
 
 @pytest.mark.full
-def test_articles_end_to_end(tmp_path):
-    """Only two recipes run here, on photos and on arrays; ``python -m benchmarks articles --quick`` runs all."""
-    names = ("efficientnet_b0_house", "xception_mnist")
-    command = [sys.executable, "-m", "benchmarks", "articles", *names, "--quick"]
+@pytest.mark.parametrize("words", ["efficientnet_b0_house", "xception_mnist --swap mobilenet_v2_035@block_12_add"])
+def test_articles_end_to_end(words, tmp_path):
+    """Two recipes, on photos and on arrays, one with a small network; ``benchmarks articles --quick`` runs all."""
+    command = [sys.executable, "-m", "benchmarks", "articles", *words.split(), "--quick"]
     # TensorFlow writes the functions that it converts into TMPDIR and imports them: no bytecode, or it stays there.
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT), PYTHONDONTWRITEBYTECODE="1").output
-    assert sum(line.startswith("| `") for line in told.splitlines()) == 2 * len(names) + 2
+    assert sum(line.startswith("| `") for line in told.splitlines()) == 3
     assert not {"–", "nan"} & {cell.strip("* ") for line in told.splitlines() for cell in line.split("|")}
     assert list(tmp_path.iterdir()) == []
 
