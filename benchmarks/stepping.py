@@ -69,9 +69,9 @@ def bound(run: Run, number: int, epochs: int) -> float:
     import keras
 
     from topwork.system import keras_backend
-    from topwork.training import precision
-    from topwork.training.optimizers import optimizer
-    from topwork.training.phase import steps_a_call
+    from topwork.training.iteration import precision
+    from topwork.training.iteration.optimizers import optimizer
+    from topwork.training.iteration.phase import steps_a_call
 
     network, step = network_of(run.folder), steps(run.recipe)[number]
     below, phase = step.trunks(), step.phase

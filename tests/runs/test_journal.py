@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from topwork.runs.journal import Epoch, kept_epochs
-from topwork.training import callbacks
-from topwork.training.callbacks import Keeper
+from topwork.training.iteration import callbacks
+from topwork.training.iteration.callbacks import Keeper
 
 
 def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):

@@ -20,7 +20,7 @@ from tests import answers, tiny
 from tests.command import topwork
 from topwork.errors import UsageError
 from topwork.system.keras_settings import OURS, ours
-from topwork.training.callbacks import under_their_settings
+from topwork.training.iteration.callbacks import under_their_settings
 
 STRANGE = {
     "floatx": "float16",

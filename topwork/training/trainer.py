@@ -94,7 +94,7 @@ class Course:
             Extraction([*asked, *exact], watch.report, self.options.jobs) as extraction,
         ):
             keras_settings.import_keras()
-            from topwork.training.optimizers import optimizer
+            from topwork.training.iteration.optimizers import optimizer
 
             for number, phase in enumerate(self.recipe.phases, 1):
                 with at(f"phase.{number}"):
@@ -136,7 +136,7 @@ class Course:
 
     def _phase(self, network: Network, number: int, stored: StoredActivations, state: State | None) -> float:
         """Train one phase and return its seconds; continue from *state* if that is a checkpoint of this phase."""
-        from topwork.training.phase import PhaseTraining
+        from topwork.training.iteration.phase import PhaseTraining
 
         step = self.steps[number - 1]
         about: dict[str, Any] = {"stored": stored.dtypes, "files": self.folder.digests()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from topwork.recipes.settings import Training
 from topwork.store.examples import Examples
-from topwork.training.batches import Feed, targets
+from topwork.training.iteration.batches import Feed, targets
 
 ROWS = np.arange(50)
 

@@ -15,8 +15,8 @@ from topwork.data.pictures import Fit, decode
 from topwork.errors import RecipeError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
-from topwork.training import phase
-from topwork.training.batches import Feed
+from topwork.training.iteration import phase
+from topwork.training.iteration.batches import Feed
 
 END = f"{NAME}@block_2_add..block_2_add"
 DEEP = f"{NAME}@block_1_project..block_2_add"

@@ -15,11 +15,11 @@ from topwork.runs.journal import Epoch
 from topwork.store.examples import Examples
 from topwork.system import keras_backend
 from topwork.system.messages import Bar, counted, duration, say
-from topwork.training import precision
-from topwork.training.batches import Feed
-from topwork.training.callbacks import Keeper, Logs, Plateau, under_their_settings
-from topwork.training.device_batches import streamed
-from topwork.training.optimizers import optimizer
+from topwork.training.iteration import precision
+from topwork.training.iteration.batches import Feed
+from topwork.training.iteration.callbacks import Keeper, Logs, Plateau, under_their_settings
+from topwork.training.iteration.device_batches import streamed
+from topwork.training.iteration.optimizers import optimizer
 
 SAMPLE = 1000
 """The largest number of training pictures that are scored after each epoch.

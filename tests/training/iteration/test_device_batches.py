@@ -11,9 +11,9 @@ from topwork.networks.graph import TensorSpec
 from topwork.recipes.settings import Training
 from topwork.store.examples import Examples, Source
 from topwork.store.store import Store
-from topwork.training import device_batches
-from topwork.training.batches import Feed
-from topwork.training.device_batches import OnDevice, look_up, orders, streamed
+from topwork.training.iteration import device_batches
+from topwork.training.iteration.batches import Feed
+from topwork.training.iteration.device_batches import OnDevice, look_up, orders, streamed
 
 
 def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):

@@ -11,7 +11,7 @@ from topwork.cut import Cut
 from topwork.networks.places import graph_of
 from topwork.recipes.settings import Phase
 from topwork.store.request import resolve
-from topwork.training import precision
+from topwork.training.iteration import precision
 
 CUT = f"{NAME}@block_1_project..block_2_add"
 PHASE = Phase(CUT, epochs=2, batch_size=4)

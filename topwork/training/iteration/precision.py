@@ -20,7 +20,7 @@ from topwork.system import gpu, keras_backend
 from topwork.system.files import home, written_whole
 from topwork.system.machine import has_bfloat16, jobs, processor
 from topwork.system.messages import say
-from topwork.training.batches import Feed
+from topwork.training.iteration.batches import Feed
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

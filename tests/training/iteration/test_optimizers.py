@@ -6,7 +6,7 @@ import pytest
 
 from topwork.errors import RecipeError
 from topwork.recipes.settings import Phase
-from topwork.training.optimizers import optimizer
+from topwork.training.iteration.optimizers import optimizer
 
 
 def rates(phase, steps):

@@ -8,8 +8,8 @@ import pytest
 
 from topwork.recipes.settings import Phase
 from topwork.system import keras_settings
-from topwork.training import callbacks
-from topwork.training.callbacks import Keeper, Plateau, under_their_settings
+from topwork.training.iteration import callbacks
+from topwork.training.iteration.callbacks import Keeper, Plateau, under_their_settings
 
 ABOUT = {"phase": 1, "cut": "tiny@pool", "precision": "float32"}
 NAN = float("nan")

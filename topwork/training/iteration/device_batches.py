@@ -17,7 +17,7 @@ from keras import ops
 
 from topwork.store.store import ALIGNED
 from topwork.system import gpu, keras_backend
-from topwork.training.batches import Feed, targets
+from topwork.training.iteration.batches import Feed, targets
 
 AT_ONCE = 1000
 """For how many steps Python passes the order of rows at once, because calls from TensorFlow into Python are slow."""
