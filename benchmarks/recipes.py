@@ -19,8 +19,7 @@ from topwork.data.readers import read
 from topwork.recipes import library
 from topwork.recipes.recipe import Recipe
 from topwork.scoring.choosing.probe import probe
-from topwork.store.activations import features
-from topwork.store.examples import StoredActivations
+from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import fill_all, requested
 from topwork.system.messages import say
 from topwork.training.train import train

@@ -17,6 +17,7 @@ from topwork.networks.places import graph_of
 from topwork.networks.weights.pretrained import weights_file
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Views
+from topwork.store.examples import pooled
 from topwork.store.plan import steps
 
 A, B, RESIDUAL, CAFFE = "start_025", "start_050", "mobilenet_v2_035", "vgg16"
@@ -290,3 +291,13 @@ def test_nothing_is_built_where_the_head_alone_trains():
     network.freeze(below, "frozen")
     assert not any("opened" in vars(branch) for branch in network.branches)
     assert [layer.name for layer in network.trained()] == ["head_batch_norm", "logits"]
+
+
+def test_maps_that_are_pooled_beforehand_give_the_same_logits(networks, opened):
+    network, (below,) = networks(TWO)
+    maps = activations(opened, network, below, pixels(network))
+    expected = said(network.above(below), maps)[0]
+    pools = network.above_pools()
+    assert [tuple(tensor.shape[1:]) for tensor in pools.inputs] == [(array.shape[-1],) for array in maps]
+    assert expected.std(0).min() > 1e-2 * np.abs(expected).max()
+    assert differ(said(pools, [pooled(array, "avg") for array in maps])[0], expected) <= 1e-5

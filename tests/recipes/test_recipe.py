@@ -28,8 +28,10 @@ def refused(table):
 def test_a_recipe_is_a_cut_and_defaults():
     recipe = Recipe.from_mapping({"phase": [PHASE]})
     assert recipe == Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": Backbone("mobilenet_v2")})
-    assert (recipe.phases[0].epochs, recipe.phases[0].learning_rate, recipe.phases[0].optimizer) == (25, None, "adam")
-    assert (recipe.phases[0].batch_size, recipe.phases[0].patience, recipe.phases[0].batch_norm) == (32, 10, "frozen")
+    (phase,) = recipe.phases
+    assert (phase.optimizer, phase.l2, phase.batch_norm, phase.iterated_by) == ("auto", "auto", "frozen", [])
+    assert (phase.iteration.optimizer, phase.iteration.epochs, phase.iteration.learning_rate) == ("adam", 25, 1e-3)
+    assert (phase.iteration.batch_size, phase.iteration.patience) == (32, 10)
     assert (recipe.head.kind, recipe.head.dropout, recipe.data.split) == ("linear", 0.2, (0.8, 0.1, 0.1))
 
 
@@ -135,12 +137,12 @@ UNKNOWN = {
     "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
     "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
     "unknown key 'lr' in phase.1. Known keys: cut, epochs, learning_rate, optimizer, momentum, batch_size, patience, "
-    "batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, precision.": {
+    "batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, precision, l2, refit.": {
         "phase": [{**PHASE, "lr": 1e-3}]
     },
     "unknown key 'rate' in phase.1: it is called 'learning_rate' now. Known keys: cut, epochs, learning_rate, "
     "optimizer, momentum, batch_size, patience, batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, "
-    "precision.": {"phase": [{**PHASE, "rate": 1e-3}]},
+    "precision, l2, refit.": {"phase": [{**PHASE, "rate": 1e-3}]},
     "unknown key 'mobilnet_v2' in backbones; did you mean 'mobilenet_v2'? Known keys: mobilenet_v2.": {
         "backbones": {"mobilnet_v2": {"size": 96}},
         "phase": [PHASE],

@@ -21,7 +21,7 @@ import topwork as tw
 from tests.conftest import make_folder
 from topwork.data.dataset import Dataset
 from topwork.errors import CutError, DatasetError, RecipeError, UnknownBackbone, WeightsError
-from topwork.store.activations import pooled
+from topwork.store.examples import pooled
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, "random", 32)
@@ -92,7 +92,7 @@ def test_all_terms_and_tensors_are_joined(paths):
 def test_what_is_large_is_read_in_blocks(paths, monkeypatch):
     transformer = tw.Activations(f"{NAME}@pool", **OPTIONS)
     whole = transformer.transform(paths)
-    monkeypatch.setattr(import_module("topwork.store.activations"), "ROWS", 7)
+    monkeypatch.setattr(import_module("topwork.store.examples"), "ROWS", 7)
     np.testing.assert_array_equal(transformer.transform(paths), whole)
 
 

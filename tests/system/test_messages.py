@@ -87,14 +87,23 @@ def test_an_extraction_says_its_time_and_disk_first(capsys, about, said):
     assert capsys.readouterr() == ("", said)
 
 
-def test_the_bar_of_an_extraction_counts_what_is_computed(monkeypatch):
+def test_the_bar_of_an_extraction_counts_what_is_computed_and_has_a_total_from_the_start(monkeypatch):
     notes = []
-    monkeypatch.setattr(Bar, "update", lambda bar, done, total, note="": notes.append(note))
+    monkeypatch.setattr(Bar, "update", lambda bar, done, total, note="": notes.append((done, total, note)))
     with Watch() as watch:
         for views in (False, True):
             watch.report("plan", pictures=1500, bytes=3_840_000, views=views)
             watch.report("progress", done=750, total=1500, seconds=2.0)
-    assert notes == ["375 pictures/s", "375 views/s"]
+    begun = 0, 1500, ""
+    assert notes == [begun, (750, 1500, "375 pictures/s"), begun, (750, 1500, "375 views/s")]
+
+
+def test_something_is_shown_until_the_first_picture(monkeypatch):
+    started = []
+    monkeypatch.setattr(Bar, "start", lambda bar, note="": started.append(note))
+    with Watch() as watch:
+        watch.report("begin", what="opening the network")
+    assert started == ["opening the network"]
 
 
 @pytest.fixture

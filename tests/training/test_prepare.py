@@ -1,6 +1,6 @@
 """A run completes its phases: it adds missing learning rates, and a phase for the head before an opened network."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.tiny import tiny
 from topwork.errors import CutError, UsageError
 from topwork.networks.places import graph_of
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Head, Phase, Views
+from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Head, Iteration, Phase, Views
 from topwork.training.prepare import completed
 
 OPEN = "tiny@block_2_add"
@@ -50,8 +50,13 @@ def cuts(*phases, **parts):
     ],
 )
 def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
-    assert made(phase, head_first=False) == (replace(phase, learning_rate=rate),)
-    assert made(replace(phase, learning_rate=0.25), head_first=False) == (replace(phase, learning_rate=0.25),)
+    def explicit(**given):
+        return (replace(phase, **asdict(Iteration(**given))),)
+
+    assert made(replace(phase, epochs=25), head_first=False) == explicit(learning_rate=rate)
+    assert made(replace(phase, learning_rate=0.25), head_first=False) == explicit(learning_rate=0.25)
+    solved = (replace(phase, optimizer="lbfgs"),)
+    assert made(phase, head_first=False) == (solved if rate == HEAD_RATE else explicit(learning_rate=rate))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +74,10 @@ def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
 )
 def test_the_head_trains_alone_before_an_opened_network(cut, head, capsys):
     first, second = made(Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd"))
-    assert first == Phase(head, learning_rate=HEAD_RATE)
-    assert second == Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd")
+    assert first == Phase(head, optimizer="lbfgs")
+    assert second == Phase(cut, **asdict(Iteration(epochs=3, learning_rate=0.5, optimizer="sgd")))
     assert capsys.readouterr().err == (
-        f"phase 1 trains the head alone ({head}, up to 25 epochs), so that a new head does not damage pretrained "
+        f"phase 1 trains the head alone ({head}), so that a new head does not damage pretrained "
         "layers; phase 2 is as you asked. head_first=False omits this phase.\n"
     )
 

@@ -6,9 +6,12 @@ there are more features than pictures, a part of random initial values is not co
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from topwork.errors import BackboneError, RecipeError, nearest
 from topwork.networks import layer_names
@@ -20,6 +23,65 @@ if TYPE_CHECKING:
     import keras
 
 Shape = tuple[int, ...]
+
+Values = dict[str, list[np.ndarray]]
+"""The weights of layers: the arrays of each layer, by the name of the layer."""
+
+BATCH_NORM, LOGITS = "head_batch_norm", "logits"
+"""The layers of a linear head that have weights."""
+
+EPSILON = 1e-3
+"""Added to the variance, as Keras' ``BatchNormalization`` does by default."""
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """The weights of a head of kind ``"linear"``, and what it computes in inference mode, without Keras.
+
+    Args:
+        kernel: of the dense layer, float32 ``[features, outputs]``.
+        bias: of the dense layer, float32 ``[outputs]``.
+        norm: gamma, beta, mean and variance of the batch-norm, each float32 ``[features]``; ``None``: no batch-norm.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    norm: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def new(cls, features: int, outputs: int, batch_norm: bool) -> Self:
+        """Return the head before training, with the values that `build` gives it."""
+        one, zero = np.ones(features, np.float32), np.zeros(features, np.float32)
+        norm = (one, zero, zero, one) if batch_norm else None
+        return cls(np.zeros((features, outputs), np.float32), np.zeros(outputs, np.float32), norm)
+
+    @classmethod
+    def of(cls, values: Values) -> Self:
+        """Return the head from the weights of its Keras layers."""
+        kernel, bias = values[LOGITS]
+        if BATCH_NORM not in values:
+            return cls(kernel, bias)
+        gamma, beta, mean, variance = values[BATCH_NORM]
+        return cls(kernel, bias, (gamma, beta, mean, variance))
+
+    def values(self) -> Values:
+        """Return the weights of the Keras layers."""
+        norm = {BATCH_NORM: list(self.norm)} if self.norm else {}
+        return {**norm, LOGITS: [self.kernel, self.bias]}
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return the logits of *features* ``[n, features]``: float32 ``[n, classes]``.
+
+        If the head has a single output z, the logits are (0, z).
+        """
+        kernel, bias = self.kernel, self.bias
+        if self.norm:
+            gamma, beta, mean, variance = self.norm
+            scale = gamma / np.sqrt(variance + EPSILON)
+            bias = bias + (beta - mean * scale) @ kernel
+            kernel = scale[:, None] * kernel
+        found = features @ kernel + bias
+        return np.hstack([np.zeros_like(found), found]) if found.shape[1] == 1 else found
 
 
 def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.Model":
@@ -61,11 +123,20 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
             x = layers.BatchNormalization(name=f"head_batch_norm_{number}")(x)
         x = _dense(head, units, number, seed)(x)
     if head.batch_norm:
-        x = layers.BatchNormalization(name="head_batch_norm")(x)
+        x = layers.BatchNormalization(epsilon=EPSILON, name=BATCH_NORM)(x)
     if head.dropout:
         x = layers.Dropout(head.dropout, seed=seed, name="head_dropout")(x)
-    x = layers.Dense(outputs, kernel_initializer="zeros", name="logits")(x)
+    x = layers.Dense(outputs, kernel_initializer="zeros", name=LOGITS)(x)
     return keras.Model(starts if len(starts) > 1 else starts[0], x, name="head")
+
+
+def pooled_ends(model: "keras.Model") -> list[Any]:
+    """Return, for each input of a head that `build` made, the tensor after its pooling layer, or the input itself."""
+    from keras import layers
+
+    pools = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+    after = {id(layer.input): layer.output for layer in model.layers if isinstance(layer, pools)}
+    return [after.get(id(start), start) for start in model.inputs]
 
 
 def _dense(head: Head, units: int, number: int, seed: int) -> "keras.layers.Dense":

@@ -112,6 +112,18 @@ class Network:
                 ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.caller()))
         return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
+    def above_pools(self) -> "keras.Model":
+        """Make the model that a phase trains if all backbones are frozen, and the activations are pooled beforehand.
+
+        Its inputs are vectors, one per term: what the head's pooling layers return, or activations that are no maps.
+        """
+        import keras
+
+        goals = heads.pooled_ends(self.head)
+        inputs = [keras.Input(goal.shape[1:], name=f"topwork_input_{i}") for i, goal in enumerate(goals)]
+        known = {id(goal): start for goal, start in zip(goals, inputs)}
+        return keras.Model(single(inputs), replay(self.head, known)[id(self.head.outputs[0])], name="top")
+
     def live(self, below: Sequence[Trunk], views: Views, seed: int) -> "keras.Model":
         """Make the model that a phase with live views trains: as in `above`, but the trunks are part of the model.
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import fields
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from topwork.errors import RecipeError, UsageError, nearest
 from topwork.recipes.renamed import NAMES
@@ -41,12 +42,12 @@ def expect(kind: type | tuple[type, ...], value: Any, where: str, words: str) ->
 
 
 def check_range(value: Any, low: float, high: float, where: str, above: bool = False) -> None:
-    """Refuse a number that is not between *low* and *high*, or a tuple with such a number; ``None`` is accepted.
+    """Refuse a number outside *low* to *high*, or a tuple with such a number; values of other types are accepted.
 
     If *above* is set, *low* itself is refused too, and there is no upper limit.
     """
     for single in value if isinstance(value, tuple) else (value,):
-        if single is not None and not (low < single if above else low <= single <= high):
+        if isinstance(single, int | float) and not (low < single if above else low <= single <= high):
             least = f"more than {low}" if above else f"at least {low}"
             expected = least if high == inf else f"between {low} and {high}"
             raise RecipeError(f"{where} = {single!r}: expected {expected}.", where)
@@ -79,25 +80,25 @@ def put(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    if choices:
-        if value not in choices:
-            words = " or ".join(repr(choice) for choice in choices)
-            raise RecipeError(f"{where} = {value!r}: expected {words}{nearest(str(value), choices) or '.'}", where)
-        return value
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         return tuple(_value(item, single, where) for single in expect((list, tuple), value, where, _LISTS[item]))
     if get_origin(kind) is Mapping:
         table = expect(Mapping, value, where, "a table of texts")
         return {key: _value(str, single, f"{where}.{key}") for key, single in table.items()}
-    kinds = get_args(kind) or (kind,)
-    for single in kinds:
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    choices = [choice for one in kinds if get_origin(one) is Literal for choice in get_args(one)]
+    types = [one for one in kinds if one in _WORDS]
+    if choices and value in choices:
+        return value
+    for single in types:
         if isinstance(value, bool) == (single is bool) and isinstance(
             value, (int, float) if single is float else single
         ):
             return float(value) if single is float else value
-    raise RecipeError(f"{where} = {value!r}: expected {_WORDS[kinds[0]]}.", where)
+    words = " or ".join([*(_WORDS[one] for one in types), *map(repr, choices)])
+    hint = nearest(str(value), choices) if choices and isinstance(value, str) else ""
+    raise RecipeError(f"{where} = {value!r}: expected {words}{hint or '.'}", where)
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

@@ -1,7 +1,7 @@
 """The settings of a recipe: one frozen dataclass per table of the recipe file. Each field is a key with its default."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -173,45 +173,75 @@ class Training:
 HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
 """Default learning rates of a phase that trains only the head, and of other phases (see docs/log.md)."""
 
+SOLVER = "lbfgs"
+"""The *optimizer* of a phase that is solved, instead of being trained epoch by epoch."""
+
 
 @dataclass(frozen=True)
-class Phase:
-    """One phase of training: which layers are frozen, how many epochs it has, and how fast the model learns.
+class Iteration:
+    """The settings of a phase that is trained epoch by epoch. The fields are described in `Phase`."""
 
-    Args:
-        cut: where to cut, for instance ``"mobilenet_v2@block_12_add"``; see `topwork.cut`.
-        epochs: the largest number of passes over the training part.
-        learning_rate: the learning rate. ``None``: 1e-3 if only the head trains, and 1e-4 if layers of a backbone train
-            too.
-        optimizer: the name of a Keras optimizer.
-        momentum: the momentum, for optimizers that have one.
-        batch_size: rows per step.
-        patience: the number of epochs without a better validation loss after which the phase stops. 0: the phase never
-            stops early.
-        batch_norm: what the backbone's batch-norm layers above the cut do. ``"frozen"``: they keep their statistics.
-            ``"train"``: they train.
-        schedule: how the learning rate changes. ``"constant"``: not at all. ``"cosine"``: it falls to 0 at the last
-            step. ``"plateau"``: it is divided by ten after half of *patience* without a better validation loss.
-        warmup_epochs: the number of epochs at the start in which the learning rate rises from 0.
-        global_clipnorm: the largest allowed norm of all gradients together. 0: no limit.
-        weight_decay: the optimizer's weight decay. 0: none.
-        precision: the precision of the layers that train. ``"auto"``: mixed bfloat16 (on a GPU, mixed float16). It is
-            used only if the processor supports it and a short measurement shows that it is faster.
-    """
-
-    cut: str
-    epochs: int = 25
-    learning_rate: float | None = None
     optimizer: str = "adam"
+    epochs: int = 25
+    learning_rate: float = HEAD_RATE
     momentum: float = 0.0
     batch_size: int = 32
     patience: int = 10
-    batch_norm: BatchNorm = "frozen"
     schedule: Schedule = "constant"
     warmup_epochs: float = 0.0
     global_clipnorm: float = 0.0
     weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training: which layers are frozen, and how the other layers are trained.
+
+    A phase is either solved or iterated. It is solved if it trains only a linear head and has none of the settings from
+    *epochs* to *weight_decay*, which describe an iteration. See *optimizer*.
+
+    Args:
+        cut: where to cut, for instance ``"mobilenet_v2@block_12_add"``; see `topwork.cut`.
+        optimizer: ``"auto"``: the phase is solved if possible; otherwise it is iterated with Adam. ``"lbfgs"``: the
+            phase is solved (see `topwork.scoring.solver`). Or the name of a Keras optimizer: the phase is iterated.
+        l2: for a phase that is solved, the strength of the L2 term, or ``"auto"``: it is chosen by validation loss.
+        refit: for the last phase, if it is solved: whether the head is solved again on the training and the validation
+            part together, with the strength that was chosen.
+        epochs: the largest number of passes over the training part; 25 if not given.
+        learning_rate: the learning rate. If not given, 1e-3 if only the head trains, and 1e-4 if layers of a backbone
+            train too.
+        momentum: the momentum, for optimizers that have one; 0 if not given.
+        batch_size: rows per step; 32 if not given.
+        patience: the number of epochs without a better validation loss after which the phase stops; 10 if not given.
+            0: the phase never stops early.
+        schedule: how the learning rate changes. ``"constant"``: not at all, as if not given. ``"cosine"``: it falls to
+            0 at the last step. ``"plateau"``: it is divided by ten after half of *patience* without a better validation
+            loss.
+        warmup_epochs: the number of epochs at the start in which the learning rate rises from 0; 0 if not given.
+        global_clipnorm: the largest allowed norm of all gradients together. 0, or not given: no limit.
+        weight_decay: the optimizer's weight decay. 0, or not given: none.
+        batch_norm: what the backbone's batch-norm layers above the cut do. ``"frozen"``: they keep their statistics.
+            ``"train"``: they train.
+        precision: the precision of the layers that train, if the phase is iterated. ``"auto"``: mixed bfloat16 (on a
+            GPU, mixed float16). It is used only if the processor supports it and a short measurement shows that it is
+            faster.
+    """
+
+    cut: str
+    epochs: int | None = None
+    learning_rate: float | None = None
+    optimizer: str = "auto"
+    momentum: float | None = None
+    batch_size: int | None = None
+    patience: int | None = None
+    batch_norm: BatchNorm = "frozen"
+    schedule: Schedule | None = None
+    warmup_epochs: float | None = None
+    global_clipnorm: float | None = None
+    weight_decay: float | None = None
     precision: TopPrecision = "auto"
+    l2: float | Literal["auto"] = "auto"
+    refit: bool = False
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -221,6 +251,24 @@ class Phase:
             CutError: the cut cannot be read.
         """
         return Cut.parse(self.cut).terms
+
+    @property
+    def iterated_by(self) -> list[str]:
+        """The names of the settings that describe an iteration and were given."""
+        names = [name for name in fields(Iteration) if name.name != "optimizer"]
+        return [name.name for name in names if getattr(self, name.name) is not None]
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the phase is solved; only after ``"auto"`` was resolved, as in the recipe of a run."""
+        return self.optimizer == SOLVER
+
+    @property
+    def iteration(self) -> Iteration:
+        """The settings of a phase that is iterated, with the defaults of those that were not given."""
+        given = {one.name: getattr(self, one.name) for one in fields(Iteration)}
+        given["optimizer"] = None if self.optimizer == "auto" else self.optimizer
+        return Iteration(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -281,6 +329,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 1),
     "hold_out_share": (0, 1),
     "units": (1, inf),
+    "l2": (0, inf),
     "epochs": (1, inf),
     "learning_rate": (0, inf),
     "momentum": (0, 1),

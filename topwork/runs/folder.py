@@ -196,6 +196,11 @@ class Folder:
                 ) from None
             yield
 
+    def keep_recipe(self, recipe: Recipe) -> None:
+        """Write ``recipe.toml`` again."""
+        with written_whole(self.path / RECIPE) as path:
+            path.write_text(recipe.dumps(), encoding="utf-8")
+
     def keep_data(self, data: Dataset) -> None:
         """Write ``pictures.csv`` again, now that it is known which pictures are skipped."""
         with written_whole(self.path / PICTURES) as path:

@@ -24,6 +24,8 @@ class Epoch(Record):
         loss: the training loss as the optimizer saw it, in nats; ``None`` for epoch 0.
         train_loss, train_accuracy, train_auc: measured on a sample of the training pictures, in inference mode.
         val_loss, val_accuracy, val_auc: measured on the validation pictures.
+        l2: the strength of the L2 term, in a phase that is solved; each strength has one line.
+        fold_loss, fold_accuracy: measured by an inner cross-validation of the training part, which chose the strength.
         kept: whether the weights of this epoch replaced those kept so far; ``None`` in journals of older versions.
         seconds: how long the epoch took.
     """
@@ -39,6 +41,9 @@ class Epoch(Record):
     val_loss: float | None = None
     val_accuracy: float | None = None
     val_auc: float | None = None
+    l2: float | None = None
+    fold_loss: float | None = None
+    fold_accuracy: float | None = None
     kept: bool | None = None
     seconds: float = 0.0
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from topwork.data.dataset import Dataset, Row
 from topwork.networks.fusion import Joined, learned
-from topwork.networks.model import Answering, Network, create
+from topwork.networks.model import Network, create
 from topwork.networks.places import graph_of
 from topwork.runs import lockfile
 from topwork.runs.folder import Folder
@@ -14,7 +14,7 @@ from topwork.store.request import Request, resolve
 from topwork.system.keras_settings import generators_kept
 
 
-def restore(folder: Folder) -> Answering:
+def restore(folder: Folder) -> Network | Joined:
     """Return the network of a finished run with its trained weights.
 
     Raises:

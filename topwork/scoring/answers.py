@@ -9,8 +9,10 @@ import numpy as np
 
 from topwork.data.dataset import Dataset, Row
 from topwork.networks.fusion import Joined, softmax
-from topwork.networks.model import Answering, Network
+from topwork.networks.heads import LinearHead, Values
+from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
+from topwork.recipes.settings import Pooling
 from topwork.runs.folder import Folder
 from topwork.runs.scores import MemberScores, Scores
 from topwork.scoring import metrics
@@ -30,6 +32,27 @@ SCORING_BATCH = 128
 
 SAMPLE = 2000
 """An evaluation measures at most this many pictures; if there are more, it measures a seeded sample."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A model whose head was solved: it answers without Keras.
+
+    Args:
+        head: the head.
+        pooling: how the head pools maps.
+    """
+
+    head: LinearHead
+    pooling: Pooling
+
+    def values(self) -> Values:
+        """Return the weights of the Keras layers."""
+        return self.head.values()
+
+
+Trained = Network | Joined | Solved
+"""A trained model that answers from activations."""
 
 
 @dataclass(frozen=True)
@@ -62,36 +85,32 @@ def measured_scores(folder: Folder, answers: Answers, classes: Sequence[str]) ->
     return replace(metrics.measure(answers.labels, answers.probabilities, classes), members=members)
 
 
-def answered(
-    network: Answering, below: Sequence[Trunk], stored: StoredActivations, rows: Sequence[Row], classes: Sequence[str]
-) -> Answers:
-    """Return a finished model's answers for *rows*, computed from stored activations.
-
-    *below* has one trunk for each request of *stored*.
-    """
+def answered(model: Trained, stored: StoredActivations, rows: Sequence[Row], classes: Sequence[str]) -> Answers:
+    """Return a finished model's answers for *rows*, computed from stored activations."""
     found = stored.examples(rows, classes)
-    probabilities, *members = said(network, below, found)
+    probabilities, *members = said(model, [one.trunk for one in stored.requests], found)
     return Answers(tuple(rows), found.labels, probabilities, tuple(members))
 
 
-def said(network: Answering, below: Sequence[Trunk], part: Examples) -> list[np.ndarray]:
+def said(model: Trained, below: Sequence[Trunk], part: Examples) -> list[np.ndarray]:
     """Return a list: the model's probabilities, float64 ``[rows, classes]``; for a join, then those of each member.
 
     Args:
-        network: the network with its trained weights.
-        below: one trunk per term of the network's cut; for a join, the trunks of all members, in the order of
-            ``network.trunks``.
+        model: the model with its trained weights.
+        below: one trunk per term of the model's cut; for a join, the trunks of all members, in their order.
         part: the activations of the rows.
     """
-    if isinstance(network, Network):
-        return [softmax(logits(network.above(below), part))]
-    assert isinstance(network, Joined)
-    bounds = pairwise(accumulate((len(member.trunks) for member in network.members), initial=0))
+    if isinstance(model, Solved):
+        features = part.vectors(np.arange(len(part)), model.pooling)
+        return [softmax(model.head.logits(features))]
+    if isinstance(model, Network):
+        return [softmax(logits(model.above(below), part))]
+    bounds = pairwise(accumulate((len(member.trunks) for member in model.members), initial=0))
     each = [
         said(member, below[start:end], Examples(part.sources[start:end], part.labels, part.contents))[0]
-        for member, (start, end) in zip(network.members, bounds)
+        for member, (start, end) in zip(model.members, bounds)
     ]
-    return [network.rule(np.array(each)), *each]
+    return [model.rule(np.array(each)), *each]
 
 
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
@@ -112,12 +131,16 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:
-    """Return unweighted cross-entropy, accuracy and (if defined) ROC AUC of a model on *part*, in inference mode."""
-    outputs = logits(model, part)
+    """Return the `scores` of a model on *part*, in inference mode."""
+    return scores(part.labels, logits(model, part))
+
+
+def scores(labels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """Return unweighted cross-entropy, accuracy and (if defined) ROC AUC of logits ``[n, classes]``."""
     found = {
-        "loss": cross_entropy(part.labels, outputs),
-        "accuracy": float((outputs.argmax(1) == part.labels).mean()),
-        "auc": auc(part.labels, outputs),
+        "loss": cross_entropy(labels, outputs),
+        "accuracy": float((outputs.argmax(1) == labels).mean()),
+        "auc": auc(labels, outputs),
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -13,13 +13,14 @@ from typing import Any
 from topwork.data.dataset import PARTS, Dataset
 from topwork.data.readers import undrawn
 from topwork.errors import DatasetError, UsageError
+from topwork.networks.heads import LinearHead
 from topwork.runs import lockfile, registry
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed, refuse_lost
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
 from topwork.runs.scores import Scores
-from topwork.scoring.answers import SAMPLE, Answers, answered, measured_scores, sampled
+from topwork.scoring.answers import SAMPLE, Answers, Solved, Trained, answered, measured_scores, sampled
 from topwork.scoring.results import draw_lacking, explained, warned
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
@@ -138,15 +139,23 @@ def _answers(
     """
     requests = [one.of(data) for one in requests]
     with Watch() as watch, Extraction(requests, watch.report) as extraction:
-        keras_settings.import_keras()
-        network = restore(folder)
+        model = _trained(folder)
         extraction.wait_all(range(len(requests)))
     with StoredActivations(requests) as stored:
         data = data.without(stored.failures())
         if not data.rows:
             first = data.left_out[0]
             raise DatasetError(f"no picture of {there} can be read; the first is {first.path}: {first.reason}.")
-        return data, answered(network, network.trunks, stored, data.rows, classes)
+        return data, answered(model, stored, data.rows, classes)
+
+
+def _trained(folder: Folder) -> Trained:
+    """Return the model of a finished run; without Keras, if all its phases were solved."""
+    phases = folder.recipe.phases
+    if phases and all(phase.is_solved for phase in phases):
+        return Solved(LinearHead.of(folder.weights()), folder.recipe.head.pooling)
+    keras_settings.import_keras()
+    return restore(folder)
 
 
 def _other(folder: Folder, what: Any, classes: Sequence[str]) -> tuple[Dataset, dict[str, int]]:

@@ -37,7 +37,7 @@ FONTS = (
     "Arial Unicode MS",
 )
 """matplotlib's own font; then fonts of Linux and macOS, for the characters that it lacks."""
-TRAIN, VAL = "#c05621", "#2b6cb0"
+TRAIN, VAL, FOLDS = "#c05621", "#2b6cb0", "#718096"
 WRONG, FRAME = "#c00000", "#bbbbbb"
 THUMBNAIL = 200
 """The longer side of a picture in pixels; it is drawn at about this size."""
@@ -75,7 +75,8 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
     """Draw loss and accuracy over the epochs of all phases, with a star at the epoch that each phase kept.
 
     Training pictures are measured in inference mode, as the validation pictures are, so that the two can be compared.
-    The dotted line is the loss as the optimizer saw it (with dropout, while the weights change).
+    The dotted line is the loss as the optimizer saw it (with dropout, while the weights change). A phase that is solved
+    has one point per strength of the L2 term instead of one per epoch.
 
     Args:
         journal: the lines of the journal as JSON objects, in order; see `topwork.runs.journal.Epoch`.
@@ -111,8 +112,14 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
         axes.set_ylabel(label)
     cuts = {row.phase: f"phase {row.phase}: {_shown(row.cut, 90)}" for row in rows}
     panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **_text(10))
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    solved = {row.phase for row in rows if row.l2 is not None}
+    if solved == set(cuts):
+        ticks = {x: "start" if row.l2 is None else f"{row.l2:.2g}" for row, x in zip(rows, places)}
+        panels[-1].set_xticks(list(ticks), list(ticks.values()))
+        panels[-1].set_xlabel("strength of the L2 term")
+    else:
+        panels[-1].set_xlabel("epoch, or a strength of the L2 term where the head is solved" if solved else "epoch")
+        panels[-1].xaxis.get_major_locator().set_params(integer=True)
     figure.savefig(path, format="png", metadata=PLOT)
     return figure
 
@@ -285,6 +292,7 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
     for name, label, color, style in (
         (f"val_{key}", "validation", VAL, "o-"),
         (f"train_{key}", "training sample", TRAIN, "o-"),
+        (f"fold_{key}", "folds of the\ntraining part", FOLDS, "o-"),
         (key, "training, as the\noptimizer saw it", TRAIN, "x:"),
     ):
         points = []
@@ -307,7 +315,8 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
         label = "kept by an\nearlier phase"
         axes.plot(across[:-1], values[:-1], color="white", markeredgecolor=color, label=label, **star)
     if not np.isnan(values[-1]):
-        label = f"kept: {values[-1]:.3f}\n(phase {kept[-1].phase}, epoch {kept[-1].epoch})"
+        which = f"epoch {kept[-1].epoch}" if kept[-1].l2 is None else f"l2 {kept[-1].l2:.2g}"
+        label = f"kept: {values[-1]:.3f}\n(phase {kept[-1].phase}, {which})"
         axes.plot(across[-1], values[-1], color=color, markeredgecolor="white", label=label, **star)
 
     axes.grid(alpha=0.25)

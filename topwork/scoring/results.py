@@ -11,14 +11,13 @@ from dataclasses import replace
 from math import isfinite
 
 from topwork.data.dataset import Dataset
-from topwork.networks.model import Answering, Network
 from topwork.recipes.recipe import Recipe
 from topwork.runs import predictions
 from topwork.runs.folder import Folder
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.runs.scores import AsStored, Results, Scores
 from topwork.scoring import metrics
-from topwork.scoring.answers import Answers, answered, measured_scores
+from topwork.scoring.answers import Answers, Trained, answered, measured_scores
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.gallery import gallery
 from topwork.store.examples import StoredActivations
@@ -105,7 +104,7 @@ def warned(found: Scores) -> list[str]:
 
 def conclude(
     folder: Folder,
-    network: Network,
+    model: Trained,
     data: Dataset,
     trained_on: StoredActivations,
     exact: StoredActivations,
@@ -115,7 +114,7 @@ def conclude(
 
     Args:
         folder: the run.
-        network: the network with its final weights.
+        model: the model with its final weights.
         data: the run's dataset.
         trained_on: the activations that the last phase read.
         exact: the activations of the test part in float32.
@@ -126,17 +125,16 @@ def conclude(
     """
     journal = folder.journal.epochs()
     draw_plots(pencil, folder, data, ["curves.png"])
-    results, answers = examined(folder, network, data, exact, pencil)
+    results, answers = examined(folder, model, data, exact, pencil)
     results = replace(results, notes=results.notes + explained(folder, data), phases=kept_epochs(journal))
     if answers is None:
         return results
-    below = [one.trunk for one in trained_on.requests]
-    as_stored = answered(network, below, trained_on, answers.rows, data.classes)
+    as_stored = answered(model, trained_on, answers.rows, data.classes)
     return replace(results, as_stored=_compared(answers, as_stored, trained_on))
 
 
 def examined(
-    folder: Folder, network: Answering, data: Dataset, exact: StoredActivations, pencil: Pencil
+    folder: Folder, model: Trained, data: Dataset, exact: StoredActivations, pencil: Pencil
 ) -> tuple[Results, Answers | None]:
     """Measure, save and plot the test part of any run. The answers are ``None`` if there is no test part."""
     notes = list(data.notes)
@@ -149,7 +147,7 @@ def examined(
         return results, None
     bad, taken = exact.failures(), exact.requests[0].data.rows
     rows = [row for row in taken if not any(content in bad for _, content in row.pictures)]
-    answers = answered(network, network.trunks, exact, rows, data.classes)
+    answers = answered(model, exact, rows, data.classes)
     scores = measured_scores(folder, answers, data.classes)
     predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
     draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
@@ -198,9 +196,16 @@ def draw_plots(
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:
-    """Return the sentence from `gap` as a list, for the notes; the list is empty if there is none."""
-    found = gap(folder.journal.epochs(), folder.recipe, len(data.part("val")))
-    return [found] if found else []
+    """Return notes on the training: the sentence from `gap`, and whether validation pictures were learned."""
+    journal = folder.journal.epochs()
+    found = gap(journal, folder.recipe, len(data.part("val")))
+    last = kept_epochs(journal)[-1:]
+    learned = (
+        "The head was solved again on the training and the validation part together (refit). The validation scores of "
+        "the last phase are those of folds of both parts; 'evaluate' on the validation part measures what was learned."
+    )
+    was_refitted = bool(last) and folder.recipe.phases[-1].refit and last[0].fold_loss is not None
+    return [*([found] if found else []), *([learned] if was_refitted else [])]
 
 
 def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> AsStored:

@@ -18,7 +18,7 @@ from topwork.data.readers import read
 from topwork.data.reading.arrays import Block, joined
 from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.recipes.settings import Backbone, Pooling
-from topwork.store.examples import StoredActivations
+from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import check, fill_all, requested
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
@@ -26,9 +26,6 @@ from topwork.system.messages import counted, shown, with_progress
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
-
-ROWS = 1024
-"""The number of pictures that are read from the store and pooled at a time."""
 
 
 @ours()
@@ -171,33 +168,6 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         cut = Cut.parse(self.cut)
         return requested(data, cut, [Backbone(name, self.weights, self.size) for name in cut.backbones])
-
-
-def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
-    """Return the stored activations of *rows*, one row of numbers per picture: float32 ``[rows, features]``.
-
-    For a sum of cuts, the features of the cuts follow one another.
-    """
-    columns = []
-    for number in range(len(stored.requests)):
-        blocks = []
-        for start in range(0, len(rows), ROWS):  # the maps of all pictures may not fit into memory
-            found = stored.read(number, rows[start : start + ROWS])
-            blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
-        columns.append(np.concatenate(blocks))
-    return columns[0] if len(columns) == 1 else np.concatenate(columns, 1)
-
-
-def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """Pool maps ``[n, height, width, channels]`` to rows, float32 ``[n, features]``. Flatten arrays of other ranks.
-
-    >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
-    array([[2., 5.]], dtype=float32)
-    """
-    places = tuple(range(1, values.ndim - 1))
-    if pooling == "flatten" or not places:
-        return values.reshape(len(values), -1).astype(np.float32)
-    return values.mean(places, dtype=np.float32) if pooling == "avg" else values.max(places).astype(np.float32)
 
 
 def _refuse_unread(stored: StoredActivations, way: str) -> None:

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +14,14 @@ import numpy as np
 
 from topwork.data.dataset import Row
 from topwork.networks.graph import TensorSpec
+from topwork.recipes.settings import Pooling
 from topwork.store.request import Request
 
 IN_MEMORY = 1_000_000_000
 """Activations at one term of a cut are read into memory at once up to this size in bytes; else, batch by batch."""
+
+ROWS = 1024
+"""The number of pictures that are read from the store and pooled at a time."""
 
 
 class Reader(Protocol):
@@ -122,6 +127,12 @@ class Source:
         size = len(keys) * sum(np.dtype(dtype).itemsize * int(np.prod(tensor.shape)) for tensor, dtype in dtypes)
         return cls(reader, keys, tuple(reader.read(keys)) if keys and size <= IN_MEMORY else None)
 
+    def read(self, places: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Return the activations of the keys at *places*: one array per tensor, in the dtype in which it is stored."""
+        if self.kept:
+            return [array[places] for array in self.kept]
+        return self.reader.read([self.keys[i] for i in places])
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -150,10 +161,7 @@ class Examples:
         """
         found: list[np.ndarray] = []
         for source in self.sources:
-            if source.kept:
-                found += [array[places] for array in source.kept]
-            else:
-                found += source.reader.read([source.keys[i] for i in places])
+            found += source.read(places)
         return [a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in found]
 
     def sample(self, count: int, seed: int) -> "Examples":
@@ -169,3 +177,58 @@ class Examples:
         """Yield all row numbers in order, *size* at a time."""
         for start in range(0, len(self), size):
             yield np.arange(start, min(start + size, len(self)))
+
+    def width(self, pooling: Pooling) -> int:
+        """Return the number of features per row that `vectors` returns."""
+        shapes = [tensor.shape for source in self.sources for tensor in source.reader.tensors]
+        return sum(shape[-1] if len(shape) == 3 and pooling != "flatten" else prod(shape) for shape in shapes)
+
+    def pooled(self, pooling: Pooling) -> "Examples":
+        """Return the same examples with pooled maps, in memory: a head that pools them needs nothing else."""
+        sources = []
+        for source in self.sources:
+            blocks = []
+            for start in range(0, len(source.keys), ROWS):
+                found = source.read(range(start, min(start + ROWS, len(source.keys))))
+                blocks.append([pooled(array, pooling) for array in found])
+            kept = tuple(np.concatenate(arrays) for arrays in zip(*blocks))
+            sources.append(replace(source, kept=kept or source.kept))
+        return replace(self, sources=tuple(sources))
+
+    def vectors(self, places: np.ndarray, pooling: Pooling) -> np.ndarray:
+        """Return the pooled activations at *places* (see `take`), float32 ``[len(places), features]``.
+
+        The features of several terms follow one another, in the order of the cut.
+        """
+        blocks = []
+        for start in range(0, len(places), ROWS):
+            found = self.take(places[start : start + ROWS])
+            blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
+        return np.concatenate(blocks)
+
+
+def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:
+    """Return the stored activations of *rows*, one row of numbers per picture: float32 ``[rows, features]``.
+
+    For a sum of cuts, the features of the cuts follow one another.
+    """
+    columns = []
+    for number in range(len(stored.requests)):
+        blocks = []
+        for start in range(0, len(rows), ROWS):  # the maps of all pictures may not fit into memory
+            found = stored.read(number, rows[start : start + ROWS])
+            blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
+        columns.append(np.concatenate(blocks))
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, 1)
+
+
+def pooled(values: np.ndarray, pooling: Pooling) -> np.ndarray:
+    """Pool maps ``[n, height, width, channels]`` to rows, float32 ``[n, features]``. Flatten arrays of other ranks.
+
+    >>> pooled(np.array([[[[1, 5]], [[3, 5]]]], np.uint8), "avg")
+    array([[2., 5.]], dtype=float32)
+    """
+    places = tuple(range(1, values.ndim - 1))
+    if pooling == "flatten" or not places:
+        return values.reshape(len(values), -1).astype(np.float32)
+    return values.mean(places, dtype=np.float32) if pooling == "avg" else values.max(places).astype(np.float32)

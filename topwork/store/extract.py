@@ -108,7 +108,9 @@ class Watch:
         name = {"converted": "convert", "compiled": "compile", "progress": "extract"}.get(event)
         if name and (event != "progress" or about["done"] == about["total"]):
             self.seconds[name] = self.seconds.get(name, 0.0) + about["seconds"]
-        if event == "plan":
+        if event == "begin":
+            self._bar.start(about["what"])
+        elif event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
             self._noun = "view" if about.get("views") else "picture"
@@ -116,6 +118,7 @@ class Watch:
             count = counted(about["pictures"], different + self._noun)
             say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
+            self._bar.update(0, about["pictures"])
         elif event == "progress":
             pace = about["done"] / about["seconds"]
             self._bar.update(about["done"], about["total"], f"{pace:.0f} {self._noun}s/s")

@@ -103,21 +103,22 @@ class Bar:
         self._what, self._unit = what, unit
         self._progress: Any = None
 
-    def start(self) -> Self:
-        """Show the bar."""
+    def start(self, note: str = "") -> Self:
+        """Show the bar, with a note on what happens before its first unit is done."""
         if self._progress or not shows_bars():
             return self
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        note, left = TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True)
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), note, left]
+        told, left = TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True)
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), told, left]
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
-        self._task = self._progress.add_task(self._what, total=None, note="")
+        self._task = self._progress.add_task(self._what, total=None, note=note)
         self._progress.start()
         return self
 
-    __enter__ = start
+    def __enter__(self) -> Self:
+        return self.start()
 
     def update(self, done: int, total: int, note: str = "") -> None:
         """Show that *done* of *total* units are done; *note* is shown next to the bar."""

@@ -29,6 +29,7 @@ from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
 from topwork.scoring.results import warned
+from topwork.store.remembered import Remembered
 from topwork.system.advice import either
 from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
@@ -156,7 +157,7 @@ def cross_validate(
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
     dealt = recipe.data
     refuse_early(data, recipe)
-    recipe = completed(recipe, first)
+    recipe = completed(recipe, first, callbacks)
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
     rows = data if isinstance(data, Dataset) else read_by(data, whole)
     if rows.has_own_parts:
@@ -195,8 +196,9 @@ def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Opt
         places = [replace(options, out=aside / f"fold-{number}") for number in range(1, len(dealt) + 1)]
         courses = [prepared(fold, recipe, None, one) for fold, one in zip(dealt, places)]
         aside.rename(path)
+    remembered = Remembered()
     for course in courses:
-        course.told = courses[0].told
+        course.told, course.readers = courses[0].told, remembered.open
         registry.forget(course.folder.path)
         registry.remember(path / course.folder.path.name)
         course.folder = Folder(path / course.folder.path.name)

@@ -10,13 +10,14 @@ from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import as_before, check, known_parts, with_validation
 from topwork.data.readers import read_by
-from topwork.errors import RecipeError, RunError, UsageError
+from topwork.errors import RecipeError, RunError, UsageError, at
 from topwork.networks import heads
 from topwork.networks.weights import official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import (
     HEAD_RATE,
     OPEN_RATE,
+    SOLVER,
     Backbone,
     Data,
     Head,
@@ -28,11 +29,11 @@ from topwork.recipes.settings import (
 from topwork.runs import lockfile
 from topwork.runs.creation import create, fresh
 from topwork.runs.folder import Folder
-from topwork.store.plan import steps
+from topwork.store.plan import Step, steps
 from topwork.store.runtimes import base
 from topwork.system import keras_settings
 from topwork.system.advice import either
-from topwork.system.messages import counted, say
+from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.trainer import Course
 
@@ -126,14 +127,15 @@ def chosen(
     return Recipe.from_mapping(table)
 
 
-def completed(recipe: Recipe, head_first: bool) -> Recipe:
-    """Return the recipe as a run saves it: with the backbones' files and runtimes, and a learning rate per phase.
+def completed(recipe: Recipe, head_first: bool, callbacks: Sequence[Any] = ()) -> Recipe:
+    """Return the recipe as a run saves it: with the backbones' files and runtimes, and each phase solved or iterated.
 
     Args:
         recipe: as the user wrote it.
         head_first: whether a phase that trains only the head may be added before the others. It is added, with a
             message, if the first phase would train layers of a pretrained network below a new head from topwork,
             because the gradients of an untrained head damage these layers.
+        callbacks: the user's Keras callbacks; with callbacks, no phase is solved, unless the recipe says so.
 
     Raises:
         UsageError: a setting has no effect or does not exist. The message numbers the phases as the user wrote them.
@@ -143,19 +145,57 @@ def completed(recipe: Recipe, head_first: bool) -> Recipe:
     recipe = replace(recipe, backbones=found)
     planned = steps(recipe)
     phases = []
-    for step in planned:
-        usual = OPEN_RATE if step.opens else HEAD_RATE
-        has_rate = step.phase.learning_rate is not None
-        phases.append(step.phase if has_rate else replace(step.phase, learning_rate=usual))
+    for number, step in enumerate(planned, 1):
+        with at(f"phase.{number}"):
+            phases.append(_decided(step, recipe, is_iterated=bool(callbacks)))
+            if step.phase.refit and number < len(planned):
+                raise RecipeError("refit = true is for the last phase: other phases need the validation part.", "refit")
     is_random = all(backbone.weights == "random" for backbone in recipe.backbones.values())
     if not head_first or not planned[0].opens or recipe.head.file or is_random:
         return replace(recipe, phases=tuple(phases))
     frozen = Cut(tuple(replace(term, place=term.end) for term in planned[0].terms))
-    first = Phase(str(frozen), learning_rate=HEAD_RATE)
+    first = _decided(replace(planned[0], phase=Phase(str(frozen)), terms=frozen.terms), recipe, bool(callbacks))
     follow = "phase 2 is" if len(phases) == 1 else f"phases 2 to {len(phases) + 1} are"
     without = either("head_first=False", "--no-head-first")
     say(
-        f"phase 1 trains the head alone ({first.cut}, up to {counted(first.epochs, 'epoch')}), so that a new head does "
+        f"phase 1 trains the head alone ({first.cut}), so that a new head does "
         f"not damage pretrained layers; {follow} as you asked. {without} omits this phase."
     )
     return replace(recipe, phases=(first, *phases))
+
+
+def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
+    """Return a phase as a run saves it: solved, or with all the settings of its iteration.
+
+    Raises:
+        RecipeError: the phase cannot be solved as it asks, or has settings of both ways.
+    """
+    phase = step.phase
+    given = [f"{name} = {getattr(phase, name)!r}" for name in phase.iterated_by]
+    is_live = recipe.views.mode == "live" and recipe.views.count > 1
+    has_linear_head = recipe.head.kind == "linear" and not recipe.head.file
+    can = has_linear_head and not step.opens and not is_live
+    if phase.is_solved and not can:
+        way = "live views" if is_live else "layers of a backbone" if step.opens else "a head that is not linear"
+        raise RecipeError(
+            f"optimizer = {SOLVER!r} solves a linear head on frozen layers, and this phase trains with {way}: "
+            "use the name of a Keras optimizer, or omit it.",
+            "optimizer",
+        )
+    if phase.is_solved and given:
+        raise RecipeError(
+            f"optimizer = {SOLVER!r} solves the head at once, without {' and '.join(given)}: omit one of them.",
+            phase.iterated_by[0],
+        )
+    if phase.is_solved or (phase.optimizer == "auto" and can and not given and not is_iterated):
+        return replace(phase, optimizer=SOLVER)
+    if phase.refit:
+        raise RecipeError("refit = true is for a phase that is solved, and this one has epochs: omit it.", "refit")
+    if phase.l2 != "auto":
+        raise RecipeError(
+            f"l2 = {phase.l2:g} is for a phase that is solved, and this one has epochs: use weight_decay.",
+            "l2",
+        )
+    usual = OPEN_RATE if step.opens else HEAD_RATE
+    settings = replace(phase, learning_rate=usual if phase.learning_rate is None else phase.learning_rate).iteration
+    return replace(phase, **asdict(settings))

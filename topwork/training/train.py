@@ -95,7 +95,7 @@ def train(
     else:
         first = phases is not None if head_first is None else head_first
         refuse_early(data, recipe)
-        recipe = completed(recipe, first and origin is None)
+        recipe = completed(recipe, first and origin is None, callbacks)
         course = prepared(data, recipe, origin, options)
     try:
         course.run()

@@ -4,27 +4,31 @@ The trunk runs once per picture in a second process, while this process imports 
 ``fit``, which trains the layers above the cut on activations from the store. No phase ends with worse weights than it
 began with (law 7). A run that was killed continues from its last checkpoint and ends with the same weights, bit for bit
 (law 4).
+
+A phase that trains only a linear head is solved instead. If all phases are solved, Keras is not imported.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from topwork.data.dataset import Dataset, in_array
 from topwork.data.holdout import check
 from topwork.errors import RunError, at
+from topwork.networks.heads import LinearHead
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
-from topwork.scoring.answers import SAMPLE, checked, sampled
+from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
 from topwork.shipping import trial_export
 from topwork.store.engines.local import Extraction
-from topwork.store.examples import StoredActivations
+from topwork.store.examples import Examples, Reader, StoredActivations
 from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps
 from topwork.store.request import Request
@@ -59,6 +63,9 @@ class Course:
     options: Options
     told: set[str] = field(default_factory=set)
     """The paths of skipped pictures that were already reported. The folds of a cross-validation share this set."""
+    readers: Callable[[Request], Reader] = Request.store
+    """Opens the store of a request. The folds of a cross-validation share what they read."""
+    _head_seconds: float = field(init=False, default=0.0)
 
     def run(self, resumed: bool = False) -> None:
         """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
@@ -93,64 +100,126 @@ class Course:
             Watch() as watch,
             Extraction([*asked, *exact], watch.report, self.options.jobs) as extraction,
         ):
-            keras_settings.import_keras()
-            from topwork.training.iteration.optimizers import optimizer
-
-            for number, phase in enumerate(self.recipe.phases, 1):
-                with at(f"phase.{number}"):
-                    optimizer(phase, 1)  # raise the error for an unknown optimizer now, before anything runs
+            self._import(watch, extraction)
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
-            network, done, head = None, 0, 0.0
+            trained: Network | Solved | None = None
+            done = 0
             for number, step in enumerate(self.steps, 1):
                 extraction.wait_all(range(done, done + len(step.requests)))
                 done += len(step.requests)
-                with StoredActivations(step.requests) as stored:
-                    network = network or self._begun(stored, state)
+                with StoredActivations(step.requests, self.readers) as stored:
+                    if number == 1:
+                        lockfile.settle(self.folder)
+                        self._leave_out(stored.failures())
                     if not state or number >= state.about["phase"]:
-                        head += self._phase(network, number, stored, state)
+                        trained = self._trained(trained, number, stored, state)
                     if number == len(self.steps):
-                        self.folder.keep_weights(network.values())
+                        assert trained
+                        self.folder.keep_weights(trained.values())
                         if self.data.pixels is not None:
                             sample = {row.path: in_array(self.data.pixels, row.path) for row in checked(self.data)}
                             self.folder.keep_sample(sample)
                         extraction.wait_all(range(done, done + len(exact)))
-                        with StoredActivations(exact) as to_test:
-                            results = conclude(self.folder, network, self.data, stored, to_test, pencil)
-            spent = {**watch.seconds, "head": head, "total": time.perf_counter() - start}
+                        with StoredActivations(exact, self.readers) as to_test:
+                            results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
+            spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start}
             results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)
-        tell(results)
+            tell(results)  # before the plots are drawn
 
-    def _begun(self, stored: StoredActivations, state: State | None) -> Network:
-        """Make the network, with the weights that it has before the first phase; *stored* has its activations."""
+    def _import(self, watch: Watch, extraction: Extraction) -> None:
+        """Import what the phases need, while pictures are extracted; raise the error for an unknown optimizer now."""
+        iterated = [number for number, phase in enumerate(self.recipe.phases, 1) if not phase.is_solved]
+        if len(iterated) < len(self.recipe.phases):
+            import topwork.training.solved_phase  # noqa: F401
+        if not iterated:
+            return
+        if not extraction.is_working:
+            watch.report("begin", what="importing Keras")
+        keras_settings.import_keras()
+        if not extraction.is_working:
+            watch.report("filled")
+        from topwork.training.iteration.optimizers import optimizer
+
+        for number in iterated:
+            with at(f"phase.{number}"):
+                optimizer(self.recipe.phases[number - 1].iteration, 1)
+
+    def _network(self, solved: Solved | None, state: State | None) -> Network:
+        """Make the network, with the weights that it has before its first phase that is iterated."""
+        keras_settings.import_keras()
         import keras
 
-        lockfile.settle(self.folder)
-        self._leave_out(stored.failures())
         keras.utils.set_random_seed(self.recipe.training.seed)
         network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
-        if not state and self.folder.parent:
+        if solved:
+            network.load(network.values() | solved.values())
+        elif not state and self.folder.parent:
             warm_start.load(network, self.folder.parent, self.data.classes)
         return network
 
-    def _phase(self, network: Network, number: int, stored: StoredActivations, state: State | None) -> float:
-        """Train one phase and return its seconds; continue from *state* if that is a checkpoint of this phase."""
+    def _trained(
+        self, before: Network | Solved | None, number: int, stored: StoredActivations, state: State | None
+    ) -> Network | Solved:
+        """Train one phase, and return the model; continue from *state* if that is a checkpoint of this phase."""
+        examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
+        if self._is_solved(number, examples["train"]):
+            if before is None and self.folder.parent:
+                before = self._network(None, state)
+            return self._solve(before, number, examples)
+        network = before if isinstance(before, Network) else self._network(before, state)
+        self._iterate(network, number, examples, stored.dtypes, state)
+        return network
+
+    def _is_solved(self, number: int, train: Examples) -> bool:
+        """Whether a phase is solved. If it is too large, the recipe changes: the phase is trained in epochs."""
+        phase = self.recipe.phases[number - 1]
+        if not phase.is_solved:
+            return False
+        from topwork.training.solved_phase import too_large
+
+        if not too_large(number, train, self.recipe.head.pooling):
+            return True
+        settings = asdict(replace(phase, optimizer="auto").iteration)
+        iterated = replace(phase, l2="auto", refit=False, **settings)
+        phases = [*self.recipe.phases[: number - 1], iterated, *self.recipe.phases[number:]]
+        self.recipe = replace(self.recipe, phases=tuple(phases))
+        self.folder.keep_recipe(self.recipe)
+        return False
+
+    def _solve(self, before: Network | Solved | None, number: int, examples: dict[str, Examples]) -> Network | Solved:
+        from topwork.training.solved_phase import SolvedPhase
+
+        start = time.perf_counter()
+        rows = {name: self.data.part(name) for name in ("train", "val")}
+        note = self.folder.journal.note
+        phase = SolvedPhase(self.recipe, number, rows, examples, len(self.data.classes), note)
+        head = phase.run(LinearHead.of(before.values()) if before else None)
+        self._head_seconds += time.perf_counter() - start
+        if isinstance(before, Network):
+            before.load(before.values() | head.values())
+            return before
+        return Solved(head, self.recipe.head.pooling)
+
+    def _iterate(
+        self, network: Network, number: int, examples: dict[str, Examples], dtypes: list, state: State | None
+    ) -> None:
         from topwork.training.iteration.phase import PhaseTraining
 
         step = self.steps[number - 1]
-        about: dict[str, Any] = {"stored": stored.dtypes, "files": self.folder.digests()}
+        about: dict[str, Any] = {"stored": dtypes, "files": self.folder.digests()}
         own = state if state and number == state.about["phase"] else None
-        for term, had, has in zip(step.terms, own.about["stored"] if own else (), stored.dtypes):
+        for term, had, has in zip(step.terms, own.about["stored"] if own else (), dtypes):
             if had != has:
                 raise RunError(
                     f"the dtype of the stored activations of '{term}' changed since the run began ({had} then, {has} "
                     "now): it cannot continue. Put back what was there, or start a new run."
                 )
-        examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
         phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, len(self.data.classes))
-        return phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own).seconds
+        keeper = phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own)
+        self._head_seconds += keeper.seconds
 
     def _leave_out(self, bad: dict[str, str]) -> None:
         """Skip the pictures that could not be decoded, report them, and write them to the run's pictures.csv."""

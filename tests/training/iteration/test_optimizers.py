@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from topwork.errors import RecipeError
-from topwork.recipes.settings import Phase
+from topwork.recipes.settings import Iteration
 from topwork.training.iteration.optimizers import optimizer
 
 
@@ -16,7 +16,7 @@ def rates(phase, steps):
 
 def test_words_are_passed_to_keras():
     made = optimizer(
-        Phase("x@pool", optimizer="SGD", learning_rate=0.5, momentum=0.9, global_clipnorm=2.0, weight_decay=1e-4), 10
+        Iteration(optimizer="SGD", learning_rate=0.5, momentum=0.9, global_clipnorm=2.0, weight_decay=1e-4), 10
     )
     assert isinstance(made, keras.optimizers.SGD)
     assert (made.momentum, made.global_clipnorm, made.weight_decay) == (0.9, 2.0, 1e-4)
@@ -24,25 +24,25 @@ def test_words_are_passed_to_keras():
 
 
 def test_a_constant_rate_is_a_number():
-    assert set(rates(Phase("x@pool", learning_rate=0.25, epochs=2), 5)) == {0.25}
+    assert set(rates(Iteration(learning_rate=0.25, epochs=2), 5)) == {0.25}
 
 
 def test_cosine_goes_down_to_nothing():
-    found = rates(Phase("x@pool", learning_rate=1.0, epochs=4, schedule="cosine"), 5)
+    found = rates(Iteration(learning_rate=1.0, epochs=4, schedule="cosine"), 5)
     expected = 0.5 * (1 + np.cos(np.pi * np.arange(21) / 20))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("cosine", 0.0)])
 def test_a_warmup_rises_from_nothing(schedule, last):
-    found = rates(Phase("x@pool", learning_rate=1.0, epochs=4, schedule=schedule, warmup_epochs=1.0), 5)
+    found = rates(Iteration(learning_rate=1.0, epochs=4, schedule=schedule, warmup_epochs=1.0), 5)
     np.testing.assert_allclose(found[:6], np.arange(6) / 5, atol=1e-6)
     assert found[-1] == pytest.approx(last, abs=1e-6)
 
 
 def test_a_plateau_has_no_warmup():
     with pytest.raises(RecipeError) as error:
-        optimizer(Phase("x@pool", schedule="plateau", warmup_epochs=1.0), 5)
+        optimizer(Iteration(schedule="plateau", warmup_epochs=1.0), 5)
     assert str(error.value) == (
         "schedule = 'plateau' has no warm-up: use 'constant' or 'cosine', or omit warmup_epochs."
     )
@@ -50,22 +50,20 @@ def test_a_plateau_has_no_warmup():
 
 def test_an_optimizer_without_momentum():
     with pytest.raises(RecipeError) as error:
-        optimizer(Phase("x@pool", optimizer="adam", momentum=0.9), 5)
+        optimizer(Iteration(optimizer="adam", momentum=0.9), 5)
     assert str(error.value) == "the optimizer 'adam' has no momentum: use 'sgd' or 'rmsprop', or omit momentum."
 
 
 def test_an_unknown_optimizer():
     with pytest.raises(RecipeError) as error:
-        optimizer(Phase("x@pool", optimizer="adamm", learning_rate=1e-3), 5)
+        optimizer(Iteration(optimizer="adamm", learning_rate=1e-3), 5)
     assert str(error.value).startswith("no optimizer 'adamm'; did you mean 'adam'? Keras has: adadelta, adafactor, ")
     names = str(error.value).partition("Keras has: ")[2].rstrip(".").split(", ")
     for name in names:
-        assert float(optimizer(Phase("x@pool", optimizer=name, learning_rate=1e-3), 5).learning_rate) == pytest.approx(
-            1e-3
-        )
+        assert float(optimizer(Iteration(optimizer=name, learning_rate=1e-3), 5).learning_rate) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "adamw", "lion", "adagrad"])
 def test_every_optimizer_takes_decay_and_clipping(name):
-    made = optimizer(Phase("x@pool", optimizer=name, learning_rate=1e-3, global_clipnorm=1.0, weight_decay=0.01), 5)
+    made = optimizer(Iteration(optimizer=name, learning_rate=1e-3, global_clipnorm=1.0, weight_decay=0.01), 5)
     assert made.weight_decay == 0.01

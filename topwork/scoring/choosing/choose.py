@@ -25,9 +25,8 @@ from topwork.scoring import metrics
 from topwork.scoring.choosing import candidates
 from topwork.scoring.choosing.choice import Candidate, Choice, ranked
 from topwork.scoring.choosing.probe import logme, probe
-from topwork.store.activations import features
 from topwork.store.engines.local import Extraction
-from topwork.store.examples import StoredActivations
+from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import Watch, requested
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours

@@ -63,6 +63,7 @@ class Extraction:
         self._worker.ask(str(job))
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
         self._listener.start()
+        self._report(event="begin", what="opening the network")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +71,11 @@ class Extraction:
             self._worker.process.kill()
             self._listener.join()
             self._scratch.cleanup()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether fills in the worker process are not complete yet."""
+        return bool(self._asked)
 
     def wait(self, number: int) -> None:
         """Wait until fill *number* is complete.

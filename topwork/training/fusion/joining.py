@@ -151,10 +151,10 @@ class Joining:
         own = [network_of(member) for member in self.folder.members]
         mean = Mixture(np.full(len(own), 1 / len(own)))
         joined = Joined(own, mean, self.data.columns[0])
-        rows, below = self.data.part("val"), [one.trunk for one in stored.requests]
+        rows = self.data.part("val")
         if not rows:
             return joined, None
-        said = answered(joined, below, stored, rows, self.data.classes)
+        said = answered(joined, stored, rows, self.data.classes)
         joined.rule = fit(rule, np.array(said.members), said.labels)
         return joined, said
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from topwork.recipes.settings import Phase
+from topwork.recipes.settings import Iteration
 from topwork.runs.journal import Epoch
 from topwork.scoring.answers import score
 from topwork.store.examples import Examples
@@ -105,7 +105,7 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
     After half the patience without improvement, it divides the learning rate by ten.
     """
 
-    def __init__(self, phase: Phase, keeper: Keeper) -> None:
+    def __init__(self, phase: Iteration, keeper: Keeper) -> None:
         monitor = "val_loss" if keeper.has_validation else "train_loss"
         super().__init__(monitor, factor=0.1, patience=max(1, phase.patience // 2), min_delta=0.0)
         self.waits: dict[str, Any] = {}

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 
 from topwork.errors import RecipeError, nearest
-from topwork.recipes.settings import Phase
+from topwork.recipes.settings import Iteration
 
 
-def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+def optimizer(phase: Iteration, steps: int) -> keras.optimizers.Optimizer:
     """Make the Keras optimizer for a phase, with its learning rate, schedule, momentum, clipping and weight decay.
 
     Args:
@@ -41,7 +41,7 @@ def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     return chosen(learning_rate=_rate(phase, steps), **options)
 
 
-def _rate(phase: Phase, steps: int) -> Any:
+def _rate(phase: Iteration, steps: int) -> Any:
     """Return the learning rate: a number, or Keras' `CosineDecay`, which is only a warm-up if its floor is 1."""
     if phase.schedule == "plateau" and phase.warmup_epochs:
         raise RecipeError(

@@ -67,13 +67,22 @@ class PhaseTraining:
         """
         recipe, below = self.recipe, self.below
         train, val = self.examples["train"], self.examples["val"]
-        self.phase = phase = recipe.phases[self.number - 1]
-        epochs = (state.about["epoch"] if state else 0, phase.epochs)
-        feed = Feed(train, self.classes, phase.batch_size, epochs, self.number, recipe.training)
+        pools = self._pools_only()
+        if pools:
+            train, val = train.pooled(recipe.head.pooling), val.pooled(recipe.head.pooling)
+        phase = recipe.phases[self.number - 1]
+        self.settings = settings = phase.iteration
+        epochs = (state.about["epoch"] if state else 0, settings.epochs)
+        feed = Feed(train, self.classes, settings.batch_size, epochs, self.number, recipe.training)
 
         is_live = recipe.views.mode == "live" and recipe.views.count > 1
         seed = recipe.training.seed
-        self.model = self.network.live(below, recipe.views, seed) if is_live else self.network.above(below)
+        if is_live:
+            self.model = self.network.live(below, recipe.views, seed)
+        elif pools:
+            self.model = self.network.above_pools()
+        else:
+            self.model = self.network.above(below)
         self.network.freeze(below, phase.batch_norm)
 
         chosen = state.about["precision"] if state else precision.choose(self.model, phase, below, train, feed)
@@ -81,16 +90,16 @@ class PhaseTraining:
         scored |= {"val": val} if len(val) else {}
         with precision.applied(self.model, chosen):
             self.model.compile(
-                optimizer=precision.scaled(optimizer(phase, feed.steps), chosen),
+                optimizer=precision.scaled(optimizer(settings, feed.steps), chosen),
                 loss=_loss(recipe),
                 steps_per_execution=steps_a_call(self.model, feed.steps),
                 jit_compile=keras_backend.compiles(),
             )
             self.model.optimizer.build(self.model.trainable_variables)  # otherwise TensorFlow traces the step twice
             known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
-            self.keeper = Keeper(scored, self.network.values, note, known, phase.patience)
+            self.keeper = Keeper(scored, self.network.values, note, known, settings.patience)
             self.keeper.set_model(self.model)
-            self.plateau = [Plateau(phase, self.keeper)] if phase.schedule == "plateau" else []
+            self.plateau = [Plateau(settings, self.keeper)] if settings.schedule == "plateau" else []
             if state:
                 self._restore(state)
             else:
@@ -101,6 +110,14 @@ class PhaseTraining:
         self._tell()
         return self.keeper
 
+    def _pools_only(self) -> bool:
+        """Whether the phase does nothing with the backbones' maps but pool them, which is then done once."""
+        head, views = self.recipe.head, self.recipe.views
+        is_live = views.mode == "live" and views.count > 1
+        is_frozen = all(one.frontier.tensors == ((one.end, 0),) for one in self.below)
+        has_maps = any(len(tensor.shape) == 3 for one in self.below for tensor in one.tensors)
+        return is_frozen and has_maps and not is_live and not head.file and head.pooling != "flatten"
+
     def _fit(
         self,
         feed: Feed,
@@ -108,7 +125,7 @@ class PhaseTraining:
         about: Mapping[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> None:
-        epochs = self.phase.epochs
+        epochs = self.settings.epochs
         own = under_their_settings(callbacks)
 
         with Bar(f"phase {self.number}", "epochs") as bar:
@@ -156,11 +173,10 @@ class PhaseTraining:
             one.waits = waits
 
     def _tell(self) -> None:
-        keeper, phase, number = self.keeper, self.phase, self.number
+        keeper, number, rate = self.keeper, self.number, self.settings.learning_rate
         scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
         kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it started with"
-        say(f"phase {number}, {phase.cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
-        rate = phase.learning_rate
+        say(f"phase {number}, {self.recipe.phases[number - 1].cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
         if not keeper.best_epoch and not keeper.diverged:
             tried = counted(keeper.epochs, "epoch")
             say(f"phase {number} did not improve in {tried}: try a lower learning rate than {rate:g}.")

@@ -58,14 +58,22 @@ def choose(model: keras.Model, phase: Phase, below: Sequence[Trunk], part: Examp
     if phase.precision != "auto":
         return phase.precision
     other = "float16" if gpu.at_hand() else "bfloat16" if has_bfloat16() else None
-    work = 3 * sum(node.macs for one in below for node in one.above) * len(part) * phase.epochs
+    work = 3 * sum(node.macs for one in below for node in one.above) * len(part) * phase.iteration.epochs
     if other is None or work < (GPU_WORTH if gpu.at_hand() else WORTH):
         return "float32"
 
     # A measurement is valid for this machine and the shapes of the layers that train.
     trained = [layer for layer in model.layers if not isinstance(layer, InputLayer)]
     layers = [(layer.name, layer.trainable, str(layer.output.shape)) for layer in trained]
-    about = [processor(), gpu.at_hand(), jobs(), keras.version(), keras_backend.name(), phase.batch_size, layers]
+    about = [
+        processor(),
+        gpu.at_hand(),
+        jobs(),
+        keras.version(),
+        keras_backend.name(),
+        phase.iteration.batch_size,
+        layers,
+    ]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     path = home() / "precision" / f"{digest}.json"
     seconds: dict[str, float] = {}

@@ -1,0 +1,244 @@
+"""Solve a linear head: logistic regression on standardised features with an L2 term.
+
+On frozen activations, the cross-entropy of a linear head is convex in its weights, so the head is solved instead of
+being trained epoch by epoch. For features ``x`` ``[n, d]``, targets ``t`` ``[n, outputs]`` and row weights ``w``, the
+kernel ``K`` ``[d, outputs]`` and the bias ``b`` minimise
+
+    sum_i w_i H(t_i, softmax(s_i K + b)) / sum_i w_i + l2 / 2 |K|²,    s = (x - mean) / sqrt(variance + 0.001)
+
+where ``H`` is the cross-entropy, and ``s`` is what Keras' ``BatchNormalization`` computes. With a single output, a
+sigmoid replaces the softmax. The bias is not penalised. SciPy's L-BFGS finds the minimum (Liu & Nocedal 1989). Three
+steps make it quick:
+
+- The features are rotated to their principal axes, so that only ``min(n, d)`` coordinates are left, which do not
+  correlate. A rotation changes neither the outputs nor ``|K|``. If there are more features than rows, the axes come
+  from the ``n x n`` matrix of inner products.
+- Each coordinate is divided by the square root of its curvature at ``K = 0``, ``variance / outputs + l2``. The
+  curvature is then about 1 in all directions.
+- Strengths of the L2 term are tried from the strongest to the weakest, and each starts at the solution before it. The
+  path ends when weaker strengths no longer help.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from scipy.optimize import fmin_l_bfgs_b
+from threadpoolctl import threadpool_limits
+
+from topwork.data import splits
+from topwork.data.dataset import Row
+from topwork.networks.heads import EPSILON, LinearHead
+from topwork.scoring.metrics import cross_entropy
+
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(1, -11, -1))
+"""The strengths of the L2 term that are compared, from the strongest to the weakest."""
+
+WAIT = 2
+"""The path ends after this many strengths that were not better than the best."""
+
+FOLDS = 5
+"""The number of folds of a cross-validation within the training part."""
+
+GAIN = 1e-6
+"""A solution counts as found when a step lowers the loss by less than this, in nats."""
+
+SMALL = 1_000_000_000
+"""Below this many multiplications, one thread is faster than several: they wait for each other."""
+
+Point = np.ndarray
+"""A kernel and a bias in the rotated coordinates, float64 ``[coordinates + 1, outputs]``; the bias is the last row."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strength of the L2 term, measured on rows from which it was not solved.
+
+    Args:
+        l2: the strength.
+        loss: the mean cross-entropy in nats.
+        right: which rows were classified correctly, bool ``[m]``.
+    """
+
+    l2: float
+    loss: float
+    right: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """The share of rows that were classified correctly."""
+        return float(self.right.mean())
+
+
+class Problem:
+    """Rows and their labels, ready to be solved. The features are standardised and rotated once.
+
+    Args:
+        features: float32 ``[n, d]``. The array is overwritten.
+        targets: float32 ``[n, outputs]``: probabilities of the classes, or of the second class if there is one output.
+        weights: the weight of each row, float ``[n]``.
+    """
+
+    def __init__(self, features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
+        self.targets, self.weights = targets, weights
+        share = (weights / weights.sum()).astype(np.float32)
+        self._mean = share @ features
+        features -= self._mean
+        self._variance = np.einsum("i,ij,ij->j", share, features, features)
+        self._deviation = np.sqrt(self._variance + EPSILON)
+        features /= self._deviation
+
+        n, d = features.shape
+        with _threads(features.size * min(n, d)):
+            if d <= n:
+                found, axes = np.linalg.eigh(features.T @ (share[:, None] * features))
+                self._axes = axes[:, _seen(found)]
+            else:
+                found, sides = np.linalg.eigh(features @ features.T)
+                seen = _seen(found)
+                self._axes = features.T @ (sides[:, seen] / np.sqrt(found[seen]))
+            self.values = features @ self._axes
+        self._variances = np.einsum("i,ij,ij->j", share, self.values, self.values)
+
+    def rotated(self, features: np.ndarray) -> np.ndarray:
+        """Return the coordinates of other features, float32 ``[m, coordinates]``."""
+        return (features - self._mean) / self._deviation @ self._axes
+
+    def solve(self, l2: float, start: Point | None = None, used: np.ndarray | None = None) -> Point:
+        """Return the point where the loss is smallest.
+
+        Args:
+            l2: the strength of the L2 term.
+            start: where to begin; by default, with zeros.
+            used: which rows to use, bool ``[n]``; by default, all.
+        """
+        weights = self.weights if used is None else self.weights * used
+        share = (weights / weights.sum()).astype(np.float32)
+        outputs = self.targets.shape[1]
+        curvature = 1 / outputs if outputs > 1 else 1 / 4
+        scale = np.sqrt(np.append(curvature * self._variances + l2, curvature), dtype=np.float64)[:, None]
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            point = flat.reshape(-1, outputs) / scale
+            entropy, slope = _cross_entropy(logits(self.values, point), self.targets)
+            slope *= share[:, None]
+            kernel = point[:-1]
+            gradient = np.vstack([self.values.T @ slope + l2 * kernel, slope.sum(0)]) / scale
+            return float(share @ entropy) + l2 / 2 * float((kernel * kernel).sum()), gradient.ravel()
+
+        begin = np.zeros((len(scale), outputs)) if start is None else start * scale
+        with _threads(self.values.size * outputs):
+            found, _, _ = fmin_l_bfgs_b(loss, begin.ravel(), factr=GAIN / np.finfo(float).eps, pgtol=0, maxiter=500)
+        return found.reshape(-1, outputs) / scale
+
+    def head(self, point: Point, batch_norm: bool) -> LinearHead:
+        """Return the head for a point; without *batch_norm*, its dense layer also standardises the features."""
+        kernel, bias = self._axes @ point[:-1].astype(np.float32), point[-1].astype(np.float32)
+        if not batch_norm:
+            kernel = kernel / self._deviation[:, None]
+            return LinearHead(kernel, bias - self._mean @ kernel)
+        one, zero = np.ones_like(self._mean), np.zeros_like(self._mean)
+        return LinearHead(kernel, bias, (one, zero, self._mean, self._variance))
+
+
+def by_validation(
+    problem: Problem, features: np.ndarray, labels: np.ndarray, strengths: Sequence[float] = STRENGTHS
+) -> Iterator[tuple[Trial, Point]]:
+    """Yield the strengths of the path, each measured on validation rows, with the solution.
+
+    Args:
+        problem: the training rows.
+        features, labels: of the validation rows, float32 ``[m, d]`` and int ``[m]``.
+        strengths: what to compare, from the strongest to the weakest.
+    """
+    values = problem.rotated(features)
+    point: Point | None = None
+    trials: list[Trial] = []
+    for l2 in strengths:
+        point = problem.solve(l2, point)
+        trials.append(_trial(l2, labels, logits(values, point)))
+        yield trials[-1], point
+        if _is_over(trials):
+            return
+
+
+def by_folds(
+    problem: Problem, labels: np.ndarray, folds: np.ndarray, strengths: Sequence[float] = STRENGTHS
+) -> Iterator[Trial]:
+    """Yield the strengths of the path, each measured by cross-validation: every row by a solution of the other folds.
+
+    Mean, variance and axes are those of all rows. They do not depend on the labels.
+
+    Args:
+        problem: the training rows. If there are several views per picture, the rows of view 0 come first.
+        labels: of the rows of view 0, int ``[m]``; only these are measured.
+        folds: the fold of each row, int ``[n]``; all views of a picture are in one fold.
+        strengths: what to compare, from the strongest to the weakest.
+    """
+    points: dict[int, Point] = {}
+    trials: list[Trial] = []
+    for l2 in strengths:
+        found = np.empty((len(labels), problem.targets.shape[1]))
+        for fold in np.unique(folds):
+            points[fold] = problem.solve(l2, points.get(fold), folds != fold)
+            tested = np.flatnonzero(folds[: len(labels)] == fold)
+            found[tested] = logits(problem.values[tested], points[fold])
+        trials.append(_trial(l2, labels, found))
+        yield trials[-1]
+        if _is_over(trials):
+            return
+
+
+def inner_folds(rows: Sequence[Row], count: int = FOLDS) -> np.ndarray:
+    """Return the fold of each row, int ``[n]``. Rows that belong together are in one fold; each class is spread evenly.
+
+    >>> inner_folds([Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(4)], 2)
+    array([0, 1, 1, 0])
+    """
+    units = splits.units_of(tuple(rows))
+    drawn = sorted(units, key=lambda unit: (rows[unit[0]].label, sha256(rows[unit[0]].content.encode()).digest()))
+    folds = np.empty(len(rows), int)
+    for number, unit in enumerate(drawn):
+        folds[unit] = number % count
+    return folds
+
+
+def logits(values: np.ndarray, point: Point) -> np.ndarray:
+    """Return the logits for rotated features, float32 ``[n, outputs]``."""
+    return values @ point[:-1].astype(np.float32) + point[-1].astype(np.float32)
+
+
+def _trial(l2: float, labels: np.ndarray, found: np.ndarray) -> Trial:
+    found = np.hstack([np.zeros_like(found), found]) if found.shape[1] == 1 else found
+    return Trial(l2, cross_entropy(labels, found), found.argmax(1) == labels)
+
+
+def _is_over(trials: Sequence[Trial]) -> bool:
+    best = min(range(len(trials)), key=lambda i: trials[i].loss)
+    return len(trials) - 1 - best >= WAIT
+
+
+def _threads(multiplications: int) -> AbstractContextManager:
+    """Return a context in which matrices are multiplied by one thread, if a product has few *multiplications*."""
+    return threadpool_limits(1 if multiplications < SMALL else None, "blas")
+
+
+def _seen(found: np.ndarray) -> np.ndarray:
+    """Return which axes have a variance above rounding errors."""
+    return found > max(found[-1], np.finfo(np.float32).tiny) * len(found) * np.finfo(np.float32).eps
+
+
+def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cross-entropy of each row, ``[n]``, and its gradient with respect to the logits, ``[n, outputs]``."""
+    if logits.shape[1] == 1:
+        entropy = np.logaddexp(0, logits) - targets * logits
+        return entropy[:, 0], 1 / (1 + np.exp(-logits)) - targets
+    shifted = logits - logits.max(1, keepdims=True)
+    likely = np.exp(shifted)
+    total = likely.sum(1, keepdims=True)
+    entropy = np.log(total[:, 0]) - np.einsum("ij,ij->i", targets, shifted)  # the targets of a row add up to 1
+    likely /= total
+    likely -= targets
+    return entropy, likely

@@ -1,0 +1,190 @@
+"""Solve one phase: the linear head is the only part that trains, and it is solved; see `topwork.scoring.solver`.
+
+The strength of the L2 term is chosen on a path from the strongest to the weakest. With `ENOUGH` validation pictures or
+more, the validation loss decides. With fewer, or with none, the loss of an inner cross-validation of the training part
+decides, because the loss of a few pictures says too little.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from topwork.data.dataset import Row
+from topwork.networks.heads import LinearHead
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Pooling, Training
+from topwork.runs.journal import Epoch
+from topwork.scoring.answers import scores
+from topwork.scoring.solver import STRENGTHS, Problem, Trial, by_folds, by_validation, inner_folds
+from topwork.store.examples import Examples
+from topwork.system.messages import duration, say, size
+
+ENOUGH = 200
+"""From this number of validation pictures on, the validation loss chooses the strength."""
+
+LARGEST = 1_000_000_000
+"""The largest size of a solved phase's features in float32, in bytes. Solving takes three times as much memory."""
+
+SAMPLE = 1000
+"""The largest number of training pictures that are scored."""
+
+
+@dataclass
+class SolvedPhase:
+    """A phase that is ready to be solved.
+
+    Args:
+        recipe: the recipe of the run.
+        number: the number of the phase, from 1.
+        rows: the rows of ``"train"`` and ``"val"``.
+        examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
+        classes: the number of classes.
+        note: is called with each line of the journal: one for the head before the phase, then one per strength.
+    """
+
+    recipe: Recipe
+    number: int
+    rows: Mapping[str, Sequence[Row]]
+    examples: dict[str, Examples]
+    classes: int
+    note: Callable[[Epoch], None]
+    kept: Epoch | None = field(init=False, default=None)
+    _best: LinearHead | None = field(init=False, default=None)
+    _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
+    _lines: int = field(init=False, default=0)
+    _last: float = field(init=False, default_factory=time.perf_counter)
+
+    def run(self, begin: LinearHead | None) -> LinearHead:
+        """Solve the phase. Return the head with the lowest validation loss, which may be *begin* (law 7).
+
+        Args:
+            begin: the head before the phase; ``None``: a new head.
+        """
+        start = self._last
+        head, phase, val = self.recipe.head, self.recipe.phases[self.number - 1], self.examples["val"]
+        for name, part in self.examples.items():
+            if len(part):
+                rows = np.arange(min(len(part), SAMPLE if name == "train" else len(part)))
+                self._scored[name] = part.vectors(rows, head.pooling), part.labels[rows]
+        outputs = 1 if self.recipe.training.loss == "binary" else self.classes
+        features = self._scored["train"][0].shape[1]
+        self._score(begin or LinearHead.new(features, outputs, head.batch_norm))
+
+        problem, labels, folds = self._problem("train")
+        if phase.l2 == "auto" and len(val) >= ENOUGH:
+            for trial, point in by_validation(problem, *self._scored["val"]):
+                self._score(problem.head(point, head.batch_norm), trial.l2)
+        else:
+            l2 = phase.l2
+            if l2 == "auto":
+                trials = [self._noted(trial) for trial in by_folds(problem, labels, folds)]
+                l2 = min(trials, key=lambda trial: trial.loss).l2
+            self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
+        self._tell(time.perf_counter() - start)
+        assert self.kept
+        assert self._best
+        if not phase.refit or self.kept.l2 is None or not len(val):
+            return self._best
+
+        problem, labels, folds = self._problem("train", "val")
+        for trial in by_folds(problem, labels, folds, [self.kept.l2]):
+            self._noted(trial, kept=True)
+            loss = f"{trial.loss:.3f} in folds of both"
+            say(f"phase {self.number}: solved again on the training and the validation part together (loss {loss})")
+        return problem.head(problem.solve(self.kept.l2), head.batch_norm)
+
+    def _problem(self, *names: str) -> tuple[Problem, np.ndarray, np.ndarray]:
+        """Return the rows of some parts, ready to be solved; the labels of their pictures; and the fold of each row.
+
+        The rows of view 0 of all pictures come first, then those of the other views. The views of a picture together
+        have the weight of one row.
+        """
+        parts = [self.examples[name] for name in names]
+        labels = np.concatenate([part.labels for part in parts])
+        starts = accumulate([len(part) for part in parts], initial=0)
+        picture, views, blocks = [np.arange(len(labels))], np.ones(len(labels)), []
+        for part in parts:
+            blocks.append(part.vectors(np.arange(len(part)), self.recipe.head.pooling))
+        for part, start in zip(parts, starts):
+            if part.views > 1:
+                own = np.arange(len(part))
+                views[start + own] = part.views
+                picture.append(np.tile(start + own, part.views - 1))
+                others = np.arange(len(part), len(part) * part.views)
+                blocks.append(part.vectors(others, self.recipe.head.pooling))
+        of = np.concatenate(picture)
+        targets = smoothed(labels, self.classes, self.recipe.training)
+        weights = row_weights(labels, self.recipe.training) / views
+        folds = inner_folds([row for name in names for row in self.rows[name]])
+        return Problem(np.concatenate(blocks), targets[of], weights[of]), labels, folds[of]
+
+    def _noted(self, trial: Trial, kept: bool = False) -> Trial:
+        self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=kept)
+        return trial
+
+    def _score(self, head: LinearHead, l2: float | None = None) -> None:
+        """Score a head, write its line, and keep the head if it is the best so far."""
+        found = {
+            f"{part}_{name}": value
+            for part, (features, labels) in self._scored.items()
+            for name, value in scores(labels, head.logits(features)).items()
+        }
+        before = self.kept
+        is_better = before is None or before.val_loss is None or found["val_loss"] < before.val_loss
+        line = self._write(l2=l2, **found, kept=is_better)
+        if is_better:
+            self.kept, self._best = line, head
+
+    def _write(self, **measured: Any) -> Epoch:
+        now = time.perf_counter()
+        cut = self.recipe.phases[self.number - 1].cut
+        line = Epoch(phase=self.number, cut=cut, epoch=self._lines, seconds=round(now - self._last, 4), **measured)
+        self.note(line)
+        self._lines, self._last = self._lines + 1, now
+        return line
+
+    def _tell(self, seconds: float) -> None:
+        kept, phase = self.kept, self.recipe.phases[self.number - 1]
+        assert kept
+        which = f"the solution with l2 = {kept.l2:.2g}" if kept.l2 else "the weights it started with"
+        scored = "" if kept.val_loss is None else f" (validation loss {kept.val_loss:.3f})"
+        say(f"phase {self.number}, {phase.cut}: kept {which}{scored}, {duration(seconds)}")
+        if phase.l2 == "auto" and kept.l2 in (STRENGTHS[0], STRENGTHS[-1]):
+            end = "strongest" if kept.l2 == STRENGTHS[0] else "weakest"
+            say(f"phase {self.number}: l2 = {kept.l2:.2g} is the {end} strength that is tried.")
+
+
+def too_large(number: int, train: Examples, pooling: Pooling) -> bool:
+    """Return whether a phase has more features than `LARGEST`, and report it."""
+    rows, width = len(train) * train.views, train.width(pooling)
+    if 4 * rows * width <= LARGEST:
+        return False
+    say(
+        f"phase {number}: {rows:,} x {width:,} activations ({size(4 * rows * width)}) are too many to be solved at "
+        "once: the head is trained in epochs."
+    )
+    return True
+
+
+def smoothed(labels: np.ndarray, classes: int, training: Training) -> np.ndarray:
+    """Return the targets of a loss with label smoothing, as Keras computes them: float32 ``[n, outputs]``.
+
+    >>> smoothed(np.array([1]), 2, Training(label_smoothing=0.1))
+    array([[0.05, 0.95]], dtype=float32)
+    """
+    share = np.float32(training.label_smoothing)
+    if training.loss == "binary":
+        return (labels[:, None] * (1 - share) + share / 2).astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[labels] * (1 - share) + share / classes
+
+
+def row_weights(labels: np.ndarray, training: Training) -> np.ndarray:
+    """Return the weight of each row, float64 ``[n]``: balanced weights and balanced sampling are the same here."""
+    if "balanced" not in (training.class_weight, training.sampling):
+        return np.ones(len(labels))
+    counts = np.bincount(labels)
+    return len(labels) / ((counts > 0).sum() * counts[labels])
