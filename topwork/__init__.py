@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from topwork.scoring.choosing.choice import Candidate, Choice
     from topwork.scoring.choosing.choose import choose
     from topwork.scoring.compare import Comparison, compare
+    from topwork.scoring.curve import Curve, curve
     from topwork.scoring.evaluate import Evaluation
     from topwork.shipping.predictor import Guess, Predictor
     from topwork.store.activations import Activations, activations
@@ -39,6 +40,7 @@ _WHERE = {
     "scoring.choosing.choice": ("Candidate", "Choice"),
     "scoring.choosing.choose": ("choose",),
     "scoring.compare": ("Comparison", "compare"),
+    "scoring.curve": ("Curve", "curve"),
     "scoring.evaluate": ("Evaluation",),
     "runs.journal": ("Epoch",),
     "runs.scores": ("Rate", "Results", "Scores"),
@@ -57,10 +59,11 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Comparison", "Cut", "Data", "Dataset", "Epoch"]
-__all__ += ["Evaluation", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Rate", "Recipe", "Results", "Row"]
+__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Comparison", "Curve", "Cut", "Data"]
+__all__ += ["Dataset", "Epoch", "Evaluation", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Rate"]
+__all__ += ["Recipe", "Results", "Row"]
 __all__ += ["Run", "Scores", "TopworkError", "Training", "Views", "__version__"]
-__all__ += ["activations", "choose", "compare", "cross_validate", "cuts", "halves", "join", "read", "train"]
+__all__ += ["activations", "choose", "compare", "cross_validate", "curve", "cuts", "halves", "join", "read", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,8 +22,8 @@ from topwork.system.messages import size
 from topwork.training.run import Run
 from topwork.version import VERSION
 
-COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose", "recipes")
-COMMANDS += ("sample", "doctor", "weights", "store")
+COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose")
+COMMANDS += ("curve", "recipes", "sample", "doctor", "weights", "store")
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 VERBS += (("store", "ls"), ("store", "verify"), ("store", "prune"))
 STRATIFIED = ("--set", 'data.draw="stratified"')

@@ -80,6 +80,7 @@ def test_the_examples_draw(tmp_path, monkeypatch):
     assert doctest.testmod(plots, extraglobs={"np": np}).failed == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "confusion.png",
+        "curve.png",
         "curves.png",
         "grid.png",
         "predictions.png",

@@ -7,6 +7,7 @@ import typer
 from topwork.commands.backbones import backbones
 from topwork.commands.choose import choose
 from topwork.commands.compare import compare
+from topwork.commands.curve import curve
 from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
 from topwork.commands.export import export
@@ -45,7 +46,21 @@ def _options(
     pass
 
 
-for command in (train, read, extract, evaluate, compare, export, predict, backbones, choose, recipes, sample, doctor):
+for command in (
+    train,
+    read,
+    extract,
+    evaluate,
+    compare,
+    export,
+    predict,
+    backbones,
+    choose,
+    curve,
+    recipes,
+    sample,
+    doctor,
+):
     app.command()(command)
 for verbs in (weights, store):
     app.add_typer(verbs)

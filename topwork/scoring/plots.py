@@ -125,6 +125,44 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
 
 
 @_own_style()
+def learning_curve(shares: Sequence[Mapping[str, Any]], cut: str, path: str | Path) -> "Figure":
+    """Draw the accuracy over the number of training pictures, with 95 % intervals; each draw is a small dot.
+
+    Args:
+        shares: `topwork.scoring.curve.Share` as JSON objects.
+        cut: the cut whose activations were used.
+        path: the PNG to write.
+
+    Returns:
+        The figure that was saved.
+
+    Example:
+        >>> rate = {"value": 0.8, "low": 0.7, "high": 0.9}
+        >>> figure = learning_curve([{"pictures": 40, "accuracy": rate, "draws": [0.8]}], "vgg16@pool", "curve.png")
+    """
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    pictures = [one["pictures"] for one in shares]
+    rates = [one["accuracy"] for one in shares]
+    middle = np.array([rate["value"] for rate in rates])
+    spread = [middle - [rate["low"] for rate in rates], [rate["high"] for rate in rates] - middle]
+    axes.errorbar(pictures, middle, spread, fmt="o-", color=VAL, capsize=4, label="mean, with 95 % interval")
+    for number, one in enumerate(shares):
+        label = "single draws" if number == 0 else None
+        axes.plot([one["pictures"]] * len(one["draws"]), one["draws"], ".", color=TRAIN, markersize=5, label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(pictures, [f"{count:,}" for count in pictures])
+    axes.set_xlabel("training pictures")
+    axes.set_ylabel("accuracy")
+    axes.set_title(_shown(cut, 90), loc="left", **_text(10))
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="png", metadata=PLOT)
+    return figure
+
+
+@_own_style()
 def confusion(
     matrix: Mapping[str, Any] | Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], path: str | Path
 ) -> "Figure":

@@ -1,0 +1,201 @@
+"""The learning curve: would more pictures help?
+
+A linear head is solved on growing shares of the training part, and each is measured on all other pictures. The
+activations are computed once, and a head takes a fraction of a second, so that the answer is nearly free.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.cut import Cut
+from topwork.data import splits
+from topwork.data.dataset import Dataset, Row
+from topwork.data.readers import read
+from topwork.errors import DatasetError, UsageError
+from topwork.networks.weights import official
+from topwork.recipes.settings import Backbone
+from topwork.runs.scores import Rate
+from topwork.scoring import intervals
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.solver import Problem, by_folds, inner_folds
+from topwork.store.examples import StoredActivations, features
+from topwork.store.extract import fill_all, requested
+from topwork.system.keras_settings import ours
+from topwork.system.messages import counted, say, with_progress
+
+SHARES = (0.1, 0.25, 0.5, 1.0)
+"""The shares of the training part that heads are solved on."""
+
+DRAWS = 3
+"""How many times each share is drawn."""
+
+Z = 1.96
+"""The 97.5 % point of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The accuracy with a share of the training part.
+
+    Args:
+        share: the share.
+        pictures: the number of training pictures, on average over the draws.
+        accuracy: the mean accuracy over the draws, with Wilson's 95 % interval for the number of measured pictures.
+        draws: the accuracy of each draw.
+    """
+
+    share: float
+    pictures: int
+    accuracy: Rate
+    draws: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve.
+
+    Args:
+        cut: the cut whose activations were used.
+        shares: the accuracy per share, from the smallest.
+        measured: the number of pictures on which the accuracy was measured.
+        gain: the gain in accuracy from half of the training part to all of it, with a 95 % interval over the pictures.
+    """
+
+    cut: str
+    shares: tuple[Share, ...]
+    measured: int
+    gain: Rate
+
+    @property
+    def text(self) -> str:
+        """One sentence: would more pictures help?"""
+        half, whole = self.shares[-2].pictures, self.shares[-1].pictures
+        rose = f"from {half:,} to {counted(whole, 'training picture')}, the accuracy changed by {self.gain.value:+.3f}"
+        rose += f" ({self.gain.low:+.3f} to {self.gain.high:+.3f})"
+        if self.gain.low > 0:
+            return f"More pictures would help: {rose}."
+        if self.gain.high < 0.02:
+            return f"More pictures of this kind would hardly help: {rose}."
+        return f"{counted(self.measured, 'picture')} cannot tell whether more pictures would help: {rose}."
+
+
+@ours()
+@with_progress
+def curve(
+    data: Any,
+    cut: str | None = None,
+    *,
+    weights: str = "imagenet",
+    size: int | None = None,
+    plot: str | Path | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: bool = True,  # noqa: ARG001
+) -> Curve:
+    """Measure how the accuracy grows with the number of training pictures.
+
+    For each of four shares of the training part (a tenth, a quarter, a half, all), three draws are made, in which a
+    linear head is solved on the activations at the cut. The accuracy is measured on the validation and the test part
+    together. Nothing is chosen by it.
+
+    Args:
+        data: a dataset from `topwork.read`, or anything that it accepts.
+        cut: the cut whose activations are used. By default, ``pool`` of the default network.
+        weights, size: used for all backbones; see `topwork.Backbone`.
+        plot: a PNG file to draw the curve in.
+        seed: the seed for drawing the shares.
+        jobs: the number of processors to use.
+        progress: whether to show progress bars and messages.
+
+    Raises:
+        UnknownBackbone, CutError: there is no backbone or place with that name.
+        WeightsError: weights are not on this machine and cannot be downloaded.
+        DatasetError: there is no picture outside the training part, or a class has fewer than two in it.
+
+    Example:
+        >>> import topwork as tw
+        >>> found = tw.curve("flowers/")  # doctest: +SKIP
+        >>> found.shares[-1].accuracy, found.text  # doctest: +SKIP
+    """
+    if cut is None:
+        if weights != "imagenet":
+            raise UsageError(f"weights = {weights!r} came without a cut: name one, as in 'mobilenet_v2@pool'.")
+        backbone, why = official.default(size)
+        say(why)
+        cut, backbones = f"{backbone.name}@pool", [replace(backbone, size=size)]
+    else:
+        backbones = [Backbone(name, weights, size) for name in Cut.parse(cut).backbones]
+    rows = data if isinstance(data, Dataset) else read(data)
+    requests = requested(rows, Cut.parse(cut), backbones)
+    fill_all(requests, jobs)
+    with StoredActivations(requests) as stored:
+        rows = rows.without(stored.failures())
+        train = rows.part("train")
+        others = [*rows.part("val"), *rows.part("test")]
+        _refuse(train, others, rows.classes)
+        values, tested = features(stored, train), features(stored, others)
+    place = {label: number for number, label in enumerate(rows.classes)}
+    labels, answers = (np.array([place[row.label] for row in some]) for some in (train, others))
+    right: dict[float, list[np.ndarray]] = {share: [] for share in SHARES}
+    sizes: dict[float, list[int]] = {share: [] for share in SHARES}
+    for share in SHARES:
+        for number in range(DRAWS if share < 1 else 1):  # all draws of the complete part are equal
+            taken = drawn(train, share, f"{seed} {number}")
+            problem = Problem(values[taken], np.eye(len(place), dtype=np.float32)[labels[taken]], np.ones(len(taken)))
+            folds = inner_folds([train[i] for i in taken])
+            l2 = min(by_folds(problem, labels[taken], folds), key=lambda trial: trial.loss).l2
+            head = problem.head(problem.solve(l2), batch_norm=True)
+            right[share].append(head.logits(tested).argmax(1) == answers)
+            sizes[share].append(len(taken))
+    points = []
+    for share, some in right.items():
+        mean = float(np.mean(some))
+        rate = Rate(mean, *intervals.wilson(mean, len(others)))
+        points.append(Share(share, round(np.mean(sizes[share])), rate, tuple(float(one.mean()) for one in some)))
+    found = Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]))
+    if plot:
+        with Pencil() as pencil:
+            pencil.draw("learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
+    return found
+
+
+def drawn(rows: Sequence[Row], share: float, seed: str) -> np.ndarray:
+    """Return the positions of a share of the rows, drawn class by class; rows that belong together stay together.
+
+    A smaller share of the same seed is part of a larger one. Each class keeps at least two rows that are independent.
+
+    >>> rows = [Row(f"{i}.png", str(i), "ab"[i % 2]) for i in range(40)]
+    >>> len(drawn(rows, 0.1, "0")), set(drawn(rows, 0.1, "0")) <= set(drawn(rows, 0.25, "0"))
+    (4, True)
+    """
+    by_label: dict[str, list[splits.Unit]] = {}
+    units = splits.units_of(tuple(rows))
+    for unit in sorted(units, key=lambda unit: sha256(f"{seed} {rows[unit[0]].content}".encode()).digest()):
+        by_label.setdefault(rows[unit[0]].label, []).append(unit)
+    taken = [unit for some in by_label.values() for unit in some[: max(2, ceil(share * len(some)))]]
+    return np.sort(np.concatenate(taken))
+
+
+def _gain(half: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> Rate:
+    """Return the gain in accuracy, with an interval over the pictures (paired, normal)."""
+    each = np.mean(whole, 0) - np.mean(half, 0)
+    mean, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
+    return Rate(mean, mean - Z * error, mean + Z * error)
+
+
+def _refuse(train: Sequence[Row], others: Sequence[Row], classes: Sequence[str]) -> None:
+    if len(others) < 2:
+        raise DatasetError(
+            f"{counted(len(others), 'picture')} outside the training part: the accuracy is measured on these, and at "
+            "least 2 were expected."
+        )
+    for label in classes:
+        has = sum(row.label == label for row in train)
+        if has < 2:
+            raise DatasetError(f"the class {label!r} has {counted(has, 'picture')} in the training part: expected 2.")
