@@ -25,6 +25,7 @@ from benchmarks import (
     reading,
     recipes,
     report,
+    solver,
     step,
     views,
 )
@@ -192,6 +193,13 @@ def reading_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(report.reading_table(plan, reading.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("solver")
+def solver_command(quick: Quick = False) -> None:
+    """Measure the solver of linear heads on three sizes, beside scikit-learn."""
+    plan = solver.Plan().quick() if quick else solver.Plan()
+    print(report.solver_table(plan, solver.measure(plan), _command()), flush=True)
 
 
 @app.command("choices")

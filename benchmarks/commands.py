@@ -68,18 +68,15 @@ def script(name: str, task: Task, split: Split, *options: str) -> Outcome:
     return _outcome(done, whole, seconds, told["right"])
 
 
+def in_epochs(task: Task) -> tuple[str, ...]:
+    """Return the options with which topwork trains the head in epochs, as many as the scripts."""
+    return "--epochs", str(task.epochs), "--set", "phase.1.patience=0"
+
+
 def topwork(task: Task, split: Split, home: Path, out: Path, *options: str) -> Outcome:
-    """Run ``topwork train`` with its store and trunks in *home* and its run folder at *out*."""
+    """Run ``topwork train`` with its store and trunks in *home* and its run folder at *out*: it solves the head."""
     words = ["--cut", f"{task.backbone}@pool", "--weights", task.weights, "--size", str(task.size)]
-    words += [
-        "--epochs",
-        str(task.epochs),
-        "--set",
-        "phase.1.patience=0",
-        "--set",
-        f"training.seed={split.seed}",
-        *options,
-    ]
+    words += ["--set", f"training.seed={split.seed}", *options]
     command = [sys.executable, "-m", "topwork", "train", str(split.csv), *words, "--out", str(out), "--json"]
     done = run(command, TOPWORK_HOME=str(home))
     told = json.loads(done.output)

@@ -1,19 +1,22 @@
 """Compare the Keras scripts with ``topwork train`` for a new head on a frozen backbone: same parts, from cold.
 
-Timing: each round runs all six commands in turn, so that a drift of the machine's speed affects all of them alike.
-Accuracy: topwork (with a filled store) and the plain script train on every fold of every seed.
+Timing: each round runs all commands in turn, so that a drift of the machine's speed affects all of them alike.
+Accuracy: topwork (with a filled store; the head solved, and the head in epochs) and the plain script train on every
+fold of every seed.
 """
 
 import shutil
+import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.commands import Outcome, Task, script, topwork
+from benchmarks.commands import Outcome, Task, in_epochs, script, topwork
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
+from benchmarks.process import run
 from benchmarks.stats import Answers
 from topwork.data.dataset import Dataset
 from topwork.data.readers import read
@@ -25,7 +28,9 @@ from topwork.system.messages import say
 
 PLAIN, CACHED, BY_HAND = "(a) plain", "(a') plain, `.cache()`", "(c) by hand, `predict` once"
 FIRST, CONVERTED, FILLED = "topwork, very first run", "topwork, trunk converted", "topwork, store filled"
+ITERATED = "topwork, store filled, head in epochs"
 TOPWORK = "topwork"
+IMPORT = '`python -c "import keras"`'
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Plan:
         seeds, folds: how many are used for the accuracies.
         plain_folds: on how many folds of each seed the plain script trains as well; ``None``: on all.
         repeats: the number of timing rounds.
-        epochs: the number of epochs, on both sides.
+        epochs: the number of epochs of the scripts, and of topwork's head where it is not solved.
     """
 
     data: Path | None = None
@@ -132,7 +137,7 @@ def _warm_up(task: Task, split: Split, scratch: Path) -> None:
     short = replace(task, epochs=1)
     for name in ("plain.py", "by_hand.py"):
         script(name, short, split)
-    topwork(short, split, scratch / "warm", _run(scratch))
+    topwork(short, split, scratch / "warm", _run(scratch), *in_epochs(short))
     shutil.rmtree(scratch / "warm")
 
 
@@ -150,13 +155,21 @@ def _round(task: Task, split: Split, scratch: Path, name: str) -> dict[str, Outc
         CONVERTED: without_store,
         BY_HAND: lambda: script("by_hand.py", task, split),
         FILLED: lambda: topwork(task, split, home, _run(scratch)),
+        IMPORT: _imported,
+        ITERATED: lambda: topwork(task, split, home, _run(scratch), *in_epochs(task)),
     }
     return {side: _told(f"{name}: {side}", command()) for side, command in sides.items()}
 
 
+def _imported() -> Outcome:
+    """Import Keras with TensorFlow, which every script does first."""
+    done = run([sys.executable, "-c", "import keras"])
+    return Outcome(done.seconds, {}, done.largest, done.together, {})
+
+
 def _note(found: Comparison, split: Split) -> None:
     """Keep the answers of the last round; for topwork, those of the first of its three runs."""
-    for side in (PLAIN, CACHED, BY_HAND, FIRST):
+    for side in (PLAIN, CACHED, BY_HAND, FIRST, ITERATED):
         named = TOPWORK if side == FIRST else side
         found.answers[named][split.seed, split.fold] = found.rounds[-1][side].answers
 
@@ -167,14 +180,17 @@ def _test(task: Task, split: Split, scratch: Path, found: Comparison) -> None:
     if where not in found.answers[TOPWORK]:
         outcome = topwork(task, split, _home(scratch), _run(scratch))
         found.answers[TOPWORK][where] = _told(f"{split.name}: topwork", outcome).answers
+        outcome = topwork(task, split, _home(scratch), _run(scratch), *in_epochs(task))
+        found.answers[ITERATED][where] = _told(f"{split.name}: topwork, head in epochs", outcome).answers
     wanted = found.plan.plain_folds is None or split.fold < found.plan.plain_folds
     if wanted and where not in found.answers[PLAIN]:
         found.answers[PLAIN][where] = _told(f"{split.name}: plain", script("plain.py", task, split)).answers
 
 
 def _told(name: str, outcome: Outcome) -> Outcome:
-    accuracy = sum(outcome.answers.values()) / len(outcome.answers)
-    say(f"{name}: {outcome.whole:.1f} s, test accuracy {accuracy:.3f}")
+    right = list(outcome.answers.values())
+    accuracy = f", test accuracy {sum(right) / len(right):.3f}" if right else ""
+    say(f"{name}: {outcome.whole:.1f} s{accuracy}")
     return outcome
 
 

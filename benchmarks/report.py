@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, reading, step, views
+from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, reading, solver, step, views
 from benchmarks.commands import Outcome
-from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, PLAIN, TOPWORK
+from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, IMPORT, ITERATED, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
 from benchmarks.stats import Spread, accuracy, difference
@@ -98,6 +98,17 @@ def _epoch(one: step.Step) -> list[str]:
     rest = [whole - part for whole, part in zip(one.epoch, steps)]
     times = [f"{Spread.of(values):.0f}" for values in (one.epoch, steps, rest)]
     return [f"`{one.cut}`, {one.size} px, {one.steps} steps", *times]
+
+
+def solver_table(plan: solver.Plan, found: Sequence[solver.Measured], command: str) -> str:
+    """Return the table on the solver alone."""
+    rows = []
+    for one in found:
+        size = " x ".join(f"{number:,}" for number in one.shape)
+        theirs = [f"{Spread.of(one.theirs):.2f}", f"{one.their_accuracy:.3f}"] if one.theirs else ["", ""]
+        rows.append([size, str(one.strengths), f"**{Spread.of(one.ours):.2f}**", f"{one.accuracy:.3f}", *theirs])
+    head = ("rows x features x classes", "strengths", "the path, s", "accuracy", "scikit-learn, s", "its accuracy")
+    return "\n\n".join([f"{measured_on(command)}\nrounds: {plan.repeats} (median, min–max).", table(head, rows)])
 
 
 def views_table(plan: views.Plan, found: views.Measured, command: str) -> str:
@@ -263,19 +274,20 @@ def _times(rounds: list[Round]) -> Iterable[list[str]]:
 
 
 def _ratios(rounds: list[Round]) -> Iterable[list[str]]:
-    def row(name: str, over: Measure, under: Measure) -> list[str]:
-        return [name, f"{Spread.of(quotient(over(each), under(each)) for each in rounds):.1f}"]
+    def row(name: str, over: Measure, under: Measure, digits: int = 1) -> list[str]:
+        return [name, f"{Spread.of(quotient(over(each), under(each)) for each in rounds):.{digits}f}"]
 
     yield row("**frozen phase**: `fit` of (a) / extraction + head", _fit, _spent("extract", "head"))
     yield row("frozen phase, compilation counted", _fit, _spent("extract", "head", "compile"))
     all_of_it = _spent("extract", "head", "compile", "convert")
     yield row("frozen phase, compilation and the trunk's conversion counted", _fit, all_of_it)
     for name, side in OTHERS:
-        for state in (FIRST, CONVERTED, FILLED):
+        for state in (FIRST, CONVERTED, FILLED, ITERATED):
             yield row(f"whole command: {name} / {state}", _whole(side), _whole(state))
     for name, side in OTHERS:
         yield row(f"peak memory, largest process: {name} / {FIRST}", _largest(side), _largest(FIRST))
         yield row(f"peak memory, all processes: {name} / {FIRST}", _together(side), _together(FIRST))
+    yield row(f"whole command: {FILLED} / {IMPORT}", _whole(FILLED), _whole(IMPORT), digits=2)
 
 
 def _fit(each: Round) -> float:
@@ -305,7 +317,7 @@ def quotient(a: float, b: float) -> float:
 
 def _accuracies(found: frozen.Comparison) -> Iterable[list[str]]:
     ours = found.answers[TOPWORK]
-    for side in (TOPWORK, PLAIN, CACHED, BY_HAND):
+    for side in (TOPWORK, ITERATED, PLAIN, CACHED, BY_HAND):
         runs = found.answers[side]
         rate = accuracy(list(runs.values()))
         value = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"

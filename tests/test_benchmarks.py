@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import article_tables, articles, choices, digits, frozen, report, swap
+from benchmarks import article_tables, articles, choices, digits, frozen, report, solver, swap
 from benchmarks.commands import Outcome
 from benchmarks.draw import CLASSES, draw
 from benchmarks.folds import deal, splits
@@ -184,8 +184,13 @@ def test_the_table_of_the_frozen_phase_holds_the_ratios():
         frozen.CONVERTED: outcome(8.0, spent, answers),
         frozen.BY_HAND: outcome(20.0, {"predict": 6.0, "fit": 4.0}, answers),
         frozen.FILLED: outcome(5.0, {"head": 2.0}, answers),
+        frozen.IMPORT: outcome(10.0, {}, {}),
+        frozen.ITERATED: outcome(8.0, {"head": 5.0}, answers),
     }
-    runs = {side: {(0, 0): answers} for side in (frozen.TOPWORK, frozen.PLAIN, frozen.CACHED, frozen.BY_HAND)}
+    runs = {
+        side: {(0, 0): answers}
+        for side in (frozen.TOPWORK, frozen.ITERATED, frozen.PLAIN, frozen.CACHED, frozen.BY_HAND)
+    }
     data = Dataset("", (Row("a", "0", "x"), Row("b", "1", "y")))
     told = report.frozen_table(frozen.Comparison(frozen.Plan(), data, [each], runs), "python -m benchmarks")
     assert "| **frozen phase**: `fit` of (a) / extraction + head | 20.0 (20.0–20.0) |" in told
@@ -193,6 +198,7 @@ def test_the_table_of_the_frozen_phase_holds_the_ratios():
     assert "| frozen phase, compilation and the trunk's conversion counted | 12.0 (12.0–12.0) |" in told
     assert "| whole command: (a) / topwork, very first run | 8.0 (8.0–8.0) |" in told
     assert "| whole command: (c) / topwork, store filled | 4.0 (4.0–4.0) |" in told
+    assert '| whole command: topwork, store filled / `python -c "import keras"` | 0.50 (0.50–0.50) |' in told
     assert "| (c) by hand, `predict` once | 20.0 (20.0–20.0) | predict 6.0, fit 4.0 | 500 (500–500) | 600" in told
     assert "| (a) plain | 1 | 0.800 (0.670–0.888) | +0.000 (+0.000 to +0.000) |" in told
 
@@ -294,6 +300,12 @@ def test_extraction_end_to_end(tmp_path):
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert "| **share of the bound** 1 / (decoding + engine) | **0." in told or "| **1." in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_solver_is_measured_beside_scikit_learn():
+    told = report.solver_table(plan := solver.Plan().quick(), solver.measure(plan), "python -m benchmarks")
+    assert sum(line.startswith(("| 60 x 80 x 3", "| 90 x 40 x 4")) for line in told.splitlines()) == 2
+    assert all(one.accuracy > 0.5 < one.their_accuracy for one in solver.measure(plan))
 
 
 @pytest.mark.full
