@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -271,3 +272,27 @@ def test_a_run_of_solved_heads_imports_neither_keras_nor_tensorflow(data, tmp_pa
     ran = subprocess.run([sys.executable, "-c", IMPORTS, *words], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "0 []"
     assert json.loads(ran.stdout.splitlines()[0])["pictures"] == 6
+
+
+@pytest.mark.parametrize("moment", ["while the head is solved", "in the opened phase"])
+def test_law_4_an_interrupted_run_ends_with_the_same_bits(moment, data, tmp_path, monkeypatch):
+    phases = [tw.Phase(POOL, optimizer="lbfgs"), tw.Phase(OPEN, epochs=3, learning_rate=1e-3)]
+    whole = tw.train(data, phases=phases, backbones=[tiny()], out=tmp_path / "whole")
+    callbacks = []
+    with monkeypatch.context() as patch:
+        if moment == "in the opened phase":
+            callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: interrupt() if epoch else None)]
+        else:
+            patch.setattr(solved_phase, "by_folds", lambda *_: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            tw.train(data, phases=phases, backbones=[tiny()], out=tmp_path / "run", callbacks=callbacks)
+    run = tw.Run(tmp_path / "run")
+    assert not run.folder.is_finished
+    run.resume()
+    assert [replace(line, seconds=0) for line in run.journal] == [replace(line, seconds=0) for line in whole.journal]
+    for name, arrays in whole.folder.weights().items():
+        assert [a.tobytes() for a in arrays] == [a.tobytes() for a in run.folder.weights()[name]]
+
+
+def interrupt():
+    raise KeyboardInterrupt

@@ -256,7 +256,7 @@ def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_pat
     run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
     trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
     assert len(trunk.outputs) == len(top.inputs) == 2
-    assert min(line.val_loss for line in run.journal[1:]) < run.journal[0].val_loss
+    assert min(line.val_loss for line in run.journal[1:] if line.val_loss) < run.journal[0].val_loss
     kept, before = run.folder.weights(), {layer.name: layer.get_weights() for layer in top.layers}
     assert any((kept[name][0] != before[name][0]).any() for name in kept if before.get(name))
     guesses = run.export(tmp_path / "several.onnx")([f"{run.data.root}/{row.path}" for row in run.data.part("test")])
@@ -428,7 +428,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
     phases = [tw.Phase("tiny@block_7_expand", epochs=1, batch_size=8)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     first, second = run.recipe.phases
-    assert (first.cut, first.epochs, first.learning_rate, first.batch_size) == ("tiny@pool", 25, 1e-3, 32)
+    assert first == tw.Phase("tiny@pool", optimizer="lbfgs")
     assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 1e-4, 8)
     assert [line.phase for line in run.results.phases] == [1, 2]
     capsys.readouterr()
