@@ -19,7 +19,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Pooling, Training
 from topwork.runs.journal import Epoch
 from topwork.scoring.answers import scores
-from topwork.scoring.solver import STRENGTHS, Problem, Trial, by_folds, by_validation, inner_folds
+from topwork.scoring.solver import STRENGTHS, Problem, by_folds, by_validation, inner_folds
 from topwork.store.examples import Examples
 from topwork.system.messages import duration, say, size
 
@@ -81,7 +81,10 @@ class SolvedPhase:
         else:
             l2 = phase.l2
             if l2 == "auto":
-                trials = [self._noted(trial) for trial in by_folds(problem, labels, folds)]
+                trials = []
+                for trial in by_folds(problem, labels, folds):
+                    trials.append(trial)
+                    self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
                 l2 = min(trials, key=lambda trial: trial.loss).l2
             self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start)
@@ -92,7 +95,7 @@ class SolvedPhase:
 
         problem, labels, folds = self._problem("train", "val")
         for trial in by_folds(problem, labels, folds, [self.kept.l2]):
-            self._noted(trial, kept=True)
+            self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=True)
             loss = f"{trial.loss:.3f} in folds of both"
             say(f"phase {self.number}: solved again on the training and the validation part together (loss {loss})")
         return problem.head(problem.solve(self.kept.l2), head.batch_norm)
@@ -121,10 +124,6 @@ class SolvedPhase:
         weights = row_weights(labels, self.recipe.training) / views
         folds = inner_folds([row for name in names for row in self.rows[name]])
         return Problem(np.concatenate(blocks), targets[of], weights[of]), labels, folds[of]
-
-    def _noted(self, trial: Trial, kept: bool = False) -> Trial:
-        self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=kept)
-        return trial
 
     def _score(self, head: LinearHead, l2: float | None = None) -> None:
         """Score a head, write its line, and keep the head if it is the best so far."""

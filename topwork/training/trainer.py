@@ -135,10 +135,10 @@ class Course:
             import topwork.training.solved_phase  # noqa: F401
         if not iterated:
             return
-        if not extraction.is_working:
+        if not extraction.asked:
             watch.report("begin", what="importing Keras")
         keras_settings.import_keras()
-        if not extraction.is_working:
+        if not extraction.asked:
             watch.report("filled")
         from topwork.training.iteration.optimizers import optimizer
 

@@ -42,14 +42,15 @@ class Extraction:
         self._jobs = jobs or machine.jobs()
         self._events: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
         self._worker: Beside | None = None
-        self._asked: set[int] = set()
+        self.asked: set[int] = set()
+        """The numbers of the fills in the worker process that are not complete yet."""
 
     def __enter__(self) -> Self:
         files.check()
         for number, one in enumerate(self._requests):
             if one.backbone.runtime == "openvino" and (trunk.kept_graph(one.backbone) is None or one.missing()):
-                self._asked.add(number)
-        if not self._asked:
+                self.asked.add(number)
+        if not self.asked:
             return self
 
         self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
@@ -58,7 +59,7 @@ class Extraction:
         if pixels is not None:
             np.save(job.with_name("pixels.npy"), pixels)
         asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
-        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self._asked)})))
+        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self.asked)})))
         self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
         self._worker.ask(str(job))
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
@@ -71,11 +72,6 @@ class Extraction:
             self._worker.process.kill()
             self._listener.join()
             self._scratch.cleanup()
-
-    @property
-    def is_working(self) -> bool:
-        """Whether fills in the worker process are not complete yet."""
-        return bool(self._asked)
 
     def wait(self, number: int) -> None:
         """Wait until fill *number* is complete.
@@ -100,12 +96,12 @@ class Extraction:
             report = partial(self._report, exact=request.exact, repeated=request.repeated)
             with request.store() as store, gpu.exact() if request.exact else nullcontext():
                 fill(request, store, runtime, report, self._jobs)
-        while number in self._asked:
+        while number in self.asked:
             event = self._events.get()
             if isinstance(event, Exception):
                 raise event
             if event["event"] == "filled":
-                self._asked.discard(event["number"])
+                self.asked.discard(event["number"])
             if event["event"] == "plan":
                 event["repeated"] = request.repeated
             self._report(**event)
