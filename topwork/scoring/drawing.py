@@ -38,8 +38,9 @@ class Pencil:
     run: Path | None = None
 
     def __enter__(self) -> Self:
-        begin()
-        self._beside = _idle.pop()
+        while _idle and _idle[-1].process.poll() is not None:
+            _idle.pop().end()
+        self._beside = _idle.pop() if _idle else Beside("topwork.scoring.drawing", DRAWING, quiet=True)
         self._asked: list[str] = []
         return self
 
@@ -73,14 +74,6 @@ class Pencil:
 
 _idle: list[Beside] = []
 """Drawing processes that have no work left and can be used again."""
-
-
-def begin() -> None:
-    """Start a drawing process that the next `Pencil` uses, unless one is idle: importing matplotlib takes a while."""
-    while _idle and _idle[-1].process.poll() is not None:
-        _idle.pop().end()
-    if not _idle:
-        _idle.append(Beside("topwork.scoring.drawing", DRAWING, quiet=True))
 
 
 def _end_all() -> None:

@@ -13,7 +13,6 @@ from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Join, Options, Phase, Rule, Views
 from topwork.runs.folder import Folder
-from topwork.scoring import drawing
 from topwork.system import files
 from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
@@ -97,7 +96,6 @@ def train(
         first = phases is not None if head_first is None else head_first
         refuse_early(data, recipe)
         recipe = completed(recipe, first and origin is None, callbacks)
-        drawing.begin()
         course = prepared(data, recipe, origin, options)
     try:
         course.run()
