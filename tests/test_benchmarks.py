@@ -311,7 +311,7 @@ def test_the_solver_is_measured_beside_scikit_learn():
 @pytest.mark.full
 @pytest.mark.parametrize("words", ["efficientnet_b0_house", "xception_mnist --swap mobilenet_v2_035@block_12_add"])
 def test_articles_end_to_end(words, tmp_path):
-    """Two recipes, on photos and on arrays, one with a small network; ``benchmarks articles --quick`` runs all."""
+    """One recipe reads photos, the other arrays. ``python -m benchmarks articles --quick`` runs all recipes."""
     command = [sys.executable, "-m", "benchmarks", "articles", *words.split(), "--quick"]
     # TensorFlow writes the functions that it converts into TMPDIR and imports them: no bytecode, or it stays there.
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT), PYTHONDONTWRITEBYTECODE="1").output

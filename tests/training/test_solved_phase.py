@@ -1,5 +1,6 @@
 """A phase that is solved: when it is, what it leaves, the laws, and what it refuses."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 import topwork as tw
 from tests.command import POOL as POOL_WORDS
 from tests.conftest import make_folder
-from tests.tiny import NAME, tiny
+from tests.tiny import NAME, SIDE, tiny
+from topwork.data.pictures import Fit, decode
 from topwork.errors import RecipeError
 from topwork.networks.heads import LinearHead
 from topwork.recipes.settings import Training
@@ -122,13 +124,14 @@ def test_the_keras_model_gives_the_answers_that_were_tested(cut, kind, data, tmp
     if kind.pooling == "max" and cut != MAP:
         kind = replace(kind, pooling="avg")
     run = tw.train(data, phases=[tw.Phase(cut)], backbones=[tiny()], head=kind, out=tmp_path / "run")
-    tested = {line.split(",")[0]: line for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}
-    before = (run.path / "predictions.csv").read_text()
-    run.evaluate("test")
-    assert (run.path / "predictions.csv").read_text() == before
-    assert len(tested) == 12
-    predictor = run.export(tmp_path / "model.onnx")
-    assert len(list(predictor([str(data.root) + "/" + path for path in list(tested)[:3]]))) == 3
+    with (run.path / "predictions.csv").open() as file:
+        tested = {row["path"]: [float(row[label]) for label in run.data.classes] for row in csv.DictReader(file)}
+    pixels = np.stack([decode(f"{data.root}/{path}", Fit((SIDE, SIDE))) for path in tested])
+    found = run.model().predict(pixels, verbose=0)
+    assert np.ptp(found, 0).min() > 0.1
+    np.testing.assert_allclose(found, list(tested.values()), atol=1e-4)
+    guesses = run.export(tmp_path / "model.onnx")([f"{data.root}/{path}" for path in tested])
+    assert [guess.label for guess in guesses] == [run.data.classes[i] for i in found.argmax(1)]
 
 
 def test_enough_validation_pictures_choose_the_strength(data, tmp_path, monkeypatch):
@@ -184,6 +187,36 @@ def test_without_a_validation_part_folds_choose_and_the_solution_is_kept(data, t
     assert run.journal[-1].kept
     assert run.journal[-1].val_loss is None
     assert run.results.phases[-1].l2 == run.journal[-1].l2
+
+
+@pytest.mark.parametrize("with_validation", [True, False])
+def test_training_pictures_that_all_belong_together_cannot_be_folded(with_validation, data, tmp_path):
+    """One group: no fold could be left out, so validation chooses, or without validation the usual strength."""
+    rows = [replace(row, group="all") if row.split == "train" else row for row in data.rows]
+    if not with_validation:
+        rows = [row for row in rows if row.split != "val"]
+    recipe = chosen([tw.Phase(POOL)], [tiny()])
+    recipe = replace(recipe, training=replace(recipe.training, hold_out=False))
+    run = tw.train(replace(data, rows=tuple(rows)), recipe=recipe, out=tmp_path / "run")
+    assert all(line.fold_loss is None for line in run.journal)
+    assert run.results.accuracy.value > 0.8
+    if not with_validation:
+        assert [line.l2 for line in run.journal] == [None, solved_phase.USUAL]
+
+
+def test_a_strength_of_zero_is_a_strength(data, tmp_path, capfd):
+    run = tw.train(data, phases=[tw.Phase(POOL, l2=0.0)], backbones=[tiny()], out=tmp_path / "run")
+    assert run.results.phases[-1].l2 == 0
+    assert "kept the solution with l2 = 0 " in capfd.readouterr().err
+
+
+def test_the_training_sample_has_pictures_of_every_class(data, tmp_path, monkeypatch):
+    """Rows come class by class: the first of them would all be of one class."""
+    monkeypatch.setattr(solved_phase, "SAMPLE", 6)
+    seen = []
+    monkeypatch.setattr(solved_phase, "scores", lambda labels, _: seen.append(labels) or {"loss": 0.0})
+    tw.train(data, phases=[tw.Phase(POOL, l2=0.1)], backbones=[tiny()], out=tmp_path / "run")
+    assert len(seen[0]) == 6 and len(set(seen[0])) > 1
 
 
 def test_label_smoothing_binary_loss_and_views(data, tmp_path):

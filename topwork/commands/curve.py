@@ -61,7 +61,7 @@ def curve(
         refuse_existing("the plot", path)
     found = measured(rows, cut, weights=weights or "imagenet", size=size, plot=path, jobs=jobs)
     if as_json:
-        print_json({**asdict(found), "text": found.text, "plot": str(path)})
+        print_json({**asdict(found), "text": found.text, "plot": str(path) if path.exists() else None})
         return
     lines = []
     for one in found.shares:
@@ -72,4 +72,5 @@ def curve(
     print_table(["share", "pictures", "accuracy", "95 % interval", "single draws"], lines)
     print(f"\nmeasured on the {found.measured:,} pictures outside the training part")
     print(fill(found.text, 79))
-    print(path)
+    if path.exists():
+        print(path)

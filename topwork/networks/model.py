@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from topwork.cut import Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
 from topwork.networks.halves import above
+from topwork.networks.heads import Values
 from topwork.networks.keras_graph import Opened, open_backbone, single
 from topwork.networks.layer_names import operations, safe
 from topwork.networks.replay import Call, is_idle, plain, replay
@@ -23,9 +22,6 @@ from topwork.system import keras_settings
 
 if TYPE_CHECKING:
     import keras
-
-Values = dict[str, list[np.ndarray]]
-"""The weights of a network: the arrays of each layer, by the name of the layer."""
 
 Input = tuple[str | None, Fit]
 """One input of the complete model: the column of the picture (``None``: the first), and how it is resized."""

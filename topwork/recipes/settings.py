@@ -255,8 +255,8 @@ class Phase:
     @property
     def iterated_by(self) -> list[str]:
         """The names of the settings that describe an iteration and were given."""
-        names = [name for name in fields(Iteration) if name.name != "optimizer"]
-        return [name.name for name in names if getattr(self, name.name) is not None]
+        names = [one.name for one in fields(Iteration) if one.name != "optimizer"]
+        return [name for name in names if getattr(self, name) is not None]
 
     @property
     def is_solved(self) -> bool:

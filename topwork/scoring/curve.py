@@ -35,9 +35,6 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 DRAWS = 3
 """How many times each share is drawn."""
 
-Z = 1.96
-"""The 97.5 % point of the normal distribution."""
-
 
 @dataclass(frozen=True)
 class Share:
@@ -186,7 +183,7 @@ def _gain(half: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> Rate:
     """Return the gain in accuracy, with an interval over the pictures (paired, normal)."""
     each = np.mean(whole, 0) - np.mean(half, 0)
     mean, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
-    return Rate(mean, mean - Z * error, mean + Z * error)
+    return Rate(mean, mean - intervals.Z * error, mean + intervals.Z * error)
 
 
 def _refuse(train: Sequence[Row], others: Sequence[Row], classes: Sequence[str]) -> None:
@@ -195,6 +192,8 @@ def _refuse(train: Sequence[Row], others: Sequence[Row], classes: Sequence[str])
             f"{counted(len(others), 'picture')} outside the training part: the accuracy is measured on these, and at "
             "least 2 were expected."
         )
+    if len(classes) < 2:
+        raise DatasetError("a curve needs at least two classes among the pictures that can be read: add pictures.")
     for label in classes:
         has = sum(row.label == label for row in train)
         if has < 2:

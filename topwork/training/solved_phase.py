@@ -30,7 +30,10 @@ LARGEST = 1_000_000_000
 """The largest size of a solved phase's features in float32, in bytes. Solving takes three times as much memory."""
 
 SAMPLE = 1000
-"""The largest number of training pictures that are scored."""
+"""The largest number of training pictures that are scored, and with validation pictures, at most as many as these."""
+
+USUAL = 0.1
+"""The strength if nothing can choose it: no validation pictures, and all training pictures belong together."""
 
 
 @dataclass
@@ -66,21 +69,22 @@ class SolvedPhase:
         """
         start = self._last
         head, phase, val = self.recipe.head, self.recipe.phases[self.number - 1], self.examples["val"]
-        for name, part in self.examples.items():
+        some = self.examples["train"].sample(min(len(val) or SAMPLE, SAMPLE), seed=0)
+        for name, part in {"train": some, "val": val}.items():
             if len(part):
-                rows = np.arange(min(len(part), SAMPLE if name == "train" else len(part)))
-                self._scored[name] = part.vectors(rows, head.pooling), part.labels[rows]
+                self._scored[name] = part.vectors(np.arange(len(part)), head.pooling), part.labels
         outputs = 1 if self.recipe.training.loss == "binary" else self.classes
         features = self._scored["train"][0].shape[1]
         self._score(begin or LinearHead.new(features, outputs, head.batch_norm))
 
         problem, labels, folds = self._problem("train")
-        if phase.l2 == "auto" and len(val) >= ENOUGH:
+        can_fold = len(np.unique(folds)) > 1
+        if phase.l2 == "auto" and (len(val) >= ENOUGH or (len(val) and not can_fold)):
             for trial, point in by_validation(problem, *self._scored["val"]):
                 self._score(problem.head(point, head.batch_norm), trial.l2)
         else:
-            l2 = phase.l2
-            if l2 == "auto":
+            l2 = USUAL if phase.l2 == "auto" else phase.l2
+            if phase.l2 == "auto" and can_fold:
                 trials = []
                 for trial in by_folds(problem, labels, folds):
                     trials.append(trial)
@@ -149,7 +153,7 @@ class SolvedPhase:
     def _tell(self, seconds: float) -> None:
         kept, phase = self.kept, self.recipe.phases[self.number - 1]
         assert kept
-        which = f"the solution with l2 = {kept.l2:.2g}" if kept.l2 else "the weights it started with"
+        which = f"the solution with l2 = {kept.l2:.2g}" if kept.l2 is not None else "the weights it started with"
         scored = "" if kept.val_loss is None else f" (validation loss {kept.val_loss:.3f})"
         say(f"phase {self.number}, {phase.cut}: kept {which}{scored}, {duration(seconds)}")
         if phase.l2 == "auto" and kept.l2 in (STRENGTHS[0], STRENGTHS[-1]):
