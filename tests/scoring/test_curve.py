@@ -89,6 +89,15 @@ def test_the_sentence():
 
 
 @pytest.mark.usefixtures("tiny_network")
+def test_a_broken_picture_is_named_and_left_out(data, tmp_path):
+    folder = make_folder(tmp_path / "colours", each=10, first=78_000)
+    (folder / "red" / "broken.png").write_bytes(b"no picture")
+    found = curve(tw.read(folder, draw="stratified", split=(0.6, 0.2, 0.2)), CUT)
+    assert [gone.path for gone in found.left_out] == ["red/broken.png"]
+    assert curve(data, CUT).left_out == ()
+
+
+@pytest.mark.usefixtures("tiny_network")
 def test_what_is_refused(data):
     train = tuple(replace(row, split="train") for row in data.rows)
     with pytest.raises(DatasetError, match=r"^0 pictures outside the training part"):

@@ -61,7 +61,10 @@ def curve(
         refuse_existing("the plot", path)
     found = measured(rows, cut, weights=weights or "imagenet", size=size, plot=path, jobs=jobs)
     if as_json:
-        print_json({**asdict(found), "text": found.text, "plot": str(path) if path.exists() else None})
+        left_out = {gone.path: gone.reason for gone in found.left_out}
+        print_json(
+            {**asdict(found), "left_out": left_out, "text": found.text, "plot": str(path) if path.exists() else None}
+        )
         return
     lines = []
     for one in found.shares:
@@ -71,6 +74,8 @@ def curve(
         lines.append([f"{one.share:.0%}", f"{one.pictures:,}", f"{rate.value:.3f}", interval, draws])
     print_table(["share", "pictures", "accuracy", "95 % interval", "single draws"], lines)
     print(f"\nmeasured on the {found.measured:,} pictures outside the training part")
+    for gone in found.left_out:
+        print(f"skipped: {gone.path}: {gone.reason}")
     print(fill(found.text, 79))
     if path.exists():
         print(path)

@@ -15,7 +15,7 @@ import numpy as np
 
 from topwork.cut import Cut
 from topwork.data import splits
-from topwork.data.dataset import Dataset, Row
+from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks.weights import official
@@ -62,12 +62,14 @@ class Curve:
         shares: the accuracy per share, from the smallest.
         measured: the number of pictures on which the accuracy was measured.
         gain: the gain in accuracy from half of the training part to all of it, with a 95 % interval over the pictures.
+        left_out: the pictures that were skipped, because they cannot be read.
     """
 
     cut: str
     shares: tuple[Share, ...]
     measured: int
     gain: Rate
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def text(self) -> str:
@@ -155,7 +157,7 @@ def curve(
         mean = float(np.mean(some))
         rate = Rate(mean, *intervals.wilson(mean, len(others)))
         points.append(Share(share, round(np.mean(sizes[share])), rate, tuple(float(one.mean()) for one in some)))
-    found = Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]))
+    found = Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]), rows.left_out)
     if plot:
         with Pencil() as pencil:
             pencil.draw("learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from topwork.errors import RecipeError, nearest
-from topwork.recipes.settings import Iteration
+from topwork.recipes.settings import SOLVER, Iteration
 
 
 def optimizer(phase: Iteration, steps: int) -> keras.optimizers.Optimizer:
@@ -27,7 +27,7 @@ def optimizer(phase: Iteration, steps: int) -> keras.optimizers.Optimizer:
 
     if phase.optimizer.lower() not in known:
         names = sorted(known)
-        hint = nearest(phase.optimizer.lower(), names) or "."
+        hint = nearest(phase.optimizer.lower(), [*names, SOLVER]) or "."
         raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.", "optimizer")
     chosen = known[phase.optimizer.lower()]
     options: dict[str, Any] = {"momentum": phase.momentum} if phase.momentum else {}
