@@ -30,7 +30,10 @@ LARGEST = 1_000_000_000
 """The largest size of a solved phase's features in float32, in bytes. Solving takes three times as much memory."""
 
 SAMPLE = 1000
-"""The largest number of training pictures that are scored, and with validation pictures, at most as many as these."""
+"""The largest number of training pictures that are scored.
+
+If there are validation pictures but fewer than this, their number is the limit.
+"""
 
 USUAL = 0.1
 """The strength if nothing can choose it: no validation pictures, and all training pictures belong together."""
