@@ -52,7 +52,9 @@ def test_what_is_frozen_drops_nothing_while_live_views_train_what_is_above():
     start = keras.Input((16, 16, 3))
     x = layers.Conv2D(4, 3, kernel_initializer=keras.initializers.GlorotNormal(seed=1), name="conv")(start)
     x = layers.Dropout(0.5, name="frozen")(x)
-    own = keras.Model(start, layers.Conv2D(4, 3, name="above")(x))
+    own = keras.Model(
+        start, layers.Conv2D(4, 3, kernel_initializer=keras.initializers.GlorotNormal(seed=2), name="above")(x)
+    )
     backbone = resolved(on_disk(Backbone("mine", model=own, size=16)))
     term = Cut.parse("mine@frozen").only
     below = [request.resolve(term, backbone, graph_of(backbone))]
