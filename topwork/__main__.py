@@ -16,6 +16,7 @@ def main() -> None:
     """Run the command line and end the process with its exit status."""
     keras_settings.own_process = True
     os.environ.update(keras_settings.DRAWING)
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # its idle threads would keep a core busy for 30 ms each time
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors=HANDLER)
     status = run()

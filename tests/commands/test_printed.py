@@ -96,7 +96,7 @@ def test_a_preview_shows_what_the_network_sees(tmp_path, fit, black):
 def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
     write_preview(read(pictures), tmp_path / "grid.png", Views(3), SQUARE)
     with Image.open(tmp_path / "grid.png") as image:
-        assert image.size == (3 * 204, 6 * 240)  # because plots.grid draws 3 columns and 6 rows
+        assert image.size == (3 * 204, 6 * 240)  # because grid draws 3 columns and 6 rows
         pixels = np.asarray(image.convert("RGB")).astype(int)
     drawn = [pixels[70:190, 204 * i + 40 : 204 * i + 160] for i in range(3)]
     strongest = {int(np.bincount(part.reshape(-1, 3).argmax(1)).argmax()) for part in drawn}
@@ -106,7 +106,7 @@ def test_the_preview_of_views_has_a_row_for_each_picture(pictures, tmp_path):
 
 def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("topwork.scoring.plots.grid", lambda pictures, *_, **__: drawn.extend(pictures))
+    monkeypatch.setattr("topwork.scoring.plots.sheets.grid", lambda pictures, *_, **__: drawn.extend(pictures))
     data, views = read(pictures), Views(3, rotation=40.0, shift=0.4, fill_mode="constant", flip="none")
     write_preview(data, tmp_path / "grid.png", views, SQUARE)
     row = next(row for row in data.part("train") if row.label == data.classes[0])
@@ -337,7 +337,7 @@ def test_a_preview_of_arrays_shows_them(tmp_path):
 def test_a_preview_shows_every_picture_of_a_row(tmp_path, monkeypatch, views):
     drawn = []
     monkeypatch.setattr(
-        "topwork.scoring.plots.grid", lambda pictures, titles, *_, **__: drawn.append((pictures, titles))
+        "topwork.scoring.plots.sheets.grid", lambda pictures, titles, *_, **__: drawn.append((pictures, titles))
     )
     for name, level in (("a", 0), ("b", 60), ("c", 120), ("d", 180)):
         Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{name}.png")

@@ -20,7 +20,7 @@ def alone():
 
 
 def confusion(pencil, path):
-    pencil.draw("confusion", path, [[2, 1], [0, 3]], ["a", "b"])
+    pencil.draw("charts.confusion", path, [[2, 1], [0, 3]], ["a", "b"])
 
 
 def test_all_is_drawn_when_the_context_ends(tmp_path):

@@ -57,8 +57,8 @@ def test_curves_have_the_auc_where_there_are_two_classes(easy, monkeypatch):
     monkeypatch.setattr(Pencil, "draw", lambda self, what, path, *_, **how: drawn.update({what: how}))
     (easy.path / "results.json").unlink()
     easy.resume()
-    assert drawn["curves"] == {"auc": True}
-    assert set(drawn) == {"curves", "confusion", "predictions"}
+    assert drawn["charts.curves"] == {"auc": True}
+    assert set(drawn) == {"charts.curves", "charts.confusion", "sheets.predictions"}
 
 
 def test_three_classes_have_none(pictures, tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_three_classes_have_none(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(Pencil, "draw", lambda self, what, path, *_, **how: drawn.update({what: how}))
     phases = [tw.Phase("tiny@pool", epochs=1)]
     tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
-    assert drawn["curves"] == {"auc": False}
+    assert drawn["charts.curves"] == {"auc": False}
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: 
 
     from topwork.data.pictures import load
     from topwork.data.views import view
-    from topwork.scoring import plots
+    from topwork.scoring.plots.sheets import grid
 
     of_views = views.count > 1
     rows = (data.part("train") or data.rows) if of_views else data.rows
@@ -138,4 +138,4 @@ def write_preview(data: Dataset, path: Path, views: "Views", fit: "Fit", count: 
             if len(data.columns) > 1:
                 what = f"\n{column}"
             titles += [f"{row.label} ({row.split}){what}", *(f"view {n}" for n in range(1, views.count))]
-    plots.grid(pictures, titles, path, columns=views.count if of_views else 6)
+    grid(pictures, titles, path, columns=views.count if of_views else 6)

@@ -160,7 +160,7 @@ def curve(
     found = Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]), rows.left_out)
     if plot:
         with Pencil() as pencil:
-            pencil.draw("learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
+            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
     return found
 
 

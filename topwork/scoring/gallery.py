@@ -21,7 +21,7 @@ EMBEDDED = "data:image/png;base64,"
 
 
 def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities: "ndarray") -> dict[str, Any]:
-    """Return the input of `topwork.scoring.plots.predictions`, as JSON.
+    """Return the input of `topwork.scoring.plots.sheets.predictions`, as JSON.
 
     Args:
         data: the run's dataset.

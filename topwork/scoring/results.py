@@ -187,12 +187,12 @@ def draw_plots(
     """Draw the plots of a run that are in *names*; skip a plot if it needs answers or scores that are not given."""
     if "curves.png" in names:
         journal = [epoch.as_json() for epoch in folder.journal.epochs()]
-        pencil.draw("curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
+        pencil.draw("charts.curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     if scores is not None and "confusion.png" in names:
-        pencil.draw("confusion", folder.path / "confusion.png", scores.confusion, data.classes)
+        pencil.draw("charts.confusion", folder.path / "confusion.png", scores.confusion, data.classes)
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
         shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
-        pencil.draw("predictions", folder.path / "predictions.png", shown)
+        pencil.draw("sheets.predictions", folder.path / "predictions.png", shown)
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:

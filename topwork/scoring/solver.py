@@ -22,11 +22,12 @@ steps make it quick:
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
 from scipy.optimize import fmin_l_bfgs_b
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from topwork.data import splits
 from topwork.data.dataset import Row
@@ -222,7 +223,13 @@ def _is_over(trials: Sequence[Trial]) -> bool:
 
 def _threads(multiplications: int) -> AbstractContextManager:
     """Return a context in which matrices are multiplied by one thread, if a product has few *multiplications*."""
-    return threadpool_limits(1 if multiplications < SMALL else None, "blas")
+    return _pools().limit(limits=1 if multiplications < SMALL else None, user_api="blas")
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Find the thread pools of this process once: a search takes 2 ms, as long as some solutions."""
+    return ThreadpoolController()
 
 
 def _seen(found: np.ndarray) -> np.ndarray:

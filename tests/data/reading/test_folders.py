@@ -6,7 +6,7 @@ import pytest
 from topwork.data.dataset import LeftOut
 from topwork.data.reading.folders import is_picture, read_folder, visible
 from topwork.errors import DatasetError
-from topwork.scoring import plots
+from topwork.scoring.plots import charts
 
 
 def made(root, *names):
@@ -93,7 +93,7 @@ def test_what_topwork_made_is_never_read_as_pictures(tmp_path):
         *("runs/x/recipe.toml", "runs/x/environment.json", "runs/x/curves.png", "old/fold-1/recipe.toml"),
         *("old/fold-1/environment.json", "old/fold-1/confusion.png", "home/store/s/cut.json", "home/store/s/1.png"),
     )
-    plots.confusion([[1, 0], [0, 1]], ["a", "b"], tmp_path / "b" / "2.png")
+    charts.confusion([[1, 0], [0, 1]], ["a", "b"], tmp_path / "b" / "2.png")
     data = read_folder(root)
     assert [row.path for row in data.rows] == ["a/1.png", "b/1.png", "runs/1.png"]
     made_by_us = "'b/2.png' (a plot), 'home/store/s' (a store), 'old/fold-1' (a run) and 'runs/x' (a run)"

@@ -1,0 +1,92 @@
+"""The style of topwork's plots: fonts, figures, and how a figure is saved.
+
+Plots are drawn without pyplot, in matplotlib's default style: your backend and your settings (``matplotlibrc``,
+``rcParams``) do not change the plots, and the plots do not change them.
+Labels may contain any text; a character that no installed font has is written as its code (``\\u82b1``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topwork.data.reading.own_files import PLOT
+from topwork.errors import MachineError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
+"""matplotlib's own font; then fonts of Linux and macOS, for the characters that it lacks."""
+DOTS = 120
+"""Pixels per inch."""
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Use matplotlib's default settings inside the context.
+
+    Raises:
+        MachineError: matplotlib cannot be imported.
+    """
+    try:
+        import matplotlib
+        from matplotlib import figure  # noqa: F401
+    except Exception as error:  # a damaged installation or matplotlibrc can raise anything
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise MachineError(
+            f"matplotlib cannot be imported ({reason}), so no plot can be drawn. Install it again, or correct its "
+            "settings: python -c 'import matplotlib' shows the error."
+        ) from None
+    with matplotlib.rc_context({key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}):
+        yield
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of a size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: "Figure", path: str | Path) -> None:
+    """Write a figure as PNG. ``Figure.savefig`` draws it twice, and the usual compression takes longer than drawing."""
+    figure.canvas.print_png(path, metadata=PLOT, pil_kwargs={"compress_level": 1})  # type: ignore[attr-defined]
+
+
+def font(size: float) -> dict[str, Any]:
+    """Return options for drawing the user's labels: fonts with their characters, and dollar signs as plain text."""
+    return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
+
+
+def drawable(label: str, length: int) -> str:
+    """Return a label on one line, shortened in the middle to *length*, with codes for characters that no font has."""
+    text = " ".join(label.split())
+    if len(text) > length:
+        text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
+    known = _fonts()[1]
+    return "".join(char if ord(char) in known else ascii(char)[1:-1] for char in text)
+
+
+@cache
+def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
+    """Return two things: the installed fonts of `FONTS`, and the code points of the characters that they have."""
+    from matplotlib.font_manager import FontProperties, fontManager, get_font
+
+    here = tuple(name for name in FONTS if name in fontManager.get_font_names())
+    maps = (get_font(fontManager.findfont(FontProperties(family=name))).get_charmap() for name in here)
+    return here, frozenset(code for charmap in maps for code in charmap)
