@@ -190,7 +190,7 @@ def test_unknown_words_are_refused_before_anything_begins(data, own_store):
 def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_store):
     ask = requested(data)
     with Extraction([ask], lambda **event: None) as extraction:
-        extraction._worker.process.kill()
+        extraction._worker.beside.process.kill()
         with pytest.raises(MachineError) as error:
             extraction.wait(0)
     assert str(error.value) == (

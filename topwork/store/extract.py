@@ -15,7 +15,7 @@ from topwork.networks import trunk
 from topwork.networks.backbones import catalogue
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
-from topwork.store.engines.local import Extraction
+from topwork.store.engines.local import Extraction, one_worker
 from topwork.store.request import NO_PICTURES, Request
 from topwork.store.runtimes import base
 from topwork.system.keras_settings import ours
@@ -23,6 +23,7 @@ from topwork.system.messages import Bar, counted, duration, say, size
 
 
 @ours()
+@one_worker()
 def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int | None = None) -> Request:
     """Fill the store with the activations of *data* at *cut*, which must be one term; return the request.
 

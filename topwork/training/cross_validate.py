@@ -29,6 +29,8 @@ from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
 from topwork.scoring.results import warned
+from topwork.store.engines.local import begin, one_worker
+from topwork.store.plan import steps
 from topwork.store.remembered import Remembered
 from topwork.system.advice import either
 from topwork.system.files import written_whole
@@ -102,6 +104,7 @@ class Folds:
 
 @ours()
 @with_progress
+@one_worker()
 def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,
@@ -158,6 +161,7 @@ def cross_validate(
     dealt = recipe.data
     refuse_early(data, recipe)
     recipe = completed(recipe, first, callbacks)
+    begin(one for step in steps(recipe) for one in step.requests)
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
     rows = data if isinstance(data, Dataset) else read_by(data, whole)
     if rows.has_own_parts:

@@ -29,6 +29,7 @@ from topwork.recipes.settings import (
 from topwork.runs import lockfile
 from topwork.runs.creation import create, fresh
 from topwork.runs.folder import Folder
+from topwork.store.engines.local import begin
 from topwork.store.plan import Step, steps
 from topwork.store.runtimes import base
 from topwork.system import keras_settings
@@ -43,6 +44,7 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     planned = steps(recipe)
     if origin:
         warm_start.check(origin, recipe, planned)
+    begin(request for step in planned for request in step.requests)
     rows = data if isinstance(data, Dataset) else read_by(data, recipe.data, options.strict, decode=options.strict)
     later = splits.gaps(rows.rows)  # these notes are reported with the results
     for note in rows.notes:

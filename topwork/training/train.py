@@ -13,6 +13,7 @@ from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Join, Options, Phase, Rule, Views
 from topwork.runs.folder import Folder
+from topwork.store.engines.local import one_worker
 from topwork.system import files
 from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 @ours()
 @with_progress
+@one_worker()
 def train(
     data: "str | Path | tuple | Dataset | None",
     *,

@@ -66,7 +66,7 @@ def test_arrays_come_from_the_file_beside_the_job(own_home, tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     request = shelf.request("input").of(read((pictures, ["a", "b", "c"])))
     trunk.keep_graph(request.backbone, shelf.GRAPH)
-    np.save(tmp_path / "pixels.npy", pictures)
+    np.save(tmp_path / "job.npy", pictures)
     without = request.of(tw.Dataset(request.data.root, request.data.rows, pixels=pictures[:0]))
     work(tmp_path, {0: without})
     np.testing.assert_array_equal(stored(request), pictures)

@@ -25,7 +25,7 @@ from topwork.scoring import metrics
 from topwork.scoring.choosing import candidates
 from topwork.scoring.choosing.choice import Candidate, Choice, ranked
 from topwork.scoring.choosing.probe import logme, probe
-from topwork.store.engines.local import Extraction
+from topwork.store.engines.local import Extraction, one_worker
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import Watch, requested
 from topwork.store.request import Request
@@ -41,6 +41,7 @@ TIMED = 20
 
 @ours()
 @with_progress
+@one_worker()
 def choose(
     data: Any,
     cuts: Sequence[str] = (),

@@ -2,8 +2,9 @@
 
 import pickle
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -25,6 +26,72 @@ from topwork.system.advice import is_command
 from topwork.system.processes import Beside, Ended
 
 
+class _Worker:
+    """A worker process, and the folder with the files that it reads."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="topwork-")
+        self.beside = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
+        self._asked = self._answered = 0
+
+    def ask(self, requests: Mapping[int, Request], jobs: int) -> None:
+        """Send numbered requests; all are for pictures of one dataset."""
+        job = Path(self._folder.name, f"job-{self._asked}")
+        pixels = next(iter(requests.values())).data.pixels
+        if pixels is not None:
+            np.save(job.with_suffix(".npy"), pixels)
+        bare = {number: replace(one, data=replace(one.data, pixels=None)) for number, one in requests.items()}
+        job.write_bytes(pickle.dumps((is_command(), jobs, bare)))
+        self.beside.ask(str(job))
+        self._asked += 1
+
+    def listen(self, report: Report) -> None:
+        """Wait until the last requests are answered; *report* gets their events."""
+        while self._answered < self._asked:
+            self._answered += 1
+            self.beside.answer(report if self._answered == self._asked else lambda _: None)
+
+    def end(self, listener: Thread | None = None) -> None:
+        """End the process. *listener* is the thread that may still call `listen`."""
+        self.beside.process.kill()
+        if listener:
+            listener.join()
+        self.beside.end()
+        self._folder.cleanup()
+
+
+_idle: ContextVar[list[_Worker] | None] = ContextVar("idle", default=None)
+
+
+@contextmanager
+def one_worker() -> Iterator[None]:
+    """Let all extractions inside the context use the same worker process: it imports Keras and opens a network once."""
+    idle: list[_Worker] = []
+    token = _idle.set(idle)
+    try:
+        yield
+    finally:
+        _idle.reset(token)
+        for worker in idle:
+            worker.end()
+
+
+def begin(requests: Iterable[Request]) -> None:
+    """Inside `one_worker`, open the networks that are new to this machine, while the caller does other work.
+
+    The next extraction raises what goes wrong, and waits for what is not done yet.
+    """
+    idle = _idle.get()
+    new = {
+        i: one
+        for i, one in enumerate(requests)
+        if one.backbone.runtime == "openvino" and trunk.kept_graph(one.backbone) is None
+    }
+    if new and idle == []:
+        idle.append(_Worker())
+        idle[0].ask(new, machine.jobs())
+
+
 class Extraction:
     """Several fills, one after another: in one worker process (OpenVINO), or inside `wait` (Keras).
 
@@ -41,7 +108,7 @@ class Extraction:
         self._requests, self._report = list(requests), report
         self._jobs = jobs or machine.jobs()
         self._events: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
-        self._worker: Beside | None = None
+        self._worker: _Worker | None = None
         self.asked: set[int] = set()
         """The numbers of the fills in the worker process that are not complete yet."""
 
@@ -53,25 +120,22 @@ class Extraction:
         if not self.asked:
             return self
 
-        self._scratch = tempfile.TemporaryDirectory(prefix="topwork-")
-        job = Path(self._scratch.name, "job")
-        pixels = next(iter(self._requests)).data.pixels
-        if pixels is not None:
-            np.save(job.with_name("pixels.npy"), pixels)
-        asked = {i: replace(one, data=replace(one.data, pixels=None)) for i, one in enumerate(self._requests)}
-        job.write_bytes(pickle.dumps((is_command(), self._jobs, {i: asked[i] for i in sorted(self.asked)})))
-        self._worker = Beside("topwork.store.engines.worker", {"KERAS_BACKEND": "openvino"})
-        self._worker.ask(str(job))
+        self._worker = idle.pop() if (idle := _idle.get()) else _Worker()
+        self._worker.ask({number: self._requests[number] for number in sorted(self.asked)}, self._jobs)
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
         self._listener.start()
         self._report(event="begin", what="opening the network")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._worker:
-            self._worker.process.kill()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if not self._worker:
+            return
+        idle = _idle.get()
+        if kind or self.asked or idle is None:
+            self._worker.end(self._listener)
+        else:
             self._listener.join()
-            self._scratch.cleanup()
+            idle.append(self._worker)
 
     def wait(self, number: int) -> None:
         """Wait until fill *number* is complete.
@@ -111,13 +175,12 @@ class Extraction:
         for number in numbers:
             self.wait(number)
 
-    def _listen(self, worker: Beside) -> None:
+    def _listen(self, worker: _Worker) -> None:
         try:
-            worker.answer(self._events.put)
+            worker.listen(self._events.put)
         except Ended as ended:
             told = f"the extraction process ended with status {ended.status} before it was done. "
             told += "What it committed is safe: run the same command again to continue."
             self._events.put(MachineError(told))
         except Exception as error:  # raised again in `wait`
             self._events.put(error)
-        worker.end()

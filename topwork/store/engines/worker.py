@@ -1,7 +1,7 @@
 """The worker process opens a backbone, converts its trunk, runs the trunk once per picture, and fills the store.
 
 It gets the path of a file with the pickled requests of an `Extraction`. If the dataset consists of arrays, their pixels
-are in ``pixels.npy`` in the same folder.
+are in a file of the same name that ends in ``.npy``.
 
 The worker reports events (`topwork.system.processes`): ``converted``, ``compiled``, ``plan``, ``progress``, ``filled``.
 It runs Keras on its OpenVINO backend and does not load TensorFlow, so it can start to work while the process that
@@ -45,7 +45,7 @@ def _work(file: str, report: Report) -> None:
         report(event)
 
     job = Path(file)
-    pixels = job.with_name("pixels.npy")
+    pixels = job.with_suffix(".npy")
     is_command, jobs, requests = pickle.loads(job.read_bytes())
     with at_command_line(is_command), ours(BACKEND):
         for number in list(requests):
