@@ -5,6 +5,7 @@ activations are computed once, and a head takes a fraction of a second, so that 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from math import ceil
@@ -139,6 +140,19 @@ def curve(
         others = [*rows.part("val"), *rows.part("test")]
         _refuse(train, others, rows.classes)
         values, tested = features(stored, train), features(stored, others)
+    with Pencil() if plot else nullcontext() as pencil:
+        found = _measured(cut, rows, values, tested, seed)
+        if plot and pencil:
+            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
+    return found
+
+
+def _measured(cut: str, rows: Dataset, values: np.ndarray, tested: np.ndarray, seed: int) -> Curve:
+    """Solve a head for each draw of each share.
+
+    *values* are the features of the training part, *tested* those of all other pictures.
+    """
+    train, others = rows.part("train"), [*rows.part("val"), *rows.part("test")]
     place = {label: number for number, label in enumerate(rows.classes)}
     labels, answers = (np.array([place[row.label] for row in some]) for some in (train, others))
     right: dict[float, list[np.ndarray]] = {share: [] for share in SHARES}
@@ -157,11 +171,7 @@ def curve(
         mean = float(np.mean(some))
         rate = Rate(mean, *intervals.wilson(mean, len(others)))
         points.append(Share(share, round(np.mean(sizes[share])), rate, tuple(float(one.mean()) for one in some)))
-    found = Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]), rows.left_out)
-    if plot:
-        with Pencil() as pencil:
-            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
-    return found
+    return Curve(cut, tuple(points), len(others), _gain(right[0.5], right[1.0]), rows.left_out)
 
 
 def drawn(rows: Sequence[Row], share: float, seed: str) -> np.ndarray:
