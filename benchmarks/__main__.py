@@ -25,6 +25,7 @@ from benchmarks import (
     reading,
     recipes,
     report,
+    solved,
     solver,
     step,
     views,
@@ -224,6 +225,28 @@ def choices_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(article_tables.choices_table(plan, choices.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("solved")
+def solved_command(
+    data: Data = None,
+    mnist: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, measured as well."),
+    ] = None,
+    weights: Weights = "random",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    quick: Quick = False,
+) -> None:
+    """Compare heads that are solved with heads in epochs.
+
+    The heads are trained alone, and before layers of the backbone are opened.
+    """
+    plan = choices.Plan(data, mnist, weights, seeds=seeds, folds=folds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(article_tables.choices_table(plan, solved.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("articles")

@@ -54,7 +54,7 @@ class Found:
     def add(self, run: Run) -> None:
         """Add the figures of a run."""
         self.answers.append(answered(run.path))
-        self.highest.append(max(line.val_accuracy for line in run.journal))
+        self.highest.append(max(line.val_accuracy for line in run.journal if line.val_accuracy is not None))
 
 
 Measured = dict[str, dict[str, Found]]
@@ -66,11 +66,11 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     data = read(plan.data or draw(scratch / "drawn", plan.pictures), decode=True)
     asked = [(split.csv, split.seed) for split in splits(data, plan.seeds, plan.folds, scratch / "splits")]
     questions = dict(_of_pictures())
-    found = {name: _runs(ways, asked, plan, scratch / "runs" / name) for name, ways in questions.items()}
+    found = {name: runs_of(ways, asked, plan, scratch / "runs" / name) for name, ways in questions.items()}
     if plan.mnist:
         file = digits.write(scratch / "digits.npz", 10_000, plan.mnist)
         ways, seeds = _of_digits(), [(file, seed) for seed in range(plan.seeds)]
-        found["digits"] = _runs(ways, seeds, plan, scratch / "runs" / "digits")
+        found["digits"] = runs_of(ways, seeds, plan, scratch / "runs" / "digits")
     return found
 
 
@@ -95,7 +95,8 @@ def _of_digits() -> dict[str, Recipe]:
     }
 
 
-def _runs(ways: dict[str, Recipe], asked: list[tuple[Path, int]], plan: Plan, scratch: Path) -> dict[str, Found]:
+def runs_of(ways: dict[str, Recipe], asked: list[tuple[Path, int]], plan: Plan, scratch: Path) -> dict[str, Found]:
+    """Train each way on each dataset with its seed. Return the runs of each way."""
     found: dict[str, Found] = {way: Found() for way in ways}
     for number, (data, seed) in enumerate(asked):
         for way, recipe in ways.items():
@@ -110,5 +111,7 @@ def _planned(recipe: Recipe, plan: Plan, seed: int) -> Recipe:
     settings: dict[str, object] = {"training.seed": seed}
     settings |= {f"backbones.{name}.weights": plan.weights for name in recipe.backbones}
     settings |= {f"backbones.{name}.size": plan.size for name in recipe.backbones if plan.size}
-    settings |= {f"phase.{n}.epochs": plan.epochs for n in range(1, len(recipe.phases) + 1) if plan.epochs}
+    if plan.epochs:
+        iterated = [n for n, phase in enumerate(recipe.phases, 1) if not phase.is_solved]
+        settings |= {f"phase.{n}.epochs": plan.epochs for n in iterated}
     return recipe.with_settings(settings)

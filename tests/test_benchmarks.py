@@ -328,6 +328,13 @@ def test_choices_end_to_end(tmp_path):
 
 
 @pytest.mark.full
+def test_solved_heads_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "solved", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    assert sum(line.startswith("| mobilenet") for line in told.splitlines()) == 16
+
+
+@pytest.mark.full
 def test_recipes_end_to_end(tmp_path):
     names = ("fusion_single_input",)
     command = [sys.executable, "-m", "benchmarks", "recipes", *names, "--quick", "--seeds", "2"]
