@@ -97,7 +97,7 @@ WITHOUT = pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not 
 def test_laws_2_and_3_what_the_trunk_gave_is_stored_once(runtime, tmp_path, own_home, capsys):
     data = tw.read(make_folder(tmp_path / "data", each=2))
     found = tw.activations(data, f"{NAME}@{END}", backbone=tiny(runtime=runtime))
-    assert capsys.readouterr().err.startswith("trunk: 6 pictures to compute")
+    assert capsys.readouterr().err.startswith(f"{NAME}@{END}: 6 pictures to compute")
     x = np.stack([decode(f"{data.root}/{row.path}", Fit((32, 32))) for row in data.rows])
     below, _ = tw.halves(f"{NAME}@{END}", backbone=tiny())
     (expected,) = values(below(x, training=False))

@@ -254,7 +254,7 @@ def test_a_store_of_another_format(filled, folder):
     words = ("extract", folder, "mobilenet_025@input", "--weights", "random", "--size", 33)
     refused(3, message, *words)
     shutil.rmtree(filled)
-    assert topwork(*words).err.startswith("trunk: 12 pictures to compute, ")
+    assert topwork(*words).err.startswith("mobilenet_025@input: 12 pictures to compute, ")
 
 
 def test_a_damaged_store(filled, folder):

@@ -76,10 +76,10 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
     out, ran = trained
     assert (ran.status, ran.out) == (0, f"{out}\n")
     expected = [
-        r"trunk: 60 pictures to compute, \d+\.\d KB on disk",
+        r"tiny@pool: 60 pictures to compute, \d+\.\d KB on disk",
         r"phase 1, tiny@pool: kept (epoch \d of 3|the weights it started with) "
         r"\(validation loss \d+\.\d{3}\), \d+(\.\d)? s",
-        r"trunk: 6 pictures to compute in float32, to measure what is shipped, \d+\.\d KB on disk",
+        r"tiny@pool: 6 pictures to compute in float32, to measure what is shipped, \d+\.\d KB on disk",
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
         r"fill to test took (\d+ min )?\d+(\.\d)? s\.",
     ]
@@ -179,7 +179,7 @@ def test_read_as_json(pictures):
 def test_extract_runs_the_trunk_once(tmp_path):
     words = ("extract", make_folder(tmp_path, each=4, side=36), "mobilenet_v2_035@block_9_add", *SMALL)
     first = topwork(*words)
-    assert re.fullmatch(r"trunk: 12 pictures to compute, \d\.\d KB on disk\n", first.err)
+    assert re.fullmatch(r"mobilenet_v2_035@block_9_add: 12 pictures to compute, \d\.\d KB on disk\n", first.err)
     assert re.fullmatch(
         "12 pictures at mobilenet_v2_035@block_9_add: 2x2x24 float16 each, in /.*/mobilenet_v2_035-[0-9a-f]{16}\n",
         first.out,

@@ -35,7 +35,7 @@ def paths(pictures):
 
 def computed(err):
     """Return how many pictures went through a trunk, according to the printed lines."""
-    return sum(map(int, re.findall(r"trunk: (\d+) pictures? to compute", err)))
+    return sum(map(int, re.findall(r": (\d+) pictures? to compute", err)))
 
 
 def pipeline(cut=f"{NAME}@pool", **options):

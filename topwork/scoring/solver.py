@@ -118,15 +118,16 @@ class Problem:
         weights = self.weights if used is None else self.weights * used
         share = (weights / weights.sum()).astype(np.float32)
         outputs = self.targets.shape[1]
+        targets = np.ascontiguousarray(self.targets.T)
         curvature = 1 / outputs if outputs > 1 else 1 / 4
         scale = np.sqrt(np.append(curvature * self._variances + l2, curvature), dtype=np.float64)[:, None]
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
             point = flat.reshape(-1, outputs) / scale
-            entropy, slope = _cross_entropy(logits(self.values, point), self.targets)
-            slope *= share[:, None]
+            entropy, slope = _cross_entropy(logits(self.values, point).T, targets)
+            slope *= share
             kernel = point[:-1]
-            gradient = np.vstack([self.values.T @ slope + l2 * kernel, slope.sum(0)]) / scale
+            gradient = np.vstack([(slope @ self.values).T + l2 * kernel, slope.sum(1)]) / scale
             return float(share @ entropy) + l2 / 2 * float((kernel * kernel).sum()), gradient.ravel()
 
         begin = np.zeros((len(scale), outputs)) if start is None else start * scale
@@ -238,14 +239,18 @@ def _seen(found: np.ndarray) -> np.ndarray:
 
 
 def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cross-entropy of each row, ``[n]``, and its gradient with respect to the logits, ``[n, outputs]``."""
-    if logits.shape[1] == 1:
+    """Return the cross-entropy of each row, ``[n]``, and its gradient with respect to the logits, ``[outputs, n]``.
+
+    *logits* and *targets* are ``[outputs, n]``: with the rows last, sums over a few classes are quick.
+    """
+    if len(logits) == 1:
         entropy = np.logaddexp(0, logits) - targets * logits
-        return entropy[:, 0], 1 / (1 + np.exp(-logits)) - targets
-    shifted = logits - logits.max(1, keepdims=True)
-    likely = np.exp(shifted)
-    total = likely.sum(1, keepdims=True)
-    entropy = np.log(total[:, 0]) - np.einsum("ij,ij->i", targets, shifted)  # the targets of a row add up to 1
+        return entropy[0], 1 / (1 + np.exp(-logits)) - targets
+    likely = np.ascontiguousarray(logits)
+    likely -= likely.max(0)
+    chosen = (likely * targets).sum(0)  # the targets of a row add up to 1
+    np.exp(likely, out=likely)
+    total = likely.sum(0)
     likely /= total
     likely -= targets
-    return entropy, likely
+    return np.log(total) - chosen, likely

@@ -117,7 +117,7 @@ class Watch:
             self._noun = "view" if about.get("views") else "picture"
             different = "different " if about.get("repeated") else ""
             count = counted(about["pictures"], different + self._noun)
-            say(f"trunk: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
+            say(f"{about['term']}: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
             self._bar.update(0, about["pictures"])
         elif event == "progress":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork.cut import Cut, Term
+from topwork.cut import Cut
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds
@@ -30,7 +30,7 @@ from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import Watch, requested
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
-from topwork.system.messages import say, with_progress
+from topwork.system.messages import with_progress
 
 PICTURES, EACH = 500, 10
 """The default number of pictures: `PICTURES`, or `EACH` per class if that is more in total."""
@@ -88,8 +88,8 @@ def choose(
     every = [one for requests in fills for one in requests]
     each: list[float | None] = []
     with _Timer() as timer, Extraction(every, timer.report, jobs) as extraction:
-        for number, one in enumerate(every):
-            timer.term, timer.milliseconds = one.term, None
+        for number in range(len(every)):
+            timer.milliseconds = None
             extraction.wait(number)
             each.append(timer.milliseconds)
     bad: dict[str, str] = {}
@@ -153,14 +153,11 @@ def _refuse_one_class(labels: Collection[str]) -> None:
 
 
 class _Timer(Watch):
-    """A stopwatch that reports which term is being computed, and measures the time per picture."""
+    """Shows the events of an extraction, and measures the time per picture."""
 
-    term: Term | None = None
     milliseconds: float | None = None
 
     def report(self, event: str, **about: Any) -> None:
-        if event == "plan":
-            say(f"{self.term}:")
         super().report(event, **about)
         if event == "progress" and about["done"] == about["total"] >= TIMED:
             self.milliseconds = 1000 * about["seconds"] / about["total"]

@@ -157,7 +157,8 @@ class Extraction:
             def runtime() -> base.Runtime:
                 return Pixels() if below.is_pixels else Keras(trunk_of(opened, below.frontier))
 
-            report = partial(self._report, exact=request.exact, repeated=request.repeated)
+            about = {"term": str(request.term), "exact": request.exact, "repeated": request.repeated}
+            report = partial(self._report, **about)
             with request.store() as store, gpu.exact() if request.exact else nullcontext():
                 fill(request, store, runtime, report, self._jobs)
         while number in self.asked:
@@ -167,7 +168,7 @@ class Extraction:
             if event["event"] == "filled":
                 self.asked.discard(event["number"])
             if event["event"] == "plan":
-                event["repeated"] = request.repeated
+                event |= {"term": str(request.term), "repeated": request.repeated}
             self._report(**event)
 
     def wait_all(self, numbers: Iterable[int]) -> None:
