@@ -69,3 +69,24 @@ def test_two_outputs_of_one_name_are_refused(folder):
 
 def test_a_device_may_be_written_to(folder):
     assert topwork("read", "data", "--csv", "/dev/null").status == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("read", "data", "--csv"),
+        ("read", "data", "--preview"),
+        ("curve", "data", "--plot"),
+        ("predict", "{model}", "data/red/000.png", "--csv"),
+    ],
+)
+def test_what_no_file_can_be_written_to_is_refused_before_any_work(folder, tmp_path, words):
+    model = export(tmp_path / "colours.onnx", ABOUT)
+    *command, option = [word.replace("{model}", str(model)) for word in words]
+    (tmp_path / "plots.png").mkdir()
+    ran = topwork(*command, option, "plots.png")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"UsageError: {option} 'plots.png' is a folder: give the name of a new file.\n"
+    ran = topwork(*command, option, "no/such.png")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (f"UsageError: {option} 'no/such.png': there is no folder 'no'. Make it, or name another.\n")

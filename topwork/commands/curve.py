@@ -15,7 +15,7 @@ from topwork.commands.options import (
     Size,
     Weights,
     data_options,
-    refuse_existing,
+    must_be_new,
 )
 from topwork.commands.output import print_json, print_table
 from topwork.errors import UsageError
@@ -54,11 +54,11 @@ def curve(
         raise UsageError(
             f"--plot {str(plot)!r} does not end in '.png': the plot is a PNG file, so give it such a name."
         )
-    refuse_existing("--plot", plot)
+    must_be_new("--plot", plot)
     rows = read_data(data, **data_options(parts, max_megapixels, near_copies))
     path = plot or Path(f"{rows.name}-curve.png")
     if not is_plot(path):
-        refuse_existing("the plot", path)
+        must_be_new("the plot", path)
     found = measured(rows, cut, weights=weights or "imagenet", size=size, plot=path, jobs=jobs)
     if as_json:
         left_out = {gone.path: gone.reason for gone in found.left_out}

@@ -58,18 +58,25 @@ NearCopies = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]
 
 
-def refuse_existing(option: str, path: Path | None) -> None:
-    """Refuse to overwrite a file, because it may be an input or the only copy of something.
+def must_be_new(option: str, path: Path | None) -> None:
+    """Refuse a path at which no new file can be made.
 
-    Devices and pipes are allowed.
+    A file that exists may be an input or the only copy of something, so it is not overwritten. Devices and pipes are
+    allowed.
 
     Raises:
-        UsageError: the file exists.
+        UsageError: there is a file or a folder of this name, or no folder to put the file in.
     """
-    if path and path.is_file():
+    if not path:
+        return
+    if path.is_file():
         raise UsageError(
             f"{option} {str(path)!r} exists already and is not overwritten. Choose another name, or remove it."
         )
+    if path.is_dir():
+        raise UsageError(f"{option} {str(path)!r} is a folder: give the name of a new file.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {str(path)!r}: there is no folder {str(path.parent)!r}. Make it, or name another.")
 
 
 def data_options(parts: str | None, max_megapixels: float | None, near_copies: str | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, MaxMegapixels, refuse_existing
+from topwork.commands.options import AsJson, MaxMegapixels, must_be_new
 from topwork.commands.output import print_json
 from topwork.system.messages import counted, say
 
@@ -31,7 +31,7 @@ def predict(
     from topwork.shipping.inputs import asked
     from topwork.shipping.predictor import Predictor
 
-    refuse_existing("--csv", csv)
+    must_be_new("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
     guesses = predictor(asked(pictures, predictor.columns))
     answered = unread = 0

@@ -14,7 +14,7 @@ from topwork.commands.options import (
     Parts,
     Strict,
     data_options,
-    refuse_existing,
+    must_be_new,
 )
 from topwork.commands.output import print_json, print_table
 from topwork.data.dataset import PARTS, Dataset, Row
@@ -75,8 +75,8 @@ def read(
         raise UsageError(f"--views {views} needs a preview to be shown in: add --preview PNG.")
     if csv and preview and csv.resolve() == preview.resolve():
         raise UsageError(f"--csv and --preview are the same file, {str(csv)!r}: give them different names.")
-    refuse_existing("--csv", csv)
-    refuse_existing("--preview", preview)
+    must_be_new("--csv", csv)
+    must_be_new("--preview", preview)
     asked = Recipe.load(library.file(recipe)) if recipe else Recipe()
     how = replace(asked.data, **data_options(parts, max_megapixels, near_copies))
     found = read_by(data, how, strict=strict, decode=True)

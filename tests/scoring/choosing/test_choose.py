@@ -180,6 +180,15 @@ def test_too_few_pictures_or_classes():
     assert str(error.value) == ONE_CLASS
 
 
+def test_a_class_with_a_single_picture_is_refused_before_anything_is_computed(tmp_path, own_home):
+    folder = make_folder(tmp_path / "colours", each=3, first=900)
+    for name in ("000.png", "001.png"):
+        (folder / "red" / name).unlink()
+    with pytest.raises(DatasetError, match="the class 'red' has 1 picture: expected at least one per fold"):
+        tw.choose(tw.read(folder, split=(1, 0, 0)), [f"{NAME}@input..input"], **OPTIONS)
+    assert not (own_home / "store").exists() and not (own_home / "graphs").exists()
+
+
 def test_no_picture_that_can_be_read(tmp_path):
     for label in "ab":
         (tmp_path / label).mkdir()

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from topwork.cut import Cut
-from topwork.data import splits
 from topwork.data.dataset import Dataset
-from topwork.data.folds import folds
+from topwork.data.folds import folds, most
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks import places
@@ -80,9 +79,10 @@ def choose(
     parsed = [Cut.parse(cut) for cut in cuts]
     networks = candidates.networks(parsed, weights, size)
     rows = data if isinstance(data, Dataset) else read(data)
+    some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
+    _folds(some, seed)  # refuses a class with a single picture before anything is computed
     candidates.learn(networks)
     compared = dict.fromkeys(parsed or [cut for one in networks for cut in places.cuts_of(one)])
-    some = subset(rows, pictures or max(PICTURES, EACH * len(rows.classes)), seed)
     fills = [requested(some, cut, [one for one in networks if one.name in cut.backbones]) for cut in compared]
 
     every = [one for requests in fills for one in requests]
@@ -99,10 +99,7 @@ def choose(
     used = some.without(bad)
     _refuse_one_class(used.classes)
 
-    units = splits.units_of(used.rows)
-    sizes = Counter(label for unit in units for label in {used.rows[i].label for i in unit})
-    # There are fewer folds if a class has fewer independent pictures.
-    dealt = folds(used, max(2, min(FOLDS, *sizes.values())), seed)
+    dealt = _folds(used, seed)
     tests = [[i for i, row in enumerate(fold.rows) if row.split == "test"] for fold in dealt]
     found = []
     times = iter(each)
@@ -142,6 +139,11 @@ def subset(data: Dataset, count: int, seed: int = 0) -> Dataset:
     turns = zip_longest(*([row for row in drawn if row.label == label] for label in labels))
     kept = {id(row) for row in [row for turn in turns for row in turn if row][:count]}
     return replace(data, rows=tuple(row for row in data.rows if id(row) in kept))
+
+
+def _folds(rows: Dataset, seed: int) -> list[Dataset]:
+    """Divide rows into `FOLDS` folds, or into fewer if a class has fewer independent pictures, but at least two."""
+    return folds(rows, max(2, min(FOLDS, most(rows))), seed)
 
 
 def _refuse_one_class(labels: Collection[str]) -> None:

@@ -45,8 +45,8 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
     rows = [Epoch.from_json(line) for line in journal]
     measured = auc and any(getattr(row, name) is not None for row in rows for name in ("train_auc", "val_auc"))
     keys = {"loss": "loss", "accuracy": "accuracy"} | ({"auc": "AUC"} if measured else {})
-    figure = new_figure(9, 1 + 3 * len(keys))
-    panels = figure.subplots(len(keys), 1, sharex=True)
+    cuts = {row.phase: f"phase {row.phase}: {drawable(row.cut, 90)}" for row in rows}
+    figure, panels = _panels(len(keys), len(cuts))
     places: list[int] = []  # of each epoch on the x axis; epoch 0 of a phase is at the end of the phase before
     start = 0
     for row in rows:
@@ -62,7 +62,6 @@ def curves(journal: Sequence[Mapping[str, Any]], path: str | Path, auc: bool = F
                 axes.text(x, 1.02, f" {phase}", transform=axes.get_xaxis_transform(), color="grey", fontsize=9)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
         axes.set_ylabel(label)
-    cuts = {row.phase: f"phase {row.phase}: {drawable(row.cut, 90)}" for row in rows}
     panels[0].set_title("\n".join(cuts.values()), loc="left", pad=14, **font(10))
     solved = {row.phase for row in rows if row.l2 is not None}
     if solved == set(cuts):
@@ -165,6 +164,19 @@ def confusion(
     axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
     save(figure, path)
     return figure
+
+
+def _panels(count: int, lines: int) -> tuple["Figure", np.ndarray]:
+    """Return panels above each other, below a title of some lines.
+
+    Their texts have known sizes. For matplotlib to measure them would take a quarter of the time.
+    """
+    width, top, bottom = 9, 0.35 + 0.18 * lines, 0.75
+    height = top + 3 * count + bottom
+    figure = new_figure(width, height, None)
+    room = {"left": 0.8 / width, "right": 1 - 2.1 / width, "bottom": bottom / height, "top": 1 - top / height}
+    figure.subplots_adjust(**room, hspace=0.13)
+    return figure, figure.subplots(count, 1, sharex=True)
 
 
 def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) -> None:

@@ -41,7 +41,7 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = new_figure(1.7 * columns, 2 * rows)
+    figure = new_figure(1.7 * columns, 2 * rows, None)
     sheet = _sheet(figure)
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         shown = "\n".join(drawable(line, 24) for line in title.splitlines())
@@ -88,7 +88,7 @@ def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) ->
     width = max(1.7 * len(rows[0]), 3.4)
     heading = fill(found["heading"], int(14 * width))
     top = sum(heights) + 0.05
-    figure = new_figure(width, top + 0.15 + 0.16 * (heading.count("\n") + 1))
+    figure = new_figure(width, top + 0.15 + 0.16 * (heading.count("\n") + 1), None)
     figure.text(0.5, 1 - 0.1 / figure.get_figheight(), heading, ha="center", va="top", **font(9))
     sheet = _sheet(figure)
     start = (width / 1.7 - len(rows[0])) / 2
@@ -105,7 +105,6 @@ def _sheet(figure: "Figure") -> "Axes":
 
     Separate axes for each tile would take five times as long.
     """
-    figure.set_layout_engine("none")
     width, height = figure.get_size_inches()
     sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), autoscale_on=False)
     sheet.set_axis_off()

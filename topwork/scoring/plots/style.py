@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from topwork.data.reading.own_files import PLOT
 from topwork.errors import MachineError
@@ -54,12 +54,12 @@ def own_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of a size in inches."""
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
+    """Return an empty figure of a size in inches. *layout*: whether matplotlib makes room for the texts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DOTS, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
