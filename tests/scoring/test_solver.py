@@ -22,7 +22,8 @@ def drawn(n, d, classes, seed=0, outputs=None):
 
 
 def standard(features):
-    return (features - features.mean(0)) / np.sqrt(features.var(0) + 1e-3)
+    variance = features.var(0)
+    return (features - features.mean(0)) / np.sqrt(variance + 1e-3 + np.minimum(0.3 * variance.mean(), 30 * variance))
 
 
 @pytest.mark.parametrize("shape", [(30, 80), (120, 20), (40, 40)])
@@ -89,6 +90,19 @@ def test_the_keras_head_has_the_same_logits(outputs, batch_norm):
     assert np.ptp(expected, 0).min() > 1
     np.testing.assert_allclose(head.logits(features)[:, -outputs:], expected, atol=1e-4)
     assert np.abs(head.logits(features).argmax(1) == labels).mean() == 1
+
+
+def test_the_scale_of_a_term_does_not_matter():
+    """Two networks of a sum may give features of very different sizes."""
+    features, _, targets = drawn(60, 40, 3)
+    found = []
+    for size in (1, 1000):
+        scaled = features * np.where(np.arange(40) < 10, size, 1).astype(np.float32)
+        problem = Problem(scaled.copy(), targets, np.ones(60), [10, 30])
+        found.append(problem.head(problem.solve(0.03), batch_norm=True).logits(scaled))
+    np.testing.assert_allclose(found[0], found[1], atol=0.02)
+    alone = Problem(scaled.copy(), targets, np.ones(60))
+    assert np.abs(alone.head(alone.solve(0.03), batch_norm=True).logits(scaled) - found[0]).max() > 0.1
 
 
 def test_rows_of_weight_two_count_twice():

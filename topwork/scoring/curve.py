@@ -139,18 +139,21 @@ def curve(
         train = rows.part("train")
         others = [*rows.part("val"), *rows.part("test")]
         _refuse(train, others, rows.classes)
-        values, tested = features(stored, train), features(stored, others)
+        values, tested, widths = features(stored, train), features(stored, others), stored.widths()
     with Pencil() if plot else nullcontext() as pencil:
-        found = _measured(cut, rows, values, tested, seed)
+        found = _measured(cut, rows, values, tested, widths, seed)
         if plot and pencil:
             pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
     return found
 
 
-def _measured(cut: str, rows: Dataset, values: np.ndarray, tested: np.ndarray, seed: int) -> Curve:
+def _measured(
+    cut: str, rows: Dataset, values: np.ndarray, tested: np.ndarray, widths: Sequence[int], seed: int
+) -> Curve:
     """Solve a head for each draw of each share.
 
-    *values* are the features of the training part, *tested* those of all other pictures.
+    *values* are the features of the training part, *tested* those of all other pictures, *widths* the numbers of
+    features of the terms.
     """
     train, others = rows.part("train"), [*rows.part("val"), *rows.part("test")]
     place = {label: number for number, label in enumerate(rows.classes)}
@@ -160,7 +163,8 @@ def _measured(cut: str, rows: Dataset, values: np.ndarray, tested: np.ndarray, s
     for share in SHARES:
         for number in range(DRAWS if share < 1 else 1):  # all draws of the complete part are equal
             taken = drawn(train, share, f"{seed} {number}")
-            problem = Problem(values[taken], np.eye(len(place), dtype=np.float32)[labels[taken]], np.ones(len(taken)))
+            targets = np.eye(len(place), dtype=np.float32)[labels[taken]]
+            problem = Problem(values[taken], targets, np.ones(len(taken)), widths)
             folds = inner_folds([train[i] for i in taken])
             l2 = min(by_folds(problem, labels[taken], folds), key=lambda trial: trial.loss).l2
             head = problem.head(problem.solve(l2), batch_norm=True)

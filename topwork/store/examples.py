@@ -91,6 +91,10 @@ class StoredActivations(AbstractContextManager["StoredActivations", None]):
         one = self.requests[number]
         return self.readers[number].read([one.key(one.shots_of(row)[0]) for row in rows])
 
+    def widths(self, pooling: Pooling = "avg") -> list[int]:
+        """Return the numbers of features that `features` returns, one per term."""
+        return [_width(reader, pooling) for reader in self.readers]
+
     def examples(self, rows: Sequence[Row], classes: Sequence[str]) -> "Examples":
         """Return the activations of *rows* with their labels.
 
@@ -178,10 +182,9 @@ class Examples:
         for start in range(0, len(self), size):
             yield np.arange(start, min(start + size, len(self)))
 
-    def width(self, pooling: Pooling) -> int:
-        """Return the number of features per row that `vectors` returns."""
-        shapes = [tensor.shape for source in self.sources for tensor in source.reader.tensors]
-        return sum(shape[-1] if len(shape) == 3 and pooling != "flatten" else prod(shape) for shape in shapes)
+    def widths(self, pooling: Pooling) -> list[int]:
+        """Return the numbers of features per row that `vectors` returns, one per term."""
+        return [_width(source.reader, pooling) for source in self.sources]
 
     def pooled(self, pooling: Pooling) -> "Examples":
         """Return the same examples with pooled maps, in memory: a head that pools them needs nothing else."""
@@ -205,6 +208,12 @@ class Examples:
             found = self.take(places[start : start + ROWS])
             blocks.append(np.concatenate([pooled(array, pooling) for array in found], 1))
         return np.concatenate(blocks)
+
+
+def _width(reader: Reader, pooling: Pooling) -> int:
+    """Return the number of features of a row, with its maps pooled."""
+    shapes = [tensor.shape for tensor in reader.tensors]
+    return sum(shape[-1] if len(shape) == 3 and pooling != "flatten" else prod(shape) for shape in shapes)
 
 
 def features(stored: StoredActivations, rows: Sequence[Row], pooling: Pooling = "avg") -> np.ndarray:

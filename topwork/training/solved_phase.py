@@ -130,7 +130,8 @@ class SolvedPhase:
         targets = smoothed(labels, self.classes, self.recipe.training)
         weights = row_weights(labels, self.recipe.training) / views
         folds = inner_folds([row for name in names for row in self.rows[name]])
-        return Problem(np.concatenate(blocks), targets[of], weights[of]), labels, folds[of]
+        widths = self.examples["train"].widths(self.recipe.head.pooling)
+        return Problem(np.concatenate(blocks), targets[of], weights[of], widths), labels, folds[of]
 
     def _score(self, head: LinearHead, l2: float | None = None) -> None:
         """Score a head, write its line, and keep the head if it is the best so far."""
@@ -166,7 +167,7 @@ class SolvedPhase:
 
 def too_large(number: int, train: Examples, pooling: Pooling) -> bool:
     """Return whether a phase has more features than `LARGEST`, and report it."""
-    rows, width = len(train) * train.views, train.width(pooling)
+    rows, width = len(train) * train.views, sum(train.widths(pooling))
     if 4 * rows * width <= LARGEST:
         return False
     say(

@@ -156,7 +156,7 @@ def test_equal_pictures_count_once_and_the_test_part_not_at_all():
 def test_groups_stay_together(data, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        module, "probe", lambda values, labels, tests: asked.append(tests) or probe(values, labels, tests)
+        module, "probe", lambda values, labels, tests, _: asked.append(tests) or probe(values, labels, tests)
     )
     grouped = replace(data, rows=tuple(replace(row, group=f"{row.label}{i // 3}") for i, row in enumerate(data.rows)))
     tw.choose(grouped, CUTS[:1], **OPTIONS)

@@ -169,14 +169,14 @@ def _candidate(
     data: Dataset, requests: Sequence[Request], time: float | None, tests: Sequence[list[int]], pictures: int
 ) -> Candidate:
     with StoredActivations(requests) as stored:
-        values = features(stored, data.rows)
+        values, widths = features(stored, data.rows), stored.widths()
         one_picture = disk = 0
         for reader in stored.readers:
             sizes = zip(reader.tensors, reader.stored or ())
             one_picture += sum(prod(tensor.shape) * np.dtype(dtype).itemsize for tensor, dtype in sizes)
             disk += reader.disk_bytes(pictures)
     labels = np.array([row.label for row in data.rows])
-    right = probe(values, labels, tests)
+    right = probe(values, labels, tests, widths)
     return Candidate(
         cut=" + ".join(str(one.term) for one in requests),
         accuracy=metrics.share(int(right.sum()), len(right)),

@@ -7,7 +7,9 @@ import numpy as np
 from topwork.scoring.solver import Problem, by_folds
 
 
-def probe(features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int]]) -> np.ndarray:
+def probe(
+    features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int]], widths: Sequence[int] = ()
+) -> np.ndarray:
     """Return which pictures a cross-validated linear head classifies correctly; each by a head that did not learn it.
 
     The head is solved as in training (`topwork.scoring.solver`), with the strength that has the lowest loss in these
@@ -17,6 +19,7 @@ def probe(features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int
         features: float ``[n, d]``.
         labels: ``[n]``.
         tests: for each fold, the positions of the rows that it tests; every row is in exactly one fold.
+        widths: the numbers of features of the terms of a sum, in order.
 
     Returns:
         bool ``[n]``.
@@ -31,7 +34,7 @@ def probe(features: np.ndarray, labels: np.ndarray, tests: Sequence[Sequence[int
     for number, test in enumerate(tests):
         folds[np.asarray(test)] = number
     targets = np.eye(len(classes), dtype=np.float32)[numbers]
-    problem = Problem(np.array(features, np.float32), targets, np.ones(len(labels)))
+    problem = Problem(np.array(features, np.float32), targets, np.ones(len(labels)), widths)
     return min(by_folds(problem, numbers, folds), key=lambda trial: trial.loss).right
 
 
