@@ -15,8 +15,8 @@ from topwork.data.readers import read
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import SOLVER, Iteration
 
-DIGITS, SIDE = 2000, 96
-"""How many digits are used, and the side of their pictures in pixels."""
+DIGITS = 1000
+"""How many digits are used."""
 
 
 def measure(plan: Plan, scratch: Path) -> Measured:
@@ -31,20 +31,16 @@ def measure(plan: Plan, scratch: Path) -> Measured:
             asked[written] = [(file, seed) for seed in range(plan.seeds)]
     found = {}
     for shown, pairs in asked.items():
-        for question, ways in _questions(None if shown == "pictures" else SIDE):
+        for question, ways in _questions():
             name = f"{question}, {shown}"
             found[name] = runs_of(ways, pairs, plan, scratch / "runs" / name)
     return found
 
 
-def _questions(size: int | None) -> Iterator[tuple[str, dict[str, Recipe]]]:
+def _questions() -> Iterator[tuple[str, dict[str, Recipe]]]:
     """Yield the recipes of both ways: the head alone, and the head before opened layers."""
     ways = {"in epochs": {"epochs": Iteration().epochs}, "solved": {"optimizer": SOLVER}}
     for name, place in NETWORKS.items():
         for question, opened in (("head", []), (f"head, then {place}", [{"cut": f"{name}@{place}"}])):
-            table = {way: {"phase": [{"cut": f"{name}@pool", **one}, *opened]} for way, one in ways.items()}
-            settings = {f"backbones.{name}.size": size} if size else {}
-            yield (
-                f"{name}: {question}",
-                {w: Recipe.from_mapping(one).with_settings(settings) for w, one in table.items()},
-            )
+            tables = {way: {"phase": [{"cut": f"{name}@pool", **one}, *opened]} for way, one in ways.items()}
+            yield f"{name}: {question}", {way: Recipe.from_mapping(table) for way, table in tables.items()}
