@@ -225,8 +225,9 @@ def test_the_folder_of_a_run_that_is_none(tmp_path):
 
 
 def test_a_file_that_cannot_be_written(folder, tmp_path):
-    message = f"MachineError: cannot use '{tmp_path}/none/a.csv': No such file or directory."
-    refused(3, message, "read", folder, "--csv", tmp_path / "none" / "a.csv")
+    place = f"--csv '{tmp_path}/none/a.csv': there is no folder '{tmp_path}/none'"
+    message = f"UsageError: {place}. Make it, or name another."
+    refused(2, message, "read", folder, "--csv", tmp_path / "none" / "a.csv")
 
 
 @pytest.fixture

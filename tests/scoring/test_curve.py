@@ -12,7 +12,7 @@ from tests.tiny import NAME, tiny
 from topwork.data.dataset import Row
 from topwork.errors import DatasetError, UsageError
 from topwork.runs.scores import Rate
-from topwork.scoring.curve import Curve, Share, curve, drawn
+from topwork.scoring.curve import Curve, Share, _gain, curve, drawn
 
 CUT = f"{NAME}@pool"
 
@@ -86,6 +86,16 @@ def test_the_sentence():
     assert told(-0.03, 0.01, 0.05) == (
         f"100 pictures cannot tell whether more pictures would help: {gained} +0.010 (-0.030 to +0.050)."
     )
+
+
+def test_pictures_whose_answers_did_not_change_prove_little():
+    """Two pictures without a change do not show that more pictures would hardly help."""
+    same = [np.array([True, False])]
+    found = _gain(same, same)
+    assert (found.value, found.low, found.high) == (0, -1.5, 1.5)
+    assert "2 pictures cannot tell" in told(found.low, found.value, found.high, measured=2)
+    many = [np.ones(1000, bool)]
+    assert _gain(many, many).high == 0.003
 
 
 @pytest.mark.usefixtures("tiny_network")

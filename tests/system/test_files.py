@@ -126,7 +126,8 @@ def test_a_file_of_read_that_cannot_be_written(words, pictures, tmp_path):
     (tmp_path / "file").touch()
     command, option, name = words
     ran = topwork(command, pictures, option, tmp_path / "file" / name)
-    assert ran == Ran(3, "", f"MachineError: cannot use '{tmp_path}/file/{name}': Not a directory.\n")
+    place = f"{option} '{tmp_path}/file/{name}': there is no folder '{tmp_path}/file'"
+    assert ran == Ran(2, "", f"UsageError: {place}. Make it, or name another.\n")
 
 
 def test_a_target_of_export_that_cannot_be_written_is_refused_before_anything_is_restored(tmp_path):

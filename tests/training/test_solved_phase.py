@@ -15,10 +15,11 @@ from tests.command import POOL as POOL_WORDS
 from tests.conftest import make_folder
 from tests.tiny import NAME, SIDE, tiny
 from topwork.data.pictures import Fit, decode
-from topwork.errors import RecipeError
+from topwork.errors import RecipeError, RunError
 from topwork.networks.heads import LinearHead
 from topwork.recipes.settings import Training
 from topwork.runs.restore import network_of
+from topwork.scoring.solver import STRENGTHS
 from topwork.training import solved_phase
 from topwork.training.prepare import chosen, completed
 from topwork.training.solved_phase import row_weights, smoothed
@@ -82,10 +83,13 @@ def test_what_is_solved_and_what_is_not():
 @pytest.mark.parametrize(
     ("phase", "options", "words"),
     [
-        (tw.Phase(OPEN, optimizer="lbfgs"), {}, "this phase trains with layers of a backbone"),
-        (tw.Phase(POOL, optimizer="lbfgs"), {"head": "mlp"}, "this phase trains with a head that is not linear"),
+        (tw.Phase(OPEN, optimizer="lbfgs"), {}, "this phase trains layers of a backbone"),
+        (tw.Phase(POOL, optimizer="lbfgs"), {"head": "mlp"}, "this phase trains a head that is not linear"),
         (tw.Phase(POOL, optimizer="lbfgs"), {"views": tw.Views(2, "live")}, "this phase trains with live views"),
-        (tw.Phase(POOL, epochs=2, l2=0.1), {}, "l2 = 0.1 is for a phase that is solved"),
+        (tw.Phase(POOL, epochs=2, l2=0.1), {}, "l2 = 0.1 is for a phase that is solved, and this one has epochs = 2"),
+        (tw.Phase(POOL, l2=0.1), {"head": "mlp"}, "and this one trains a head that is not linear"),
+        (tw.Phase(POOL, refit=True), {"head": "mlp"}, "this one trains a head that is not linear: omit refit"),
+        (tw.Phase(OPEN, refit=True), {}, "this one trains layers of a backbone: omit refit"),
         (tw.Phase(POOL, l2=-1.0), {}, "phase.1.l2 = -1.0: expected at least 0"),
         (tw.Phase(POOL, l2="automatic"), {}, "phase.1.l2 = 'automatic': expected a number or 'auto'"),
     ],
@@ -189,6 +193,31 @@ def test_without_a_validation_part_folds_choose_and_the_solution_is_kept(data, t
     assert run.results.phases[-1].l2 == run.journal[-1].l2
 
 
+def test_a_refit_without_a_validation_part_says_that_it_has_no_effect(data, tmp_path, capfd):
+    rows = tuple(row for row in data.rows if row.split != "val")
+    recipe = chosen([tw.Phase(POOL, refit=True)], [tiny()])
+    recipe = replace(recipe, training=replace(recipe.training, hold_out=False))
+    tw.train(replace(data, rows=rows), recipe=recipe, out=tmp_path / "run")
+    assert "phase 1: refit = true has no effect, because there is no validation part." in capfd.readouterr().err
+
+
+def test_a_head_that_validation_refuses_is_called_untrained(data, tmp_path, capfd):
+    """Validation pictures with wrong labels: every solution is worse than equal probabilities."""
+    labels = dict(zip(data.classes, data.classes[1:] + data.classes[:1]))
+    rows = [replace(row, label=labels[row.label]) if row.split == "val" else row for row in data.rows]
+    run = tw.train(replace(data, rows=tuple(rows)), phases=[tw.Phase(POOL)], backbones=[tiny()], out=tmp_path / "run")
+    assert run.results.phases[-1].l2 is None
+    assert "phase 1: the head is not trained: on the 12 validation pictures, no solution had" in capfd.readouterr().err
+
+
+def test_a_bar_counts_the_strengths_of_a_large_problem(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(solved_phase, "LONG", 0)
+    counted = []
+    monkeypatch.setattr(solved_phase.Bar, "update", lambda _, done, total, note="": counted.append((done, total)))
+    run = tw.train(data, phases=[tw.Phase(POOL)], backbones=[tiny()], out=tmp_path / "run")
+    assert counted == [(done, len(STRENGTHS) + 1) for done in range(len(run.journal))]
+
+
 @pytest.mark.parametrize("with_validation", [True, False])
 def test_training_pictures_that_all_belong_together_cannot_be_folded(with_validation, data, tmp_path):
     """One group: no fold could be left out, so validation chooses, or without validation the usual strength."""
@@ -268,6 +297,16 @@ def test_refit_learns_from_the_validation_part_too(views, data, tmp_path):
     assert own < usual.evaluate("val").loss.value
 
 
+def test_what_a_refit_learned_counts_as_learned(data, tmp_path):
+    run = tw.train(data, phases=[tw.Phase(POOL, refit=True)], backbones=[tiny()], out=tmp_path / "run")
+    val = replace(data, rows=tuple(replace(row, split="test") for row in data.part("val")))
+    assert run.evaluate(val).trained_on == len(val.rows)
+    plain = tw.train(data, phases=[tw.Phase(POOL)], backbones=[tiny()], out=tmp_path / "plain")
+    assert plain.evaluate(val).trained_on == 0
+    with pytest.raises(RunError, match="it learned its validation part as well"):
+        tw.train(data, parent=run, phases=[tw.Phase(OPEN, epochs=1)], backbones=[tiny()], out=tmp_path / "child")
+
+
 def test_refit_is_for_the_last_phase_and_only_where_the_head_is_solved():
     with pytest.raises(RecipeError, match="refit = true is for the last phase"):
         plan(tw.Phase(POOL, refit=True), tw.Phase(OPEN))
@@ -309,6 +348,8 @@ def test_a_run_of_solved_heads_imports_neither_keras_nor_tensorflow(data, tmp_pa
 
 @pytest.mark.parametrize("moment", ["while the head is solved", "in the opened phase"])
 def test_law_4_an_interrupted_run_ends_with_the_same_bits(moment, data, tmp_path, monkeypatch):
+    rows = [replace(row, near=(data.rows[i - i % 3].content,)) for i, row in enumerate(data.rows)]
+    data = replace(data, rows=tuple(rows))  # near-copies, of which three each stay in one fold
     phases = [tw.Phase(POOL, optimizer="lbfgs"), tw.Phase(OPEN, epochs=3, learning_rate=1e-3)]
     whole = tw.train(data, phases=phases, backbones=[tiny()], out=tmp_path / "whole")
     callbacks = []

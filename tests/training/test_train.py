@@ -253,7 +253,7 @@ def test_mlp_heads_ends_and_several_tensors(pictures, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("place", [9, 28])
 def test_a_frontier_of_several_tensors_is_trained_and_exported(pictures, tmp_path, place):
-    run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01)
+    run = train(pictures, tmp_path / "run", place, epochs=4, rate=0.01, head_first=False)
     trunk, top = tw.halves(f"{NAME}@{place}", backbone=SMALL)
     assert len(trunk.outputs) == len(top.inputs) == 2
     assert min(line.val_loss for line in run.journal[1:] if line.val_loss) < run.journal[0].val_loss

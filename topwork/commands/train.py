@@ -34,7 +34,8 @@ def train(
         list[int] | None,
         typer.Option(
             metavar="N",
-            help="Maximum number of epochs. Give --epochs once for all phases, or once per phase, in order.",
+            help="Maximum number of epochs. Give --epochs once for all phases, or once per phase, in order. "
+            "Without it, a linear head on frozen layers is solved instead of being trained in epochs.",
         ),
     ] = None,
     learning_rate: Annotated[

@@ -163,6 +163,7 @@ def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
         "columns": list(data.columns),
         "classes": list(data.classes),
         "notes": list(data.notes),
+        "near": {row.content: list(row.near) for row in data.rows if row.near},
         "parent": str(parent.resolve()) if parent else None,
         "python": platform.python_version(),
         "platform": platform.platform(),

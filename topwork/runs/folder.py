@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from topwork.data.dataset import Dataset
+from topwork.data.dataset import Dataset, Row
 from topwork.data.reading import run_files as kept
 from topwork.data.reading.listing import recall, write_csv
 from topwork.data.reading.run_files import reading
@@ -130,13 +130,21 @@ class Folder:
         """Return the run's pictures with their splits, and with the paths where they were last found."""
         return self._once(self._placed, PICTURES, MOVED, ENVIRONMENT)
 
+    @property
+    def learned(self) -> list[Row]:
+        """The rows that the weights were learned from: the training part; after a refit, the validation part, too."""
+        parts = ("train", "val") if any(phase.refit for phase in self.recipe.phases) else ("train",)
+        return [row for part in parts for row in self.data().part(part)]
+
     def _placed(self) -> Dataset:
         about, listed = self.environment, self._listed()
         with reading(self.path / PICTURES):
             root, moved = place(self.path)
         by_text = sorted({row.label for row in listed.rows})  # for old runs, which did not save the order
         order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
-        found = replace(listed, root=root, source=about.get("source", ""), order=order, notes=notes)
+        ties = about.get("near", {})
+        rows = tuple(replace(row, near=tuple(ties.get(row.content, ()))) for row in listed.rows)
+        found = replace(listed, rows=rows, root=root, source=about.get("source", ""), order=order, notes=notes)
         return found.with_paths(moved) if moved else found
 
     def _listed(self) -> Dataset:

@@ -70,7 +70,7 @@ class Exam:
             raise DatasetError(f"the run {path!r} has no test part: runs are compared on test pictures. {way}")
         data = folder.data()
         classes, given = answers(folder.path / "predictions.csv", data.part("test"))
-        trained = frozenset(digest for row in data.part("train") for _, digest in row.pictures)
+        trained = frozenset(digest for row in folder.learned for _, digest in row.pictures)
         return cls(path, classes, given, trained)
 
     @classmethod

@@ -28,13 +28,18 @@ from topwork.scoring.solver import Problem, by_folds, inner_folds
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import fill_all, requested
 from topwork.system.keras_settings import ours
-from topwork.system.messages import counted, say, with_progress
+from topwork.system.messages import Bar, counted, say, with_progress
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """The shares of the training part that heads are solved on."""
 
 DRAWS = 3
 """How many times each share is drawn."""
+
+LONG = 2_000_000
+"""With more numbers than this in the training features, a bar is shown."""
+
+RULE_OF_THREE = 3.0
 
 
 @dataclass(frozen=True)
@@ -160,8 +165,13 @@ def _measured(
     labels, answers = (np.array([place[row.label] for row in some]) for some in (train, others))
     right: dict[float, list[np.ndarray]] = {share: [] for share in SHARES}
     sizes: dict[float, list[int]] = {share: [] for share in SHARES}
+    bar, total, done = Bar("curve", "heads"), DRAWS * (len(SHARES) - 1) + 1, 0
+    if values.size > LONG:
+        bar.start("solving")
     for share in SHARES:
         for number in range(DRAWS if share < 1 else 1):  # all draws of the complete part are equal
+            bar.update(done, total, "solving")
+            done += 1
             taken = drawn(train, share, f"{seed} {number}")
             targets = np.eye(len(place), dtype=np.float32)[labels[taken]]
             problem = Problem(values[taken], targets, np.ones(len(taken)), widths)
@@ -170,6 +180,7 @@ def _measured(
             head = problem.head(problem.solve(l2), batch_norm=True)
             right[share].append(head.logits(tested).argmax(1) == answers)
             sizes[share].append(len(taken))
+    bar.stop()
     points = []
     for share, some in right.items():
         mean = float(np.mean(some))
@@ -196,10 +207,15 @@ def drawn(rows: Sequence[Row], share: float, seed: str) -> np.ndarray:
 
 
 def _gain(half: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> Rate:
-    """Return the gain in accuracy, with an interval over the pictures (paired, normal)."""
+    """Return the gain in accuracy, with an interval over the pictures (paired, normal).
+
+    If no answer changed, the variance is zero. Of *n* pictures, up to ``3 / n`` may then still change (Hanley &
+    Lippman-Hand 1983, JAMA).
+    """
     each = np.mean(whole, 0) - np.mean(half, 0)
     mean, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
-    return Rate(mean, mean - intervals.Z * error, mean + intervals.Z * error)
+    around = max(intervals.Z * error, RULE_OF_THREE / len(each))
+    return Rate(mean, mean - around, mean + around)
 
 
 def _refuse(train: Sequence[Row], others: Sequence[Row], classes: Sequence[str]) -> None:

@@ -104,7 +104,7 @@ def evaluate(
         refuse_lost(folder, given, requests, way)
     measured = replace(given, rows=taken, left_out=() if inside else given.left_out)
     measured, answers = _answers(folder, requests, measured, own.classes, there)
-    known = {content for row in own.part("train") for _, content in row.pictures}
+    known = {content for row in folder.learned for _, content in row.pictures}
     seen = sum(not known.isdisjoint(content for _, content in row.pictures) for row in measured.rows)
     if seen and not inside:
         way = either("run.evaluate()", "topwork evaluate RUN")

@@ -177,10 +177,10 @@ def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
     is_live = recipe.views.mode == "live" and recipe.views.count > 1
     has_linear_head = recipe.head.kind == "linear" and not recipe.head.file
     can = has_linear_head and not step.opens and not is_live
+    way = "with live views" if is_live else "layers of a backbone" if step.opens else "a head that is not linear"
     if phase.is_solved and not can:
-        way = "live views" if is_live else "layers of a backbone" if step.opens else "a head that is not linear"
         raise RecipeError(
-            f"optimizer = {SOLVER!r} solves a linear head on frozen layers, and this phase trains with {way}: "
+            f"optimizer = {SOLVER!r} solves a linear head on frozen layers, and this phase trains {way}: "
             "use the name of a Keras optimizer, or omit it.",
             "optimizer",
         )
@@ -191,12 +191,12 @@ def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
         )
     if phase.is_solved or (phase.optimizer == "auto" and can and not given and not is_iterated):
         return replace(phase, optimizer=SOLVER)
+    why = f"trains {way}" if not can else f"has {' and '.join(given)}" if given else "has an optimizer or callbacks"
     if phase.refit:
-        raise RecipeError("refit = true is for a phase that is solved, and this one has epochs: omit it.", "refit")
+        raise RecipeError(f"refit = true is for a phase that is solved, and this one {why}: omit refit.", "refit")
     if phase.l2 != "auto":
         raise RecipeError(
-            f"l2 = {phase.l2:g} is for a phase that is solved, and this one has epochs: use weight_decay.",
-            "l2",
+            f"l2 = {phase.l2:g} is for a phase that is solved, and this one {why}. In epochs, use weight_decay.", "l2"
         )
     usual = OPEN_RATE if step.opens else HEAD_RATE
     settings = replace(phase, learning_rate=usual if phase.learning_rate is None else phase.learning_rate).iteration

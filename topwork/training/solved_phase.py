@@ -21,13 +21,16 @@ from topwork.runs.journal import Epoch
 from topwork.scoring.answers import scores
 from topwork.scoring.solver import STRENGTHS, Problem, by_folds, by_validation, inner_folds
 from topwork.store.examples import Examples
-from topwork.system.messages import duration, say, size
+from topwork.system.messages import Bar, counted, duration, say, size
 
 ENOUGH = 200
 """From this number of validation pictures on, the validation loss chooses the strength."""
 
 LARGEST = 1_000_000_000
 """The largest size of a solved phase's features in float32, in bytes. Solving takes three times as much memory."""
+
+LONG = 5_000_000
+"""With more numbers than this in the training features, a bar is shown."""
 
 SAMPLE = 1000
 """The largest number of training pictures that are scored.
@@ -61,6 +64,7 @@ class SolvedPhase:
     kept: Epoch | None = field(init=False, default=None)
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
+    _bar: Bar | None = field(init=False, default=None)
     _lines: int = field(init=False, default=0)
     _last: float = field(init=False, default_factory=time.perf_counter)
 
@@ -78,6 +82,9 @@ class SolvedPhase:
                 self._scored[name] = part.vectors(np.arange(len(part)), head.pooling), part.labels
         outputs = 1 if self.recipe.training.loss == "binary" else self.classes
         features = self._scored["train"][0].shape[1]
+        train = self.examples["train"]
+        if len(train) * train.views * features > LONG:
+            self._bar = Bar(f"phase {self.number}", "strengths").start("solving")
         self._score(begin or LinearHead.new(features, outputs, head.batch_norm))
 
         problem, labels, folds = self._problem("train")
@@ -94,9 +101,13 @@ class SolvedPhase:
                     self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
                 l2 = min(trials, key=lambda trial: trial.loss).l2
             self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
-        self._tell(time.perf_counter() - start)
+        if self._bar:
+            self._bar.stop()
+        self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept
         assert self._best
+        if phase.refit and not len(val):
+            say(f"phase {self.number}: refit = true has no effect, because there is no validation part.")
         if not phase.refit or self.kept.l2 is None or not len(val):
             return self._best
 
@@ -151,15 +162,23 @@ class SolvedPhase:
         cut = self.recipe.phases[self.number - 1].cut
         line = Epoch(phase=self.number, cut=cut, epoch=self._lines, seconds=round(now - self._last, 4), **measured)
         self.note(line)
+        if self._bar:
+            self._bar.update(self._lines, len(STRENGTHS) + 1, "solving")
         self._lines, self._last = self._lines + 1, now
         return line
 
-    def _tell(self, seconds: float) -> None:
+    def _tell(self, seconds: float, is_new: bool) -> None:
         kept, phase = self.kept, self.recipe.phases[self.number - 1]
         assert kept
         which = f"the solution with l2 = {kept.l2:.2g}" if kept.l2 is not None else "the weights it started with"
         scored = "" if kept.val_loss is None else f" (validation loss {kept.val_loss:.3f})"
         say(f"phase {self.number}, {phase.cut}: kept {which}{scored}, {duration(seconds)}")
+        if kept.l2 is None and is_new:
+            say(
+                f"phase {self.number}: the head is not trained: on the "
+                f"{counted(len(self.examples['val']), 'validation picture')}, no solution had a lower loss than equal "
+                "probabilities for all classes. More validation pictures make this decision more certain."
+            )
         if phase.l2 == "auto" and kept.l2 in (STRENGTHS[0], STRENGTHS[-1]):
             end = "strongest" if kept.l2 == STRENGTHS[0] else "weakest"
             say(f"phase {self.number}: l2 = {kept.l2:.2g} is the {end} strength that is tried.")

@@ -52,6 +52,11 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
             f"cannot start from {str(parent.path)!r}, which differs in {told}. "
             f"Set it as in that run, or train without {either('parent', '--from')}."
         )
+    if any(phase.refit for phase in had.phases):
+        raise RunError(
+            f"cannot start from {str(parent.path)!r}: with refit = true, it learned its validation part as well, so "
+            "that no later phase could be validated. Start from a run without refit."
+        )
     lockfile.check(parent)
     before = steps(had)[-1]
     for old, new, term in zip(before.trunks(), planned[-1].trunks(), planned[-1].terms):
