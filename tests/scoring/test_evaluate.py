@@ -168,10 +168,9 @@ def test_a_run_whose_plots_cannot_be_drawn_is_finished_and_gets_them_later(pictu
     assert f"The run is complete. To draw them later: topwork.Run('{run.path}').evaluate()" in said
     assert run.results.accuracy and names(run) == []
     run.resume()
-    lacking = "It lacks curves.png, confusion.png, predictions.png: "
-    assert (
-        f"{run.path} has finished: nothing is left to do. {lacking}topwork.Run('{run.path}').evaluate() draws "
-        in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"{run.path} has finished, but its curves.png, confusion.png, predictions.png were not drawn. To draw them: "
+        f"topwork.Run('{run.path}').evaluate()\n"
     )
     run.evaluate("val")
     assert names(run) == ["curves.png"]

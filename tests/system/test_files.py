@@ -29,7 +29,7 @@ def test_home_is_where_the_user_says(monkeypatch):
 
 def test_what_stands(tmp_path):
     assert standing(tmp_path / "not" / "there") == tmp_path
-    assert free(tmp_path / "not" / "there") == free(tmp_path) > 0
+    assert free(tmp_path / "not" / "there") == pytest.approx(free(tmp_path), rel=0.05)  # other processes write, too
 
 
 @pytest.fixture

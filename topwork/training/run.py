@@ -150,9 +150,9 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     registry.remember(folder.path)  # the folder may have been moved
     if folder.is_finished:
         lacking = lacks(folder)
-        draws = either(f"topwork.Run({str(folder.path)!r}).evaluate()", f"'topwork evaluate {folder.path}'")
-        mend = f" It lacks {', '.join(lacking)}: {draws} draws what can be." if lacking else ""
-        say(f"{folder.path} has finished: nothing is left to do.{mend}")
+        draws = either(f"topwork.Run({str(folder.path)!r}).evaluate()", f"topwork evaluate {folder.path}")
+        mend = f", but its {', '.join(lacking)} were not drawn. To draw them: {draws}"
+        say(f"{folder.path} has finished{mend if lacking else ': nothing is left to do.'}")
         return
     recipe = folder.recipe
     check_versions(folder, other_versions)
