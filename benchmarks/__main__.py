@@ -37,6 +37,10 @@ Data = Annotated[
     Path | None,
     typer.Option(exists=True, file_okay=False, help="A folder with one folder per class; by default, drawings."),
 ]
+Mnist = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, measured as well."),
+]
 Weights = Annotated[str, typer.Option(help='"imagenet" (Keras finds or downloads them) or "random".')]
 Size = Annotated[
     int | None, typer.Option(min=1, help="Side of the pictures in pixels; by default, the backbone's size.")
@@ -206,10 +210,7 @@ def solver_command(quick: Quick = False) -> None:
 @app.command("choices")
 def choices_command(
     data: Data = None,
-    mnist: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, measured as well."),
-    ] = None,
+    mnist: Mnist = None,
     weights: Weights = "random",
     size: Size = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
@@ -230,10 +231,7 @@ def choices_command(
 @app.command("solved")
 def solved_command(
     data: Data = None,
-    mnist: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder of MNIST's idx files, measured as well."),
-    ] = None,
+    mnist: Mnist = None,
     weights: Weights = "random",
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     folds: Annotated[int, typer.Option(min=2)] = 5,

@@ -210,11 +210,14 @@ def test_a_head_that_validation_refuses_is_called_untrained(data, tmp_path, capf
     assert "phase 1: the head is not trained: on the 12 validation pictures, no solution had" in capfd.readouterr().err
 
 
-def test_a_bar_counts_the_strengths_of_a_large_problem(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(solved_phase, "LONG", 0)
-    counted = []
+@pytest.mark.parametrize(("limit", "bars"), [(0, ["phase 1"]), (solved_phase.LONG, [])])
+def test_a_bar_counts_the_strengths_of_a_large_problem(limit, bars, data, tmp_path, monkeypatch):
+    shown, counted = [], []
+    monkeypatch.setattr(solved_phase.Bar, "start", lambda bar, note="": shown.append(bar._what))
+    monkeypatch.setattr(solved_phase, "LONG", limit)
     monkeypatch.setattr(solved_phase.Bar, "update", lambda _, done, total, note="": counted.append((done, total)))
     run = tw.train(data, phases=[tw.Phase(POOL)], backbones=[tiny()], out=tmp_path / "run")
+    assert [what for what in shown if what.startswith("phase")] == bars
     assert counted == [(done, len(STRENGTHS) + 1) for done in range(len(run.journal))]
 
 

@@ -7,6 +7,7 @@ decides, because the loss of a few pictures says too little.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -64,9 +65,12 @@ class SolvedPhase:
     kept: Epoch | None = field(init=False, default=None)
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
-    _bar: Bar | None = field(init=False, default=None)
+    _bar: Bar = field(init=False)
     _lines: int = field(init=False, default=0)
     _last: float = field(init=False, default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._bar = Bar(f"phase {self.number}", "strengths")
 
     def run(self, begin: LinearHead | None) -> LinearHead:
         """Solve the phase. Return the head with the lowest validation loss, which may be *begin* (law 7).
@@ -83,26 +87,24 @@ class SolvedPhase:
         outputs = 1 if self.recipe.training.loss == "binary" else self.classes
         features = self._scored["train"][0].shape[1]
         train = self.examples["train"]
-        if len(train) * train.views * features > LONG:
-            self._bar = Bar(f"phase {self.number}", "strengths").start("solving")
-        self._score(begin or LinearHead.new(features, outputs, head.batch_norm))
+        is_long = len(train) * train.views * features > LONG
+        with self._bar if is_long else nullcontext():
+            self._score(begin or LinearHead.new(features, outputs, head.batch_norm))
 
-        problem, labels, folds = self._problem("train")
-        can_fold = len(np.unique(folds)) > 1
-        if phase.l2 == "auto" and (len(val) >= ENOUGH or (len(val) and not can_fold)):
-            for trial, point in by_validation(problem, *self._scored["val"]):
-                self._score(problem.head(point, head.batch_norm), trial.l2)
-        else:
-            l2 = USUAL if phase.l2 == "auto" else phase.l2
-            if phase.l2 == "auto" and can_fold:
-                trials = []
-                for trial in by_folds(problem, labels, folds):
-                    trials.append(trial)
-                    self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
-                l2 = min(trials, key=lambda trial: trial.loss).l2
-            self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
-        if self._bar:
-            self._bar.stop()
+            problem, labels, folds = self._problem("train")
+            can_fold = len(np.unique(folds)) > 1
+            if phase.l2 == "auto" and (len(val) >= ENOUGH or (len(val) and not can_fold)):
+                for trial, point in by_validation(problem, *self._scored["val"]):
+                    self._score(problem.head(point, head.batch_norm), trial.l2)
+            else:
+                l2 = USUAL if phase.l2 == "auto" else phase.l2
+                if phase.l2 == "auto" and can_fold:
+                    trials = []
+                    for trial in by_folds(problem, labels, folds):
+                        trials.append(trial)
+                        self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
+                    l2 = min(trials, key=lambda trial: trial.loss).l2
+                self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept
         assert self._best
@@ -162,8 +164,7 @@ class SolvedPhase:
         cut = self.recipe.phases[self.number - 1].cut
         line = Epoch(phase=self.number, cut=cut, epoch=self._lines, seconds=round(now - self._last, 4), **measured)
         self.note(line)
-        if self._bar:
-            self._bar.update(self._lines, len(STRENGTHS) + 1, "solving")
+        self._bar.update(self._lines, len(STRENGTHS) + 1, "solving")
         self._lines, self._last = self._lines + 1, now
         return line
 

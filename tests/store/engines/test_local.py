@@ -64,6 +64,21 @@ def test_a_worker_that_is_not_done_ends_with_its_extraction(data, own_home):
         assert failed._worker.beside.process.poll() is not None
 
 
+def test_a_worker_that_cannot_be_asked_ends(data, own_home, monkeypatch):
+    """The disk for temporary files is full."""
+    pixels = shelf.request("input").of(data)
+    trunk.keep_graph(pixels.backbone, shelf.GRAPH)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    refused = extraction(pixels)
+    with pytest.raises(OSError, match="No space left"):
+        refused.__enter__()
+    assert refused._worker.beside.process.poll() is not None
+
+
 def test_a_network_is_opened_before_the_pictures_are_known(data, own_home):
     with one_worker():
         begin([SMALL])

@@ -121,7 +121,11 @@ class Extraction:
             return self
 
         self._worker = idle.pop() if (idle := _idle.get()) else _Worker()
-        self._worker.ask({number: self._requests[number] for number in sorted(self.asked)}, self._jobs)
+        try:
+            self._worker.ask({number: self._requests[number] for number in sorted(self.asked)}, self._jobs)
+        except BaseException:  # the disk is full: `__exit__` is not called
+            self._worker.end()
+            raise
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
         self._listener.start()
         self._report(event="begin", what="opening the network")
