@@ -191,7 +191,9 @@ def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
         )
     if phase.is_solved or (phase.optimizer == "auto" and can and not given and not is_iterated):
         return replace(phase, optimizer=SOLVER)
-    why = f"trains {way}" if not can else f"has {' and '.join(given)}" if given else "has an optimizer or callbacks"
+    if phase.optimizer != "auto":
+        given = [f"optimizer = {phase.optimizer!r}", *given]
+    why = f"trains {way}" if not can else f"has {' and '.join(given) or 'callbacks of your own'}"
     if phase.refit:
         raise RecipeError(f"refit = true is for a phase that is solved, and this one {why}: omit refit.", "refit")
     if phase.l2 != "auto":
