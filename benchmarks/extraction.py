@@ -26,6 +26,7 @@ from topwork.networks.keras_graph import open_backbone
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction
+from topwork.store.extract import fill_all
 from topwork.store.request import Request
 from topwork.store.runtimes import base
 from topwork.store.runtimes.base import BATCH
@@ -92,7 +93,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     data = read(plan.data or draw(scratch / "drawn-for-extraction", plan.pictures))
     backbone = base.resolved(Backbone(plan.backbone, plan.weights, plan.size, runtime=plan.runtime))
     request = Request(Cut.parse(f"{plan.backbone}@pool").only, backbone, data)
-    _extract(request)  # makes weights and converts the trunk; neither is measured here
+    (request,) = fill_all([request])  # makes weights and converts the trunk; neither is measured here
     paths = [Path(data.root, row.path) for row in data.rows]
     batches = _ready(request, paths)
     engine = _engine(request) if backbone.runtime == "openvino" else _predict(request)
@@ -101,7 +102,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
         alone = _decode(request, paths), engine(batches)
         rounds.append(Round(*alone, _extract(request), gpu.at_hand()))
         say(f"round {number + 1} of {plan.repeats}: {rounds[-1].reached:.3f} of the bound")
-    return Measured(plan, data, backbone.precision, rounds)
+    return Measured(plan, data, request.backbone.precision, rounds)
 
 
 def _decode(request: Request, paths: list[Path]) -> float:

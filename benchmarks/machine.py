@@ -24,6 +24,8 @@ PACKAGES = {
 def measured_on(command: str) -> str:
     """Return all of these facts in one sentence."""
     precision = base.resolved(Backbone("")).precision
+    if precision == "auto":
+        precision = "bfloat16 (float32 for pictures that need it)"
     versions = ", ".join(f"{name} {found}" for name, names in PACKAGES.items() if (found := _version(names)))
     return (
         f"Measured on {date.today()} on {processor()}, {machine.jobs()} cores, {_gpu()}"

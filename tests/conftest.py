@@ -17,7 +17,9 @@ from PIL import Image
 
 from tests import plots, shared
 from topwork.networks.weights import efficientnet_lite0
+from topwork.store.runtimes import base
 from topwork.system import keras_backend
+from topwork.system.machine import has_bfloat16
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TOPWORK_OFFLINE"] = "1"
@@ -54,6 +56,29 @@ def home(tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:  # a run of all tests, not of a few
         shared.convert()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def float32():
+    """Let ``precision = "auto"`` be float32, so that tests do the same on all processors; but see `bfloat16`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "has_bfloat16", lambda: False)
+        yield
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Let ``precision = "auto"`` be decided by the pictures. Without bfloat16, OpenVINO computes it in float32."""
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
+
+
+@pytest.fixture(autouse=True)
+def real_precision(request):
+    """Let the processor and the pictures decide the precision in tests of the full suite, as for users."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("full"):
+            patch.setattr(base, "has_bfloat16", has_bfloat16)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,7 +112,7 @@ def goes_on(slow: Path, cold: Path) -> None:
     assert 0 < before < COUNT
     ran = topwork("extract", slow, *CUT)
     assert ran.status == 0
-    assert ran.err.startswith(f"{CUT[0]}: {COUNT - before} pictures to compute, ")
+    assert ran.err.startswith(f"{CUT[0]}: {COUNT - before} of {COUNT} pictures to compute, ")
     assert stored(cold) == COUNT
     assert topwork("extract", slow, *CUT).err == ""
 

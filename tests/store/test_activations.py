@@ -22,6 +22,8 @@ from tests.conftest import make_folder
 from topwork.data.dataset import Dataset
 from topwork.errors import CutError, DatasetError, RecipeError, UnknownBackbone, WeightsError
 from topwork.store.examples import pooled
+from topwork.store.runtimes import base
+from topwork.system.machine import has_bfloat16
 
 NAME = "mobilenet_v2_035"
 SMALL = tw.Backbone(NAME, "random", 32)
@@ -143,7 +145,8 @@ def test_a_picture_is_computed_once_whatever_the_fold_and_the_grid(tmp_path, cap
     assert search.predict(paths).tolist() == labels
 
 
-def test_processes_share_the_store(tmp_path, capfd):
+def test_processes_share_the_store(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(base, "has_bfloat16", has_bfloat16)  # as in the other processes
     paths, labels = unseen(tmp_path / "colours", 640)
     search = GridSearchCV(pipeline(), GRID, cv=3, n_jobs=2).fit(paths, labels)
     assert computed(capfd.readouterr().err) >= 60  # two processes that fill at the same time may both compute a picture

@@ -74,6 +74,7 @@ def test_bars_are_silent_where_nobody_looks(capsys):
     ("about", "said"),
     [
         ({}, "x@pool: 1,500 pictures to compute, 3.8 MB on disk\n"),
+        ({"total": 1516}, "x@pool: 1,500 of 1,516 pictures to compute, 3.8 MB on disk\n"),
         ({"repeated": 3}, "x@pool: 1,500 different pictures to compute, 3.8 MB on disk\n"),
         ({"views": True}, "x@pool: 1,500 views to compute, 3.8 MB on disk\n"),
         ({"seconds": 75.0}, "x@pool: 1,500 pictures to compute, about 1 min 15 s and 3.8 MB on disk\n"),
@@ -81,7 +82,7 @@ def test_bars_are_silent_where_nobody_looks(capsys):
 )
 def test_an_extraction_says_its_time_and_disk_first(capsys, about, said):
     with Watch() as watch:
-        watch.report("plan", term="x@pool", pictures=1500, bytes=3_840_000, **about)
+        watch.report("plan", term="x@pool", pictures=1500, bytes=3_840_000, **{"total": 1500, **about})
         watch.report("progress", done=750, total=1500, seconds=2.0)
         watch.report("filled", number=0)
     assert capsys.readouterr() == ("", said)
@@ -92,7 +93,7 @@ def test_the_bar_of_an_extraction_counts_what_is_computed_and_has_a_total_from_t
     monkeypatch.setattr(Bar, "update", lambda bar, done, total, note="": notes.append((done, total, note)))
     with Watch() as watch:
         for views in (False, True):
-            watch.report("plan", term="x@pool", pictures=1500, bytes=3_840_000, views=views)
+            watch.report("plan", term="x@pool", pictures=1500, total=1500, bytes=3_840_000, views=views)
             watch.report("progress", done=750, total=1500, seconds=2.0)
     begun = 0, 1500, ""
     assert notes == [begun, (750, 1500, "375 pictures/s"), begun, (750, 1500, "375 views/s")]

@@ -86,7 +86,7 @@ def test_it_has_the_parents_last_phase(child, parent):
 
 def test_the_trunk_is_paid_for_new_pictures_alone(child):
     paid = [line for line in child[1].err.splitlines() if " to compute" in line]
-    assert paid[0].startswith(f"{CUT}: 19 pictures to compute")
+    assert paid[0].startswith(f"{CUT}: 19 of 64 pictures to compute")
 
 
 def test_pictures_that_the_parent_knew_keep_their_parts(child, parent):

@@ -25,7 +25,8 @@ class Trunk:
     """The part of a backbone below a cut.
 
     Args:
-        backbone: the backbone, with a definite runtime and precision (`topwork.store.runtimes.base.resolved`).
+        backbone: the backbone, with a definite runtime (`topwork.store.runtimes.base.resolved`). The store also needs a
+            definite precision (`topwork.store.precision.settled`).
         weights: the identity of its weights (`topwork.networks.weights.pretrained.identity`).
         graph: the backbone's graph.
         frontier: the tensors that cross the cut.
@@ -106,6 +107,7 @@ class Trunk:
             return [rule] * len(runtimes)
         network = self._network
         precision = self.backbone.precision
+        assert precision != "auto", "the precision must be settled before the store is used"
         return [{**rule, **network, "runtime": runtime, "precision": precision} for runtime in runtimes]
 
 

@@ -71,7 +71,8 @@ class Backbone:
         model: the path of your own network (``.keras`` or ``.h5``). In Python, also a ``keras.Model``. ``None``: a
             network of ``keras.applications``.
         runtime: what executes the trunk (the layers below the cut). ``"auto"``: OpenVINO on a CPU, Keras on a GPU.
-        precision: the precision of the trunk. ``"auto"``: bfloat16 if the processor supports it.
+        precision: the precision of the trunk. ``"auto"``: bfloat16 if the processor supports it and 16 of the pictures
+            have nearly the same activations in float32; else float32.
     """
 
     name: str

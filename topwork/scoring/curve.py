@@ -138,8 +138,7 @@ def curve(
     else:
         backbones = [Backbone(name, weights, size) for name in Cut.parse(cut).backbones]
     rows = data if isinstance(data, Dataset) else read(data)
-    requests = requested(rows, Cut.parse(cut), backbones)
-    fill_all(requests, jobs)
+    requests = fill_all(requested(rows, Cut.parse(cut), backbones), jobs)
     with StoredActivations(requests) as stored:
         rows = rows.without(stored.failures())
         train = rows.part("train")

@@ -20,6 +20,7 @@ from topwork.errors import DatasetError, PictureError, RecipeError, nearest
 from topwork.recipes.settings import Backbone, Pooling
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import check, fill_all, requested
+from topwork.store.precision import independent
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, shown, with_progress
@@ -43,7 +44,9 @@ def activations(
     Args:
         data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned.
         cut: a single cut, for instance ``"inception_v3@mixed7"``, or a sum of cuts (``"a + b"``).
-        backbone: options for the backbone. For a sum: a list with options for its backbones.
+        backbone: options for the backbone. For a sum: a list with options for its backbones. With the precision
+            ``"auto"``, trunks run in bfloat16 wherever the processor supports it, so that a picture's activations do
+            not depend on the other pictures.
         jobs: the number of processors to use.
         progress: whether to show progress bars and messages.
 
@@ -60,7 +63,8 @@ def activations(
         >>> features = tw.activations("flowers/", "mobilenet_v2@pool")  # doctest: +SKIP
     """
     rows = data if isinstance(data, Dataset) else read(data, near_copies="ignore")
-    requests = requested(rows, Cut.parse(cut), [backbone] if isinstance(backbone, Backbone) else backbone)
+    backbones = [backbone] if isinstance(backbone, Backbone) else backbone
+    requests = independent(requested(rows, Cut.parse(cut), backbones))
     fill_all(requests, jobs)
     with StoredActivations(requests) as stored:
         _refuse_unread(stored, "Leave them out: topwork.read(..., decode=True) does.")
@@ -167,7 +171,8 @@ class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"pooling = {self.pooling!r}: expected {expected}{nearest(str(self.pooling), choices) or '.'}"
             )
         cut = Cut.parse(self.cut)
-        return requested(data, cut, [Backbone(name, self.weights, self.size) for name in cut.backbones])
+        backbones = [Backbone(name, self.weights, self.size) for name in cut.backbones]
+        return independent(requested(data, cut, backbones))
 
 
 def _refuse_unread(stored: StoredActivations, way: str) -> None:

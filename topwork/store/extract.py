@@ -16,6 +16,7 @@ from topwork.networks.backbones import catalogue
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction, one_worker
+from topwork.store.precision import settled
 from topwork.store.request import NO_PICTURES, Request
 from topwork.store.runtimes import base
 from topwork.system.keras_settings import ours
@@ -31,8 +32,7 @@ def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int
     """
     parsed = Cut.parse(cut)
     _ = parsed.only
-    (request,) = requested(data, parsed, [backbone] if backbone else ())
-    fill_all([request], jobs)
+    (request,) = fill_all(requested(data, parsed, [backbone] if backbone else ()), jobs)
     return request
 
 
@@ -84,10 +84,13 @@ def check(request: Request, learn: bool = False) -> None:
         _ = request.trunk
 
 
-def fill_all(requests: Sequence[Request], jobs: int | None = None) -> None:
-    """Fill the store with all requested activations, and show progress."""
-    with Watch() as watch, Extraction(requests, watch.report, jobs) as extraction:
-        extraction.wait_all(range(len(requests)))
+def fill_all(requests: Sequence[Request], jobs: int | None = None) -> list[Request]:
+    """Fill the store with all requested activations, and show progress. Return the requests, with their precision."""
+    with Watch() as watch:
+        decided = settled(requests, watch.report, jobs)
+        with Extraction(decided, watch.report, jobs) as extraction:
+            extraction.wait_all(range(len(decided)))
+    return decided
 
 
 class Watch:
@@ -116,7 +119,9 @@ class Watch:
             exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
             self._noun = "view" if about.get("views") else "picture"
             different = "different " if about.get("repeated") else ""
-            count = counted(about["pictures"], different + self._noun)
+            todo, total = about["pictures"], about["total"]
+            count = counted(total, different + self._noun)
+            count = count if todo == total else f"{todo:,} of {count}"
             say(f"{about['term']}: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
             self._bar.start()
             self._bar.update(0, about["pictures"])

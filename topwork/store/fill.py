@@ -34,7 +34,8 @@ def fill(request: Request, store: Store, runtime: Callable[[], Runtime], report:
         room(store.folder, needed)
         ready = runtime()
         todo = [(k, shots[k]) for k in missing]
-        about: dict[str, float] = {"pictures": len(todo), "bytes": needed, "views": any(shot.view for _, shot in todo)}
+        about: dict[str, float] = {"pictures": len(todo), "total": len(shots), "bytes": needed}
+        about["views"] = any(shot.view for _, shot in todo)
 
         if len(todo) >= 20 * COMMIT_ROWS:  # a long fill: estimate its time on blank pixels and 4 pictures
             blanks = [np.zeros((BATCH, *request.trunk.fit.size, 3), np.uint8)] * (ready.trial // BATCH)

@@ -11,6 +11,7 @@ A phase that trains only a linear head is solved instead. If all phases are solv
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from topwork.data.dataset import Dataset, in_array
@@ -31,6 +32,7 @@ from topwork.store.engines.local import Extraction
 from topwork.store.examples import Examples, Reader, StoredActivations
 from topwork.store.extract import Watch
 from topwork.store.plan import Step, steps
+from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system import keras_settings
 from topwork.system.advice import either
@@ -93,12 +95,10 @@ class Course:
 
     def _run(self, state: State | None) -> None:
         start = time.perf_counter()
-        exact = _exact(self.steps[-1], self.data)
-        asked = [one for step in self.steps for one in step.requests]
         with (
             Pencil(self.folder.path) as pencil,
             Watch() as watch,
-            Extraction([*asked, *exact], watch.report, self.options.jobs) as extraction,
+            Extraction(self._requests(watch), watch.report, self.options.jobs) as extraction,
         ):
             self._import(watch, extraction)
             if not state:
@@ -120,6 +120,7 @@ class Course:
                         if self.data.pixels is not None:
                             sample = {row.path: in_array(self.data.pixels, row.path) for row in checked(self.data)}
                             self.folder.keep_sample(sample)
+                        exact = _exact(step, self.data)
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:
                             results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
@@ -127,6 +128,17 @@ class Course:
             results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)
             tell(results)  # before the plots are drawn
+
+    def _requests(self, watch: Watch) -> list[Request]:
+        """Decide the precision of each trunk, save it in the recipe, and return everything to request."""
+        asked = settled([one for step in self.steps for one in step.requests], watch.report, self.options.jobs)
+        backbones = {**self.recipe.backbones, **{one.backbone.name: one.backbone for one in asked}}
+        if backbones != self.recipe.backbones:
+            self.recipe = replace(self.recipe, backbones=backbones)
+            self.folder.keep_recipe(self.recipe)
+            again = iter(asked)
+            self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
+        return [*asked, *_exact(self.steps[-1], self.data)]
 
     def _import(self, watch: Watch, extraction: Extraction) -> None:
         """Import what the phases need, while pictures are extracted; raise the error for an unknown optimizer now."""

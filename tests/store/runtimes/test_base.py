@@ -220,9 +220,16 @@ def test_a_runtime_that_is_chosen_stays():
 def test_auto_is_openvino_on_a_processor(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     chosen = resolved(Backbone("vgg16"))
-    assert (chosen.runtime, chosen.precision) == ("openvino", "bfloat16" if machine.has_bfloat16() else "float32")
+    assert (chosen.runtime, chosen.precision) == ("openvino", "float32")
     assert resolved(Backbone("vgg16", precision="float32")).precision == "float32"
     assert resolved(chosen) == chosen
+
+
+def test_the_precision_is_left_open_where_the_processor_has_two(monkeypatch, bfloat16):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert resolved(Backbone("vgg16")).precision == "auto"
+    assert resolved(Backbone("vgg16", precision="float32")).precision == "float32"
+    assert resolved(Backbone("vgg16", runtime="keras")).precision == "float32"
 
 
 def test_auto_is_keras_where_openvino_is_not_installed(monkeypatch):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from math import prod
 from typing import Any
 
@@ -27,6 +27,7 @@ from topwork.scoring.choosing.probe import logme, probe
 from topwork.store.engines.local import Extraction, one_worker
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import Watch, requested
+from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
@@ -85,9 +86,12 @@ def choose(
     compared = dict.fromkeys(parsed or [cut for one in networks for cut in places.cuts_of(one)])
     fills = [requested(some, cut, [one for one in networks if one.name in cut.backbones]) for cut in compared]
 
-    every = [one for requests in fills for one in requests]
     each: list[float | None] = []
-    with _Timer() as timer, Extraction(every, timer.report, jobs) as extraction:
+    with _Timer() as timer:
+        every = settled([one for requests in fills for one in requests], timer.report, jobs)
+        again = iter(every)
+        fills = [list(islice(again, len(requests))) for requests in fills]
+    with timer, Extraction(every, timer.report, jobs) as extraction:
         for number in range(len(every)):
             timer.milliseconds = None
             extraction.wait(number)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def _work(file: str, report: Report) -> None:
 
 def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:
     from topwork.store.runtimes.base import Pixels
-    from topwork.store.runtimes.openvino import OpenVINO, convert
+    from topwork.store.runtimes.openvino import convert
 
     if below.is_pixels:
         return Pixels()
@@ -76,12 +76,19 @@ def _runtime(below: Trunk, jobs: int, tell: Callable[..., None]) -> Runtime:
         convert(trunk_of(_open(below.backbone), below.frontier), below.converted)
         tell(event="converted", seconds=time.perf_counter() - start)
     start = time.perf_counter()
-    runtime = OpenVINO(below.converted, below.backbone.precision, jobs)
+    runtime = _compiled(below.converted, below.backbone.precision, jobs)
     with suppress(OSError):
         os.utime(below.converted.parent)  # records when it was last used
     hold.release()
     tell(event="compiled", seconds=time.perf_counter() - start)
     return runtime
+
+
+@lru_cache(maxsize=2)  # a trunk in two precisions
+def _compiled(path: Path, precision: str, jobs: int) -> Runtime:
+    from topwork.store.runtimes.openvino import OpenVINO
+
+    return OpenVINO(path, precision, jobs)
 
 
 _opened: dict[Backbone, Any] = {}

@@ -49,7 +49,8 @@ def resolved(backbone: Backbone) -> Backbone:
     """Return the backbone with each ``"auto"`` replaced by the choice for this machine.
 
     The runtime becomes ``openvino`` if it is installed and there is no GPU, else ``keras``. The precision becomes
-    bfloat16 if the runtime is ``openvino`` and the processor has bfloat16, else float32.
+    float32, unless the runtime is ``openvino`` and the processor has bfloat16: then it stays ``"auto"``, as
+    `topwork.store.precision` decides it by the pictures.
     """
     runtime = backbone.runtime
     if runtime == "auto":
@@ -59,8 +60,8 @@ def resolved(backbone: Backbone) -> Backbone:
             "the runtime 'openvino' needs the package openvino. Install it with: pip install openvino, "
             'or set runtime = "keras".'
         )
-    fast = backbone.precision == "auto" and runtime == "openvino" and has_bfloat16()
-    precision = backbone.precision if backbone.precision != "auto" else "bfloat16" if fast else "float32"
+    is_open = runtime == "openvino" and has_bfloat16()
+    precision = "float32" if backbone.precision == "auto" and not is_open else backbone.precision
     return replace(backbone, runtime=runtime, precision=precision)
 
 
