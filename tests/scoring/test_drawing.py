@@ -83,6 +83,32 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_drawn(tmp_path, capfd):
     assert drawing._idle == [pencil._beside]
 
 
+def plans(folder):
+    return [["charts.confusion", [[[2, 1], [0, 3]], ["a", "b"], str(folder / f"{name}.png")], {}] for name in "xyz"]
+
+
+def test_several_plots_are_drawn_at_the_same_time_and_answered_in_order(tmp_path):
+    (tmp_path / "y.png").mkdir()
+    assert [bool(reason) for reason in drawing._drawn(plans(tmp_path))] == [False, True, False]
+    assert (tmp_path / "x.png").is_file() and (tmp_path / "z.png").is_file()
+
+
+def test_a_plot_that_ends_its_process_is_told_and_the_rest_is_drawn(tmp_path, monkeypatch):
+    draw = drawing._problem
+    monkeypatch.setattr(drawing, "_problem", lambda *plot: os._exit(3) if "y.png" in plot[1][-1] else draw(*plot))
+    assert drawing._drawn(plans(tmp_path)) == ["", "the drawing process ended with 3", ""]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.png", "z.png"]
+
+
+def test_where_no_more_processes_are_allowed_one_draws_all(tmp_path, monkeypatch):
+    def refused(plot):
+        raise BlockingIOError
+
+    monkeypatch.setattr(drawing, "_copy", refused)
+    assert drawing._drawn(plans(tmp_path)) == ["", "", ""]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_a_process_that_is_killed_stops_nothing(tmp_path, capfd, when):
     with Pencil() as pencil:

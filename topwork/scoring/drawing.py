@@ -1,20 +1,25 @@
 """The drawing process: it imports matplotlib during the training, then draws the plots of the run.
 
 Importing matplotlib and drawing the plots takes 0.8 s, more than the rest of a short command. A request to the drawing
-process (`topwork.system.processes`) has the name of a function in `topwork.scoring.plots`, such as ``charts.curves``,
-its positional arguments and its keyword arguments. The answer is the reason why the plot could not be drawn, or an
-empty text. If another run follows in this Python process, such as the next fold, it uses the same drawing process. Your
-own settings of matplotlib do not affect the plots. A plot that cannot be drawn is reported and does not stop the run.
+process (`topwork.system.processes`) is a list of plots. Each has the name of a function in `topwork.scoring.plots`,
+such as ``charts.curves``, its positional arguments and its keyword arguments. The answer is a list with the reason why
+each plot could not be drawn, or an empty text. If another run follows in this Python process, such as the next fold, it
+uses the same drawing process. Your own settings of matplotlib do not affect the plots. A plot that cannot be drawn is
+reported and does not stop the run.
 """
 
 import atexit
+import gc
 import logging
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
+from warnings import catch_warnings, simplefilter
 
 from topwork.errors import of_machine
 from topwork.system.advice import either
@@ -28,8 +33,7 @@ from topwork.system.processes import Beside, Ended, serve
 class Pencil:
     """Draws plots in another process.
 
-    This is a context manager. At its end, it waits until all plots are drawn; after an error, it stops the drawing
-    process instead.
+    This is a context manager. At its end, all plots are drawn; after an error, it stops the drawing process instead.
 
     Args:
         run: the folder of the run that the plots belong to. If given, the report on plots that could not be drawn says
@@ -42,35 +46,35 @@ class Pencil:
         while _idle and _idle[-1].process.poll() is not None:
             _idle.pop().end()
         self._beside = _idle.pop() if _idle else Beside("topwork.scoring.drawing", DRAWING, quiet=True)
-        self._asked: list[str] = []
+        self._plots: list[tuple[str, list[Any], dict[str, Any]]] = []
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind:
             self._beside.end()
             return
-        problems = {}
-        for name in self._asked:
+        reasons: list[str] = []
+        if self._plots:
             try:
-                problems[name] = self._beside.answer()
+                self._beside.ask(self._plots)
+                reasons = self._beside.answer()
             except Ended as ended:
-                problems[name] = f"the drawing process ended with {ended.status}"
+                reasons = [f"the drawing process ended with {ended.status}"] * len(self._plots)
         if self._beside.process.poll() is None:
             _idle.append(self._beside)
         else:
             self._beside.end()
 
-        problems = {name: problem for name, problem in problems.items() if problem}
-        if problems:
-            reasons = "; ".join(dict.fromkeys(problems.values()))
+        names = [Path(arguments[-1]).name for _, arguments, _ in self._plots]
+        if problems := {name: reason for name, reason in zip(names, reasons) if reason}:
+            told = "; ".join(dict.fromkeys(problems.values()))
             way = either(f"topwork.Run({str(self.run)!r}).evaluate()", f"topwork evaluate {self.run}")
             later = f" The run is complete. To draw them later: {way}" if self.run else ""
-            say(f"could not draw {', '.join(problems)} ({reasons}).{later}")
+            say(f"could not draw {', '.join(problems)} ({told}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
-        """Request ``topwork.scoring.plots.<plot>(*arguments, path, **options)``. The context ends after it is drawn."""
-        self._asked.append(path.name)
-        self._beside.ask([plot, [*arguments, str(path.absolute())], options])
+        """Plan ``topwork.scoring.plots.<plot>(*arguments, path, **options)``: it is drawn when the context ends."""
+        self._plots.append((plot, [*arguments, str(path.absolute())], options))
 
 
 _idle: list[Beside] = []
@@ -96,7 +100,41 @@ def main() -> None:
         import matplotlib.figure  # noqa: F401
 
         from topwork.scoring.plots import charts, sheets  # noqa: F401
-    serve(lambda request, _: _problem(*request))
+    gc.freeze()  # the copies then share more memory with this process, and start faster
+    serve(lambda plots, _: _drawn(plots))
+
+
+def _drawn(plots: list[list[Any]]) -> list[str]:
+    """Draw plots at the same time, each in a copy of this process. Return the reason of each that could not be drawn.
+
+    A copy has matplotlib imported. macOS does not support copies of a process that uses its libraries.
+    """
+    if len(plots) == 1 or sys.platform != "linux":
+        return [_problem(*plot) for plot in plots]
+    try:
+        copies = [_copy(plot) for plot in plots]
+    except OSError:  # no more processes are allowed
+        return [_problem(*plot) for plot in plots]
+    found = []
+    for copy, answer in copies:
+        try:
+            found.append(answer.recv())
+        except EOFError:
+            copy.join()
+            found.append(f"the drawing process ended with {copy.exitcode}")
+    return found
+
+
+def _copy(plot: list[Any]) -> tuple[Any, Any]:
+    """Start to draw a plot in a copy of this process. Return the copy, and the connection from which it answers."""
+    context = get_context("fork")
+    answer, sending = context.Pipe(duplex=False)
+    copy = context.Process(target=lambda: sending.send(_problem(*plot)))
+    with catch_warnings():
+        simplefilter("ignore")  # Python warns of this process's other thread, which only waits for requests
+        copy.start()
+    sending.close()
+    return copy, answer
 
 
 def _problem(plot: str, arguments: list[Any], options: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ they must be nearly equal. For photographs they are. For pictures that differ li
 a plain ground, rounding shifts the activations as far as the pictures themselves do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from typing import Any
@@ -30,7 +30,9 @@ all but one network, where a head lost 0.03 to 0.05 of accuracy (docs/log.md).
 """
 
 
-def settled(requests: Sequence[Request], report: Report, jobs: int | None = None) -> list[Request]:
+def settled(
+    requests: Sequence[Request], report: Report, jobs: int | None = None, meanwhile: Callable[[], object] = tuple
+) -> list[Request]:
     """Return the requests with a definite precision in place of each ``"auto"``.
 
     The first request of each backbone decides. The same pictures of a dataset are compared each time, and the result is
@@ -40,6 +42,7 @@ def settled(requests: Sequence[Request], report: Report, jobs: int | None = None
         requests: requests for pictures of one dataset.
         report: called with the events of opening a network.
         jobs: the number of processors to use.
+        meanwhile: called once, while the pictures are computed, or at once if nothing has to be computed.
     """
     first: dict[Backbone, Request] = {}
     for one in requests:
@@ -54,6 +57,7 @@ def settled(requests: Sequence[Request], report: Report, jobs: int | None = None
 
     with Extraction(pairs, opening, jobs) as extraction:
         is_new = bool(extraction.asked)
+        meanwhile()
         extraction.wait_all(range(len(pairs)))
     chosen = {backbone: replace(backbone, precision="float32") for backbone in first}
     for backbone, pair in trials.items():

@@ -131,7 +131,8 @@ class Course:
 
     def _requests(self, watch: Watch) -> list[Request]:
         """Decide the precision of each trunk, save it in the recipe, and return everything to request."""
-        asked = settled([one for step in self.steps for one in step.requests], watch.report, self.options.jobs)
+        asked = [one for step in self.steps for one in step.requests]
+        asked = settled(asked, watch.report, self.options.jobs, self._import_solver)
         backbones = {**self.recipe.backbones, **{one.backbone.name: one.backbone for one in asked}}
         if backbones != self.recipe.backbones:
             self.recipe = replace(self.recipe, backbones=backbones)
@@ -140,11 +141,13 @@ class Course:
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
 
+    def _import_solver(self) -> None:
+        if any(phase.is_solved for phase in self.recipe.phases):
+            import topwork.training.solved_phase  # noqa: F401
+
     def _import(self, watch: Watch, extraction: Extraction) -> None:
         """Import what the phases need, while pictures are extracted; raise the error for an unknown optimizer now."""
         iterated = [number for number, phase in enumerate(self.recipe.phases, 1) if not phase.is_solved]
-        if len(iterated) < len(self.recipe.phases):
-            import topwork.training.solved_phase  # noqa: F401
         if not iterated:
             return
         if not extraction.asked:
