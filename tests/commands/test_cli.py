@@ -81,7 +81,7 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"\(validation loss \d+\.\d{3}\), \d+(\.\d)? s",
         r"tiny@pool: 6 pictures to compute in float32, to measure what is shipped, \d+\.\d KB on disk",
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
-        r"fill to test took (\d+ min )?\d+(\.\d)? s\.",
+        r"store, training and test took (\d+ min )?\d+(\.\d)? s\.",
     ]
     *lines, last = [line for line in ran.err.splitlines() if "did not improve" not in line]
     assert last == "So few test pictures make the score uncertain: --folds 5 tests each of the 60 pictures once."

@@ -78,7 +78,7 @@ def test_nothing_can_be_held_out_of_one_group(capsys):
     given = Dataset("/d", tuple(replace(row, group="g") for row in rows(8)))
     assert with_validation(given, Training()) is given
     assert capsys.readouterr().err == (
-        "No validation part, and none can be held out of pictures that belong together: the last weights are used.\n"
+        "No validation part, and too few independent training pictures to hold one out: the last weights are used.\n"
     )
 
 

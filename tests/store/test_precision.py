@@ -156,7 +156,7 @@ def test_a_run_that_ended_before_the_decision_decides_when_it_goes_on(
 ):
     words = {"backbones": [tiny(precision="auto")], "phases": [tw.Phase(f"{NAME}@pool")]}
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

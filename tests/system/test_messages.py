@@ -63,7 +63,7 @@ def test_lines_stay_lines_on_a_terminal(capsys, monkeypatch):
 
 
 def test_bars_are_silent_where_nobody_looks(capsys):
-    bar = Bar("trunk", "pictures")
+    bar = Bar("trunk")
     bar.start()
     bar.update(1, 2, "note")
     bar.stop()
@@ -101,7 +101,7 @@ def test_the_bar_of_an_extraction_counts_what_is_computed_and_has_a_total_from_t
 
 def test_something_is_shown_until_the_first_picture(monkeypatch):
     started = []
-    monkeypatch.setattr(Bar, "start", lambda bar, note="": started.append(note))
+    monkeypatch.setattr(Bar, "start", lambda bar, first=None: started.append(first))
     with Watch() as watch:
         watch.report("begin", what="opening the network")
     assert started == ["opening the network"]
@@ -138,7 +138,7 @@ def test_lines_go_to_the_users_handler(logger, capsys):
 def test_a_silenced_logger_silences_bars(logger, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     logger.setLevel(logging.WARNING)
-    bar = Bar("trunk", "pictures")
+    bar = Bar("trunk")
     bar.start()
     assert bar._progress is None
 

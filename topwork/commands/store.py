@@ -73,7 +73,7 @@ def verify(
     from topwork.store.upkeep.verify import verify as verified
 
     things = named(contents(), name or ())
-    bar = Bar("verify", "rows")
+    bar = Bar("verify")
     bar.start()
     try:
         found = list(verified(things, bar.update))

@@ -64,7 +64,12 @@ def train(
     size: Size = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe, as in --set data.seed=1."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set any key of the recipe, as in --set data.seed=1 or --set phase.1.refit=true. docs/reference.md lists "
+            "the keys.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="The run folder to create; by default, a new folder in runs/.")

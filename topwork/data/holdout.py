@@ -33,7 +33,7 @@ def with_validation(data: Dataset, training: Training) -> Dataset:
     drawn = splits.draw(replace(data, rows=rows), (1 - share, share, 0.0), how, training.seed)
     moved = {row.path for row in drawn.part("val")}
     if not moved:
-        say("No validation part, and none can be held out of pictures that belong together: the last weights are used.")
+        say("No validation part, and too few independent training pictures to hold one out: the last weights are used.")
         return data
     note = f"No validation part: {len(moved)} of {counts.total()} training pictures are held out for it."
     say(note)

@@ -130,7 +130,7 @@ def _below(root: str, wanted: Mapping[str, str]) -> dict[str, str]:
     names = {os.path.basename(path) for path in lacking}
     ends = {os.path.splitext(path)[1].lower() for path in lacking}
     known = set(found.values())
-    with Bar("look", "files") as bar:
+    with Bar("looking for the pictures") as bar:
         files = []
         for path in visible(root).files:
             if path not in known and (is_picture(path) or os.path.splitext(path)[1].lower() in ends):

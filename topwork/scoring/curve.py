@@ -165,7 +165,7 @@ def _measured(
     labels, answers = (np.array([place[row.label] for row in some]) for some in (train, others))
     right: dict[float, list[np.ndarray]] = {share: [] for share in SHARES}
     sizes: dict[float, list[int]] = {share: [] for share in SHARES}
-    bar, total, done = Bar("curve", "heads"), DRAWS * (len(SHARES) - 1) + 1, 0
+    bar, total, done = Bar("curve"), DRAWS * (len(SHARES) - 1) + 1, 0
     with bar if values.size > LONG else nullcontext():
         for share in SHARES:
             for number in range(DRAWS if share < 1 else 1):  # all draws of the complete part are equal

@@ -229,7 +229,8 @@ def tell(results: Results) -> None:
     count, rate = scores.pictures, scores.accuracy
     interval = f"95 % interval {rate.low:.3f} to {rate.high:.3f}"
     took = duration(results.cost["total"])
-    say(f"Test accuracy {rate.value:.3f} on {counted(count, 'picture')} ({interval}); fill to test took {took}.")
+    shown = f"Test accuracy {rate.value:.3f} on {counted(count, 'picture')} ({interval})"
+    say(f"{shown}; store, training and test took {took}.")
     for warning in warned(scores):
         say(warning)
     if stored and stored.precision != "float32" and stored.top1_agreement < AGREE:

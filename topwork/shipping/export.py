@@ -27,6 +27,7 @@ from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
+from topwork.system.messages import Bar
 from topwork.version import FILE_FORMAT, VERSION
 
 BOUND = 1e-4
@@ -64,24 +65,26 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
         raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
     if wrong := unusable(path.parent):
         raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
-    keras_settings.import_keras()
-    network = restore(folder)
-    model = network.flat()
-    wanted = network.inputs
-    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-    # if any term of the cut names a picture, terms that name none take the first column
-    unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
-    inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+    rows = placed(folder, data)
+    with Bar("writing and checking the file"):
+        keras_settings.import_keras()
+        network = restore(folder)
+        model = network.flat()
+        wanted = network.inputs
+        names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+        # if any term of the cut names a picture, terms that name none take the first column
+        unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
+        inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
 
-    pixels, sources = _pictures(folder, placed(folder, data), inputs)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as aside:
-        made = aside.with_name("model.onnx")  # every backend's exporter accepts this name
-        write_onnx(model, made, _about(folder, inputs))
-        with gpu.exact():
-            said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
-        check(said, made, sources)
-        made.replace(aside)
+        pixels, sources = _pictures(folder, rows, inputs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as aside:
+            made = aside.with_name("model.onnx")  # every backend's exporter accepts this name
+            write_onnx(model, made, _about(folder, inputs))
+            with gpu.exact():
+                said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
+            check(said, made, sources)
+            made.replace(aside)
     return Predictor(path)
 
 

@@ -97,7 +97,7 @@ class Watch:
     """Show the events of an extraction as lines and a bar; a context manager that removes the bar at its end."""
 
     def __init__(self) -> None:
-        self._bar, self._noun = Bar("trunk", "pictures"), "picture"
+        self._bar, self._noun = Bar("trunk"), "picture"
         self.seconds: dict[str, float] = {}
         """How long it took to convert, compile and run the trunk, in seconds: ``convert``, ``compile``, ``extract``."""
 

@@ -42,7 +42,7 @@ def settled(
         requests: requests for pictures of one dataset.
         report: called with the events of opening a network.
         jobs: the number of processors to use.
-        meanwhile: called once, while the pictures are computed, or at once if nothing has to be computed.
+        meanwhile: called while pictures are computed, if any have to be.
     """
     first: dict[Backbone, Request] = {}
     for one in requests:
@@ -57,7 +57,8 @@ def settled(
 
     with Extraction(pairs, opening, jobs) as extraction:
         is_new = bool(extraction.asked)
-        meanwhile()
+        if is_new:
+            meanwhile()
         extraction.wait_all(range(len(pairs)))
     chosen = {backbone: replace(backbone, precision="float32") for backbone in first}
     for backbone, pair in trials.items():

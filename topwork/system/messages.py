@@ -99,21 +99,21 @@ def shows_bars() -> bool:
 class Bar:
     """A progress bar with a note and the time left; a context manager. Nothing is shown if stderr is not a terminal."""
 
-    def __init__(self, what: str, unit: str) -> None:
-        self._what, self._unit = what, unit
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._progress: Any = None
 
-    def start(self, note: str = "") -> Self:
-        """Show the bar, with a note on what happens before its first unit is done."""
+    def start(self, first: str | None = None) -> Self:
+        """Show the bar. Until it is updated, it names what is done *first*, without a count."""
         if self._progress or not shows_bars():
             return self
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        told, left = TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True)
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), told, left]
+        what, state, left = "{task.description}", "{task.fields[state]}", TimeRemainingColumn(compact=True)
+        columns = [TextColumn(what), BarColumn(bar_width=None), TextColumn(state), left]
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
-        self._task = self._progress.add_task(self._what, total=None, note=note)
+        self._task = self._progress.add_task(first or self._what, total=None, state="")
         self._progress.start()
         return self
 
@@ -123,7 +123,8 @@ class Bar:
     def update(self, done: int, total: int, note: str = "") -> None:
         """Show that *done* of *total* units are done; *note* is shown next to the bar."""
         if self._progress:
-            self._progress.update(self._task, completed=done, total=total, note=note)
+            state = f"{done:,}/{total:,} {note}".rstrip()
+            self._progress.update(self._task, description=self._what, completed=done, total=total, state=state)
 
     def stop(self, *_: object) -> None:
         """Remove the bar."""

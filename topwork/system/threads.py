@@ -22,7 +22,7 @@ def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int =
     blocks = [items[start : start + block] for start in range(0, len(items), block)]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     done = 0
-    with ThreadPoolExecutor(threads) as pool, Bar(what, "pictures") as bar:
+    with ThreadPoolExecutor(threads) as pool, Bar(what) as bar:
         bar.update(0, len(items))
         for values in pool.map(lambda part: list(map(function, part)), blocks):
             yield from values

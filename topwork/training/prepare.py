@@ -38,6 +38,9 @@ from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.trainer import Course
 
+USUAL = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad")
+"""Optimizers of all versions of Keras 3. To find out whether Keras has any other name, it must be imported."""
+
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
     """Make the folder of a new run from a `completed` recipe and return the run; nothing is computed. See `train`."""
@@ -150,6 +153,11 @@ def completed(recipe: Recipe, head_first: bool, callbacks: Sequence[Any] = ()) -
     for number, step in enumerate(planned, 1):
         with at(f"phase.{number}"):
             phases.append(_decided(step, recipe, is_iterated=bool(callbacks)))
+            if phases[-1].optimizer not in (SOLVER, *USUAL):  # before pictures are read, although Keras takes seconds
+                keras_settings.import_keras()
+                from topwork.training.iteration.optimizers import optimizer
+
+                optimizer(phases[-1].iteration, 1)
             if step.phase.refit and number < len(planned):
                 raise RecipeError("refit = true is for the last phase: other phases need the validation part.", "refit")
     is_random = all(backbone.weights == "random" for backbone in recipe.backbones.values())

@@ -70,7 +70,7 @@ class SolvedPhase:
     _last: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        self._bar = Bar(f"phase {self.number}", "strengths")
+        self._bar = Bar(f"phase {self.number}")
 
     def run(self, begin: LinearHead | None) -> LinearHead:
         """Solve the phase. Return the head with the lowest validation loss, which may be *begin* (law 7).

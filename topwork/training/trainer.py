@@ -100,7 +100,7 @@ class Course:
             Watch() as watch,
             Extraction(self._requests(watch), watch.report, self.options.jobs) as extraction,
         ):
-            self._import(watch, extraction)
+            self._import(None if extraction.asked else watch)
             if not state:
                 trial_export.check(self.recipe, len(self.data.classes))
             trained: Network | Solved | None = None
@@ -132,7 +132,7 @@ class Course:
     def _requests(self, watch: Watch) -> list[Request]:
         """Decide the precision of each trunk, save it in the recipe, and return everything to request."""
         asked = [one for step in self.steps for one in step.requests]
-        asked = settled(asked, watch.report, self.options.jobs, self._import_solver)
+        asked = settled(asked, watch.report, self.options.jobs, meanwhile=self._import)
         backbones = {**self.recipe.backbones, **{one.backbone.name: one.backbone for one in asked}}
         if backbones != self.recipe.backbones:
             self.recipe = replace(self.recipe, backbones=backbones)
@@ -141,19 +141,17 @@ class Course:
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
 
-    def _import_solver(self) -> None:
-        if any(phase.is_solved for phase in self.recipe.phases):
-            import topwork.training.solved_phase  # noqa: F401
-
-    def _import(self, watch: Watch, extraction: Extraction) -> None:
-        """Import what the phases need, while pictures are extracted; raise the error for an unknown optimizer now."""
+    def _import(self, watch: Watch | None = None) -> None:
+        """Import what the phases need, and raise the error for an unknown optimizer. *watch* shows what takes long."""
         iterated = [number for number, phase in enumerate(self.recipe.phases, 1) if not phase.is_solved]
+        if len(iterated) < len(self.recipe.phases):
+            import topwork.training.solved_phase  # noqa: F401
         if not iterated:
             return
-        if not extraction.asked:
+        if watch:
             watch.report("begin", what="importing Keras")
         keras_settings.import_keras()
-        if not extraction.asked:
+        if watch:
             watch.report("filled")
         from topwork.training.iteration.optimizers import optimizer
 

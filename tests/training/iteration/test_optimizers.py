@@ -57,7 +57,9 @@ def test_an_optimizer_without_momentum():
 def test_an_unknown_optimizer():
     with pytest.raises(RecipeError) as error:
         optimizer(Iteration(optimizer="adamm", learning_rate=1e-3), 5)
-    assert str(error.value).startswith("no optimizer 'adamm'; did you mean 'adam'? Keras has: adadelta, adafactor, ")
+    assert str(error.value).startswith(
+        "no optimizer 'adamm'; did you mean 'adam'? Expected 'auto', or one that Keras has: adadelta, adafactor, "
+    )
     names = str(error.value).partition("Keras has: ")[2].rstrip(".").split(", ")
     for name in names:
         assert float(optimizer(Iteration(optimizer=name, learning_rate=1e-3), 5).learning_rate) == pytest.approx(1e-3)

@@ -202,7 +202,8 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
     at = {(row.phase, row.epoch): x for row, x in zip(journal, places)}
     kept = kept_epochs(journal)
     across = [at[row.phase, row.epoch] for row in kept]
-    values = np.array([getattr(row, f"{part}_{key}") for row in kept], float)
+    scored = ["fold" if _is_refit(row) else part for row in kept]
+    values = np.array([getattr(row, f"{name}_{key}", None) for row, name in zip(kept, scored)], float)
     star: dict[str, Any] = {"marker": "*", "linestyle": "", "markersize": 14, "zorder": 5}
     if not np.isnan(values[:-1]).all():
         label = "kept by an\nearlier phase"
@@ -220,4 +221,11 @@ def _strength(row: Epoch, folds: bool) -> str:
     """Return the text below a point of a solved phase. *folds*: whether the strength was chosen by folds."""
     if row.l2 is None:
         return "start"
-    return f"{row.l2:.2g}" + ("\nwhole part" if folds and row.fold_loss is None else "")
+    if _is_refit(row):
+        return f"{row.l2:.2g}\n+ val"
+    return f"{row.l2:.2g}" + ("\ntrain" if folds and row.fold_loss is None else "")
+
+
+def _is_refit(row: Epoch) -> bool:
+    """Whether a line of the journal is a head that was solved again on the training and the validation part."""
+    return bool(row.kept) and row.fold_loss is not None

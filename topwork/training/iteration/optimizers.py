@@ -28,7 +28,10 @@ def optimizer(phase: Iteration, steps: int) -> keras.optimizers.Optimizer:
     if phase.optimizer.lower() not in known:
         names = sorted(known)
         hint = nearest(phase.optimizer.lower(), [*names, SOLVER]) or "."
-        raise RecipeError(f"no optimizer {phase.optimizer!r}{hint} Keras has: {', '.join(names)}.", "optimizer")
+        raise RecipeError(
+            f"no optimizer {phase.optimizer!r}{hint} Expected 'auto', or one that Keras has: {', '.join(names)}.",
+            "optimizer",
+        )
     chosen = known[phase.optimizer.lower()]
     options: dict[str, Any] = {"momentum": phase.momentum} if phase.momentum else {}
     if phase.momentum and "momentum" not in inspect.signature(chosen).parameters:

@@ -128,7 +128,7 @@ class PhaseTraining:
         epochs = self.settings.epochs
         own = under_their_settings(callbacks)
 
-        with Bar(f"phase {self.number}", "epochs") as bar:
+        with Bar(f"phase {self.number}") as bar:
 
             def show_and_save(epoch: int, logs: Logs) -> None:
                 loss = logs.get("val_loss")
