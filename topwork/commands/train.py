@@ -67,8 +67,8 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set any key of the recipe, as in --set data.seed=1 or --set phase.1.refit=true. docs/reference.md lists "
-            "the keys.",
+            help="Set any key of the recipe, as in --set data.seed=1 or --set phase.1.refit=true. The keys are in "
+            "docs/reference.md.",
         ),
     ] = None,
     out: Annotated[
