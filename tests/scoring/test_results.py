@@ -1,11 +1,16 @@
-"""One sentence explains why a validation loss is below the training loss."""
+"""The sentences on a run's results: a validation loss below the training loss, and answers that a precision changes."""
 
 from math import nan
+
+import numpy as np
+import pytest
 
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Head, Phase, Training, Views
 from topwork.runs.journal import Epoch
-from topwork.scoring.results import gap
+from topwork.runs.scores import AsStored, Rate, Results
+from topwork.scoring.metrics import measure
+from topwork.scoring.results import gap, tell
 
 PLAIN = Recipe((Phase("vgg16@pool"),), head=Head(dropout=0.0))
 
@@ -59,3 +64,30 @@ def test_what_was_not_measured_is_passed_over():
     without = line(1, 0.5, 0.4, None)
     assert gap([without, line(2, 0.5, nan, 0.1), line(2, 0.5, None, 0.1), line(3, None, 0.2, 0.1)], PLAIN, 0) is None
     assert gap([], PLAIN, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "agreement", "differ"), [("bfloat16", 0.96, None), ("bfloat16", 0.9, 10), ("float32", 0.9, None)]
+)
+def test_a_precision_that_changes_many_answers_is_told(capsys, precision, agreement, differ):
+    labels = np.arange(100) % 2
+    scores = measure(labels, np.eye(2)[labels] * 0.8 + 0.1, ["cat", "dog"])
+    stored = AsStored(
+        backbone="vgg16",
+        precision=precision,
+        dtype="float16",
+        accuracy=1.0,
+        largest_difference=0.1,
+        top1_agreement=agreement,
+        disagreements=round(100 * (1 - agreement)),
+    )
+    rate = Rate(1.0, 0.96, 1.0)
+    tell(Results(accuracy=rate, pictures={}, left_out=0, test=scores, as_stored=stored, cost={"total": 1.5}))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("Test accuracy 1.000 on 100 pictures (")
+    assert said[0].endswith("; store, training and test took 1.5 s.")
+    assert [line for line in said if "answers differ" in line] == [
+        "For speed the frozen part ran in bfloat16 while training; the finished model, tested here, runs in float32. "
+        f"{differ} of 100 answers differ between the two. To train on float32, slower: "
+        "precision=\"float32\" of the Backbone 'vgg16'"
+    ] * bool(differ)

@@ -157,7 +157,7 @@ def undrawn(
         return replace(row, digest=digests[0], further=further)
 
     is_files = listed.pixels is None
-    found = _sorted_out(listed, list(each(with_digests, listed.rows, "read"))) if is_files else listed
+    found = _sorted_out(listed, list(each(with_digests, listed.rows, "reading"))) if is_files else listed
     where = near.sources(found)
     is_seen = near_copies == "together" or (decode and is_files)
     known = facts.known(where, max_megapixels) if is_seen else {}
@@ -244,7 +244,7 @@ def _unread(
             return str(error)
         return ""
 
-    reasons = map(why, where) if known else each(why, list(where), "read")
+    reasons = map(why, where) if known else each(why, list(where), "reading")
     return {digest: reason for digest, reason in zip(where, reasons) if reason}
 
 

@@ -16,7 +16,7 @@ def each(function: Callable[[S], T], items: Sequence[S], what: str, block: int =
 
     The items are passed to the threads in blocks, because passing a single item takes longer than reading a small file.
 
-    >>> list(each(str.upper, ["a", "b"], "read"))
+    >>> list(each(str.upper, ["a", "b"], "reading"))
     ['A', 'B']
     """
     blocks = [items[start : start + block] for start in range(0, len(items), block)]

@@ -80,7 +80,7 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
     missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
     new: dict[str, bytes] = {}
     for digest, fact in zip(
-        missing, each(partial(_fact, max_megapixels=max_megapixels), list(missing.values()), "look")
+        missing, each(partial(_fact, max_megapixels=max_megapixels), list(missing.values()), "looking for near-copies")
     ):
         found[digest] = fact
         if isinstance(fact, Fact):
