@@ -144,7 +144,8 @@ def test_kill_9_of_the_worker(slow, cold):
     assert (ran.status, ran.out) == (3, "")
     assert ran.err.splitlines()[-1] == (
         "MachineError: the extraction process ended with status -9 before it was done. "
-        "What it committed is safe: run the same command again to continue."
+        "What it committed is safe: run the same command again to continue. "
+        "If it ends so again, it lacks memory: use a smaller size of pictures, or a smaller network."
     )
     goes_on(slow, cold)
 

@@ -79,7 +79,7 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"tiny@pool: 60 pictures to compute, \d+\.\d KB on disk",
         r"phase 1, tiny@pool: kept (epoch \d of 3|the weights it started with) "
         r"\(validation loss \d+\.\d{3}\), \d+(\.\d)? s",
-        r"tiny@pool: 6 pictures to compute in float32, to measure what is shipped, \d+\.\d KB on disk",
+        r"tiny@pool: 6 pictures to compute in float32, for the test scores, \d+\.\d KB on disk",
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
         r"store, training and test took (\d+ min )?\d+(\.\d)? s\.",
     ]

@@ -66,6 +66,17 @@ def test_one_value_serves_all():
     assert [(phase.epochs, phase.learning_rate) for phase in phases] == [(7, 0.5), (7, 0.5)]
 
 
+def test_epochs_on_the_command_line_replace_a_solution_in_the_file(tmp_path):
+    file = tmp_path / "solved.toml"
+    file.write_text(f'[[phase]]\ncut = "{TWO[0]}"\noptimizer = "lbfgs"\n')
+    assert made(file).phases[0].optimizer == "lbfgs"
+    for words in ({"epochs": [2]}, {"rates": [1e-4]}):
+        (phase,) = made(file, **words).phases
+        assert (phase.optimizer, phase.is_solved) == ("auto", False)
+    file.write_text(f'[[phase]]\ncut = "{TWO[0]}"\noptimizer = "sgd"\n')
+    assert made(file, epochs=[2]).phases[0].optimizer == "sgd"
+
+
 @pytest.mark.parametrize(("cuts", "epochs"), [(TWO, [1, 2, 3]), (TWO[:1], [1, 2]), ([*TWO, TWO[1]], [1, 2])])
 def test_values_that_fit_no_cuts(cuts, epochs):
     with pytest.raises(UsageError) as error:
@@ -284,4 +295,4 @@ def test_a_setting_without_a_value():
 def test_a_setting_of_nothing():
     with pytest.raises(RecipeError) as error:
         made(cuts=TWO, settings=["phase.3.learning_rate=1"])
-    assert str(error.value) == "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2."
+    assert str(error.value) == "cannot set 'phase.3.learning_rate': the recipe has 2 phases, numbered from 1."

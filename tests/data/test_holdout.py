@@ -71,7 +71,7 @@ def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, indep
 
 def test_a_class_that_is_not_tested_is_remarked(capsys):
     remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
-    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing about that.\n"
+    assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing about them.\n"
 
 
 def test_nothing_can_be_held_out_of_one_group(capsys):

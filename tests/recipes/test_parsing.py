@@ -92,7 +92,7 @@ def test_a_setting_goes_deep():
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("phase.3.learning_rate", "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2."),
+        ("phase.3.learning_rate", "cannot set 'phase.3.learning_rate': the recipe has 2 phases, numbered from 1."),
         ("seed", "cannot set 'seed': expected a key such as 'data.seed' or 'phase.1.learning_rate'."),
         ("data.seed.x", "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.learning_rate'."),
     ],

@@ -413,9 +413,9 @@ def test_settings_name_tables_phases_and_backbones():
 
 
 SETTINGS = {
-    "cannot set 'phase.3.learning_rate': the recipe has phases 1 to 2.": "phase.3.learning_rate",
-    "cannot set 'phase.0.learning_rate': the recipe has phases 1 to 2.": "phase.0.learning_rate",
-    "cannot set 'phase.x.learning_rate': the recipe has phases 1 to 2.": "phase.x.learning_rate",
+    "cannot set 'phase.3.learning_rate': the recipe has 2 phases, numbered from 1.": "phase.3.learning_rate",
+    "cannot set 'phase.0.learning_rate': the recipe has 2 phases, numbered from 1.": "phase.0.learning_rate",
+    "cannot set 'phase.x.learning_rate': the recipe has 2 phases, numbered from 1.": "phase.x.learning_rate",
     "cannot set 'rate': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "rate",
     "cannot set 'phase.1': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "phase.1",
     "cannot set 'data.seed.x': expected a key such as 'data.seed' or 'phase.1.learning_rate'.": "data.seed.x",

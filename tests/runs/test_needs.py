@@ -54,6 +54,14 @@ def test_exact_activations_are_another_store_where_the_trunk_is_in_bfloat16(tmp_
     assert fast.with_name(f"{fast.name}-float32") not in need.paths
 
 
+def test_a_run_that_ended_before_its_precision_was_decided_needs_the_stores_of_both_and_no_more(tmp_path):
+    need = one(shelf.run(tmp_path / "run", "pool", precision="auto"))
+    stores = {path for path in need.paths if path.parent.name == "store"}
+    both = {shelf.request("pool", precision=each).folder for each in ("bfloat16", "float32")}
+    assert stores == both | {shelf.request("pool", exact=True).folder}
+    assert not need.backbones and not need.everything
+
+
 def test_live_views_need_pixels(tmp_path):
     recipe = Recipe.from_mapping(shelf.recipe("conv").as_mapping() | {"views": {"count": 4, "mode": "live"}})
     create(tmp_path / "run", recipe, shelf.DATA)

@@ -195,7 +195,8 @@ def test_the_worker_that_is_killed_loses_what_was_not_committed_alone(data, own_
             extraction.wait(0)
     assert str(error.value) == (
         "the extraction process ended with status -9 before it was done. What it committed is safe: run the same "
-        "command again to continue."
+        "command again to continue. If it ends so again, it lacks memory: use a smaller size of pictures, or a smaller "
+        "network."
     )
     assert computed(filled(ask)) == 60
 

@@ -124,7 +124,7 @@ def counted(monkeypatch):
     return fills
 
 
-SAID = f"{NAME} runs in float32: on these pictures, bfloat16 shifts its activations by "
+SAID = f"{NAME} runs in float32: on 16 pictures, bfloat16 shifts the activations by "
 
 
 def test_a_run_keeps_the_precision_and_says_why_the_first_time(pictures, own_store, tmp_path, never, bfloat16, capsys):
@@ -133,7 +133,7 @@ def test_a_run_keeps_the_precision_and_says_why_the_first_time(pictures, own_sto
     assert run.recipe.backbones[NAME].precision == "float32"
     said = capsys.readouterr().err
     assert SAID in said
-    assert f"{NAME}@pool: 60 pictures to compute" in said
+    assert f"{NAME}@pool: 60 pictures to compute" in said, "none of them is in the store in float32"
     again = tw.train(pictures, out=tmp_path / "again", **words)
     assert again.recipe.backbones == run.recipe.backbones
     assert capsys.readouterr().err.count("to compute") == 0

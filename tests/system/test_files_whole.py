@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_others_may_read_it_as_they_may_any_new_file(tmp_path):
         aside.touch()
     (tmp_path / "b").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_many_may_write_into_one_folder_at_the_same_time(tmp_path):
+    def write(number):
+        with written_whole(tmp_path / f"{number % 6}") as aside:
+            aside.write_text("whole")
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(write, range(600))) == {None}
+    assert listed(tmp_path) == [str(number) for number in range(6)]
 
 
 def test_there_must_be_a_folder(tmp_path):

@@ -135,6 +135,16 @@ def test_lines_go_to_the_users_handler(logger, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_bar_takes_the_place_of_the_one_that_is_shown(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    first, second = Bar("trunk").start(), Bar("phase 1").start()
+    assert first._progress is None
+    first.update(1, 2)
+    first.stop()
+    assert second._progress is not None
+    second.stop()
+
+
 def test_a_silenced_logger_silences_bars(logger, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     logger.setLevel(logging.WARNING)

@@ -102,7 +102,7 @@ def test_the_store_is_filled_once(ran):
     assert len(paid) == 1
     assert lines.index("fold 1 of 3") < paid[0] < lines.index("fold 2 of 3") < lines.index("fold 3 of 3")
     later = [line for line in lines[lines.index("fold 2 of 3") :] if "to compute" in line]
-    assert all("in float32, to measure what is shipped" in line for line in later)
+    assert all("in float32, for the test scores" in line for line in later)
 
 
 MIXED = "The data's own parts are mixed: each of the 2 folds tests a share of all pictures."

@@ -86,6 +86,7 @@ def test_what_is_solved_and_what_is_not():
         (tw.Phase(OPEN, optimizer="lbfgs"), {}, "this phase trains layers of a backbone"),
         (tw.Phase(POOL, optimizer="lbfgs"), {"head": "mlp"}, "this phase trains a head that is not linear"),
         (tw.Phase(POOL, optimizer="lbfgs"), {"views": tw.Views(2, "live")}, "this phase trains with live views"),
+        (tw.Phase(POOL, precision="bfloat16"), {}, "precision = 'bfloat16' is for a phase in epochs"),
         (tw.Phase(POOL, epochs=2, l2=0.1), {}, "l2 = 0.1 is for a phase that is solved, and this one has epochs = 2"),
         (tw.Phase(POOL, optimizer="adam", l2=0.1), {}, "and this one has optimizer = 'adam'"),
         (tw.Phase(POOL, l2=0.1), {"callbacks": [None]}, "and this one has callbacks of your own"),

@@ -81,7 +81,8 @@ def _print(found: "Choice", take: str) -> None:
         "\nLogME: log evidence of the labels, per picture; higher is better."
         "\nparams, MACs: millions of parameters, and of multiply-accumulates per picture,"
         "\n  up to there."
-        "\nKB, disk: size in the store, of one picture and of all the data."
+        "\nKB, disk: the activations of one picture, and the space for all pictures in the"
+        "\n  store, which is larger because of its pages of 4 KB."
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )
     for gone in found.left_out:

@@ -40,8 +40,8 @@ def curve(
 ) -> None:
     """Show whether more pictures would help.
 
-    A linear head is trained on 10, 25, 50 and 100 % of the training part, three times each with other pictures, and
-    measured on all pictures outside the training part.
+    A linear head is trained on 10, 25, 50 and 100 % of the training part, and measured on all pictures outside it. The
+    parts of less than 100 % are drawn three times.
     """
     from dataclasses import asdict
     from textwrap import fill

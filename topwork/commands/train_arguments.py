@@ -13,7 +13,7 @@ from topwork.networks.weights import fingerprints, official
 from topwork.recipes import library
 from topwork.recipes.parsing import located, put
 from topwork.recipes.recipe import Recipe, backbones_in, carried
-from topwork.recipes.settings import Backbone
+from topwork.recipes.settings import SOLVER, Backbone
 from topwork.runs.folder import Folder
 from topwork.system.messages import counted, say
 from topwork.training import warm_start
@@ -69,7 +69,11 @@ class Words:
                     "one, or one for each --cut."
                 )
             each = values * len(phases) if len(values) == 1 else values
-            phases = [{**phase, key: value} for phase, value in zip(phases, each)] if values else phases
+            if values:  # they describe epochs, so a head that the file or the parent solved is not solved now
+                phases = [
+                    {name: old for name, old in phase.items() if (name, old) != ("optimizer", SOLVER)} | {key: value}
+                    for phase, value in zip(phases, each)
+                ]
         table["phase"] = phases
         if self.head:
             kind = "file" if self.head.endswith(".keras") else "kind"

@@ -91,7 +91,7 @@ def remark(data: Dataset) -> None:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
-        say(f"The test part has no picture of {some(untested)}: the score says nothing about that.")
+        say(f"The test part has no picture of {some(untested)}: the score says nothing about them.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
         folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")

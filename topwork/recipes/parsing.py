@@ -70,7 +70,8 @@ def put(table: dict[str, Any], key: str, value: Any) -> None:
     for word in path:
         if isinstance(node, list):
             if not word.isdecimal() or not 1 <= int(word) <= len(node):
-                raise RecipeError(f"cannot set {key!r}: the recipe has phases 1 to {len(node)}.")
+                phases = "1 phase" if len(node) == 1 else f"{len(node)} phases"
+                raise RecipeError(f"cannot set {key!r}: the recipe has {phases}, numbered from 1.")
             node = node[int(word) - 1]
         elif isinstance(node, dict):
             node = node.setdefault(word, {})

@@ -5,6 +5,7 @@ version of Keras has changed. Such a run needs every file of its backbones. A ru
 its recipe cannot be read. To find out what is needed, nothing is downloaded, built or created.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,9 +68,14 @@ def _paths(one: Request) -> set[Path] | None:
         below = one.trunk_in(graph) if graph else None
     except _UNREADABLE:
         return None
-    if below is None or one.backbone.runtime == "auto" or below.backbone.precision == "auto":
+    if below is None or one.backbone.runtime == "auto":
         return None
+    trunks = [below]
+    if below.backbone.precision == "auto":  # the run ended before it was decided
+        backbone = below.backbone
+        trunks = [replace(below, backbone=replace(backbone, precision=each)) for each in ("bfloat16", "float32")]
+    stores = {folder for each in trunks for folder in folders_of(each, one.exact)}
     weights = (
         {random_weights.kept(one.backbone)} if one.backbone.weights == "random" and not one.backbone.model else set()
     )
-    return {*folders_of(below, one.exact), *weights, below.converted.parent, trunk.graph_path(one.backbone)}
+    return {*stores, *weights, below.converted.parent, trunk.graph_path(one.backbone)}

@@ -116,7 +116,7 @@ class Watch:
             self._bar.start(about["what"])
         elif event == "plan":
             expected = f"about {duration(about['seconds'])} and " if "seconds" in about else ""
-            exactly = " in float32, to measure what is shipped" if about.get("exact") else ""
+            exactly = " in float32, for the test scores" if about.get("exact") else ""
             self._noun = "view" if about.get("views") else "picture"
             different = "different " if about.get("repeated") else ""
             todo, total = about["pictures"], about["total"]

@@ -17,7 +17,7 @@ from topwork.recipes.settings import NO_VIEWS, Backbone
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations, features
 from topwork.store.request import Report, Request
-from topwork.system.messages import say
+from topwork.system.messages import counted, say
 
 SAMPLE = 16
 """How many pictures are computed in both precisions. With 8, 16, 32 and 128 pictures, the shift hardly changed."""
@@ -65,10 +65,11 @@ def settled(
         found = shift(*pair)
         if found <= MOST:
             chosen[backbone] = replace(backbone, precision="bfloat16")
-        elif is_new:
+        if is_new:
+            count = counted(len(pair[0].data.rows), "picture")
             say(
-                f"{backbone.name} runs in float32: on these pictures, bfloat16 shifts its activations by {found:.2f} "
-                "of their standard deviation."
+                f"{backbone.name} runs in {chosen[backbone].precision}: on {count}, bfloat16 shifts the activations by "
+                f"{found:.2f} of their standard deviation (at most {MOST:g} is accepted)."
             )
     return [replace(one, backbone=chosen[one.backbone]) if one.backbone in chosen else one for one in requests]
 

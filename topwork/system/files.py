@@ -152,8 +152,13 @@ class Hold:
 
     def __init__(self, folder: Path) -> None:
         while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder, os.O_RDONLY)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                handle = os.open(folder, os.O_RDONLY)
+            except (FileExistsError, FileNotFoundError):
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise
+                continue  # another process removed it meanwhile
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_SH)
             with suppress(FileNotFoundError):

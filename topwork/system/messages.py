@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from functools import wraps
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar
 
 from topwork.system.text import fitting
 
@@ -97,7 +97,12 @@ def shows_bars() -> bool:
 
 
 class Bar:
-    """A progress bar with a note and the time left; a context manager. Nothing is shown if stderr is not a terminal."""
+    """A progress bar with a note and the time left; a context manager. Nothing is shown if stderr is not a terminal.
+
+    A bar that starts takes the place of the one that is shown.
+    """
+
+    _shown: "ClassVar[Bar | None]" = None
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -107,6 +112,9 @@ class Bar:
         """Show the bar. Until it is updated, it names what is done *first*, without a count."""
         if self._progress or not shows_bars():
             return self
+        if Bar._shown:
+            Bar._shown.stop()
+        Bar._shown = self
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -130,7 +138,7 @@ class Bar:
         """Remove the bar."""
         if self._progress:
             self._progress.stop()
-            self._progress = None
+            self._progress = Bar._shown = None
 
     __exit__ = stop
 

@@ -198,6 +198,12 @@ def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
             phase.iterated_by[0],
         )
     if phase.is_solved or (phase.optimizer == "auto" and can and not given and not is_iterated):
+        if phase.precision not in ("auto", "float32"):
+            raise RecipeError(
+                f"precision = {phase.precision!r} is for a phase in epochs, and this one is solved: omit "
+                "precision, or give epochs.",
+                "precision",
+            )
         return replace(phase, optimizer=SOLVER)
     if phase.optimizer != "auto":
         given = [f"optimizer = {phase.optimizer!r}", *given]

@@ -22,6 +22,7 @@ from topwork.runs.journal import Epoch
 from topwork.scoring.answers import scores
 from topwork.scoring.solver import STRENGTHS, Problem, by_folds, by_validation, inner_folds
 from topwork.store.examples import Examples
+from topwork.system.advice import either
 from topwork.system.messages import Bar, counted, duration, say, size
 
 ENOUGH = 200
@@ -66,6 +67,7 @@ class SolvedPhase:
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
     _bar: Bar = field(init=False)
+    _chosen: str = field(init=False, default="")
     _lines: int = field(init=False, default=0)
     _last: float = field(init=False, default_factory=time.perf_counter)
 
@@ -104,6 +106,7 @@ class SolvedPhase:
                         trials.append(trial)
                         self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
                     l2 = min(trials, key=lambda trial: trial.loss).l2
+                    self._chosen = " chosen in folds of the training part"
                 self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept
@@ -171,7 +174,9 @@ class SolvedPhase:
     def _tell(self, seconds: float, is_new: bool) -> None:
         kept, phase = self.kept, self.recipe.phases[self.number - 1]
         assert kept
-        which = f"the solution with l2 = {kept.l2:.2g}" if kept.l2 is not None else "the weights it started with"
+        which = "the weights it started with, as no solution is better"
+        if kept.l2 is not None:
+            which = f"the solution with l2 = {kept.l2:.2g}{self._chosen}"
         scored = "" if kept.val_loss is None else f" (validation loss {kept.val_loss:.3f})"
         say(f"phase {self.number}, {phase.cut}: kept {which}{scored}, {duration(seconds)}")
         if kept.l2 is None and is_new:
@@ -180,9 +185,13 @@ class SolvedPhase:
                 f"{counted(len(self.examples['val']), 'validation picture')}, no solution had a lower loss than equal "
                 "probabilities for all classes. More validation pictures make this decision more certain."
             )
-        if phase.l2 == "auto" and kept.l2 in (STRENGTHS[0], STRENGTHS[-1]):
-            end = "strongest" if kept.l2 == STRENGTHS[0] else "weakest"
-            say(f"phase {self.number}: l2 = {kept.l2:.2g} is the {end} strength that is tried.")
+        ends = {STRENGTHS[0]: ("strongest", 10.0), STRENGTHS[-1]: ("weakest", 0.1)}
+        if phase.l2 == "auto" and kept.l2 is not None and kept.l2 in ends:
+            end, factor = ends[kept.l2]
+            beyond = f"{kept.l2 * factor:.2g}"
+            way = either(f"l2={beyond} of the Phase", f"--set phase.{self.number}.l2={beyond}")
+            tried = f"l2 = {kept.l2:.2g} is the {end} strength that is tried"
+            say(f"phase {self.number}: {tried}. One beyond it may be better: {way}")
 
 
 def too_large(number: int, train: Examples, pooling: Pooling) -> bool:

@@ -89,7 +89,7 @@ def test_a_training_that_ran_away_is_drawn_and_is_never_the_best(tmp_path):
 
 @pytest.mark.parametrize(
     ("folds", "names"),
-    [(True, ["start", "1", "0.32", "0.32\ntrain"]), (False, ["start", "1", "0.32"])],
+    [(True, ["start", "1", "0.32", "0.32\nfinal"]), (False, ["start", "1", "0.32"])],
 )
 def test_a_solved_phase_has_a_point_for_each_strength(folds, names):
     point = {"phase": 1, "cut": "x@pool"}
@@ -105,8 +105,15 @@ def test_a_solved_phase_has_a_point_for_each_strength(folds, names):
     if folds:
         rows.append(point | chosen | {"epoch": 4, "l2": 0.316, "kept": True})
         figure = _curves(rows)
-        assert figure.axes[-1].get_xticklabels()[-1].get_text() == "0.32\n+ val", "solved again on both parts"
+        assert figure.axes[-1].get_xticklabels()[-1].get_text() == "0.32\nrefit"
         np.testing.assert_allclose(lines(figure, 0)["kept: 0.500\n(phase 1, l2 0.32)"], [[4, 0.5]])
+
+
+def test_small_strengths_have_short_texts():
+    point = {"phase": 1, "cut": "x@pool", "val_loss": 0.5, "val_accuracy": 0.8}
+    rows = [point | {"epoch": number, "l2": l2} for number, l2 in enumerate((0, 1e-3, 3.2e-4))]
+    texts = [label.get_text() for label in _curves(rows).axes[-1].get_xticklabels()]
+    assert texts == ["0", "0.001", "3e-4"]
 
 
 @pytest.mark.parametrize("classes", [2, 31, *(pytest.param(n, marks=pytest.mark.full) for n in (5, 30, 120))])

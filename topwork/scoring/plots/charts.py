@@ -221,9 +221,10 @@ def _strength(row: Epoch, folds: bool) -> str:
     """Return the text below a point of a solved phase. *folds*: whether the strength was chosen by folds."""
     if row.l2 is None:
         return "start"
+    strength = f"{row.l2:.2g}" if row.l2 >= 0.001 or not row.l2 else f"{row.l2:.0e}".replace("e-0", "e-")
     if _is_refit(row):
-        return f"{row.l2:.2g}\n+ val"
-    return f"{row.l2:.2g}" + ("\ntrain" if folds and row.fold_loss is None else "")
+        return f"{strength}\nrefit"
+    return strength + ("\nfinal" if folds and row.fold_loss is None else "")
 
 
 def _is_refit(row: Epoch) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
+from signal import SIGKILL
 from threading import Thread
 from typing import Any, Self
 
@@ -128,7 +129,8 @@ class Extraction:
             raise
         self._listener = Thread(target=self._listen, args=(self._worker,), daemon=True)
         self._listener.start()
-        self._report(event="begin", what="opening the network")
+        if all(pretrained.is_at_hand(self._requests[number].backbone) for number in self.asked):
+            self._report(event="begin", what="opening the network")  # a download has a bar of its own
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -186,6 +188,8 @@ class Extraction:
         except Ended as ended:
             told = f"the extraction process ended with status {ended.status} before it was done. "
             told += "What it committed is safe: run the same command again to continue."
+            if ended.status == -SIGKILL:
+                told += " If it ends so again, it lacks memory: use a smaller size of pictures, or a smaller network."
             self._events.put(MachineError(told))
         except Exception as error:  # raised again in `wait`
             self._events.put(error)
