@@ -92,8 +92,8 @@ def _trained(recipe: Recipe, split: Split, scratch: Path) -> Answers:
 
 def probed(recipe: Recipe, data: Dataset, dealt: list[Split]) -> list[Answers]:
     """Return the answers of a probe in each fold. Its features are those that the recipe's first phase trains on."""
-    requests = requested(data, Cut.parse(recipe.phases[0].cut), list(recipe.backbones.values()))
-    fill_all(requests)
+    asked = requested(data, Cut.parse(recipe.phases[0].cut), list(recipe.backbones.values()))
+    requests = fill_all(asked)
     with StoredActivations(requests) as stored:
         values = features(stored, data.rows, recipe.head.pooling)
     labels = np.array([row.label for row in data.rows])
