@@ -4,6 +4,8 @@ import subprocess
 import sys
 from threading import Thread
 
+import pytest
+
 from topwork.system.files import Hold, alone
 
 
@@ -72,3 +74,13 @@ def test_who_comes_while_a_folder_goes_makes_another(tmp_path):
 
 def test_nobody_is_alone_in_a_folder_that_is_none(tmp_path):
     assert not is_alone(tmp_path / "none")
+
+
+def test_a_folder_below_a_link_to_nothing_is_an_error_and_not_tried_for_ever(tmp_path):
+    (tmp_path / "unplugged").symlink_to(tmp_path / "disk that is gone")
+    for folder in (tmp_path / "unplugged", tmp_path / "unplugged" / "store"):
+        with pytest.raises(FileExistsError):
+            Hold(folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        Hold(tmp_path / "file")

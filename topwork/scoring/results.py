@@ -27,7 +27,7 @@ from topwork.system.messages import counted, duration, say
 AGREE = 0.95
 """If the share of equal answers is below this, `tell` reports how many answers the trunk's precision changes.
 
-Also where bfloat16 costs no accuracy, it changes a few answers in a hundred: those that are nearly tied.
+Even where bfloat16 costs no accuracy, it changes a few answers in a hundred: those that are nearly tied.
 """
 
 

@@ -25,8 +25,8 @@ SAMPLE = 16
 MOST = 0.3
 """The largest shift (see `shift`) with which bfloat16 is used.
 
-Measured with three networks: 0.05 to 0.17 on photographs, where bfloat16 costs no accuracy, and 0.5 to 1.2 on digits at
-all but one network, where a head lost 0.03 to 0.05 of accuracy (docs/log.md).
+Measured with three networks (docs/log.md): 0.05 to 0.17 on photographs. On digits 0.5 to 1.2 with two of them, and 0.08
+to 0.11 with the third; a head on one of the two lost 0.035 and 0.040 of accuracy.
 """
 
 
@@ -84,7 +84,7 @@ def independent(requests: Sequence[Request]) -> list[Request]:
 
 
 def _trial(request: Request) -> tuple[Request, Request]:
-    """Return requests for a few pictures in bfloat16 and in float32; the float32 rows also serve as a run's test."""
+    """Return requests for the same few pictures in bfloat16 and in float32."""
     by_content = {request.shots_of(row)[0].content: row for row in request.data.rows}
     rows = tuple(by_content[content] for content in nsmallest(SAMPLE, by_content))
     backbone = replace(request.backbone, precision="bfloat16")

@@ -135,6 +135,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         aside.replace(path)
 
 
+ATTEMPTS = 100
+"""How often `Hold` tries to make a folder that another process removes."""
+
+
 class Hold:
     """Hold a folder until `release` is called or the process ends; a missing folder is created.
 
@@ -151,14 +155,16 @@ class Hold:
     """
 
     def __init__(self, folder: Path) -> None:
+        failed = 0
         while True:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 handle = os.open(folder, os.O_RDONLY)
-            except (FileExistsError, FileNotFoundError):
-                if os.path.lexists(folder) and not folder.is_dir():
+            except (FileExistsError, FileNotFoundError):  # if another process removed it meanwhile, try again
+                failed += 1
+                if failed == ATTEMPTS:
                     raise
-                continue  # another process removed it meanwhile
+                continue
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_SH)
             with suppress(FileNotFoundError):
