@@ -92,7 +92,7 @@ class Network:
         """
         import keras
 
-        from topwork.networks import depthwise
+        from topwork.networks import quick
 
         inputs = [
             [keras.Input(t.shape, dtype=t.dtype, name=f"topwork_input_{i}_{k}") for k, t in enumerate(one.tensors)]
@@ -105,7 +105,7 @@ class Network:
             if all(goal in known for goal in goals):
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
-                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], depthwise.caller()))
+                ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], quick.caller()))
         return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
 
     def above_pools(self) -> "keras.Model":
@@ -127,7 +127,7 @@ class Network:
         """
         import keras
 
-        from topwork.networks import depthwise
+        from topwork.networks import quick
         from topwork.networks.augmentation import layers as augmentation
 
         inputs = [
@@ -146,13 +146,13 @@ class Network:
             under = self._layers(branch, below, frozen=True)  # layers, which have a training mode, and bare operations
             frozen = {id(layer) for layer in under if isinstance(layer, keras.Layer)}
 
-            quick = depthwise.caller()
+            faster = quick.caller()
 
-            def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, quick: Call = quick) -> Any:
+            def call(operation: Any, args: Any, kwargs: Any, frozen: set[int] = frozen, faster: Call = faster) -> Any:
                 if id(operation) in frozen:
                     # A layer that is idle in inference is dropped, because Keras would run it in training mode here.
                     return args[0] if is_idle(operation, args, kwargs) else plain(operation, args, kwargs)
-                return quick(operation, args, kwargs)
+                return faster(operation, args, kwargs)
 
             goals = [below[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): augmented[place]}, goals, call))
