@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from topwork.errors import BackboneError, RecipeError
-from topwork.networks.heads import build, opened
+from topwork.networks import heads
+from topwork.networks.heads import LinearHead, build, opened
 from topwork.recipes.settings import Head
 
 MAP = np.random.default_rng(0).normal(size=(5, 2, 2, 3)).astype("float32")
@@ -182,3 +183,19 @@ def test_an_unknown_activation():
     message = str(error.value)
     assert message.startswith("no activation 'rleu'; did you mean 'relu'? Keras has: celu, elu, exponential, gelu, ")
     assert message.endswith(", softsign, sparse_plus, sparse_sigmoid, sparsemax, squareplus, swish, tanh, tanh_shrink.")
+
+
+def test_the_spread_of_features_is_their_variance_against_their_size():
+    mean, variance = np.array([1.0, 3.0], np.float32), np.array([0.5, 1.5], np.float32)
+    one, zero = np.ones(2, np.float32), np.zeros(2, np.float32)
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(3, np.float32), (one, zero, mean, variance))
+    assert head.spread == pytest.approx(1.0 / 5.0)
+    assert LinearHead(head.kernel, head.bias).spread is None
+    assert LinearHead(head.kernel, head.bias, (one, zero, zero, variance)).spread is None
+
+
+def test_batch_norm_of_a_head_follows_its_input_quickly():
+    model = heads.build(Head("mlp", batch_norm_at="every"), [(4,)], 3, 0)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 2
+    assert all(layer.momentum == heads.MOMENTUM for layer in norms)

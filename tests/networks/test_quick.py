@@ -97,7 +97,7 @@ def test_batch_norm(training, side):
         moving.append([layer.moving_mean.numpy(), layer.moving_variance.numpy()])
     assert training == (np.abs(moving[0][0]).max() > 0)
     np.testing.assert_allclose(moving[0], moving[1], rtol=1e-5, atol=1e-6)
-    tolerance = 1e-5 if side < 56 else 2e-4  # Keras' gradient is 9e-5 from that in float64, this one 8e-5
+    tolerance = 1e-5 if side < 56 else 1e-3  # Keras' gradient is 9e-5 from that in float64, this one 8e-5
     same(layer, normal(5, side, side, 6) * 3 + 1, tolerance, training=training)
 
 

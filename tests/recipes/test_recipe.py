@@ -73,7 +73,7 @@ def test_a_file_that_is_not_there(tmp_path):
     [
         ("[data]\nsed = 1", 2, f"unknown key 'sed' in data; did you mean 'seed'? Known keys: {DATA_KEYS}."),
         ("\n[dta]", 2, "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, "
-         "training, backbones, phase, join."),
+         "training, backbones, phase, join, search."),
         ("[head]\nkind = 'linaer'", 2, "head.kind = 'linaer': expected 'linear' or 'mlp'; did you mean 'linear'?"),
         ("[head]\nunits = [\n  8,\n  0,\n]", 2, "head.units = 0: expected at least 1."),
         ("[[phase]]\nepochs = 1", 1, 'phase.2 has no cut: expected one, as in cut = "mobilenet_v2@pool".'),
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_toml(tmp_path, text, reason):
 
 UNKNOWN = {
     "unknown key 'dta' in recipe; did you mean 'data'? Known keys: about, data, views, head, training, backbones, "
-    "phase, join.": {
+    "phase, join, search.": {
         "dta": {},
         "phase": [PHASE],
     },
@@ -137,12 +137,12 @@ UNKNOWN = {
     "unknown key 'name' in backbones.mobilenet_v2. Known keys: weights, size, scale, fit, resample, model, runtime, "
     "precision.": {"backbones": {"mobilenet_v2": {"name": "x"}}, "phase": [PHASE]},
     "unknown key 'lr' in phase.1. Known keys: cut, epochs, learning_rate, optimizer, momentum, batch_size, patience, "
-    "batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, precision, l2, refit.": {
+    "batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, cycle_epochs, precision, l2, refit.": {
         "phase": [{**PHASE, "lr": 1e-3}]
     },
     "unknown key 'rate' in phase.1: it is called 'learning_rate' now. Known keys: cut, epochs, learning_rate, "
     "optimizer, momentum, batch_size, patience, batch_norm, schedule, warmup_epochs, global_clipnorm, weight_decay, "
-    "precision, l2, refit.": {"phase": [{**PHASE, "rate": 1e-3}]},
+    "cycle_epochs, precision, l2, refit.": {"phase": [{**PHASE, "rate": 1e-3}]},
     "unknown key 'mobilnet_v2' in backbones; did you mean 'mobilenet_v2'? Known keys: mobilenet_v2.": {
         "backbones": {"mobilnet_v2": {"size": 96}},
         "phase": [PHASE],

@@ -10,7 +10,7 @@ from topwork.cut import Term
 from topwork.data.pictures import Fit
 from topwork.networks import heads
 from topwork.networks.halves import above
-from topwork.networks.heads import Values
+from topwork.networks.heads import MOMENTUM, Values
 from topwork.networks.keras_graph import Opened, open_backbone, single
 from topwork.networks.layer_names import operations, safe
 from topwork.networks.replay import Call, is_idle, plain, replay
@@ -204,6 +204,8 @@ class Network:
                 is_norm = isinstance(layer, keras.layers.BatchNormalization)
                 if isinstance(layer, keras.Layer):
                     layer.trainable = id(layer) in above_it and (not is_norm or batch_norm == "train")
+                    if is_norm and layer.trainable:
+                        layer.momentum = min(layer.momentum, MOMENTUM)
 
     def trained(self) -> list[Any]:
         """List the layers whose weights may have changed: those above the earliest cut, and the head's."""

@@ -24,13 +24,26 @@ from topwork.cut import POOL, Cut
 from topwork.errors import CutError, RecipeError, UsageError, at
 from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
 from topwork.recipes.renamed import is_of_format_1, with_new_names
-from topwork.recipes.settings import POSITIVE, RANGES, WORDS, About, Backbone, Data, Head, Join, Phase, Training, Views
+from topwork.recipes.settings import (
+    POSITIVE,
+    RANGES,
+    WORDS,
+    About,
+    Backbone,
+    Data,
+    Head,
+    Join,
+    Phase,
+    Search,
+    Training,
+    Views,
+)
 from topwork.system.advice import either
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is needed to repeat a run. A recipe has either phases or a join.
+    """Everything that is needed to repeat a run. A recipe has phases, a join, or a search that finds the phases.
 
     >>> recipe = Recipe.from_mapping({"phase": [{"cut": "vgg16@pool", "epochs": 3}]})
     >>> recipe.phases[0].epochs, recipe.head.kind
@@ -45,6 +58,7 @@ class Recipe:
     training: Training = field(default_factory=Training)
     about: About = field(default_factory=About)
     join: Join | None = None
+    search: Search | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -73,7 +87,7 @@ class Recipe:
             RecipeError: a key is unknown or a value is wrong; the error names it.
             CutError: a cut cannot be read.
         """
-        refuse_unknown(table, (*_PARTS, "backbones", "phase", "join"), "recipe")
+        refuse_unknown(table, (*_PARTS, "backbones", "phase", "join", "search"), "recipe")
         if "join" in table:
             parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items() if key in _BESIDE}
             if beside := next((key for key in table if key not in ("join", *_BESIDE)), None):
@@ -94,7 +108,10 @@ class Recipe:
                 raise RecipeError(f'{where} has no cut: expected one, as in cut = "mobilenet_v2@pool".', where)
             phases.append(read(Phase, row, where))
         parts = {key: read(part, table.get(key, {}), key) for key, part in _PARTS.items()}
-        return cls(phases=tuple(phases), backbones=backbones, **parts).checked()
+        if isinstance(table.get("search"), Mapping) and "minutes" not in table["search"]:
+            raise RecipeError("search has no minutes: expected how long it may take, as in minutes = 5.", "search")
+        search = read(Search, table["search"], "search") if "search" in table else None
+        return cls(phases=tuple(phases), backbones=backbones, search=search, **parts).checked()
 
     def as_mapping(self) -> dict[str, Any]:
         """Return a table that `from_mapping` can read. ``None``, which TOML lacks, and empty texts are omitted."""
@@ -110,7 +127,8 @@ class Recipe:
         }
         parts = {key: {k: v for k, v in table[key].items() if v is not None} for key in _PARTS if key != "about"}
         phases = [{k: v for k, v in row.items() if v is not None} for row in table["phases"]]
-        return told | parts | {"backbones": backbones, "phase": phases}
+        search = {"search": table["search"]} if self.search else {}
+        return told | parts | {"backbones": backbones, **({"phase": phases} if phases else {}), **search}
 
     def dumps(self) -> str:
         """Return the recipe as TOML."""
@@ -148,23 +166,47 @@ class Recipe:
 
         Raises:
             RecipeError: there is no phase, phases have different ends, ``backbones`` has a name that no cut uses, a
-                join has fewer than two runs, there are both a join and phases, or a value is outside its range.
+                join has fewer than two runs, there are phases beside a join or a search, or a value is outside its
+                range.
             CutError: a cut cannot be read.
         """
         if self.join:
             _check_join(self.join, self.phases)
-        elif not self.phases:
+        elif self.search and self.phases:
+            raise RecipeError(
+                "the recipe has phases beside 'search', and a search finds the phases itself: name the cuts that it "
+                'may use, as in cuts = ["mobilenet_v2@pool"] of [search], or remove one of the two.',
+                "phase",
+            )
+        elif not self.phases and not self.search:
             raise RecipeError(
                 'the recipe has no phase: expected at least one [[phase]] with a cut, as in cut = "mobilenet_v2@pool".'
             )
         parts = {name: getattr(self, name) for name in _PARTS}
         parts |= {f"backbones.{name}": backbone for name, backbone in self.backbones.items()}
         parts |= {f"phase.{number}": phase for number, phase in enumerate(self.phases, 1)}
+        parts |= {"search": self.search} if self.search else {}
         for where, part in parts.items():
             for key, (low, high) in RANGES.items():
                 check_range(getattr(part, key, None), low, high, f"{where}.{key}", above=key in POSITIVE)
         if self.join:
             return self
+        if self.search:
+            if self.head.kind != "linear" or self.head.file:
+                raise RecipeError(
+                    "a search begins with heads that are solved, and these are linear: set head.kind = 'linear', or "
+                    f"omit {either('minutes', '--minutes')}.",
+                    "head.kind",
+                )
+            if self.views.mode == "live" and self.views.count > 1:
+                raise RecipeError(
+                    "a search needs stored views: omit views.mode = 'live', or omit the search.", "views.mode"
+                )
+            with at("search.cuts"):
+                cuts = [Cut.parse(cut) for cut in self.search.cuts]
+            used = [name for cut in cuts for name in cut.backbones] or list(self.backbones)
+            refuse_unknown(self.backbones, used, "backbones")
+            return replace(self, backbones={name: self.backbones.get(name, Backbone(name)) for name in used})
 
         each = []
         for number, phase in enumerate(self.phases, 1):

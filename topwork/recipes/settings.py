@@ -21,7 +21,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 TopPrecision = Literal["auto", "float32", "bfloat16", "float16"]
 Loss = Literal["categorical", "binary"]
 Balance = Literal["none", "balanced"]
-Schedule = Literal["constant", "cosine", "plateau"]
+Schedule = Literal["constant", "cosine", "restarts", "plateau"]
 Kind = Literal["linear", "mlp"]
 Where = Literal["last", "every"]
 Mode = Literal["stored", "live"]
@@ -192,6 +192,7 @@ class Iteration:
     warmup_epochs: float = 0.0
     global_clipnorm: float = 0.0
     weight_decay: float = 0.0
+    cycle_epochs: int = 2
 
 
 @dataclass(frozen=True)
@@ -216,9 +217,12 @@ class Phase:
         patience: the number of epochs without a better validation loss after which the phase stops; 10 if not given.
             0: the phase never stops early.
         schedule: how the learning rate changes. ``"constant"``: not at all, as if not given. ``"cosine"``: it falls to
-            0 at the last step. ``"plateau"``: it is divided by ten after half of *patience* without a better validation
-            loss.
+            0 at the last step. ``"restarts"``: it falls to 0 in cycles; each is twice as
+            long as the one before, with its rate divided by the root of 2. ``"plateau"``: it is
+            divided by ten after half of *patience* without a better validation loss.
         warmup_epochs: the number of epochs at the start in which the learning rate rises from 0; 0 if not given.
+        cycle_epochs: the number of epochs of the first cycle of the schedule ``"restarts"``; each further cycle is
+            twice as long as the one before. 2 if not given.
         global_clipnorm: the largest allowed norm of all gradients together. 0, or not given: no limit.
         weight_decay: the optimizer's weight decay. 0, or not given: none.
         batch_norm: what the backbone's batch-norm layers above the cut do. ``"frozen"``: they keep their statistics.
@@ -240,6 +244,7 @@ class Phase:
     warmup_epochs: float | None = None
     global_clipnorm: float | None = None
     weight_decay: float | None = None
+    cycle_epochs: int | None = None
     precision: TopPrecision = "auto"
     l2: float | Literal["auto"] = "auto"
     refit: bool = False
@@ -307,6 +312,22 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A search for the network, the cut and the settings of the opened layers, within a stated time.
+
+    The run that a search leaves has the recipe of the winner, without this table.
+
+    Args:
+        minutes: how long the whole run may take, from reading the pictures to the test.
+        cuts: the cuts that are compared. Empty: all networks whose weights are on this machine, and a few places of the
+            best of them.
+    """
+
+    minutes: float
+    cuts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Options:
     """How a run is carried out, apart from its recipe.
 
@@ -340,6 +361,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "global_clipnorm": (0, inf),
     "weight_decay": (0, inf),
     "label_smoothing": (0, 1),
+    "cycle_epochs": (1, inf),
+    "minutes": (0, inf),
     "count": (1, 100),
     "rotation": (0, 180),
     "shift": (0, 1),
@@ -350,5 +373,5 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Key -> (smallest, largest) allowed value, in every table that has the key."""
 
-POSITIVE = ("learning_rate",)
+POSITIVE = ("learning_rate", "minutes")
 """The keys for which the smallest value itself is not allowed."""

@@ -8,8 +8,10 @@ began with (law 7). A run that was killed continues from its last checkpoint and
 A phase that trains only a linear head is solved instead. If all phases are solved, Keras is not imported.
 """
 
+import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -40,11 +42,21 @@ from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
 
+ALIKE = 0.6
+"""If the features of a solved head vary less than this (`topwork.networks.heads.LinearHead.spread`), opening layers is
+suggested.
+
+Measured at the end of three networks: 0.72 to 2.09 on photographs of flowers, 0.53 to 0.83 on MNIST, 0.06 to 0.27 on
+scikit-learn's digits (docs/log.md, 2026-11-29).
+"""
+
 
 def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
     """Return everything that a run requests from the store, for training and for the test."""
     if recipe.join:
         return [one for some in joining.requests(folder, rows) for one in some]
+    if recipe.search:
+        return []
     planned = [step.of(rows) for step in steps(recipe)]
     return [*(one for step in planned for one in step.requests), *_exact(planned[-1], rows)]
 
@@ -67,16 +79,14 @@ class Course:
     """The paths of skipped pictures that were already reported. The folds of a cross-validation share this set."""
     readers: Callable[[Request], Reader] = Request.store
     """Opens the store of a request. The folds of a cross-validation share what they read."""
+    before: float = 0.0
+    """The seconds that the run took before, in a search."""
     _head_seconds: float = field(init=False, default=0.0)
 
     def run(self, resumed: bool = False) -> None:
         """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
-        try:
-            with self.folder.held():
-                self._run(self._state() if resumed else None)
-        except KeyboardInterrupt:
-            say(f"To continue: {self.folder.resuming()}")
-            raise
+        with self.folder.held(), hint(self.folder):
+            self.carry_out(self._state() if resumed else None)
 
     def _state(self) -> State | None:
         """Return the last checkpoint (``None`` if no checkpoint exists), and remove later epochs from the journal."""
@@ -93,7 +103,8 @@ class Course:
         say(f"{self.folder.path} continues from {where}.")
         return state
 
-    def _run(self, state: State | None) -> None:
+    def carry_out(self, state: State | None) -> None:
+        """Fill the store, train each phase and test; start from *state* if it is a checkpoint. The folder is held."""
         start = time.perf_counter()
         with (
             Pencil(self.folder.path) as pencil,
@@ -111,7 +122,7 @@ class Course:
                 with StoredActivations(step.requests, self.readers) as stored:
                     if number == 1:
                         lockfile.settle(self.folder)
-                        self._leave_out(stored.failures())
+                        self.data = without(stored.failures(), self.data, self.folder, self.options.strict, self.told)
                     if not state or number >= state.about["phase"]:
                         trained = self._trained(trained, number, stored, state)
                     if number == len(self.steps):
@@ -124,10 +135,12 @@ class Course:
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:
                             results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
-            spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start}
+            spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start + self.before}
             results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)
             tell(results)  # before the plots are drawn
+            if isinstance(trained, Solved) and not self.before:
+                self._suggest(trained.head)
 
     def _requests(self, watch: Watch) -> list[Request]:
         """Decide the precision of each trunk, save it in the recipe, and return everything to request."""
@@ -140,6 +153,20 @@ class Course:
             again = iter(asked)
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
+
+    def _suggest(self, head: LinearHead) -> None:
+        """Say that opening layers may help, if the pictures are unlike those that the network was trained on."""
+        used = [self.recipe.backbones[term.backbone] for term in self.recipe.phases[-1].terms]
+        knows_photographs = all(one.weights == "imagenet" and not one.model for one in used)
+        is_fold = (self.folder.path.parent / "fold-1").is_dir()
+        if head.spread is None or head.spread >= ALIKE or not knows_photographs or is_fold:
+            return
+        data = self.folder.environment["data"] or self.folder.environment.get("source") or "DATA"
+        way = either("topwork.train(data, minutes=5)", f"topwork train {shlex.quote(data)} --minutes 5")
+        say(
+            f"The network sees little difference between these pictures: its features vary by {head.spread:.2f} of "
+            f"their size (photographs: {ALIKE:g} or more). Training some of its layers may help much: {way}"
+        )
 
     def _import(self, watch: Watch | None = None) -> None:
         """Import what the phases need, and raise the error for an unknown optimizer. *watch* shows what takes long."""
@@ -161,11 +188,7 @@ class Course:
 
     def _network(self, solved: Solved | None, state: State | None) -> Network:
         """Make the network, with the weights that it has before its first phase that is iterated."""
-        keras_settings.import_keras()
-        import keras
-
-        keras.utils.set_random_seed(self.recipe.training.seed)
-        network = create(self.recipe, self.steps[-1].trunks(), len(self.data.classes))
+        network = begun(self.recipe, self.steps[-1], len(self.data.classes))
         if solved:
             network.load(network.values() | solved.values())
         elif not state and self.folder.parent:
@@ -234,16 +257,45 @@ class Course:
         keeper = phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own)
         self._head_seconds += keeper.seconds
 
-    def _leave_out(self, bad: dict[str, str]) -> None:
-        """Skip the pictures that could not be decoded, report them, and write them to the run's pictures.csv."""
-        self.data = self.data.without(bad)
-        untold = [gone for gone in self.data.left_out if gone.path not in self.told]
-        self.told.update(gone.path for gone in untold)
-        for gone in untold[:10]:
-            say(f"skipped: {gone.path}: {gone.reason}")
-        if len(untold) > 10:
-            all_of_them = either(f"topwork.Run({str(self.folder.path)!r}).data.left_out", "'topwork read'")
-            say(f"skipped: {len(untold) - 10} more; {all_of_them} names them all.")
-        if bad:
-            self.folder.keep_data(self.data)
-            check(self.data, self.options.strict)
+
+@contextmanager
+def hint(folder: Folder) -> Iterator[None]:
+    """Report how to continue the run if Ctrl-C ends what is done inside."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"To continue: {folder.resuming()}")
+        raise
+
+
+def begun(recipe: Recipe, last: Step, classes: int) -> Network:
+    """Make the network of a recipe, seeded, with pretrained weights and a new head. *last* is its last phase."""
+    keras_settings.import_keras()
+    import keras
+
+    keras.utils.set_random_seed(recipe.training.seed)
+    return create(recipe, last.trunks(), classes)
+
+
+def without(bad: dict[str, str], data: Dataset, folder: Folder, strict: bool, told: set[str]) -> Dataset:
+    """Skip the pictures that could not be decoded, report them, and write them to the run's pictures.csv.
+
+    Args:
+        bad: digest -> reason.
+        data: the pictures of the run.
+        folder: the run.
+        strict: whether a skipped picture is an error.
+        told: the paths that were already reported; more are added.
+    """
+    data = data.without(bad)
+    untold = [gone for gone in data.left_out if gone.path not in told]
+    told.update(gone.path for gone in untold)
+    for gone in untold[:10]:
+        say(f"skipped: {gone.path}: {gone.reason}")
+    if len(untold) > 10:
+        all_of_them = either(f"topwork.Run({str(folder.path)!r}).data.left_out", "'topwork read'")
+        say(f"skipped: {len(untold) - 10} more; {all_of_them} names them all.")
+    if bad:
+        folder.keep_data(data)
+        check(data, strict)
+    return data

@@ -13,7 +13,7 @@ from topwork.store.examples import Examples, Source
 from topwork.store.store import Store
 from topwork.training.iteration import device_batches
 from topwork.training.iteration.batches import Feed
-from topwork.training.iteration.device_batches import OnDevice, look_up, orders, streamed
+from topwork.training.iteration.device_batches import OnDevice, look_up, orders, reader
 
 
 def fed(rows=21, views=1, kept=True, epochs=(1, 3), **training):
@@ -70,21 +70,21 @@ def test_who_holds_them(name, monkeypatch):
     monkeypatch.setattr(device_batches.keras_backend, "name", lambda: name)
     monkeypatch.setattr(device_batches.keras_backend, "compiled", lambda function: function)
     monkeypatch.setattr(device_batches.gpu, "at_hand", lambda: False)
-    assert streamed(None, feed) is feed
+    assert reader(None, feed)(feed) is feed
     monkeypatch.setattr(device_batches.gpu, "at_hand", lambda: True)
-    assert isinstance(streamed(None, feed), OnDevice)
+    assert isinstance(reader(None, feed)(feed), OnDevice)
     apart = fed(kept=False)
-    assert streamed(None, apart) is apart
+    assert reader(None, apart)(apart) is apart
 
 
 @pytest.mark.parametrize("loss", ["categorical", "binary"])
 def test_fit_gives_the_same_weights_either_way(loss):
     feed = fed(rows=21, epochs=(0, 3), loss=loss, class_weight="balanced")
     found = []
-    for way in (streamed, lambda model, feed: feed):
+    for way in (reader, lambda model, feed: lambda feed: feed):
         keras.utils.set_random_seed(3)
         model = small(feed)
-        data = way(model, feed)
+        data = way(model, feed)(feed)
         model.fit(data, epochs=3, steps_per_epoch=feed.steps, shuffle=False, verbose=0)
         found.append([np.array(v) for v in (*model.variables, *model.optimizer.variables)])
     for one, other in zip(*found, strict=True):
@@ -128,10 +128,10 @@ def test_one_tensor_is_no_tuple():
 
 def test_what_is_not_in_memory_is_read_by_the_feed():
     feed = fed(kept=False)
-    assert streamed(None, feed) is feed
+    assert reader(None, feed)(feed) is feed
 
 
 def test_another_backend_reads_the_feed(monkeypatch):
     monkeypatch.setattr("topwork.system.keras_backend.name", lambda: "jax")
     feed = fed()
-    assert streamed(None, feed) is feed
+    assert reader(None, feed)(feed) is feed

@@ -6,7 +6,7 @@ import pytest
 
 from topwork.errors import RecipeError
 from topwork.recipes.settings import Iteration
-from topwork.training.iteration.optimizers import optimizer
+from topwork.training.iteration.optimizers import Restarts, optimizer
 
 
 def rates(phase, steps):
@@ -69,3 +69,25 @@ def test_an_unknown_optimizer():
 def test_every_optimizer_takes_decay_and_clipping(name):
     made = optimizer(Iteration(optimizer=name, learning_rate=1e-3, global_clipnorm=1.0, weight_decay=0.01), 5)
     assert made.weight_decay == 0.01
+
+
+def test_restarts_are_those_of_keras_without_a_warm_up():
+    ours = Restarts(0.1, 10, 0)
+    theirs = keras.optimizers.schedules.CosineDecayRestarts(0.1, 10, t_mul=2.0, m_mul=0.5**0.5)
+    rates = [float(ours(step)) for step in range(150)]
+    assert rates == pytest.approx([float(theirs(step)) for step in range(150)], abs=1e-6)
+    assert [rates[step] for step in (0, 10, 30, 70)] == pytest.approx([0.1 / 2 ** (cycle / 2) for cycle in range(4)])
+    assert max(rates[step] for step in (9, 29, 69)) < 0.004
+
+
+def test_each_cycle_of_restarts_has_a_warm_up_of_the_same_share():
+    ours = Restarts(0.1, 20, 5)
+    found = [float(ours(step)) for step in (0, 2, 4, 20, 24, 28)]
+    assert found == pytest.approx([0.0, 0.04, 0.08, 0.0, 0.04 / 2**0.5, 0.08 / 2**0.5])
+
+
+def test_a_phase_with_restarts(tmp_path):
+    made = optimizer(Iteration(schedule="restarts", cycle_epochs=3, warmup_epochs=1, learning_rate=0.2), 7)
+    found = made._learning_rate
+    assert (found.learning_rate, found.cycle, found.warm_up) == (0.2, 21, 7)
+    assert Restarts(**found.get_config()).cycle == 21

@@ -23,11 +23,12 @@ AT_ONCE = 1000
 """For how many steps Python passes the order of rows at once, because calls from TensorFlow into Python are slow."""
 
 
-def streamed(model: keras.Model, feed: Feed) -> Any:
-    """Return what Keras' ``fit`` reads: *feed* itself, an `OnDevice`, or with TensorFlow only the numbers of its rows.
+def reader(model: keras.Model, feed: Feed) -> Callable[[Feed], Any]:
+    """Return a function from a feed to what Keras' ``fit`` reads.
 
-    In the last case ``model.train_step`` is replaced by a step that looks up the rows; ``fit`` compiles the look-up and
-    the step into one graph. Two alternatives are worse:
+    This is the feed itself, an `OnDevice`, or with TensorFlow only the numbers of its rows. In the last case
+    ``model.train_step`` is replaced by a step that looks up the rows; ``fit`` compiles the look-up and the step into
+    one graph. Two alternatives are worse:
 
     - A ``map`` over the dataset would gather the rows in another thread and hand them over in each step. This is the
       cost that is saved here.
@@ -36,11 +37,12 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     Args:
         model: compiled. If its step is replaced, the step takes only row numbers from then on. The model of a phase is
             trained in no other way.
+        feed: the feed of some epochs; the feeds of other epochs of the phase are read in the same way.
     """
     if any(source.kept is None for source in feed.part.sources):
-        return feed
+        return lambda feed: feed
     if keras_backend.name() != "tensorflow":
-        return OnDevice(feed) if gpu.at_hand() else feed
+        return OnDevice if gpu.at_hand() else lambda feed: feed
     step, rows_at = model.train_step, look_up(feed)
     model.train_step = lambda order: step(rows_at(order))
     # Build here what ``fit`` would build from its first batch, as that batch has only row numbers.
@@ -48,7 +50,7 @@ def streamed(model: keras.Model, feed: Feed) -> Any:
     model.compute_loss(y=some, y_pred=some)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    return orders(feed)
+    return orders
 
 
 class OnDevice(keras.utils.PyDataset):

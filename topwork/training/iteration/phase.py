@@ -18,7 +18,7 @@ from topwork.system.messages import Bar, counted, duration, say
 from topwork.training.iteration import precision
 from topwork.training.iteration.batches import Feed
 from topwork.training.iteration.callbacks import Keeper, Logs, Plateau, under_their_settings
-from topwork.training.iteration.device_batches import streamed
+from topwork.training.iteration.device_batches import reader
 from topwork.training.iteration.optimizers import optimizer
 
 SAMPLE = 1000
@@ -65,6 +65,14 @@ class PhaseTraining:
             callbacks: the user's own Keras callbacks.
             state: a checkpoint of this phase to continue from.
         """
+        self.begin(note, state)
+        self.train(self.settings.epochs, checkpoints, about, callbacks)
+        self.network.load(self.keeper.best)
+        self._tell()
+        return self.keeper
+
+    def begin(self, note: Callable[[Epoch], None], state: State | None = None) -> None:
+        """Make the model, and score it as epoch 0 or restore *state*; see `run`."""
         recipe, below = self.recipe, self.below
         train, val = self.examples["train"], self.examples["val"]
         pools = self._pools_only()
@@ -72,8 +80,8 @@ class PhaseTraining:
             train, val = train.pooled(recipe.head.pooling), val.pooled(recipe.head.pooling)
         phase = recipe.phases[self.number - 1]
         self.settings = settings = phase.iteration
-        epochs = (state.about["epoch"] if state else 0, settings.epochs)
-        feed = Feed(train, self.classes, settings.batch_size, epochs, self.number, recipe.training)
+        self.part = train
+        feed = self._feed(0, settings.epochs)
 
         is_live = recipe.views.mode == "live" and recipe.views.count > 1
         seed = recipe.training.seed
@@ -96,19 +104,63 @@ class PhaseTraining:
                 jit_compile=keras_backend.compiles(),
             )
             self.model.optimizer.build(self.model.trainable_variables)  # otherwise TensorFlow traces the step twice
-            known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
-            self.keeper = Keeper(scored, self.network.values, note, known, settings.patience)
-            self.keeper.set_model(self.model)
-            self.plateau = [Plateau(settings, self.keeper)] if settings.schedule == "plateau" else []
+        known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
+        self.keeper = Keeper(scored, self.network.values, note, known, settings.patience)
+        self.keeper.set_model(self.model)
+        self.plateau = [Plateau(settings, self.keeper)] if settings.schedule == "plateau" else []
+        self._is_over = False
+        self._read = reader(self.model, feed)
+        with precision.applied(self.model, chosen):
             if state:
                 self._restore(state)
+                self._is_over = state.about["over"]
             else:
                 self.keeper.begin()
-            if not (state.about["over"] if state else self.keeper.is_over):
-                self._fit(feed, checkpoints, about, callbacks)
-        self.network.load(self.keeper.best)
-        self._tell()
-        return self.keeper
+                self._is_over = self.keeper.is_over
+
+    def train(
+        self,
+        until: int,
+        checkpoints: Checkpoints,
+        about: Mapping[str, Any],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        clock: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Train until an epoch has ended; see `run`. The network has the weights of that epoch, not those of the best.
+
+        Args:
+            until: the number of the epoch.
+            checkpoints, about, callbacks: as in `run`.
+            clock: topwork's own callbacks, which may stop the training.
+        """
+        if self._is_over or self.keeper.epochs >= until:
+            return
+        own = under_their_settings(callbacks)
+        feed = self._feed(self.keeper.epochs, until)
+        with Bar(f"phase {self.number}") as bar, precision.applied(self.model, self.keeper.about["precision"]):
+
+            def show_and_save(epoch: int, logs: Logs) -> None:
+                loss = logs.get("val_loss")
+                bar.update(epoch + 1, self.settings.epochs, note="" if loss is None else f"validation loss {loss:.3f}")
+                self._is_over = bool(self.model.stop_training) or epoch + 1 == self.settings.epochs
+                if self._is_over or epoch + 1 == until or checkpoints.due:
+                    state = self.state()
+                    checkpoints.write(replace(state, about={**about, **state.about}))
+
+            ours_last = keras.callbacks.LambdaCallback(on_epoch_end=show_and_save)  # the others may stop training
+            self.model.fit(
+                self._read(feed),
+                initial_epoch=self.keeper.epochs,
+                epochs=until,
+                steps_per_epoch=feed.steps,
+                verbose=0,
+                callbacks=[self.keeper, *self.plateau, *own, ours_last, *clock],
+                shuffle=False,
+            )
+
+    def _feed(self, first: int, last: int) -> Feed:
+        recipe = self.recipe
+        return Feed(self.part, self.classes, self.settings.batch_size, (first, last), self.number, recipe.training)
 
     def _pools_only(self) -> bool:
         """Whether the phase does nothing with the backbones' maps but pool them, which is then done once."""
@@ -118,44 +170,14 @@ class PhaseTraining:
         has_maps = any(len(tensor.shape) == 3 for one in self.below for tensor in one.tensors)
         return is_frozen and has_maps and not is_live and not head.file and head.pooling != "flatten"
 
-    def _fit(
-        self,
-        feed: Feed,
-        checkpoints: Checkpoints,
-        about: Mapping[str, Any],
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> None:
-        epochs = self.settings.epochs
-        own = under_their_settings(callbacks)
-
-        with Bar(f"phase {self.number}") as bar:
-
-            def show_and_save(epoch: int, logs: Logs) -> None:
-                loss = logs.get("val_loss")
-                bar.update(epoch + 1, epochs, note="" if loss is None else f"validation loss {loss:.3f}")
-                last = bool(self.model.stop_training) or epoch + 1 == epochs
-                if last or checkpoints.due:
-                    state = self._state(last)
-                    checkpoints.write(replace(state, about={**about, **state.about}))
-
-            ours_last = keras.callbacks.LambdaCallback(on_epoch_end=show_and_save)  # the others may stop training
-            self.model.fit(
-                streamed(self.model, feed),
-                initial_epoch=self.keeper.epochs,
-                epochs=epochs,
-                steps_per_epoch=feed.steps,
-                verbose=0,
-                callbacks=[self.keeper, *self.plateau, *own, ours_last],
-                shuffle=False,
-            )
-
-    def _state(self, last: bool) -> State:
+    def state(self) -> State:
+        """Return the state after the last epoch, from which training continues bit for bit."""
         model, keeper = self.model, self.keeper
         arrays = {f"model/{i}": np.asarray(v) for i, v in enumerate(model.variables)}
         arrays |= {f"optimizer/{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
         arrays |= {f"best/{layer}/{i}": a for layer, some in keeper.best.items() for i, a in enumerate(some)}
         waits = [one.waits for one in self.plateau]
-        return State({**keeper.about, "waits": waits, "over": last}, arrays)
+        return State({**keeper.about, "waits": waits, "over": self._is_over}, arrays)
 
     def _restore(self, state: State) -> None:
         pairs: list[tuple[Any, np.ndarray]] = []
