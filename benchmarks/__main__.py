@@ -25,6 +25,7 @@ from benchmarks import (
     reading,
     recipes,
     report,
+    search,
     solved,
     solver,
     step,
@@ -245,6 +246,24 @@ def solved_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(article_tables.choices_table(plan, solved.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("search")
+def search_command(
+    data: Data = None,
+    mnist: Mnist = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    fixed: Annotated[bool, typer.Option("--fixed", help="Train two fixed recipes, too, which takes long.")] = False,
+    quick: Quick = False,
+) -> None:
+    """Measure what `--minutes` finds, and whether it keeps the time.
+
+    It is compared with the solved head on digits, MNIST and pictures.
+    """
+    plan = search.Plan(data, mnist, seeds=seeds, fixed=fixed)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(article_tables.search_table(plan, search.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("articles")

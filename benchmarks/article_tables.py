@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks import articles, choices, recipes
+from benchmarks import articles, choices, recipes, search
 from benchmarks.machine import measured_on
 from benchmarks.report import phase, quotient, table
 from benchmarks.stats import accuracy, difference
@@ -122,4 +122,30 @@ def recipes_table(plan: recipes.Plan, found: dict[str, recipes.Measured], comman
         "linear probe",
         "it less the probe (95 %, paired bootstrap)",
     )
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
+
+
+def search_table(plan: search.Plan, found: search.Measured, command: str) -> str:
+    """Return the table of a search: what it found within its time, against the head and fixed recipes."""
+    limits = dict(zip(("digits", "MNIST", "pictures"), plan.minutes))
+    rows = []
+    for task, ways in found.items():
+        for way, one in ways.items():
+            rate = accuracy(one.answers)
+            gain = difference(one.answers, ways["head"].answers)
+            least, most = min(one.seconds), max(one.seconds)
+            kept = search.kept(one.seconds, limits[task]) if way == "search" else ""
+            values = f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+            rows.append([task, way, values, f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"])
+            rows[-1] += [f"{least:.0f} to {most:.0f}", kept]
+    head = (
+        "pictures",
+        "way",
+        "accuracy (95 %, Wilson)",
+        "less the head (95 %, paired bootstrap)",
+        "seconds",
+        "in time",
+    )
+    minutes = ", ".join(f"{limits[task]:g} min for {task}" for task in found)
+    about = f"Searches of {minutes}; {plan.seeds} seeds, each with a split of its own. Each command starts from cold."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])

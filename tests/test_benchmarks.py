@@ -335,6 +335,14 @@ def test_solved_heads_end_to_end(tmp_path):
 
 
 @pytest.mark.full
+def test_a_search_is_measured_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "search", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    assert sum(line.startswith(("| digits", "| pictures")) for line in told.splitlines()) == 5  # one is the heading
+    assert told.count("| 1 of 1 |") == 2
+
+
+@pytest.mark.full
 def test_recipes_end_to_end(tmp_path):
     names = ("fusion_single_input",)
     command = [sys.executable, "-m", "benchmarks", "recipes", *names, "--quick", "--seeds", "2"]

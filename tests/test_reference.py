@@ -6,10 +6,10 @@ from dataclasses import fields
 
 from tests import PROJECT
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Backbone, Head, Join
+from topwork.recipes.settings import Backbone, Head, Join, Search
 
 TEXT = (PROJECT / "docs" / "reference.md").read_text()
-BLOCK, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+BLOCK, SEARCH, JOIN = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_every_key_stands_there_with_its_default():
@@ -21,6 +21,12 @@ def test_so_does_every_key_of_a_join():
     members = ("runs/a", "runs/b")  # this key has no default
     assert Recipe.from_mapping(tomllib.loads(JOIN)) == Recipe(join=Join(members))
     assert tomllib.loads(JOIN)["join"].keys() == {f.name for f in fields(Join)}
+
+
+def test_so_does_every_key_of_a_search():
+    found = tomllib.loads(SEARCH)
+    assert Recipe.from_mapping(found).search == Search(5.0)
+    assert found["search"].keys() == {f.name for f in fields(Search)}
 
 
 def test_keys_without_a_default_are_named():

@@ -1,13 +1,21 @@
-"""How often a run opens the stores that it reads."""
+"""How often a run opens the stores that it reads, and what it suggests at its end."""
 
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import topwork as tw
 from tests.conftest import make_folder
 from tests.tiny import NAME, tiny
+from topwork.networks.heads import LinearHead
+from topwork.recipes.recipe import Recipe
+from topwork.recipes.settings import Backbone, Phase
 from topwork.store.store import Store
+from topwork.system.advice import at_command_line
+from topwork.training import trainer
 
 END = f"{NAME}@block_2_add..block_2_add"
 DEEP = f"{NAME}@block_1_project..block_2_add"
@@ -50,3 +58,24 @@ def test_an_evaluation_opens_its_store_once_to_read_it(run, opened):
     run.evaluate("val")
     (count,) = opened.values()
     assert count == 3  # to look for missing pictures, to fill, to read
+
+
+def suggested(capsys, spread, **about):
+    """Return what a solved run says about opening layers, for features with a spread and an ImageNet backbone."""
+    norm = np.ones(2, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32), np.full(2, spread, np.float32)
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(3, np.float32), norm)
+    backbone = Backbone("mobilenet_v2", **about)
+    recipe = Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": backbone})
+    folder = SimpleNamespace(path=Path("runs/one"), environment={"data": "my digits/"})
+    trainer.Course._suggest(SimpleNamespace(recipe=recipe, folder=folder), head)
+    return capsys.readouterr().err
+
+
+def test_opening_layers_is_suggested_where_the_network_sees_little_difference(capsys):
+    assert suggested(capsys, 0.9) == ""
+    assert suggested(capsys, 0.2, weights="random") == ""
+    assert suggested(capsys, 0.2, model="own.keras") == ""
+    told = suggested(capsys, 0.2)
+    assert "vary by 0.20 of their size" in told and "topwork.train(data, minutes=5)" in told
+    with at_command_line():
+        assert "topwork train 'my digits/' --minutes 5" in suggested(capsys, 0.2)

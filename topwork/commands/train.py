@@ -60,6 +60,14 @@ def train(
             help="Augmentation: train on N variants of each training picture. The picture itself counts as a variant.",
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Search for M minutes: which network, where to cut it, and how to train the opened layers. With "
+            "--cut, only among these cuts.",
+        ),
+    ] = None,
     weights: Weights = None,
     size: Size = None,
     set_: Annotated[
@@ -122,7 +130,7 @@ def train(
 
     words = Words(recipe, cut or [], epochs or [], learning_rate or [], head, views, weights, size, set_ or [])
     read_as = data_options(parts, max_megapixels, near_copies)
-    words = replace(words, data=read_as, no_head_first=no_head_first or None)
+    words = replace(words, data=read_as, no_head_first=no_head_first or None, minutes=minutes)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         kind = Folds if folds_in(resume) else Run

@@ -15,6 +15,7 @@ from topwork.recipes.parsing import located, put
 from topwork.recipes.recipe import Recipe, backbones_in, carried
 from topwork.recipes.settings import SOLVER, Backbone
 from topwork.runs.folder import Folder
+from topwork.scoring.choosing import candidates
 from topwork.system.messages import counted, say
 from topwork.training import warm_start
 
@@ -34,6 +35,7 @@ class Words:
     settings: list[str]
     data: dict[str, Any] = field(default_factory=dict)
     no_head_first: bool | None = None
+    minutes: float | None = None
 
     @property
     def head_first(self) -> bool:
@@ -54,6 +56,8 @@ class Words:
             table = warm_start.recipe(Folder(parent)).as_mapping()
         settings = dict(map(_setting, self.settings))
         settings |= {f"data.{key}": value for key, value in self.data.items()}
+        if self.minutes is not None or "search" in table or any(key.split(".")[0] == "search" for key in settings):
+            return self._search(table, settings)
         if "join" in table or any(key.split(".")[0] == "join" for key in settings):
             return self._join(table, settings)
         if self.cuts:
@@ -113,6 +117,31 @@ class Words:
                 values.append(value)
             written, used = values
             raise located(error, path, path.read_text(encoding="utf-8")) if written == used else error from None
+
+    def _search(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
+        """Return the recipe of a search, whose networks and cuts are those of the command line, or those at hand."""
+        options = {
+            "--epochs": self.epochs,
+            "--learning-rate": self.learning_rates,
+            "--no-head-first": self.no_head_first,
+        }
+        if heard := next((option for option, value in options.items() if value), None):
+            raise UsageError(f"a search chooses how layers are trained: omit {heard}, or --minutes.")
+        minutes = {} if self.minutes is None else {"minutes": self.minutes}
+        cuts = self.cuts or table.get("search", {}).get("cuts", [])
+        search = {**table.get("search", {}), **minutes, "cuts": cuts}
+        if not table.get("backbones") or self.cuts or self.weights or self.size:
+            found = candidates.networks([Cut.parse(cut) for cut in cuts], self.weights or "imagenet", self.size)
+            sized = {"size": self.size} if self.size else {}
+            table["backbones"] = {one.name: {"weights": one.weights, **sized} for one in found}
+        if self.views:
+            table["views"] = {**table.get("views", {}), "count": self.views}
+        if self.head:
+            table["head"] = {**table.get("head", {}), "file" if self.head.endswith(".keras") else "kind": self.head}
+        table = {key: value for key, value in table.items() if key not in ("phase", "about")} | {"search": search}
+        for key, value in settings.items():
+            put(table, key, value)
+        return Recipe.from_mapping(table)
 
     def _join(self, table: dict[str, Any], settings: dict[str, Any]) -> Recipe:
         """Return the recipe of a join. Refuse the options that a join would ignore."""

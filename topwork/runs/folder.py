@@ -13,7 +13,9 @@ members/          for a join: copies of the members' run folders, without their 
 sample.npz        if the pictures came as arrays: the pictures that an export is checked on
 predictions.csv   the answers for the test part (`topwork.runs.predictions`)
 results.json      scores and cost
-curves.png, confusion.png, predictions.png (the plots)
+search/           of a run that searches: its decisions, and the journals and checkpoints of its tries
+search.csv        of a run that searched: all tries (`topwork.runs.search.tried`)
+curves.png, confusion.png, predictions.png, search.png (the plots)
 """
 
 import fcntl
@@ -246,7 +248,7 @@ class Folder:
 
     def abandon(self) -> None:
         """Remove the folder if the run stopped before its first epoch, because it then has nothing worth keeping."""
-        if not self.journal.path.exists():
+        if not self.journal.path.exists() and not [*self.path.glob("search/*/journal.jsonl")]:
             shutil.rmtree(self.path)
             registry.forget(self.path)
 

@@ -42,6 +42,9 @@ def need(run: Path) -> Need:
         folder = Folder(run)
         keras = folder.environment["packages"].get("keras")
         asked = []
+        if folder.recipe.search:  # it is not known yet which cuts it will use
+            models = frozenset(Path(one.model) for one in folder.recipe.backbones.values() if one.model)
+            return Need(run, models, frozenset([*folder.recipe.backbones, "pixels"]))
         for member in folder.members or [folder]:
             try:
                 lock = lockfile.read(member)

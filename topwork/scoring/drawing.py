@@ -99,7 +99,7 @@ def main() -> None:
         import matplotlib.backends.backend_agg
         import matplotlib.figure  # noqa: F401
 
-        from topwork.scoring.plots import charts, sheets  # noqa: F401
+        from topwork.scoring.plots import charts, sheets, tries  # noqa: F401
     gc.freeze()  # the copies then share more memory with this process, and start faster
     serve(lambda plots, _: _drawn(plots))
 

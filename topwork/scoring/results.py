@@ -16,7 +16,8 @@ from topwork.runs import predictions
 from topwork.runs.folder import Folder
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.runs.scores import AsStored, Results, Scores
-from topwork.scoring import metrics
+from topwork.runs.search import tried
+from topwork.scoring import intervals, metrics
 from topwork.scoring.answers import Answers, Trained, answered, measured_scores
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.gallery import gallery
@@ -127,9 +128,10 @@ def conclude(
         The run's results, without ``cost``.
     """
     journal = folder.journal.epochs()
-    draw_plots(pencil, folder, data, ["curves.png"])
+    draw_plots(pencil, folder, data, ["curves.png", "search.png"])
     results, answers = examined(folder, model, data, exact, pencil)
-    results = replace(results, notes=results.notes + explained(folder, data), phases=kept_epochs(journal))
+    notes = [*results.notes, *explained(folder, data), *searched(folder, results.test)]
+    results = replace(results, notes=notes, phases=kept_epochs(journal))
     if answers is None:
         return results
     as_stored = answered(model, trained_on, answers.rows, data.classes)
@@ -163,6 +165,7 @@ def lacks(folder: Folder) -> list[str]:
     """Return the names of the plot files that a finished run lacks, because they could not be drawn."""
     about = folder.environment
     names = [] if folder.origins else ["curves.png"]
+    names += ["search.png"] if tried.read(folder.path) else []
     if (folder.path / "predictions.csv").exists():
         names += ["confusion.png"] + (["predictions.png"] if about["data"] or about.get("source") else [])
     return [name for name in names if not (folder.path / name).exists()]
@@ -191,6 +194,8 @@ def draw_plots(
     if "curves.png" in names:
         journal = [epoch.as_json() for epoch in folder.journal.epochs()]
         pencil.draw("charts.curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
+    if "search.png" in names and (tries := tried.read(folder.path)):
+        pencil.draw("tries.tries", folder.path / "search.png", [one.as_json() for one in tries])
     if scores is not None and "confusion.png" in names:
         pencil.draw("charts.confusion", folder.path / "confusion.png", scores.confusion, data.classes)
     if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
@@ -209,6 +214,23 @@ def explained(folder: Folder, data: Dataset) -> list[str]:
     )
     was_refitted = bool(last) and folder.recipe.phases[-1].refit and last[0].fold_loss is not None
     return [*([found] if found else []), *([learned] if was_refitted else [])]
+
+
+def searched(folder: Folder, test: Scores | None) -> list[str]:
+    """Return a note on the optimism of a search: the score by which it chose, against the score on the test part."""
+    tries = [one for one in tried.read(folder.path) if one.accuracy is not None]
+    kept = next((one for one in tries if one.kept), None)
+    if kept is None or kept.accuracy is None or test is None:
+        return []
+    chosen, rate = kept.accuracy, test.accuracy
+    low, high = intervals.difference(rate.value, (rate.low, rate.high), chosen.value, (chosen.low, chosen.high))
+    count = counted(kept.pictures, "validation picture")
+    return [
+        f"The search compared {len(tries)} models and kept the one with accuracy {chosen.value:.3f} on {count}. On the "
+        f"test part, which chose nothing, it is {rate.value:.3f}: a difference of {chosen.value - rate.value:+.3f} "
+        f"(95 % interval {low:+.3f} to {high:+.3f}). The best of many is also the luckiest, so the test score is the "
+        "one to report."
+    ]
 
 
 def _compared(exact: Answers, as_stored: Answers, stored: StoredActivations) -> AsStored:

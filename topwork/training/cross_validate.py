@@ -7,6 +7,7 @@ trained, so that an interrupted cross-validation can be continued.
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from topwork.data.readers import read_by
 from topwork.data.reading import run_files
 from topwork.errors import RunError, TopworkError, UsageError
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import Options
+from topwork.recipes.settings import Options, Search
 from topwork.runs import registry
 from topwork.runs.creation import fresh, making
 from topwork.runs.folder import Folder, folds_in
@@ -35,15 +36,20 @@ from topwork.store.remembered import Remembered
 from topwork.system.advice import either
 from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
-from topwork.system.messages import counted, say, with_progress
+from topwork.system.messages import counted, duration, say, with_progress
 from topwork.system.text import as_json
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
+from topwork.training.search import searching
 from topwork.training.train import refuse_early
 from topwork.training.trainer import Course
 
 if TYPE_CHECKING:
     import keras
+
+
+LEAST = 0.5
+"""A search within a fold has at least this many minutes."""
 
 
 class Folds:
@@ -130,7 +136,8 @@ def cross_validate(
         out: the folder to create; by default, a new folder in ``runs``, named after the data and the time.
         recipe, head_first, callbacks, strict, jobs, progress: as in `topwork.training.train`.
         parent: must be ``None``.
-        words: the arguments *phases*, *backbones*, *head* and *views* of `topwork.training.train`.
+        words: the arguments *phases*, *backbones*, *head*, *views* and *minutes* of `topwork.training.train`. The
+            minutes are shared: each fold searches anew, without the pictures that it tests.
 
     Raises:
         UsageError: a parent is given, or the recipe is a join. (With a parent, every fold would have the parent's test
@@ -160,8 +167,11 @@ def cross_validate(
         recipe = replace(recipe, data=replace(recipe.data, seed=int(seed))).checked()
     dealt = recipe.data
     refuse_early(data, recipe)
-    recipe = completed(recipe, first, callbacks)
-    begin(one for step in steps(recipe) for one in step.requests)
+    if recipe.search:
+        recipe = _shared(recipe, recipe.search, count)
+    else:
+        recipe = completed(recipe, first, callbacks)
+        begin(one for step in steps(recipe) for one in step.requests)
     whole = replace(dealt, split=(1.0, 0.0, 0.0), draw="last")
     rows = data if isinstance(data, Dataset) else read_by(data, whole)
     if rows.has_own_parts:
@@ -177,6 +187,8 @@ def cross_validate(
     try:
         for number, course in enumerate(courses, 1):
             say(f"fold {number} of {count}")
+            if isinstance(course, searching.Searching):
+                course.start = time.perf_counter()  # not when all folds were prepared
             course.run()
     except TopworkError:
         if not courses[0].folder.journal.epochs():
@@ -185,7 +197,23 @@ def cross_validate(
     return Folds(path)._concluded()
 
 
-def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options) -> list[Course]:
+def _shared(recipe: Recipe, search: Search, count: int) -> Recipe:
+    """Return the recipe with the share of a search's time that each fold gets: each searches anew, and tests once."""
+    each = search.minutes / count
+    if each < LEAST:
+        folds_, least = either(f"{count} folds", f"--folds {count}"), f"{LEAST * count:g}"
+        raise UsageError(
+            f"a search within each of {folds_} has {duration(60 * each)} per fold: give at least "
+            f"{either(f'minutes={least}', f'--minutes {least}')}.",
+            "search.minutes",
+        )
+    say(f"Each of the {count} folds searches for {duration(60 * each)}: no picture chooses what is tested on it.")
+    return replace(recipe, search=replace(search, minutes=each))
+
+
+def _prepared(
+    path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options
+) -> Sequence[Course | searching.Searching]:
     """Prepare one run per fold, in a folder that appears complete or not at all."""
     if path.exists():
         out = either("out", "--out")
@@ -198,11 +226,13 @@ def _prepared(path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Opt
     with scratch:
         aside = Path(scratch.name, path.name)
         places = [replace(options, out=aside / f"fold-{number}") for number in range(1, len(dealt) + 1)]
-        courses = [prepared(fold, recipe, None, one) for fold, one in zip(dealt, places)]
+        prepare = searching.prepared if recipe.search else prepared
+        courses = [prepare(fold, recipe, None, one) for fold, one in zip(dealt, places)]
         aside.rename(path)
     remembered = Remembered()
     for course in courses:
-        course.told, course.readers = courses[0].told, remembered.open
+        if isinstance(course, Course) and isinstance(courses[0], Course):
+            course.told, course.readers = courses[0].told, remembered.open
         registry.forget(course.folder.path)
         registry.remember(path / course.folder.path.name)
         course.folder = Folder(path / course.folder.path.name)

@@ -23,6 +23,7 @@ from topwork.recipes.settings import (
     Head,
     Options,
     Phase,
+    Search,
     Training,
     Views,
 )
@@ -48,6 +49,14 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     if origin:
         warm_start.check(origin, recipe, planned)
     begin(request for step in planned for request in step.requests)
+    folder, rows = made(data, recipe, planned, origin, options)
+    return Course(folder, folder.recipe, rows, [step.of(rows) for step in planned], options)
+
+
+def made(
+    data: Any, recipe: Recipe, planned: Sequence[Step], origin: Folder | None, options: Options
+) -> tuple[Folder, Dataset]:
+    """Read the pictures of a new run, and make its folder; return both."""
     rows = data if isinstance(data, Dataset) else read_by(data, recipe.data, options.strict, decode=options.strict)
     later = splits.gaps(rows.rows)  # these notes are reported with the results
     for note in rows.notes:
@@ -66,10 +75,10 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     rows = with_validation(rows, recipe.training)
     check(rows, options.strict)
     _check_head(recipe, rows, origin)
-    planned = [step.of(rows) for step in planned]
+    for step in planned:
+        step.of(rows)  # refuses a cut that names a column which the data do not have
     path = options.out or fresh(Path("runs"), rows.name)
-    folder = create(path, recipe, rows, origin, lockfile.known(recipe))
-    return Course(folder, folder.recipe, rows, planned, options)
+    return create(path, recipe, rows, origin, lockfile.known(recipe)), rows
 
 
 def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
@@ -98,6 +107,7 @@ def chosen(
     views: Views | int = 1,
     seed: int = 0,
     recipe: Recipe | None = None,
+    minutes: float | None = None,
 ) -> Recipe:
     """Make the recipe from the arguments of `train`, and check it.
 
@@ -107,22 +117,29 @@ def chosen(
     """
     if recipe is not None:
         given = {"phases": phases, "backbones": backbones or None, "head": head, "views": views, "seed": seed}
-        defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0}
+        given["minutes"] = minutes
+        defaults = {"phases": None, "backbones": None, "head": "linear", "views": 1, "seed": 0, "minutes": None}
         beside = [name for name, value in given.items() if value != defaults[name]]
         if beside:
             raise UsageError(f"a recipe came together with {' and '.join(beside)}: set these in the recipe.")
         return recipe.checked()
-    if phases is None:
+    if phases is None and minutes is None:
         backbone, why = official.default()
         say(why)
         phases, backbones = [Phase(f"{backbone.name}@pool")], [backbone, *backbones]
+    phases = [] if phases is None else phases
     if not isinstance(phases, Sequence) or not all(isinstance(phase, Phase) for phase in phases):
         raise UsageError(
             f"phases = {phases!r}: expected a list of topwork.Phase, as in [tw.Phase('mobilenet_v2@pool')]."
         )
     named = {backbone.name: pretrained.on_disk(backbone) for backbone in backbones}
     shown = Views(views) if isinstance(views, int) else views
-    table = Recipe(tuple(phases), Data(), named, shown, Head(), Training(seed)).as_mapping()
+    search = None
+    if minutes is not None:
+        if any(phase != Phase(phase.cut) for phase in phases):
+            raise UsageError("a search chooses the settings of the phases: give only their cuts, or omit minutes.")
+        search, phases = Search(minutes, tuple(phase.cut for phase in phases)), []
+    table = Recipe(tuple(phases), Data(), named, shown, Head(), Training(seed), search=search).as_mapping()
     if isinstance(head, Head):
         table["head"] = {key: value for key, value in asdict(head).items() if value is not None}
     elif isinstance(head, str):

@@ -23,6 +23,7 @@ from topwork.system.advice import either
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say, with_progress
 from topwork.training.fusion.joining import Joining
+from topwork.training.search.searching import Searching
 from topwork.training.trainer import Course, requests
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
         folder.keep_place(rows)
     if recipe.join:
         return Joining(folder, rows, options).run()
+    if recipe.search:
+        return Searching(folder, recipe, rows, options).run(resumed=True)
     lockfile.check(folder)
     planned = [step.of(rows) for step in steps(recipe)]
     Course(folder, recipe, rows, planned, options).run(resumed=True)

@@ -21,6 +21,7 @@ from topwork.training import warm_start
 from topwork.training.fusion import joining
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
+from topwork.training.search import searching
 from topwork.training.trainer import Course
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def train(
     views: Views | int = 1,
     seed: int = 0,
     recipe: Recipe | None = None,
+    minutes: float | None = None,
     parent: "Run | str | Path | None" = None,
     head_first: bool | None = None,
     out: str | Path | None = None,
@@ -62,6 +64,9 @@ def train(
         seed: the seed for initial values and for the order of the pictures.
         recipe: a recipe, instead of *phases*, *backbones*, *head*, *views* and *seed*. It can be the recipe of a join
             (see `join`).
+        minutes: how long the call may take. topwork then searches for the network, the cut and the settings that give
+            the lowest validation loss, and *phases* only name the cuts that it may use; by default, it uses all
+            networks whose weights are on this machine. See `topwork.recipes.settings.Search`.
         parent: a finished run. The new run starts with the parent's weights. If no phases are given, the parent's last
             phase is used. The parent's pictures stay in their parts (train, val, test). Classes may be added or
             removed.
@@ -90,9 +95,12 @@ def train(
     if recipe is None and origin and not phases:
         recipe = warm_start.recipe(origin)
     else:
-        recipe = chosen(phases, backbones, head, views, seed, recipe)
-    course: Course | joining.Joining
-    if recipe.join:
+        recipe = chosen(phases, backbones, head, views, seed, recipe, minutes)
+    course: Course | joining.Joining | searching.Searching
+    if recipe.search:
+        refuse_early(data, recipe)
+        course = searching.prepared(data, recipe, origin, options)
+    elif recipe.join:
         course = joining.prepared(data, recipe, origin, options)
     else:
         first = phases is not None if head_first is None else head_first

@@ -77,7 +77,8 @@ def learn(networks: Iterable[Backbone]) -> None:
     """
     unknown = []
     for one in networks:
-        catalogue.record(one.name)
+        if not one.model:
+            catalogue.record(one.name)
         pretrained.identity(one)
         if trunk.kept_graph(one) is None:
             unknown.append(Request(Term(one.name, POOL), one))
