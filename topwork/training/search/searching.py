@@ -19,7 +19,7 @@ from topwork.cut import POOL, Cut, Term
 from topwork.data.dataset import Dataset
 from topwork.errors import DatasetError, UsageError
 from topwork.networks.fusion import softmax
-from topwork.networks.weights import pretrained
+from topwork.networks.weights import official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile
@@ -142,20 +142,37 @@ class Searching:
         return Try(self._count, recipe, self.folder.path / "search" / f"{self._count:02}")
 
     def _solve(self, cuts: Sequence[Cut]) -> None:
-        """Solve the head of each network, the cheapest first, as far as the time allows."""
+        """Solve the head of each network as far as the time allows: of the default one, then of the cheapest first.
+
+        Raises:
+            UsageError: not even one network can run on all pictures within the time.
+        """
         backbones = self.recipe.backbones
         candidates.learn(backbones.values())
         wanted = list(dict.fromkeys(map(head_of, cuts))) or [Cut((Term(name, POOL, POOL),)) for name in backbones]
-        recipes = [self.supply.settle(recipe_of(self.recipe, cut)) for cut in wanted]
-        recipes.sort(key=lambda one: sum(n.macs for trunk in steps(one)[0].trunks() for n in trunk.graph.nodes))
-        for recipe in recipes:
-            cut = recipe.phases[0].cut
-            limit = self.clock.left if not self.heads else FILLING * self.clock.left
-            skipped = self.decisions.made("head", partial(self._fill, recipe, limit))
-            if skipped:
-                say(f"{cut} is not tried: {skipped}.")
-                continue
-            self._solve_one(recipe)
+        costs = {}
+        for cut in wanted:
+            recipe = self.supply.settle(recipe_of(self.recipe, cut))
+            macs = sum(node.macs for trunk in steps(recipe)[0].trunks() for node in trunk.graph.nodes)
+            costs[cut] = official.DEFAULT not in cut.backbones, macs, recipe
+        times = {}
+        for cut in sorted(wanted, key=lambda one: costs[one][:2]):
+            _, _, recipe = costs[cut]
+            limit = FILLING * self.clock.left if self.heads else self.clock.left
+            times[cut] = self.decisions.made("head", partial(self._fill, recipe, limit))
+            if times[cut]:
+                took = duration(times[cut])
+                say(f"{cut} is not tried: running it on all pictures takes about {took}, too much of the time left.")
+            else:
+                self._solve_one(recipe)
+        if not self.heads:
+            cut = min(wanted, key=times.__getitem__)
+            least = f"{max(0.1, times[cut] / 60 / 0.8):.1f}"
+            raise UsageError(
+                f"the time is too short: one run of {cut} on all pictures takes about {duration(times[cut])}. What was "
+                f"computed stays in the store. Use at least {either(f'minutes={least}', f'--minutes {least}')}.",
+                "search.minutes",
+            )
 
     def _solve_one(self, recipe: Recipe) -> None:
         """Solve a head, again if it was solved before the search was interrupted, to the same bits."""
@@ -176,29 +193,16 @@ class Searching:
         say(f"{one.number}. {one.phase.cut}, the head solved{views}: {scored}")
         self.clock.save()
 
-    def _fill(self, recipe: Recipe, limit: float) -> str:
-        """Run a network on all pictures; return why not, if that takes longer than the limit.
-
-        Raises:
-            UsageError: it is the first network.
-        """
+    def _fill(self, recipe: Recipe, limit: float) -> float:
+        """Run a network on all pictures; return 0, or how many seconds it would take if that is more than the limit."""
         expected = Costs(self.supply, ()).filling(recipe)
+        if expected > limit:
+            return expected
         try:
-            if expected > limit:
-                raise TooLong(expected)
             self.supply.fill(recipe, limit)
         except TooLong as error:
-            name = recipe.phases[-1].cut
-            if not self.heads:
-                least = f"{error.args[0] / 60 / 0.8:.1f}"
-                way = either(f"minutes={least}", f"--minutes {least}")
-                raise UsageError(
-                    f"the time is too short: one run of {name} on all pictures takes about {duration(error.args[0])}. "
-                    f"What was computed stays in the store. Use at least {way}.",
-                    "search.minutes",
-                ) from None
-            return f"running it on all pictures takes about {duration(error.args[0])}, too much of the time left"
-        return ""
+            return float(error.args[0])
+        return 0.0
 
     def _ranked(self) -> list[tuple[Try, Solved]]:
         """Return the heads, the best first; with few validation pictures, folds of the training part are compared."""
