@@ -11,6 +11,7 @@ from tests.tiny import NAME, tiny
 from topwork.errors import DatasetError, RecipeError, UsageError
 from topwork.recipes.recipe import Recipe
 from topwork.runs.journal import Journal
+from topwork.runs.needs import need
 from topwork.runs.search import tried
 from topwork.training.search import costs, openings, outcome, plan
 
@@ -124,6 +125,18 @@ def test_a_search_that_was_killed_at_its_end_only_ends(found, pictures, tmp_path
     monkeypatch.setattr("keras.Model.fit", None)
     run = tw.Run(tmp_path / "run").resume()
     same(run, found)
+
+
+def test_an_unfinished_search_needs_all_that_its_networks_have(pictures, short, tmp_path, monkeypatch):
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("topwork.training.search.searching.SolvedPhase.run", press)
+    with pytest.raises(KeyboardInterrupt):
+        search(pictures, tmp_path / "run")
+    found = need(tmp_path / "run")
+    assert not found.everything
+    assert found.backbones == {NAME, "pixels"}
 
 
 def test_ctrl_c_keeps_the_best_so_far_as_a_finished_run(pictures, short, tmp_path, monkeypatch):

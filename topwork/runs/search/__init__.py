@@ -1,4 +1,4 @@
 """The files of a search in a run folder: what it decided by the clock, and what it tried.
 
-It imports what ``topwork.runs`` may import.
+Read `topwork.runs.search.decisions` first.
 """
