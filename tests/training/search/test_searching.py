@@ -246,7 +246,9 @@ def test_a_class_with_three_pictures_is_searched(short, tmp_path):
         path.unlink()
     data = tw.read(folder)
     run = tw.train(data, minutes=10, phases=CUTS, backbones=[tiny()], out=tmp_path / "run")
-    assert run.results.pictures["green"] == {"train": 1, "val": 1, "test": 1}
+    green = run.results.pictures["green"]
+    assert sum(green.values()) == 3 and green["train"]
+    assert run.folder.is_finished
 
 
 @pytest.mark.full
