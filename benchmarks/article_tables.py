@@ -6,6 +6,7 @@ from benchmarks import articles, choices, recipes, search
 from benchmarks.machine import measured_on
 from benchmarks.report import phase, quotient, table
 from benchmarks.stats import accuracy, difference
+from topwork.system.messages import counted
 
 
 def articles_table(found: Sequence[articles.Measured], plan: articles.Plan, command: str) -> str:
@@ -147,5 +148,6 @@ def search_table(plan: search.Plan, found: search.Measured, command: str) -> str
         "in time",
     )
     minutes = ", ".join(f"{limits[task]:g} min for {task}" for task in found)
-    about = f"Searches of {minutes}; {plan.seeds} seeds, each with a split of its own. Each command starts from cold."
+    seeds = f"{counted(plan.seeds, 'seed')}, each with a split of its own"
+    about = f"Searches of {minutes}; {seeds}. Each command starts from cold."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])

@@ -76,6 +76,6 @@ def test_opening_layers_is_suggested_where_the_network_sees_little_difference(ca
     assert suggested(capsys, 0.2, weights="random") == ""
     assert suggested(capsys, 0.2, model="own.keras") == ""
     told = suggested(capsys, 0.2)
-    assert "vary by 0.20 of their size" in told and "topwork.train(data, minutes=5)" in told
+    assert "its features vary by 0.20 of" in told and "topwork.train(data, minutes=5)" in told
     with at_command_line():
         assert "topwork train 'my digits/' --minutes 5" in suggested(capsys, 0.2)

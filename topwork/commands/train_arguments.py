@@ -127,6 +127,8 @@ class Words:
         }
         if heard := next((option for option, value in options.items() if value), None):
             raise UsageError(f"a search chooses how layers are trained: omit {heard}, or --minutes.")
+        if table.get("phase"):
+            say(f"A search finds the phases itself: those of {str(self.file)!r} are not used.")
         minutes = {} if self.minutes is None else {"minutes": self.minutes}
         cuts = self.cuts or table.get("search", {}).get("cuts", [])
         search = {**table.get("search", {}), **minutes, "cuts": cuts}

@@ -42,7 +42,7 @@ def caller() -> Call:
 
 
 def _faster(layer: Any, x: Any) -> Compute | None:
-    """Return the function that computes a layer faster than the layer does; ``None`` if there is none."""
+    """Return a function that computes a layer faster than the layer itself, or ``None`` if no such function exists."""
     kind = type(layer)
     known = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.BatchNormalization
     if kind not in known or layer.activity_regularizer or len(x.shape) != 4 or None in x.shape[1:]:

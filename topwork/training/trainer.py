@@ -164,8 +164,8 @@ class Course:
         data = self.folder.environment["data"] or self.folder.environment.get("source") or "DATA"
         way = either("topwork.train(data, minutes=5)", f"topwork train {shlex.quote(data)} --minutes 5")
         say(
-            f"The network sees little difference between these pictures: its features vary by {head.spread:.2f} of "
-            f"their size (photographs: {ALIKE:g} or more). Training some of its layers may help much: {way}"
+            f"These pictures look alike to the network: between pictures, its features vary by {head.spread:.2f} of "
+            f"their size (photographs: {ALIKE:g} or more). Training some of its layers may help a lot: {way}"
         )
 
     def _import(self, watch: Watch | None = None) -> None:

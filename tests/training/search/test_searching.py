@@ -93,19 +93,24 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("epoch", [1, 3, *(pytest.param(epoch, marks=pytest.mark.full) for epoch in (2, 4, 5, 6, 7))])
-def test_a_search_that_was_killed_continues_with_the_same_tries_and_bits(found, pictures, tmp_path, monkeypatch, epoch):
-    count = 0
-    note = Journal.note
+def interrupt(monkeypatch, epochs, error):
+    """Let a number of epochs of opened layers be trained in all, and raise an error in place of the next step."""
+    note, count = Journal.note, 0
 
-    def kill(self, line):
+    def stop(self, line):
         nonlocal count
         note(self, line)
         count += line.l2 is None and line.epoch > 0
-        if count == epoch:
-            raise Killed
+        if count == epochs:
+            count += 1  # only once: the conclusion writes the journal again
+            raise error
 
-    monkeypatch.setattr(Journal, "note", kill)
+    monkeypatch.setattr(Journal, "note", stop)
+
+
+@pytest.mark.parametrize("epoch", [1, 3, *(pytest.param(epoch, marks=pytest.mark.full) for epoch in (2, 4, 5, 6, 7))])
+def test_a_search_that_was_killed_continues_with_the_same_tries_and_bits(found, pictures, tmp_path, monkeypatch, epoch):
+    interrupt(monkeypatch, epoch, Killed)
     with pytest.raises(Killed):
         search(pictures, tmp_path / "run")
     monkeypatch.undo()
@@ -127,30 +132,26 @@ def test_a_search_that_was_killed_at_its_end_only_ends(found, pictures, tmp_path
     same(run, found)
 
 
-def test_an_unfinished_search_needs_all_that_its_networks_have(pictures, short, tmp_path, monkeypatch):
+def interrupted_early(pictures, out, monkeypatch):
+    """Search, and press Ctrl-C before the first head is solved."""
+
     def press(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("topwork.training.search.searching.SolvedPhase.run", press)
     with pytest.raises(KeyboardInterrupt):
-        search(pictures, tmp_path / "run")
+        search(pictures, out)
+
+
+def test_an_unfinished_search_needs_all_that_its_networks_have(pictures, short, tmp_path, monkeypatch):
+    interrupted_early(pictures, tmp_path / "run", monkeypatch)
     found = need(tmp_path / "run")
     assert not found.everything
     assert found.backbones == {NAME, "pixels"}
 
 
 def test_ctrl_c_keeps_the_best_so_far_as_a_finished_run(pictures, short, tmp_path, monkeypatch):
-    note, count = Journal.note, 0
-
-    def press(self, line):
-        nonlocal count
-        note(self, line)
-        count += line.l2 is None and line.epoch > 0
-        if count == 3:
-            count += 1
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Journal, "note", press)
+    interrupt(monkeypatch, 3, KeyboardInterrupt)
     run = search(pictures, tmp_path / "run")
     rows = tried.read(run.path)
     assert run.results.accuracy and sum(one.kept for one in rows) == 1
@@ -160,12 +161,7 @@ def test_ctrl_c_keeps_the_best_so_far_as_a_finished_run(pictures, short, tmp_pat
 
 @pytest.mark.full
 def test_ctrl_c_before_the_first_head_leaves_a_search_that_continues(found, pictures, tmp_path, monkeypatch):
-    def press(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("topwork.training.search.searching.SolvedPhase.run", press)
-    with pytest.raises(KeyboardInterrupt):
-        search(pictures, tmp_path / "run")
+    interrupted_early(pictures, tmp_path / "run", monkeypatch)
     monkeypatch.undo()
     same(tw.Run(tmp_path / "run").resume(), found)
 
@@ -234,7 +230,7 @@ def test_without_a_validation_part_nothing_can_choose(pictures, tmp_path):
             "training": {"hold_out": False},
         }
     )
-    with pytest.raises(DatasetError, match="there is none"):
+    with pytest.raises(DatasetError, match="the data has no validation part"):
         tw.train(replace(pictures, rows=rows), recipe=recipe, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -258,3 +254,22 @@ def test_folds_search_within_each_fold(pictures, short, tmp_path):
     found = tw.cross_validate(pictures, 2, minutes=20, phases=CUTS, backbones=[tiny()], out=tmp_path / "folds")
     assert found.results.test.pictures == 45
     assert all(tried.read(run.path) and run.recipe.search is None for run in found.runs)
+
+
+def test_a_try_that_was_stopped_within_an_epoch_ends_if_nothing_wrote_that_the_search_ended(
+    pictures, short, tmp_path, monkeypatch
+):
+    """Two quick presses of Ctrl-C: the second comes while the end of the search is written."""
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    interrupt(monkeypatch, 2, KeyboardInterrupt)
+    monkeypatch.setattr("topwork.runs.search.decisions.Decisions.end", press)
+    with pytest.raises(KeyboardInterrupt):
+        search(pictures, tmp_path / "run")
+    monkeypatch.undo()
+    run = tw.Run(tmp_path / "run").resume()
+    rows = tried.read(run.path)
+    assert [one.ended for one in rows].count("it was interrupted") == 1
+    assert sum(one.epochs or 0 for one in rows) > 2

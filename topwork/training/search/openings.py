@@ -152,9 +152,11 @@ class Openings:
                 ways = [(one.cut, one.batch_norm, one.iteration.learning_rate) for one in best]
                 ways = self.decisions.made("views", partial(list, ways))
                 self.untried[:0] = [Opening(*way, VIEWS) for way in ways]
+            live = self._waiting()[:LIVE]
             for one in self.tries:
-                if one not in self._waiting()[:LIVE]:
+                if one not in live:
                     one.close()
+            self.supply.keep([one.recipe for one in live])
 
     def _next(self) -> tuple[str, int, int]:
         """Return what to do: `NEW` or `TRY`, which, and until which epoch; or why the search ends."""
@@ -293,8 +295,7 @@ class Openings:
         keras_settings.import_keras()
         from topwork.training.iteration.phase import PhaseTraining
 
-        # Each try has a training step of its own, so TensorFlow warns that many functions are traced.
-        logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
+        logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)  # it is added once
         last = steps(one.recipe)[-1]
         solved = next(solved for head, solved in self.heads if _is_head(head, one.recipe))
         classes = len(self.supply.data.classes)
@@ -309,6 +310,11 @@ class Openings:
         training = PhaseTraining(one.recipe, 2, network, last.trunks(), parts, classes)
         training.begin(note, state)
         return training
+
+
+def _is_not_about_tracing(record: logging.LogRecord) -> bool:
+    """Return whether to show a line of TensorFlow, which warns if many functions are traced: each try has its own."""
+    return "retracing" not in record.getMessage()
 
 
 def _is_head(head: Try, recipe: Recipe) -> bool:

@@ -68,7 +68,7 @@ def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options)
     folder, rows = made(data, recipe, [], None, options)
     if not rows.part("val"):
         folder.abandon()
-        raise DatasetError("a search chooses by the validation part, and there is none: add one.")
+        raise DatasetError("a search compares its tries on the validation part, but the data has no validation part.")
     return Searching(folder, folder.recipe, rows, options, start)
 
 

@@ -1,6 +1,6 @@
 """The activations that a search reads: they are computed if the time allows, and kept in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -96,6 +96,11 @@ class Supply:
         with StoredActivations(steps(recipe)[-1].of(self.data).requests) as stored:
             found = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
             yield found, stored.dtypes
+
+    def keep(self, recipes: Sequence[Recipe]) -> None:
+        """Free the memory of all activations but those that the last phases of some recipes read."""
+        keys = {(one.phases[-1].cut, one.views.count) for one in recipes}
+        self._parts = {key: parts for key, parts in self._parts.items() if key in keys}
 
     def parts(self, recipe: Recipe) -> Parts:
         """Return the same activations in memory, as several tries read them in turn.

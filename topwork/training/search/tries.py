@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from topwork.training.iteration.phase import PhaseTraining
 
 
+DIVERGED = "its loss was not finite"
+
+
 class OutOfTime(Exception):
     """The time of the search is over."""
 
@@ -96,6 +99,7 @@ class Try:
         """
         saved = None if self._training else self.checkpoints.read()
         if saved and saved.about["epoch"] >= until:
+            self.ended = DIVERGED if saved.about["diverged"] else ""
             return
         training = self.live(begin)
         import keras
@@ -113,7 +117,9 @@ class Try:
                 self.checkpoints.write(State({"stored": dtypes, **state.about, "over": True}, state.arrays))
                 raise
         if training.keeper.diverged:
-            self.ended = "its loss was not finite"
+            self.ended = DIVERGED
+        elif training.keeper.epochs < until:  # it was interrupted within an epoch, and cannot continue
+            self.ended = "it was interrupted"
 
     def live(self, begin: "Callable[[State | None], PhaseTraining]") -> "PhaseTraining":
         """Return the phase in memory; if it is not in memory, it is begun, or restored from the checkpoint."""
