@@ -141,7 +141,7 @@ class PhaseTraining:
 
             def show_and_save(epoch: int, logs: Logs) -> None:
                 loss = logs.get("val_loss")
-                bar.update(epoch + 1, self.settings.epochs, note="" if loss is None else f"validation loss {loss:.3f}")
+                bar.update(epoch + 1, until, note="" if loss is None else f"validation loss {loss:.3f}")
                 self._is_over = bool(self.model.stop_training) or epoch + 1 == self.settings.epochs
                 if self._is_over or epoch + 1 == until or checkpoints.due:
                     state = self.state()

@@ -276,13 +276,14 @@ class Openings:
             return
         self.clock.reserve = self.costs.closing(one.recipe)
         _, dtypes = self.supply.parts(one.recipe)
+        before = one.epochs
         try:
             one.train(until, partial(self.phase, one), dtypes, self.clock)
         except OutOfTime:
             one.ended = "the time was used"
             raise
         finally:
-            if one.lines:
+            if one.epochs > before:
                 last = one.lines[-1]
                 views = f", {one.recipe.views.count} views" if one.recipe.views.count > 1 else ""
                 norm = "trained" if one.phase.batch_norm == "train" else "frozen"

@@ -245,4 +245,5 @@ class Searching:
             Checkpoints(self.folder.path / "checkpoints").write(State(about, state.arrays))
         data = self.supply.data
         planned = [step.of(data) for step in steps(recipe)]
-        return Course(self.folder, recipe, data, planned, self.options, before=self.clock.spent), state
+        course = Course(self.folder, recipe, data, planned, self.options, self.supply.told, before=self.clock.spent)
+        return course, state

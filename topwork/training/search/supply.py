@@ -62,7 +62,8 @@ class Supply:
     options: Options
     paces: dict[str, float] = field(init=False, default_factory=dict)
     """For each network that ran, the seconds per picture up to its end."""
-    _told: set[str] = field(default_factory=set)
+    told: set[str] = field(init=False, default_factory=set)
+    """The paths of skipped pictures that were reported."""
     _parts: dict[tuple[str, int], Parts] = field(default_factory=dict)
 
     def settle(self, recipe: Recipe) -> Recipe:
@@ -88,7 +89,7 @@ class Supply:
                 self.paces.setdefault(name, watch.seconds["extract"] / shots)
         with StoredActivations(asked) as stored:
             bad = stored.failures()
-        self.data = without(bad, self.data, self.folder, self.options.strict, self._told)
+        self.data = without(bad, self.data, self.folder, self.options.strict, self.told)
 
     @contextmanager
     def stored(self, recipe: Recipe) -> Iterator[Parts]:

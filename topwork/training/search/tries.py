@@ -109,13 +109,12 @@ class Try:
                 raise OutOfTime
 
         alarm = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
-        with shown(False):
-            try:
-                training.train(until, self.checkpoints, {"stored": dtypes}, clock=[alarm])
-            except (OutOfTime, KeyboardInterrupt):
-                state = training.state()
-                self.checkpoints.write(State({"stored": dtypes, **state.about, "over": True}, state.arrays))
-                raise
+        try:
+            training.train(until, self.checkpoints, {"stored": dtypes}, clock=[alarm])
+        except (OutOfTime, KeyboardInterrupt):
+            state = training.state()
+            self.checkpoints.write(State({"stored": dtypes, **state.about, "over": True}, state.arrays))
+            raise
         if training.keeper.diverged:
             self.ended = DIVERGED
         elif training.keeper.epochs < until:  # it was interrupted within an epoch, and cannot continue
