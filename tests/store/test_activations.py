@@ -37,7 +37,7 @@ def paths(pictures):
 
 def computed(err):
     """Return how many pictures went through a trunk, according to the printed lines."""
-    return sum(map(int, re.findall(r": (\d+) pictures? to compute", err)))
+    return sum(map(int, re.findall(r": (\d+)(?: of \d+)? pictures? to compute", err)))
 
 
 def pipeline(cut=f"{NAME}@pool", **options):
