@@ -46,6 +46,8 @@ class One:
     epochs: int
     losses: dict
     ended: str = ""
+    phase: str = ""
+    views: int = 1
 
     def loss_at(self, epoch):
         return self.losses[epoch]
@@ -88,3 +90,16 @@ def test_no_more_than_half_of_a_rung_trains_further(losses):
     further = [one for one in tries if one.epochs == 6]
     assert len(further) == len(tries) // 2
     assert all(one.losses[2] < each.losses[2] for one in further for each in tries if each.epochs == 2)
+
+
+def test_a_try_with_views_trains_as_far_as_the_same_settings_without_views():
+    plain, other = One(1, 6, {2: 0.1, 6: 0.05}, phase="a"), One(2, 2, {2: 0.2}, phase="b")
+    views = One(3, 2, {2: 0.9}, phase="a", views=4)
+    assert promoted([plain, other, views], ENDS) is views
+    views.epochs, views.losses[6] = 6, 0.5
+    assert promoted([plain, other, views], ENDS) is plain  # the better of two after 6 epochs
+
+
+def test_a_try_with_views_that_ended_does_not_train_further():
+    plain, views = One(1, 6, {2: 0.1, 6: 0.05}, phase="a"), One(2, 2, {2: 0.9}, "it failed", "a", 4)
+    assert promoted([plain, views], ENDS) is None

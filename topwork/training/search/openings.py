@@ -86,8 +86,14 @@ def promoted(tries: Sequence[Try], ends: Sequence[int]) -> Try | None:
     """Return the try that trains further by asynchronous successive halving; ``None``: none, and a new one begins.
 
     At the end of each cycle, the better half of the tries that came there train further; the longest cycles come first
-    (Li et al. 2020, arXiv:1810.05934; successive halving is from Jamieson and Talwalkar 2016, arXiv:1502.07943).
+    (Li et al. 2020, arXiv:1810.05934; successive halving is from Jamieson and Talwalkar 2016, arXiv:1502.07943). A try
+    with views trains as far as the same settings without views, because views slow the first epochs down: their
+    validation loss was twice as high after 2 and 6 epochs and as low after 30 (docs/log.md, 2026-11-29).
     """
+    for one in tries:
+        plain = [other.epochs for other in tries if other.phase == one.phase and other.views < one.views]
+        if not one.ended and 0 < one.epochs < max(plain, default=0):
+            return one
     for end in reversed(ends[:-1]):
         there = sorted((one for one in tries if one.epochs >= end), key=lambda one: (one.loss_at(end), one.number))
         for one in there[: len(there) // 2]:
@@ -285,7 +291,7 @@ class Openings:
         finally:
             if one.epochs > before:
                 last = one.lines[-1]
-                views = f", {one.recipe.views.count} views" if one.recipe.views.count > 1 else ""
+                views = f", {one.views} views" if one.views > 1 else ""
                 norm = "trained" if one.phase.batch_norm == "train" else "frozen"
                 about = f"batch-norm {norm}, rate {one.phase.learning_rate:g}{views}"
                 scored = f"validation loss {last.val_loss:.3f}, accuracy {last.val_accuracy:.3f}"

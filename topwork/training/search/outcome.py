@@ -66,7 +66,7 @@ def listed(
                 solved=not one.is_opened,
                 batch_norm=one.phase.batch_norm if one.is_opened else None,
                 learning_rate=one.phase.learning_rate,
-                views=one.recipe.views.count,
+                views=one.views,
                 epochs=one.epochs if one.is_opened else None,
                 seconds=round(sum(each.seconds for each in one.lines), 1),
                 pictures=pictures,

@@ -188,7 +188,7 @@ class Searching:
         self.heads[one] = Solved(head, recipe.head.pooling)
         self.openings.heads.append((one, self.heads[one]))
         line = one.kept
-        views = f" on {one.recipe.views.count} views" if one.recipe.views.count > 1 else ""
+        views = f" on {one.views} views" if one.views > 1 else ""
         scored = f"validation loss {line.val_loss:.3f}, accuracy {line.val_accuracy:.3f}"
         say(f"{one.number}. {one.phase.cut}, the head solved{views}: {scored}")
         self.clock.save()

@@ -61,6 +61,11 @@ class Try:
         return len(self.recipe.phases) > 1
 
     @property
+    def views(self) -> int:
+        """The number of views per training picture."""
+        return self.recipe.views.count
+
+    @property
     def lines(self) -> list[Epoch]:
         """The lines of its journal, which are those of its last phase."""
         return self.journal.epochs()
