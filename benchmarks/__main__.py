@@ -21,11 +21,13 @@ from benchmarks import (
     frozen,
     fusion,
     head,
+    kept,
     memory,
     reading,
     recipes,
     report,
     search,
+    search_tables,
     solved,
     solver,
     step,
@@ -263,7 +265,28 @@ def search_command(
     plan = search.Plan(data, mnist, seeds=seeds, fixed=fixed)
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
-        print(article_tables.search_table(plan, search.measure(plan, scratch), _command()), flush=True)
+        print(search_tables.search_table(plan, search.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("search-times")
+def search_times_command(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 4,
+    quick: Quick = False,
+) -> None:
+    """Time searches of 0.5, 1 and 3 minutes, alone and beside two busy processes."""
+    minutes, rounds = ((0.5,), 1) if quick else ((0.5, 1, 3), rounds)
+    with _scratch() as scratch:
+        print(search_tables.times_table(kept.times(minutes, rounds, scratch), _command()), flush=True)
+
+
+@app.command("search-killed")
+def search_killed_command(
+    kills: Annotated[int, typer.Option(min=1, help="How often it is killed.")] = 10,
+    seed: Annotated[int, typer.Option(help="The seed of the moments.")] = 0,
+) -> None:
+    """Kill a search at random moments, continue it each time, and compare it with one without interruptions."""
+    with _scratch() as scratch:
+        print(search_tables.killed_line(kept.killed(kills, scratch, seed), _command()), flush=True)
 
 
 @app.command("articles")

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks import articles, choices, recipes, search
+from benchmarks import articles, choices, recipes
 from benchmarks.machine import measured_on
 from benchmarks.report import phase, quotient, table
 from benchmarks.stats import accuracy, difference
-from topwork.system.messages import counted
 
 
 def articles_table(found: Sequence[articles.Measured], plan: articles.Plan, command: str) -> str:
@@ -123,31 +122,4 @@ def recipes_table(plan: recipes.Plan, found: dict[str, recipes.Measured], comman
         "linear probe",
         "it less the probe (95 %, paired bootstrap)",
     )
-    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
-
-
-def search_table(plan: search.Plan, found: search.Measured, command: str) -> str:
-    """Return the table of a search: what it found within its time, against the head and fixed recipes."""
-    limits = dict(zip(("digits", "MNIST", "pictures"), plan.minutes))
-    rows = []
-    for task, ways in found.items():
-        for way, one in ways.items():
-            rate = accuracy(one.answers)
-            gain = difference(one.answers, ways["head"].answers)
-            least, most = min(one.seconds), max(one.seconds)
-            kept = search.kept(one.seconds, limits[task]) if way == "search" else ""
-            values = f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
-            rows.append([task, way, values, f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"])
-            rows[-1] += [f"{least:.0f} to {most:.0f}", kept]
-    head = (
-        "pictures",
-        "way",
-        "accuracy (95 %, Wilson)",
-        "less the head (95 %, paired bootstrap)",
-        "seconds",
-        "in time",
-    )
-    minutes = ", ".join(f"{limits[task]:g} min for {task}" for task in found)
-    seeds = f"{counted(plan.seeds, 'seed')}, each with a split of its own"
-    about = f"Searches of {minutes}; {seeds}. Each command starts from cold."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])

@@ -93,16 +93,19 @@ def compare(plan: Plan, scratch: Path) -> Comparison:
 
 
 def _network(plan: Plan, size: int, scratch: Path) -> str:
-    """Return the path of the backbone as a ``.keras`` file, or ``""`` if Keras has this backbone.
-
-    The file is made in a process of its own, as in `weights_of`.
-    """
+    """Return the path of the backbone as a ``.keras`` file, or ``""`` if Keras has this backbone."""
     if catalogue.record(plan.backbone).builder:
         return ""
-    file = str(scratch / f"{plan.backbone}.keras")
-    with ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        beside.submit(write_network, Backbone(plan.backbone, plan.weights, size), file).result()
-    return file
+    return network_file(Backbone(plan.backbone, plan.weights, size), scratch)
+
+
+def network_file(backbone: Backbone, scratch: Path) -> str:
+    """Return the path of a backbone as a ``.keras`` file. A process of its own makes it, as in `weights_of`."""
+    file = scratch / f"{backbone.name}-{catalogue.size(backbone)}.keras"
+    if not file.exists():
+        with ProcessPoolExecutor(1, get_context("spawn")) as beside:
+            beside.submit(write_network, backbone, str(file)).result()
+    return str(file)
 
 
 def write_network(backbone: Backbone, file: str) -> None:

@@ -52,7 +52,7 @@ def run(command: Sequence[str], **environment: str) -> Finished:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_found() | environment
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=initial_environment() | environment
         )
         with _Together(process.pid) as together:
             usage = _wait(process)
@@ -78,7 +78,7 @@ def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name
     return usage
 
 
-def _found() -> dict[str, str]:
+def initial_environment() -> dict[str, str]:
     """Return the environment that this process was started with.
 
     topwork switches oneDNN on in its own process. This is undone here, so that a script runs as without topwork.

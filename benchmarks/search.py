@@ -1,27 +1,35 @@
 """What a search finds within its time, against the solved head and two fixed recipes; and whether it keeps the time.
 
-Each command starts from cold and is timed as a whole. The fixed recipes are two phases, as in the articles (the head,
-then layers above a place at 1e-5), and everything opened at 1e-4, both with the default network.
+Each command starts from cold and is timed as a whole. The fixed recipes train until the same time is over, with the
+default network: two phases, as in the articles, and plain Keras with everything opened (`benchmarks.fixed`).
 """
 
 import json
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
+from PIL import Image
+
 from benchmarks.draw import draw
+from benchmarks.folds import Split, lay_out
+from benchmarks.frozen import network_file
 from benchmarks.process import run
 from benchmarks.stats import Answers, answered
+from topwork.data.readers import read
+from topwork.data.reading.arrays import read_idx
 from topwork.data.sample import digits
+from topwork.networks.backbones import catalogue
 from topwork.networks.weights import official
+from topwork.recipes.settings import Backbone
 from topwork.system.messages import say
 
-PLACES = {"two phases": ("block6a_project_bn", 1e-5), "all opened": ("input", 1e-4)}
-"""For each fixed recipe, the place above which the default network is trained, and the learning rate."""
+PLACE = "block6a_project_bn"
+"""The place of the default network above which the second of two phases trains."""
 
-EPOCHS = 25
-TOLERANCE = 0.1, 20.0
-"""A search may exceed its time by this share, or by these seconds, whichever is more."""
+FIXED = Path(__file__).with_name("fixed.py")
 
 
 @dataclass(frozen=True)
@@ -65,48 +73,57 @@ Measured = dict[str, dict[str, Found]]
 
 def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure. All files are written below *scratch*."""
-    digits(scratch / "digits")
-    tasks: dict[str, tuple[Path, list[str]]] = {"digits": (scratch / "digits", [])}
+    sources: dict[str, tuple[Path, tuple[float, float, float]]] = {
+        "digits": (digits(scratch / "digits"), (0.8, 0.1, 0.1))
+    }
     if plan.mnist:
-        tasks["MNIST"] = plan.mnist, ["--set", "data.split=[0.64, 0.16, 0.2]"]
-    tasks["pictures"] = plan.data or draw(scratch / "drawn", plan.pictures), []
+        sources["MNIST"] = _pictures(plan.mnist, scratch / "MNIST"), (0.64, 0.16, 0.2)
+    sources["pictures"] = plan.data or draw(scratch / "drawn", plan.pictures), (0.8, 0.1, 0.1)
     limits = dict(zip(("digits", "MNIST", "pictures"), zip(plan.minutes, plan.sizes)))
-    found: Measured = {}
-    for task, (data, split) in tasks.items():
+    found: Measured = {task: defaultdict(Found) for task in sources}
+    for seed, (task, (source, shares)) in product(range(plan.seeds), sources.items()):
         minutes, size = limits[task]
-        common = [str(data), *split, *(["--size", str(size)] if size else [])]
-        found[task] = {}
-        for way, words in _ways(plan, minutes).items():
-            found[task][way] = Found()
-            for seed in range(plan.seeds):
-                out = scratch / "runs" / f"{task} {way} {seed}"
-                seeds = ["--set", f"data.seed={seed}", "--set", f"training.seed={seed}"]
-                command = [*common, *words, *seeds, "--out", str(out), "--json"]
-                ended = run([sys.executable, "-m", "topwork", "train", *command], TOPWORK_HOME=str(scratch / "home"))
-                found[task][way].seconds.append(ended.seconds)
-                found[task][way].answers.append(answered(out))
-                say(f"{task}, {way}, seed {seed}: {json.loads(ended.output)['accuracy']['value']:.3f}")
+        data = read(source, split=shares, seed=seed, decode=True)
+        split = lay_out(data, [str(row.split) for row in data.rows], scratch / f"{task}-{seed}", seed)
+        for way, command in ways(plan, minutes, size, split, scratch).items():
+            ended = run([sys.executable, *command], TOPWORK_HOME=str(scratch / "home"))
+            out = split.folder / way
+            is_run = (out / "predictions.csv").exists()
+            answers = answered(out) if is_run else json.loads(ended.output.splitlines()[-1])["right"]
+            found[task][way].seconds.append(ended.seconds)
+            found[task][way].answers.append(answers)
+            say(f"{task}, {way}, seed {seed}: {sum(answers.values()) / len(answers):.3f}, {ended.seconds:.0f} s")
     return found
 
 
-def _ways(plan: Plan, minutes: float) -> dict[str, list[str]]:
-    weights = ["--weights", plan.weights] if plan.weights else []
+def ways(plan: Plan, minutes: float, size: int | None, split: Split, scratch: Path) -> dict[str, list[str]]:
+    """Return the commands to compare, each of which writes its run to a folder of its name."""
     name = official.DEFAULT
-    search = ["--minutes", str(minutes)]
+    weights = ["--weights", plan.weights] if plan.weights else []
+    sized = ["--size", str(size)] if size else []
+    train = ["-m", "topwork", "train", str(split.csv), *weights, *sized, "--set", f"training.seed={split.seed}"]
+    search = [*train, "--minutes", str(minutes), "--out", str(split.folder / "search")]
     if plan.weights == "random":
         search += ["--cut", f"{name}@pool", "--cut", f"{name}@block6d_add"]
-    ways = {"search": [*search, *weights], "head": ["--cut", f"{name}@pool", *weights]}
-    for way, (place, rate) in PLACES.items() if plan.fixed else ():
-        opened = ["--cut", f"{name}@{place}", "--epochs", str(EPOCHS), "--learning-rate", str(rate)]
-        ways[way] = [*opened, *weights]
+    head = [*train, "--cut", f"{name}@pool", "--out", str(split.folder / "head")]
+    ways = {"search": search, "head": head}
+    if plan.fixed:
+        backbone = Backbone(name, plan.weights or "imagenet", size)
+        file = network_file(backbone, scratch)
+        common = ["--seconds", str(60 * minutes), "--size", str(catalogue.size(backbone)), "--seed", str(split.seed)]
+        phases = ["--name", name, "--weights", backbone.weights, "--place", PLACE]
+        phases += ["--out", str(split.folder / "two phases")]
+        ways["two phases"] = [str(FIXED), str(split.folder), "two-phases", *common, *phases]
+        ways["all opened"] = [str(FIXED), str(split.folder), "all-opened", *common, "--network", file]
     return ways
 
 
-def kept(seconds: list[float], minutes: float) -> str:
-    """Return how many searches ended in time, with `TOLERANCE`.
-
-    >>> kept([60.0, 79.0, 81.0], 1.0)
-    '2 of 3'
-    """
-    limit = 60 * minutes + max(TOLERANCE[0] * 60 * minutes, TOLERANCE[1])
-    return f"{sum(each <= limit for each in seconds)} of {len(seconds)}"
+def _pictures(mnist: Path, folder: Path) -> Path:
+    """Write the pictures of idx files into a folder per digit, so that Keras' own function reads the same data."""
+    data = read_idx(str(mnist))
+    assert data.pixels is not None
+    for number, (row, pixels) in enumerate(zip(data.rows, data.pixels)):
+        path = folder / row.label / f"{number:05}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder

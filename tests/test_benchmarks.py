@@ -1,5 +1,6 @@
 """The benchmarks' parts: folds, drawn pictures, statistics, processes, tables; complete runs are ``full`` tests."""
 
+import json
 import math
 import os
 import shutil
@@ -14,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import article_tables, articles, choices, digits, frozen, report, solver, swap
+from benchmarks import article_tables, articles, choices, digits, frozen, kept, report, search, solver, swap
 from benchmarks.commands import Outcome
 from benchmarks.draw import CLASSES, draw
-from benchmarks.folds import deal, splits
+from benchmarks.folds import deal, lay_out, splits
 from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
@@ -340,6 +341,33 @@ def test_a_search_is_measured_end_to_end(tmp_path):
     told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
     assert sum(line.startswith(("| digits", "| pictures")) for line in told.splitlines()) == 5  # one is the heading
     assert told.count("| 1 of 1 |") == 2
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("way", ["two phases", "all opened"])
+def test_a_fixed_recipe_answers_within_its_time(tmp_path, way):
+    data = read(draw(tmp_path / "drawn", 60), decode=True)
+    split = lay_out(data, [str(row.split) for row in data.rows], tmp_path / "split")
+    plan = search.Plan(weights="random", fixed=True)
+    command = search.ways(plan, 0.4, 32, split, tmp_path)[way]
+    done = run([sys.executable, *command], PYTHONPATH=str(PROJECT), TOPWORK_HOME=str(tmp_path / "home"))
+    right = json.loads(done.output.splitlines()[-1])["right"]
+    assert right.keys() == {row.path for row in split.data.part("test")}
+    assert done.seconds < kept.limit(0.4)
+
+
+@pytest.mark.full
+def test_a_search_is_timed_beside_other_work(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "search-times", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    assert told.count("| 1 of 1 |") == 2
+
+
+@pytest.mark.full
+def test_a_search_is_killed_and_compared(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "search-killed", "--kills", "2"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    assert "the same tries and the same bits" in told
 
 
 @pytest.mark.full
