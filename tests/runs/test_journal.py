@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from topwork.recipes.settings import Iteration
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.training.iteration import callbacks
 from topwork.training.iteration.callbacks import Keeper
@@ -28,7 +29,7 @@ def journey(phases, monkeypatch, parts=("train", "val"), stop_at=()):
             def note(line):
                 lines.append(json.dumps(line.as_json(), allow_nan=False))
 
-            new = Keeper(dict.fromkeys(parts), lambda: weights.at, note, about, 4)
+            new = Keeper(dict.fromkeys(parts), lambda: weights.at, note, about, Iteration(patience=4))
             new.set_model(SimpleNamespace(stop_training=False))
             return new
 

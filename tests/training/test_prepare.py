@@ -8,7 +8,7 @@ from tests.tiny import tiny
 from topwork.errors import CutError, UsageError
 from topwork.networks.places import graph_of
 from topwork.recipes.recipe import Recipe
-from topwork.recipes.settings import HEAD_RATE, OPEN_RATE, Head, Iteration, Phase, Views
+from topwork.recipes.settings import OPENED, Head, Iteration, Phase, Views
 from topwork.training.prepare import completed
 
 OPEN = "tiny@block_2_add"
@@ -33,30 +33,39 @@ def cuts(*phases, **parts):
 
 
 @pytest.mark.parametrize(
-    ("phase", "rate"),
+    ("phase", "opens"),
     [
-        (Phase("tiny@pool"), HEAD_RATE),
-        (Phase("tiny@block_2_add..block_2_add"), HEAD_RATE),
-        (Phase("tiny@pool + tiny_48@pool"), HEAD_RATE),
-        (Phase("tiny@Conv_1_relu"), HEAD_RATE),  # only the pooling is above
-        (Phase("tiny@Conv_1"), HEAD_RATE),  # only the pooling and a frozen batch-norm are above
-        (Phase("tiny@Conv_1", batch_norm="train"), OPEN_RATE),
-        (Phase("tiny@46"), HEAD_RATE),
-        (Phase("tiny@10"), OPEN_RATE),
-        (Phase("tiny@input"), OPEN_RATE),
-        (Phase(OPEN), OPEN_RATE),
-        (Phase("tiny@block_1_project..block_2_add"), OPEN_RATE),
-        (Phase("tiny@pool + tiny_48@block_2_add"), OPEN_RATE),
+        (Phase("tiny@pool"), False),
+        (Phase("tiny@block_2_add..block_2_add"), False),
+        (Phase("tiny@pool + tiny_48@pool"), False),
+        (Phase("tiny@Conv_1_relu"), False),  # only the pooling is above
+        (Phase("tiny@Conv_1"), False),  # only the pooling and a frozen batch-norm are above
+        (Phase("tiny@Conv_1", batch_norm="train"), True),
+        (Phase("tiny@46"), False),
+        (Phase("tiny@10"), True),
+        (Phase("tiny@input"), True),
+        (Phase(OPEN), True),
+        (Phase("tiny@block_1_project..block_2_add"), True),
+        (Phase("tiny@pool + tiny_48@block_2_add"), True),
     ],
 )
-def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
-    def explicit(**given):
-        return (replace(phase, **asdict(Iteration(**given))),)
+def test_a_schedule_that_was_not_given_follows_what_trains(phase, opens):
+    def explicit(usual, **given):
+        return (replace(phase, **asdict(replace(usual, **given))),)
 
-    assert made(replace(phase, epochs=25), head_first=False) == explicit(learning_rate=rate)
-    assert made(replace(phase, learning_rate=0.25), head_first=False) == explicit(learning_rate=0.25)
+    usual = OPENED if opens else Iteration()
+    assert made(replace(phase, epochs=25), head_first=False) == explicit(usual)
+    assert made(replace(phase, learning_rate=0.25), head_first=False) == explicit(usual, learning_rate=0.25)
+    constant = replace(phase, schedule="constant", epochs=9)
+    assert made(constant, head_first=False) == explicit(Iteration(learning_rate=usual.learning_rate), epochs=9)
     solved = (replace(phase, optimizer="lbfgs"),)
-    assert made(phase, head_first=False) == (solved if rate == HEAD_RATE else explicit(learning_rate=rate))
+    assert made(phase, head_first=False) == (explicit(usual) if opens else solved)
+
+
+@pytest.mark.parametrize(("given", "warm_up"), [({"epochs": 2}, 0.5), ({"epochs": 2, "warmup_epochs": 2.0}, 2.0)])
+def test_a_short_phase_has_a_short_warm_up_unless_one_was_given(given, warm_up):
+    (phase,) = made(Phase(OPEN, **given), head_first=False)
+    assert (phase.schedule, phase.warmup_epochs) == ("cosine", warm_up)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +84,8 @@ def test_a_rate_that_was_not_given_follows_what_trains(phase, rate):
 def test_the_head_trains_alone_before_an_opened_network(cut, head, capsys):
     first, second = made(Phase(cut, epochs=3, learning_rate=0.5, optimizer="sgd"))
     assert first == Phase(head, optimizer="lbfgs")
-    assert second == Phase(cut, **asdict(Iteration(epochs=3, learning_rate=0.5, optimizer="sgd")))
+    settings = replace(OPENED, epochs=3, learning_rate=0.5, optimizer="sgd", warmup_epochs=0.75)
+    assert second == Phase(cut, **asdict(settings))
     assert capsys.readouterr().err == (
         f"phase 1 trains the head alone ({head}), so that a new head does not damage pretrained "
         "layers; phase 2 is as you asked. head_first=False omits this phase.\n"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from math import inf
+from math import inf, log2
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,9 +171,6 @@ class Training:
     drop_last: bool = False
 
 
-HEAD_RATE, OPEN_RATE = 1e-3, 1e-4
-"""Default learning rates of a phase that trains only the head, and of other phases (see docs/log.md)."""
-
 SOLVER = "lbfgs"
 """The *optimizer* of a phase that is solved, instead of being trained epoch by epoch."""
 
@@ -184,7 +181,7 @@ class Iteration:
 
     optimizer: str = "adam"
     epochs: int = 25
-    learning_rate: float = HEAD_RATE
+    learning_rate: float = 1e-3
     momentum: float = 0.0
     batch_size: int = 32
     patience: int = 10
@@ -193,6 +190,22 @@ class Iteration:
     global_clipnorm: float = 0.0
     weight_decay: float = 0.0
     cycle_epochs: int = 2
+
+    def is_scored(self, epoch: int) -> bool:
+        """Return whether an epoch is scored: all are, but with cycles only their ends and the last epoch.
+
+        Within a cycle the learning rate is high, and the model is not finished. The best of all epochs on few
+        validation pictures is then mostly a lucky one (docs/log.md, 2026-11-29).
+
+        >>> [epoch for epoch in range(13) if Iteration(schedule="restarts", epochs=12).is_scored(epoch)]
+        [0, 2, 6, 12]
+        """
+        cycles = log2(epoch / self.cycle_epochs + 1)
+        return self.schedule != "restarts" or epoch == self.epochs or cycles.is_integer()
+
+
+OPENED = Iteration(learning_rate=3e-4, schedule="cosine", warmup_epochs=1.0)
+"""The settings of a phase that trains layers of a backbone, where none are given (docs/decisions.md)."""
 
 
 @dataclass(frozen=True)
@@ -210,17 +223,20 @@ class Phase:
         refit: for the last phase, if it is solved: whether the head is solved again on the training and the validation
             part together, with the strength that was chosen.
         epochs: the largest number of passes over the training part; 25 if not given.
-        learning_rate: the learning rate. If not given, 1e-3 if only the head trains, and 1e-4 if layers of a backbone
+        learning_rate: the learning rate. If not given, 1e-3 if only the head trains, and 3e-4 if layers of a backbone
             train too.
         momentum: the momentum, for optimizers that have one; 0 if not given.
         batch_size: rows per step; 32 if not given.
         patience: the number of epochs without a better validation loss after which the phase stops; 10 if not given.
             0: the phase never stops early.
-        schedule: how the learning rate changes. ``"constant"``: not at all, as if not given. ``"cosine"``: it falls to
-            0 at the last step. ``"restarts"``: it falls to 0 in cycles; each is twice as
-            long as the one before, with its rate divided by the root of 2. ``"plateau"``: it is
-            divided by ten after half of *patience* without a better validation loss.
-        warmup_epochs: the number of epochs at the start in which the learning rate rises from 0; 0 if not given.
+        schedule: how the learning rate changes. ``"constant"``: not at all. ``"cosine"``: it falls to 0 at the last
+            step. ``"restarts"``: it falls to 0 in cycles; each is twice as long as the one before, with its rate
+            divided by the root of 2, and only the ends of cycles and the last epoch are scored. ``"plateau"``: it is
+            divided by ten after half of *patience* without a better validation loss. If not given, it is constant if
+            only the head trains; if layers of a backbone train too, it is a cosine with a warm-up of one epoch (at most
+            a quarter of the epochs).
+        warmup_epochs: the number of epochs at the start in which the learning rate rises from 0. If not given, 0; but
+            see *schedule*.
         cycle_epochs: the number of epochs of the first cycle of the schedule ``"restarts"``; each further cycle is
             twice as long as the one before. 2 if not given.
         global_clipnorm: the largest allowed norm of all gradients together. 0, or not given: no limit.

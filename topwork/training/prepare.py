@@ -15,8 +15,7 @@ from topwork.networks import heads
 from topwork.networks.weights import official, pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import (
-    HEAD_RATE,
-    OPEN_RATE,
+    OPENED,
     SOLVER,
     Backbone,
     Data,
@@ -231,6 +230,10 @@ def _decided(step: Step, recipe: Recipe, is_iterated: bool) -> Phase:
         raise RecipeError(
             f"l2 = {phase.l2:g} is for a phase that is solved, and this one {why}. In epochs, use weight_decay.", "l2"
         )
-    usual = OPEN_RATE if step.opens else HEAD_RATE
-    settings = replace(phase, learning_rate=usual if phase.learning_rate is None else phase.learning_rate).iteration
-    return replace(phase, **asdict(settings))
+    if step.opens and phase.learning_rate is None:
+        phase = replace(phase, learning_rate=OPENED.learning_rate)
+    if step.opens and phase.schedule is None:
+        usual = min(OPENED.warmup_epochs, phase.iteration.epochs / 4)
+        warm_up = usual if phase.warmup_epochs is None else phase.warmup_epochs
+        phase = replace(phase, schedule=OPENED.schedule, warmup_epochs=warm_up)
+    return replace(phase, **asdict(phase.iteration))

@@ -25,9 +25,19 @@ def test_curves_hold_what_the_journal_holds():
     figure = _curves(journal(2))
     loss, accuracy = lines(figure, 0), lines(figure, 1)
     np.testing.assert_allclose(loss["validation"][1:], [[0, 2.0], [1, 1.9], [2, 1.8]])
-    np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][2:], [[1, 1.5], [2, 1.5]])
+    np.testing.assert_allclose(loss["training, as the\noptimizer saw it"][1:], [[1, 1.5], [2, 1.5]])
     np.testing.assert_allclose(accuracy["validation"][1:, 1], [0, 0.1, 0.2])
     assert set(accuracy) == {"validation", "training sample", "kept: 0.200\n(phase 1, epoch 2)"}
+
+
+def test_a_line_connects_the_epochs_that_were_scored():
+    rows = journal(4)
+    for row in rows[1:4:2]:
+        for name in ("val_loss", "val_accuracy", "train_loss", "train_accuracy"):
+            del row[name]
+    validation = lines(_curves(rows), 0)["validation"]
+    assert validation[1:, 0].tolist() == [0, 2, 4]
+    assert np.isfinite(validation[1:]).all()
 
 
 def test_auc_has_a_panel_where_it_is_asked_for_and_was_measured():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from topwork.recipes.settings import Phase
+from topwork.recipes.settings import Iteration, Phase
 from topwork.system import keras_settings
 from topwork.training.iteration import callbacks
 from topwork.training.iteration.callbacks import Keeper, Plateau, under_their_settings
@@ -18,9 +18,10 @@ NAN = float("nan")
 class Course:
     """A phase with made-up losses, in which the epoch's number stands in for the model's weights."""
 
-    def __init__(self, monkeypatch, losses, patience=0, parts=("train", "val")):
+    def __init__(self, monkeypatch, losses, patience=0, parts=("train", "val"), **settings):
         self.losses, self.model, self.lines, self.epoch = losses, SimpleNamespace(stop_training=False), [], 0
-        self.keeper = Keeper(dict.fromkeys(parts), lambda: self.epoch, self.lines.append, ABOUT, patience)
+        settings = Iteration(patience=patience, **settings)
+        self.keeper = Keeper(dict.fromkeys(parts), lambda: self.epoch, self.lines.append, ABOUT, settings)
         self.keeper.set_model(self.model)
         monkeypatch.setattr(callbacks, "score", lambda model, part: {"loss": self.losses[self.epoch], "accuracy": 0.5})
 
@@ -53,6 +54,36 @@ def test_law_7_the_weights_of_the_lowest_loss_are_kept_and_epoch_0_counts(course
     assert (phase.keeper.best, phase.keeper.best_epoch, phase.keeper.best_loss) == (best, best, losses[best])
     assert [line.epoch for line in phase.lines if line.kept][-1] == best
     assert [line.epoch for line in phase.lines] == list(range(len(losses)))
+
+
+CYCLES = {"schedule": "restarts", "cycle_epochs": 2}
+
+
+def test_within_a_cycle_no_epoch_is_scored_and_none_is_kept(course):
+    phase = course([3, 0.1, 2, 0.1, 0.1, 0.1, 1, 0.1], **CYCLES)
+    phase.run()
+    assert [line.epoch for line in phase.lines if line.val_loss is not None] == [0, 2, 6]
+    assert (phase.keeper.best_epoch, phase.keeper.best_loss) == (6, 1)
+    assert [line.epoch for line in phase.lines] == list(range(8))
+
+
+def test_the_last_epoch_is_scored_although_its_cycle_has_not_ended(course):
+    phase = course([3, 0.1, 2, 1], **CYCLES, epochs=3)
+    phase.run()
+    assert phase.keeper.best_epoch == 3
+
+
+def test_with_cycles_a_phase_stops_early_only_where_it_is_scored(course):
+    losses = [3, 9, 1, *[9] * 30]
+    phase = course(losses, patience=5, **CYCLES)
+    phase.run()
+    assert phase.keeper.epochs == 14  # after 6 epochs it had waited 4, after 14 it had waited 12
+
+
+def test_without_validation_the_last_end_of_a_cycle_is_kept(course):
+    phase = course([1, 2, 3, 4], parts=("train",), **CYCLES)
+    phase.run()
+    assert phase.keeper.best_epoch == 2
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf")])

@@ -1,12 +1,14 @@
 """Which try a search keeps, and the list of its tries."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from topwork.runs.scores import Rate
 from topwork.runs.search.tried import Tried
 from topwork.training.search import outcome
-from topwork.training.search.outcome import supports, table
+from topwork.training.search.outcome import regular, supports, table
 
 
 @pytest.fixture
@@ -39,6 +41,40 @@ def test_with_many_pictures_one_standard_error_decides(draw):
     gains -= gains.mean()
     assert supports(1 + gains + 1.1 * error, np.ones(outcome.ENOUGH), 30)
     assert not supports(1 + gains + 0.9 * error, np.ones(outcome.ENOUGH), 30)
+
+
+@dataclass(eq=False)
+class One:
+    """A try with the losses of its validation pictures."""
+
+    phase: str
+    views: int
+    epochs: int
+    losses: np.ndarray
+
+
+def kept(best, *others):
+    return regular(best, [best, *others], lambda one: one.losses)
+
+
+def test_the_same_settings_with_views_are_kept_unless_they_are_worse_beyond_chance(draw):
+    best = One("a", 1, 6, draw.exponential(1, 100))
+    as_good = One("a", 4, 6, best.losses + draw.normal(0.02, 0.5, 100))
+    worse = One("a", 4, 6, 2 * best.losses)
+    assert kept(best, as_good) is as_good
+    assert kept(best, worse) is best
+
+
+def test_views_are_not_kept_for_other_settings_or_fewer_epochs(draw):
+    losses = draw.exponential(1, 100)
+    best = One("a", 1, 6, losses)
+    assert kept(best, One("b", 4, 6, losses), One("a", 4, 2, losses), One("a", 1, 6, losses)) is best
+
+
+def test_a_best_try_with_views_stays(draw):
+    losses = draw.exponential(1, 100)
+    best = One("a", 4, 6, losses)
+    assert kept(best, One("a", 1, 6, losses)) is best
 
 
 def test_chance_alone_is_rarely_accepted(draw):

@@ -193,7 +193,8 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
             if row.epoch == 0:
                 points.append((x, np.nan))  # so that the line breaks between phases
             value = getattr(row, name, None)  # the optimizer saw a loss only, no accuracy and no AUC
-            points.append((x, np.nan if value is None else value))
+            if value is not None:  # a line connects the epochs that were scored
+                points.append((x, value))
         xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
             axes.plot(xs, ys, style, color=color, markersize=size, linewidth=1.4, label=label)

@@ -17,14 +17,14 @@ Logs = dict[str, Any]
 
 
 class Keeper(keras.callbacks.Callback):
-    """Score each epoch, write it to the journal, keep the best weights and stop early (law 7).
+    """Score epochs, write each one to the journal, keep the best weights and stop early (law 7).
 
     Args:
         parts: a sample of the training part; and the validation part, if it has pictures.
         values: returns a copy of the weights that training may change.
         note: is called with each epoch, to write it to the journal.
         about: the values that are the same in every epoch of this phase (phase, cut and precision).
-        patience: the phase stops after this many epochs without a lower validation loss; with 0 it does not stop early.
+        settings: the settings of the phase: its patience, and which epochs are scored.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class Keeper(keras.callbacks.Callback):
         values: Callable[[], Any],
         note: Callable[[Epoch], None],
         about: dict[str, Any],
-        patience: int,
+        settings: Iteration,
     ) -> None:
         super().__init__()
-        self._parts, self._values, self._note, self._about, self._patience = parts, values, note, about, patience
+        self._parts, self._values, self._note, self._about, self._settings = parts, values, note, about, settings
         self.has_validation = "val" in parts
         self.best_loss, self.best_epoch = np.inf, 0
         self.best: Any = None
@@ -70,7 +70,8 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Score the epoch, write it to the journal, keep the weights if they are the best, and stop if `is_over`.
 
-        The scores are added to *logs*, for the callbacks that are called later.
+        Whether it is scored is a setting of the phase (`Iteration.is_scored`). The scores are added to *logs*, for the
+        callbacks that are called later.
         """
         self.epochs = epoch + 1
         scores = self._close(epoch + 1, self._start, {"loss": float((logs or {})["loss"])})
@@ -82,15 +83,17 @@ class Keeper(keras.callbacks.Callback):
     @property
     def is_over(self) -> bool:
         """Whether the phase stops now: its loss is not finite, or it did not improve within the patience."""
-        waited = self.epochs - self.best_epoch if self._patience and self.has_validation else 0
-        return self.diverged or 0 < self._patience <= waited
+        counts = self.has_validation and self._settings.is_scored(self.epochs)
+        waited = self.epochs - self.best_epoch if counts else 0
+        return self.diverged or 0 < self._settings.patience <= waited
 
     def _close(self, epoch: int, start: float, scores: dict[str, float]) -> dict[str, float]:
-        for name, part in self._parts.items():
+        is_scored = self._settings.is_scored(epoch)
+        for name, part in self._parts.items() if is_scored else ():
             scores |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
         self.diverged = not all(np.isfinite(value) for value in scores.values())
         loss = scores.get("val_loss", -float(epoch))
-        kept = self.best is None or (loss < self.best_loss and not self.diverged)
+        kept = self.best is None or (is_scored and loss < self.best_loss and not self.diverged)
         if kept:
             self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
         seconds = round(time.perf_counter() - start, 4)

@@ -105,7 +105,7 @@ class PhaseTraining:
             )
             self.model.optimizer.build(self.model.trainable_variables)  # otherwise TensorFlow traces the step twice
         known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
-        self.keeper = Keeper(scored, self.network.values, note, known, settings.patience)
+        self.keeper = Keeper(scored, self.network.values, note, known, settings)
         self.keeper.set_model(self.model)
         self.plateau = [Plateau(settings, self.keeper)] if settings.schedule == "plateau" else []
         self._is_over = False

@@ -32,7 +32,7 @@ from topwork.training.search.clock import Clock
 from topwork.training.search.costs import Costs
 from topwork.training.search.plan import WARM_UP, Opening, grid, rungs
 from topwork.training.search.supply import Supply, TooLarge, TooLong
-from topwork.training.search.tries import OutOfTime, Try
+from topwork.training.search.tries import OutOfTime, Try, without_views
 from topwork.training.trainer import begun
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def promoted(tries: Sequence[Try], ends: Sequence[int]) -> Try | None:
     validation loss was twice as high after 2 and 6 epochs and as low after 30 (docs/log.md, 2026-11-29).
     """
     for one in tries:
-        plain = [other.epochs for other in tries if other.phase == one.phase and other.views < one.views]
-        if not one.ended and 0 < one.epochs < max(plain, default=0):
+        if not one.ended and 0 < one.epochs < max((plain.epochs for plain in without_views(one, tries)), default=0):
             return one
     for end in reversed(ends[:-1]):
         there = sorted((one for one in tries if one.epochs >= end), key=lambda one: (one.loss_at(end), one.number))
@@ -187,7 +186,9 @@ class Openings:
         wanted = (TRY, further.number) if further else new
         leader = self._waiting()[0] if self._waiting() else None
         best = (TRY, leader.number) if leader else new
-        if wanted not in fitting or (best in fitting and fitting[wanted] + fitting[best] > left):
+        catches_up = further is not None and without_views(further, self.tries)
+        is_last = best in fitting and wanted in fitting and fitting[wanted] + fitting[best] > left
+        if wanted not in fitting or (is_last and not catches_up):
             wanted = best  # the last thing to do is to train the best further
         what, number = wanted if wanted in fitting else next(iter(fitting))
         untils = {one.number: one.epochs + self._cycle(one) for one in self._waiting()}
@@ -289,8 +290,8 @@ class Openings:
             one.ended = "the time was used"
             raise
         finally:
-            if one.epochs > before:
-                last = one.lines[-1]
+            last = one.scored
+            if last.epoch > before:
                 views = f", {one.views} views" if one.views > 1 else ""
                 norm = "trained" if one.phase.batch_norm == "train" else "frozen"
                 about = f"batch-norm {norm}, rate {one.phase.learning_rate:g}{views}"

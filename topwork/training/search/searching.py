@@ -217,7 +217,10 @@ class Searching:
         opened = [one for one in self.openings.tries if one.lines and one.kept.epoch and one.final()]
         if not opened:
             return head
-        best = min(opened, key=lambda one: (one.loss_at(one.kept.epoch), one.number))
+        lowest = min(opened, key=lambda one: (one.loss_at(one.kept.epoch), one.number))
+        best = outcome.regular(lowest, opened, self.openings.losses)
+        if best is not lowest:
+            say(f"Try {best.number} has views, and is as good as {lowest.number} within chance, so it is kept.")
         after = self.openings.losses(best)
         with self.supply.stored(head.recipe) as (parts, _):
             labels = parts["val"].labels
@@ -233,7 +236,9 @@ class Searching:
         """Make the best try the run's own: recipe, journal and checkpoint."""
         recipe, state = best.explicit(), best.final() if best.is_opened else None
         head = next(one for one in self.heads if (one.phase, one.recipe.views) == (recipe.phases[0], recipe.views))
-        lines = [*head.lines, *(best.lines if best.is_opened else ())] if state else []
+        epochs = recipe.phases[-1].iteration.epochs  # without those after the end of its last complete cycle
+        opened = [line for line in best.lines if line.epoch <= epochs]
+        lines = [*head.lines, *opened] if state else []
         self.folder.journal.path.unlink(missing_ok=True)
         for line in lines:
             self.folder.journal.note(line)
@@ -241,7 +246,7 @@ class Searching:
         lockfile.write(self.folder.path, lockfile.known(recipe))
         self.folder.keep_recipe(recipe)
         if state:
-            about = {**state.about, "files": self.folder.digests()}
+            about = {**state.about, "epoch": epochs, "files": self.folder.digests()}
             Checkpoints(self.folder.path / "checkpoints").write(State(about, state.arrays))
         data = self.supply.data
         planned = [step.of(data) for step in steps(recipe)]

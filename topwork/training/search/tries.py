@@ -4,7 +4,7 @@ Each try has a folder with its journal and its checkpoints. A try pauses after s
 memory or from its checkpoint, with the same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -74,6 +74,11 @@ class Try:
     def epochs(self) -> int:
         """The number of epochs that the opened layers were trained."""
         return self.lines[-1].epoch if self.is_opened and self.lines else 0
+
+    @property
+    def scored(self) -> Epoch:
+        """The line of the last epoch that was scored, the end of a cycle; or of epoch 0."""
+        return [line for line in self.lines if self.phase.iteration.is_scored(line.epoch)][-1]
 
     @property
     def kept(self) -> Epoch:
@@ -147,5 +152,10 @@ class Try:
         """Return the recipe that repeats the try without a search."""
         if not self.is_opened:
             return self.recipe
-        phase = replace(self.phase, epochs=self.epochs, precision=cast(TopPrecision, self.lines[-1].precision))
+        phase = replace(self.phase, epochs=self.scored.epoch, precision=cast(TopPrecision, self.lines[-1].precision))
         return replace(self.recipe, phases=(self.recipe.phases[0], phase))
+
+
+def without_views(one: Try, tries: Sequence[Try]) -> list[Try]:
+    """Return the tries that have the settings of *one*, but fewer views."""
+    return [other for other in tries if other.phase == one.phase and other.views < one.views]
