@@ -39,6 +39,7 @@ class PhaseTraining:
         below: the trunks below this phase's cut, one per term.
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: the number of classes.
+        name: its name beside the bar; by default, its number.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class PhaseTraining:
     below: Sequence[Trunk]
     examples: dict[str, Examples]
     classes: int
+    name: str = ""
 
     def run(
         self,
@@ -66,9 +68,10 @@ class PhaseTraining:
             state: a checkpoint of this phase to continue from.
         """
         self.begin(note, state)
+        was_over = self._is_over
         self.train(self.settings.epochs, checkpoints, about, callbacks)
         self.network.load(self.keeper.best)
-        self._tell()
+        self._tell("" if was_over else f", {duration(self.keeper.seconds)}")
         return self.keeper
 
     def begin(self, note: Callable[[Epoch], None], state: State | None = None) -> None:
@@ -137,7 +140,10 @@ class PhaseTraining:
             return
         own = under_their_settings(callbacks)
         feed = self._feed(self.keeper.epochs, until)
-        with Bar(f"phase {self.number}") as bar, precision.applied(self.model, self.keeper.about["precision"]):
+        with (
+            Bar(self.name or f"phase {self.number}") as bar,
+            precision.applied(self.model, self.keeper.about["precision"]),
+        ):
 
             def show_and_save(epoch: int, logs: Logs) -> None:
                 loss = logs.get("val_loss")
@@ -194,11 +200,11 @@ class PhaseTraining:
         for one, waits in zip(self.plateau, state.about["waits"]):
             one.waits = waits
 
-    def _tell(self) -> None:
+    def _tell(self, time: str) -> None:
         keeper, number, rate = self.keeper, self.number, self.settings.learning_rate
         scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
         kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it started with"
-        say(f"phase {number}, {self.recipe.phases[number - 1].cut}: kept {kept} ({scores}), {duration(keeper.seconds)}")
+        say(f"phase {number}, {self.recipe.phases[number - 1].cut}: kept {kept} ({scores}){time}")
         if not keeper.best_epoch and not keeper.diverged:
             tried = counted(keeper.epochs, "epoch")
             say(f"phase {number} did not improve in {tried}: try a lower learning rate than {rate:g}.")

@@ -315,7 +315,7 @@ class Openings:
             one.journal.note(line)
             self.clock.save()
 
-        training = PhaseTraining(one.recipe, 2, network, last.trunks(), parts, classes)
+        training = PhaseTraining(one.recipe, 2, network, last.trunks(), parts, classes, f"try {one.number}")
         training.begin(note, state)
         return training
 
