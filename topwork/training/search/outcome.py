@@ -1,6 +1,7 @@
 """The outcome of a search: which try the run keeps, and the list of all tries."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import numpy as np
 
@@ -38,6 +39,22 @@ def supports(head: np.ndarray, opened: np.ndarray, tries: int) -> bool:
     error = float(gains.std(ddof=1)) / n**0.5
     needed = 1.0 if n >= ENOUGH else float(stdtrit(n - 1, 1 - LEVEL / max(1, tries)))
     return float(gains.mean()) > needed * error
+
+
+def held_out(loss: float | None, fold_loss: float | None, val: int, train: int) -> float:
+    """Return the mean loss of all pictures that a head did not learn from, by which heads are compared.
+
+    Args:
+        loss: on the validation part.
+        fold_loss: in folds of the training part; ``None``: there were enough validation pictures.
+        val, train: the numbers of pictures.
+
+    >>> held_out(0.7, 0.4, 50, 400), held_out(0.7, None, 500, 4000)
+    (0.43333333333333335, 0.7)
+    """
+    if loss is None or fold_loss is None:
+        return inf if loss is None else loss
+    return (val * loss + train * fold_loss) / (val + train)
 
 
 def regular(best: Try, opened: Sequence[Try], losses: Callable[[Try], np.ndarray]) -> Try:

@@ -205,11 +205,15 @@ class Searching:
         return 0.0
 
     def _ranked(self) -> list[tuple[Try, Solved]]:
-        """Return the heads, the best first; with few validation pictures, folds of the training part are compared."""
-        pictures = len(self.supply.data.part("val"))
-        rows = {one: outcome.listed([one], [], pictures)[0] for one in self.heads}
-        scores = {one: row.loss if row.fold_loss is None else row.fold_loss for one, row in rows.items()}
-        return sorted(self.heads.items(), key=lambda pair: scores[pair[0]] or 0.0)
+        """Return the heads, the lowest loss first.
+
+        With few validation pictures, all pictures that a head did not learn from count: those of folds, too.
+        """
+        data = self.supply.data
+        train, val = len(data.part("train")), len(data.part("val"))
+        rows = {one: outcome.listed([one], [], val)[0] for one in self.heads}
+        scores = {one: outcome.held_out(row.loss, row.fold_loss, val, train) for one, row in rows.items()}
+        return sorted(self.heads.items(), key=lambda pair: scores[pair[0]])
 
     def _best(self) -> Try:
         """Return the try that the run keeps: the best head, unless opened layers are better beyond chance."""
