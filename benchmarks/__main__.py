@@ -256,13 +256,14 @@ def search_command(
     mnist: Mnist = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     fixed: Annotated[bool, typer.Option("--fixed", help="Train two fixed recipes, too, which takes long.")] = False,
+    task: Annotated[list[str] | None, typer.Option(help="digits, MNIST or pictures; by default, all.")] = None,
     quick: Quick = False,
 ) -> None:
     """Measure what `--minutes` finds, and whether it keeps the time.
 
     It is compared with the solved head on digits, MNIST and pictures.
     """
-    plan = search.Plan(data, mnist, seeds=seeds, fixed=fixed)
+    plan = search.Plan(data, mnist, seeds=seeds, fixed=fixed, tasks=tuple(task or search.TASKS))
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(search_tables.search_table(plan, search.measure(plan, scratch), _command()), flush=True)

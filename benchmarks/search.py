@@ -29,6 +29,7 @@ from topwork.system.messages import say
 PLACE = "block6a_project_bn"
 """The place of the default network above which the second of two phases trains."""
 
+TASKS = ("digits", "MNIST", "pictures")
 FIXED = Path(__file__).with_name("fixed.py")
 
 
@@ -42,6 +43,7 @@ class Plan:
         minutes: for each of digits, MNIST and pictures.
         seeds: how many splits and seeds.
         fixed: whether the fixed recipes are trained, too, which takes long.
+        tasks: which of digits, MNIST and pictures are searched.
         sizes: the sides of the pictures of digits, MNIST and pictures, in pixels; ``None``: the network's.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     minutes: tuple[float, float, float] = (3, 5, 3)
     seeds: int = 3
     fixed: bool = False
+    tasks: tuple[str, ...] = TASKS
     sizes: tuple[int | None, int | None, int | None] = (64, 84, None)
     pictures: int = 500
     weights: str | None = None
@@ -78,8 +81,9 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     }
     if plan.mnist:
         sources["MNIST"] = _pictures(plan.mnist, scratch / "MNIST"), (0.64, 0.16, 0.2)
-    sources["pictures"] = plan.data or draw(scratch / "drawn", plan.pictures), (0.8, 0.1, 0.1)
-    limits = dict(zip(("digits", "MNIST", "pictures"), zip(plan.minutes, plan.sizes)))
+    sources["pictures"] = plan.data or draw(scratch / "drawn", plan.pictures), (0.6, 0.1, 0.3)  # for a narrow interval
+    sources = {task: source for task, source in sources.items() if task in plan.tasks}
+    limits = dict(zip(TASKS, zip(plan.minutes, plan.sizes)))
     found: Measured = {task: defaultdict(Found) for task in sources}
     for seed, (task, (source, shares)) in product(range(plan.seeds), sources.items()):
         minutes, size = limits[task]

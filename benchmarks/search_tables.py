@@ -11,7 +11,7 @@ from topwork.system.messages import counted
 
 def search_table(plan: search.Plan, found: search.Measured, command: str) -> str:
     """Return the table of a search: what it found within its time, against the head and fixed recipes."""
-    limits = dict(zip(("digits", "MNIST", "pictures"), plan.minutes))
+    limits = dict(zip(search.TASKS, plan.minutes))
     rows = []
     for task, ways in found.items():
         for way, one in ways.items():
