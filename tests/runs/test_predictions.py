@@ -2,13 +2,14 @@
 
 from array import array
 
+import numpy as np
 import pytest
 
 from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, RunError
 from topwork.recipes.recipe import Recipe
 from topwork.runs.creation import create
-from topwork.runs.predictions import Answer, Exam, answers
+from topwork.runs.predictions import Answer, Exam, answers, mistakes, write_mistakes
 from topwork.runs.scores import Rate, Results
 
 ROWS = (
@@ -109,3 +110,20 @@ def test_a_line_that_does_not_fit(folder, line):
         f"'{path}', line 3: expected a row of the test part in pictures.csv with its label, the label predicted and "
         "2 probabilities. Was one of the two files changed?"
     )
+
+
+def test_mistakes_are_listed_the_surest_first_and_name_their_files(tmp_path):
+    rows = [Row(f"{name}.png", name, label) for name, label in zip("abcd", ("cat", "dog", "cat", "dog"))]
+    found = mistakes(rows, np.array([[0.4, 0.6], [0.75, 0.25], [0.9, 0.1], [0.875, 0.125]]), ("cat", "dog"))
+    write_mistakes(tmp_path / "wrong.csv", found)
+    assert (tmp_path / "wrong.csv").read_text().splitlines() == [
+        "path,label,predicted,probability",
+        "d.png,dog,cat,0.875",
+        "b.png,dog,cat,0.75",
+        "a.png,cat,dog,0.6",
+    ]
+
+
+def test_without_mistakes_the_list_has_only_its_heading(tmp_path):
+    write_mistakes(tmp_path / "wrong.csv", mistakes([Row("a.png", "a", "cat")], np.array([[1.0, 0.0]]), ("cat", "dog")))
+    assert (tmp_path / "wrong.csv").read_text().splitlines() == ["path,label,predicted,probability"]

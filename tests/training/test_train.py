@@ -55,6 +55,7 @@ def test_the_folder_holds_all_of_it(run, pictures):
         "weights",
         "results.json",
         "predictions.csv",
+        "wrong.csv",
         "curves.png",
         "confusion.png",
         "predictions.png",

@@ -12,6 +12,7 @@ weights/          the trained layers; for a join, what its rule learned
 members/          for a join: copies of the members' run folders, without their checkpoints
 sample.npz        if the pictures came as arrays: the pictures that an export is checked on
 predictions.csv   the answers for the test part (`topwork.runs.predictions`)
+wrong.csv         those of them that are wrong, the surest first
 results.json      scores and cost
 search/           of a run that searches: its decisions, and the journals and checkpoints of its tries
 search.csv        of a run that searched: all tries (`topwork.runs.search.tried`)

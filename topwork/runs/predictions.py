@@ -1,10 +1,10 @@
-"""The predictions of a finished run for its test part, read from ``predictions.csv`` and ``pictures.csv``."""
+"""The predictions of a finished run for its test part (``predictions.csv``), and its mistakes (``wrong.csv``)."""
 
 import csv
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from topwork.data.reading.run_files import reading
 from topwork.errors import DatasetError, RunError
 from topwork.runs.folder import Folder, folds_in
 from topwork.system.advice import either, resuming
+from topwork.system.records import Record
 
 Key = tuple[str, ...]
 """The digests of a row's pictures."""
@@ -150,6 +151,48 @@ def _answer(cells: list[str], by_path: dict[str, list[Row]], classes: frozenset[
     if not fits or not np.isfinite(probabilities).all():
         raise ValueError
     return Answer(row, predicted == label, probabilities)
+
+
+@dataclass(frozen=True)
+class Mistake(Record):
+    """A wrong answer for one row.
+
+    Args:
+        path: the row's picture, as in ``pictures.csv``; the first one, if the row has several.
+        label, predicted: its true label, and the answer.
+        probability: of the answer.
+    """
+
+    path: str
+    label: str
+    predicted: str
+    probability: float
+
+
+def mistakes(rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> list[Mistake]:
+    """Return the wrong answers, the surest first.
+
+    Args:
+        rows: what was answered.
+        probabilities: float ``[rows, classes]``.
+        classes: the labels.
+
+    >>> rows = [Row("a.png", "0", "cat"), Row("b.png", "1", "cat"), Row("c.png", "2", "dog")]
+    >>> [one.path for one in mistakes(rows, np.array([[0.4, 0.6], [0.1, 0.9], [0.2, 0.8]]), ["cat", "dog"])]
+    ['b.png', 'a.png']
+    """
+    answers = zip(rows, probabilities.argmax(1), probabilities.max(1))
+    wrong = [Mistake(row.path, row.label, classes[i], float(p)) for row, i, p in answers if classes[i] != row.label]
+    return sorted(wrong, key=lambda one: -one.probability)
+
+
+def write_mistakes(path: Path, wrong: Sequence[Mistake]) -> None:
+    """Write wrong answers as CSV: path, label, predicted label and its probability."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow([one.name for one in fields(Mistake)])
+        for one in wrong:
+            table.writerow([one.path, one.label, one.predicted, f"{one.probability:.6g}"])
 
 
 def write(path: Path, rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> None:

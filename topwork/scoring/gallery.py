@@ -30,8 +30,8 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
         probabilities: float ``[n, classes]``.
 
     Returns:
-        ``heading`` and ``tiles``. Each tile has ``pictures`` (paths or embedded pictures), ``label``, ``predicted`` and
-        ``probability`` (of the predicted label).
+        ``heading`` and ``tiles``. Each tile has ``pictures`` (paths or embedded pictures), ``name`` (of the first
+        file), ``label``, ``predicted`` and ``probability`` (of the predicted label).
     """
     found = probabilities.argmax(1)
     picked = chosen(labels, probabilities)
@@ -52,6 +52,7 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
         tiles.append(
             {
                 "pictures": sources,
+                "name": Path(rows[i].path).name,
                 "label": rows[i].label,
                 "predicted": data.classes[found[i]],
                 "probability": float(probabilities[i, found[i]]),

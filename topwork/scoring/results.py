@@ -155,6 +155,8 @@ def examined(
     answers = answered(model, exact, rows, data.classes)
     scores = measured_scores(folder, answers, data.classes)
     predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
+    wrong = predictions.mistakes(answers.rows, answers.probabilities, data.classes)
+    predictions.write_mistakes(folder.path / "wrong.csv", wrong)
     draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
     sample = len(taken) if len(taken) < len(data.part("test")) else None
     notes = [*notes, *warned(scores)]

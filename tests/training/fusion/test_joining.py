@@ -139,7 +139,7 @@ def test_a_model_that_is_saved_is_the_same(joins, tmp_path):
 def test_the_folder_is_a_run_folder(run, members):
     assert {path.name for path in run.path.iterdir()} == {
         "recipe.toml", "pictures.csv", "environment.json", "weights", "members", "results.json", "predictions.csv",
-        "confusion.png", "predictions.png",
+        "wrong.csv", "confusion.png", "predictions.png",
     }  # fmt: skip
     assert run.journal == []
     for number, member in enumerate(members, 1):

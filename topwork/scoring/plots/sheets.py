@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WRONG, FRAME = "#c00000", "#bbbbbb"
+WRONG, FRAME, FAINT = "#c00000", "#bbbbbb", "#555555"
 SIDE = 1.6
 """The longer side of a drawn picture, in inches."""
 CRISP = 100
@@ -52,7 +52,7 @@ def grid(pictures: Sequence[np.ndarray], titles: Sequence[str], path: str | Path
 
 @own_style()
 def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) -> "Figure":
-    """Draw pictures with the true label, the predicted label and its probability as a title; wrong answers in red.
+    """Draw pictures between a title (true label, predicted label, its probability) and their names; wrong ones in red.
 
     Args:
         found: ``heading`` and ``tiles``, from `topwork.scoring.gallery.gallery`. If a picture can no longer be read, a
@@ -64,7 +64,8 @@ def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) ->
         The figure that was saved.
 
     Example:
-        >>> tile = {"pictures": ["gone.png"], "label": "cat", "predicted": "dog", "probability": 0.9}
+        >>> tile = {"pictures": ["gone.png"], "name": "gone.png", "label": "cat", "predicted": "dog"}
+        >>> tile["probability"] = 0.9
         >>> figure = predictions({"heading": "0 of 1 test picture right.", "tiles": [tile]}, "predictions.png")
     """
     tiles: list[tuple[Mapping[str, Any], np.ndarray]] = []
@@ -84,7 +85,7 @@ def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) ->
         tiles.append((tile, beside))
 
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
-    heights = [0.45 + max(_size(picture)[1] for _, picture in row) for row in rows]
+    heights = [0.6 + max(_size(picture)[1] for _, picture in row) for row in rows]
     width = max(1.7 * len(rows[0]), 3.4)
     heading = fill(found["heading"], int(14 * width))
     top = sum(heights) + 0.05
@@ -134,7 +135,7 @@ def _tile(
 
 
 def _answer(sheet: "Axes", column: float, top: float, tile: Mapping[str, Any], picture: np.ndarray) -> None:
-    """Draw a picture with its frame and title."""
+    """Draw a picture with its frame, title and name."""
     from matplotlib.patches import Rectangle
 
     wrong = tile["predicted"] != tile["label"]
@@ -142,3 +143,5 @@ def _answer(sheet: "Axes", column: float, top: float, tile: Mapping[str, Any], p
     left, right, lower, upper = _tile(sheet, column, top, picture, title, WRONG if wrong else "black")
     color, line = (WRONG, 3) if wrong else (FRAME, 0.8)
     sheet.add_patch(Rectangle((left, lower), right - left, upper - lower, fill=False, color=color, linewidth=line))
+    name = drawable(tile["name"], 26)
+    sheet.text((left + right) / 2, lower - 0.04, name, color=FAINT, ha="center", va="top", **font(7))
