@@ -117,7 +117,14 @@ def test_the_preview_draws_the_views_that_it_is_given(pictures, tmp_path, monkey
 
 
 def evaluation(found, sample=None, left_out=None, notes=()):
-    about = {"sample": sample, "trained_on": 0, "left_out": left_out or {}, "unknown_classes": {}, "notes": [*notes]}
+    about = {
+        "sample": sample,
+        "trained_on": 0,
+        "left_out": left_out or {},
+        "unknown_classes": {},
+        "wrong": [],
+        "notes": [*notes],
+    }
     return Evaluation(**vars(found), part="test", **about)
 
 

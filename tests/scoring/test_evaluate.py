@@ -1,8 +1,12 @@
 """The evaluation of a run: its notes and plots follow from its journal and its classes."""
 
+import csv
 import json
 import shutil
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +17,8 @@ from tests import plots
 from tests.command import Ran, topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
-from topwork.errors import DatasetError
+from topwork.commands.evaluate import print_wrong
+from topwork.errors import DatasetError, UsageError
 from topwork.scoring import drawing
 from topwork.scoring.drawing import Pencil
 from topwork.system.processes import Beside
@@ -112,6 +117,41 @@ def test_where_the_run_knows_no_class_both_lists_are_shown(two, others, tmp_path
         f"no class of '{folder}' is a class of the run '{two.path}': the data has 'green', "
         "and the run has 'blue', 'red'. Give the pictures the labels that the run uses."
     )
+
+
+def test_the_wrong_answers_are_printed_and_saved_the_surest_first(two, tmp_path):
+    data = make_folder(tmp_path / "data", each=3, first=64_000)
+    shutil.rmtree(data / "green")
+    for old, new in (("blue", "other"), ("red", "blue"), ("other", "red")):
+        (data / old).rename(data / new)
+    out = tmp_path / "out"
+    ran = topwork("evaluate", two.path, data, "--wrong", "--out", out, "--csv", tmp_path / "all.csv")
+    rows = list(csv.DictReader((out / "wrong.csv").open(newline="")))
+    names = [Path(row["path"]).name for row in rows]
+    every = list(csv.DictReader((out / "predictions.csv").open(newline="")))
+    assert sorted(row["path"] for row in rows) == sorted(r["path"] for r in every if r["label"] != r["predicted"])
+    assert rows
+    sure = [float(row["probability"]) for row in rows]
+    assert sure == sorted(sure, reverse=True)
+    assert [Path(line.split()[0]).name for line in ran.out.splitlines()[2:]] == names
+    assert (out / "predictions.csv").read_bytes() == (tmp_path / "all.csv").read_bytes()
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 7
+    for name in ("confusion.png", "predictions.png"):
+        assert (out / name).is_file()
+
+
+def test_without_wrong_answers_that_is_said(two, others, tmp_path):
+    scores = replace(two.evaluate(only(others, tmp_path / "one", "red")), wrong=[])
+    with redirect_stdout(StringIO()) as told:
+        print_wrong(scores)
+    assert told.getvalue() == "No answer is wrong on 4 pictures.\n"
+
+
+def test_a_folder_that_exists_is_not_written_to(two, tmp_path):
+    with pytest.raises(UsageError, match="exists already"):
+        two.evaluate(out=tmp_path)
+    with pytest.raises(UsageError, match="there is no folder"):
+        two.evaluate(out=tmp_path / "no" / "folder")
 
 
 def test_parts_without_data_are_refused(two):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options
+from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options, must_be_new
 from topwork.commands.output import print_json, print_table, rate_cells
 from topwork.errors import UsageError
 
@@ -25,6 +25,19 @@ def evaluate(
     parts: Parts = None,
     max_megapixels: MaxMegapixels = None,
     moved: Moved = None,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="Print the wrong answers, the surest first, instead of the scores.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save all answers to this new file, as in predictions.csv.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Save all answers, the wrong ones, the confusion matrix and a plot of answers in this new folder.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run on its test part, or on other pictures.
@@ -40,11 +53,23 @@ def evaluate(
         raise UsageError("--parts describes the folders of DATA, but no DATA is given: add DATA or omit --parts.")
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
-    scores = Run(run).evaluate(what, data=moved)
+    must_be_new("--csv", csv)
+    scores = Run(run).evaluate(what, data=moved, csv=csv, out=out)
     if as_json:
         print_json(scores.as_json())
+    elif wrong:
+        print_wrong(scores)
     else:
         print_scores(scores)
+
+
+def print_wrong(found: "Evaluation") -> None:
+    """Print the wrong answers of an evaluation."""
+    if not found.wrong:
+        print(f"No answer is wrong on {found.pictures:,} pictures.")
+        return
+    rows = [(one.path, one.label, one.predicted, f"{one.probability:.3f}") for one in found.wrong]
+    print_table(["file", "label", "answer", "probability"], rows)
 
 
 def print_scores(found: "Evaluation") -> None:

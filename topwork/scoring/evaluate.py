@@ -14,14 +14,16 @@ from topwork.data.dataset import PARTS, Dataset
 from topwork.data.readers import undrawn
 from topwork.errors import DatasetError, UsageError
 from topwork.networks.heads import LinearHead
-from topwork.runs import lockfile, registry
+from topwork.runs import lockfile, predictions, registry
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed, refuse_lost
+from topwork.runs.predictions import Mistake
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
 from topwork.runs.scores import Scores
 from topwork.scoring.answers import SAMPLE, Answers, Solved, Trained, answered, measured_scores, sampled
-from topwork.scoring.results import draw_lacking, explained, warned
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.results import draw_lacking, explained, keep, warned
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
@@ -42,6 +44,7 @@ class Evaluation(Scores):
         left_out: the reasons why pictures could not be measured, by path.
         unknown_classes: the classes that the run does not have, with their numbers of pictures. These pictures are not
             measured.
+        wrong: the wrong answers, the surest first.
         notes: a warning if the accuracy is no better than always answering the largest class; for the run's own
             pictures, also an explanation if the validation loss is below the training loss.
     """
@@ -51,6 +54,7 @@ class Evaluation(Scores):
     trained_on: int
     left_out: dict[str, str]
     unknown_classes: dict[str, int]
+    wrong: list[Mistake]
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def evaluate(
     folder: Folder,
     what: "str | Path | tuple | Dataset" = "test",
     data: "str | Path | tuple | Dataset | None" = None,
+    csv: Path | None = None,
+    out: Path | None = None,
 ) -> Evaluation:
     """Measure a finished run. If the pictures are the run's own, also draw the plots that the run lacks.
 
@@ -73,13 +79,18 @@ def evaluate(
             pictures of classes that the run does not have are not measured. Data with only one class is accepted.
         data: the new place of the run's own pictures, if they were moved. They are found by their content. The run does
             not save this place.
+        csv: a new file for the answers, as in a run's ``predictions.csv``.
+        out: a new folder for ``predictions.csv``, ``wrong.csv``, ``confusion.png`` and ``predictions.png``.
 
     Raises:
         DatasetError: the part is empty, or the data has no picture of a class that the run has.
         RunError: the run's pretrained weights have changed, or its pictures are needed and missing.
-        UsageError: *data* is given together with other data in *what*.
+        UsageError: *data* is given together with other data in *what*; *out* exists already.
     """
     lockfile.check(folder)
+    if out and (out.exists() or not out.parent.is_dir()):
+        there = "exists already" if out.exists() else f"cannot be made: there is no folder {str(out.parent)!r}"
+        raise UsageError(f"{either('out', '--out')} {str(out)!r} {there}. Name a new folder.")
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
         own_, other = either("data", "--data"), either("what", "DATA")
@@ -115,6 +126,12 @@ def evaluate(
     scores = measured_scores(folder, answers, own.classes)
     if inside:
         draw_lacking(folder, given, *((answers, scores) if what == "test" else ()))
+    if csv:
+        predictions.write(csv, answers.rows, answers.probabilities, own.classes)
+    if out:
+        out.mkdir()
+        with Pencil() as pencil:
+            keep(pencil, out, replace(measured, order=own.classes), answers, scores)
     return Evaluation(
         **vars(scores),
         part=str(what) if inside else "data",
@@ -122,6 +139,7 @@ def evaluate(
         trained_on=seen,
         left_out={gone.path: gone.reason for gone in measured.left_out},
         unknown_classes=unknown,
+        wrong=predictions.mistakes(answers.rows, answers.probabilities, own.classes),
         notes=[*warned(scores), *(explained(folder, own) if inside else [])],
     )
 

@@ -9,6 +9,7 @@ caused by training mode; the difference between the second training loss and the
 from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
+from pathlib import Path
 
 from topwork.data.dataset import Dataset
 from topwork.recipes.recipe import Recipe
@@ -154,10 +155,7 @@ def examined(
     rows = [row for row in taken if not any(content in bad for _, content in row.pictures)]
     answers = answered(model, exact, rows, data.classes)
     scores = measured_scores(folder, answers, data.classes)
-    predictions.write(folder.path / "predictions.csv", answers.rows, answers.probabilities, data.classes)
-    wrong = predictions.mistakes(answers.rows, answers.probabilities, data.classes)
-    predictions.write_mistakes(folder.path / "wrong.csv", wrong)
-    draw_plots(pencil, folder, data, ["confusion.png", "predictions.png"], answers, scores)
+    keep(pencil, folder.path, data, answers, scores)
     sample = len(taken) if len(taken) < len(data.part("test")) else None
     notes = [*notes, *warned(scores)]
     return replace(results, accuracy=scores.accuracy, notes=notes, test=scores, sample=sample), answers
@@ -198,11 +196,30 @@ def draw_plots(
         pencil.draw("charts.curves", folder.path / "curves.png", journal, auc=len(data.classes) == 2)
     if "search.png" in names and (tries := tried.read(folder.path)):
         pencil.draw("tries.tries", folder.path / "search.png", [one.as_json() for one in tries])
-    if scores is not None and "confusion.png" in names:
-        pencil.draw("charts.confusion", folder.path / "confusion.png", scores.confusion, data.classes)
-    if answers is not None and "predictions.png" in names and (data.root or data.pixels is not None):
+    if answers is not None and scores is not None:
+        draw_answers(pencil, folder.path, data, names, answers, scores)
+
+
+ANSWERED = ("confusion.png", "predictions.png")
+
+
+def keep(pencil: Pencil, place: Path, data: Dataset, answers: Answers, scores: Scores) -> None:
+    """Write answers into a folder: all of them, the wrong ones, their confusion matrix, and a plot of some of them."""
+    rows, probabilities = answers.rows, answers.probabilities
+    predictions.write(place / "predictions.csv", rows, probabilities, data.classes)
+    predictions.write_mistakes(place / "wrong.csv", predictions.mistakes(rows, probabilities, data.classes))
+    draw_answers(pencil, place, data, ANSWERED, answers, scores)
+
+
+def draw_answers(
+    pencil: Pencil, place: Path, data: Dataset, names: Sequence[str], answers: Answers, scores: Scores
+) -> None:
+    """Draw those of the plots `ANSWERED` that are in *names* into a folder."""
+    if "confusion.png" in names:
+        pencil.draw("charts.confusion", place / "confusion.png", scores.confusion, data.classes)
+    if "predictions.png" in names and (data.root or data.pixels is not None):
         shown = gallery(data, answers.rows, answers.labels, answers.probabilities)
-        pencil.draw("sheets.predictions", folder.path / "predictions.png", shown)
+        pencil.draw("sheets.predictions", place / "predictions.png", shown)
 
 
 def explained(folder: Folder, data: Dataset) -> list[str]:

@@ -129,10 +129,12 @@ class Run:
         what: "str | Path | tuple | Dataset" = "test",
         *,
         data: "str | Path | tuple | Dataset | None" = None,
+        csv: str | Path | None = None,
+        out: str | Path | None = None,
         progress: bool = True,
     ) -> Evaluation:
         """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` hides bars and messages."""
-        return evaluate(self.folder, what, data)
+        return evaluate(self.folder, what, data, Path(csv) if csv else None, Path(out) if out else None)
 
     @ours()
     @with_progress
