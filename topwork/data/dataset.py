@@ -142,8 +142,10 @@ class Dataset:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
         >>> data.classes
         ('cat', 'dog')
-        >>> print(data)
-        2 pictures in 2 classes of '/d' (0 train, 0 val, 0 test)
+        >>> data
+        <Dataset: 2 pictures in 2 classes of '/d' (0 train, 0 val, 0 test)>
+        >>> len(data), data.labels, data.paths
+        (2, ('cat', 'dog'), ('/d/a.png', '/d/b.png'))
     """
 
     root: str
@@ -161,6 +163,28 @@ class Dataset:
         of = f" of {self.root or self.source!r}" if self.root or self.source else ""
         left_out = f", {len(self.left_out):,} skipped" if self.left_out else ""
         return f"{len(self.rows):,} pictures in {len(self.classes):,} classes{of} ({parts}{left_out})"
+
+    def __repr__(self) -> str:
+        return f"<Dataset: {self}>"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label of each row, in reading order."""
+        return tuple(row.label for row in self.rows)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The absolute path of each row's first picture, in reading order; for arrays, a name for each.
+
+        `Row.path` is relative to *root*.
+        """
+        return tuple(os.path.join(self.root, row.path) for row in self.rows)
 
     @property
     def name(self) -> str:

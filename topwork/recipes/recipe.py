@@ -39,6 +39,7 @@ from topwork.recipes.settings import (
     Views,
 )
 from topwork.system.advice import either
+from topwork.system.records import brief
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Recipe:
     about: About = field(default_factory=About)
     join: Join | None = None
     search: Search | None = None
+
+    __repr__ = brief
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from topwork.cut import Cut, Term
+from topwork.system.records import brief
 
 Scale = Literal["own", "unit", "bgr_unit"]
 Fitting = Literal["squash", "crop", "pad"]
@@ -51,6 +52,8 @@ class Data:
     max_megapixels: float = 179.0
     near_copies: NearCopies = "together"
 
+    __repr__ = brief
+
 
 WORDS = ("imagenet", "random")
 """The possible values of a backbone's *weights*, apart from the path of a file."""
@@ -85,6 +88,8 @@ class Backbone:
     runtime: Runtime = "auto"
     precision: Precision = "auto"
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True)
 class Views:
@@ -116,6 +121,8 @@ class Views:
     contrast: float = 0.0
     fill_mode: Fill = "nearest"
 
+    __repr__ = brief
+
 
 NO_VIEWS = Views()
 """No augmentation: only the picture itself."""
@@ -141,6 +148,8 @@ class Head:
     activation: str = "relu"
     kernel_initializer: str = "glorot_uniform"
     file: str | None = None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,8 @@ class Training:
     class_weight: Balance = "none"
     sampling: Balance = "none"
     drop_last: bool = False
+
+    __repr__ = brief
 
 
 SOLVER = "lbfgs"
@@ -264,6 +275,8 @@ class Phase:
     precision: TopPrecision = "auto"
     l2: float | Literal["auto"] = "auto"
     refit: bool = False
+
+    __repr__ = brief
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:

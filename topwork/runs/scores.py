@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from topwork.runs.journal import Epoch
+from topwork.system.messages import counted
 from topwork.system.records import Record
 
 
@@ -31,6 +32,9 @@ class Rate(Record):
     value: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ class Scores(Record):
     confusion: Confusion
     intervals: dict[str, str]
     members: list[MemberScores] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: accuracy {self.accuracy} on {counted(self.pictures, 'picture')}>"
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object, without ``members`` if there are none."""
@@ -155,6 +162,10 @@ class Results(Record):
     join: JoinResults | None = None
     cost: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        found = f"accuracy {self.accuracy}" if self.accuracy else "no test part"
+        return f"<Results: {found}, {counted(len(self.notes), 'note')}>"
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object, without keys that do not apply to this run."""
         has: dict[str, object] = {"test": self.test, "sample": self.test, "phases": self.phases}
@@ -177,3 +188,6 @@ class FoldResults(Record):
     folds: list[float]
     test: Scores
     notes: list[str]
+
+    def __repr__(self) -> str:
+        return f"<FoldResults: accuracy {self.accuracy} over {len(self.folds)} folds>"

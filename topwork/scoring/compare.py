@@ -94,6 +94,9 @@ class Comparison(Record):
     intervals: dict[str, str]
     text: list[str]
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {' '.join(self.text)}>"
+
 
 def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Comparison:
     """Compare two finished runs on the test pictures that they share.

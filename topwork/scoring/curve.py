@@ -59,6 +59,9 @@ class Share:
     accuracy: Rate
     draws: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"<Share: {self.pictures:,} training pictures, accuracy {self.accuracy}>"
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -77,6 +80,9 @@ class Curve:
     measured: int
     gain: Rate
     left_out: tuple[LeftOut, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Curve: {self.cut}. {self.text}>"
 
     @property
     def text(self) -> str:

@@ -33,7 +33,7 @@ from topwork.system.advice import either
 from topwork.system.messages import counted, say, some
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(Scores):
     """The scores on some pictures, and which pictures these are.
 

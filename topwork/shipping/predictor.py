@@ -45,6 +45,10 @@ class Guess:
     probabilities: dict[str, float]
     error: str | None = None
 
+    def __repr__(self) -> str:
+        answer = self.error or f"{self.label!r}, {self.probability:.3f}"
+        return f"<Guess: {self.path!r}, {answer}>"
+
 
 class Predictor:
     """An exported model, ready to classify pictures.
@@ -73,6 +77,10 @@ class Predictor:
         self._max_megapixels = max_megapixels
         self._session, self.about, self.inputs = metadata.opened(Path(path))
         self.labels = tuple(self.about["labels"])
+
+    def __repr__(self) -> str:
+        cuts = ", ".join(one["cut"] for one in self.about.get("members", [self.about]))
+        return f"<Predictor: {len(self.labels):,} classes, {cuts}>"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -6,6 +6,28 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+
+def brief(one: Any) -> str:
+    """Return the repr of a dataclass without the fields that have their defaults.
+
+    >>> @dataclass
+    ... class Phase:
+    ...     cut: str
+    ...     epochs: int = 25
+    ...     __repr__ = brief
+    >>> Phase("x@pool"), Phase("x@pool", 3)
+    (Phase(cut='x@pool'), Phase(cut='x@pool', epochs=3))
+    """
+    shown = []
+    for each in fields(one):
+        value, usual = getattr(one, each.name), each.default
+        if each.default_factory is not MISSING:
+            usual = each.default_factory()
+        if value != usual:
+            shown.append(f"{each.name}={value!r}")
+    return f"{type(one).__name__}({', '.join(shown)})"
+
+
 _types: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 
 

@@ -47,6 +47,9 @@ class Candidate:
     milliseconds: float | None
     p: float = 1.0
 
+    def __repr__(self) -> str:
+        return f"<Candidate: {self.cut}, accuracy {self.accuracy}>"
+
     @property
     def tied(self) -> bool:
         """Whether the difference from the best candidate is not significant on these pictures."""
@@ -73,6 +76,9 @@ class Choice:
     pictures: int
     folds: int
     left_out: tuple[LeftOut, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Choice: {self.text}>"
 
     @property
     def best(self) -> Candidate:
