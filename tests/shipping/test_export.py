@@ -66,6 +66,18 @@ def test_it_answers_as_the_run_does(run, file):
     assert right == pytest.approx(run.results.accuracy.value)
 
 
+def test_a_run_answers_without_a_file_as_its_file_does(run, file, pictures):
+    paths = sorted(pictures.rglob("*.png"))
+    ours, theirs = run.predict(paths), list(tw.Predictor(file)(paths))
+    assert [one.path for one in ours] == [str(path) for path in paths]
+    found = np.array([list(one.probabilities.values()) for one in ours])
+    expected = np.array([list(one.probabilities.values()) for one in theirs])
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    np.testing.assert_allclose(found, expected, atol=BOUND)
+    assert [one.label for one in run.predict(pictures)] == [one.label for one in ours]
+    assert run.predict([b"no picture"])[0].error
+
+
 def test_the_file_is_named_after_what_it_is(run, tmp_path):
     with pytest.raises(ExportError) as error:
         run.export(tmp_path / "x.h5")

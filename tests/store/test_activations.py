@@ -52,6 +52,13 @@ def test_a_sum_is_a_list(pictures):
     np.testing.assert_array_equal(found[1], tw.activations(data, f"{NAME}@pool", backbone=[SMALL]))
 
 
+def test_labels_come_along(pictures):
+    data = tw.read(pictures)
+    features, labels = tw.activations(data, f"{NAME}@pool", backbone=SMALL, labels=True)
+    np.testing.assert_array_equal(features, tw.activations(data, f"{NAME}@pool", backbone=SMALL))
+    assert labels.tolist() == list(data.labels)
+
+
 def test_options_of_a_backbone_that_is_not_named(pictures):
     with pytest.raises(CutError) as error:
         tw.activations(pictures, "mobilenet_v2@pool", backbone=SMALL)

@@ -15,6 +15,8 @@ from topwork.data.dataset import Dataset
 from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.networks.backbones import catalogue
+from topwork.networks.fusion import Joined
+from topwork.networks.model import Network
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
@@ -70,17 +72,12 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
         keras_settings.import_keras()
         network = restore(folder)
         model = network.flat()
-        wanted = network.inputs
-        names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-        # if any term of the cut names a picture, terms that name none take the first column
-        unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
-        inputs = [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
-
+        inputs = inputs_of(folder, network)
         pixels, sources = _pictures(folder, rows, inputs)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as aside:
             made = aside.with_name("model.onnx")  # every backend's exporter accepts this name
-            write_onnx(model, made, _about(folder, inputs))
+            write_onnx(model, made, about(folder, inputs))
             with gpu.exact():
                 said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
             check(said, made, sources)
@@ -138,7 +135,17 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
     return [np.stack(some) for some in zip(*pixels)], sources
 
 
-def _about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
+def inputs_of(folder: Folder, network: Network | Joined) -> list[Input]:
+    """Return the inputs of the model of a run."""
+    wanted = network.inputs
+    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
+    # if any term of the cut names a picture, terms that name none take the first column
+    unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
+    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
+
+
+def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
+    """Return the metadata of the model of a run; see `topwork.shipping.metadata`."""
     accuracy = folder.results.accuracy if folder.is_finished else None
     join = folder.recipe.join
     networks = []

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,14 @@ Pictures = Picture | Mapping[str, Picture]
 
 BATCH = 16
 """The number of rows in one call of the network. At most twice this number of decoded rows are in memory."""
+
+
+class Session(Protocol):
+    """What answers: an `onnxruntime.InferenceSession`, or a model in memory."""
+
+    def run(self, outputs: Sequence[str], pixels: Mapping[str, np.ndarray], /) -> Sequence[np.ndarray]:
+        """Return the probabilities, float32 ``[n, classes]``, for pixels by the names of the inputs."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,20 @@ class Predictor:
     """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
 
     def __init__(self, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> None:
-        self._max_megapixels = max_megapixels
-        self._session, self.about, self.inputs = metadata.opened(Path(path))
-        self.labels = tuple(self.about["labels"])
+        self._begin(*metadata.opened(Path(path)), max_megapixels)
+
+    @classmethod
+    def of(cls, session: "Session", about: dict[str, Any], inputs: Sequence[Input]) -> "Predictor":
+        """Return a predictor whose answers come from *session*; see `topwork.shipping.metadata.opened`."""
+        made = cls.__new__(cls)
+        made._begin(session, about, tuple(inputs), MAX_MEGAPIXELS)
+        return made
+
+    def _begin(
+        self, session: "Session", about: dict[str, Any], inputs: tuple[Input, ...], max_megapixels: float
+    ) -> None:
+        self._session, self.about, self.inputs, self._max_megapixels = session, about, inputs, max_megapixels
+        self.labels = tuple(about["labels"])
 
     def __repr__(self) -> str:
         cuts = ", ".join(one["cut"] for one in self.about.get("members", [self.about]))

@@ -36,6 +36,7 @@ def activations(
     cut: str,
     *,
     backbone: Backbone | Sequence[Backbone] = (),
+    labels: bool = False,
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
 ) -> Any:
@@ -47,13 +48,14 @@ def activations(
         backbone: options for the backbone. For a sum: a list with options for its backbones. With the precision
             ``"auto"``, trunks run in bfloat16 wherever the processor supports it, so that a picture's activations do
             not depend on the other pictures.
+        labels: whether to return the labels as well.
         jobs: the number of processors to use.
         progress: whether to show progress bars and messages.
 
     Returns:
         An array ``[rows, *shape]``, in the order of the dataset's rows. It has the dtype of the store: float16 or
         float32, or uint8 at ``input``. For a sum, or for a cut with several tensors: a list of such arrays. A list for
-        a sum has the order of the cuts in the sum.
+        a sum has the order of the cuts in the sum. With *labels*, a pair of this and the labels, ``str [rows]``.
 
     Raises:
         DatasetError: a picture cannot be read (``data.without`` excludes it).
@@ -69,7 +71,8 @@ def activations(
     with StoredActivations(requests) as stored:
         _refuse_unread(stored, "Leave them out: topwork.read(..., decode=True) does.")
         found = [array for number in range(len(requests)) for array in stored.read(number, rows.rows)]
-    return found[0] if len(found) == 1 else found
+    each = found[0] if len(found) == 1 else found
+    return (each, np.array(rows.labels)) if labels else each
 
 
 class Activations(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -1,6 +1,6 @@
 """A run: the folder of one training, and methods to resume, evaluate and export it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from topwork.runs.scores import Results
 from topwork.scoring.evaluate import Evaluation, evaluate
 from topwork.scoring.results import lacks
 from topwork.shipping.export import export
-from topwork.shipping.predictor import Predictor
+from topwork.shipping.in_memory import predictor
+from topwork.shipping.inputs import asked
+from topwork.shipping.predictor import Guess, Pictures, Predictor
 from topwork.store.plan import steps
 from topwork.system.advice import either
 from topwork.system.keras_settings import ours
@@ -135,6 +137,26 @@ class Run:
     ) -> Evaluation:
         """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` hides bars and messages."""
         return evaluate(self.folder, what, data, Path(csv) if csv else None, Path(out) if out else None)
+
+    @ours()
+    def predict(self, pictures: "Iterable[Pictures]") -> list[Guess]:
+        """Classify pictures with the model in memory, in float32, as an exported file would.
+
+        Args:
+            pictures: as in `topwork.shipping.predictor.Predictor`: paths, bytes or uint8 arrays. Also a folder: its
+                pictures, at any depth.
+
+        Returns:
+            One guess per picture, in order.
+
+        Example:
+            >>> run.predict(["rose.jpg"])[0].label  # doctest: +SKIP
+            'rose'
+        """
+        made = predictor(self.folder)
+        if isinstance(pictures, str | Path) and Path(pictures).is_dir():
+            return list(made(asked([pictures], made.columns)))
+        return list(made(pictures))
 
     @ours()
     @with_progress

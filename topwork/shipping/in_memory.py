@@ -1,0 +1,40 @@
+"""The model of a run as a predictor without a file: Keras answers in place of onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topwork.runs.folder import Folder
+from topwork.runs.restore import restore
+from topwork.shipping.export import about, inputs_of
+from topwork.shipping.predictor import Predictor
+from topwork.system import gpu, keras_settings
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Live:
+    """A Keras model that is asked like a session of onnxruntime."""
+
+    def __init__(self, model: "keras.Model", names: Sequence[str]) -> None:
+        self._model, self._names = model, names
+
+    def run(self, outputs: Sequence[str], pixels: Mapping[str, np.ndarray], /) -> list[np.ndarray]:
+        """Return the probabilities, float32 ``[n, classes]``."""
+        given = [pixels[name] for name in self._names]
+        with gpu.exact():
+            return [np.asarray(self._model.predict_on_batch(given if len(given) > 1 else given[0]), np.float32)]
+
+
+def predictor(folder: Folder) -> Predictor:
+    """Return a predictor with the model of a finished run.
+
+    Raises:
+        RunError: the run has not finished.
+    """
+    keras_settings.import_keras()
+    network = restore(folder)
+    inputs = inputs_of(folder, network)
+    return Predictor.of(Live(network.flat(), [one.name for one in inputs]), about(folder, inputs), inputs)
