@@ -18,6 +18,7 @@ from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError
 from topwork.recipes.settings import Backbone
+from topwork.shipping import exported
 from topwork.shipping.export import BOUND, check
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
@@ -76,6 +77,18 @@ def test_a_run_answers_without_a_file_as_its_file_does(run, file, pictures):
     np.testing.assert_allclose(found, expected, atol=BOUND)
     assert [one.label for one in run.predict(pictures)] == [one.label for one in ours]
     assert run.predict([b"no picture"])[0].error
+
+
+def test_a_run_stands_for_its_newest_file(run, file, tmp_path, pictures):
+    path = str(next(pictures.rglob("*.png")))
+    run.export(tmp_path / "second.onnx")
+    assert exported.newest(run.path) == tmp_path / "second.onnx"
+    ran = topwork("predict", run.path, path, "--json")
+    assert ran.out == topwork("predict", tmp_path / "second.onnx", path, "--json").out
+    (tmp_path / "second.onnx").write_bytes(b"changed")
+    assert exported.newest(run.path) == file
+    (tmp_path / "second.onnx").unlink()
+    assert tw.Predictor(run.path).labels == tw.Predictor(file).labels
 
 
 def test_the_file_is_named_after_what_it_is(run, tmp_path):

@@ -14,7 +14,9 @@ from topwork.system.messages import counted, say
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file that 'topwork export' wrote.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A file that 'topwork export' wrote, or a run that was exported.")
+    ],
     pictures: Annotated[
         list[str],
         typer.Argument(

@@ -14,6 +14,7 @@ sample.npz        if the pictures came as arrays: the pictures that an export is
 predictions.csv   the answers for the test part (`topwork.runs.predictions`)
 wrong.csv         those of them that are wrong, the surest first
 results.json      scores and cost
+exported.json     the files that the run was exported to (`topwork.shipping.exported`)
 search/           of a run that searches: its decisions, and the journals and checkpoints of its tries
 search.csv        of a run that searched: all tries (`topwork.runs.search.tried`)
 curves.png, confusion.png, predictions.png, search.png (the plots)

@@ -22,6 +22,7 @@ from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
 from topwork.scoring.metrics import Agreement, agreement
+from topwork.shipping import exported
 from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
@@ -82,6 +83,7 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
                 said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
             check(said, made, sources)
             made.replace(aside)
+    exported.note(folder.path, path)
     return Predictor(path)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
+from topwork.shipping import exported
 from topwork.system.advice import either
 from topwork.system.machine import jobs
 from topwork.version import FILE_FORMAT, VERSION
@@ -56,7 +57,7 @@ class Input:
 
 
 def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
-    """Open an exported file.
+    """Open an exported file; of a run folder, the newest file that the run was exported to.
 
     Returns:
         Three things: an `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
@@ -64,6 +65,8 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     Raises:
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
     """
+    if (path / "recipe.toml").exists():
+        path = _newest(path)
     _refuse(path)
     session = _session(path)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
@@ -89,10 +92,15 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     return session, about, inputs
 
 
+def _newest(run: Path) -> Path:
+    found = exported.newest(run)
+    if found is None:
+        way = either(f"topwork.Run({str(run)!r}).export('model.onnx')", f"topwork export {run} model.onnx")
+        raise ExportError(f"{str(run)!r} is a run folder, and no exported file of it is left; export it: {way}")
+    return found
+
+
 def _refuse(path: Path) -> None:
-    if (path / "recipe.toml").exists():
-        way = either(f"topwork.Run({str(path)!r}).export('model.onnx')", f"topwork export {path} model.onnx")
-        raise ExportError(f"{str(path)!r} is a run folder; export it first: {way}")
     if path.is_dir():
         raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
     if not path.exists():

@@ -62,7 +62,7 @@ class Predictor:
     """An exported model, ready to classify pictures.
 
     Args:
-        path: an ONNX file that topwork exported.
+        path: an ONNX file that topwork exported; or a run folder: the newest file that the run was exported to.
         max_megapixels: pictures with more megapixels are not read.
 
     Raises:
