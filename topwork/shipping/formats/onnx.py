@@ -64,6 +64,8 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
     graph.output[0].name = new
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # exporters use names such as unk__512
     entry = file.metadata_props.add()
     entry.key, entry.value = KEY, as_json(about)
     onnx.save(file, path)
