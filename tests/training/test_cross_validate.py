@@ -42,7 +42,10 @@ def tested(ran):
 
 def test_a_run_for_each_fold(ran):
     out, said = ran
-    assert sorted(path.name for path in out.iterdir()) == ["fold-1", "fold-2", "fold-3", "results.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "confusion.png", "curves.png", "final", "fold-1", "fold-2", "fold-3", "predictions.csv", "predictions.png",
+        "results.json", "wrong.csv",
+    ]  # fmt: skip
     assert all(tw.Run(out / f"fold-{number}").folder.is_finished for number in (1, 2, 3))
     assert said.json == {"run": str(out), **json.loads((out / "results.json").read_text())}
 
@@ -63,8 +66,78 @@ def test_an_interrupted_one_goes_on(ran, tmp_path):
     again = topwork("train", "--resume", out, "--json")
     assert again.json == {"run": str(out), **json.loads((ran[0] / "results.json").read_text())}
     assert f"{out / 'fold-2'} continues from the beginning." in again.err
-    assert again.err.count("has finished: nothing is left to do.") == 2
+    assert again.err.count("has finished: nothing is left to do.") == 3
     assert len(tw.Folds(out).runs) == 3
+
+
+def test_the_final_model_learns_from_all_pictures_and_has_the_score_of_the_folds(ran, pictures):
+    out, said = ran
+    final = tw.Run(out)
+    assert final.path == out / "final"
+    assert len(final.data.part("train")) + len(final.data.part("val")) == 36
+    assert 0 < len(final.data.part("val")) < 8
+    results = json.loads((out / "final" / "results.json").read_text())
+    assert (results["accuracy"], results["test"], results["folds"]) == (said.json["accuracy"], said.json["test"], 3)
+    assert len(final.predict(pictures)) == 36
+    assert "No test part" not in said.err
+
+
+def test_the_folder_stands_for_its_model(ran, pictures, tmp_path):
+    out, said = ran
+    shutil.copytree(out, tmp_path / "folds")
+    out = tmp_path / "folds"
+    predictor = tw.Run(out).export(tmp_path / "colours.onnx")
+    accuracy = said.json["accuracy"]
+    assert predictor.about["scores"] == {"accuracy": accuracy, "folds": 3}
+    picture = next(pictures.rglob("*.png"))
+    assert topwork("predict", out, picture).out == topwork("predict", tmp_path / "colours.onnx", picture).out
+    found = topwork("evaluate", out, pictures, "--json").json
+    assert (found["part"], found["trained_on"]) == ("data", len(tw.Run(out).data.part("train")))
+    own = tw.Backbone("mobilenet_v2_035", "random", 32)
+    child = tw.train(pictures, parent=out, phases=[tw.Phase(CUT, epochs=1)], backbones=[own], out=tmp_path / "child")
+    assert child.folder.parent.path == out / "final"
+
+
+def test_evaluate_and_compare_use_the_answers_of_the_folds(ran, tested, tmp_path):
+    out, said = ran
+    found = topwork("evaluate", out, "--json").json
+    assert (found["accuracy"], found["pictures"]) == (said.json["accuracy"], 36)
+    wrong = {row[0] for fold in tested for row in fold if row[1] != row[2]}
+    assert {one["path"] for one in found["wrong"]} == wrong
+    assert found["notes"][0] == "3 folds: each picture was answered by a model that had not learned from it."
+    compared = topwork("compare", out, out / "final", "--json").json
+    assert (compared["pictures"], compared["differences"]["accuracy"]["value"]) == (36, 0.0)
+    tw.Run(out).evaluate(csv=tmp_path / "all.csv", out=tmp_path / "kept")
+    assert (tmp_path / "all.csv").read_bytes() == (tmp_path / "kept" / "predictions.csv").read_bytes()
+
+
+def test_a_final_model_can_be_left_out_and_made_later(pictures, tmp_path):
+    out = tmp_path / "folds"
+    topwork("train", pictures, *WORDS, "--folds", 2, "--out", out, "--no-final")
+    with pytest.raises(RunError) as error:
+        tw.Run(out)
+    assert str(error.value) == (
+        f"the cross-validation {str(out)!r} has no model that learned from all pictures. To train it: "
+        f"topwork.Folds({str(out)!r}).resume(final=True)"
+    )
+    assert f"topwork train --resume {out} --final" in topwork("export", out, tmp_path / "x.onnx").err
+    assert topwork("evaluate", out, "--json").json["pictures"] == 36
+    topwork("train", "--resume", out, "--final")
+    assert tw.Run(out).results.folds == 2
+    assert len(tw.Run(out).data.part("train")) > 30
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume", "RUN", "--final"), "--final is for a folder that --folds made, and "),
+        (("DATA", "--final"), "--final can only be used with --resume RUN."),
+        (("DATA", "--no-final"), "--no-final can only be used with --folds K."),
+    ],
+)
+def test_where_the_options_of_the_final_model_make_no_sense(ran, pictures, words, message):
+    known = {"RUN": ran[0] / "fold-1", "DATA": pictures}
+    assert message in topwork("train", *(known.get(word, word) for word in words)).err
 
 
 def test_what_is_no_cross_validation(tmp_path):

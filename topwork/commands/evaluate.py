@@ -47,6 +47,8 @@ def evaluate(
     --json also prints the intervals of the scores of each class.
     """
     from topwork.data.readers import undrawn
+    from topwork.runs.folder import folds_in
+    from topwork.training.cross_validate import Folds
     from topwork.training.run import Run
 
     if parts and not data:
@@ -54,7 +56,7 @@ def evaluate(
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     must_be_new("--csv", csv)
-    scores = Run(run).evaluate(what, data=moved, csv=csv, out=out)
+    scores = (Folds if folds_in(run) else Run)(run).evaluate(what, data=moved, csv=csv, out=out)
     if as_json:
         print_json(scores.as_json())
     elif wrong:

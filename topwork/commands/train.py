@@ -104,6 +104,12 @@ def train(
             "--other-versions", help="With --resume: accept other package versions. The result may differ in some bits."
         ),
     ] = False,
+    no_final: Annotated[
+        bool, typer.Option("--no-final", help="With --folds: train no further model, for use, on all pictures.")
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="With --resume: train that model, if the folder of folds has none.")
+    ] = False,
     no_head_first: Annotated[
         bool,
         typer.Option(
@@ -133,19 +139,27 @@ def train(
     words = replace(words, data=read_as, no_head_first=no_head_first or None, minutes=minutes)
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
-        kind = Folds if folds_in(resume) else Run
-        run: Run | Folds = kind(resume).resume(moved, other_versions=other_versions, jobs=jobs)
-    elif other_versions or moved:
-        raise UsageError(f"{'--other-versions' if other_versions else '--data'} can only be used with --resume RUN.")
+        how: dict[str, Any] = {"other_versions": other_versions, "jobs": jobs}
+        if folds_in(resume):
+            run: Run | Folds = Folds(resume).resume(moved, final=final, **how)
+        elif final:
+            raise UsageError(f"--final is for a folder that --folds made, and {str(resume)!r} is a run: omit --final.")
+        else:
+            run = Run(resume).resume(moved, **how)
+    elif other_versions or moved or final:
+        name = "--other-versions" if other_versions else "--data" if moved else "--final"
+        raise UsageError(f"{name} can only be used with --resume RUN.")
+    elif no_final and not folds:
+        raise UsageError("--no-final can only be used with --folds K.")
     else:
         if not recipe and not set_:  # only --recipe and --set can select a join, which needs no DATA
             _given(data)
         chosen = words.recipe(from_)
-        how: dict[str, Any] = {"recipe": chosen, "head_first": words.head_first, "parent": from_, "out": out}
+        how = {"recipe": chosen, "head_first": words.head_first, "parent": from_, "out": out}
         how |= {"strict": strict, "jobs": jobs}
         with words.located(chosen):
             if folds:
-                run = cross_validate(_given(data), folds, **how)
+                run = cross_validate(_given(data), folds, final=not no_final, **how)
             else:
                 run = run_training(data if chosen.join else _given(data), **how)
     if as_json:

@@ -68,17 +68,12 @@ class Folder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = model_of(Path(path))
         self.journal = Journal(self.path / "journal.jsonl")
         self._known: dict[tuple[str, ...], tuple[Any, Any]] = {}
         if not self.path.exists():
             train = either("topwork.train", "'topwork train'")
             raise RunError(f"there is no folder {str(path)!r}: expected a run, as {train} makes it.")
-        if (self.path / "fold-1").is_dir():
-            raise RunError(
-                f"{str(path)!r} is a cross-validation, not one run: expected one of its folds, as in "
-                f"{str(self.path / 'fold-1')!r}. Their common results are in results.json there."
-            )
         if not (self.path / RECIPE).is_file() or not (self.path / ENVIRONMENT).is_file():
             raise RunError(f"{str(path)!r} is not a run folder: expected recipe.toml and environment.json in it.")
         found = self.environment["format"]
@@ -254,6 +249,11 @@ class Folder:
             shutil.rmtree(self.path)
             registry.forget(self.path)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether this is the run on all pictures of a cross-validation, whose score is that of the folds."""
+        return self.path.name == FINAL and bool(folds_in(self.path.parent))
+
     def weights(self) -> dict[str, list[np.ndarray]]:
         """Return the arrays that `keep_weights` saved: those of the trained layers, or those of a join's rule."""
         path = self.path / "weights" / "top.npz"
@@ -281,6 +281,24 @@ def folds_in(path: Path) -> list[Path]:
     if gone := [fold for fold in folds if fold not in found]:
         raise RunError(f"{str(path / gone[0])!r} is missing, and a cross-validation needs all its folds: put it back.")
     return [path / fold for fold in folds]
+
+
+FINAL = "final"
+"""The name of the run, in the folder of a cross-validation, that is trained on all pictures."""
+
+
+def model_of(path: Path) -> Path:
+    """Return the run folder that a path stands for: itself, or the run on all pictures of a cross-validation.
+
+    Raises:
+        RunError: the cross-validation has none, because it has not finished or was made without.
+    """
+    if not folds_in(path) or (path / FINAL).is_dir():
+        return path / FINAL if folds_in(path) else path
+    way = either(f"topwork.Folds({str(path)!r}).resume(final=True)", f"topwork train --resume {path} --final")
+    raise RunError(
+        f"the cross-validation {str(path)!r} has no model that learned from all pictures. To train it: {way}"
+    )
 
 
 def as_text(value: Any) -> str:

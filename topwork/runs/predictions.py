@@ -82,7 +82,10 @@ class Exam:
             RunError, DatasetError: see `of` and `of_folds`.
         """
         if not folds_in(path):
-            return cls.of(Folder(path))
+            folder = Folder(path)
+            if not folder.is_final:
+                return cls.of(folder)
+            path = path.parent
         refuse_unfinished(path)
         return cls.of_folds(path)
 
@@ -99,6 +102,16 @@ class Exam:
         if len(answers) < len(folds[0].data().rows):
             raise RunError(f"the folds of {str(path)!r} do not test all pictures, so a fold is missing: put it back.")
         return cls(str(path), exams[0].classes, answers, frozenset())
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, in the order of their answers."""
+        return tuple(answer.row for answer in self.answers)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The probabilities, float64 ``[rows, classes]``."""
+        return np.array([answer.probabilities for answer in self.answers])
 
     def by_key(self) -> dict[Key, Answer]:
         """Return the answers by their keys; for equal pictures, only the first answer."""

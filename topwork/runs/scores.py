@@ -149,6 +149,8 @@ class Results(Record):
         as_stored: how the precision used in training changes the answers; ``None`` for a join or without a test part.
         join: for a join, its members and what its rule learned.
         cost: the seconds that each part of the work took, and their ``total``.
+        folds: for the run on all pictures of a cross-validation, the number of folds: ``accuracy`` and ``test`` are the
+            scores of all folds together, whose models learned from fewer pictures. Else ``None``.
     """
 
     accuracy: Rate | None
@@ -161,6 +163,7 @@ class Results(Record):
     as_stored: AsStored | None = None
     join: JoinResults | None = None
     cost: dict[str, float] = field(default_factory=dict)
+    folds: int | None = None
 
     def __repr__(self) -> str:
         found = f"accuracy {self.accuracy}" if self.accuracy else "no test part"
@@ -169,7 +172,7 @@ class Results(Record):
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object, without keys that do not apply to this run."""
         has: dict[str, object] = {"test": self.test, "sample": self.test, "phases": self.phases}
-        has |= {"as_stored": self.as_stored, "join": self.join}
+        has |= {"as_stored": self.as_stored, "join": self.join, "folds": self.folds}
         return {name: value for name, value in super().as_json().items() if has.get(name, True)}
 
 

@@ -4,6 +4,7 @@ The trunk runs in float32, from the same converted file that filled the store; t
 on the stored activations differ from these is measured when a run ends (`topwork.scoring.results`).
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,18 +13,19 @@ from typing import Any
 
 from topwork.data.dataset import PARTS, Dataset
 from topwork.data.readers import undrawn
+from topwork.data.reading import run_files
 from topwork.errors import DatasetError, UsageError
 from topwork.networks.heads import LinearHead
 from topwork.runs import lockfile, predictions, registry
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed, refuse_lost
-from topwork.runs.predictions import Mistake
+from topwork.runs.predictions import Exam, Mistake
 from topwork.runs.restore import endings, restore, shipped
 from topwork.runs.resume import here
-from topwork.runs.scores import Scores
+from topwork.runs.scores import FoldResults, Scores
 from topwork.scoring.answers import SAMPLE, Answers, Solved, Trained, answered, measured_scores, sampled
 from topwork.scoring.drawing import Pencil
-from topwork.scoring.results import draw_lacking, explained, keep, warned
+from topwork.scoring.results import KEPT, draw_lacking, explained, keep, warned
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
@@ -75,8 +77,9 @@ def evaluate(
 
     Args:
         folder: the run.
-        what: a part of the run's own pictures (``"test"``, ``"val"`` or ``"train"``), or other data. In other data,
-            pictures of classes that the run does not have are not measured. Data with only one class is accepted.
+        what: a part of the run's own pictures (``"test"``, ``"val"`` or ``"train"``), or other data. Of a
+            cross-validation, ``"test"`` gives the scores of its folds together. In other data, pictures of classes
+            that the run does not have are not measured. Data with only one class is accepted.
         data: the new place of the run's own pictures, if they were moved. They are found by their content. The run does
             not save this place.
         csv: a new file for the answers, as in a run's ``predictions.csv``.
@@ -87,10 +90,10 @@ def evaluate(
         RunError: the run's pretrained weights have changed, or its pictures are needed and missing.
         UsageError: *data* is given together with other data in *what*; *out* exists already.
     """
+    refuse_used(out)
+    if folder.is_final and isinstance(what, str) and what == "test":
+        return pooled(folder.path.parent, csv, out)
     lockfile.check(folder)
-    if out and (out.exists() or not out.parent.is_dir()):
-        there = "exists already" if out.exists() else f"cannot be made: there is no folder {str(out.parent)!r}"
-        raise UsageError(f"{either('out', '--out')} {str(out)!r} {there}. Name a new folder.")
     inside = isinstance(what, str) and what in PARTS
     if data is not None and not inside:
         own_, other = either("data", "--data"), either("what", "DATA")
@@ -141,6 +144,50 @@ def evaluate(
         unknown_classes=unknown,
         wrong=predictions.mistakes(answers.rows, answers.probabilities, own.classes),
         notes=[*warned(scores), *(explained(folder, own) if inside else [])],
+    )
+
+
+def refuse_used(out: Path | None) -> None:
+    """Refuse a folder that exists, or that cannot be made.
+
+    Raises:
+        UsageError: one of the two.
+    """
+    if out and (out.exists() or not out.parent.is_dir()):
+        there = "exists already" if out.exists() else f"cannot be made: there is no folder {str(out.parent)!r}"
+        raise UsageError(f"{either('out', '--out')} {str(out)!r} {there}. Name a new folder.")
+
+
+def pooled(path: Path, csv: Path | None = None, out: Path | None = None) -> Evaluation:
+    """Return the scores of a cross-validation: each picture was answered by the model that had not learned from it.
+
+    Args:
+        path: the folder of the cross-validation.
+        csv, out: as in `evaluate`; they are copies.
+
+    Raises:
+        RunError: it has not finished.
+    """
+    refuse_used(out)
+    exam = Exam.at(path)
+    found = FoldResults.from_json(run_files.table(path / "results.json"))
+    if csv:
+        shutil.copy(path / "predictions.csv", csv)
+    if out:
+        out.mkdir()
+        for name in KEPT:
+            if (path / name).exists():
+                shutil.copy(path / name, out / name)
+    note = f"{len(found.folds)} folds: each picture was answered by a model that had not learned from it."
+    return Evaluation(
+        **vars(found.test),
+        part="test",
+        sample=None,
+        trained_on=0,
+        left_out={},
+        unknown_classes={},
+        wrong=predictions.mistakes(exam.rows, exam.probabilities, exam.classes),
+        notes=[note, *found.notes],
     )
 
 

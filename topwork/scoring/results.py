@@ -201,6 +201,8 @@ def draw_plots(
 
 
 ANSWERED = ("confusion.png", "predictions.png")
+KEPT = ("predictions.csv", "wrong.csv", *ANSWERED)
+"""The files that `keep` writes."""
 
 
 def keep(pencil: Pencil, place: Path, data: Dataset, answers: Answers, scores: Scores) -> None:

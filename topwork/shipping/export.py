@@ -149,6 +149,7 @@ def inputs_of(folder: Folder, network: Network | Joined) -> list[Input]:
 def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     """Return the metadata of the model of a run; see `topwork.shipping.metadata`."""
     accuracy = folder.results.accuracy if folder.is_finished else None
+    folds = folder.results.folds if folder.is_finished else None
     join = folder.recipe.join
     networks = []
     for each in folder.members if join else [folder]:
@@ -168,6 +169,6 @@ def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": networks} if join else networks[0]),
-        "scores": {"accuracy": accuracy and accuracy.as_json()},
+        "scores": {"accuracy": accuracy and accuracy.as_json()} | ({"folds": folds} if folds else {}),
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }

@@ -25,6 +25,7 @@ from typing import Any
 
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
+from topwork.runs.folder import folds_in, model_of
 from topwork.shipping import exported
 from topwork.system.advice import either
 from topwork.system.machine import jobs
@@ -65,8 +66,8 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
     Raises:
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
     """
-    if (path / "recipe.toml").exists():
-        path = _newest(path)
+    if (path / "recipe.toml").exists() or folds_in(path):
+        path = _newest(model_of(path))
     _refuse(path)
     session = _session(path)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)

@@ -1,8 +1,9 @@
 """K-fold cross-validation: one run per fold, and every picture is tested once.
 
 The activations of all pictures are stored once, for all folds. The folder of a cross-validation contains the run
-folders ``fold-1``, ``fold-2`` and so on, and ``results.json``. All run folders are created before the first run is
-trained, so that an interrupted cross-validation can be continued.
+folders ``fold-1``, ``fold-2`` and so on; ``final``, a run that learns from all pictures, for use; and the answers of
+the folds together: ``results.json``, ``predictions.csv``, ``wrong.csv`` and the plots. All run folders are created
+before the first run is trained, so that an interrupted cross-validation can be continued.
 """
 
 import shutil
@@ -17,7 +18,7 @@ import numpy as np
 
 from topwork.data import splits
 from topwork.data.dataset import Dataset
-from topwork.data.folds import folds
+from topwork.data.folds import folds, undivided
 from topwork.data.readers import read_by
 from topwork.data.reading import run_files
 from topwork.errors import RunError, TopworkError, UsageError
@@ -25,11 +26,15 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options, Search
 from topwork.runs import registry
 from topwork.runs.creation import fresh, making
-from topwork.runs.folder import Folder, folds_in
+from topwork.runs.folder import FINAL, Folder, folds_in
+from topwork.runs.moved_pictures import unchanged
 from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults
 from topwork.scoring import metrics
-from topwork.scoring.results import warned
+from topwork.scoring.answers import Answers
+from topwork.scoring.drawing import Pencil
+from topwork.scoring.evaluate import Evaluation, pooled
+from topwork.scoring.results import keep, warned
 from topwork.store.engines.local import begin, one_worker
 from topwork.store.plan import steps
 from topwork.store.remembered import Remembered
@@ -42,12 +47,13 @@ from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
 from topwork.training.search import searching
 from topwork.training.train import refuse_early
-from topwork.training.trainer import Course
+from topwork.training.trainer import Course, requests
 
 if TYPE_CHECKING:
     import keras
 
 
+LAST = "final: the model for use learns from all pictures; its score is that of the folds"
 LEAST = 0.5
 """A search within a fold has at least this many minutes."""
 
@@ -81,6 +87,15 @@ class Folds:
         return tuple(map(Run, folds_in(self.path)))
 
     @property
+    def final(self) -> Run:
+        """The run on all pictures.
+
+        Raises:
+            RunError: there is none.
+        """
+        return Run(self.path)
+
+    @property
     def results(self) -> FoldResults:
         """The combined results of all folds.
 
@@ -91,19 +106,64 @@ class Folds:
         with run_files.reading(self.path / "results.json") as path:
             return FoldResults.from_json(run_files.table(path))
 
+    @with_progress
+    def evaluate(
+        self,
+        what: Any = "test",
+        *,
+        data: Any = None,
+        csv: str | Path | None = None,
+        out: str | Path | None = None,
+        progress: bool = True,
+    ) -> Evaluation:
+        """Measure: the folds together on what they tested, or the run on all pictures on other data.
+
+        The arguments are those of `topwork.scoring.evaluate.evaluate`.
+        """
+        if isinstance(what, str) and what == "test":
+            return pooled(self.path, Path(csv) if csv else None, Path(out) if out else None)
+        return self.final.evaluate(what, data=data, csv=csv, out=out)
+
     @ours()
     @with_progress
-    def resume(self, data: Any = None, **options: Any) -> "Folds":
-        """Continue an interrupted cross-validation. Finished folds do not change; for other folds, see `Run.resume`."""
+    def resume(self, data: Any = None, *, final: bool = False, **options: Any) -> "Folds":
+        """Continue an interrupted cross-validation. Finished runs do not change; for the others, see `Run.resume`.
+
+        Args:
+            data: the new place of the pictures, if they were moved.
+            final: whether to add the run on all pictures, if there is none. Its recipe is that of the first fold.
+            options: as in `Run.resume`.
+        """
         for number, run in enumerate(self.runs, 1):
             say(f"fold {number} of {len(self.runs)}")
             run.resume(data, **options)
+        if final and not (self.path / FINAL).exists():
+            self._add_final(data)
+        if (self.path / FINAL).exists():
+            say(LAST)
+            self.final.resume(data, **options)
         return self._concluded()
 
+    def _add_final(self, data: Any) -> None:
+        """Prepare the run on all pictures."""
+        first = self.runs[0].folder
+        rows = unchanged(first, data, lambda rows: requests(first, first.recipe, rows))
+        drawn = first.recipe.data
+        whole = replace(undivided(rows, drawn.seed), drawn=drawn, left_out=())
+        prepared(whole, first.recipe, None, Options(out=self.path / FINAL))
+
     def _concluded(self) -> "Folds":
-        results = together(self.path)
+        """Write what all folds answered together, which is also the score of the run on all pictures."""
+        results, answers = together(self.path)
         with written_whole(self.path / "results.json") as aside:
             aside.write_text(as_json(results.as_json(), indent=1) + "\n", encoding="utf-8")
+        with Pencil() as pencil:
+            keep(pencil, self.path, self.runs[0].data, answers, results.test)
+        if (self.path / FINAL).exists():
+            own = self.final.folder
+            own.keep_results(replace(own.results, accuracy=results.accuracy, test=results.test, folds=len(self.runs)))
+            if (own.path / "curves.png").exists():
+                shutil.copy(own.path / "curves.png", self.path / "curves.png")
         _tell(results)
         return self
 
@@ -119,6 +179,7 @@ def cross_validate(
     out: str | Path | None = None,
     recipe: Recipe | None = None,
     parent: Any = None,
+    final: bool = True,
     head_first: bool | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
@@ -136,6 +197,7 @@ def cross_validate(
         out: the folder to create; by default, a new folder in ``runs``, named after the data and the time.
         recipe, head_first, callbacks, strict, jobs, progress: as in `topwork.training.train`.
         parent: must be ``None``.
+        final: whether to train one more run, for use, on all pictures; a tenth of them is its validation part.
         words: the arguments *phases*, *backbones*, *head*, *views* and *minutes* of `topwork.training.train`. The
             minutes are shared: each fold searches anew, without the pictures that it tests.
 
@@ -168,7 +230,7 @@ def cross_validate(
     dealt = recipe.data
     refuse_early(data, recipe)
     if recipe.search:
-        recipe = _shared(recipe, recipe.search, count)
+        recipe = _shared(recipe, recipe.search, count, final)
     else:
         recipe = completed(recipe, first, callbacks)
         begin(one for step in steps(recipe) for one in step.requests)
@@ -183,10 +245,11 @@ def cross_validate(
     rows = replace(rows, notes=())  # otherwise each fold would report them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     options = Options(callbacks=callbacks, strict=strict, jobs=jobs)
-    courses = _prepared(path, folds(rows, count, dealt.seed), recipe, options)
+    parts = folds(rows, count, dealt.seed) + ([undivided(rows, dealt.seed)] if final else [])
+    courses = _prepared(path, parts, recipe, options, count)
     try:
         for number, course in enumerate(courses, 1):
-            say(f"fold {number} of {count}")
+            say(f"fold {number} of {count}" if number <= count else LAST)
             if isinstance(course, searching.Searching):
                 course.start = time.perf_counter()  # not when all folds were prepared
             course.run()
@@ -197,24 +260,25 @@ def cross_validate(
     return Folds(path)._concluded()
 
 
-def _shared(recipe: Recipe, search: Search, count: int) -> Recipe:
-    """Return the recipe with the share of a search's time that each fold gets: each searches anew, and tests once."""
-    each = search.minutes / count
+def _shared(recipe: Recipe, search: Search, count: int, final: bool) -> Recipe:
+    """Return the recipe with the share of a search's time that each run gets: each fold searches anew."""
+    each = search.minutes / (count + final)
     if each < LEAST:
-        folds_, least = either(f"{count} folds", f"--folds {count}"), f"{LEAST * count:g}"
+        folds_, least = either(f"{count} folds", f"--folds {count}"), f"{LEAST * (count + final):g}"
         raise UsageError(
             f"a search within each of {folds_} has {duration(60 * each)} per fold: give at least "
             f"{either(f'minutes={least}', f'--minutes {least}')}.",
             "search.minutes",
         )
-    say(f"Each of the {count} folds searches for {duration(60 * each)}: no picture chooses what is tested on it.")
+    also = ", and the model for all pictures," if final else ""
+    say(f"Each of the {count} folds{also} searches for {duration(60 * each)}: no picture chooses what is tested on it.")
     return replace(recipe, search=replace(search, minutes=each))
 
 
 def _prepared(
-    path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options
+    path: Path, dealt: Sequence[Dataset], recipe: Recipe, options: Options, count: int
 ) -> Sequence[Course | searching.Searching]:
-    """Prepare one run per fold, in a folder that appears complete or not at all."""
+    """Prepare one run per fold, and the final one, in a folder that appears complete or not at all."""
     if path.exists():
         out = either("out", "--out")
         raise RunError(
@@ -225,7 +289,8 @@ def _prepared(
         scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
     with scratch:
         aside = Path(scratch.name, path.name)
-        places = [replace(options, out=aside / f"fold-{number}") for number in range(1, len(dealt) + 1)]
+        names = [*(f"fold-{number}" for number in range(1, count + 1)), FINAL]
+        places = [replace(options, out=aside / name) for name in names]
         prepare = searching.prepared if recipe.search else prepared
         courses = [prepare(fold, recipe, None, one) for fold, one in zip(dealt, places)]
         aside.rename(path)
@@ -240,14 +305,15 @@ def _prepared(
     return courses
 
 
-def together(path: Path) -> FoldResults:
+def together(path: Path) -> tuple[FoldResults, Answers]:
     """Measure the answers of all runs for their test parts as if a single run had given all of them."""
     exam, runs = Exam.of_folds(path), Folds(path).runs
     place = {label: number for number, label in enumerate(exam.classes)}
-    labels = np.array([place[answer.row.label] for answer in exam.answers])
-    found = metrics.measure(labels, np.array([answer.probabilities for answer in exam.answers]), exam.classes)
+    labels = np.array([place[row.label] for row in exam.rows])
+    found = metrics.measure(labels, exam.probabilities, exam.classes)
     each = [accuracy.value for run in runs if (accuracy := run.results.accuracy)]
-    return FoldResults(accuracy=found.accuracy, folds=each, test=found, notes=warned(found))
+    results = FoldResults(accuracy=found.accuracy, folds=each, test=found, notes=warned(found))
+    return results, Answers(exam.rows, labels, exam.probabilities)
 
 
 def _tell(results: FoldResults) -> None:

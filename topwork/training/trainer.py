@@ -138,7 +138,8 @@ class Course:
             spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start + self.before}
             results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)
-            tell(results)  # before the plots are drawn
+            if not self.folder.is_final:
+                tell(results)  # before the plots are drawn
             if isinstance(trained, Solved) and not self.before:
                 self._suggest(trained.head)
 
