@@ -10,6 +10,7 @@ from topwork.commands.compare import compare
 from topwork.commands.curve import curve
 from topwork.commands.doctor import doctor
 from topwork.commands.evaluate import evaluate
+from topwork.commands.examples import epilog
 from topwork.commands.export import export
 from topwork.commands.extract import extract
 from topwork.commands.predict import predict
@@ -61,6 +62,8 @@ for command in (
     sample,
     doctor,
 ):
-    app.command()(command)
+    app.command(epilog=epilog(command.__name__))(command)
 for verbs in (weights, store):
-    app.add_typer(verbs)
+    name = verbs.info.name
+    assert name
+    app.add_typer(verbs, epilog=epilog(name))
