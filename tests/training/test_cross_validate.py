@@ -79,6 +79,7 @@ def test_the_final_model_learns_from_all_pictures_and_has_the_score_of_the_folds
     results = json.loads((out / "final" / "results.json").read_text())
     assert (results["accuracy"], results["test"], results["folds"]) == (said.json["accuracy"], said.json["test"], 3)
     assert len(final.predict(pictures)) == 36
+    assert "<td>accuracy</td>" in final._repr_html_()
     assert "No test part" not in said.err
 
 

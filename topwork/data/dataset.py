@@ -167,6 +167,16 @@ class Dataset:
     def __repr__(self) -> str:
         return f"<Dataset: {self}>"
 
+    def _repr_html_(self) -> str:
+        from topwork.data import notebook
+
+        first: dict[str, Row] = {}
+        for row in self.rows:
+            first.setdefault(row.label, row)
+        shown = [first[label] for label in self.classes[: notebook.SHOWN]]
+        pictures = [notebook.small(self.picture(row.path), f"{row.label}: {row.path}") for row in shown]
+        return notebook.paragraph(str(self)) + notebook.counts_table(self.counts()) + "".join(pictures)
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -7,6 +7,7 @@ Each dataclass is one JSON object, and its attributes are the keys: ``results.te
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
+from topwork.data.notebook import paragraph, table
 from topwork.runs.journal import Epoch
 from topwork.system.messages import counted
 from topwork.system.records import Record
@@ -21,6 +22,10 @@ class FilledCells(TypedDict):
 
 Confusion = list[list[int]] | FilledCells
 """Counts; rows are true classes, columns are predicted classes. For more than 100 classes, only the filled cells."""
+
+CLASSES = 12
+"""A notebook shows the scores of at most this many classes."""
+HEADS = ("class", "precision", "recall", "F1", "pictures")
 
 Average = Literal["precision", "recall", "f1"]
 
@@ -87,6 +92,18 @@ class Scores(Record):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: accuracy {self.accuracy} on {counted(self.pictures, 'picture')}>"
+
+    def _repr_html_(self) -> str:
+        rates = {"accuracy": self.accuracy, "loss": self.loss, "AUC": self.auc}
+        rates |= {f"top-{k}": rate for k, rate in self.top_k.items()}
+        rates |= {f"macro {name}": rate for name, rate in self.macro.items()}
+        cells = [[name, rate] for name, rate in rates.items() if rate]
+        each = [
+            [label, *(one and f"{one.value:.3f}" for one in (c.precision, c.recall, c.f1)), c.support]
+            for label, c in list(self.classes.items())[:CLASSES]
+        ]
+        about = paragraph(f"{counted(self.pictures, 'picture')}, with 95 % intervals")
+        return about + table(["score", "value"], cells) + table(HEADS, each)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object, without ``members`` if there are none."""
@@ -168,6 +185,10 @@ class Results(Record):
     def __repr__(self) -> str:
         found = f"accuracy {self.accuracy}" if self.accuracy else "no test part"
         return f"<Results: {found}, {counted(len(self.notes), 'note')}>"
+
+    def _repr_html_(self) -> str:
+        shown = self.test._repr_html_() if self.test else paragraph("no test part")
+        return shown + "".join(map(paragraph, self.notes))
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object, without keys that do not apply to this run."""
