@@ -447,3 +447,13 @@ def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "no better than always answering" in line]
     assert told in run.results.notes
     assert told in run.evaluate("test").notes
+
+
+@pytest.mark.parametrize(("given", "cut"), [("vgg16@pool", "vgg16@pool"), (3, "efficientnet_lite0@pool")])
+def test_a_cut_without_a_name_gets_the_way_to_name_it(given, cut):
+    with pytest.raises(UsageError) as error:
+        tw.train("flowers/", given)
+    assert str(error.value) == (
+        f"the argument after the data has no name: {given!r}. A cut belongs in a phase: "
+        f"tw.train(data, phases=[tw.Phase({cut!r})])."
+    )
