@@ -18,9 +18,12 @@ from tests.command import Ran, topwork
 from tests.conftest import make_folder
 from tests.tiny import tiny
 from topwork.commands.evaluate import print_wrong
+from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, UsageError
-from topwork.scoring import drawing
+from topwork.scoring import drawing, metrics
+from topwork.scoring.answers import Answers
 from topwork.scoring.drawing import Pencil
+from topwork.scoring.results import keep
 from topwork.system.processes import Beside
 
 
@@ -138,6 +141,23 @@ def test_the_wrong_answers_are_printed_and_saved_the_surest_first(two, tmp_path)
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 7
     for name in ("confusion.png", "predictions.png"):
         assert (out / name).is_file()
+
+
+def test_class_names_in_any_script_have_a_key(two, others, tmp_path):
+    data = only(others, tmp_path / "data", "blue", "red")
+    two.evaluate(data, out=tmp_path / "plain")
+    assert not (tmp_path / "plain" / "classes.txt").exists()
+    answers = Answers((Row("a.png", "0", "花"),), np.array([0]), np.array([[0.75, 0.25]]))
+    found = metrics.measure(answers.labels, answers.probabilities, ("花", "rose"))
+    with Pencil() as pencil:
+        keep(
+            pencil,
+            tmp_path,
+            Dataset("/d", (*answers.rows, Row("b.png", "1", "rose")), order=("花", "rose")),
+            answers,
+            found,
+        )
+    assert (tmp_path / "classes.txt").read_text(encoding="utf-8") == "#1 花\n#2 rose\n"
 
 
 def test_without_wrong_answers_that_is_said(two, others, tmp_path):

@@ -40,8 +40,22 @@ def shown(*pairs):
 def test_tiles_say_where_what_and_how_sure():
     found = shown(("cat", "cat", 0.75), ("owl", "dog", 0.5))
     assert found["tiles"] == [
-        {"pictures": ["/d/1.png"], "name": "1.png", "label": "owl", "predicted": "dog", "probability": 0.5},
-        {"pictures": ["/d/0.png"], "name": "0.png", "label": "cat", "predicted": "cat", "probability": 0.75},
+        {
+            "pictures": ["/d/1.png"],
+            "name": "1.png",
+            "label": "owl",
+            "predicted": "dog",
+            "numbers": [2, 1],
+            "probability": 0.5,
+        },
+        {
+            "pictures": ["/d/0.png"],
+            "name": "0.png",
+            "label": "cat",
+            "predicted": "cat",
+            "numbers": [0, 0],
+            "probability": 0.75,
+        },
     ]
 
 

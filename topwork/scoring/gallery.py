@@ -31,7 +31,7 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
 
     Returns:
         ``heading`` and ``tiles``. Each tile has ``pictures`` (paths or embedded pictures), ``name`` (of the first
-        file), ``label``, ``predicted`` and ``probability`` (of the predicted label).
+        file), ``label``, ``predicted``, their ``numbers`` and ``probability`` (of the predicted label).
     """
     found = probabilities.argmax(1)
     picked = chosen(labels, probabilities)
@@ -55,6 +55,7 @@ def gallery(data: Dataset, rows: Sequence[Row], labels: "ndarray", probabilities
                 "name": Path(rows[i].path).name,
                 "label": rows[i].label,
                 "predicted": data.classes[found[i]],
+                "numbers": [int(labels[i]), int(found[i])],
                 "probability": float(probabilities[i, found[i]]),
             }
         )

@@ -210,6 +210,9 @@ def keep(pencil: Pencil, place: Path, data: Dataset, answers: Answers, scores: S
     rows, probabilities = answers.rows, answers.probabilities
     predictions.write(place / "predictions.csv", rows, probabilities, data.classes)
     predictions.write_mistakes(place / "wrong.csv", predictions.mistakes(rows, probabilities, data.classes))
+    if not all(map(str.isascii, data.classes)):  # plots show numbers where no font has the characters
+        lines = (f"#{number} {label}\n" for number, label in enumerate(data.classes, 1))
+        (place / "classes.txt").write_text("".join(lines), encoding="utf-8")
     draw_answers(pencil, place, data, ANSWERED, answers, scores)
 
 

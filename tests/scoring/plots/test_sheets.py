@@ -20,7 +20,14 @@ def test_grid_shows_each_picture_below_its_title_in_reading_order(tmp_path):
 
 
 def tile(path, label="cat", predicted="cat") -> dict:
-    return {"pictures": [str(path)], "name": path.name, "label": label, "predicted": predicted, "probability": 0.875}
+    return {
+        "pictures": [str(path)],
+        "name": path.name,
+        "numbers": [0, 1],
+        "label": label,
+        "predicted": predicted,
+        "probability": 0.875,
+    }
 
 
 def save(path, colour, size=(40, 40)):

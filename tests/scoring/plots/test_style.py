@@ -35,6 +35,25 @@ def test_what_no_font_can_draw_is_shown_as_its_code():
     assert style.drawable("Æneas × ж", 20) == "Æneas × ж"
 
 
+def test_a_class_that_no_font_can_draw_is_shown_by_its_number(tmp_path):
+    assert style.drawable("a\U0010fffe", 20, 2) == "#3"
+    assert style.drawable("Æneas", 20, 2) == "Æneas"
+    figure = charts.confusion([[1, 0], [0, 1]], ["cat", "\U0010fffe"], tmp_path / "m.png")
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cat", "#2"]
+    assert figure.axes[0].get_title().endswith("class numbers: classes.txt")
+    plain = charts.confusion([[1, 0], [0, 1]], ["cat", "dog"], tmp_path / "m.png")
+    assert "classes.txt" not in plain.axes[0].get_title()
+
+
+def test_all_installed_fonts_are_searched(monkeypatch):
+    monkeypatch.setattr(style, "_fonts", lambda: ((), frozenset()))
+    monkeypatch.setattr(style, "_further", [])
+    style._is_known.cache_clear()
+    assert style.drawable("ab", 20) == "ab"
+    assert len(style.font(8)["family"]) == 1
+    style._is_known.cache_clear()
+
+
 def test_long_labels_lose_their_middle():
     assert style.drawable("abcdefghijklmnopqrstuvwxyz", 10) == "abcdefg…yz"
     assert style.drawable(" a\n b ", 10) == "a b"

@@ -141,7 +141,8 @@ def confusion(
     each = -(-found.classes // SQUARES)
     squares = np.zeros((-(-found.classes // each),) * 2)
     np.maximum.at(squares, (found.true // each, found.predicted // each), shares)
-    side, room = float(np.clip(0.45 * found.classes, 2.5, 10)), 0.07 * max(len(drawable(name, 22)) for name in classes)
+    labels = [drawable(label, 22, number) for number, label in enumerate(classes)]
+    side, room = float(np.clip(0.45 * found.classes, 2.5, 10)), 0.07 * max(map(len, labels))
     figure = new_figure(side + room + 1.8, side + 0.7 * room + 0.8)
     axes = figure.add_subplot()
     end = len(squares) * each - 0.5
@@ -149,7 +150,7 @@ def confusion(
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
 
     ticks = range(0, len(classes), -(-len(classes) // NUMBERED))
-    names = [drawable(classes[i], 22) for i in ticks]
+    names = [labels[i] for i in ticks]
     axes.set_yticks(ticks, names, **font(8))
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **font(8))
     axes.set_ylabel("true")
@@ -161,7 +162,8 @@ def confusion(
             axes.text(predicted, true, f"{count}", ha="center", va="center", color=color, fontsize=size)
 
     right = found.counts[found.true == found.predicted].sum()
-    axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right", fontsize=10)
+    key = "\nclass numbers: classes.txt" if labels != [drawable(label, 22) for label in classes] else ""
+    axes.set_title(f"{right:,} of {found.counts.sum():,} pictures right{key}", fontsize=10)
     save(figure, path)
     return figure
 

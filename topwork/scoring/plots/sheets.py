@@ -65,7 +65,7 @@ def predictions(found: Mapping[str, Any], path: str | Path, columns: int = 6) ->
 
     Example:
         >>> tile = {"pictures": ["gone.png"], "name": "gone.png", "label": "cat", "predicted": "dog"}
-        >>> tile["probability"] = 0.9
+        >>> tile |= {"probability": 0.9, "numbers": [0, 1]}
         >>> figure = predictions({"heading": "0 of 1 test picture right.", "tiles": [tile]}, "predictions.png")
     """
     tiles: list[tuple[Mapping[str, Any], np.ndarray]] = []
@@ -139,7 +139,9 @@ def _answer(sheet: "Axes", column: float, top: float, tile: Mapping[str, Any], p
     from matplotlib.patches import Rectangle
 
     wrong = tile["predicted"] != tile["label"]
-    title = f"{drawable(tile['label'], 24)}\n→ {drawable(tile['predicted'], 16)} ({tile['probability']:.2f})"
+    label, predicted = tile["numbers"]
+    told = drawable(tile["label"], 24, label), drawable(tile["predicted"], 16, predicted)
+    title = f"{told[0]}\n→ {told[1]} ({tile['probability']:.2f})"
     left, right, lower, upper = _tile(sheet, column, top, picture, title, WRONG if wrong else "black")
     color, line = (WRONG, 3) if wrong else (FRAME, 0.8)
     sheet.add_patch(Rectangle((left, lower), right - left, upper - lower, fill=False, color=color, linewidth=line))

@@ -2,7 +2,8 @@
 
 Plots are drawn without pyplot, in matplotlib's default style: your backend and your settings (``matplotlibrc``,
 ``rcParams``) do not change the plots, and the plots do not change them.
-Labels may contain any text; a character that no installed font has is written as its code (``\\u82b1``).
+Labels may contain any text. If no installed font has one of its characters, a class is shown by its number (``#3``),
+which ``classes.txt`` in the run's folder explains, and other text by codes (``\\u82b1``).
 """
 
 import zlib
@@ -29,7 +30,7 @@ FONTS = (
     "PingFang SC",
     "Arial Unicode MS",
 )
-"""matplotlib's own font; then fonts of Linux and macOS, for the characters that it lacks."""
+"""matplotlib's own font; then fonts of Linux and macOS, for the characters that it lacks. Others are searched last."""
 DOTS = 120
 """Pixels per inch."""
 
@@ -72,16 +73,46 @@ def save(figure: "Figure", path: str | Path) -> None:
 
 def font(size: float) -> dict[str, Any]:
     """Return options for drawing the user's labels: fonts with their characters, and dollar signs as plain text."""
-    return {"fontsize": size, "family": list(_fonts()[0]), "parse_math": False}
+    return {"fontsize": size, "family": [*_fonts()[0], *_further], "parse_math": False}
 
 
-def drawable(label: str, length: int) -> str:
-    """Return a label on one line, shortened in the middle to *length*, with codes for characters that no font has."""
+def drawable(label: str, length: int, number: int | None = None) -> str:
+    """Return a label on one line, shortened in the middle to *length*.
+
+    If a character is in no font, it is written as its code; or, if *number* is given, all of the label is replaced:
+    *number* is the position of a class, from 0, and the text is its number, from 1.
+    """
     text = " ".join(label.split())
     if len(text) > length:
         text = f"{text[: length - length // 3]}…{text[1 - length // 3 :]}"
-    known = _fonts()[1]
-    return "".join(char if ord(char) in known else ascii(char)[1:-1] for char in text)
+    if number is not None and not all(map(_is_known, text)):
+        return f"#{number + 1}"
+    return "".join(char if _is_known(char) else ascii(char)[1:-1] for char in text)
+
+
+_further: list[str] = []
+"""Fonts beyond `FONTS` that have characters of labels."""
+
+
+@cache
+def _is_known(char: str) -> bool:
+    """Return whether an installed font has a character. All fonts are searched if those of `FONTS` lack it."""
+    from matplotlib.font_manager import fontManager, get_font
+
+    if ord(char) in _fonts()[1]:
+        return True
+    for entry in fontManager.ttflist:
+        if entry.name.startswith("Last Resort"):  # matplotlib's own, with a box for every character
+            continue
+        try:
+            has_it = ord(char) in get_font(entry.fname).get_charmap()
+        except (OSError, RuntimeError):  # a damaged font
+            continue
+        if has_it:
+            if entry.name not in _further:
+                _further.append(entry.name)
+            return True
+    return False
 
 
 @cache
