@@ -79,3 +79,21 @@ def test_what_a_failing_import_says_comes_out():
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert "nonesuch" in done.stderr
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("own", [True, False], ids=["a command", "a notebook"])
+def test_tensorflow_prints_no_lines_of_its_own(own):
+    pytest.importorskip("tensorflow")
+    code = (
+        f"from topwork.system import keras_settings as k\nk.own_process = {own}\nk.import_keras()\n"
+        "import keras, numpy as np, tensorflow as tf\n"
+        "model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "model.fit(tf.data.Dataset.from_generator(lambda: iter([(np.ones((2, 4)), np.ones((2, 1)))]), "
+        "output_signature=(tf.TensorSpec((2, 4)), tf.TensorSpec((2, 1)))), verbose=0)"
+    )
+    env = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    env.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -202,7 +202,7 @@ def import_keras() -> None:
 
         sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
         try:
-            with _muted() if own_process else nullcontext():
+            with _muted():
                 import keras  # noqa: F401
         finally:
             for name in stubs:
@@ -214,7 +214,10 @@ def import_keras() -> None:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Keep TensorFlow's C++ messages off stderr (no setting does this); if the import fails, write them there."""
+    """Keep TensorFlow's C++ messages off stderr (no setting does this); if the import fails, write them there.
+
+    They would be in the middle of a bar, or in the output of a notebook's cell.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
