@@ -43,6 +43,7 @@ from topwork.system.files import written_whole
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, duration, say, with_progress
 from topwork.system.text import as_json
+from topwork.training import next_steps
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
 from topwork.training.search import searching
@@ -165,6 +166,7 @@ class Folds:
             if (own.path / "curves.png").exists():
                 shutil.copy(own.path / "curves.png", self.path / "curves.png")
         _tell(results)
+        next_steps.tell(self.path, self.runs[0].data, results.test)
         return self
 
 

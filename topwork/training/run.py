@@ -25,6 +25,7 @@ from topwork.store.plan import steps
 from topwork.system.advice import either
 from topwork.system.keras_settings import ours
 from topwork.system.messages import say, with_progress
+from topwork.training import next_steps
 from topwork.training.fusion.joining import Joining
 from topwork.training.search.searching import Searching
 from topwork.training.trainer import Course, requests
@@ -193,9 +194,11 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     if data is not None and rows.root:
         folder.keep_place(rows)
     if recipe.join:
-        return Joining(folder, rows, options).run()
-    if recipe.search:
-        return Searching(folder, recipe, rows, options).run(resumed=True)
-    lockfile.check(folder)
-    planned = [step.of(rows) for step in steps(recipe)]
-    Course(folder, recipe, rows, planned, options).run(resumed=True)
+        Joining(folder, rows, options).run()
+    elif recipe.search:
+        Searching(folder, recipe, rows, options).run(resumed=True)
+    else:
+        lockfile.check(folder)
+        planned = [step.of(rows) for step in steps(recipe)]
+        Course(folder, recipe, rows, planned, options).run(resumed=True)
+    next_steps.tell(folder.path, rows, folder.results.test)

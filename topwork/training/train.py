@@ -17,7 +17,7 @@ from topwork.store.engines.local import one_worker
 from topwork.system import files
 from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
-from topwork.training import warm_start
+from topwork.training import next_steps, warm_start
 from topwork.training.fusion import joining
 from topwork.training.prepare import chosen, completed, prepared
 from topwork.training.run import Run
@@ -121,7 +121,10 @@ def train(
         raise
     if not recipe.join:
         remark(course.data)
-    return Run(course.folder.path)
+    run = Run(course.folder.path)
+    better = course.better if isinstance(course, Course) else ""
+    next_steps.tell(run.path, course.data, run.results.test, better)
+    return run
 
 
 def join(

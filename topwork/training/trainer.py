@@ -81,6 +81,8 @@ class Course:
     """Opens the store of a request. The folds of a cross-validation share what they read."""
     before: float = 0.0
     """The seconds that the run took before, in a search."""
+    better: str = field(init=False, default="")
+    """What may make the finished run better, if its features show it."""
     _head_seconds: float = field(init=False, default=0.0)
 
     def run(self, resumed: bool = False) -> None:
@@ -141,7 +143,7 @@ class Course:
             if not self.folder.is_final:
                 tell(results)  # before the plots are drawn
             if isinstance(trained, Solved) and not self.before:
-                self._suggest(trained.head)
+                self.better = self._suggested(trained.head)
 
     def _requests(self, watch: Watch) -> list[Request]:
         """Decide the precision of each trunk, save it in the recipe, and return everything to request."""
@@ -155,18 +157,17 @@ class Course:
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
 
-    def _suggest(self, head: LinearHead) -> None:
-        """Say that opening layers may help, if the pictures are unlike those that the network was trained on."""
+    def _suggested(self, head: LinearHead) -> str:
+        """Return that opening layers may help, if the pictures are unlike those that the network was trained on."""
         used = [self.recipe.backbones[term.backbone] for term in self.recipe.phases[-1].terms]
         knows_photographs = all(one.weights == "imagenet" and not one.model for one in used)
-        is_fold = (self.folder.path.parent / "fold-1").is_dir()
-        if head.spread is None or head.spread >= ALIKE or not knows_photographs or is_fold:
-            return
+        if head.spread is None or head.spread >= ALIKE or not knows_photographs:
+            return ""
         data = self.folder.environment["data"] or self.folder.environment.get("source") or "DATA"
         way = either("topwork.train(data, minutes=5)", f"topwork train {shlex.quote(data)} --minutes 5")
-        say(
-            f"These pictures look alike to the network: between pictures, its features vary by {head.spread:.2f} of "
-            f"their size (photographs: {ALIKE:g} or more). Training some of its layers may help a lot: {way}"
+        return (
+            f"these pictures look alike to the network (between them, its features vary by {head.spread:.2f} of their "
+            f"size; photographs: {ALIKE:g} or more), so that training some of its layers may help a lot: {way}"
         )
 
     def _import(self, watch: Watch | None = None) -> None:

@@ -1,0 +1,56 @@
+"""The last lines of a training: how to look at the run, how to use it, and what may make it better."""
+
+import shlex
+from pathlib import Path
+
+from topwork.data.dataset import Dataset
+from topwork.runs.scores import Scores
+from topwork.system.advice import either
+from topwork.system.messages import counted, say
+
+ENOUGH = 0.98
+"""Above this accuracy, nothing is proposed."""
+
+SUPPORT = 5
+"""A class with fewer test pictures says too little about itself to be named."""
+
+
+def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> None:
+    """Print these lines.
+
+    Args:
+        path: the folder of the run, or of a cross-validation.
+        data: its pictures.
+        scores: on the test part; ``None``: there is none.
+        better: what is known to make it better; by default, the weakest class or the learning curve is named.
+    """
+    if (path.parent / "fold-1").is_dir():
+        return  # the cross-validation says it
+    name = shlex.quote(str(path))
+    kind = "Folds" if (path / "fold-1").is_dir() else "Run"
+    if scores and scores.accuracy.value < 1:
+        wrong = either(f"topwork.{kind}({str(path)!r}).evaluate().wrong", f"topwork evaluate {name} --wrong")
+        say(f"Look: {wrong} lists the wrong answers by file.")
+    use = f"topwork export {name} model.onnx, then topwork predict model.onnx PICTURES"
+    say(f"Use: {either(f'topwork.Run({str(path)!r}).predict(PICTURES)', use)}")
+    if better := better or (_weakest(data, scores) if scores else ""):
+        say(f"Better: {better}")
+
+
+def _weakest(data: Dataset, scores: Scores) -> str:
+    """Return a sentence on the class with the lowest recall, if it is below the accuracy beyond chance."""
+    known = {label: one.recall for label, one in scores.classes.items() if one.recall and one.support >= SUPPORT}
+    if known:
+        label = min(known, key=lambda label: known[label].value)
+        if known[label].high < scores.accuracy.value:
+            learned = sum(row.label == label for row in data.part("train"))
+            return (
+                f"of {label!r}, {known[label].value:.0%} are found, fewer than of the others; it has "
+                f"{counted(learned, 'training picture')}. Add some, or look whether its labels are right."
+            ).replace("%", " %")
+    if scores.accuracy.value > ENOUGH:
+        return ""
+    place = shlex.quote(data.root or data.source or "DATA")
+    curve = either("topwork.curve(data)", f"topwork curve {place}")
+    search = either("topwork.train(data, minutes=5)", f"topwork train {place} --minutes 5")
+    return f"{curve} shows whether more pictures would help; {search} tries other networks and layers."
