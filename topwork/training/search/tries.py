@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
 from topwork.recipes.recipe import Recipe
@@ -92,8 +93,9 @@ class Try:
 
     @property
     def pace(self) -> float:
-        """The seconds of its quickest epoch: the first one also has to compile the training step."""
-        return min((line.seconds for line in self.lines if line.epoch), default=0.0)
+        """The seconds of its median epoch, without the first, which also has to compile the training step."""
+        seconds = [line.seconds for line in self.lines if line.epoch]
+        return median(seconds[1:] or seconds or [0.0])
 
     def train(self, until: int, begin: "Callable[[State | None], PhaseTraining]", dtypes: Any, clock: Clock) -> None:
         """Train the opened layers until an epoch has ended, unless they were trained so far before an interruption.
