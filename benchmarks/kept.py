@@ -17,7 +17,7 @@ from benchmarks.process import initial_environment, run
 from topwork.data.sample import digits
 from topwork.networks.weights import official
 from topwork.runs.search.tried import read
-from topwork.system.messages import counted, say
+from topwork.system.messages import say
 
 TOLERANCE = 0.1, 20.0
 """A search may exceed its time by this share, or by these seconds, whichever is more."""
@@ -63,7 +63,7 @@ def times(minutes: Sequence[float], rounds: int, scratch: Path) -> list[Timed]:
                 with busy(beside):
                     ended = run(command, TOPWORK_HOME=str(home))
                 found.append(Timed(each, beside, ended.seconds))
-                say(f"{each:g} min beside {counted(beside, 'busy process')}: {ended.seconds:.0f} s")
+                say(f"{each:g} min beside {beside} busy processes: {ended.seconds:.0f} s")
                 shutil.rmtree(out)
                 shutil.rmtree(home)
     return found

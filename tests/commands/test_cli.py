@@ -83,7 +83,10 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"Test accuracy [01]\.\d{3} on 6 pictures \(95 % interval 0\.\d{3} to [01]\.\d{3}\); "
         r"store, training and test took (\d+ min )?\d+(\.\d)? s\.",
     ]
-    *lines, last = [line for line in ran.err.splitlines() if "did not improve" not in line]
+    said = [line for line in ran.err.splitlines() if "did not improve" not in line]
+    after = [line for line in said if line.startswith(("Look: ", "Use: ", "Better: "))]
+    assert said[-len(after) :] == after
+    *lines, last = said[: -len(after)]
     assert last == "So few test pictures make the score uncertain: --folds 5 tests each of the 60 pictures once."
     more = ("For speed the frozen part ran in bfloat16 while training", "As far as 6 pictures tell")
     assert all(line.startswith(more) for line in lines[4:]), lines

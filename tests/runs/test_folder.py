@@ -116,13 +116,13 @@ def test_no_folder_at_all():
     assert str(error.value) == "there is no folder 'nowhere': expected a run, as topwork.train makes it."
 
 
-def test_a_cross_validation_is_no_run(tmp_path):
+def test_a_cross_validation_without_a_final_model_is_no_run(tmp_path):
     (tmp_path / "fold-1").mkdir()
     with pytest.raises(RunError) as error:
         Folder(tmp_path)
     assert str(error.value) == (
-        f"{str(tmp_path)!r} is a cross-validation, not one run: expected one of its folds, as in "
-        f"'{tmp_path}/fold-1'. Their common results are in results.json there."
+        f"the cross-validation {str(tmp_path)!r} has no model that learned from all pictures. To train it: "
+        f"topwork.Folds({str(tmp_path)!r}).resume(final=True)"
     )
 
 

@@ -90,13 +90,17 @@ class Exam:
         return cls.of_folds(path)
 
     @classmethod
-    def of_folds(cls, path: Path) -> "Exam":
+    def of_folds(cls, path: Path, folds: Sequence[Folder] = ()) -> "Exam":
         """Return the predictions of a cross-validation: for each picture, the prediction of the run that tested it.
+
+        Args:
+            path: the folder of the cross-validation.
+            folds: its runs, if they are open already.
 
         Raises:
             RunError: one of the runs has not finished, or is missing.
         """
-        folds = [Folder(fold) for fold in folds_in(path)]
+        folds = folds or [Folder(fold) for fold in folds_in(path)]
         exams = [cls.of(fold) for fold in folds]
         answers = tuple(each for one in exams for each in one.answers)
         if len(answers) < len(folds[0].data().rows):

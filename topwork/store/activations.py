@@ -214,7 +214,7 @@ def _paths(X: Any) -> list[str] | None:
     """
     if isinstance(X, str | os.PathLike):
         raise DatasetError(f"X is one path, {os.fspath(X)!r}: expected a list of paths, as in [{os.fspath(X)!r}].")
-    if not hasattr(X, "__len__"):
+    if isinstance(X, Dataset) or not hasattr(X, "__len__"):
         raise DatasetError(
             f"X is {type(X).__name__}: expected the paths of pictures, or their pixels; "
             "tw.activations(DATA, CUT) takes a dataset."

@@ -155,18 +155,20 @@ class Folds:
 
     def _concluded(self) -> "Folds":
         """Write what all folds answered together, which is also the score of the run on all pictures."""
-        results, answers = together(self.path)
+        runs = self.runs
+        results, answers = together(self.path, runs)
+        data = runs[0].data
         with written_whole(self.path / "results.json") as aside:
             aside.write_text(as_json(results.as_json(), indent=1) + "\n", encoding="utf-8")
         with Pencil() as pencil:
-            keep(pencil, self.path, self.runs[0].data, answers, results.test)
+            keep(pencil, self.path, data, answers, results.test)
         if (self.path / FINAL).exists():
             own = self.final.folder
-            own.keep_results(replace(own.results, accuracy=results.accuracy, test=results.test, folds=len(self.runs)))
+            own.keep_results(replace(own.results, accuracy=results.accuracy, test=results.test, folds=len(runs)))
             if (own.path / "curves.png").exists():
                 shutil.copy(own.path / "curves.png", self.path / "curves.png")
         _tell(results)
-        next_steps.tell(self.path, self.runs[0].data, results.test)
+        next_steps.tell(self.path, data, results.test)
         return self
 
 
@@ -307,9 +309,9 @@ def _prepared(
     return courses
 
 
-def together(path: Path) -> tuple[FoldResults, Answers]:
+def together(path: Path, runs: Sequence[Run]) -> tuple[FoldResults, Answers]:
     """Measure the answers of all runs for their test parts as if a single run had given all of them."""
-    exam, runs = Exam.of_folds(path), Folds(path).runs
+    exam = Exam.of_folds(path, [run.folder for run in runs])
     place = {label: number for number, label in enumerate(exam.classes)}
     labels = np.array([place[row.label] for row in exam.rows])
     found = metrics.measure(labels, exam.probabilities, exam.classes)

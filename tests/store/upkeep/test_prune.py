@@ -158,5 +158,5 @@ def test_every_fold_is_noted_where_it_stays(own_home, tmp_path):
     from topwork.training.cross_validate import _prepared
 
     rows = tuple(Row(f"{n}.png", f"{n:064x}", "xy"[n % 2], "train") for n in range(40))
-    _prepared(tmp_path / "cv", [Dataset("/d", rows)] * 2, shelf.recipe("pool"), Options())
+    _prepared(tmp_path / "cv", [Dataset("/d", rows)] * 2, shelf.recipe("pool"), Options(), 2)
     assert registry.runs() == [tmp_path / "cv" / f"fold-{n}" for n in (1, 2)]

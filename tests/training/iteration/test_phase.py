@@ -112,7 +112,7 @@ def test_a_rate_that_makes_nothing_better_is_named(pictures, tmp_path, capsys):
 
 
 def test_a_loss_that_is_no_number_in_a_later_phase(pictures, tmp_path, capsys):
-    bad = {"cut": DEEP, "learning_rate": 1e30, "epochs": 9, "optimizer": "sgd"}
+    bad = {"cut": DEEP, "learning_rate": 1e30, "epochs": 9, "optimizer": "sgd", "schedule": "constant"}
     run = train(read(pictures), tmp_path / "run", {"cut": END}, bad)
     said = "phase 2 stopped: its loss was not finite at learning rate 1e+30; the best weights are kept."
     assert said in capsys.readouterr().err.splitlines()
