@@ -264,3 +264,11 @@ def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
     for name, arrays in whole.folder.weights().items():
         for a, b in zip(arrays, stopped.folder.weights()[name], strict=True):
             np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_a_new_class_that_was_not_learned_is_named(more, parent, tmp_path, capsys):
+    lost = [tw.Phase(parent.recipe.phases[-1].cut, epochs=2, learning_rate=1e30, optimizer="sgd")]
+    tw.train(more, parent=parent, phases=lost, backbones=[*parent.recipe.backbones.values()], out=tmp_path / "run")
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Not learned: ")]
+    assert len(said) == 1
+    assert "The weights of the parent run were kept" in said[0]

@@ -244,14 +244,14 @@ def searched(folder: Folder, test: Scores | None) -> list[str]:
     """Return a note on the optimism of a search: the score by which it chose, against the score on the test part."""
     tries = [one for one in tried.read(folder.path) if one.accuracy is not None]
     kept = next((one for one in tries if one.kept), None)
-    if kept is None or kept.accuracy is None or test is None:
+    if kept is None or kept.accuracy is None or test is None or len(tries) == 1:
         return []
     chosen, rate = kept.accuracy, test.accuracy
     low, high = intervals.difference(rate.value, (rate.low, rate.high), chosen.value, (chosen.low, chosen.high))
-    count = counted(kept.pictures, "validation picture")
+    count, less = counted(kept.pictures, "validation picture"), f"{chosen.value - rate.value:+.3f}"
     return [
         f"The search compared {len(tries)} models and kept the one with accuracy {chosen.value:.3f} on {count}. On the "
-        f"test part, which chose nothing, it is {rate.value:.3f}: a difference of {chosen.value - rate.value:+.3f} "
+        f"test part, which chose nothing, it is {rate.value:.3f}: validation less test is {less} "
         f"(95 % interval {low:+.3f} to {high:+.3f}). The best of many is also the luckiest, so the test score is the "
         "one to report."
     ]

@@ -122,7 +122,7 @@ def train(
     if not recipe.join:
         remark(course.data)
     run = Run(course.folder.path)
-    better = course.better if isinstance(course, Course) else ""
+    better = "" if isinstance(course, joining.Joining) else course.better
     next_steps.tell(run.path, course.data, run.results.test, better)
     return run
 

@@ -26,6 +26,7 @@ from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
+from topwork.runs.journal import kept_epochs
 from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
@@ -38,7 +39,7 @@ from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system import keras_settings
 from topwork.system.advice import either
-from topwork.system.messages import say
+from topwork.system.messages import counted, say, some
 from topwork.training import warm_start
 from topwork.training.fusion import joining
 
@@ -142,6 +143,8 @@ class Course:
             self.folder.keep_results(results)
             if not self.folder.is_final:
                 tell(results)  # before the plots are drawn
+            if self.folder.parent:
+                self._warn_of_new_classes(self.folder.parent)
             if isinstance(trained, Solved) and not self.before:
                 self.better = self._suggested(trained.head)
 
@@ -156,6 +159,17 @@ class Course:
             again = iter(asked)
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
+
+    def _warn_of_new_classes(self, parent: Folder) -> None:
+        """Say that classes which the parent lacks were not learned, if its weights were kept."""
+        new = [label for label in self.data.classes if label not in parent.data().classes]
+        if new and all(line.epoch == 0 for line in kept_epochs(self.folder.journal.epochs())):
+            val = sum(row.label in new for row in self.data.part("val"))
+            say(
+                f"Not learned: {some([*map(repr, new)])}. The weights of the parent run were kept, as nothing had a "
+                f"lower loss on the validation part, which has {counted(val, 'picture')} of new classes. Add pictures "
+                f"of these classes, or train without {either('parent', '--from')}."
+            )
 
     def _suggested(self, head: LinearHead) -> str:
         """Return that opening layers may help, if the pictures are unlike those that the network was trained on."""

@@ -90,12 +90,13 @@ def test_chance_alone_is_rarely_accepted(draw):
 def test_the_table_fits_80_columns_and_the_kept_try_comes_first():
     long = "efficientnet_v2_s@block6o_project_activation..block6o_project_activation"
     rate = Rate(0.9, 0.8, 0.95)
-    common = {"solved": False, "batch_norm": "frozen", "learning_rate": 3e-4, "epochs": 14, "accuracy": rate}
+    common = {"solved": False, "batch_norm": "frozen", "learning_rate": 3e-4, "epochs": 126, "best": 114}
+    common["accuracy"] = rate
     rows = [Tried(number=number, cut=long, kept=number == 12, **common) for number in range(1, 14)]
     rows.append(Tried(number=14, cut="x@pool", solved=True, accuracy=Rate(0.99, 0.98, 1.0)))
     rows.append(Tried(number=15, cut="x@a", solved=False, ended="not tried: the time was used"))
     lines = table(rows).splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) == 15
+    assert len(lines) == 16
     assert lines[1].startswith("12 ") and lines[1].endswith("*")
     assert lines[2].startswith("14 ")

@@ -24,6 +24,7 @@ class Tried(Record):
         batch_norm, learning_rate: the settings of the opened layers.
         views: the number of views per training picture.
         epochs: the number of epochs that were trained.
+        best: the epoch with the lowest loss, whose weights it kept; 0: those of the head.
         seconds: how long it took.
         pictures: the number of validation pictures.
         loss: the lowest cross-entropy of its epochs on the validation part, in nats.
@@ -40,6 +41,7 @@ class Tried(Record):
     learning_rate: float | None = None
     views: int = 1
     epochs: int | None = None
+    best: int | None = None
     seconds: float = 0.0
     pictures: int = 0
     loss: float | None = None

@@ -26,7 +26,7 @@ from topwork.scoring.intervals import Z
 from topwork.scoring.metrics import losses
 from topwork.store.plan import steps
 from topwork.system import keras_settings
-from topwork.system.messages import say, shown
+from topwork.system.messages import duration, say, shown
 from topwork.training.prepare import completed
 from topwork.training.search.clock import Clock
 from topwork.training.search.costs import Costs
@@ -179,7 +179,8 @@ class Openings:
         left = SPARE * self.clock.left
         fitting = {what: time for what, time in times.items() if time < left}
         if not fitting:
-            return "the time was used" if times else "everything was tried", 0, 0
+            short = f"the next step takes about {duration(min(times.values(), default=0))}, more than is left"
+            return short if times else "everything was tried", 0, 0
 
         new = next((what for what in fitting if what[0] == NEW), None)
         further = promoted(self.tries, self._ends)

@@ -103,6 +103,7 @@ def listed(
                 learning_rate=one.phase.learning_rate,
                 views=one.views,
                 epochs=one.epochs if one.is_opened else None,
+                best=line.epoch if line and one.is_opened else None,
                 seconds=round(sum(each.seconds for each in one.lines), 1),
                 pictures=pictures,
                 loss=line.val_loss if line else None,
@@ -132,12 +133,13 @@ def table(tries: Sequence[Tried]) -> str:
     """Return the tries as a table for people, the best first, at most 80 columns wide."""
     scored = [(one.accuracy.value, one) for one in tries if one.accuracy is not None]
     scored.sort(key=lambda pair: (not pair[1].kept, -pair[0], pair[1].number))
-    lines = [f"{'':2} {'cut':36} {'batch-norm':10} {'rate':>6} {'views':>5} {'epochs':>6} {'accuracy':>8}"]
+    lines = [f"{'':2} {'cut':34} {'batch-norm':10} {'rate':>6} {'views':>5} {'epoch':>8} {'accuracy':>8}"]
     for accuracy, one in scored:
         rate = "" if one.learning_rate is None else f"{one.learning_rate:g}"
-        epochs = "solved" if one.solved else f"{one.epochs}"
+        epoch = "solved" if one.solved else f"{one.best}/{one.epochs}"
         mark = "*" if one.kept else ""
-        shown = one.cut if len(one.cut) <= 36 else f"{one.cut[:17]}...{one.cut[-16:]}"
-        how = f"{one.batch_norm or '':10} {rate:>6} {one.views:>5} {epochs:>6}"
-        lines.append(f"{one.number:>2} {shown:36} {how} {accuracy:>8.3f}{mark}")
+        shown = one.cut if len(one.cut) <= 34 else f"{one.cut[:16]}...{one.cut[-15:]}"
+        how = f"{one.batch_norm or '':10} {rate:>6} {one.views:>5} {epoch:>8}"
+        lines.append(f"{one.number:>2} {shown:34} {how} {accuracy:>8.3f}{mark}")
+    lines.append("*: kept. Accuracy: on the validation part, at the best epoch; epoch 0 is the head.")
     return "\n".join(lines)

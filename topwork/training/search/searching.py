@@ -89,6 +89,7 @@ class Searching:
     data: Dataset
     options: Options
     start: float = field(default_factory=lambda: time.perf_counter())
+    better: str = field(init=False, default="")
     _count: int = field(init=False, default=0)
 
     def run(self, resumed: bool = False) -> None:
@@ -134,6 +135,7 @@ class Searching:
         tried.write(self.folder.path, rows)
         say(outcome.table(rows))
         if untried:
+            self.better = f"{len(untried)} ways to open layers were not tried; more minutes may find a better one."
             say(f"{len(untried)} more ways to open layers were not tried; search.csv lists them.")
         return self._adopted(best)
 
