@@ -141,5 +141,5 @@ def table(tries: Sequence[Tried]) -> str:
         shown = one.cut if len(one.cut) <= 34 else f"{one.cut[:16]}...{one.cut[-15:]}"
         how = f"{one.batch_norm or '':10} {rate:>6} {one.views:>5} {epoch:>8}"
         lines.append(f"{one.number:>2} {shown:34} {how} {accuracy:>8.3f}{mark}")
-    lines.append("*: kept. Accuracy: on the validation part, at the best epoch; epoch 0 is the head.")
+    lines.append("*: kept. Accuracy: on the validation part, at the best epoch (0: the head).")
     return "\n".join(lines)
