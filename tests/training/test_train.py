@@ -430,7 +430,7 @@ def test_a_cut_that_opens_the_network_has_the_head_trained_first(pictures, tmp_p
     run = tw.train(pictures, phases=phases, backbones=[tiny()], out=tmp_path / "run")
     first, second = run.recipe.phases
     assert first == tw.Phase("tiny@pool", optimizer="lbfgs")
-    assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 1e-4, 8)
+    assert (second.cut, second.epochs, second.learning_rate, second.batch_size) == ("tiny@block_7_expand", 1, 3e-4, 8)
     assert [line.phase for line in run.results.phases] == [1, 2]
     capsys.readouterr()
     alone = tw.train(pictures, phases=phases, backbones=[tiny()], head_first=False, out=tmp_path / "alone")
