@@ -293,8 +293,10 @@ def model_of(path: Path) -> Path:
     Raises:
         RunError: the cross-validation has none, because it has not finished or was made without.
     """
-    if not folds_in(path) or (path / FINAL).is_dir():
-        return path / FINAL if folds_in(path) else path
+    if not folds_in(path):
+        return path
+    if (path / FINAL).is_dir():
+        return path / FINAL
     way = either(f"topwork.Folds({str(path)!r}).resume(final=True)", f"topwork train --resume {path} --final")
     raise RunError(
         f"the cross-validation {str(path)!r} has no model that learned from all pictures. To train it: {way}"

@@ -92,7 +92,7 @@ class Folds:
         """The run on all pictures.
 
         Raises:
-            RunError: there is none.
+            RunError: the cross-validation was made without this run.
         """
         return Run(self.path)
 
@@ -132,7 +132,8 @@ class Folds:
 
         Args:
             data: the new place of the pictures, if they were moved.
-            final: whether to add the run on all pictures, if there is none. Its recipe is that of the first fold.
+            final: whether to add the run on all pictures, if the cross-validation was made without it. It then has the
+                recipe of the first fold.
             options: as in `Run.resume`.
         """
         for number, run in enumerate(self.runs, 1):

@@ -21,7 +21,7 @@ def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> 
     Args:
         path: the folder of the run, or of a cross-validation.
         data: its pictures.
-        scores: on the test part; ``None``: there is none.
+        scores: on the test part; ``None`` if the run has no test part.
         better: what is known to make it better; by default, the weakest class or the learning curve is named.
     """
     if (path.parent / "fold-1").is_dir():
@@ -45,9 +45,9 @@ def _weakest(data: Dataset, scores: Scores) -> str:
         if known[label].high < scores.accuracy.value:
             learned = sum(row.label == label for row in data.part("train"))
             return (
-                f"of {label!r}, {known[label].value:.0%} are found, fewer than of the others; it has "
+                f"of {label!r}, {100 * known[label].value:.0f} % are found, fewer than of the others; it has "
                 f"{counted(learned, 'training picture')}. Add some, or look whether its labels are right."
-            ).replace("%", " %")
+            )
     if scores.accuracy.value > ENOUGH:
         return ""
     place = shlex.quote(data.root or data.source or "DATA")
