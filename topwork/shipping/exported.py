@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from topwork.data.reading.run_files import table
+from topwork.errors import RunError
 from topwork.networks.weights.files import sha256
 from topwork.system.files import written_whole
 
@@ -13,8 +14,13 @@ FILE = "exported.json"
 
 
 def note(run: Path, file: Path) -> None:
-    """Record that a run was exported to a file. A run folder that cannot be written to is left as it is."""
-    entries = [one for one in _entries(run) if one["path"] != os.path.abspath(file)]
+    """Record that a run was exported to a file. A run folder that cannot be written to is left as it is.
+
+    A damaged record is begun again: the exported file is complete, whatever is known of earlier ones.
+    """
+    entries: list[dict[str, str]] = []
+    with suppress(RunError):
+        entries = [one for one in _entries(run) if one["path"] != os.path.abspath(file)]
     entries.append({"path": os.path.abspath(file), "sha256": sha256(file)})
     with suppress(OSError), written_whole(run / FILE) as aside:
         aside.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8")
