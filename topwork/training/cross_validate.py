@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     import keras
 
 
-LAST = "final: the model for use (a tenth of all pictures validates it); its score is that of the folds"
+LAST = "final: the model for use, with a tenth of all pictures for validation; its score is that of the folds"
 LEAST = 0.5
 """A search within a fold has at least this many minutes."""
 

@@ -45,8 +45,8 @@ def _weakest(data: Dataset, scores: Scores) -> str:
         if known[label].high < scores.accuracy.value:
             learned = sum(row.label == label for row in data.part("train"))
             return (
-                f"of {label!r}, {100 * known[label].value:.0f} % are found, fewer than of the others; it has "
-                f"{counted(learned, 'training picture')}. Add some, or look whether its labels are right."
+                f"only {100 * known[label].value:.0f} % of {label!r} are found, fewer than of other classes; it has "
+                f"{counted(learned, 'training picture')}. Add some, or check its labels."
             )
     if scores.accuracy.value > ENOUGH:
         return ""
