@@ -133,6 +133,7 @@ def take_over() -> None:
     with _lock:
         if _theirs is None:
             _theirs = _exchanged(OURS)
+            logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)
         if not _thread.holds:
             _thread.holds, _thread.policy = True, _exchanged_policy(None)
 
@@ -147,6 +148,7 @@ def give_back() -> None:
         if _theirs is not None and _calls == _thread.calls:
             _exchanged(_theirs)
             _theirs = None
+            logging.getLogger("tensorflow").removeFilter(_is_not_about_tracing)
 
 
 def found() -> dict[str, Any]:
@@ -158,6 +160,11 @@ def found() -> dict[str, Any]:
     variables = {name: os.environ.get(f"KERAS_{name.upper()}") for name in ("max_epochs", "max_steps_per_epoch")}
     said = keras_backend.configured() | variables
     return {name: said[name] for name in OURS if said.get(name, OURS[name]) != OURS[name]}
+
+
+def _is_not_about_tracing(record: logging.LogRecord) -> bool:
+    """Return whether to show a line of TensorFlow, which warns if many functions are traced: each model has its own."""
+    return "retracing" not in record.getMessage()
 
 
 def _exchanged(settings: dict[str, Any]) -> dict[str, Any]:
@@ -207,8 +214,6 @@ def import_keras() -> None:
         finally:
             for name in stubs:
                 sys.modules.pop(name, None)
-        if own_process:
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # no warnings about tracing in each fold
     take_over()
 
 

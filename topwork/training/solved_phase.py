@@ -55,6 +55,7 @@ class SolvedPhase:
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: the number of classes.
         note: is called with each line of the journal: one for the head before the phase, then one per strength.
+        start_counts: whether the head before the phase may be kept; see `topwork.training.iteration.phase`.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class SolvedPhase:
     examples: dict[str, Examples]
     classes: int
     note: Callable[[Epoch], None]
+    start_counts: bool = True
     kept: Epoch | None = field(init=False, default=None)
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
@@ -157,7 +159,10 @@ class SolvedPhase:
             for name, value in scores(labels, head.logits(features)).items()
         }
         before = self.kept
-        is_better = before is None or before.val_loss is None or found["val_loss"] < before.val_loss
+        if before is None or (before.l2 is None and not self.start_counts):
+            is_better = True
+        else:
+            is_better = before.val_loss is None or found["val_loss"] < before.val_loss
         line = self._write(l2=l2, **found, kept=is_better)
         if is_better:
             self.kept, self._best = line, head

@@ -26,7 +26,6 @@ from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
-from topwork.runs.journal import kept_epochs
 from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
@@ -39,7 +38,7 @@ from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system import keras_settings
 from topwork.system.advice import either
-from topwork.system.messages import counted, say, some
+from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
 
@@ -84,6 +83,8 @@ class Course:
     """The seconds that the run took before, in a search."""
     better: str = field(init=False, default="")
     """What may make the finished run better, if its features show it."""
+    _new: list[str] = field(init=False, default_factory=list)
+    """The classes that the parent lacks, once its weights are loaded."""
     _head_seconds: float = field(init=False, default=0.0)
 
     def run(self, resumed: bool = False) -> None:
@@ -143,8 +144,6 @@ class Course:
             self.folder.keep_results(results)
             if not self.folder.is_final:
                 tell(results)  # before the plots are drawn
-            if self.folder.parent:
-                self._warn_of_new_classes(self.folder.parent)
             if isinstance(trained, Solved) and not self.before:
                 self.better = self._suggested(trained.head)
 
@@ -159,17 +158,6 @@ class Course:
             again = iter(asked)
             self.steps = [replace(step, requests=tuple(islice(again, len(step.requests)))) for step in self.steps]
         return [*asked, *_exact(self.steps[-1], self.data)]
-
-    def _warn_of_new_classes(self, parent: Folder) -> None:
-        """Say that classes which the parent lacks were not learned, if its weights were kept."""
-        new = [label for label in self.data.classes if label not in parent.data().classes]
-        if new and all(line.epoch == 0 for line in kept_epochs(self.folder.journal.epochs())):
-            val = sum(row.label in new for row in self.data.part("val"))
-            say(
-                f"Not learned: {some([*map(repr, new)])}. The weights of the parent run were kept, as nothing had a "
-                f"lower loss on the validation part, which has {counted(val, 'picture')} of new classes. Add pictures "
-                f"of these classes, or train without {either('parent', '--from')}."
-            )
 
     def _suggested(self, head: LinearHead) -> str:
         """Return that opening layers may help, if the pictures are unlike those that the network was trained on."""
@@ -208,7 +196,7 @@ class Course:
         if solved:
             network.load(network.values() | solved.values())
         elif not state and self.folder.parent:
-            warm_start.load(network, self.folder.parent, self.data.classes)
+            self._new = warm_start.load(network, self.folder.parent, self.data.classes)
         return network
 
     def _trained(
@@ -246,7 +234,8 @@ class Course:
         start = time.perf_counter()
         rows = {name: self.data.part(name) for name in ("train", "val")}
         note = self.folder.journal.note
-        phase = SolvedPhase(self.recipe, number, rows, examples, len(self.data.classes), note)
+        counts = number > 1 or not self._new
+        phase = SolvedPhase(self.recipe, number, rows, examples, len(self.data.classes), note, counts)
         head = phase.run(LinearHead.of(before.values()) if before else None)
         self._head_seconds += time.perf_counter() - start
         if isinstance(before, Network):
@@ -269,7 +258,8 @@ class Course:
                     "now): it cannot continue. Put back what was there, or start a new run."
                 )
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
-        phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, len(self.data.classes))
+        classes, counts = len(self.data.classes), number > 1 or not self._new
+        phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, classes, start_counts=counts)
         keeper = phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own)
         self._head_seconds += keeper.seconds
 

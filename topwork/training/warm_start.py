@@ -67,8 +67,8 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
             )
 
 
-def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
-    """Load the parent's weights into a new network; the weights for the logits of new classes are zero.
+def load(network: Network, parent: Folder, classes: Sequence[str]) -> list[str]:
+    """Load the parent's weights into a new network, and return the new classes, whose logits have zeros for weights.
 
     Raises:
         RunError: the network has one logit for two classes, and these are not the parent's classes.
@@ -89,15 +89,16 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> None:
         both = [label for label in classes if label in had]
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [np.zeros_like(new) for new in own[last]]
-        for old, new in zip(values[last], own[last]):
-            new[..., into] = old[..., out_of]
+        for old, added in zip(values[last], own[last]):
+            added[..., into] = old[..., out_of]
     network.load(own)
 
     others = ""
-    for word, these, those in (("new", classes, had), ("left out", had, classes)):
-        labels = [repr(label) for label in these if label not in those]
-        others += f"; {word}: {some(labels)}" if labels else ""
+    new = [label for label in classes if label not in had]
+    for word, labels in (("new", new), ("left out", [label for label in had if label not in classes])):
+        others += f"; {word}: {some([*map(repr, labels)])}" if labels else ""
     say(f"Started from the weights of {where}{others}.")
+    return new
 
 
 def _kept(wanted: Recipe) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def test_a_planted_fault_is_refused(joins, files, tmp_path, monkeypatch, fault):
         (weights,) = run.folder.weights()["mixture"]
         run.folder.keep_weights({"mixture": [weights + np.array([-0.1, 0.1])]})
     else:
-        member = run.folder.members[1]
+        member = run.folder.members[int(np.argmax(run.results.join.weights))]
         values = member.weights()
         values["logits"][1] += np.array([0.5, 0, 0], np.float32)
         member.keep_weights(values)

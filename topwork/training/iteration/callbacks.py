@@ -59,9 +59,11 @@ class Keeper(keras.callbacks.Callback):
         self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
         self.diverged, self.best = about["diverged"], best
 
-    def begin(self) -> None:
-        """Score the incoming weights as epoch 0."""
+    def begin(self, counts: bool = True) -> None:
+        """Score the incoming weights as epoch 0. Unless it *counts*, any epoch that is scored later is better."""
         self._close(0, time.perf_counter(), {})
+        if not counts:
+            self.best_loss = np.inf
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock."""

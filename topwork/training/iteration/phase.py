@@ -40,6 +40,8 @@ class PhaseTraining:
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: the number of classes.
         name: its name beside the bar; by default, its number.
+        start_counts: whether the phase may end with the weights it starts from (law 7). It may not if a class is new to
+            these: they can never answer it, while the validation part may have no picture of it.
     """
 
     recipe: Recipe
@@ -49,6 +51,7 @@ class PhaseTraining:
     examples: dict[str, Examples]
     classes: int
     name: str = ""
+    start_counts: bool = True
 
     def run(
         self,
@@ -58,7 +61,7 @@ class PhaseTraining:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         state: State | None = None,
     ) -> Keeper:
-        """Train. The network then has the weights of the best epoch, or of epoch 0 if no epoch was better (law 7).
+        """Train. The network then has the weights of the best epoch, which may be epoch 0 (law 7).
 
         Args:
             note: is called with each epoch, to write it to the journal.
@@ -118,7 +121,7 @@ class PhaseTraining:
                 self._restore(state)
                 self._is_over = state.about["over"]
             else:
-                self.keeper.begin()
+                self.keeper.begin(self.start_counts)
                 self._is_over = self.keeper.is_over
 
     def train(
@@ -203,6 +206,8 @@ class PhaseTraining:
     def _tell(self, time: str) -> None:
         keeper, number, rate = self.keeper, self.number, self.settings.learning_rate
         scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
+        if keeper.best_loss == np.inf:
+            scores = "which do not know the new classes"
         kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it started with"
         say(f"phase {number}, {self.recipe.phases[number - 1].cut}: kept {kept} ({scores}){time}")
         if not keeper.best_epoch and not keeper.diverged:

@@ -4,7 +4,6 @@ What comes next depends on the time that is left. It is a decision that is writt
 does the same.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -304,7 +303,6 @@ class Openings:
         keras_settings.import_keras()
         from topwork.training.iteration.phase import PhaseTraining
 
-        logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)  # it is added once
         last = steps(one.recipe)[-1]
         solved = next(solved for head, solved in self.heads if _is_head(head, one.recipe))
         classes = len(self.supply.data.classes)
@@ -319,11 +317,6 @@ class Openings:
         training = PhaseTraining(one.recipe, 2, network, last.trunks(), parts, classes, f"try {one.number}")
         training.begin(note, state)
         return training
-
-
-def _is_not_about_tracing(record: logging.LogRecord) -> bool:
-    """Return whether to show a line of TensorFlow, which warns if many functions are traced: each try has its own."""
-    return "retracing" not in record.getMessage()
 
 
 def _is_head(head: Try, recipe: Recipe) -> bool:
