@@ -101,7 +101,7 @@ def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp
     (folder / "red" / "empty.jpg").touch()
     ran = topwork("train", folder, *POOL, "--epochs", 1, "--set", "data.draw=stratified", "--out", tmp_path / "run")
     assert ran.status == 0
-    for line in (f"skipped: red/bad.jpg: {NO_PICTURE}", "skipped: red/empty.jpg: the file is empty"):
+    for line in (f"Skipped: red/bad.jpg: {NO_PICTURE}", "Skipped: red/empty.jpg: the file is empty"):
         assert line in ran.err.splitlines()
     assert json.loads((tmp_path / "run" / "results.json").read_text())["left_out"] == 2
     with (tmp_path / "run" / "pictures.csv").open(newline="") as file:
@@ -110,7 +110,7 @@ def test_a_picture_that_cannot_be_read_is_named_left_out_and_counted(folder, tmp
     assert topwork("evaluate", tmp_path / "run", folder, "--json").json["left_out"] == reasons
     ran = topwork("extract", folder, "mobilenet_v2_035@pool", *SMALL)
     assert ran.out.startswith(
-        f"skipped: red/empty.jpg: the file is empty\nskipped: red/bad.jpg: {NO_PICTURE}\n12 pictures at "
+        f"Skipped: red/empty.jpg: the file is empty\nSkipped: red/bad.jpg: {NO_PICTURE}\n12 pictures at "
     )
 
 
@@ -131,9 +131,10 @@ def test_no_picture_that_can_be_read(folder, tmp_path):
         path.write_text(f"no picture {path}")
     ran = topwork("train", folder, *POOL, "--out", tmp_path / "run")
     assert ran.status == 1
-    assert ran.err.splitlines()[-12:] == [
-        *(f"skipped: {path.relative_to(folder)}: {NO_PICTURE}" for path in sorted(folder.rglob("*.png"))[:10]),
-        "skipped: 2 more; 'topwork read' names them all.",
+    first = ", ".join(str(path.relative_to(folder)) for path in sorted(folder.rglob("*.png"))[:3])
+    assert ran.err.splitlines()[-3:] == [
+        f"Skipped: 12 pictures: {NO_PICTURE}: {first} and 9 more",
+        "'topwork read' names all 12 that are skipped.",
         "DatasetError: the training part is empty: give pictures the split 'train', "
         "or draw splits with a larger share.",
     ]

@@ -143,7 +143,7 @@ def test_scores(capsys):
         "─────  ─────────  ──────  ─────  ────────",
         "cat        1.000   0.500  0.667         2",
         "dog        0.667   1.000  0.800         2",
-        "skipped: a.png: a single pixel",
+        "Skipped: a.png: a single pixel",
         "",
         " ".join(["Said"] * 16),
         " ".join(["Said"] * 14),

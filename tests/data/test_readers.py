@@ -147,7 +147,7 @@ def test_one_picture_twice_under_one_label_is_kept_in_one_part(tmp_path):
 def test_a_class_that_loses_all_its_pictures_is_told(tmp_path):
     data = read(made(tmp_path, a__1=1, b__2=2, c__3=b""))
     assert data.classes == ("a", "b")
-    assert data.notes[0] == "Classes without a usable picture: 'c'."
+    assert data.notes[0] == "Classes that are left out, as none of their pictures can be used: 'c'."
 
 
 @pytest.mark.parametrize(("first", "second"), [("Daisy", "daisy"), ("oak tree", "oaktree")])
@@ -164,7 +164,8 @@ def test_one_class_is_refused(tmp_path):
     assert told(made(tmp_path, a__1=1, a__2=2)) == f"only one class in {root!r}, 'a': expected at least two."
     assert told(made(tmp_path, b__1=b"")) == (
         f"only one class in {root!r}, 'a': expected at least two. "
-        "1 picture cannot be used: 'b/1.png' (the file is empty). Classes without a usable picture: 'b'."
+        "1 picture cannot be used: 'b/1.png' (the file is empty). "
+        "Classes that are left out, as none of their pictures can be used: 'b'."
     )
 
 

@@ -264,5 +264,5 @@ def test_a_row_whose_second_picture_is_broken_is_left_out(pairs, tmp_path, capsy
     run = tw.train(folder / "pairs.csv", phases=phases, backbones=[tiny()], out=tmp_path / "run")
     (gone,) = run.data.left_out
     assert gone.path == "5-front.png" and gone.reason.startswith("the picture 'side' ('5-side.png'): ")
-    assert f"skipped: {gone.path}: {gone.reason}" in capsys.readouterr().err.splitlines()
+    assert f"Skipped: {gone.path}: {gone.reason}" in capsys.readouterr().err.splitlines()
     assert len(run.data.rows) == 47

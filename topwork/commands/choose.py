@@ -86,7 +86,7 @@ def _print(found: "Choice", take: str) -> None:
         "\nms: to decode a picture and run it, measured now; -: (nearly) all were stored.\n"
     )
     for gone in found.left_out:
-        print(f"skipped: {gone.path}: {gone.reason}")
+        print(f"Skipped: {gone.path}: {gone.reason}")
     print(fill(found.text, 79))
     print(f"Take: {take}")
 

@@ -9,6 +9,7 @@ import typer
 from topwork.commands.options import AsJson, MaxMegapixels, Moved, Parts, RunPath, data_options, must_be_new
 from topwork.commands.output import print_json, print_table, rate_cells
 from topwork.errors import UsageError
+from topwork.system.messages import counted
 
 if TYPE_CHECKING:
     from topwork.scoring.evaluate import Evaluation
@@ -72,6 +73,8 @@ def print_wrong(found: "Evaluation") -> None:
         return
     rows = [(one.path, one.label, one.predicted, f"{one.probability:.3f}") for one in found.wrong]
     print_table(["file", "label", "answer", "probability"], rows)
+    where = "the pictures in DATA" if found.part == "data" else f"the {found.part} part"
+    print(f"\nWrong: {len(found.wrong):,} of the {counted(found.pictures, 'answer')} on {where}.")
 
 
 def print_scores(found: "Evaluation") -> None:
@@ -102,6 +105,6 @@ def print_scores(found: "Evaluation") -> None:
     ]
     print_table(["class", "precision", "recall", "F1", "pictures"], rows)
     for path, reason in found.left_out.items():
-        print(f"skipped: {path}: {reason}")
+        print(f"Skipped: {path}: {reason}")
     for note in found.notes:
         print(f"\n{fill(note, 79)}")

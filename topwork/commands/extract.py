@@ -42,6 +42,6 @@ def extract(
         print_json({**about, "left_out": left_out, "folder": str(request.folder)})
         return
     for path, reason in left_out.items():
-        print(f"skipped: {path}: {reason}")
+        print(f"Skipped: {path}: {reason}")
     shapes = ", ".join(f"{'x'.join(map(str, t['shape']))} {t['dtype']}" for t in tensors)
     print(f"{counted(len(found.rows), 'picture')} at {request.term}: {shapes or 'nothing'} each, in {request.folder}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from topwork.data.labels import in_order
 from topwork.recipes.settings import Data
+from topwork.system.messages import some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +120,25 @@ class LeftOut:
 
     path: str
     reason: str
+
+
+def skipped(left_out: Iterable[LeftOut]) -> list[str]:
+    """Return lines on rows that are not used, one line for each reason.
+
+    >>> skipped([LeftOut("a.png", "the file is empty")])
+    ['Skipped: a.png: the file is empty']
+    >>> torn = "the same picture is labelled 'cat' and 'dog'"
+    >>> skipped([LeftOut("a/1.png", f"{torn}, see 'b/1.png'"), LeftOut("b/1.png", f"{torn}, see 'a/1.png'")])
+    ["Skipped: 2 pictures: the same picture is labelled 'cat' and 'dog': a/1.png, b/1.png"]
+    """
+    paths: dict[str, list[str]] = {}
+    for gone in left_out:
+        paths.setdefault(gone.reason.partition(", see ")[0], []).append(gone.path)
+    lines = []
+    for reason, these in paths.items():
+        few = f"{these[0]}: {reason}"
+        lines.append("Skipped: " + (few if len(these) == 1 else f"{len(these):,} pictures: {reason}: {some(these)}"))
+    return lines
 
 
 @dataclass(frozen=True)

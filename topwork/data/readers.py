@@ -166,7 +166,7 @@ def undrawn(
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
 
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    told = [f"Classes without a usable picture: {some(lost)}."] if lost else []
+    told = [f"Classes that are left out, as none of their pictures can be used: {some(lost)}."] if lost else []
     first: dict[str, str] = {}
     pairs = [(row.path, seen) for row in usable.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
     if pairs:

@@ -9,7 +9,7 @@ also change its scores by chance. A test of two runs cannot measure this change.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -55,7 +55,7 @@ Side = Literal["first", "second"]
 Score = Literal["accuracy", "loss", "auc"]
 Shared = Literal["both", "only_first", "only_second"]
 Counted = Literal["both", "only_first", "only_second", "neither"]
-Reason = Literal["other_class", "trained", "elsewhere", "repeated"]
+Reason = Literal["other_class", "trained", "elsewhere", "relabelled", "repeated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,8 @@ class Comparison(Record):
         significant_from: see `topwork.scoring.intervals.smallest`.
         not_compared: how many pictures in the test part of each run are not compared, for each reason. The reasons are
             ``other_class`` (only one run has the picture's class), ``trained`` (the other run was trained on the
-            picture), ``elsewhere`` (the other run has no answer for the picture), and ``repeated`` (an identical
-            picture is compared).
+            picture), ``elsewhere`` (the other run has no answer for the picture), ``relabelled`` (the picture has
+            another label in the other run), and ``repeated`` (an identical picture is compared).
         intervals: the level of the intervals, and the methods that give the intervals and the p-value.
         text: the result in sentences.
     """
@@ -102,7 +102,7 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
     """Compare two finished runs on the test pictures that they share.
 
     Pictures are matched by content, and identical pictures count once. A picture is not compared if either run was
-    trained on it. A cross-validation counts as one run that tested every picture once.
+    trained on it, or if its labels differ. A cross-validation counts as one run that tested every picture once.
 
     If the runs have different classes, a picture is compared only if both runs have its class. A run may answer with a
     class that only this run has. Such answers, and the probabilities of such classes, count against the run.
@@ -117,8 +117,7 @@ def compare(first: str | Path | HasPath, second: str | Path | HasPath) -> Compar
     Raises:
         UsageError: *first* and *second* are the same run.
         RunError: a folder is not a run, a run has not finished, or its answers do not match its pictures.
-        DatasetError: a run has no test part. Or the two runs share fewer than two classes, share no test picture, or
-            have different labels for the same picture.
+        DatasetError: a run has no test part. Or the two runs share fewer than two classes, or no test picture.
 
     Example:
         >>> found = compare("runs/flowers", "runs/deeper")  # doctest: +SKIP
@@ -186,7 +185,7 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
     keys = sorted(
         key
         for key in first.keys() & second.keys()
-        if {first[key].row.label, second[key].row.label} <= place.keys() and not a.knows(key) and not b.knows(key)
+        if first[key].row.label == second[key].row.label in place and not a.knows(key) and not b.knows(key)
     )
     alike = len(a.classes) == len(b.classes) == len(classes)
     if not keys:
@@ -195,12 +194,6 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
             f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same "
             "pictures. Train both on the same data, with the same split, draw and seed."
         )
-    for one, other in ((first[key].row, second[key].row) for key in keys):
-        if one.label != other.label:
-            raise DatasetError(
-                f"the runs have different labels for a test picture: {one.path!r} is {one.label!r} in {a.path!r}, and "
-                f"{other.path!r}, the same picture, is {other.label!r} in {b.path!r}. Train one of them again."
-            )
     labels = np.array([place[first[key].row.label] for key in keys])
     sheets = []
     for found, own in ((first, a.classes), (second, b.classes)):
@@ -287,7 +280,7 @@ def _of_few(
 def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason, int]:
     """Return for each reason how many rows in the test part of *own* are not compared."""
     others, shared, seen = other.by_key(), set(classes), set[Key]()
-    found: dict[Reason, int] = {"other_class": 0, "trained": 0, "elsewhere": 0, "repeated": 0}
+    found: dict[Reason, int] = dict.fromkeys(get_args(Reason), 0)
     for key, label in ((answer.key, answer.row.label) for answer in own.answers):
         if label not in shared or (key in others and others[key].row.label not in shared):
             found["other_class"] += 1
@@ -295,6 +288,8 @@ def _not_compared(own: Exam, other: Exam, classes: Sequence[str]) -> dict[Reason
             found["trained"] += 1
         elif key not in others:
             found["elsewhere"] += 1
+        elif others[key].row.label != label:
+            found["relabelled"] += 1
         elif key in seen:
             found["repeated"] += 1
         seen.add(key)
@@ -321,6 +316,7 @@ def _text(found: Comparison) -> list[str]:
             "other_class": "are of a class that not both runs have",
             "trained": f"the {other} run was trained on (a leak)",
             "elsewhere": f"the {other} run was not tested on",
+            "relabelled": f"have another label in the {other} run",
             "repeated": "are the same as another",
         }
         each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)

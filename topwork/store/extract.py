@@ -121,8 +121,9 @@ class Watch:
             different = "different " if about.get("repeated") else ""
             todo, total = about["pictures"], about["total"]
             count = counted(total, different + self._noun)
+            stored = "" if todo == total else f"; {total - todo:,} are in the store"
             count = count if todo == total else f"{todo:,} of {count}"
-            say(f"{about['term']}: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk")
+            say(f"{about['term']}: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk{stored}")
             self._bar.start()
             self._bar.update(0, about["pictures"])
         elif event == "progress":

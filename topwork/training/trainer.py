@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from topwork.data.dataset import Dataset, in_array
+from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
 from topwork.errors import RunError, at
 from topwork.networks.heads import LinearHead
@@ -49,6 +49,10 @@ suggested.
 Measured at the end of three networks: 0.72 to 2.09 on photographs of flowers, 0.53 to 0.83 on MNIST, 0.06 to 0.27 on
 scikit-learn's digits (docs/log.md, 2026-11-29).
 """
+
+
+LINES = 10
+"""The largest number of lines on skipped pictures."""
 
 
 def requests(folder: Folder, recipe: Recipe, rows: Dataset) -> list[Request]:
@@ -296,11 +300,12 @@ def without(bad: dict[str, str], data: Dataset, folder: Folder, strict: bool, to
     data = data.without(bad)
     untold = [gone for gone in data.left_out if gone.path not in told]
     told.update(gone.path for gone in untold)
-    for gone in untold[:10]:
-        say(f"skipped: {gone.path}: {gone.reason}")
-    if len(untold) > 10:
+    lines = skipped(untold)
+    for line in lines[:LINES]:
+        say(line)
+    if len(untold) > LINES:
         all_of_them = either(f"topwork.Run({str(folder.path)!r}).data.left_out", "'topwork read'")
-        say(f"skipped: {len(untold) - 10} more; {all_of_them} names them all.")
+        say(f"{all_of_them} names all {len(untold):,} that are skipped.")
     if bad:
         folder.keep_data(data)
         check(data, strict)

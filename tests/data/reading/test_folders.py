@@ -71,7 +71,7 @@ def test_other_files_and_empty_class_folders_are_told(tmp_path):
     data = read_folder(root)
     assert len(data.rows) == 2
     assert data.notes == (
-        "Skipped, because they are not named as pictures: 5 files, 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
+        "Skipped: 5 files that are not named as pictures: 'README.txt', 'a/1.pdf', 'a/x.csv' and 2 more.",
         "Class folders without a picture: 'empty', 'void'.",
     )
 
@@ -127,7 +127,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
     root = made(tmp_path, "a/1.txt")
     assert told(root) == (
         f"no picture in {root!r}: expected a folder for each class, with pictures in it. "
-        "Skipped, because it is not named as a picture: 'a/1.txt'."
+        "Skipped: 'a/1.txt', which is not named as a picture."
     )
 
 

@@ -309,7 +309,7 @@ def test_pictures_that_cannot_be_read_are_left_out(members, data, tmp_path, caps
     (more / "broken.png").write_bytes(b"no picture")
     rows = (*drawn.rows, tw.Row("broken.png", sha256(b"no picture").hexdigest(), tested.label, "test"))
     run = tw.join(members, data=tw.Dataset(str(more), rows), out=tmp_path / "join")
-    assert "skipped: broken.png: " in capsys.readouterr().err
+    assert "Skipped: broken.png: " in capsys.readouterr().err
     assert (run.results.left_out, run.results.test.pictures) == (1, 18)
 
 

@@ -53,9 +53,9 @@ def read_folder(root: str, chosen: Mapping[str, str] | None = None) -> Dataset:
         not_read.append(f"Ignored, because topwork made them: {some(made)}.")
     others = [repr(_shown(name)) for name in tree.files if not is_picture(name)]
     if len(others) == 1:
-        not_read.append(f"Skipped, because it is not named as a picture: {others[0]}.")
+        not_read.append(f"Skipped: {others[0]}, which is not named as a picture.")
     elif others:
-        not_read.append(f"Skipped, because they are not named as pictures: {len(others):,} files, {some(others)}.")
+        not_read.append(f"Skipped: {len(others):,} files that are not named as pictures: {some(others)}.")
 
     listed = [name for name in tree.files if is_picture(name)]
     if not listed:

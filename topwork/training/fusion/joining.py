@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from topwork.data.dataset import Dataset, in_array
+from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import refuse_left_out
 from topwork.data.readers import read_by
 from topwork.errors import DatasetError, UsageError
@@ -38,7 +38,7 @@ from topwork.training.fusion.rules import fit, loss, warned
 
 _ARRAYS = "topwork.join(members, data=(X, y))"
 SHOWN = 10
-"""The largest number of skipped pictures that are listed by name."""
+"""The largest number of lines on skipped pictures."""
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> "Joining":
@@ -163,8 +163,8 @@ class Joining:
             return
         before = len(self.data.left_out)
         self.data = self.data.without(bad)
-        for gone in self.data.left_out[before:][:SHOWN]:
-            say(f"skipped: {gone.path}: {gone.reason}")
+        for line in skipped(self.data.left_out[before:])[:SHOWN]:
+            say(line)
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members)
         check(self.data, self.folder.recipe, self.options.strict)
