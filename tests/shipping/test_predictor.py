@@ -111,7 +111,7 @@ def test_one_picture_instead_of_several_is_told(predictor):
     for one in ("rose.jpg", Path("rose.jpg"), b"bytes", np.zeros((4, 4, 3), np.uint8)):
         with pytest.raises(UsageError) as e:
             predictor(one)
-        assert str(e.value) == "expected several pictures, got one: put it in a list, as in predictor([picture])."
+        assert str(e.value) == "expected several pictures, got one: put it in a list: [picture]."
 
 
 def test_probabilities_are_float32_for_any_number_of_rows(predictor):
@@ -244,7 +244,7 @@ def test_a_mapping_for_a_model_of_one_picture(predictor):
 def test_one_row_instead_of_several_is_told(pairs):
     with pytest.raises(UsageError) as e:
         pairs({"front": "1.png", "side": "2.png"})
-    assert str(e.value) == "expected several rows, got one: put it in a list, as in predictor([row])."
+    assert str(e.value) == "expected several rows, got one: put it in a list: [row]."
 
 
 def test_a_picture_of_a_row_that_cannot_be_read_is_named_with_its_column(pairs, tmp_path):

@@ -449,11 +449,23 @@ def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
     assert told in run.evaluate("test").notes
 
 
-@pytest.mark.parametrize(("given", "cut"), [("vgg16@pool", "vgg16@pool"), (3, "efficientnet_lite0@pool")])
-def test_a_cut_without_a_name_gets_the_way_to_name_it(given, cut):
+@pytest.mark.parametrize("call", [tw.train, lambda data, *args, **named: tw.cross_validate(data, 5, *args, **named)])
+@pytest.mark.parametrize(
+    ("unnamed", "named", "told", "phase"),
+    [
+        (("vgg16@pool",), {}, "an argument has no name: 'vgg16@pool'", "'vgg16@pool'"),
+        ((3,), {}, "an argument has no name: 3", "'efficientnet_lite0@pool'"),
+        ((), {"cut": "vgg16@pool", "epochs": 5}, "there is no argument 'cut'", "'vgg16@pool', epochs=5"),
+        (
+            (),
+            {"learning_rate": 1e-3},
+            "there is no argument 'learning_rate'",
+            "'efficientnet_lite0@pool', learning_rate=0.001",
+        ),
+        ((), {"epoch": 3}, "there is no argument 'epoch'", "'efficientnet_lite0@pool'"),
+    ],
+)
+def test_an_argument_that_belongs_in_a_phase_gets_the_way_to_write_it(call, unnamed, named, told, phase):
     with pytest.raises(UsageError) as error:
-        tw.train("flowers/", given)
-    assert str(error.value) == (
-        f"the argument after the data has no name: {given!r}. A cut belongs in a phase: "
-        f"tw.train(data, phases=[tw.Phase({cut!r})])."
-    )
+        call("flowers/", *unnamed, **named)
+    assert str(error.value) == (f"{told}. A cut and its settings belong in a phase: phases=[tw.Phase({phase})].")

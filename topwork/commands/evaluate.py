@@ -44,8 +44,14 @@ def evaluate(
     """Measure a run on its test part, or on other pictures.
 
     A picture in DATA is measured only if the run knows its class. All of DATA may be of one class. Measuring the test
-    part also draws the plots that are missing in the run's folder. The scores over all pictures have 95 % intervals.
-    --json also prints the intervals of the scores of each class.
+    part also draws the plots that are missing in the run's folder.
+
+    accuracy is the share of right answers, and top-3 the share of pictures whose class is among the three likeliest.
+    loss punishes sure mistakes: 0 is perfect. AUC says how well the probabilities sort the pictures: 1 is perfect, 0.5
+    is chance. Of the pictures that are answered with a class, precision is the share that belong to it; of those that
+    belong to it, recall is the share that are found. macro is the mean over the classes. The interval says how sure a
+    score is: with other test pictures of the same kind, 95 of 100 such intervals contain the true value. --json also
+    prints those of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.runs.folder import folds_in

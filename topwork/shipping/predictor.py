@@ -127,7 +127,7 @@ class Predictor:
             is_one = isinstance(pictures, str | bytes | Path | Mapping)
         if is_one:
             what = "row" if isinstance(pictures, Mapping) else "picture"
-            raise UsageError(f"expected several {what}s, got one: put it in a list, as in predictor([{what}]).")
+            raise UsageError(f"expected several {what}s, got one: put it in a list: [{what}].")
         return self._guesses(pictures)
 
     def probabilities(self, *pixels: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, duration, say, with_progress
 from topwork.system.text import as_json
 from topwork.training import next_steps
-from topwork.training.prepare import chosen, completed, prepared
+from topwork.training.prepare import chosen, completed, prepared, refuse_misplaced
 from topwork.training.run import Run
 from topwork.training.search import searching
 from topwork.training.train import refuse_early
@@ -179,7 +179,7 @@ class Folds:
 def cross_validate(
     data: "str | Path | tuple | Dataset",
     count: int,
-    *,
+    *unnamed: Any,
     seed: int | None = None,
     out: str | Path | None = None,
     recipe: Recipe | None = None,
@@ -198,6 +198,7 @@ def cross_validate(
         data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned. The parts of a
             dataset are not kept: the folds are drawn from all pictures.
         count: the number of folds, 2 or more.
+        unnamed: is refused, as in `topwork.training.train`.
         seed: the seed for drawing the folds; by default the recipe's ``data.seed``.
         out: the folder to create; by default, a new folder in ``runs``, named after the data and the time.
         recipe, head_first, callbacks, strict, jobs, progress: as in `topwork.training.train`.
@@ -218,6 +219,7 @@ def cross_validate(
         >>> found.results.accuracy  # doctest: +SKIP
         Rate(value=0.83, low=0.79, high=0.86)
     """
+    refuse_misplaced(unnamed, {})
     if parent is not None:
         folds_, from_ = either("a cross-validation", "--folds"), either("parent", "--from")
         raise UsageError(

@@ -1,7 +1,7 @@
 """Prepare a run: complete and check its recipe, read its data, prevent leaks between parts, and make its folder."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ from topwork.training.trainer import Course
 
 USUAL = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad")
 """Optimizers of all versions of Keras 3. To find out whether Keras has any other name, it must be imported."""
+
+DEFAULT = "efficientnet_lite0@pool"
+"""The cut in an example."""
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
@@ -99,6 +102,21 @@ def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
     heads.opened(Path(recipe.head.file), 1 if recipe.training.loss == "binary" else len(data.classes))
 
 
+def refuse_misplaced(unnamed: Sequence[Any], others: Mapping[str, Any]) -> None:
+    """Refuse arguments without a name after the first, and names that `train` lacks: a phase may have them.
+
+    Raises:
+        UsageError: there are such arguments.
+    """
+    if not unnamed and not others:
+        return
+    told = f"an argument has no name: {unnamed[0]!r}" if unnamed else f"there is no argument {next(iter(others))!r}"
+    cut = next((value for value in (*unnamed, *others.values()) if isinstance(value, str) and "@" in value), DEFAULT)
+    settings = {name: value for name, value in others.items() if name in {one.name for one in fields(Phase)} - {"cut"}}
+    phase = ", ".join([repr(cut), *(f"{name}={value!r}" for name, value in settings.items())])
+    raise UsageError(f"{told}. A cut and its settings belong in a phase: phases=[tw.Phase({phase})].")
+
+
 def chosen(
     phases: Sequence[Phase] | None = None,
     backbones: Sequence[Backbone] = (),
@@ -107,13 +125,16 @@ def chosen(
     seed: int = 0,
     recipe: Recipe | None = None,
     minutes: float | None = None,
+    **others: Any,
 ) -> Recipe:
     """Make the recipe from the arguments of `train`, and check it.
 
     Raises:
-        UsageError: a recipe is given together with settings that belong in it, or *phases* is not a list of `Phase`.
+        UsageError: a recipe is given together with settings that belong in it, or *phases* is not a list of `Phase`; or
+            from `refuse_misplaced`.
         RecipeError, CutError: a setting is wrong; see `Recipe.checked`.
     """
+    refuse_misplaced((), others)
     if recipe is not None:
         given = {"phases": phases, "backbones": backbones or None, "head": head, "views": views, "seed": seed}
         given["minutes"] = minutes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import remark
 from topwork.data.readers import look
-from topwork.errors import TopworkError, UsageError, at
+from topwork.errors import TopworkError, at
 from topwork.networks.backbones import catalogue as networks
 from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
@@ -19,7 +19,7 @@ from topwork.system.keras_settings import ours
 from topwork.system.messages import with_progress
 from topwork.training import next_steps, warm_start
 from topwork.training.fusion import joining
-from topwork.training.prepare import chosen, completed, prepared
+from topwork.training.prepare import chosen, completed, prepared, refuse_misplaced
 from topwork.training.run import Run
 from topwork.training.search import searching
 from topwork.training.trainer import Course
@@ -48,13 +48,14 @@ def train(
     strict: bool = False,
     jobs: int | None = None,
     progress: bool = True,  # noqa: ARG001
+    **others: Any,
 ) -> Run:
     """Train a classifier.
 
     Args:
         data: anything that `topwork.read` takes, or a dataset that `topwork.read` returned. The splits of a dataset are
             kept. For a join, *data* may be ``None``.
-        unnamed: is refused; all other arguments have names.
+        unnamed, others: are refused, with a sentence on where they belong. All arguments but the data have names.
         phases: the phases of training, in order. From phase to phase, the cut moves towards the input. The default is
             one phase, with the cut at ``pool``.
         backbones: options for the pretrained networks that the cuts name.
@@ -91,12 +92,7 @@ def train(
         >>> import topwork as tw
         >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
     """
-    if unnamed:
-        cut = unnamed[0] if isinstance(unnamed[0], str) and "@" in unnamed[0] else "efficientnet_lite0@pool"
-        raise UsageError(
-            f"the argument after the data has no name: {unnamed[0]!r}. A cut belongs in a phase: "
-            f"tw.train(data, phases=[tw.Phase({cut!r})])."
-        )
+    refuse_misplaced(unnamed, others)
     options = Options(out, callbacks, strict, jobs)
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
     if recipe is None and origin and not phases:
