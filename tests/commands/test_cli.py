@@ -76,6 +76,7 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
     out, ran = trained
     assert (ran.status, ran.out) == (0, f"{out}\n")
     expected = [
+        r"60 pictures in 3 classes of '.*' \(48 train, 6 val, 6 test\)\.",
         r"tiny@pool: 60 pictures to compute, \d+\.\d KB on disk",
         r"phase 1, tiny@pool: kept (epoch \d of 3|the weights it started with) "
         r"\(validation loss \d+\.\d{3}\), \d+(\.\d)? s",
@@ -89,8 +90,8 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
     *lines, last = said[: -len(after)]
     assert last == "So few test pictures make the score uncertain: --folds 5 tests each of the 60 pictures once."
     more = ("For speed the frozen part ran in bfloat16 while training", "As far as 6 pictures tell")
-    assert all(line.startswith(more) for line in lines[4:]), lines
-    for line, pattern in zip(lines[:4], expected, strict=True):
+    assert all(line.startswith(more) for line in lines[5:]), lines
+    for line, pattern in zip(lines[:5], expected, strict=True):
         assert re.fullmatch(pattern, line), line
 
 

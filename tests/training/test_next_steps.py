@@ -42,7 +42,7 @@ def test_how_to_look_and_how_to_use(capsys):
             {},
             "Better: only 30 % of 'dog' are found, fewer than of other classes; it has 10 training pictures.",
         ),
-        ((0.9, 0.8, 0.9), {}, "Better: topwork.curve(data) shows whether more pictures would help; "),
+        ((0.9, 0.8, 0.9), {}, "Better: topwork.curve(data) (would more pictures help?), "),
         ((0.9, 0.3, 0.9), {"better": "more light."}, "Better: more light."),
     ],
     ids=["a weak class", "chance explains the weakest", "something is known"],

@@ -1,5 +1,6 @@
 """Word the advice in messages for its reader: ``out=`` for a Python caller, ``--out`` at the command line."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,16 @@ def either(python: str, command: str) -> str:
     '--out'
     """
     return command if _is_command else python
+
+
+def word(path: str | Path) -> str:
+    """Return a path as a word of a command, relative to the working folder if it is inside.
+
+    >>> word("/pictures/red roses"), word(Path.cwd() / "flowers")
+    ("'/pictures/red roses'", 'flowers')
+    """
+    found = Path(path)
+    return shlex.quote(str(found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found))
 
 
 def resuming(path: str | Path, kind: str = "Run", data: str = "") -> str:

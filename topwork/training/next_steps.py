@@ -1,11 +1,10 @@
 """The last lines of a training: how to look at the run, how to use it, and what may make it better."""
 
-import shlex
 from pathlib import Path
 
 from topwork.data.dataset import Dataset
 from topwork.runs.scores import Scores
-from topwork.system.advice import either
+from topwork.system.advice import either, word
 from topwork.system.messages import counted, say
 
 ENOUGH = 0.98
@@ -26,7 +25,7 @@ def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> 
     """
     if (path.parent / "fold-1").is_dir():
         return  # the cross-validation says it
-    name = shlex.quote(str(path))
+    name = word(path)
     kind = "Folds" if (path / "fold-1").is_dir() else "Run"
     if scores and scores.accuracy.value < 1:
         wrong = either(f"topwork.{kind}({str(path)!r}).evaluate().wrong", f"topwork evaluate {name} --wrong")
@@ -50,7 +49,7 @@ def _weakest(data: Dataset, scores: Scores) -> str:
             )
     if scores.accuracy.value > ENOUGH:
         return ""
-    place = shlex.quote(data.root or data.source or "DATA")
+    place = word(data.root or data.source or "DATA")
     curve = either("topwork.curve(data)", f"topwork curve {place}")
     search = either("topwork.train(data, minutes=5)", f"topwork train {place} --minutes 5")
-    return f"{curve} shows whether more pictures would help; {search} tries other networks and layers."
+    return f"{curve} (would more pictures help?), {search} (other networks and layers)"

@@ -108,7 +108,7 @@ class SolvedPhase:
                         trials.append(trial)
                         self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
                     l2 = min(trials, key=lambda trial: trial.loss).l2
-                    self._chosen = ", chosen in folds of the training part"
+                    self._chosen = ", chosen in folds"
                 self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept

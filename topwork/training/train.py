@@ -16,7 +16,7 @@ from topwork.runs.folder import Folder
 from topwork.store.engines.local import one_worker
 from topwork.system import files
 from topwork.system.keras_settings import ours
-from topwork.system.messages import with_progress
+from topwork.system.messages import say, with_progress
 from topwork.training import next_steps, warm_start
 from topwork.training.fusion import joining
 from topwork.training.prepare import chosen, completed, prepared, refuse_misplaced
@@ -110,6 +110,7 @@ def train(
         refuse_early(data, recipe)
         recipe = completed(recipe, first and origin is None, callbacks)
         course = prepared(data, recipe, origin, options)
+    say(f"{course.data}.")
     try:
         course.run()
     except TopworkError:

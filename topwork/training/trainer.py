@@ -8,7 +8,6 @@ began with (law 7). A run that was killed continues from its last checkpoint and
 A phase that trains only a linear head is solved instead. If all phases are solved, Keras is not imported.
 """
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +36,7 @@ from topwork.store.plan import Step, steps
 from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system import keras_settings
-from topwork.system.advice import either
+from topwork.system.advice import either, word
 from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
@@ -170,7 +169,7 @@ class Course:
         if head.spread is None or head.spread >= ALIKE or not knows_photographs:
             return ""
         data = self.folder.environment["data"] or self.folder.environment.get("source") or "DATA"
-        way = either("topwork.train(data, minutes=5)", f"topwork train {shlex.quote(data)} --minutes 5")
+        way = either("topwork.train(data, minutes=5)", f"topwork train {word(data)} --minutes 5")
         return (
             f"these pictures look alike to the network (between them, its features vary by {head.spread:.2f} of their "
             f"size; photographs: {ALIKE:g} or more), so that training some of its layers may help a lot: {way}"
