@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import (
+    added,
     article_tables,
     articles,
     choices,
@@ -166,6 +167,25 @@ def crossval_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(report.crossval_table(plan, crossval.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("added")
+def added_command(
+    data: Data = None,
+    weights: Weights = "random",
+    size: Size = None,
+    pictures: Pictures = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each command is timed.")] = 3,
+    quick: Quick = False,
+) -> None:
+    """Time what adding pictures and a class costs.
+
+    A run goes on by --from, is trained again, or by the plain script.
+    """
+    plan = added.Plan(data, weights, size=size, pictures=pictures, rounds=rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(report.added_table(plan, added.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("fusion")

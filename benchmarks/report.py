@@ -3,7 +3,21 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import crossval, deep, default, extraction, frozen, fusion, head, memory, reading, solver, step, views
+from benchmarks import (
+    added,
+    crossval,
+    deep,
+    default,
+    extraction,
+    frozen,
+    fusion,
+    head,
+    memory,
+    reading,
+    solver,
+    step,
+    views,
+)
 from benchmarks.commands import Outcome
 from benchmarks.frozen import BY_HAND, CACHED, CONVERTED, FILLED, FIRST, IMPORT, ITERATED, PLAIN, TOPWORK
 from benchmarks.machine import measured_on
@@ -160,6 +174,24 @@ def crossval_table(plan: crossval.Plan, found: crossval.Measured, command: str) 
     ]
     about = f"`{plan.backbone}@pool`, {plan.weights} weights, {plan.epochs} epochs a fold."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(("", "seconds", "plain / topwork"), rows)])
+
+
+def added_table(plan: added.Plan, found: added.Measured, command: str) -> str:
+    """Return the table on adding pictures and a class to a run."""
+    ways = {
+        added.FROM: "topwork train --from RUN",
+        added.AGAIN: "topwork train again, the first pictures in the store",
+        added.EMPTY: "topwork train again, nothing in the store",
+        added.PLAIN: f"plain script, {plan.epochs} epochs again",
+    }
+    plain = found.seconds[added.PLAIN]
+    rows = []
+    for way, name in ways.items():
+        seconds, right = found.seconds[way], found.accuracy.get(way)
+        rows.append([name, f"{seconds:.1f}", f"{plain / seconds:.1f}", "" if right is None else f"{right:.3f}"])
+    about = f"`{plan.backbone}@pool`, {plan.weights} weights; {found.before:,} pictures became {found.after:,}."
+    head = ("", "seconds", "plain / this", "test accuracy")
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(head, rows)])
 
 
 def fusion_table(plan: fusion.Plan, found: fusion.Measured, command: str) -> str:

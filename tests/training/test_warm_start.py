@@ -266,6 +266,17 @@ def test_a_child_goes_on_without_its_parent(pictures, parent, tmp_path):
             np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+def test_a_head_that_is_solved_starts_from_the_parents_head_without_keras(pictures, parent, tmp_path, monkeypatch):
+    monkeypatch.setattr("topwork.training.trainer.begun", lambda *_: pytest.fail("a network was built"))
+    phases, backbones = [tw.Phase(CUT, l2=1e9)], [*parent.recipe.backbones.values()]
+    run = tw.train(pictures, parent=parent, phases=phases, backbones=backbones, out=tmp_path / "run")
+    kept = [line for line in run.journal if line.kept]
+    assert [line.l2 for line in kept] == [None], "the solution is better than the parent's head"
+    assert kept[0].val_loss == pytest.approx(best(parent).val_loss, rel=1e-5)
+    for a, b in zip(run.folder.weights()["logits"], parent.folder.weights()["logits"], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize(
     "phase",
     [tw.Phase(CUT, l2=1e6), tw.Phase(CUT, epochs=2, learning_rate=300.0, optimizer="sgd", schedule="constant")],

@@ -18,7 +18,7 @@ from typing import Any
 from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
 from topwork.errors import RunError, at
-from topwork.networks.heads import LinearHead
+from topwork.networks.heads import LOGITS, LinearHead
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
@@ -202,6 +202,15 @@ class Course:
             self._new = warm_start.load(network, self.folder.parent, self.data.classes)
         return network
 
+    def _inherited(self, train: Examples) -> Solved:
+        """Return the parent's head, without Keras: if only heads are trained here, the parent trained nothing else."""
+        assert self.folder.parent
+        head, classes = self.recipe.head, self.data.classes
+        outputs = 1 if self.recipe.training.loss == "binary" else len(classes)
+        own = LinearHead.new(sum(train.widths(head.pooling)), outputs, head.batch_norm).values()
+        values, self._new = warm_start.inherited(own, LOGITS, self.folder.parent, classes)
+        return Solved(LinearHead.of(values), head.pooling)
+
     def _trained(
         self, before: Network | Solved | None, number: int, stored: StoredActivations, state: State | None
     ) -> Network | Solved:
@@ -209,7 +218,8 @@ class Course:
         examples = {name: stored.examples(self.data.part(name), self.data.classes) for name in ("train", "val")}
         if self._is_solved(number, examples["train"]):
             if before is None and self.folder.parent:
-                before = self._network(None, state)
+                only_heads = all(phase.is_solved for phase in self.recipe.phases)
+                before = self._inherited(examples["train"]) if only_heads else self._network(None, state)
             return self._solve(before, number, examples)
         network = before if isinstance(before, Network) else self._network(before, state)
         self._iterate(network, number, examples, stored.dtypes, state)

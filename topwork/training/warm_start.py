@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from topwork.errors import CutError, RunError
+from topwork.networks.heads import Values
 from topwork.networks.model import Network
 from topwork.recipes.recipe import Recipe
 from topwork.runs import lockfile
@@ -68,14 +69,27 @@ def check(parent: Folder, wanted: Recipe, planned: Sequence[Step]) -> None:
 
 
 def load(network: Network, parent: Folder, classes: Sequence[str]) -> list[str]:
-    """Load the parent's weights into a new network, and return the new classes, whose logits have zeros for weights.
+    """Load the parent's weights into a new network, and return the classes that are new; see `inherited`."""
+    values, new = inherited(network.values(), network.head.layers[-1].name, parent, classes)
+    network.load(values)
+    return new
+
+
+def inherited(own: Values, last: str, parent: Folder, classes: Sequence[str]) -> tuple[Values, list[str]]:
+    """Return the weights that a run starts from, and the classes that are new.
+
+    Args:
+        own: the weights of its layers, by layer: where the parent has a layer of this form, its weights are taken.
+        last: the name of the layer of the logits. It keeps those of classes that both have; for new classes, its
+            weights are zero.
+        parent, classes: the parent, and the classes of the new run in the order of its logits.
 
     Raises:
-        RunError: the network has one logit for two classes, and these are not the parent's classes.
+        RunError: there is one logit for two classes, and these are not the parent's classes.
     """
-    values, own = parent.weights(), network.values()
+    values, own = parent.weights(), dict(own)
     had, where = parent.data().classes, repr(str(parent.path.resolve()))
-    if network.head.output_shape[-1] == 1 and tuple(had) != tuple(classes):
+    if own[last][-1].shape == (1,) and tuple(had) != tuple(classes):
         raise RunError(
             f"cannot start from {where}: its one logit tells {had[0]!r} from {had[1]!r}, "
             f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without {either('parent', '--from')}."
@@ -84,21 +98,19 @@ def load(network: Network, parent: Folder, classes: Sequence[str]) -> list[str]:
         if name in own and [array.shape for array in arrays] == [array.shape for array in own[name]]:
             own[name] = arrays
 
-    last = network.head.layers[-1].name
-    if tuple(had) != tuple(classes):  # keep the old columns of classes that both have; zeros for new classes
+    if tuple(had) != tuple(classes):
         both = [label for label in classes if label in had]
         into, out_of = [list(classes).index(label) for label in both], [list(had).index(label) for label in both]
         own[last] = [np.zeros_like(new) for new in own[last]]
         for old, added in zip(values[last], own[last]):
             added[..., into] = old[..., out_of]
-    network.load(own)
 
     others = ""
     new = [label for label in classes if label not in had]
     for word, labels in (("new", new), ("left out", [label for label in had if label not in classes])):
         others += f"; {word}: {some([*map(repr, labels)])}" if labels else ""
     say(f"Started from the weights of {where}{others}.")
-    return new
+    return own, new
 
 
 def _kept(wanted: Recipe) -> dict[str, Any]:
