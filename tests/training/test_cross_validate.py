@@ -80,6 +80,7 @@ def test_the_final_model_learns_from_all_pictures_and_has_the_score_of_the_folds
     assert (results["accuracy"], results["test"], results["folds"]) == (said.json["accuracy"], said.json["test"], 3)
     assert len(final.predict(pictures)) == 36
     assert "<td>accuracy</td>" in final._repr_html_()
+    assert "<td>accuracy</td>" in tw.Folds(out)._repr_html_() and "<img" in tw.Folds(out)._repr_html_()
     assert "No test part" not in said.err
 
 

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,13 @@ def picture(png: bytes, title: str = "") -> str:
     """Return a PNG as an embedded picture; *title* is shown when the mouse is over it."""
     source = base64.b64encode(png).decode()
     return f'<img src="data:image/png;base64,{source}" title="{escape(title)}" style="margin:2px">'
+
+
+def with_answers(title: str, scores: str, folder: Path) -> str:
+    """Return a title, scores as HTML, and the plot of answers that lies in a folder, if it is there."""
+    plot = folder / "predictions.png"
+    shown = picture(plot.read_bytes(), "answers on the test part") if plot.exists() else ""
+    return paragraph(title) + scores + shown
 
 
 def counts_table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -215,3 +215,7 @@ class FoldResults(Record):
 
     def __repr__(self) -> str:
         return f"<FoldResults: accuracy {self.accuracy} over {len(self.folds)} folds>"
+
+    def _repr_html_(self) -> str:
+        each = paragraph("accuracy of each fold: " + ", ".join(f"{value:.3f}" for value in self.folds))
+        return self.test._repr_html_() + each + "".join(map(paragraph, self.notes))

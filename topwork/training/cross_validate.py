@@ -19,6 +19,7 @@ import numpy as np
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds, undivided
+from topwork.data.notebook import with_answers
 from topwork.data.readers import read_by
 from topwork.data.reading import run_files
 from topwork.errors import RunError, TopworkError, UsageError
@@ -81,6 +82,10 @@ class Folds:
 
     def __repr__(self) -> str:
         return f"Folds({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        is_finished = (self.path / "results.json").exists()
+        return with_answers(repr(self), self.results._repr_html_() if is_finished else "", self.path)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topwork.data.dataset import Dataset
-from topwork.data.notebook import paragraph, picture
+from topwork.data.notebook import with_answers
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile, registry
@@ -56,11 +56,7 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _repr_html_(self) -> str:
-        plot = self.path / "predictions.png"
-        shown = paragraph(repr(self))
-        if self.folder.is_finished:
-            shown += self.results._repr_html_()
-        return shown + (picture(plot.read_bytes(), "answers on the test part") if plot.exists() else "")
+        return with_answers(repr(self), self.results._repr_html_() if self.folder.is_finished else "", self.path)
 
     @property
     def path(self) -> Path:
