@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from topwork.networks.weights import efficientnet_lite0
 
 TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
 SESSION = re.search(r"^```\n(topwork read .*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
+SEEN = re.search(r"^```console\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
 PYTHON = re.search(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)[1]
 
 
@@ -30,6 +33,31 @@ def test_the_session_names_only_commands_that_exist():
 
 def test_the_python_compiles():
     compile(PYTHON, "README.md", "exec")
+
+
+def masked(text):
+    """Return printed lines without what differs between machines and pictures: numbers, paths, and rows of answers."""
+    lines = re.sub(r"'/\S+'", "PATH", text).splitlines()
+    lines = [re.sub(r"\d+(\.\d+)?", "N", line) for line in lines if not re.match(r"\w+/.*\.jpg ", line)]
+    return [" ".join(line.replace("N min N s", "N s").split()) for line in lines if line != "..."]
+
+
+@pytest.mark.full
+def test_what_one_sees_is_what_is_printed(real, tmp_path, monkeypatch):
+    """The commands of the first session print what README shows, on the same photos."""
+    if not efficientnet_lite0.path().is_file():
+        pytest.skip("the extra 'weights' is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOPWORK_HOME", str(tmp_path / "home"))
+    shutil.copytree(real / "flowers5", "flowers")
+    shutil.copy(min(Path("flowers/rose").iterdir()), "rose.jpg")
+    told = ""
+    for line in SEEN.splitlines():
+        if line.startswith("$ topwork "):
+            ran = topwork(*shlex.split(line)[2:])
+            assert ran.status == 0, ran.err
+            told += f"{line}\n{ran.err}{ran.out}"
+    assert masked(told) == masked(SEEN)
 
 
 @pytest.mark.full

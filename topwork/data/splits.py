@@ -15,8 +15,8 @@ from math import comb
 
 from topwork.data.dataset import PARTS, Dataset, Row
 from topwork.errors import DatasetError, RecipeError, nearest
-from topwork.recipes.parsing import check_range
-from topwork.recipes.settings import RANGES, Data, Draw
+from topwork.recipes.parsing import RANGES, check_range
+from topwork.recipes.settings import Data, Draw
 from topwork.system.advice import either
 from topwork.system.messages import SHOWN, counted, some
 

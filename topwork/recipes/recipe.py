@@ -22,11 +22,9 @@ from typing import Any
 
 from topwork.cut import POOL, Cut
 from topwork.errors import CutError, RecipeError, UsageError, at
-from topwork.recipes.parsing import check_range, expect, located, put, read, refuse_unknown
+from topwork.recipes.parsing import POSITIVE, RANGES, check_range, expect, located, put, read, refuse_unknown
 from topwork.recipes.renamed import is_of_format_1, with_new_names
 from topwork.recipes.settings import (
-    POSITIVE,
-    RANGES,
     WORDS,
     About,
     Backbone,

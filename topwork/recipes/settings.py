@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from math import inf, log2
+from math import log2
 from pathlib import Path
 from typing import Any, Literal
 
@@ -371,36 +371,3 @@ class Options:
     callbacks: Sequence[Any] = ()
     strict: bool = False
     jobs: int | None = None
-
-
-RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "max_megapixels": (0, inf),
-    "size": (1, inf),
-    "dropout": (0, 1),
-    "hold_out_share": (0, 1),
-    "units": (1, inf),
-    "l2": (0, inf),
-    "epochs": (1, inf),
-    "learning_rate": (0, inf),
-    "momentum": (0, 1),
-    "batch_size": (1, inf),
-    "patience": (0, inf),
-    "warmup_epochs": (0, inf),
-    "global_clipnorm": (0, inf),
-    "weight_decay": (0, inf),
-    "label_smoothing": (0, 1),
-    "cycle_epochs": (1, inf),
-    "minutes": (0, inf),
-    "count": (1, 100),
-    "rotation": (0, 180),
-    "shift": (0, 1),
-    "shear": (0, 45),
-    "zoom": (0, 0.9),
-    "brightness": (0, 1),
-    "contrast": (0, 1),
-}
-"""Key -> (smallest, largest) allowed value, in every table that has the key."""
-
-POSITIVE = ("learning_rate", "minutes")
-"""The keys for which the smallest value itself is not allowed."""
