@@ -58,6 +58,7 @@ def refused_with(status: int, kind: str, facts: Sequence[str], *words: object) -
     ran = topwork(*words)
     *read, error = ran.err.splitlines()
     assert (ran.status, ran.out) == (status, ""), ran.err
+    assert len(read) <= (words[0] == "train"), ran.err
     assert not [line for line in read if not re.match(r"\d+ pictures in \d+ classes of ", line)]
     assert error.startswith(f"{kind}: ")
     assert not [fact for fact in facts if fact not in error], ran.err

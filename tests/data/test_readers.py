@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.dataset import Dataset, LeftOut, Row, skipped
 from topwork.data.folds import folds
 from topwork.data.holdout import with_validation
 from topwork.data.labels import column
@@ -142,6 +142,20 @@ def test_one_picture_twice_under_one_label_is_kept_in_one_part(tmp_path):
         data = read(made(tmp_path, a__1=1, a__copy=1, b__1=2), split=(0.4, 0.3, 0.3), seed=seed)
         assert data.rows[0].split == data.rows[1].split
         assert len(data.rows) == 3
+
+
+def test_a_cut_in_place_of_the_pictures(tmp_path):
+    assert told("vgg16@pool").endswith(" If it is a cut, name the pictures first.")
+
+
+def test_copies_with_several_labels_are_one_line(tmp_path):
+    data = read(made(tmp_path, a__1=1, a__2=2, a__3=3, b__1=1, b__2=2, b__4=4))
+    assert skipped(data.left_out, "all") == [
+        "Skipped: 4 pictures: each is labelled 'a' and 'b': a/1.png, a/2.png, b/1.png, b/2.png"
+    ]
+    assert {gone.path: gone.reason for gone in data.left_out}["a/1.png"] == (
+        "the same picture is labelled 'a' and 'b', see 'b/1.png'"
+    )
 
 
 def test_a_class_that_loses_all_its_pictures_is_told(tmp_path):

@@ -396,6 +396,15 @@ def test_a_picture_with_another_label_is_not_compared(where):
     assert "1 that have another label in the second run." in found.text[0]
 
 
+def test_no_picture_with_the_same_label(where):
+    write(where / "a", rows(range(9)))
+    turned = {"cat": "dog", "dog": "owl", "owl": "cat"}
+    write(where / "b", tuple(replace(row, label=turned[row.label]) for row in rows(range(9))))
+    assert told(lambda: compare("a", "b")).startswith(
+        "the runs 'a' and 'b' have no test picture with the same label in common: "
+    )
+
+
 def test_no_picture_in_common(where):
     write(where / "a", rows(range(9)))
     write(where / "b", rows(range(9, 18)), rows(range(9), "train"))

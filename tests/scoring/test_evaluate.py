@@ -136,7 +136,9 @@ def test_the_wrong_answers_are_printed_and_saved_the_surest_first(two, tmp_path)
     assert rows
     sure = [float(row["probability"]) for row in rows]
     assert sure == sorted(sure, reverse=True)
-    assert [Path(line.split()[0]).name for line in ran.out.splitlines()[2:]] == names
+    *lines, _, last = ran.out.splitlines()[2:]
+    assert [Path(line.split()[0]).name for line in lines] == names
+    assert last == f"Wrong: {len(rows)} of the 6 answers on DATA."
     assert (out / "predictions.csv").read_bytes() == (tmp_path / "all.csv").read_bytes()
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 7
     for name in ("confusion.png", "predictions.png"):
@@ -163,8 +165,8 @@ def test_class_names_in_any_script_have_a_key(two, others, tmp_path):
 def test_without_wrong_answers_that_is_said(two, others, tmp_path):
     scores = replace(two.evaluate(only(others, tmp_path / "one", "red")), wrong=[])
     with redirect_stdout(StringIO()) as told:
-        print_wrong(scores)
-    assert told.getvalue() == "No answer is wrong on 4 pictures.\n"
+        print_wrong(scores, "DATA")
+    assert told.getvalue() == "None of the 4 answers on DATA is wrong.\n"
 
 
 def test_a_folder_that_exists_is_not_written_to(two, tmp_path):

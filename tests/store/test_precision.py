@@ -124,7 +124,7 @@ def counted(monkeypatch):
     return fills
 
 
-SAID = f"{NAME} runs in float32: on 16 pictures, bfloat16 shifts activations by "
+SAID = f"{NAME} runs in float32: on 16 pictures bfloat16 shifts activations by "
 
 
 def test_a_run_keeps_the_precision_and_says_why_the_first_time(pictures, own_store, tmp_path, never, bfloat16, capsys):

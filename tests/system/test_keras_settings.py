@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -68,6 +69,15 @@ def test_theirs_are_back_after_an_exception(strange):
     with pytest.raises(KeyboardInterrupt), ours(), ours():
         raise KeyboardInterrupt
     assert in_force() == strange
+
+
+def test_warnings_of_retracing_are_hidden_while_topwork_computes_alone():
+    logger = logging.getLogger("tensorflow")
+    told = logging.LogRecord("tensorflow", logging.WARNING, "", 0, "5 calls triggered tf.function retracing.", (), None)
+    other = logging.LogRecord("tensorflow", logging.WARNING, "", 0, "no GPU", (), None)
+    with ours():
+        assert [bool(logger.filter(one)) for one in (told, other)] == [False, True]
+    assert logger.filter(told)
 
 
 def test_a_policy_that_was_never_set_still_follows_floatx():

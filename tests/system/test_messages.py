@@ -74,7 +74,7 @@ def test_bars_are_silent_where_nobody_looks(capsys):
     ("about", "said"),
     [
         ({}, "x@pool: 1,500 pictures to compute, 3.8 MB on disk\n"),
-        ({"total": 1516}, "x@pool: 1,500 of 1,516 pictures to compute, 3.8 MB on disk\n"),
+        ({"total": 1516}, "x@pool: 1,500 of 1,516 pictures to compute, 3.8 MB on disk; 16 in the store\n"),
         ({"repeated": 3}, "x@pool: 1,500 different pictures to compute, 3.8 MB on disk\n"),
         ({"views": True}, "x@pool: 1,500 views to compute, 3.8 MB on disk\n"),
         ({"seconds": 75.0}, "x@pool: 1,500 pictures to compute, about 1 min 15 s and 3.8 MB on disk\n"),

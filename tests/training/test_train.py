@@ -1,6 +1,7 @@
 """Training from start to end on small generated pictures: law 7, phases, repeatability, the files in a run folder."""
 
 import csv
+import inspect
 import json
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from topwork.errors import BackboneError, CutError, DatasetError, RecipeError, R
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Data, Options
 from topwork.runs.folder import Folder
-from topwork.training.prepare import chosen, completed, prepared
+from topwork.training.prepare import ARGUMENTS, chosen, completed, prepared
 
 SMALL = tiny()
 
@@ -353,6 +354,15 @@ def test_a_head_that_does_not_fit_is_refused_before_a_folder_is_made(pictures, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_head_of_your_own_whose_last_layer_has_no_weights_starts_from_a_parent(pictures, tmp_path):
+    start = keras.Input((64,))
+    scaled = keras.layers.Rescaling(2.0, dtype="float32")(keras.layers.Dense(3)(start))
+    keras.Model(start, scaled).save(tmp_path / "mine.keras")
+    parent = train(pictures, tmp_path / "parent", head=str(tmp_path / "mine.keras"), epochs=1)
+    child = tw.train(pictures, parent=parent, out=tmp_path / "run")
+    assert child.journal[0].val_loss == pytest.approx(min(line.val_loss for line in parent.journal), rel=1e-4)
+
+
 def test_a_head_of_your_own_takes_no_new_classes(pictures, tmp_path):
     parent = train(pictures, tmp_path / "parent", head=head_file(tmp_path / "mine.keras"), epochs=1)
     make_folder(tmp_path / "more", each=8, first=70_000)
@@ -451,21 +461,36 @@ def test_a_result_at_chance_is_named(pictures, tmp_path, capsys):
 
 @pytest.mark.parametrize("call", [tw.train, lambda data, *args, **named: tw.cross_validate(data, 5, *args, **named)])
 @pytest.mark.parametrize(
-    ("unnamed", "named", "told", "phase"),
+    ("named", "where"),
     [
-        (("vgg16@pool",), {}, "an argument has no name: 'vgg16@pool'", "'vgg16@pool'"),
-        ((3,), {}, "an argument has no name: 3", "'efficientnet_lite0@pool'"),
-        ((), {"cut": "vgg16@pool", "epochs": 5}, "there is no argument 'cut'", "'vgg16@pool', epochs=5"),
-        (
-            (),
-            {"learning_rate": 1e-3},
-            "there is no argument 'learning_rate'",
-            "'efficientnet_lite0@pool', learning_rate=0.001",
-        ),
-        ((), {"epoch": 3}, "there is no argument 'epoch'", "'efficientnet_lite0@pool'"),
+        ({"cut": "vgg16@pool", "epochs": 5}, "a phase: phases=[tw.Phase(cut='vgg16@pool', epochs=5)]"),
+        ({"l2": 1.0}, "a phase: phases=[tw.Phase(cut='efficientnet_lite0@pool', l2=1.0)]"),
+        ({"size": 64}, "a backbone: backbones=[tw.Backbone(name='efficientnet_lite0', size=64)]"),
+        ({"draw": "hash"}, "the data: tw.read(data, draw='hash')"),
     ],
 )
-def test_an_argument_that_belongs_in_a_phase_gets_the_way_to_write_it(call, unnamed, named, told, phase):
+def test_an_argument_that_train_lacks_gets_its_place(call, named, where):
+    name, value = next(iter(named.items()))
     with pytest.raises(UsageError) as error:
-        call("flowers/", *unnamed, **named)
-    assert str(error.value) == (f"{told}. A cut and its settings belong in a phase: phases=[tw.Phase({phase})].")
+        call("flowers/", **named)
+    assert str(error.value) == f"there is no argument {name!r} (= {value!r}). It belongs in {where}."
+
+
+def test_an_argument_without_a_name_gets_one():
+    with pytest.raises(UsageError) as error:
+        tw.train("flowers/", "vgg16@pool")
+    assert str(error.value) == (
+        "an argument has no name: 'vgg16@pool'. It belongs in a phase: phases=[tw.Phase(cut='vgg16@pool')]."
+    )
+    with pytest.raises(UsageError, match="an argument has no name: 3"):
+        tw.train("flowers/", 3)
+
+
+def test_a_slip_in_a_name_gets_the_name():
+    with pytest.raises(UsageError, match=r"there is no argument 'sed' \(= 1\).* did you mean 'seed'\?"):
+        tw.train("flowers/", sed=1)
+
+
+def test_the_names_that_the_error_lists_are_those_of_train():
+    known = inspect.signature(tw.train).parameters
+    assert set(ARGUMENTS) == known.keys() - {"data", "unnamed", "others"}

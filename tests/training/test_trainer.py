@@ -60,21 +60,21 @@ def test_an_evaluation_opens_its_store_once_to_read_it(run, opened):
     assert count == 3  # to look for missing pictures, to fill, to read
 
 
-def suggested(spread, **about):
+def suggested(spread, network="mobilenet_v2", **about):
     """Return what a solved run says about opening layers, for features with a spread and an ImageNet backbone."""
     norm = np.ones(2, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32), np.full(2, spread, np.float32)
     head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(3, np.float32), norm)
-    backbone = Backbone("mobilenet_v2", **about)
-    recipe = Recipe((Phase("mobilenet_v2@pool"),), backbones={"mobilenet_v2": backbone})
+    recipe = Recipe((Phase(f"{network}@pool"),), backbones={network: Backbone(network, **about)})
     folder = SimpleNamespace(path=Path("runs/one"), environment={"data": "my digits/"})
     return trainer.Course._suggested(SimpleNamespace(recipe=recipe, folder=folder), head)
 
 
 def test_opening_layers_is_suggested_where_the_network_sees_little_difference():
-    assert suggested(0.9) == ""
+    assert suggested(1.1) == ""
     assert suggested(0.2, weights="random") == ""
     assert suggested(0.2, model="own.keras") == ""
+    assert suggested(0.9) and not suggested(0.9, network="vgg16")
     told = suggested(0.2)
     assert "its features vary by 0.20 of" in told and "topwork.train(data, minutes=5)" in told
     with at_command_line():
-        assert "topwork train 'my digits/' --minutes 5" in suggested(0.2)
+        assert "topwork train 'my digits' --minutes 5" in suggested(0.2)

@@ -75,7 +75,7 @@ def curve(
     print_table(["share", "pictures", "accuracy", "95 % interval", "single draws"], lines)
     print(f"\nmeasured on the {found.measured:,} pictures outside the training part")
     for gone in found.left_out:
-        print(f"skipped: {gone.path}: {gone.reason}")
+        print(f"Skipped: {gone.path}: {gone.reason}")
     print(fill(found.text, 79))
     if path.exists():
         print(path)

@@ -49,9 +49,9 @@ def evaluate(
     accuracy is the share of right answers, and top-3 the share of pictures whose class is among the three likeliest.
     loss punishes sure mistakes: 0 is perfect. AUC says how well the probabilities sort the pictures: 1 is perfect, 0.5
     is chance. Of the pictures that are answered with a class, precision is the share that belong to it; of those that
-    belong to it, recall is the share that are found. macro is the mean over the classes. The interval says how sure a
-    score is: with other test pictures of the same kind, 95 of 100 such intervals contain the true value. --json also
-    prints those of each class.
+    belong to it, recall is the share that are found; F1 is the harmonic mean of the two. macro is the mean over the
+    classes. The interval says how sure a score is: with other test pictures of the same kind, 95 of 100 such intervals
+    contain the true value. --json also prints the intervals of each class.
     """
     from topwork.data.readers import undrawn
     from topwork.runs.folder import folds_in
@@ -67,19 +67,20 @@ def evaluate(
     if as_json:
         print_json(scores.as_json())
     elif wrong:
-        print_wrong(scores)
+        part = "all folds together" if folds_in(run) else f"the {scores.part} part"
+        part = f"{counted(scores.sample, 'picture')} of {part}, drawn by seed" if scores.sample else part
+        print_wrong(scores, "DATA" if data else part)
     else:
         print_scores(scores)
 
 
-def print_wrong(found: "Evaluation") -> None:
-    """Print the wrong answers of an evaluation."""
+def print_wrong(found: "Evaluation", where: str) -> None:
+    """Print the wrong answers of an evaluation; *where* says on what it was measured."""
     if not found.wrong:
-        print(f"No answer is wrong on {found.pictures:,} pictures.")
+        print(f"None of the {counted(found.pictures, 'answer')} on {where} is wrong.")
         return
     rows = [(one.path, one.label, one.predicted, f"{one.probability:.3f}") for one in found.wrong]
     print_table(["file", "label", "answer", "probability"], rows)
-    where = "the pictures in DATA" if found.part == "data" else f"the {found.part} part"
     print(f"\nWrong: {len(found.wrong):,} of the {counted(found.pictures, 'answer')} on {where}.")
 
 

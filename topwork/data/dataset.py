@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from topwork.data.labels import in_order
 from topwork.recipes.settings import Data
-from topwork.system.messages import some
+from topwork.system.messages import SHOWN, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,28 +116,45 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that is not used: the path of its first picture, and the reason."""
+    """A row that is not used.
+
+    Args:
+        path: the path of its first picture.
+        reason: why it is not used.
+        kind: the reason without what concerns this row alone; by default, the reason itself.
+    """
 
     path: str
     reason: str
+    kind: str = field(default="", compare=False)
 
 
-def skipped(left_out: Iterable[LeftOut]) -> list[str]:
+LINES = 10
+"""The largest number of lines on skipped rows."""
+
+
+def skipped(left_out: Sequence[LeftOut], everything: str) -> list[str]:
     """Return lines on rows that are not used, one line for each reason.
 
-    >>> skipped([LeftOut("a.png", "the file is empty")])
+    Args:
+        left_out: the rows.
+        everything: what names them all; it is said if some are not named here.
+
+    >>> skipped([LeftOut("a.png", "the file is empty")], "'topwork read'")
     ['Skipped: a.png: the file is empty']
-    >>> torn = "the same picture is labelled 'cat' and 'dog'"
-    >>> skipped([LeftOut("a/1.png", f"{torn}, see 'b/1.png'"), LeftOut("b/1.png", f"{torn}, see 'a/1.png'")])
-    ["Skipped: 2 pictures: the same picture is labelled 'cat' and 'dog': a/1.png, b/1.png"]
+    >>> torn = [LeftOut(path, "see the other", "each is labelled 'cat' and 'dog'") for path in ("a/1.png", "b/1.png")]
+    >>> skipped(torn, "'topwork read'")
+    ["Skipped: 2 pictures: each is labelled 'cat' and 'dog': a/1.png, b/1.png"]
     """
     paths: dict[str, list[str]] = {}
     for gone in left_out:
-        paths.setdefault(gone.reason.partition(", see ")[0], []).append(gone.path)
+        paths.setdefault(gone.kind or gone.reason, []).append(gone.path)
     lines = []
-    for reason, these in paths.items():
-        few = f"{these[0]}: {reason}"
-        lines.append("Skipped: " + (few if len(these) == 1 else f"{len(these):,} pictures: {reason}: {some(these)}"))
+    for reason, these in list(paths.items())[:LINES]:
+        which = these[0] if len(these) == 1 else f"{len(these):,} pictures"
+        lines.append(f"Skipped: {which}: {reason}" + (f": {some(these)}" if len(these) > 1 else ""))
+    if len(paths) > LINES or any(len(these) > SHOWN + 1 for these in paths.values()):
+        lines.append(f"{everything} names all {len(left_out):,} that are skipped.")
     return lines
 
 

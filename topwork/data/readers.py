@@ -17,6 +17,7 @@ tf.data.Dataset        pairs (picture, label), single or in batches. Pixels are 
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -184,7 +185,9 @@ def refuse_missing(path: str | os.PathLike[str]) -> None:
     if not os.path.exists(path):
         where = str(Path(path).resolve())
         told = f"no file or folder {where!r}: expected a folder of pictures, or a file ({_ENDS})."
-        raise DatasetError(f"{told} {hint(os.getcwd(), os.fspath(path))}".rstrip())
+        is_cut = re.fullmatch(r"\w+@\w+", os.fspath(path))
+        why = "If it is a cut, name the pictures first." if is_cut else hint(os.getcwd(), os.fspath(path))
+        raise DatasetError(f"{told} {why}".rstrip())
 
 
 def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
@@ -266,7 +269,8 @@ def _consistent(dataset: Dataset) -> Dataset:
         named = " and ".join(map(repr, sorted(torn[content])))
         other = next(path for label, path in torn[content].items() if label != row.label)
         same = "pictures are" if row.further else "picture is"
-        judged.append(LeftOut(row.path, f"the same {same} labelled {named}, see {other!r}"))
+        reason = f"the same {same} labelled {named}, see {other!r}"
+        judged.append(LeftOut(row.path, reason, f"each is labelled {named}"))
     return _sorted_out(dataset, judged)
 
 

@@ -190,6 +190,8 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
     alike = len(a.classes) == len(b.classes) == len(classes)
     if not keys:
         of = "" if alike else " of a class that both have"
+        if any(first[key].row.label != second[key].row.label for key in first.keys() & second.keys()):
+            of = " with the same label"
         raise DatasetError(
             f"the runs {a.path!r} and {b.path!r} have no test picture{of} in common: a paired test needs the same "
             "pictures. Train both on the same data, with the same split, draw and seed."

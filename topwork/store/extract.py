@@ -121,7 +121,7 @@ class Watch:
             different = "different " if about.get("repeated") else ""
             todo, total = about["pictures"], about["total"]
             count = counted(total, different + self._noun)
-            stored = "" if todo == total else f"; {total - todo:,} are stored"
+            stored = "" if todo == total else f"; {total - todo:,} in the store"
             count = count if todo == total else f"{todo:,} of {count}"
             say(f"{about['term']}: {count} to compute{exactly}, {expected}{size(about['bytes'])} on disk{stored}")
             self._bar.start()

@@ -68,8 +68,8 @@ def settled(
         if is_new:
             count = counted(len(pair[0].data.rows), "picture")
             say(
-                f"{backbone.name} runs in {chosen[backbone].precision}: on {count}, bfloat16 shifts activations by "
-                f"{found:.2f} of their deviation (limit {MOST:g})."
+                f"{backbone.name} runs in {chosen[backbone].precision}: on {count} bfloat16 shifts activations by "
+                f"{found:.2f} standard deviations (limit {MOST:g})."
             )
     return [replace(one, backbone=chosen[one.backbone]) if one.backbone in chosen else one for one in requests]
 

@@ -133,7 +133,7 @@ def take_over() -> None:
     with _lock:
         if _theirs is None:
             _theirs = _exchanged(OURS)
-            logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)
+            logging.getLogger("tensorflow").addFilter(_is_shown)
         if not _thread.holds:
             _thread.holds, _thread.policy = True, _exchanged_policy(None)
 
@@ -148,7 +148,7 @@ def give_back() -> None:
         if _theirs is not None and _calls == _thread.calls:
             _exchanged(_theirs)
             _theirs = None
-            logging.getLogger("tensorflow").removeFilter(_is_not_about_tracing)
+            logging.getLogger("tensorflow").removeFilter(_is_shown)
 
 
 def found() -> dict[str, Any]:
@@ -162,8 +162,8 @@ def found() -> dict[str, Any]:
     return {name: said[name] for name in OURS if said.get(name, OURS[name]) != OURS[name]}
 
 
-def _is_not_about_tracing(record: logging.LogRecord) -> bool:
-    """Return whether to show a line of TensorFlow, which warns if many functions are traced: each model has its own."""
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Return whether a line of TensorFlow is shown: not if it warns of retracing, because each model is traced once."""
     return "retracing" not in record.getMessage()
 
 
@@ -214,6 +214,8 @@ def import_keras() -> None:
         finally:
             for name in stubs:
                 sys.modules.pop(name, None)
+        if own_process:
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
     take_over()
 
 

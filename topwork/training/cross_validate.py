@@ -259,6 +259,7 @@ def cross_validate(
     options = Options(callbacks=callbacks, strict=strict, jobs=jobs)
     parts = folds(rows, count, dealt.seed) + ([undivided(rows, dealt.seed)] if final else [])
     courses = _prepared(path, parts, recipe, options, count)
+    say(f"{counted(len(rows), 'picture')} in {len(rows.classes):,} classes, in {count} folds.")
     try:
         for number, course in enumerate(courses, 1):
             say(f"fold {number} of {count}" if number <= count else LAST)

@@ -10,7 +10,7 @@ from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.holdout import as_before, check, known_parts, with_validation
 from topwork.data.readers import read_by
-from topwork.errors import RecipeError, RunError, UsageError, at
+from topwork.errors import RecipeError, RunError, UsageError, at, nearest
 from topwork.networks import heads
 from topwork.networks.weights import official, pretrained
 from topwork.recipes.recipe import Recipe
@@ -41,8 +41,18 @@ from topwork.training.trainer import Course
 USUAL = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad")
 """Optimizers of all versions of Keras 3. To find out whether Keras has any other name, it must be imported."""
 
-DEFAULT = "efficientnet_lite0@pool"
-"""The cut in an example."""
+ARGUMENTS = (
+    *("phases", "backbones", "head", "views", "seed", "recipe", "minutes", "parent"),
+    *("head_first", "out", "callbacks", "strict", "jobs", "progress"),
+)
+"""The arguments of `train` after the data."""
+
+PLACES = {
+    Phase: ("a phase: phases=[tw.Phase({})]", {"cut": "efficientnet_lite0@pool"}),
+    Backbone: ("a backbone: backbones=[tw.Backbone({})]", {"name": "efficientnet_lite0"}),
+    Data: ("the data: tw.read(data, {})", {}),
+}
+"""Where arguments belong that `train` lacks, each with what an example needs."""
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> Course:
@@ -103,18 +113,26 @@ def _check_head(recipe: Recipe, data: Dataset, origin: Folder | None) -> None:
 
 
 def refuse_misplaced(unnamed: Sequence[Any], others: Mapping[str, Any]) -> None:
-    """Refuse arguments without a name after the first, and names that `train` lacks: a phase may have them.
+    """Refuse arguments of `train` without a name, and names that it lacks. Say where they belong.
 
     Raises:
         UsageError: there are such arguments.
     """
     if not unnamed and not others:
         return
-    told = f"an argument has no name: {unnamed[0]!r}" if unnamed else f"there is no argument {next(iter(others))!r}"
-    cut = next((value for value in (*unnamed, *others.values()) if isinstance(value, str) and "@" in value), DEFAULT)
-    settings = {name: value for name, value in others.items() if name in {one.name for one in fields(Phase)} - {"cut"}}
-    phase = ", ".join([repr(cut), *(f"{name}={value!r}" for name, value in settings.items())])
-    raise UsageError(f"{told}. A cut and its settings belong in a phase: phases=[tw.Phase({phase})].")
+    if unnamed:
+        told = f"an argument has no name: {unnamed[0]!r}."
+        others = {"cut": unnamed[0]} if isinstance(unnamed[0], str) and "@" in unnamed[0] else {}
+    name = next(iter(others), "")
+    if not unnamed:
+        told = f"there is no argument {name!r} (= {others[name]!r})."
+    for kind, (where, needed) in PLACES.items():
+        known = {field.name for field in fields(kind)}
+        if name in known:
+            words = [f"{key}={value!r}" for key, value in {**needed, **others}.items() if key in known]
+            raise UsageError(f"{told} It belongs in {where.format(', '.join(words))}.")
+    names = f"The arguments after the data are {', '.join(ARGUMENTS)}, each with its name"
+    raise UsageError(f"{told} {names}{nearest(name, ARGUMENTS) or '.'}")
 
 
 def chosen(

@@ -55,7 +55,7 @@ class SolvedPhase:
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: the number of classes.
         note: is called with each line of the journal: one for the head before the phase, then one per strength.
-        start_counts: whether the head before the phase may be kept; see `topwork.training.iteration.phase`.
+        new: the classes that the head before the phase was not trained on. If there are any, it is not kept.
     """
 
     recipe: Recipe
@@ -64,7 +64,7 @@ class SolvedPhase:
     examples: dict[str, Examples]
     classes: int
     note: Callable[[Epoch], None]
-    start_counts: bool = True
+    new: Sequence[str] = ()
     kept: Epoch | None = field(init=False, default=None)
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
@@ -77,7 +77,7 @@ class SolvedPhase:
         self._bar = Bar(f"phase {self.number}")
 
     def run(self, begin: LinearHead | None) -> LinearHead:
-        """Solve the phase. Return the head with the lowest validation loss, which may be *begin* (law 7).
+        """Solve the phase. Return the head with the lowest validation loss, which may be *begin* (law 7; see *new*).
 
         Args:
             begin: the head before the phase; ``None``: a new head.
@@ -159,7 +159,7 @@ class SolvedPhase:
             for name, value in scores(labels, head.logits(features)).items()
         }
         before = self.kept
-        if before is None or (before.l2 is None and not self.start_counts):
+        if before is None or (before.l2 is None and self.new):
             is_better = True
         else:
             is_better = before.val_loss is None or found["val_loss"] < before.val_loss

@@ -89,7 +89,7 @@ def inherited(own: Values, last: str, parent: Folder, classes: Sequence[str]) ->
     """
     values, own = parent.weights(), dict(own)
     had, where = parent.data().classes, repr(str(parent.path.resolve()))
-    if own[last][-1].shape == (1,) and tuple(had) != tuple(classes):
+    if tuple(had) != tuple(classes) and own[last][-1].shape == (1,):
         raise RunError(
             f"cannot start from {where}: its one logit tells {had[0]!r} from {had[1]!r}, "
             f"and the classes are {classes[0]!r} and {classes[1]!r} now. Train without {either('parent', '--from')}."

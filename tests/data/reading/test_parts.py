@@ -137,16 +137,14 @@ def test_the_user_says_which_folders_are_the_parts(tmp_path):
         *(("te/a", "a", "test"), ("te/b", "b", "test")),
     }
     assert read_folder(root, {"train": "tr", "test": "te"}).notes == (
-        "Skipped: folders that are none of the named parts, with their numbers of pictures: 'more' (2).",
+        "Skipped: folders not named as a part, with their numbers of pictures: 'more' (2).",
     )
 
 
 def test_a_training_folder_alone_is_drawn_from_and_the_others_are_left_out_by_name_and_count(tmp_path):
     data = read_folder(made(tmp_path, *pairs("train/a", "train/b", "test", "test")), {"train": "train"})
     assert [(row.label, row.split) for row in data.rows] == [("a", None), ("b", None)]
-    assert data.notes == (
-        "Skipped: folders that are none of the named parts, with their numbers of pictures: 'test' (2).",
-    )
+    assert data.notes == ("Skipped: folders not named as a part, with their numbers of pictures: 'test' (2).",)
     assert data.left_out == ()
 
 

@@ -30,8 +30,6 @@ def hint(root: str, path: str) -> str:
     """
     if re.match(r"(https?|ftp|s3|gs)://", path, re.IGNORECASE):
         return f"{path!r} is an address: download the pictures first."
-    if re.fullmatch(r"\w+@[\w./]+", path):
-        return f"{path!r} looks like a cut: name the pictures first, then the cut."
     at_most = 0 if os.path.exists(os.path.join(root, path)) else 3
     for repairs in (some for count in range(1, at_most + 1) for some in combinations(REPAIRS, count)):
         found = [path]

@@ -181,7 +181,7 @@ def chosen(names: Names, folders: Iterable[str], root: str, parts: Mapping[str, 
     if not counts:
         return made
     told = [f"{folder!r} ({count:,})" for folder, count in sorted(counts.items())]
-    note = f"Skipped: folders that are none of the named parts, with their numbers of pictures: {', '.join(told)}."
+    note = f"Skipped: folders not named as a part, with their numbers of pictures: {', '.join(told)}."
     return replace(made, notes=(note,))
 
 

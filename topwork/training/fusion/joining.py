@@ -37,8 +37,6 @@ from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
 
 _ARRAYS = "topwork.join(members, data=(X, y))"
-SHOWN = 10
-"""The largest number of lines on skipped pictures."""
 
 
 def prepared(data: Any, recipe: Recipe, origin: Folder | None, options: Options) -> "Joining":
@@ -163,7 +161,8 @@ class Joining:
             return
         before = len(self.data.left_out)
         self.data = self.data.without(bad)
-        for line in skipped(self.data.left_out[before:])[:SHOWN]:
+        everything = either(f"topwork.Run({str(self.folder.path)!r}).data.left_out", "'topwork read'")
+        for line in skipped(self.data.left_out[before:], everything):
             say(line)
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members)

@@ -25,6 +25,7 @@ class Keeper(keras.callbacks.Callback):
         note: is called with each epoch, to write it to the journal.
         about: the values that are the same in every epoch of this phase (phase, cut and precision).
         settings: the settings of the phase: its patience, and which epochs are scored.
+        new: the classes that the incoming weights were not trained on. If there are any, these weights are not kept.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class Keeper(keras.callbacks.Callback):
         note: Callable[[Epoch], None],
         about: dict[str, Any],
         settings: Iteration,
+        new: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.new = list(new)
         self._parts, self._values, self._note, self._about, self._settings = parts, values, note, about, settings
         self.has_validation = "val" in parts
         self.best_loss, self.best_epoch = np.inf, 0
@@ -52,18 +55,17 @@ class Keeper(keras.callbacks.Callback):
     def about(self) -> dict[str, Any]:
         """The state without the best weights, as JSON: what `restore` needs, and the phase, cut and precision."""
         known = {"epoch": self.epochs, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
-        return {**self._about, **known, "diverged": self.diverged}
+        return {**self._about, **known, "diverged": self.diverged, "new": self.new}
 
     def restore(self, about: dict[str, Any], best: Any) -> None:
         """Set the state from a saved `about` and the best weights."""
         self.epochs, self.best_epoch, self.best_loss = about["epoch"], about["best_epoch"], about["best_loss"]
         self.diverged, self.best = about["diverged"], best
+        self.new = about.get("new", [])
 
-    def begin(self, counts: bool = True) -> None:
-        """Score the incoming weights as epoch 0. Unless it *counts*, any epoch that is scored later is better."""
+    def begin(self) -> None:
+        """Score the incoming weights as epoch 0."""
         self._close(0, time.perf_counter(), {})
-        if not counts:
-            self.best_loss = np.inf
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock."""
@@ -95,7 +97,8 @@ class Keeper(keras.callbacks.Callback):
             scores |= {f"{name}_{what}": value for what, value in score(self.model, part).items()}
         self.diverged = not all(np.isfinite(value) for value in scores.values())
         loss = scores.get("val_loss", -float(epoch))
-        kept = self.best is None or (is_scored and loss < self.best_loss and not self.diverged)
+        is_better = loss < self.best_loss or (self.new and not self.best_epoch)
+        kept = self.best is None or (is_scored and is_better and not self.diverged)
         if kept:
             self.best_loss, self.best_epoch, self.best = loss, epoch, self._values()
         seconds = round(time.perf_counter() - start, 4)

@@ -14,7 +14,7 @@ from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.journal import Epoch
 from topwork.store.examples import Examples
 from topwork.system import keras_backend
-from topwork.system.messages import Bar, counted, duration, say
+from topwork.system.messages import Bar, counted, duration, say, some
 from topwork.training.iteration import precision
 from topwork.training.iteration.batches import Feed
 from topwork.training.iteration.callbacks import Keeper, Logs, Plateau, under_their_settings
@@ -40,8 +40,8 @@ class PhaseTraining:
         examples: the activations of ``"train"`` and ``"val"``; ``"val"`` may be empty.
         classes: the number of classes.
         name: its name beside the bar; by default, its number.
-        start_counts: whether the phase may end with the weights it starts from (law 7). It may not if a class is new to
-            these: they can never answer it, while the validation part may have no picture of it.
+        new: the classes that the weights at the start were not trained on. If there are any, the phase does not end
+            with these weights (law 7), because the validation part may have no picture of such a class.
     """
 
     recipe: Recipe
@@ -51,7 +51,7 @@ class PhaseTraining:
     examples: dict[str, Examples]
     classes: int
     name: str = ""
-    start_counts: bool = True
+    new: Sequence[str] = ()
 
     def run(
         self,
@@ -111,7 +111,7 @@ class PhaseTraining:
             )
             self.model.optimizer.build(self.model.trainable_variables)  # otherwise TensorFlow traces the step twice
         known = {"phase": self.number, "cut": phase.cut, "precision": chosen}
-        self.keeper = Keeper(scored, self.network.values, note, known, settings)
+        self.keeper = Keeper(scored, self.network.values, note, known, settings, self.new)
         self.keeper.set_model(self.model)
         self.plateau = [Plateau(settings, self.keeper)] if settings.schedule == "plateau" else []
         self._is_over = False
@@ -121,7 +121,7 @@ class PhaseTraining:
                 self._restore(state)
                 self._is_over = state.about["over"]
             else:
-                self.keeper.begin(self.start_counts)
+                self.keeper.begin()
                 self._is_over = self.keeper.is_over
 
     def train(
@@ -191,8 +191,8 @@ class PhaseTraining:
     def _restore(self, state: State) -> None:
         pairs: list[tuple[Any, np.ndarray]] = []
         variables = {"model/": self.model.variables, "optimizer/": self.model.optimizer.variables}
-        for name, some in variables.items():
-            pairs += zip(some, state.part(name).values(), strict=True)
+        for name, these in variables.items():
+            pairs += zip(these, state.part(name).values(), strict=True)
         best: dict[str, list[np.ndarray]] = {}
         for key, array in state.part("best/").items():
             best.setdefault(key.rsplit("/", 1)[0], []).append(array)
@@ -206,8 +206,8 @@ class PhaseTraining:
     def _tell(self, time: str) -> None:
         keeper, number, rate = self.keeper, self.number, self.settings.learning_rate
         scores = f"validation loss {keeper.best_loss:.3f}" if keeper.has_validation else "no validation"
-        if keeper.best_loss == np.inf:
-            scores = "which do not know the new classes"
+        if keeper.new and not keeper.best_epoch:
+            scores = f"not trained on {some([*map(repr, keeper.new)])}"
         kept = f"epoch {keeper.best_epoch} of {keeper.epochs}" if keeper.best_epoch else "the weights it started with"
         say(f"phase {number}, {self.recipe.phases[number - 1].cut}: kept {kept} ({scores}){time}")
         if not keeper.best_epoch and not keeper.diverged:
