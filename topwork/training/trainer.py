@@ -46,7 +46,7 @@ ALIKE = {"efficientnet_lite0": 1.0, "mobilenet_v2": 1.0, "": 0.4}
 suggested. The limit depends on the network; the first beginning of its name counts.
 
 Measured at the end of EfficientNet-Lite0, MobileNetV2 0.35 and MobileNet 0.25: at least 1.31, 1.26 and 0.53 on photos
-of one kind of flower, at most 0.83, 0.53 and 0.70 on MNIST, and 0.23, 0.27 and 0.21 on scikit-learn's digits (docs/log.md,
+of one kind of flower; at most 0.83, 0.53 and 0.70 on MNIST; 0.23, 0.27 and 0.21 on scikit-learn's digits (docs/log.md,
 2026-11-29 and 2026-11-30).
 """
 
