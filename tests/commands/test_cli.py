@@ -233,9 +233,11 @@ def test_compare(trained, tmp_path):
     assert ran.out.startswith(f"first   {out}\nsecond  {copy}\n\n")
     assert ran.out.endswith(
         "\nThe difference in accuracy is not significant (McNemar's exact test, p =\n"
-        "  1.000): on these 6 test pictures less than 1.000 cannot be told from chance.\n"
+        "  1.000): on these 6 test pictures a difference of less than 1.000 could be\n"
+        "  chance.\n"
         "The difference in loss is not significant.\n"
         "The difference in AUC is not significant.\n"
+        "So it cannot be told which run answers more pictures right.\n"
     )
     found = topwork("compare", out, copy, "--json").json
     assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})

@@ -6,8 +6,9 @@ from hashlib import sha256
 import pytest
 
 from topwork.data.dataset import Dataset, Row
-from topwork.data.holdout import as_before, remark, with_validation
+from topwork.data.holdout import LOST, as_before, remark, with_validation
 from topwork.recipes.settings import Data, Training
+from topwork.system.advice import at_command_line
 
 
 def rows(count, split="train"):
@@ -42,9 +43,26 @@ def test_a_small_test_part_is_remarked(capsys):
         capsys.readouterr().err == "So few test pictures make the score uncertain: "
         "topwork.cross_validate(data, 5) tests each of the 60 pictures once.\n"
     )
-    remark(Dataset("/d", rows(50, "test")))
+    remark(Dataset("/d", rows(100, "test")))
     remark(Dataset("/d", rows(50)))
     assert capsys.readouterr().err == ""
+    with at_command_line():
+        remark(DATA, is_child=True)
+    assert "--folds 5, without --from, tests each of" in capsys.readouterr().err
+
+
+def test_a_class_with_few_test_pictures_is_named(capsys):
+    rare = [replace(row, label="rare") for row in rows(2, "test")]
+    remark(Dataset("/d", (*rows(100, "test"), *rare)))
+    assert capsys.readouterr().err == (
+        "The test part has few pictures of 'rare' (2): the scores of such a class say little.\n"
+    )
+
+
+def test_classes_that_were_left_out_are_named_again(capsys):
+    note = f"{LOST}, as none of their pictures can be used: 'c'."
+    remark(Dataset("/d", rows(100, "test"), notes=("Another note.", note)))
+    assert capsys.readouterr().err == f"{note}\n"
 
 
 def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(capsys):
@@ -56,6 +74,8 @@ def test_pictures_that_are_moved_against_the_parts_of_the_data_are_said_to_be(ca
         "so that none that was trained on there is tested."
     )
     assert (moved.notes, capsys.readouterr().err) == ((note,), f"{note}\n")
+    lost = as_before(replace(DATA, rows=DATA.rows[1:], drawn=Data()), parts)
+    assert lost.notes[0].endswith(" Of those in the parent run, 1 are not among these.")
     drawn = as_before(replace(DATA, drawn=Data()), parts)
     assert drawn.notes == ("56 of 60 pictures stay in the part that they had in the parent run.",)
 
@@ -70,7 +90,7 @@ def test_no_more_folds_are_proposed_than_the_smallest_class_allows(capsys, indep
 
 
 def test_a_class_that_is_not_tested_is_remarked(capsys):
-    remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(60)))))
+    remark(Dataset("/d", (*rows(50), *(replace(row, split="test", label="a") for row in rows(120)))))
     assert capsys.readouterr().err == "The test part has no picture of 'b': the score says nothing about them.\n"
 
 

@@ -109,7 +109,7 @@ def test_the_better_run_is_told(apart):
     by = found.differences["accuracy"].value
     assert found.text == [
         f"The second run is more accurate, by {by:.3f} (McNemar's exact test, p < 0.001).",
-        "The second run has the lower loss.",
+        "The second run has the lower loss, so its probabilities fit better.",
         "The second run has the higher AUC.",
     ]
     assert Comparison.from_json(json.loads(json.dumps(found.as_json(), allow_nan=False))) == found
@@ -122,8 +122,9 @@ def test_no_difference_is_told_with_what_could_have_been_seen(alike):
     assert found.better["accuracy"] is None
     assert found.text[0] == (
         f"The difference in accuracy is not significant (McNemar's exact test, p = {found.p:.3f}): "
-        f"on these 90 test pictures less than {least:.3f} cannot be told from chance."
+        f"on these 90 test pictures a difference of less than {least:.3f} could be chance."
     )
+    assert found.text[-1] == "So it cannot be told which run answers more pictures right."
     assert found.intervals == {
         "level": "95 %",
         "p": "mcnemar",

@@ -1,7 +1,7 @@
 """Prepare a dataset for training: a validation part, the parts of an earlier run, training pictures of every class."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from topwork.data import splits
@@ -68,6 +68,8 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
         return data
     known = sum(row.content in parts for row in data.rows)
     note = f"{known} of {len(data.rows)} pictures stay in the part that they had in {there}."
+    if gone := len(parts.keys() - {row.content for row in data.rows}):
+        note += f" Of those in {there}, {gone:,} are not among these."
     if data.has_own_parts:
         note = (
             f"{len(moved)} of {len(data.rows)} pictures were moved from the part that the data give to the one that "
@@ -78,23 +80,41 @@ def as_before(data: Dataset, parts: Mapping[str, str], there: str = "the parent 
     return replace(data, rows=rows, notes=(*data.notes, note))
 
 
-FEW = 50
-"""A test part with fewer pictures is small. With this many, Wilson's 95 % interval is up to 0.27 wide."""
+FEW = 100
+"""A test part with fewer pictures is small. With this many, Wilson's 95 % interval is up to 0.19 wide."""
+FEW_OF_CLASS = 5
+"""A class with fewer test pictures is named."""
+LOST = "Classes that are left out"
+"""How the note on classes without usable pictures begins."""
 FOLDS = 5
 """The proposed number of folds, if the smallest class has enough pictures."""
 
 
-def remark(data: Dataset) -> None:
-    """Print a message if the test part lacks a class or is small; if it is small, propose folds."""
+def say_again(notes: Iterable[str]) -> None:
+    """Say which classes were left out, because the lines of a training come between."""
+    for note in notes:
+        if note.startswith(LOST):
+            say(note)
+
+
+def remark(data: Dataset, is_child: bool = False) -> None:
+    """Say which classes were left out. Print a message if the test part lacks a class, or has few pictures."""
+    say_again(data.notes)
     test = data.part("test")
     if not test:
         return
     tested = {row.label for row in test}
     if untested := [repr(label) for label in data.classes if label not in tested]:
         say(f"The test part has no picture of {some(untested)}: the score says nothing about them.")
+    few = [
+        f"{label!r} ({count})" for label, count in Counter(row.label for row in test).items() if count < FEW_OF_CLASS
+    ]
+    if few and len(test) >= FEW_OF_CLASS * len(data.classes):
+        say(f"The test part has few pictures of {some(few)}: the scores of such a class say little.")
     if len(test) < FEW:
         count = min(FOLDS, most(data))
-        folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}")
+        alone = ", without --from," if is_child else ""
+        folds = either(f"topwork.cross_validate(data, {count})", f"--folds {count}{alone}")
         hint = f": {folds} tests each of the {len(data.rows):,} pictures once" if count > 1 else ""
         say(f"So few test pictures make the score uncertain{hint}.")
 

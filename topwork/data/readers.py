@@ -25,7 +25,7 @@ from typing import Any
 
 from topwork.data import labels, picture_files, splits
 from topwork.data.dataset import Dataset, LeftOut, Row
-from topwork.data.holdout import refuse_left_out, unusable
+from topwork.data.holdout import LOST, refuse_left_out, unusable
 from topwork.data.quality import facts
 from topwork.data.quality import near_copies as near
 from topwork.data.reading import parts, run_folders
@@ -167,7 +167,7 @@ def undrawn(
     usable = near.joined(usable, known, where) if near_copies == "together" else usable
 
     lost = [repr(label) for label in sorted(named.difference(usable.classes))]
-    told = [f"Classes that are left out, as none of their pictures can be used: {some(lost)}."] if lost else []
+    told = [f"{LOST}, as none of their pictures can be used: {some(lost)}."] if lost else []
     first: dict[str, str] = {}
     pairs = [(row.path, seen) for row in usable.rows if (seen := first.setdefault(row.content, row.path)) != row.path]
     if pairs:
@@ -270,7 +270,7 @@ def _consistent(dataset: Dataset) -> Dataset:
         other = next(path for label, path in torn[content].items() if label != row.label)
         same = "pictures are" if row.further else "picture is"
         reason = f"the same {same} labelled {named}, see {other!r}"
-        judged.append(LeftOut(row.path, reason, f"each is labelled {named}"))
+        judged.append(LeftOut(row.path, reason, f"each has a copy with another label ({named})"))
     return _sorted_out(dataset, judged)
 
 

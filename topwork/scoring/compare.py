@@ -23,6 +23,7 @@ from topwork.system.messages import some
 from topwork.system.records import Record
 
 DRAWS = 2000
+FITS = "has the lower loss, so its probabilities fit better"
 PROVING = 6
 """The smallest number of pictures on which a difference can be significant; see `mcnemar`."""
 
@@ -338,16 +339,18 @@ def _on_scores(found: Comparison) -> list[str]:
     else:
         seen = "no difference could be told from chance"
         if least:
-            seen = f"less than {least:.3f} cannot be told from chance"
+            seen = f"a difference of less than {least:.3f} could be chance"
         n = found.pictures
         accuracy = f"The difference in accuracy is not significant ({test}): on these {n:,} test pictures {seen}."
         if rate.low > 0 or rate.high < 0:
             accuracy += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
 
     sentences = [accuracy]
-    words: dict[Score, tuple[str, str]] = {"loss": ("has the lower loss", "loss"), "auc": ("has the higher AUC", "AUC")}
+    words: dict[Score, tuple[str, str]] = {"loss": (FITS, "loss"), "auc": ("has the higher AUC", "AUC")}
     for key, (won, name) in words.items():
         if found.differences[key]:
             better = found.better[key]
             sentences.append(f"The {better} run {won}." if better else f"The difference in {name} is not significant.")
+    if not found.better["accuracy"]:
+        sentences.append("So it cannot be told which run answers more pictures right.")
     return sentences

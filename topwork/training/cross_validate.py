@@ -19,6 +19,7 @@ import numpy as np
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds, undivided
+from topwork.data.holdout import say_again
 from topwork.data.notebook import with_answers
 from topwork.data.readers import read_by
 from topwork.data.reading import run_files
@@ -254,7 +255,7 @@ def cross_validate(
     for note in rows.notes:
         if not note.startswith(splits.TORN):
             say(note)
-    rows = replace(rows, notes=())  # otherwise each fold would report them again
+    notes, rows = rows.notes, replace(rows, notes=())  # otherwise each fold would report them again
     path = Path(out) if out else fresh(Path("runs"), f"{rows.name}-folds")
     options = Options(callbacks=callbacks, strict=strict, jobs=jobs)
     parts = folds(rows, count, dealt.seed) + ([undivided(rows, dealt.seed)] if final else [])
@@ -270,7 +271,9 @@ def cross_validate(
         if not courses[0].folder.journal.epochs():
             shutil.rmtree(path)
         raise
-    return Folds(path)._concluded()
+    found = Folds(path)._concluded()
+    say_again(notes)
+    return found
 
 
 def _shared(recipe: Recipe, search: Search, count: int, final: bool) -> Recipe:

@@ -117,7 +117,7 @@ def train(
         course.folder.abandon()
         raise
     if not recipe.join:
-        remark(course.data)
+        remark(course.data, is_child=origin is not None)
     run = Run(course.folder.path)
     better = "" if isinstance(course, joining.Joining) else course.better
     next_steps.tell(run.path, course.data, run.results.test, better)
