@@ -203,8 +203,8 @@ def test_where_test_parts_differ_the_common_pictures_are_used_and_leaks_left_out
     }
     assert found.text[:2] == [
         "Of the first run's test pictures 30 are not compared: "
-        "10 that the second run was trained on (a leak), 20 that the second run was not tested on.",
-        "Of the second run's test pictures 20 are not compared: 20 that the first run was trained on (a leak).",
+        "10 that the second run was trained on, 20 that the second run was not tested on.",
+        "Of the second run's test pictures 20 are not compared: 20 that the first run was trained on.",
     ]
 
 
@@ -214,7 +214,7 @@ def test_equal_pictures_count_once(where):
     write(where / "b", rows(range(9)), seed=2)
     found = compare("a", "b")
     assert found.pictures == 9
-    assert found.text[0] == ("Of the first run's test pictures 1 are not compared: 1 that are the same as another.")
+    assert found.text[0] == ("Of the first run's test pictures 1 are not compared: 1 equal to another one.")
 
 
 def test_five_pictures_prove_nothing(where):
@@ -317,7 +317,7 @@ def test_of_runs_with_different_classes_the_shared_ones_are_compared(where):
     assert found.text[:2] == [
         "The runs have different classes: only the second run has 'ant'. Compared are test pictures of the 3 classes "
         "that both have; an answer, or probability, that a run gives to another class counts against it.",
-        "Of the second run's test pictures 8 are not compared: 8 that are of a class that not both runs have.",
+        "Of the second run's test pictures 8 are not compared: 8 of a class that only one run has.",
     ]
     with open("b/predictions.csv", newline="") as file:
         table = [line for line in csv.DictReader(file) if line["label"] != "ant"]
@@ -394,7 +394,7 @@ def test_a_picture_with_another_label_is_not_compared(where):
     found = compare("a", "b")
     assert found.pictures == 8
     assert [found.not_compared[run]["relabelled"] for run in ("first", "second")] == [1, 1]
-    assert "1 that have another label in the second run." in found.text[0]
+    assert "1 with another label in the second run." in found.text[0]
 
 
 def test_no_picture_with_the_same_label(where):

@@ -49,7 +49,7 @@ def test_a_folder_instead_of_a_file(tmp_path):
 
 def test_a_run_without_an_exported_file(tmp_path):
     (tmp_path / "recipe.toml").touch()
-    first = f"'{tmp_path}' is a run folder, and no exported file of it is left; export it: "
+    first = f"'{tmp_path}' is a run folder without an exported file; export it: "
     assert refused(tmp_path) == f"{first}topwork.Run('{tmp_path}').export('model.onnx')"
     with at_command_line():
         assert refused(tmp_path) == f"{first}topwork export {tmp_path} model.onnx"

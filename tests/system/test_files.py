@@ -3,6 +3,8 @@
 Tests may run as a user who can write anywhere, so a file takes the place of a folder.
 """
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,13 @@ import pytest
 import topwork as tw
 from tests.command import POOL, Ran, topwork
 from tests.tiny import tiny
-from topwork.errors import ExportError, StoreError
+from topwork.errors import ExportError, StoreError, of_machine
 from topwork.networks import places, trunk
 from topwork.networks.weights import random_weights
 from topwork.runs import registry
 from topwork.shipping import export
 from topwork.system import files
-from topwork.system.files import MEND, check, free, standing, unusable, writing, wrong
+from topwork.system.files import MEND, check, free, standing, unusable, writing, written_whole, wrong
 
 
 def test_home_is_where_the_user_says(monkeypatch):
@@ -108,6 +110,13 @@ def test_weights_that_may_not_be_touched(tmp_path, monkeypatch):
     monkeypatch.setattr(random_weights, "kept", lambda _: tmp_path / "x")
     monkeypatch.setattr(Path, "touch", refused)
     assert random_weights.weights_file(tw.Backbone("vgg16", "random")) == tmp_path / "x"
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as error, written_whole(tmp_path / "a.npz"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(of_machine(error.value)) == f"cannot use '{tmp_path}/a.npz': No space left on device."
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--out", "--folds"])

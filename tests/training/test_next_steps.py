@@ -26,11 +26,13 @@ def told(capsys, hits, **options):
 
 def test_how_to_look_and_how_to_use(capsys):
     look, use, _ = told(capsys, (0.9, 0.9, 0.9))
-    assert look == "Look: topwork.Run('runs/a b').evaluate().wrong lists the wrong answers by file."
+    assert (
+        look == "Look: topwork.Run('runs/a b').evaluate().wrong lists the wrong ones of the 150 test pictures."
+    )
     assert use == "Use: topwork.Run('runs/a b').predict(PICTURES)"
     with at_command_line():
         look, use, _ = told(capsys, (0.9, 0.9, 0.9))
-    assert look == "Look: topwork evaluate 'runs/a b' --wrong lists the wrong answers by file."
+    assert look == "Look: topwork evaluate 'runs/a b' --wrong lists the wrong ones of the 150 test pictures."
     assert use == "Use: topwork export 'runs/a b' model.onnx, then topwork predict model.onnx PICTURES"
 
 
@@ -49,6 +51,13 @@ def test_how_to_look_and_how_to_use(capsys):
 )
 def test_what_may_make_it_better(capsys, hits, options, start):
     assert told(capsys, hits, **options)[2].startswith(start)
+
+
+def test_a_run_with_a_parent_is_compared(capsys):
+    with at_command_line():
+        assert told(capsys, (0.9, 0.3, 0.9), parent=Path("runs/first"))[2:] == [
+            "Better than before? topwork compare runs/first 'runs/a b'"
+        ]
 
 
 def test_a_run_that_is_right_needs_nothing(capsys):

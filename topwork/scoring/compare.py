@@ -316,13 +316,13 @@ def _text(found: Comparison) -> list[str]:
     for run, gone in found.not_compared.items():
         other = "second" if run == "first" else "first"
         reasons: dict[Reason, str] = {
-            "other_class": "are of a class that not both runs have",
-            "trained": f"the {other} run was trained on (a leak)",
-            "elsewhere": f"the {other} run was not tested on",
-            "relabelled": f"have another label in the {other} run",
-            "repeated": "are the same as another",
+            "other_class": "of a class that only one run has",
+            "trained": f"that the {other} run was trained on",
+            "elsewhere": f"that the {other} run was not tested on",
+            "relabelled": f"with another label in the {other} run",
+            "repeated": "equal to another one",
         }
-        each = ", ".join(f"{count:,} that {reasons[name]}" for name, count in gone.items() if count)
+        each = ", ".join(f"{count:,} {reasons[name]}" for name, count in gone.items() if count)
         if each:
             sentences.append(f"Of the {run} run's test pictures {sum(gone.values()):,} are not compared: {each}.")
 

@@ -97,7 +97,7 @@ def _newest(run: Path) -> Path:
     found = exported.newest(run)
     if found is None:
         way = either(f"topwork.Run({str(run)!r}).export('model.onnx')", f"topwork export {run} model.onnx")
-        raise ExportError(f"{str(run)!r} is a run folder, and no exported file of it is left; export it: {way}")
+        raise ExportError(f"{str(run)!r} is a run folder without an exported file; export it: {way}")
     return found
 
 

@@ -7,6 +7,7 @@ that opens and closes the file loses its own lock there (this is how POSIX recor
 ``flock``, no folder can be held, and `alone` always yields false.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -97,6 +98,10 @@ def _refused(reason: str) -> StoreError:
     return StoreError(f"topwork's home {home()} cannot be used: {reason}. {MEND}")
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a full disk. Python does not say which file was written."""
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. At the end of the ``with``, the complete file is moved to *path*.
@@ -131,7 +136,12 @@ def written_whole(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(suffix, prefix, path.parent) as folder:
         _hold = Hold(Path(folder))
         aside = Path(folder, path.name)
-        yield aside
+        try:
+            yield aside
+        except OSError as error:
+            if error.errno in FULL and error.filename is None:
+                error.filename = str(path)
+            raise
         aside.replace(path)
 
 

@@ -14,7 +14,7 @@ SUPPORT = 5
 """A class with fewer test pictures says too little about itself to be named."""
 
 
-def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> None:
+def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "", parent: Path | None = None) -> None:
     """Print these lines.
 
     Args:
@@ -22,6 +22,7 @@ def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> 
         data: its pictures.
         scores: on the test part; ``None`` if the run has no test part.
         better: what is known to make it better; by default, the weakest class or the learning curve is named.
+        parent: the run that it started from, with which it can be compared.
     """
     if (path.parent / "fold-1").is_dir():
         return  # the cross-validation says it
@@ -29,10 +30,13 @@ def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "") -> 
     kind = "Folds" if (path / "fold-1").is_dir() else "Run"
     if scores and scores.accuracy.value < 1:
         wrong = either(f"topwork.{kind}({str(path)!r}).evaluate().wrong", f"topwork evaluate {name} --wrong")
-        say(f"Look: {wrong} lists the wrong answers by file.")
+        say(f"Look: {wrong} lists the wrong ones of the {counted(scores.pictures, 'test picture')}.")
     use = f"topwork export {name} model.onnx, then topwork predict model.onnx PICTURES"
     say(f"Use: {either(f'topwork.Run({str(path)!r}).predict(PICTURES)', use)}")
-    if better := better or (_weakest(data, scores) if scores else ""):
+    if parent:
+        compare = either(f"topwork.compare({str(parent)!r}, {str(path)!r})", f"topwork compare {word(parent)} {name}")
+        say(f"Better than before? {compare}")
+    elif better := better or (_weakest(data, scores) if scores else ""):
         say(f"Better: {better}")
 
 

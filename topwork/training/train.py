@@ -120,7 +120,7 @@ def train(
         remark(course.data, is_child=origin is not None)
     run = Run(course.folder.path)
     better = "" if isinstance(course, joining.Joining) else course.better
-    next_steps.tell(run.path, course.data, run.results.test, better)
+    next_steps.tell(run.path, course.data, run.results.test, better, origin.path if origin else None)
     return run
 
 

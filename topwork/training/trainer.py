@@ -277,10 +277,10 @@ class Course:
 
 @contextmanager
 def hint(folder: Folder) -> Iterator[None]:
-    """Report how to continue the run if Ctrl-C ends what is done inside."""
+    """Report how to continue the run if Ctrl-C or an error of the machine, as a full disk, ends what is done inside."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):
         say(f"To continue: {folder.resuming()}")
         raise
 

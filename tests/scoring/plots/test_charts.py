@@ -113,6 +113,7 @@ def test_a_solved_phase_has_a_point_for_each_strength(folds, names):
     assert [label.get_text() for label in panel.get_xticklabels()] == names
     assert panel.get_xlabel() == "strength of the L2 term"
     if folds:
+        assert np.isnan(np.array(lines(_curves(rows), 0)["validation"])[:, 1]).sum() == 2, "heads are joined by a line"
         rows.append(point | chosen | {"epoch": 4, "l2": 0.316, "kept": True})
         figure = _curves(rows)
         assert figure.axes[-1].get_xticklabels()[-1].get_text() == "0.32\nrefit"

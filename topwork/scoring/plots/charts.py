@@ -195,7 +195,9 @@ def _lines(axes: "Axes", journal: Sequence[Epoch], places: list[int], key: str) 
             if row.epoch == 0:
                 points.append((x, np.nan))  # so that the line breaks between phases
             value = getattr(row, name, None)  # the optimizer saw a loss only, no accuracy and no AUC
-            if value is not None:  # a line connects the epochs that were scored
+            if value is not None:  # a line connects the epochs that were scored, but not heads across strengths
+                if row.l2 is not None and points and points[-1][0] < x - 1:
+                    points.append((x, np.nan))
                 points.append((x, value))
         xs, ys = np.array(points, float).T
         if not np.isnan(ys).all():
