@@ -237,7 +237,8 @@ def test_compare(trained, tmp_path):
         "  chance.\n"
         "The difference in loss is not significant.\n"
         "The difference in AUC is not significant.\n"
-        "So it cannot be told which run answers more pictures right.\n"
+        "So it cannot be told which run answers more pictures right, but cross-\n"
+        "  validations of both ('topwork train --folds') would test more pictures.\n"
     )
     found = topwork("compare", out, copy, "--json").json
     assert (found["p"], found["pictures"], found["better"]) == (1.0, 6, {"accuracy": None, "loss": None, "auc": None})

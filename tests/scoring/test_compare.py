@@ -124,7 +124,10 @@ def test_no_difference_is_told_with_what_could_have_been_seen(alike):
         f"The difference in accuracy is not significant (McNemar's exact test, p = {found.p:.3f}): "
         f"on these 90 test pictures a difference of less than {least:.3f} could be chance."
     )
-    assert found.text[-1] == "So it cannot be told which run answers more pictures right."
+    assert found.text[-1] == (
+        "So it cannot be told which run answers more pictures right, but cross-validations of both "
+        "(topwork.cross_validate) would test more pictures."
+    )
     assert found.intervals == {
         "level": "95 %",
         "p": "mcnemar",

@@ -91,7 +91,8 @@ def test_the_folder_stands_for_its_model(ran, pictures, tmp_path):
     predictor = tw.Run(out).export(tmp_path / "colours.onnx")
     accuracy = said.json["accuracy"]
     assert predictor.about["scores"] == {"accuracy": accuracy, "folds": 3}
-    assert "of the 36 answers on all folds together" in topwork("evaluate", out, "--wrong").out
+    shown = topwork("evaluate", out, "--wrong").out
+    assert "of the 36 answers on all folds together" in shown and "The model for use" in shown
     picture = next(pictures.rglob("*.png"))
     assert topwork("predict", out, picture).out == topwork("predict", tmp_path / "colours.onnx", picture).out
     found = topwork("evaluate", out, pictures, "--json").json

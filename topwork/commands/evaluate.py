@@ -70,6 +70,11 @@ def evaluate(
         part = "all folds together" if folds_in(run) else f"the {scores.part} part"
         part = f"{counted(scores.sample, 'picture')} of {part}, drawn by seed" if scores.sample else part
         print_wrong(scores, "DATA" if data else part)
+        if folds_in(run) and not data:
+            print(
+                "Each was answered by a run that did not learn from it. The model for use\n"
+                "learned from nearly all pictures, so that it may answer otherwise."
+            )
     else:
         print_scores(scores)
 

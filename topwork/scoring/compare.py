@@ -19,11 +19,14 @@ from topwork.runs.scores import Rate
 from topwork.scoring import intervals, metrics
 from topwork.scoring.intervals import ALPHA, FEW, mcnemar, smallest
 from topwork.scoring.metrics import SEED
+from topwork.system.advice import either
 from topwork.system.messages import some
 from topwork.system.records import Record
 
 DRAWS = 2000
 FITS = "has the lower loss, so its probabilities fit better"
+MANY = 100
+"""With fewer pictures, cross-validations are proposed."""
 PROVING = 6
 """The smallest number of pictures on which a difference can be significant; see `mcnemar`."""
 
@@ -352,5 +355,7 @@ def _on_scores(found: Comparison) -> list[str]:
             better = found.better[key]
             sentences.append(f"The {better} run {won}." if better else f"The difference in {name} is not significant.")
     if not found.better["accuracy"]:
-        sentences.append("So it cannot be told which run answers more pictures right.")
+        folds = either("topwork.cross_validate", "'topwork train --folds'")
+        more = f", but cross-validations of both ({folds}) would test more pictures" if found.pictures < MANY else ""
+        sentences.append(f"So it cannot be told which run answers more pictures right{more}.")
     return sentences

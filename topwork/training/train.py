@@ -120,7 +120,8 @@ def train(
         remark(course.data, is_child=origin is not None)
     run = Run(course.folder.path)
     better = "" if isinstance(course, joining.Joining) else course.better
-    next_steps.tell(run.path, course.data, run.results.test, better, origin.path if origin else None)
+    before = origin.path if origin and not origin.is_final else None  # a model of folds learned from all pictures
+    next_steps.tell(run.path, course.data, run.results.test, better, before)
     return run
 
 
