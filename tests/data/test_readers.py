@@ -150,7 +150,7 @@ def test_a_cut_in_place_of_the_pictures(tmp_path):
 
 def test_copies_with_several_labels_are_one_line(tmp_path):
     data = read(made(tmp_path, a__1=1, a__2=2, a__3=3, b__1=1, b__2=2, b__4=4))
-    assert skipped(data.left_out, "all") == [
+    assert skipped(data.left_out, "runs/one") == [
         "Skipped: 4 pictures: each has a copy with another label ('a' and 'b'): a/1.png, a/2.png, b/1.png, b/2.png"
     ]
     assert {gone.path: gone.reason for gone in data.left_out}["a/1.png"] == (

@@ -291,6 +291,5 @@ def test_the_parents_weights_are_not_kept_if_a_class_is_new(more, parent, tmp_pa
     run = tw.train(data, parent=parent, phases=[phase], backbones=backbones, out=tmp_path / "run")
     start, *later = run.journal
     kept = [line for line in later if line.kept]
-    assert len(later) == 1 or kept[0].epoch == 1
     assert kept and min(line.val_loss for line in kept) > start.val_loss
     assert np.count_nonzero(run.folder.weights()["logits"][0][:, run.data.classes.index("violet")])

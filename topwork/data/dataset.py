@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from topwork.data.labels import in_order
 from topwork.recipes.settings import Data
+from topwork.system.advice import either
 from topwork.system.messages import SHOWN, some
 
 if TYPE_CHECKING:
@@ -133,17 +134,17 @@ LINES = 10
 """The largest number of lines on skipped rows."""
 
 
-def skipped(left_out: Sequence[LeftOut], everything: str) -> list[str]:
+def skipped(left_out: Sequence[LeftOut], run: str) -> list[str]:
     """Return lines on rows that are not used, one line for each reason.
 
     Args:
         left_out: the rows.
-        everything: what names them all; it is said if some are not named here.
+        run: the run that skips them. If some are not named, the last line says where all of them are.
 
-    >>> skipped([LeftOut("a.png", "the file is empty")], "'topwork read'")
+    >>> skipped([LeftOut("a.png", "the file is empty")], "runs/flowers")
     ['Skipped: a.png: the file is empty']
     >>> torn = [LeftOut(path, "see the other", "each is labelled 'cat' and 'dog'") for path in ("a/1.png", "b/1.png")]
-    >>> skipped(torn, "'topwork read'")
+    >>> skipped(torn, "runs/flowers")
     ["Skipped: 2 pictures: each is labelled 'cat' and 'dog': a/1.png, b/1.png"]
     """
     paths: dict[str, list[str]] = {}
@@ -154,6 +155,7 @@ def skipped(left_out: Sequence[LeftOut], everything: str) -> list[str]:
         which = these[0] if len(these) == 1 else f"{len(these):,} pictures"
         lines.append(f"Skipped: {which}: {reason}" + (f": {some(these)}" if len(these) > 1 else ""))
     if len(paths) > LINES or any(len(these) > SHOWN + 1 for these in paths.values()):
+        everything = either(f"topwork.Run({run!r}).data.left_out", "'topwork read'")
         lines.append(f"{everything} names all {len(left_out):,} that are skipped.")
     return lines
 

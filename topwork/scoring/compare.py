@@ -24,7 +24,6 @@ from topwork.system.messages import some
 from topwork.system.records import Record
 
 DRAWS = 2000
-FITS = "has the lower loss, so its probabilities fit better"
 MANY = 100
 """With fewer pictures, cross-validations are proposed."""
 PROVING = 6
@@ -189,7 +188,10 @@ def _paired(a: Exam, b: Exam, classes: Sequence[str]) -> tuple[np.ndarray, tuple
     keys = sorted(
         key
         for key in first.keys() & second.keys()
-        if first[key].row.label == second[key].row.label in place and not a.knows(key) and not b.knows(key)
+        if first[key].row.label == second[key].row.label
+        and first[key].row.label in place
+        and not a.knows(key)
+        and not b.knows(key)
     )
     alike = len(a.classes) == len(b.classes) == len(classes)
     if not keys:
@@ -349,7 +351,10 @@ def _on_scores(found: Comparison) -> list[str]:
             accuracy += " Its interval leaves 0 out: the exact test is the stricter of the two, and decides."
 
     sentences = [accuracy]
-    words: dict[Score, tuple[str, str]] = {"loss": (FITS, "loss"), "auc": ("has the higher AUC", "AUC")}
+    words: dict[Score, tuple[str, str]] = {
+        "loss": ("has the lower loss, so its probabilities fit better", "loss"),
+        "auc": ("has the higher AUC", "AUC"),
+    }
     for key, (won, name) in words.items():
         if found.differences[key]:
             better = found.better[key]

@@ -118,14 +118,14 @@ def refuse_misplaced(unnamed: Sequence[Any], others: Mapping[str, Any]) -> None:
     Raises:
         UsageError: there are such arguments.
     """
-    if not unnamed and not others:
-        return
     if unnamed:
         told = f"an argument has no name: {unnamed[0]!r}."
         others = {"cut": unnamed[0]} if isinstance(unnamed[0], str) and "@" in unnamed[0] else {}
+    elif others:
+        told = "there is no argument {!r} (= {!r}).".format(*next(iter(others.items())))
+    else:
+        return
     name = next(iter(others), "")
-    if not unnamed:
-        told = f"there is no argument {name!r} (= {others[name]!r})."
     for kind, (where, needed) in PLACES.items():
         known = {field.name for field in fields(kind)}
         if name in known:

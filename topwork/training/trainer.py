@@ -307,7 +307,7 @@ def without(bad: dict[str, str], data: Dataset, folder: Folder, strict: bool, to
     data = data.without(bad)
     untold = [gone for gone in data.left_out if gone.path not in told]
     told.update(gone.path for gone in untold)
-    for line in skipped(untold, either(f"topwork.Run({str(folder.path)!r}).data.left_out", "'topwork read'")):
+    for line in skipped(untold, str(folder.path)):
         say(line)
     if bad:
         folder.keep_data(data)

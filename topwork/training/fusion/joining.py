@@ -161,8 +161,7 @@ class Joining:
             return
         before = len(self.data.left_out)
         self.data = self.data.without(bad)
-        everything = either(f"topwork.Run({str(self.folder.path)!r}).data.left_out", "'topwork read'")
-        for line in skipped(self.data.left_out[before:], everything):
+        for line in skipped(self.data.left_out[before:], str(self.folder.path)):
             say(line)
         self.folder.keep_data(self.data)
         members.fitting(self.data, self.folder.members)
