@@ -16,6 +16,7 @@ from topwork.version import VERSION as __version__  # noqa: N811
 if TYPE_CHECKING:
     from topwork.cut import Cut
     from topwork.data.dataset import Dataset, Row
+    from topwork.data.quality.findings import Finding
     from topwork.data.readers import read
     from topwork.errors import TopworkError
     from topwork.networks.halves import halves
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from topwork.recipes.settings import Backbone, Data, Head, Join, Phase, Training, Views
     from topwork.runs.journal import Epoch
     from topwork.runs.scores import Rate, Results, Scores
+    from topwork.scoring.audit.audit import AuditResult, audit
     from topwork.scoring.choosing.choice import Candidate, Choice
     from topwork.scoring.choosing.choose import choose
     from topwork.scoring.compare import Comparison, compare
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "store.activations": ("Activations", "activations"),
+    "data.quality.findings": ("Finding",),
+    "scoring.audit.audit": ("AuditResult", "audit"),
     "scoring.choosing.choice": ("Candidate", "Choice"),
     "scoring.choosing.choose": ("choose",),
     "scoring.compare": ("Comparison", "compare"),
@@ -59,11 +63,12 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["Activations", "Backbone", "Candidate", "Choice", "Comparison", "Curve", "Cut", "Data"]
-__all__ += ["Dataset", "Epoch", "Evaluation", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Rate"]
+__all__ = ["Activations", "AuditResult", "Backbone", "Candidate", "Choice", "Comparison", "Curve", "Cut", "Data"]
+__all__ += ["Dataset", "Epoch", "Evaluation", "Finding", "Folds", "Guess", "Head", "Join", "Phase", "Predictor", "Rate"]
 __all__ += ["Recipe", "Results", "Row"]
 __all__ += ["Run", "Scores", "TopworkError", "Training", "Views", "__version__"]
-__all__ += ["activations", "choose", "compare", "cross_validate", "curve", "cuts", "halves", "join", "read", "train"]
+__all__ += ["activations", "audit", "choose", "compare", "cross_validate", "curve", "cuts", "halves", "join"]
+__all__ += ["read", "train"]
 
 
 def __getattr__(name: str) -> Any:

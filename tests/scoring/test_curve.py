@@ -26,7 +26,7 @@ def data(tmp_path_factory):
 @pytest.fixture
 def tiny_network(monkeypatch):
     """Let a cut of the tiny network take its file."""
-    monkeypatch.setattr("topwork.scoring.curve.Backbone", lambda *_: tiny())
+    monkeypatch.setattr("topwork.store.extract.Backbone", lambda *_: tiny())
 
 
 @pytest.mark.usefixtures("tiny_network")

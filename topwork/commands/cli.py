@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from topwork.commands.audit import audit
 from topwork.commands.backbones import backbones
 from topwork.commands.choose import choose
 from topwork.commands.compare import compare
@@ -50,6 +51,7 @@ def _options(
 for command in (
     train,
     read,
+    audit,
     extract,
     evaluate,
     compare,

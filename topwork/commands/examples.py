@@ -9,6 +9,10 @@ EXAMPLES = {
         "topwork read flowers/",
         "topwork read flowers/ --preview views.png --views 4",
     ),
+    "audit": (
+        "topwork audit flowers/",
+        "topwork audit flowers/ --fix flowers.csv",
+    ),
     "extract": (
         "topwork extract flowers/ efficientnet_lite0@pool",
         "topwork extract flowers/ mobilenet_v2@block_12_add --size 160",

@@ -123,11 +123,13 @@ class LeftOut:
         path: the path of its first picture.
         reason: why it is not used.
         kind: the reason without what concerns this row alone; by default, the reason itself.
+        twin: if the row is not used because an equal picture has another label, the path of that picture.
     """
 
     path: str
     reason: str
     kind: str = field(default="", compare=False)
+    twin: str = field(default="", compare=False)
 
 
 LINES = 10
@@ -292,7 +294,9 @@ class Dataset:
             replace(row, path=moved(row.path), further=tuple((moved(path), digest) for path, digest in row.further))
             for row in self.rows
         )
-        left_out = tuple(replace(gone, path=moved(gone.path)) for gone in self.left_out)
+        left_out = tuple(
+            replace(gone, path=moved(gone.path), twin=moved(gone.twin) if gone.twin else "") for gone in self.left_out
+        )
         return replace(self, root=folder, rows=rows, left_out=left_out)
 
     def with_paths(self, paths: Mapping[str, str]) -> "Dataset":

@@ -57,6 +57,15 @@ def digest(source: str | Path | bytes) -> str:
         raise PictureError(f"cannot be opened: {(error.strerror or str(error)).lower()}") from None
 
 
+def kind(data: bytes) -> str:
+    """Return the format of a picture file, recognised by its first bytes; ``""`` if it is none of those that are read.
+
+    >>> kind(b"GIF89a")
+    'GIF'
+    """
+    return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
+
+
 def digest_array(array: np.ndarray) -> str:
     """Return the SHA-256, in hex, of an array's dtype, shape and bytes. The same bytes in another shape differ."""
     start = f"{array.dtype.str} {array.shape} ".encode()
@@ -127,26 +136,26 @@ def opened(source: str | Path | BytesIO) -> Image.Image:
 
 def reason(error: Exception, data: bytes) -> str:
     """Return why a picture cannot be read, in plain words. *error* is what Pillow raised for *data*."""
-    kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
+    found = kind(data)
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
-    if isinstance(error, UnidentifiedImageError) and not kind:
+    if isinstance(error, UnidentifiedImageError) and not found:
         return "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
     if isinstance(error, UnidentifiedImageError):
-        layout, start = _SIDES.get(kind, ("", 0))
+        layout, start = _SIDES.get(found, ("", 0))
         if len(data) >= start + struct.calcsize(layout) and 0 in struct.unpack_from(layout, data, start):
             return "a side of 0 pixels"
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
-        return f"a {kind} file that is cut short"
+        return f"a {found} file that is cut short"
     told = isinstance(error, OSError | SyntaxError | ValueError) and not isinstance(error, UnidentifiedImageError)
-    return f"a damaged {kind} file" + (f" ({error})" if told and str(error) else "")
+    return f"a damaged {found} file" + (f" ({error})" if told and str(error) else "")
 
 
 def _refuse(head: bytes) -> None:
     if not head:
         raise PictureError("the file is empty")
-    kind = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
-    if kind:
+    brand = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if brand:
         raise PictureError(
-            f"{kind} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
+            f"{brand} cannot be read; convert it to JPEG, for instance with ImageMagick: magick IN OUT.jpg"
         )

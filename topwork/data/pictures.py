@@ -146,18 +146,18 @@ def whole(source: str | Path | bytes | np.ndarray) -> np.ndarray:
     return _decoded(source, None, lambda image, _: np.array(image), inf)
 
 
-def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
+def thumbnail(source: str | Path | bytes | np.ndarray, side: int) -> np.ndarray:
     """Read a picture for display: scaled without distortion to fit a square of *side*. A smaller one keeps its size.
 
     Args:
-        source: a path, or the bytes of a file.
+        source: a path, the bytes of a file, or pixels (see `fit_array`).
         side: the largest width and height, in pixels.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        PictureError: as in `decode`.
+        PictureError: as in `decode` and `fit_array`.
 
     Example:
         >>> import io
@@ -166,12 +166,30 @@ def thumbnail(source: str | Path | bytes, side: int) -> np.ndarray:
         >>> thumbnail(file.getvalue(), 10).shape, thumbnail(file.getvalue(), 100).shape
         ((5, 10, 3), (20, 40, 3))
     """
+    return overview(source, side)[0]
 
-    def shrunk(image: Image.Image, _: tuple[int, int]) -> np.ndarray:
+
+def overview(
+    source: str | Path | bytes | np.ndarray, side: int, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return a picture as `thumbnail` does, and the original (width, height) of the upright picture.
+
+    Raises:
+        PictureError: as in `load`.
+
+    Example:
+        >>> pixels, size = overview(np.full((20, 40), 7, np.uint8), 10)
+        >>> pixels.shape, size
+        ((5, 10, 3), (40, 20))
+    """
+
+    def shrunk(image: Image.Image, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
         image.thumbnail((side, side), Image.Resampling.BILINEAR)
-        return np.array(image)
+        return np.array(image), size
 
-    return _decoded(source, Fit((side, side)), shrunk)
+    if isinstance(source, np.ndarray):
+        return shrunk(Image.fromarray(whole(source)), (source.shape[1], source.shape[0]))
+    return _decoded(source, Fit((side, side)), shrunk, max_megapixels)
 
 
 def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:

@@ -270,7 +270,7 @@ def _consistent(dataset: Dataset) -> Dataset:
         other = next(path for label, path in torn[content].items() if label != row.label)
         same = "pictures are" if row.further else "picture is"
         reason = f"the same {same} labelled {named}, see {other!r}"
-        judged.append(LeftOut(row.path, reason, f"each has a copy with another label ({named})"))
+        judged.append(LeftOut(row.path, reason, f"each has a copy with another label ({named})", other))
     return _sorted_out(dataset, judged)
 
 

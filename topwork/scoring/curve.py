@@ -6,7 +6,7 @@ activations are computed once, and a head takes a fraction of a second, so that 
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -14,21 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from topwork.cut import Cut
 from topwork.data import splits
 from topwork.data.dataset import Dataset, LeftOut, Row
 from topwork.data.readers import read
-from topwork.errors import DatasetError, UsageError
-from topwork.networks.weights import official
-from topwork.recipes.settings import Backbone
+from topwork.errors import DatasetError
 from topwork.runs.scores import Rate
 from topwork.scoring import intervals
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.solver import Problem, by_folds, inner_folds
 from topwork.store.examples import StoredActivations, features
-from topwork.store.extract import fill_all, requested
+from topwork.store.extract import asked, fill_all, requested
 from topwork.system.keras_settings import ours
-from topwork.system.messages import Bar, counted, say, with_progress
+from topwork.system.messages import Bar, counted, with_progress
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """The shares of the training part that heads are solved on."""
@@ -135,16 +132,9 @@ def curve(
         >>> found = tw.curve("flowers/")  # doctest: +SKIP
         >>> found.shares[-1].accuracy, found.text  # doctest: +SKIP
     """
-    if cut is None:
-        if weights != "imagenet":
-            raise UsageError(f"weights = {weights!r} came without a cut: name one, as in 'mobilenet_v2@pool'.")
-        backbone, why = official.default(size)
-        say(why)
-        cut, backbones = f"{backbone.name}@pool", [replace(backbone, size=size)]
-    else:
-        backbones = [Backbone(name, weights, size) for name in Cut.parse(cut).backbones]
+    parsed, backbones = asked(cut, weights, size)
     rows = data if isinstance(data, Dataset) else read(data)
-    requests = fill_all(requested(rows, Cut.parse(cut), backbones), jobs)
+    requests = fill_all(requested(rows, parsed, backbones), jobs)
     with StoredActivations(requests) as stored:
         rows = rows.without(stored.failures())
         train = rows.part("train")
@@ -152,9 +142,9 @@ def curve(
         _refuse(train, others, rows.classes)
         values, tested, widths = features(stored, train), features(stored, others), stored.widths()
     with Pencil() if plot else nullcontext() as pencil:
-        found = _measured(cut, rows, values, tested, widths, seed)
+        found = _measured(str(parsed), rows, values, tested, widths, seed)
         if plot and pencil:
-            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], cut)
+            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], found.cut)
     return found
 
 

@@ -99,9 +99,7 @@ class Problem:
         self._mean = share @ features
         features -= self._mean
         self._variance = np.einsum("i,ij,ij->j", share, features, features)
-        terms = np.split(self._variance, np.cumsum(widths)[:-1]) if widths else [self._variance]
-        means = np.concatenate([np.full_like(term, term.mean()) for term in terms])
-        self._deviation = np.sqrt(self._variance + EPSILON + np.minimum(DAMPING * means, MOST * self._variance))
+        self._deviation = deviations(self._variance, widths)
         features /= self._deviation
 
         n, d = features.shape
@@ -159,6 +157,18 @@ class Problem:
         return LinearHead(kernel, bias, (one, zero, self._mean, self._variance))
 
 
+def deviations(variance: np.ndarray, widths: Sequence[int] = ()) -> np.ndarray:
+    """Return what features are divided by: the square root in the formula above, float ``[d]``.
+
+    Args:
+        variance: of each feature, float ``[d]``.
+        widths: the numbers of features of the terms of a sum, in order; by default, there is one term.
+    """
+    terms = np.split(variance, np.cumsum(widths)[:-1]) if widths else [variance]
+    means = np.concatenate([np.full_like(term, term.mean()) for term in terms])
+    return np.sqrt(variance + EPSILON + np.minimum(DAMPING * means, MOST * variance))
+
+
 def by_validation(
     problem: Problem, features: np.ndarray, labels: np.ndarray, strengths: Sequence[float] = STRENGTHS
 ) -> Iterator[tuple[Trial, Point]]:
@@ -183,7 +193,15 @@ def by_validation(
 def by_folds(
     problem: Problem, labels: np.ndarray, folds: np.ndarray, strengths: Sequence[float] = STRENGTHS
 ) -> Iterator[Trial]:
-    """Yield the strengths of the path, each measured by cross-validation: every row by a solution of the other folds.
+    """Yield the strengths of the path, each measured by cross-validation; see `answers_by_folds`."""
+    for trial, _ in answers_by_folds(problem, labels, folds, strengths):
+        yield trial
+
+
+def answers_by_folds(
+    problem: Problem, labels: np.ndarray, folds: np.ndarray, strengths: Sequence[float] = STRENGTHS
+) -> Iterator[tuple[Trial, np.ndarray]]:
+    """Yield the strengths of the path, each with the logits of every row by a solution of the other folds.
 
     Mean, variance and axes are those of all rows. They do not depend on the labels.
 
@@ -192,6 +210,9 @@ def by_folds(
         labels: of the rows of view 0, int ``[m]``; only these are measured.
         folds: the fold of each row, int ``[n]``; all views of a picture are in one fold.
         strengths: what to compare, from the strongest to the weakest.
+
+    Returns:
+        Pairs of a trial and its logits, float ``[m, outputs]``.
     """
     points: dict[int, Point] = {}
     trials: list[Trial] = []
@@ -202,7 +223,7 @@ def by_folds(
             tested = np.flatnonzero(folds[: len(labels)] == fold)
             found[tested] = logits(problem.values[tested], points[fold])
         trials.append(_trial(l2, labels, found))
-        yield trials[-1]
+        yield trials[-1], found
         if _is_over(trials):
             return
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from topwork.cut import INPUT, POOL, Cut
 from topwork.data.dataset import Dataset
-from topwork.errors import CutError, nearest
+from topwork.errors import CutError, UsageError, nearest
 from topwork.networks import trunk
 from topwork.networks.backbones import catalogue
-from topwork.networks.weights import pretrained
+from topwork.networks.weights import official, pretrained
 from topwork.recipes.settings import Backbone
 from topwork.store.engines.local import Extraction, one_worker
 from topwork.store.precision import settled
@@ -34,6 +34,27 @@ def extract(data: Dataset, cut: str, backbone: Backbone | None = None, jobs: int
     _ = parsed.only
     (request,) = fill_all(requested(data, parsed, [backbone] if backbone else ()), jobs)
     return request
+
+
+def asked(cut: str | None, weights: str = "imagenet", size: int | None = None) -> tuple[Cut, list[Backbone]]:
+    """Return the cut that a user asked for, and the options of its backbones.
+
+    Args:
+        cut: by default, ``pool`` of the default network; a line says which that is.
+        weights, size: used for all backbones.
+
+    Raises:
+        UsageError: weights came without a cut.
+        CutError: the cut cannot be parsed.
+    """
+    if cut is not None:
+        parsed = Cut.parse(cut)
+        return parsed, [Backbone(name, weights, size) for name in parsed.backbones]
+    if weights != "imagenet":
+        raise UsageError(f"weights = {weights!r} came without a cut: name one, as in 'mobilenet_v2@pool'.")
+    backbone, why = official.default(size)
+    say(why)
+    return Cut.parse(f"{backbone.name}@pool"), [replace(backbone, size=size)]
 
 
 def requested(data: Dataset, cut: Cut, backbones: Sequence[Backbone] = ()) -> list[Request]:

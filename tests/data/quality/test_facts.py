@@ -13,7 +13,7 @@ from PIL import Image
 import topwork as tw
 from tests.conftest import picture
 from topwork.data import picture_files, pictures
-from topwork.data.quality import facts
+from topwork.data.quality import facts, saved
 from topwork.data.quality.facts import Fact
 
 
@@ -134,11 +134,11 @@ def _denied(*_, **__):
 WRITER = """
 import sys
 from pathlib import Path
-from topwork.data.quality import facts
+from topwork.data.quality import saved
 number = 0
 print("ready", flush=True)
 while True:
-    facts._put("facts", {f"{sys.argv[1]}-{number}-{i}": bytes(105) for i in range(200)})
+    saved.put("facts", {f"{sys.argv[1]}-{number}-{i}": bytes(105) for i in range(200)})
     number += 1
 """
 
@@ -153,14 +153,14 @@ def test_several_writers_that_are_killed_leave_a_sound_file(files, own_home):
         first = facts.known(files)
         wanted = {f"{name}-0-0": None for name in "abc"}
         give_up = time.monotonic() + 60
-        while len(facts._get("facts", wanted)) < 3 and time.monotonic() < give_up:
+        while len(saved.get("facts", wanted)) < 3 and time.monotonic() < give_up:
             time.sleep(0.05)
     finally:
         for writer in writers:
             writer.kill()
             writer.wait()
             writer.stdout.close()
-    assert len(facts._get("facts", wanted)) == 3
+    assert len(saved.get("facts", wanted)) == 3
     assert facts.known(files) == first
     with sqlite3.connect(own_home / "facts.sqlite") as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

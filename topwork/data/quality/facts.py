@@ -1,37 +1,28 @@
 """Facts of pictures, by content: whether a picture decodes, its size, and the values that identify its near-copies.
 
-The facts are saved in one file, ``facts.sqlite`` in topwork's home, so that each picture is decoded for them only once.
-Several processes may use the file at the same time, and SQLite undoes unfinished changes of a killed process. Each
-entry has a checksum. A damaged file is removed. If the file cannot be used, the facts are computed again, which only
-costs time.
+They are saved, so that each picture is decoded for them only once (`topwork.data.quality.saved`).
 """
 
-import sqlite3
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import partial
 from hashlib import sha256
 from math import inf
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from topwork.data import pictures
+from topwork.data.quality import saved
 from topwork.errors import PictureError
-from topwork.system.files import home
 from topwork.system.threads import each
 
-T = TypeVar("T")
 Source = str | Path | np.ndarray | None
 """A picture: its file, its pixels (in a shape for `topwork.data.pictures.fit_array`), or ``None`` if it is missing."""
 
-VERSION = 1
-"""Part of every key. Increase it when the facts change."""
 SIDE = 64
 SMALLEST = 32
 """If the longer side of a picture has fewer pixels, there is too little detail to recognise its copies."""
@@ -41,9 +32,6 @@ CONTRAST = 10
 _FIT = pictures.Fit((SIDE, SIDE))
 _LAYOUT = struct.Struct("<?32s64sII")
 _HASH = 8
-_CHECKSUM = struct.Struct("<I")
-_TABLES = ("facts", "miniatures")
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +62,7 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
         max_megapixels: larger pictures are not decoded.
     """
     found: dict[str, Fact | str] = {}
-    for digest, value in _get("facts", sources).items():
+    for digest, value in saved.get("facts", sources).items():
         is_plain, mark, *rest = _LAYOUT.unpack(value)
         found[digest] = Fact(is_plain, mark if is_plain else mark[:_HASH], *rest)
     missing = {digest: source for digest, source in sources.items() if digest not in found and source is not None}
@@ -85,10 +73,10 @@ def known(sources: Mapping[str, Source], max_megapixels: float = inf) -> dict[st
         found[digest] = fact
         if isinstance(fact, Fact):
             new[digest] = _LAYOUT.pack(*astuple(fact))
-        if len(new) == 2 * _AT_ONCE:
-            _put("facts", new)
+        if len(new) == 2 * saved.AT_ONCE:
+            saved.put("facts", new)
             new = {}
-    _put("facts", new)
+    saved.put("facts", new)
     return found
 
 
@@ -97,7 +85,7 @@ def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
 
     A picture that does not decode is omitted. So is a picture that is ``None``, unless its miniature is saved.
     """
-    found = _get("miniatures", sources)
+    found = saved.get("miniatures", sources)
     new: dict[str, bytes] = {}
     for digest, source in sources.items():
         if digest not in found and source is not None:
@@ -105,7 +93,7 @@ def miniatures(sources: Mapping[str, Source]) -> dict[str, np.ndarray]:
                 luma, *chroma = Image.fromarray(pictures.load(source, _FIT, inf)).convert("YCbCr").split()
                 layers = [luma, *(one.reduce(8) for one in chroma)]
                 new[digest] = b"".join(layer.tobytes() for layer in layers)
-    _put("miniatures", new)
+    saved.put("miniatures", new)
     return {digest: np.frombuffer(value, np.uint8) for digest, value in (found | new).items()}
 
 
@@ -125,45 +113,3 @@ def _fact(source: str | Path | np.ndarray, max_megapixels: float = inf) -> Fact 
         return Fact(is_plain, mark, luma.reduce(SIDE // 8).tobytes(), width, height)
     except PictureError as error:
         return str(error)
-
-
-def _get(table: str, digests: Iterable[str]) -> dict[str, bytes]:
-    """Return digest -> value, for the *digests* that have an undamaged entry in the file."""
-    keys = {f"{VERSION} {digest}": digest for digest in digests}
-    names = list(keys)
-
-    def read(db: sqlite3.Connection) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            for key, value in db.execute(f"SELECT key, value FROM {table} WHERE key IN ({marks})", some):
-                if _CHECKSUM.pack(zlib.crc32(value[_CHECKSUM.size :])) == value[: _CHECKSUM.size]:
-                    found[keys[key]] = value[_CHECKSUM.size :]
-        return found
-
-    return _in_file(read, {}) if names else {}
-
-
-def _put(table: str, values: Mapping[str, bytes]) -> None:
-    rows = [(f"{VERSION} {digest}", _CHECKSUM.pack(zlib.crc32(value)) + value) for digest, value in values.items()]
-    if rows:
-        _in_file(lambda db: db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows), None)
-
-
-def _in_file(work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-    """Return the result of *work*, which runs in one transaction; or *otherwise*, if the file cannot be used."""
-    path = home() / "facts.sqlite"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as db, db:
-            for table in _TABLES:
-                db.execute(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
-            return work(db)
-    except (sqlite3.OperationalError, OSError):  # read-only, disk full, or locked for longer than SQLite waits
-        return otherwise
-    except (sqlite3.Error, TypeError, struct.error):
-        for name in (path, path.with_name(f"{path.name}-journal")):
-            with suppress(OSError):
-                name.unlink()
-        return otherwise

@@ -11,9 +11,11 @@ A row may have several pictures, one per column. A cut refers to the column by i
     front,side,label
     1-front.jpg,1-side.jpg,daisy
 
-If there is no column ``path``, all columns except label, split, group, sha256 and reason contain pictures. If there is
-a column ``path``, another column contains pictures as well if any of its cells is the path of an existing picture file.
-Each row must have a picture in each of these columns.
+If there is no column ``path``, all columns except label, split, group, sha256, reason and suspect contain pictures. If
+there is a column ``path``, another column contains pictures as well if any of its cells is the path of an existing
+picture file. Each row must have a picture in each of these columns.
+
+The column ``suspect`` contains another label that may be the right one (``topwork audit --fix`` writes it).
 
 All other columns are kept in `topwork.data.dataset.Row.extra`: the text of each cell that is not empty, unchanged.
 Nothing is computed from them. `write_csv` writes them as one column of JSON objects, called ``extra`` (``extra_`` if a
@@ -42,6 +44,8 @@ from topwork.system.text import as_json
 
 ABOUT = ("sha256", "label", "split", "group", "reason")
 """The columns that describe a row and do not contain pictures."""
+SUSPECT = "suspect"
+"""The column of another label that may be the right one. It is kept in `Row.extra`, like a user's own columns."""
 EXTRA = "extra"
 """The name of the column that contains the other columns of a user's table, as one JSON object per row."""
 TRIED = 20
@@ -112,7 +116,7 @@ def read_table(table: Table) -> Dataset:
                 f"{where}: split {cells['split']!r}, expected 'train', 'val' or 'test'{nearest(word, WORDS) or '.'}"
             )
         known = _unpacked(cells.get(packed, "")) if packed else NO_TEXTS
-        own = {name: text for name in others if (text := cells.get(name, "")).strip()}
+        own = {name: text for name in (*others, SUSPECT) if (text := cells.get(name, "")).strip()}
         extra = Texts({**known, **own}) if own else known
         rows.append(Row(cells[columns[0]], "", label, WORDS.get(word), group or None, further, extra=extra))
 
@@ -144,6 +148,7 @@ def recall(path: str, root: str) -> Dataset:
     for _, cells in table.used:
         (first, digest), *further = zip((cells[column] for column in columns), cells["sha256"].split(" "))
         split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
+        extra = Texts({**extra, SUSPECT: cells[SUSPECT]}) if cells.get(SUSPECT) else extra
         rows.append(Row(first, digest, cells["label"], split, group, tuple(further), extra=extra))
     left_out = [LeftOut(cells[columns[0]], why) for _, cells in table.lines if (why := cells.get("reason"))]
     return Dataset(root, tuple(rows), tuple(left_out), columns=columns)
@@ -157,7 +162,7 @@ def placed(table: Table, root: str, moved: Mapping[str, str]) -> Table:
         root: the folder of the pictures.
         moved: SHA-256 -> new path of each renamed picture.
     """
-    columns = [name for name in table.header if name not in ABOUT]
+    columns = [name for name in table.header if name not in (*ABOUT, SUSPECT)]
     lines = []
     for where, cells in table.lines:
         digests = zip(columns, cells.get("sha256", "").split(" "))
@@ -213,7 +218,7 @@ def refuse_header(table: Table) -> None:
     Raises:
         DatasetError: the table lacks one of these; the error names its columns.
     """
-    pictures = [name for name in table.header if name and name not in ABOUT]
+    pictures = [name for name in table.header if name and name not in (*ABOUT, SUSPECT)]
     if "label" not in table.header or not pictures:
         told = f"{table.name} has {table.has}: expected at least 'path' and 'label'{table.mark}."
         raise DatasetError(told, unlabelled=bool(pictures))
@@ -229,7 +234,7 @@ def _columns(table: Table) -> tuple[tuple[str, ...], str, list[str], list[str]]:
         - the other columns that are kept
         - notes on columns that are not used, or that seem to contain the split
     """
-    names = [name for name in dict.fromkeys(table.header) if name and name not in ABOUT]
+    names = [name for name in dict.fromkeys(table.header) if name and name not in (*ABOUT, SUSPECT)]
     packed = max((name for name in names if name.rstrip("_") == EXTRA), key=len, default="")
     try:
         objects = [_unpacked(cells.get(packed, "")) for _, cells in table.used] if packed and len(names) > 1 else []
@@ -315,6 +320,7 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     - sha256; if rows have several pictures, the SHA-256 of each, separated by blanks
     - label, split and group
     - reason: why a row is skipped
+    - suspect, only if any row has it: another label that may be the right one
     - ``extra``, only if any row has such values: the other columns of a user's table, as a JSON object
 
     Columns are separated by commas, or by tabs if *path* ends in ``.tsv``.
@@ -322,15 +328,18 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    packed = [_packed_name(dataset.columns)] if any(row.extra for row in dataset.rows) else []
+    suspects = [SUSPECT] if any(SUSPECT in row.extra for row in dataset.rows) else []
+    packed = [_packed_name(dataset.columns)] if any(row.extra.keys() - {SUSPECT} for row in dataset.rows) else []
     delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     with Path(path).open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, [*dataset.columns, *ABOUT, *packed], delimiter=delimiter)
+        table = csv.DictWriter(file, [*dataset.columns, *ABOUT, *suspects, *packed], delimiter=delimiter)
         table.writeheader()
         for row in dataset.rows:
             paths, digests = zip(*row.pictures)
             cells = dict(zip(dataset.columns, paths))
             cells |= {"sha256": " ".join(digests), "label": row.label, "split": row.split, "group": row.group}
-            table.writerow(cells | {name: as_json(dict(row.extra)) for name in packed if row.extra})
+            extra = dict(row.extra)
+            cells |= {name: extra.pop(name) for name in suspects if name in extra}
+            table.writerow(cells | {name: as_json(extra) for name in packed if extra})
         for gone in dataset.left_out:
             table.writerow({dataset.columns[0]: gone.path, "reason": gone.reason})
