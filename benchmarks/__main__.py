@@ -14,6 +14,8 @@ from benchmarks import (
     added,
     article_tables,
     articles,
+    audit_tables,
+    audited,
     choices,
     crossval,
     deep,
@@ -24,6 +26,7 @@ from benchmarks import (
     head,
     kept,
     memory,
+    planted,
     reading,
     recipes,
     report,
@@ -205,6 +208,31 @@ def memory_command(quick: Quick = False) -> None:
     plan = memory.Plan().quick() if quick else memory.Plan()
     with _scratch() as scratch:
         print(report.memory_table(plan, memory.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("audited")
+def audited_command(
+    pictures: Annotated[int, typer.Option(min=60, help="Number of pictures to draw.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    quick: Quick = False,
+) -> None:
+    """Measure the time and memory of `topwork audit` on many pictures."""
+    plan = audited.Plan(pictures, rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(audit_tables.audited_table(plan, audited.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("planted")
+def planted_command(
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="A folder with one folder per class.")],
+    mnist: Mnist = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    """Count the planted faults of the data that `topwork audit` finds."""
+    plan = planted.Plan(data, mnist, seeds)
+    with _scratch() as scratch:
+        print(audit_tables.planted_table(plan, *planted.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("reading")

@@ -3,7 +3,7 @@
 The classes differ in colour and texture, but overlap, so that a classifier can learn something but not everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +24,13 @@ CLASSES = {
 SIZES = ((500, 375), (375, 500), (500, 333), (480, 360))
 
 
-def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -> Path:
+def draw(
+    folder: Path,
+    count: int,
+    seed: int = 0,
+    classes: int = len(CLASSES),
+    sizes: Sequence[tuple[int, int]] = SIZES,
+) -> Path:
     """Write *count* pictures, from each class in turn, as ``folder/<class>/<number>.jpg``, and return *folder*."""
     names = list(CLASSES)[:classes]
     for name in names:
@@ -32,7 +38,7 @@ def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -
 
     def one(number: int) -> None:
         name = names[number % classes]
-        picture = photo(name, np.random.default_rng((seed, number)))
+        picture = photo(name, np.random.default_rng((seed, number)), sizes)
         picture.save(folder / name / f"{number:05}.jpg", quality=90)
 
     with ThreadPoolExecutor(jobs()) as pool:
@@ -40,10 +46,10 @@ def draw(folder: Path, count: int, seed: int = 0, classes: int = len(CLASSES)) -
     return folder
 
 
-def photo(name: str, random: np.random.Generator) -> Image.Image:
-    """Return one drawn picture of a class."""
+def photo(name: str, random: np.random.Generator, sizes: Sequence[tuple[int, int]] = SIZES) -> Image.Image:
+    """Return one drawn picture of a class, in one of the sizes (width, height)."""
     colour, roughness, stripes = CLASSES[name]
-    width, height = SIZES[random.integers(len(SIZES))]
+    width, height = sizes[random.integers(len(sizes))]
     roughness += random.normal(0, 0.1)
 
     def field(cells: int) -> np.ndarray:

@@ -98,10 +98,12 @@ def print_dataset(data: Dataset, json_wanted: bool) -> None:
         about = {"pictures": len(data.rows), "classes": data.counts(), "notes": list(data.notes)}
         print_json({**about, "left_out": left_out})
         return
-    lines = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
-    lines.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
-    print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in lines])
-    print("", *data.notes, sep="\n")
+    table = [(label, [*counts.values(), sum(counts.values())]) for label, counts in data.counts().items()]
+    table.append(("all", [*(len(data.part(part)) for part in PARTS), len(data.rows)]))
+    print_table(["class", *PARTS, "all"], [(label, *(f"{count:,}" for count in counts)) for label, counts in table])
+    from topwork.data.quality import glance
+
+    print("", *data.notes, *glance.lines(data), sep="\n")
     if data.left_out:
         print(f"{counted(len(data.left_out), 'picture')} skipped:")
     for gone in data.left_out:

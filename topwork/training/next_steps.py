@@ -1,9 +1,13 @@
-"""The last lines of a training: how to look at the run, how to use it, and what may make it better."""
+"""The last lines of a training: findings in the data, how to look at the run and use it, what may make it better."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from topwork.data.dataset import Dataset
+from topwork.data.quality import glance
 from topwork.runs.scores import Scores
+from topwork.scoring.audit.glance import look_alikes
+from topwork.store.request import Request
 from topwork.system.advice import either, word
 from topwork.system.messages import counted, say
 
@@ -14,8 +18,15 @@ SUPPORT = 5
 """A class with fewer test pictures says too little about itself to be named."""
 
 
-def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "", parent: Path | None = None) -> None:
-    """Print these lines.
+def tell(
+    path: Path,
+    data: Dataset,
+    scores: Scores | None,
+    better: str = "",
+    parent: Path | None = None,
+    requests: Sequence[Request] = (),
+) -> None:
+    """Print these lines, after the gravest findings in the data.
 
     Args:
         path: the folder of the run, or of a cross-validation.
@@ -23,9 +34,12 @@ def tell(path: Path, data: Dataset, scores: Scores | None, better: str = "", par
         scores: on the test part; ``None`` if the run has no test part.
         better: what is known to make it better; by default, the weakest class or the learning curve is named.
         parent: the run that it started from, with which it can be compared.
+        requests: of its last phase, whose activations are stored.
     """
     if (path.parent / "fold-1").is_dir():
         return  # the cross-validation says it
+    for line in glance.lines(data, look_alikes(data, requests)):
+        say(line)
     name = word(path)
     kind = "Folds" if (path / "fold-1").is_dir() else "Run"
     if scores and scores.accuracy.value < 1:

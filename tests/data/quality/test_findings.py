@@ -40,8 +40,7 @@ def test_two_kinds_are_named_at_most_in_a_line_each():
     some = [found("dark"), found("tiny"), *(found("leak", i, f"{i}.jpg", f"{i}-copy.jpg") for i in range(6))]
     lines = gravest([*some, Finding.of("shortcut", 1, [], "", label="rose")], "topwork audit flowers")
     assert lines == [
-        "The same picture, or nearly, in different parts: 5.jpg and 5-copy.jpg, 4.jpg and 4-copy.jpg, 3.jpg and "
-        "3-copy.jpg and 3 more",
+        "The same picture, or nearly, in different parts: 5.jpg and 5-copy.jpg (5 more)",
         "How pictures were taken or saved predicts their label: rose",
         "All findings: topwork audit flowers",
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from topwork.system.messages import counted, some
+from topwork.system.messages import counted
 from topwork.system.records import Record
 
 Severity = Literal["error", "remark"]
@@ -107,11 +107,14 @@ def gravest(findings: Sequence[Finding], audit: str, count: int = 2) -> list[str
     >>> gravest(found, "topwork audit flowers")
     ['Much darker than the others: a.jpg', 'Much smaller than the others: b.jpg', 'All findings: topwork audit flowers']
     """
-    firsts: dict[Kind, list[str]] = {}
+    named: dict[Kind, list[str]] = {}
     for one in ordered(findings):
-        named = " and ".join(one.paths[:2]) if one.kind in ERRORS else one.paths[0] if one.paths else str(one.label)
-        firsts.setdefault(one.kind, []).append(named)
-    lines = [f"{HEADINGS[kind]}: {some(names)}" for kind, names in list(firsts.items())[:count]]
+        shown = " and ".join(one.paths[:2]) if one.kind in ERRORS else one.paths[0] if one.paths else str(one.label)
+        named.setdefault(one.kind, []).append(shown)
+    lines = []
+    for kind, (first, *others) in list(named.items())[:count]:
+        more = f" ({len(others):,} more)" if others else ""
+        lines.append(f"{HEADINGS[kind]}: {first}{more}")
     return [*lines, f"All findings: {audit}"] if lines else []
 
 

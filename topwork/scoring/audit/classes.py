@@ -12,7 +12,8 @@ from topwork.scoring.audit.suspects import Answers
 from topwork.scoring.intervals import Z
 
 ALIKE = 0.75
-"""Two classes are alike if the 95 % interval of the area under the ROC curve between them ends below this (chance: 0.5)."""
+"""Two classes are alike if the 95 % interval of the area under the ROC curve between them ends below this; chance is
+0.5."""
 
 PICTURES = 10
 """Classes with fewer pictures are not judged."""

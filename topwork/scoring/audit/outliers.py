@@ -8,9 +8,9 @@ from topwork.scoring.audit.neighbours import Neighbours
 
 TAIL = 2.0
 """A picture is an outlier if it is more remote than the most remote tenth begins, by this many times the distance from
-the upper quartile to there. The lower quartile plays no part: many digits have equals, and a few have not. Up to a tenth
-of the pictures may be strange. In 500 photos of flowers, 2 are beyond, in 10,000 digits none; of 20 digits among photos,
-and of 20 photos among digits, all."""
+the upper quartile to there. The lower quartile plays no part: many digits have equals, and a few have not. Up to a
+tenth of the pictures may be strange. Of 500 photos of flowers and of 10,000 digits, none is beyond; of 20 digits among
+photos, and of 20 photos among digits, all are."""
 
 ENOUGH = 30
 """With fewer pictures, the quartiles say too little."""

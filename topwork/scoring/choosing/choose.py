@@ -17,6 +17,7 @@ import numpy as np
 from topwork.cut import Cut
 from topwork.data.dataset import Dataset
 from topwork.data.folds import folds, most
+from topwork.data.quality import glance
 from topwork.data.readers import read
 from topwork.errors import DatasetError, UsageError
 from topwork.networks import places
@@ -30,7 +31,7 @@ from topwork.store.extract import Watch, requested
 from topwork.store.precision import settled
 from topwork.store.request import Request
 from topwork.system.keras_settings import ours
-from topwork.system.messages import with_progress
+from topwork.system.messages import say, with_progress
 
 PICTURES, EACH = 500, 10
 """The default number of pictures: `PICTURES`, or `EACH` per class if that is more in total."""
@@ -112,6 +113,8 @@ def choose(
         # The time is None if the store already had the activations of a term.
         time = None if None in took else sum(filter(None, took))
         found.append(_candidate(used, requests, time, tests, len(rows.rows)))
+    for line in glance.lines(rows):
+        say(line)
     return Choice(ranked(found), len(used.rows), len(tests), used.left_out)
 
 
