@@ -43,11 +43,11 @@ class Finished:
     output: str
 
 
-def run(command: Sequence[str], **environment: str) -> Finished:
+def run(command: Sequence[str], statuses: Sequence[int] = (0,), **environment: str) -> Finished:
     """Run a command to its end, with the environment that this process was started with, plus *environment*.
 
     Raises:
-        CommandError: the exit status of the command is not 0.
+        CommandError: the exit status of the command is not one of *statuses*.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def run(command: Sequence[str], **environment: str) -> Finished:
         seconds = time.perf_counter() - start
         out.seek(0)
         err.seek(0)
-        if process.returncode:
+        if process.returncode not in statuses:
             end = err.read()[-3000:]
             raise CommandError(f"{' '.join(command)} ended with status {process.returncode}:\n{end}")
         largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -22,7 +22,7 @@ from topwork.system.messages import size
 from topwork.training.run import Run
 from topwork.version import VERSION
 
-COMMANDS = ("train", "read", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose")
+COMMANDS = ("train", "read", "audit", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose")
 COMMANDS += ("curve", "recipes", "sample", "doctor", "weights", "store")
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 VERBS += (("store", "ls"), ("store", "verify"), ("store", "prune"))

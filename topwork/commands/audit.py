@@ -54,7 +54,7 @@ def audit(
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find wrong labels, copies across parts, strange pictures, and other faults of the data.
+    """Find wrong labels, copies, and other faults in the data.
 
     Copies in different parts or with different labels are errors, because they make scores wrong: the exit status is
     then 1. Everything else is a remark, for you to look at.
