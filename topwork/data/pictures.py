@@ -189,7 +189,7 @@ def overview(
 
     if isinstance(source, np.ndarray):
         return shrunk(Image.fromarray(whole(source)), (source.shape[1], source.shape[0]))
-    return _decoded(source, Fit((side, side)), shrunk, max_megapixels)
+    return _decoded(source, Fit((side, side), "pad"), shrunk, max_megapixels)
 
 
 def fit_array(array: np.ndarray, fit: Fit) -> np.ndarray:

@@ -119,6 +119,16 @@ def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(own, SMALLEST, None))
 
 
+def ranked(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values from 1, float ``[n]``; equal values get their mean rank. SciPy's takes 1 s to import.
+
+    >>> ranked(np.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     """Return the area under the ROC curve.
 

@@ -17,7 +17,7 @@ from topwork.data.quality.facts import Source
 from topwork.errors import PictureError
 from topwork.system.threads import each
 
-SIDE = 256
+SIDE = 160
 """Pictures are scaled down to this side before they are measured, so that a few pixels do not decide."""
 
 _LAYOUT = struct.Struct("<II4s5f")
@@ -79,18 +79,24 @@ def _measured(source: str | Path | np.ndarray) -> Appearance | None:
         pixels, (width, height) = pictures.overview(data, SIDE)
     except PictureError:
         return None
-    luma, *chroma = np.moveaxis(np.asarray(Image.fromarray(pixels).convert("YCbCr"), np.float32), 2, 0)
-    shadows, highlights = np.percentile(luma, (5, 95))
+    luma, blue, red = map(np.asarray, Image.fromarray(pixels).convert("YCbCr").split())
+    below = np.cumsum(np.bincount(luma.ravel(), minlength=256)) / luma.size
+    blue, red = blue.astype(np.int32) - 128, red.astype(np.int32) - 128
     return Appearance(
         width,
         height,
         picture_files.kind(data) if isinstance(data, bytes) else "",
         float(luma.mean()),
-        float(shadows),
-        float(highlights),
-        _sharpness(luma),
-        float(np.percentile(np.hypot(*(one - 128 for one in chroma)), 99)),
+        float(np.searchsorted(below, 0.05)),
+        float(np.searchsorted(below, 0.95)),
+        _sharpness(luma.astype(np.float32)),
+        float(np.sqrt(_quantile((blue * blue + red * red).ravel(), 0.99))),
     )
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    place = int(share * (len(values) - 1))
+    return float(np.partition(values, place)[place])
 
 
 def _sharpness(luma: np.ndarray) -> float:

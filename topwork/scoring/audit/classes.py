@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from topwork.data.dataset import Dataset
 from topwork.data.quality.findings import Finding
 from topwork.scoring.audit.neighbours import Neighbours
 from topwork.scoring.audit.suspects import Answers
 from topwork.scoring.intervals import Z
+from topwork.scoring.metrics import ranked
 
 ALIKE = 0.75
 """Two classes are alike if the 95 % interval of the area under the ROC curve between them ends below this; chance is
@@ -68,7 +68,7 @@ def area_between(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float
     (1.0, 1.0)
     """
     p, n = int(positive.sum()), int((~positive).sum())
-    area = (rankdata(scores)[positive].sum() - p * (p + 1) / 2) / (p * n)
+    area = (ranked(scores)[positive].sum() - p * (p + 1) / 2) / (p * n)
     one, two = area / (2 - area), 2 * area * area / (1 + area)
     variance = (area * (1 - area) + (p - 1) * (one - area * area) + (n - 1) * (two - area * area)) / (p * n)
     return float(area), min(1.0, float(area + Z * np.sqrt(max(variance, 0.0))))

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 import numpy as np
-from scipy.stats import rankdata
 
 from topwork.data import splits
 from topwork.data.dataset import Dataset
 from topwork.data.quality.appearance import Appearance
 from topwork.data.quality.findings import Finding
+from topwork.scoring.metrics import ranked
 
 SHUFFLES = 999
 """How many times the labels are shuffled; the smallest p-value is 1 / (SHUFFLES + 1)."""
@@ -133,7 +133,7 @@ def predicted(values: np.ndarray, labels: np.ndarray, judged: np.ndarray, seed: 
     Returns:
         The areas under the ROC curve, and the p-values over all classes, both float ``[classes]``.
     """
-    ranks = rankdata(values)
+    ranks = ranked(values)
     counts = np.bincount(labels, minlength=len(judged))
     ties = np.unique(values, return_counts=True)[1]
     n = len(values)

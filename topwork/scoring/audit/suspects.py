@@ -18,7 +18,7 @@ import numpy as np
 from topwork.data.dataset import Dataset, Row
 from topwork.data.quality.findings import Finding
 from topwork.scoring.audit.neighbours import Neighbours
-from topwork.scoring.solver import Problem, answers_by_folds, inner_folds
+from topwork.scoring.solver import STRENGTHS, Problem, answers_by_folds, inner_folds
 
 EVIDENCE = 3
 """How many pictures with the proposed label are named."""
@@ -55,7 +55,7 @@ class Answers:
         labels = np.array([place[rows[i].label] for i in positions])
         targets = np.eye(len(classes), dtype=np.float32)[labels]
         problem = Problem(features[positions], targets, np.ones(len(labels)), widths)
-        path = answers_by_folds(problem, labels, inner_folds([rows[i] for i in positions]))
+        path = answers_by_folds(problem, labels, inner_folds([rows[i] for i in positions]), STRENGTHS[::2])
         return cls(positions, labels, tuple(classes), min(path, key=lambda found: found[0].loss)[1])
 
     @property
