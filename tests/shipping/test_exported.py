@@ -1,13 +1,19 @@
 """The record of the files that a run was exported to."""
 
-from topwork.shipping.exported import FILE, newest, note
+import json
+
+from topwork.runs.folder import EXPORTS, exports_of
+from topwork.scoring.metrics import Agreement
+from topwork.shipping.exported import newest, note
+
+AGREES = Agreement(largest_difference=2e-6, top1_agreement=1.0, disagreements=0)
 
 
 def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):
     first, second = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path in (first, second):
         path.write_text(path.name)
-        note(tmp_path, path)
+        note(tmp_path, path, AGREES, 50)
     assert newest(tmp_path) == second
     second.write_text("changed")
     assert newest(tmp_path) == first
@@ -15,8 +21,33 @@ def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):
     assert newest(tmp_path) is None
 
 
-def test_a_damaged_record_is_begun_again(tmp_path):
+def test_a_line_has_the_results_of_the_gate(tmp_path):
     (tmp_path / "a.onnx").write_text("a")
-    (tmp_path / FILE).write_text("{")
-    note(tmp_path, tmp_path / "a.onnx")
-    assert newest(tmp_path) == tmp_path / "a.onnx"
+    note(tmp_path, tmp_path / "a.onnx", AGREES, 50)
+    (line,) = exports_of(tmp_path)
+    assert line.keys() == {
+        *("time", "path", "sha256", "format", "precision"),
+        *("largest_difference", "agreement", "pictures", "forced"),
+    }
+    assert (line["largest_difference"], line["agreement"], line["pictures"]) == (2e-6, 1.0, 50)
+
+
+def test_damaged_lines_are_skipped_and_records_of_older_versions_are_read(tmp_path):
+    for name in ("old.onnx", "new.onnx"):
+        (tmp_path / name).write_text(name)
+    note(tmp_path, tmp_path / "old.onnx", AGREES, 1)
+    (line,) = exports_of(tmp_path)
+    (tmp_path / "exported.json").write_text(json.dumps({"files": [{name: line[name] for name in ("path", "sha256")}]}))
+    (tmp_path / EXPORTS).write_text('{"path": "cut sho\n[1]\n{}\n')
+    assert newest(tmp_path) == tmp_path / "old.onnx"
+    note(tmp_path, tmp_path / "new.onnx", AGREES, 1)
+    assert newest(tmp_path) == tmp_path / "new.onnx"
+    (tmp_path / "exported.json").write_text("{")
+    assert [one["path"] for one in exports_of(tmp_path)] == [str(tmp_path / "new.onnx")]
+
+
+def test_a_run_that_cannot_be_written_to_gets_a_warning(tmp_path, capsys):
+    (tmp_path / "a.onnx").write_text("a")
+    (tmp_path / EXPORTS).mkdir()
+    note(tmp_path, tmp_path / "a.onnx", AGREES, 1)
+    assert "so the run does not list" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from topwork.commands.extract import extract
 from topwork.commands.predict import predict
 from topwork.commands.read import read
 from topwork.commands.recipes import recipes
+from topwork.commands.report import report
 from topwork.commands.sample import sample
 from topwork.commands.store import store
 from topwork.commands.train import train
@@ -54,6 +55,7 @@ for command in (
     audit,
     extract,
     evaluate,
+    report,
     compare,
     export,
     predict,

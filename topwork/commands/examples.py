@@ -25,6 +25,10 @@ EXAMPLES = {
         "topwork compare runs/flowers runs/deeper",
         "topwork compare runs/flowers runs/deeper --json",
     ),
+    "report": (
+        "topwork report runs/flowers",
+        "topwork report runs/flowers runs/deeper --out both.html",
+    ),
     "export": (
         "topwork export runs/flowers flowers.onnx",
         "topwork export runs/flowers flowers.onnx --data new/place",

@@ -14,16 +14,18 @@ sample.npz        if the pictures came as arrays: the pictures that an export is
 predictions.csv   the answers for the test part (`topwork.runs.predictions`)
 wrong.csv         those of them that are wrong, the surest first
 results.json      scores and cost
-exported.json     the files that the run was exported to (`topwork.shipping.exported`)
+exports.jsonl     the files that the run was exported to, and how they answered (`topwork.shipping.exported`)
+report.html, report.json, audit.json, curve.json (`topwork.scoring.report`)
 search/           of a run that searches: its decisions, and the journals and checkpoints of its tries
 search.csv        of a run that searched: all tries (`topwork.runs.search.tried`)
 curves.png, confusion.png, predictions.png, search.png (the plots)
 """
 
 import fcntl
+import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -50,6 +52,7 @@ from topwork.version import RUN_FORMAT
 HEAD = "head.keras"
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+EXPORTS = "exports.jsonl"
 
 T = TypeVar("T")
 
@@ -268,6 +271,23 @@ class Folder:
         return RunError(
             f"the run {str(self.path)!r} has not finished: it has no {what}. Continue it: {resuming(self.path)}"
         )
+
+
+def exports_of(path: Path) -> list[dict[str, Any]]:
+    """Return the files that a run was exported to, the oldest first: the lines of `EXPORTS`, without damaged ones.
+
+    Runs of older versions list them in ``exported.json``, with ``path`` and ``sha256`` alone.
+    """
+    found: list[dict[str, Any]] = []
+    if (path / "exported.json").exists():
+        with suppress(RunError):
+            found += kept.table(path / "exported.json")["files"]
+    if (path / EXPORTS).is_file():
+        for line in (path / EXPORTS).read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                one = json.loads(line)
+                found += [one] if isinstance(one, dict) and {"path", "sha256"} <= one.keys() else []
+    return found
 
 
 def folds_in(path: Path) -> list[Path]:

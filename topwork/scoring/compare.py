@@ -9,7 +9,7 @@ also change its scores by chance. A test of two runs cannot measure this change.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Sheet:
     probabilities: np.ndarray
 
 
+@runtime_checkable
 class HasPath(Protocol):
     """A run or a cross-validation."""
 

@@ -24,6 +24,7 @@ from topwork.scoring.drawing import Pencil
 from topwork.scoring.solver import Problem, by_folds, inner_folds
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import asked, fill_all, requested
+from topwork.store.request import Request
 from topwork.system.keras_settings import ours
 from topwork.system.messages import Bar, counted, with_progress
 
@@ -134,7 +135,18 @@ def curve(
     """
     parsed, backbones = asked(cut, weights, size)
     rows = data if isinstance(data, Dataset) else read(data)
-    requests = fill_all(requested(rows, parsed, backbones), jobs)
+    return measured(rows, fill_all(requested(rows, parsed, backbones), jobs), Path(plot) if plot else None, seed)
+
+
+def measured(rows: Dataset, requests: Sequence[Request], plot: Path | None = None, seed: int = 0) -> Curve:
+    """Measure the curve; see `curve`.
+
+    Args:
+        rows: the dataset.
+        requests: one per term of the cut; their activations are stored.
+        plot: a PNG file to draw the curve in.
+        seed: the seed for drawing the shares.
+    """
     with StoredActivations(requests) as stored:
         rows = rows.without(stored.failures())
         train = rows.part("train")
@@ -142,9 +154,10 @@ def curve(
         _refuse(train, others, rows.classes)
         values, tested, widths = features(stored, train), features(stored, others), stored.widths()
     with Pencil() if plot else nullcontext() as pencil:
-        found = _measured(str(parsed), rows, values, tested, widths, seed)
+        cut = " + ".join(str(one.term) for one in requests)
+        found = _measured(cut, rows, values, tested, widths, seed)
         if plot and pencil:
-            pencil.draw("charts.learning_curve", Path(plot), [asdict(one) for one in found.shares], found.cut)
+            pencil.draw("charts.learning_curve", plot, [asdict(one) for one in found.shares], found.cut)
     return found
 
 

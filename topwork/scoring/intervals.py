@@ -20,17 +20,17 @@ Ends = tuple[float, float]
 """The lower and the upper end of an interval."""
 
 
-def wilson(share: float, total: float) -> Ends:
+def wilson(share: float, total: float, z: float = Z) -> Ends:
     """Return Wilson's interval for a share of *total* cases (Wilson 1927, JASA 22:209-212); *total* is at least 1.
 
     ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``: unlike ``p ± z sqrt(p(1-p)/n)``, this stays within 0 and
-    1, and its width is not 0 even if the share is 0 or 1.
+    1, and its width is not 0 even if the share is 0 or 1. Another *z* gives another level than 95 %.
 
     >>> [round(end, 3) for end in wilson(0.9, 50)]
     [0.786, 0.957]
     """
-    zz = Z * Z / total
-    middle, half = share + zz / 2, Z * sqrt(share * (1 - share) / total + zz / (4 * total))
+    zz = z * z / total
+    middle, half = share + zz / 2, z * sqrt(share * (1 - share) / total + zz / (4 * total))
     low, high = (middle - half) / (1 + zz), (middle + half) / (1 + zz)
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
 

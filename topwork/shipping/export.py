@@ -81,9 +81,9 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
             write_onnx(model, made, about(folder, inputs))
             with gpu.exact():
                 said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
-            check(said, made, sources)
+            found = check(said, made, sources)
             made.replace(aside)
-    exported.note(folder.path, path)
+    exported.note(folder.path, path, found, len(sources))
     return Predictor(path)
 
 

@@ -1,40 +1,50 @@
-"""Which files a run was exported to: ``exported.json`` in its folder, the oldest file first."""
+"""Which files a run was exported to, and how each answered: ``exports.jsonl`` in its folder, the oldest file first."""
 
-import json
 import os
-from contextlib import suppress
+import time
 from pathlib import Path
+from typing import Any
 
-from topwork.data.reading.run_files import table
-from topwork.errors import RunError
 from topwork.networks.weights.files import sha256
-from topwork.system.files import written_whole
+from topwork.runs.folder import EXPORTS, exports_of
+from topwork.scoring.metrics import Agreement
+from topwork.system.messages import say
+from topwork.system.text import as_json
 
-FILE = "exported.json"
 
+def note(run: Path, file: Path, found: Agreement, pictures: int) -> None:
+    """Record that a run was exported to a file.
 
-def note(run: Path, file: Path) -> None:
-    """Record that a run was exported to a file. A run folder that cannot be written to is left as it is.
+    If the run folder cannot be written to, a line says so; the file is complete.
 
-    A damaged record is begun again: the exported file is complete, whatever is known of earlier ones.
+    Args:
+        run: the folder of the run.
+        file: the file.
+        found: how its answers agree with those of the model.
+        pictures: the number of pictures that were compared.
     """
-    entries: list[dict[str, str]] = []
-    with suppress(RunError):
-        entries = [one for one in _entries(run) if one["path"] != os.path.abspath(file)]
-    entries.append({"path": os.path.abspath(file), "sha256": sha256(file)})
-    with suppress(OSError), written_whole(run / FILE) as aside:
-        aside.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8")
+    line: dict[str, Any] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "path": os.path.abspath(file),
+        "sha256": sha256(file),
+        "format": "onnx",
+        "precision": "float32",
+        "largest_difference": found.largest_difference,
+        "agreement": found.top1_agreement,
+        "pictures": pictures,
+        "forced": False,
+    }
+    try:
+        with (run / EXPORTS).open("a", encoding="utf-8") as table:
+            table.write(as_json(line) + "\n")
+    except OSError as error:
+        say(f"{str(run / EXPORTS)!r} cannot be written ({error.strerror}), so the run does not list {str(file)!r}.")
 
 
 def newest(run: Path) -> Path | None:
     """Return the last file that a run was exported to, among those that still exist and have not changed."""
-    for one in reversed(_entries(run)):
+    for one in reversed(exports_of(run)):
         path = Path(one["path"])
         if path.is_file() and sha256(path) == one["sha256"]:
             return path
     return None
-
-
-def _entries(run: Path) -> list[dict[str, str]]:
-    path = run / FILE
-    return list(table(path)["files"]) if path.exists() else []

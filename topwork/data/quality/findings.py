@@ -48,7 +48,7 @@ HEADINGS: dict[Kind, str] = {
 """What each kind of finding is, from the gravest to the least grave."""
 
 ERRORS = ("contradiction", "leak")
-"""The kinds that make scores wrong. The others are remarks."""
+"""The kinds that make scores wrong if they are certain. The others are remarks."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Finding(Record):
         label: the label of the pictures, or the class concerned; ``None`` if there are several.
         proposed: another label, which may be the right one; for ``classes_alike``, the other class.
         advice: what was found, and what to do about it.
-        severity: ``"error"`` for `ERRORS`, which make the scores of a run wrong, else ``"remark"``.
+        severity: ``"error"`` if it makes the scores of a run wrong, else ``"remark"``.
     """
 
     kind: Kind
@@ -84,20 +84,21 @@ class Finding(Record):
         *,
         label: str | None = None,
         proposed: str | None = None,
+        is_certain: bool = True,
     ) -> "Finding":
-        """Return a finding, with the severity of its kind.
+        """Return a finding; it is an error if its kind is one of `ERRORS` and it is certain.
 
         >>> Finding.of("dark", 3.1, ["a.jpg"], "Check it.", label="rose").severity
         'remark'
         """
-        severity: Severity = "error" if kind in ERRORS else "remark"
+        severity: Severity = "error" if kind in ERRORS and is_certain else "remark"
         return cls(kind, severity, round(float(score), 4), tuple(paths), label, proposed, advice)
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, the gravest kind first; within a kind, the strongest first."""
+    """Return the findings: errors first, then by kind; within a kind, the strongest first."""
     ranks = {kind: rank for rank, kind in enumerate(HEADINGS)}
-    return tuple(sorted(findings, key=lambda one: (ranks[one.kind], -one.score, one.paths)))
+    return tuple(sorted(findings, key=lambda one: (one.severity, ranks[one.kind], -one.score, one.paths)))
 
 
 def gravest(findings: Sequence[Finding], audit: str, count: int = 2) -> list[str]:

@@ -21,6 +21,7 @@ from topwork.scoring.audit.fixed import grouped, marked
 from topwork.scoring.audit.neighbours import Neighbours
 from topwork.store.examples import StoredActivations, features
 from topwork.store.extract import asked, fill_all, requested
+from topwork.store.request import Request
 from topwork.system.advice import either, word
 from topwork.system.keras_settings import ours
 from topwork.system.messages import counted, say, some, with_progress
@@ -113,7 +114,17 @@ def audit(
     """
     parsed, backbones = asked(cut, weights, size)
     rows = data if isinstance(data, Dataset) else read(data, decode=True)
-    requests = fill_all(requested(rows, parsed, backbones), jobs)
+    return examined(rows, fill_all(requested(rows, parsed, backbones), jobs), seed)
+
+
+def examined(rows: Dataset, requests: Sequence[Request], seed: int = 0) -> AuditResult:
+    """Return what an audit finds; see `audit`.
+
+    Args:
+        rows: the dataset.
+        requests: one per term of the cut; their activations are stored.
+        seed: of the permutations, and of the pictures that are drawn from large classes.
+    """
     with StoredActivations(requests) as stored:
         rows = rows.without(stored.failures())
         if not rows.rows:
@@ -126,7 +137,8 @@ def audit(
     if len(rows) > 1:
         on_activations, fixed, notes = _by_activations(rows, values, widths, seed)
         found += on_activations
-    return AuditResult(str(parsed), len(rows), ordered(found), tuple(notes), fixed)
+    cut = " + ".join(str(one.term) for one in requests)
+    return AuditResult(cut, len(rows), ordered(found), tuple(notes), fixed)
 
 
 def _by_activations(
@@ -136,9 +148,11 @@ def _by_activations(
     place = {label: number for number, label in enumerate(rows.classes)}
     labels = np.array([place[row.label] for row in rows.rows])
     near = Neighbours.of(values, widths)
-    pixels = copies.by_pixels(rows)
-    clusters = copies.clusters(len(rows), np.concatenate([pixels, copies.by_activations(near, labels)]))
-    found = copies.findings(rows, clusters, pixels, near) + outliers.findings(rows, near)
+    alike, is_close = copies.by_activations(near, labels)
+    is_certain = copies.certain(rows, alike)
+    sure = np.concatenate([copies.by_pixels(rows), alike[is_certain]])
+    clusters = copies.clusters(len(rows), np.concatenate([sure, alike[is_close]]))
+    found = copies.findings(rows, clusters, sure, near) + outliers.findings(rows, near)
     found += classes.split(rows, near, labels, rows.classes, seed)
     fixed = grouped(rows, clusters)
 

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from topwork.data.dataset import Dataset
-from topwork.data.quality.findings import ERRORS, Finding
+from topwork.data.quality.findings import Finding
 from topwork.scoring.answers import SAMPLE
 from topwork.scoring.audit import copies
 from topwork.scoring.audit.neighbours import Neighbours
@@ -18,6 +18,9 @@ FEATURES = 200
 
 PRODUCTS = 12_000_000_000
 """At most this many multiplications are done for the similarities: about 0.2 s."""
+
+PAIRS = 5
+"""At most this many pairs are compared by their pixels."""
 
 NUMBERS = 50_000_000
 """At most this many stored numbers are read."""
@@ -41,6 +44,10 @@ def look_alikes(data: Dataset, requests: Sequence[Request]) -> list[Finding]:
         neighbours = Neighbours.of(features(stored, data.rows), stored.widths())
     place = {label: number for number, label in enumerate(data.classes)}
     labels = np.array([place[row.label] for row in data.rows])
-    pairs = copies.by_activations(neighbours, labels)
-    found = copies.findings(data, copies.clusters(len(data), pairs), pairs[:0], neighbours)
-    return [one for one in found if one.kind in ERRORS]
+    alike, _ = copies.by_activations(neighbours, labels)
+    parts, labelled = (np.array([getattr(row, name) or "" for row in data.rows]) for name in ("split", "label"))
+    one, other = alike.T
+    apart = alike[(parts[one] != parts[other]) | (labelled[one] != labelled[other])][:PAIRS]
+    sure = apart[copies.certain(data, apart)]
+    found = copies.findings(data, copies.clusters(len(data), sure), sure, neighbours)
+    return [one for one in found if one.severity == "error"]

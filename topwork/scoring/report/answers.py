@@ -1,0 +1,108 @@
+"""What the answers on the test part show: the confusion matrix, mistakes, calibration, and what abstaining gains."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from topwork.data.dataset import Row
+from topwork.runs.scores import Rate
+from topwork.scoring.intervals import wilson
+from topwork.scoring.report.summary import Bin, Cell, Coverage, Shown
+
+CLASSES = 30
+"""The confusion matrix shows at most this many classes: those with the most mistakes."""
+
+EACH = 8
+"""A cell shows at most this many of its answers; a cell of right answers, half as many."""
+
+MISTAKES, UNSURE = 24, 16
+"""How many of the surest mistakes and of the least sure right answers are shown."""
+
+BINS = 10
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""The shares of the pictures that are answered."""
+
+
+class Answered:
+    """The answers of a run.
+
+    Args:
+        rows: the test pictures.
+        probabilities: float ``[rows, classes]``.
+        classes: the classes.
+    """
+
+    def __init__(self, rows: Sequence[Row], probabilities: np.ndarray, classes: Sequence[str]) -> None:
+        self.rows, self.probabilities, self.classes = rows, probabilities, classes
+        place = {label: number for number, label in enumerate(classes)}
+        self.labels = np.array([place[row.label] for row in rows])
+        self.predicted = probabilities.argmax(1)
+        self.sure = probabilities.max(1)
+        self.right = self.predicted == self.labels
+
+    def shown(self, positions: Sequence[int] | np.ndarray) -> list[Shown]:
+        """Return some of the answers, for the report."""
+        return [
+            Shown(
+                self.rows[i].path,
+                self.rows[i].label,
+                self.classes[self.predicted[i]],
+                float(self.sure[i]),
+                float(self.probabilities[i, self.labels[i]]),
+            )
+            for i in positions
+        ]
+
+    def mistakes(self) -> list[Shown]:
+        """Return the surest mistakes."""
+        wrong = np.flatnonzero(~self.right)
+        return self.shown(wrong[np.argsort(-self.sure[wrong], kind="stable")][:MISTAKES])
+
+    def unsure(self) -> list[Shown]:
+        """Return the least sure right answers."""
+        right = np.flatnonzero(self.right)
+        return self.shown(right[np.argsort(self.sure[right], kind="stable")][:UNSURE])
+
+    def confusion(self) -> tuple[list[str], list[Cell]]:
+        """Return the classes of the confusion matrix, in their order, and its filled cells."""
+        count = len(self.classes)
+        mistakes = np.bincount(self.labels[~self.right], minlength=count)
+        mistakes += np.bincount(self.predicted[~self.right], minlength=count)
+        taken = np.sort(np.argsort(-mistakes, kind="stable")[:CLASSES])
+        pairs, counts = np.unique(np.stack([self.labels, self.predicted], 1), axis=0, return_counts=True)
+        cells = []
+        for (label, predicted), number in zip(pairs.tolist(), counts.tolist()):
+            if label not in taken or predicted not in taken:
+                continue
+            here = np.flatnonzero((self.labels == label) & (self.predicted == predicted))
+            order = np.argsort(self.sure[here] if label == predicted else -self.sure[here], kind="stable")
+            some = here[order][: EACH // 2 if label == predicted else EACH]
+            cells.append(Cell(self.classes[label], self.classes[predicted], number, self.shown(some)))
+        return [self.classes[i] for i in taken], cells
+
+    def calibration(self) -> tuple[list[Bin], float]:
+        """Return the answers by probability, and the expected calibration error.
+
+        The error is the mean of the distances between probability and accuracy, weighted by the number of answers
+        (Guo et al. 2017, ICML, arXiv:1706.04599).
+        """
+        numbers = np.minimum((self.sure * BINS).astype(int), BINS - 1)
+        bins, error = [], 0.0
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            probability, accuracy = float(self.sure[here].mean()), float(self.right[here].mean())
+            error += float(here.mean()) * abs(probability - accuracy)
+            rate = Rate(accuracy, *wilson(accuracy, int(here.sum())))
+            bins.append(Bin(number / BINS, (number + 1) / BINS, int(here.sum()), probability, rate))
+        return bins, error
+
+    def coverage(self) -> list[Coverage]:
+        """Return the accuracy if only the surest answers are given."""
+        order = np.argsort(-self.sure, kind="stable")
+        found = []
+        for share in SHARES:
+            some = order[: max(1, round(share * len(order)))]
+            accuracy = float(self.right[some].mean())
+            rate = Rate(accuracy, *wilson(accuracy, len(some)))
+            found.append(Coverage(share, float(self.sure[some].min()), rate))
+        return found

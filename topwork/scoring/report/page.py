@@ -1,0 +1,111 @@
+"""The page: a summary as one HTML file, with its pictures, and without anything from a network."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from topwork.data.quality.findings import HEADINGS, Finding
+from topwork.scoring.compare import Comparison
+from topwork.scoring.report.charts import charts
+from topwork.scoring.report.summary import Summary
+from topwork.scoring.report.thumbnails import Thumbnail
+from topwork.system.messages import duration, size
+
+FINDINGS = 8
+"""How many findings of each kind are shown with their pictures."""
+
+LISTED = 30
+"""How many classes, skipped files and epochs are listed before the rest is only counted."""
+
+SUSPECTS = 12
+"""How many label suspects are shown with their pictures."""
+
+
+def render(
+    summaries: Sequence[Summary],
+    pictures: Mapping[str, Thumbnail],
+    heat: Mapping[str, Thumbnail],
+    comparisons: Sequence[Comparison] = (),
+) -> str:
+    """Return the page of one run, or of several side by side.
+
+    Args:
+        summaries: of the runs; the first one's pictures are shown.
+        pictures: path -> thumbnail.
+        heat: path -> heat map.
+        comparisons: of several runs, each with the next.
+    """
+    here = Path(__file__).parent
+    texts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+    environment = Environment(
+        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"rate": rate, "duration": duration, "size": size, "comma": "{:,}".format}
+    numbers = {path: number for number, path in enumerate(pictures)}
+    cells = {(cell.label, cell.predicted): cell for cell in summaries[0].confusion}
+    return environment.get_template("page.html").render(
+        summaries=summaries,
+        one=summaries[0],
+        pictures=pictures,
+        heat=heat,
+        numbers=numbers,
+        cells=cells,
+        cell_numbers={pair: number for number, pair in enumerate(cells)},
+        compared=[_compared(one) for one in comparisons],
+        charts=charts(summaries[0]),
+        kinds=kinds(summaries[0].findings or []),
+        headings=HEADINGS,
+        listed=LISTED,
+        shown_findings=FINDINGS,
+        shown_suspects=SUSPECTS,
+        **texts,
+    )
+
+
+def rate(value: Any, digits: int = 3) -> str:
+    """Return a rate with its interval, as text.
+
+    >>> from topwork.runs.scores import Rate
+    >>> rate(Rate(0.9, 0.8, 0.95))
+    '0.900 (0.800 to 0.950)'
+    """
+    return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})" if value else "–"
+
+
+def _compared(one: Comparison) -> dict[str, Any]:
+    """Return the accuracies of two runs and their difference, for the table."""
+    return {
+        "first": Path(one.first).name,
+        "second": Path(one.second).name,
+        "pictures": one.pictures,
+        "of_first": one.scores["first"]["accuracy"],
+        "of_second": one.scores["second"]["accuracy"],
+        "difference": one.differences["accuracy"],
+        "p": one.p,
+        "text": one.text,
+    }
+
+
+def kinds(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Return the findings by kind, the gravest kind first; label suspects have a section of their own."""
+    others = [one for one in findings if one.kind != "label_suspect"]
+    return [(kind, list(group)) for kind, group in groupby(others, lambda one: one.kind)]
+
+
+def paths_shown(summary: Summary) -> list[str]:
+    """Return the paths of the pictures that a page shows, the most important first."""
+    paths = [one.path for one in summary.mistakes + summary.unsure]
+    findings = summary.findings or []
+    for kind, group in kinds(findings):
+        most = 4 if kind in ("leak", "contradiction", "near_copy", "equal", "outlier") else 6
+        for one in group[:FINDINGS]:
+            paths += one.paths[:most]
+    suspects = [one for one in findings if one.kind == "label_suspect"]
+    for one in suspects[:SUSPECTS]:
+        paths += one.paths
+    for cell in sorted(summary.confusion, key=lambda cell: (cell.label == cell.predicted, -cell.count)):
+        paths += [answer.path for answer in cell.answers]
+    return paths
