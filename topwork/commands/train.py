@@ -165,7 +165,10 @@ def train(
     if as_json:
         print_json({"run": str(run.path), **run.results.as_json()})
     else:
-        print(run.path)
+        print(run.path, flush=True)
+    from topwork.scoring.report.report import brief  # imported after the result is printed
+
+    brief(run.path)
 
 
 def _given(data: str | None) -> str:

@@ -133,6 +133,14 @@ class Folds:
 
     @ours()
     @with_progress
+    def report(self, out: str | Path | None = None, *, data: Any = None, progress: bool = True) -> Path:
+        """Write a page about the folds together; see `topwork.scoring.report.report.report`."""
+        from topwork.scoring.report.report import report
+
+        return report([self.path], out, data)
+
+    @ours()
+    @with_progress
     def resume(self, data: Any = None, *, final: bool = False, **options: Any) -> "Folds":
         """Continue an interrupted cross-validation. Finished runs do not change; for the others, see `Run.resume`.
 

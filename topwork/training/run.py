@@ -165,6 +165,20 @@ class Run:
 
     @ours()
     @with_progress
+    def report(
+        self,
+        out: str | Path | None = None,
+        *,
+        data: "str | Path | tuple | Dataset | None" = None,
+        progress: bool = True,
+    ) -> Path:
+        """Write a page about the run; see `topwork.scoring.report.report.report`. ``progress=False`` hides bars."""
+        from topwork.scoring.report.report import report
+
+        return report([self.path], out, data)
+
+    @ours()
+    @with_progress
     def export(
         self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
     ) -> Predictor:

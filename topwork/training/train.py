@@ -47,6 +47,7 @@ def train(
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     strict: bool = False,
     jobs: int | None = None,
+    report: bool = False,
     progress: bool = True,  # noqa: ARG001
     **others: Any,
 ) -> Run:
@@ -80,6 +81,7 @@ def train(
             and ``train_loss``. `Run.resume` does not restore the state of the callbacks.
         strict: whether a picture that cannot be read is an error.
         jobs: the number of processors to use; by default, all that this process may use.
+        report: whether to write ``report.html`` into the run folder, without what takes long; see `Run.report`.
         progress: whether to show progress bars and messages.
 
     Returns:
@@ -123,6 +125,10 @@ def train(
     before = origin.path if origin and not origin.is_final else None  # a model of folds learned from all pictures
     asked = course.steps[-1].requests if isinstance(course, Course) else ()
     next_steps.tell(run.path, course.data, run.results.test, better, before, asked)
+    if report:
+        from topwork.scoring.report.report import brief
+
+        brief(run.path)
     return run
 
 

@@ -40,7 +40,7 @@ def test_plain_pictures_correlate_with_nothing(own_home):
 
 def test_the_correlation_is_that_of_a_plain_computation():
     draw = np.random.default_rng(0)
-    one, other = draw.integers(0, 255, (2, 64, 64), np.uint8)
+    one, other = draw.integers(0, 255, (2, 64, 64)).astype(np.float32)
     whole = np.corrcoef(one.ravel(), other.ravel())[0, 1]
     assert correlation(one, other) >= whole - 1e-4
     assert correlation(one, one) == pytest.approx(1, abs=1e-4)

@@ -156,8 +156,9 @@ def _finding(measure: str, label: str, area: float, chance: float) -> Finding:
     low, high = ENDS.get(measure, (f"less often {measure}", f"more often {measure}"))
     sure = max(area, 1 - area)
     what = "File order" if measure == "order" else "The file format" if measure not in ENDS else measure.capitalize()
+    tell = "tell" if measure == "highlights" else "tells"
     advice = (
-        f"{what} alone {'tell' if measure == 'highlights' else 'tells'} {label!r} from the others: its pictures are {high if area > 0.5 else low} "
+        f"{what} alone {tell} {label!r} from the others: its pictures are {high if area > 0.5 else low} "
         f"(area under the ROC curve {sure:.2f}, p = {chance:.3f}). If that is how they were taken or saved, take or "
         "save all classes in the same way."
     )

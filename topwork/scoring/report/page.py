@@ -1,17 +1,19 @@
 """The page: a summary as one HTML file, with its pictures, and without anything from a network."""
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from topwork.data.quality.findings import HEADINGS, Finding
 from topwork.scoring.compare import Comparison
 from topwork.scoring.report.charts import charts
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail
+from topwork.system.files import home
 from topwork.system.messages import duration, size
 
 FINDINGS = 8
@@ -41,7 +43,12 @@ def render(
     here = Path(__file__).parent
     texts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     environment = Environment(
-        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_cache(),
     )
     environment.filters |= {"rate": rate, "duration": duration, "size": size, "comma": "{:,}".format}
     numbers = {path: number for number, path in enumerate(pictures)}
@@ -73,6 +80,16 @@ def rate(value: Any, digits: int = 3) -> str:
     '0.900 (0.800 to 0.950)'
     """
     return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})" if value else "–"
+
+
+def _cache() -> FileSystemBytecodeCache | None:
+    """Return where the compiled template is saved: compiling it takes longer than all the rest of a short page."""
+    folder = home() / "templates"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
 
 
 def _compared(one: Comparison) -> dict[str, Any]:

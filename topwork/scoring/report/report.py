@@ -80,20 +80,27 @@ def report(
     return file
 
 
-def brief(path: Path, data: Dataset) -> Path:
-    """Write the report of a run that has just finished, without an audit, a curve and heat maps.
+def brief(path: Path) -> None:
+    """Write the report of a run that has just finished, without an audit, a curve and heat maps, unless it has one.
 
-    Args:
-        path: the run.
-        data: its pictures.
+    If it cannot be written, a line says so: the run is complete without it.
     """
+    if (path / PAGE).exists():  # of a run that had finished before
+        return
+    try:
+        _write_brief(path)
+    except (OSError, RunError) as error:
+        say(f"{str(path / PAGE)!r} was not written: {error}")
+
+
+def _write_brief(path: Path) -> None:
     subject = Subject.at(path)
+    data = subject.folder.data()
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})
     summary = gathered(subject, data, known, None, None)
     few = [one.path for one in (*summary.mistakes, *summary.unsure)]
     _write(subject.path / PAGE, [summary], thumbnails(data, few), {}, [])
-    return subject.path / PAGE
 
 
 def _complete(subject: Subject, moved: Any, jobs: int | None) -> Summary:
