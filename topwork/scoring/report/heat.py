@@ -1,12 +1,12 @@
 """Heat maps: where in a picture the answer comes from.
 
 If a linear head reads the average of a map, the logit of a class is the average of a map of logits, so this map shows
-exactly where the logit comes from (the class activation map; Zhou et al. 2016, CVPR, arXiv:1512.04150). The trunk runs
-once more for the few pictures that are shown, from its converted file, cut before the average.
+exactly where the logit comes from (the class activation map; Zhou et al. 2016, CVPR, arXiv:1512.04150). The network
+runs once more for the few pictures that are shown: a frozen one from its converted file, cut before the average, and
+one with trained layers in Keras.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from PIL import Image
@@ -16,13 +16,17 @@ from topwork.data.dataset import Dataset, Row
 from topwork.errors import DatasetError, PictureError
 from topwork.networks.heads import LinearHead
 from topwork.runs.folder import Folder
-from topwork.runs.restore import endings
+from topwork.runs.restore import endings, restore
 from topwork.scoring.report.thumbnails import SIDE, Thumbnail, of_pixels
 from topwork.store.request import Request
 from topwork.store.runtimes import openvino as converted
+from topwork.system import keras_settings
 
 MOST = 40
 """For at most this many pictures, the trunk runs once more."""
+
+Network = Callable[[np.ndarray], np.ndarray]
+"""Takes pixels, uint8 ``[side, side, 3]``, and returns the map that is averaged, float32 ``[rows, columns, d]``."""
 
 COLOUR = np.array([255, 90, 0], np.float32)
 """The colour of what speaks for the answer."""
@@ -34,12 +38,9 @@ def lacking(folder: Folder) -> str:
     if recipe.join:
         return "The answers are joined from several runs."
     terms, head = recipe.phases[-1].terms, recipe.head
-    if len(terms) != 1 or terms[0].end != POOL or head.file or head.kind != "linear":
+    is_averaged = terms[0].end == POOL or head.pooling == "avg"
+    if len(terms) != 1 or not is_averaged or head.file or head.kind != "linear":
         return "There are heat maps for a linear head on one averaged map only."
-    if terms[0].place != POOL:
-        return "There are heat maps only if the whole network below the head is frozen."
-    if not _request(folder, folder.data()).trunk.converted.is_file():
-        return "The network is not converted for OpenVINO on this machine."
     return ""
 
 
@@ -52,18 +53,17 @@ def maps(folder: Folder, data: Dataset, wanted: Mapping[str, str]) -> dict[str, 
         wanted: path -> the class whose logit is shown. At most `MOST` are used.
     """
     request = _request(folder, data)
-    compiled, axes = _before_the_average(request)
-    if compiled is None:
+    rows = {row.path: row for row in data.rows}
+    shown = {path: _pixels(request, rows[path]) for path in list(wanted)[:MOST] if path in rows}
+    there = {path: pixels for path, pixels in shown.items() if pixels is not None}
+    network = (_frozen(request) or _trained(folder)) if there else None
+    if not network:
         return {}
     head, classes = LinearHead.of(folder.weights()), folder.data().classes
-    rows = {row.path: row for row in data.rows}
     found = {}
-    for path, label in list(wanted.items())[:MOST]:
-        pixels = _pixels(request, rows[path]) if path in rows else None
-        if pixels is not None:
-            (features,) = compiled(pixels[None]).values()
-            logits = _logits(head, np.moveaxis(features, list(axes), [1, 2])[0], classes.index(label))
-            found[path] = of_pixels(overlaid(pixels, logits))
+    for path, pixels in there.items():
+        logits = place_logits(head, network(pixels), classes.index(wanted[path]))
+        found[path] = of_pixels(overlaid(pixels, logits))
     return found
 
 
@@ -88,8 +88,10 @@ def _request(folder: Folder, data: Dataset) -> Request:
     return request
 
 
-def _before_the_average(request: Request) -> tuple[Any, Sequence[int]]:
-    """Return the trunk up to the map that it averages, compiled, and the axes of height and width; or ``None``."""
+def _frozen(request: Request) -> Network | None:
+    """Return the converted trunk up to the map that it averages; ``None`` if there is none."""
+    if request.term.place != POOL or not request.trunk.converted.is_file():
+        return None
     import openvino
 
     model = converted.read(request.trunk.converted)
@@ -99,11 +101,24 @@ def _before_the_average(request: Request) -> tuple[Any, Sequence[int]]:
             break
         node = node.input_value(0).get_node()
     if node.get_type_name() != "ReduceMean":
-        return None, ()
+        return None
     axes = [int(axis) for axis in node.input_value(1).get_node().get_data().ravel()]
     cut = openvino.Model([node.input_value(0)], model.get_parameters(), "map")
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    return openvino.Core().compile_model(cut, "CPU", options), axes
+    compiled = openvino.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda pixels: np.moveaxis(compiled(pixels[None])[0], axes, [1, 2])[0]
+
+
+def _trained(folder: Folder) -> Network | None:
+    """Return the network of a run up to the map that it averages, in Keras; ``None`` if it averages several or none."""
+    keras_settings.import_keras()
+    import keras
+
+    model = restore(folder).flat()
+    averages = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
+    if not averages or len(averages[-1].input.shape) != 4:
+        return None
+    cut = keras.Model(model.input, averages[-1].input)
+    return lambda pixels: np.asarray(cut.predict_on_batch(pixels[None]), np.float32)[0]
 
 
 def _pixels(request: Request, row: Row) -> np.ndarray | None:
@@ -113,8 +128,17 @@ def _pixels(request: Request, row: Row) -> np.ndarray | None:
         return None
 
 
-def _logits(head: LinearHead, features: np.ndarray, number: int) -> np.ndarray:
-    """Return what each place adds to the logit of a class, beyond the mean of all classes: ``[rows, columns]``."""
+def place_logits(head: LinearHead, features: np.ndarray, number: int) -> np.ndarray:
+    """Return what each place adds to the logit of a class, beyond the mean of all classes.
+
+    Args:
+        head: the head.
+        features: the map, float32 ``[rows, columns, features]``.
+        number: the position of the class.
+
+    Returns:
+        float32 ``[rows, columns]``; its mean is the logit of the class minus the mean of all logits.
+    """
     places = features.reshape(-1, features.shape[-1])
     logits = head.logits(places)
     return (logits[:, number] - logits.mean(1)).reshape(features.shape[:2])

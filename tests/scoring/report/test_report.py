@@ -1,0 +1,175 @@
+"""The report of real runs: what is kept, what a short one lacks, folds, several runs, and pictures that are gone."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import topwork as tw
+from tests.command import topwork
+from tests.conftest import make_folder
+from tests.tiny import NAME, tiny
+from topwork.errors import RunError, UsageError
+from topwork.networks.heads import LinearHead
+from topwork.runs.folder import Folder
+from topwork.scoring.report import heat
+from topwork.scoring.report import report as reports
+from topwork.scoring.report.report import report
+
+CUT = f"{NAME}@pool"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("report") / "colours", each=30, side=96, first=120_000)
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report") / "run"
+    return tw.train(pictures, phases=[tw.Phase(CUT)], backbones=[tiny()], out=out, progress=False)
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """Return a copy of the run, to write to."""
+    shutil.copytree(trained.path, tmp_path / "run")
+    return tw.Run(tmp_path / "run")
+
+
+def test_a_report_is_a_page_and_the_summary_behind_it(run, pictures):
+    path = run.report()
+    assert path == run.path / "report.html"
+    found = json.loads((run.path / "report.json").read_text())
+    assert found["scores"]["accuracy"] == run.results.accuracy.as_json()
+    assert sum(cell["count"] for cell in found["confusion"]) == run.results.test.pictures
+    assert found["curve"]["measured"] == len(run.data.part("val")) + len(run.data.part("test"))
+    assert isinstance(found["findings"], list)
+    assert found["command"] == f"topwork train {pictures} --recipe {run.path / 'recipe.toml'}"
+    assert found["verdict"][0] in path.read_text()
+    assert 1 <= len(found["proposals"]) <= 3
+    assert path.stat().st_size < 3_000_000
+
+
+def test_the_audit_and_the_curve_are_made_once_for_the_same_data(run, monkeypatch):
+    first = run.report().read_bytes()
+    monkeypatch.setattr(reports, "examined", lambda *_: pytest.fail("audited again"))
+    monkeypatch.setattr(reports, "measured", lambda *_: pytest.fail("measured again"))
+    assert run.report().read_bytes() == first
+    (run.path / "audit.json").write_text("{")
+    with pytest.raises(pytest.fail.Exception, match="audited again"):
+        run.report()
+
+
+def test_another_label_makes_another_audit(run):
+    run.report()
+    before = json.loads((run.path / "audit.json").read_text())["digest"]
+    table = (run.path / "pictures.csv").read_text()
+    (run.path / "pictures.csv").write_text(table.replace(",train,,", ",train,one,", 1))
+    run.report()
+    assert json.loads((run.path / "audit.json").read_text())["digest"] != before
+
+
+def test_a_short_report_comes_with_training_if_asked_and_has_no_audit(pictures, tmp_path):
+    run = tw.train(pictures, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "run", report=True)
+    found = json.loads((run.path / "report.json").read_text())
+    assert found["findings"] is None
+    assert found["curve"] is None
+    assert found["proposals"][0]["command"].startswith("topwork audit ")
+    assert "No audit was made" in (run.path / "report.html").read_text()
+
+
+def test_python_writes_no_report_by_itself(trained):
+    assert not (trained.path / "report.html").exists()
+
+
+def test_pictures_that_are_gone_are_left_out_and_that_is_no_error(run, tmp_path, capsys, pictures):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(pictures, moved)
+    away = tw.train(moved, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "away", progress=False)
+    shutil.rmtree(moved)
+    path = away.report()
+    assert "not shown" in path.read_text()
+    assert "data:image/webp" not in path.read_text()
+    shutil.copytree(pictures, tmp_path / "new place")
+    assert "data:image/webp" in away.report(data=tmp_path / "new place").read_text()
+
+
+def test_folds_are_pooled(pictures, tmp_path):
+    words = {"phases": [tw.Phase(CUT)], "backbones": [tiny()], "out": tmp_path / "folds", "progress": False}
+    folds = tw.cross_validate(pictures, 3, **words)
+    found = json.loads((folds.report().parent / "report.json").read_text())
+    assert found["scores"]["pictures"] == 90
+    assert found["folds"] == folds.results.folds
+    assert found["pictures"]["red"] == {"tested": 30}
+    assert "tested once, by one of 3 models" in found["verdict"][1]
+
+
+def test_several_runs_are_compared(trained, run, tmp_path):
+    path = report([trained, run.path], tmp_path / "both.html")
+    told = json.loads((tmp_path / "both.json").read_text())
+    assert [one["name"] for one in told["runs"]] == ["run", "run"]
+    assert told["comparisons"][0]["p"] == 1.0
+    assert "Which is better?" in path.read_text()
+
+
+def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path):
+    ran = topwork("report", run.path)
+    assert (ran.status, ran.out) == (0, f"{run.path / 'report.html'}\n")
+    assert topwork("report", run.path).status == 0, "its own page is written again"
+    (tmp_path / "there.html").write_text("mine")
+    assert topwork("report", run.path, "--out", tmp_path / "there.html").status == 2
+    assert (tmp_path / "there.html").read_text() == "mine"
+    assert topwork("report", tmp_path / "nowhere").status == 1
+    with pytest.raises(UsageError, match=r"does not end in '\.html'"):
+        report([run], tmp_path / "page.txt")
+    with pytest.raises(UsageError, match="one run at a time"):
+        report([run, run], tmp_path / "two.html", data=tmp_path)
+    (run.path / "results.json").unlink()
+    with pytest.raises(RunError):
+        run.report()
+
+
+def test_a_page_that_cannot_be_written_does_not_fail_a_training(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("topwork.store.extract.Backbone", lambda *_: tiny())
+    monkeypatch.setattr(reports, "_write", _full)
+    run = tw.train(
+        pictures, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "run", report=True, progress=False
+    )
+    assert run.results.accuracy
+    assert not (run.path / "report.html").exists()
+
+
+def _full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_the_average_of_a_heat_map_is_the_logit(trained):
+    """The class activation map is exact: the mean over the places is the logit, beyond the mean of the classes."""
+    folder = trained.folder
+    assert heat.lacking(folder) == ""
+    request = heat._request(folder, folder.data())
+    frozen, trained_ = heat._frozen(request), heat._trained(folder)
+    head, row = LinearHead.of(folder.weights()), folder.data().part("test")[0]
+    pixels = request.load(request.shots_of(row)[0])
+    places = frozen(pixels)
+    assert places.shape[0] * places.shape[1] > 1
+    assert np.allclose(places, trained_(pixels), atol=1e-3)
+    logits = head.logits(places.mean((0, 1))[None])[0]
+    for number in range(3):
+        beyond = logits[number] - logits.mean()
+        assert heat.place_logits(head, places, number).mean() == pytest.approx(beyond, abs=1e-4)
+    answers = {row.path: "blue"}
+    assert heat.maps(folder, folder.data(), answers)[row.path].width == 96
+
+
+@pytest.mark.parametrize(("head", "place"), [("mlp", "pool"), ("linear", "block_13_project")])
+def test_trained_layers_have_heat_maps_and_other_heads_have_none(pictures, tmp_path, head, place):
+    phases = [tw.Phase(f"{NAME}@{place}", epochs=1)]
+    run = tw.train(pictures, phases=phases, head=head, backbones=[tiny()], out=tmp_path / "run", progress=False)
+    has_none = heat.lacking(Folder(run.path)).startswith("There are heat maps for a linear head")
+    assert has_none == (head == "mlp")
+    found = json.loads((run.report().parent / "report.json").read_text())
+    assert bool(found["heat"]) == has_none
+    assert ("in colour, what speaks for" in (run.path / "report.html").read_text()) != has_none
