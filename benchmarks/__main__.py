@@ -30,6 +30,7 @@ from benchmarks import (
     reading,
     recipes,
     report,
+    reported,
     search,
     search_tables,
     solved,
@@ -233,6 +234,20 @@ def planted_command(
     plan = planted.Plan(data, mnist, seeds)
     with _scratch() as scratch:
         print(audit_tables.planted_table(plan, *planted.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("reported")
+def reported_command(
+    data: Data = None,
+    pictures: Annotated[int, typer.Option(min=60, help="Number of pictures to draw.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    quick: Quick = False,
+) -> None:
+    """Measure the time of `topwork report`, and the size of its page."""
+    plan = reported.Plan(data, pictures, rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(audit_tables.reported_table(plan, *reported.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("reading")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks import audited, planted
+from benchmarks import audited, planted, reported
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
 from benchmarks.report import table
@@ -19,6 +19,15 @@ def audited_table(plan: audited.Plan, found: Mapping[str, Sequence[Finished]], c
         rows.append([name, f"{Spread.of([one.seconds for one in each]):.1f}", f"{memory / 1e9:.2f}"])
     about = f"{plan.pictures:,} drawn photos of about 0.3 megapixels; medians, min–max."
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(("from cold", "seconds", "memory, GB"), rows)])
+
+
+def reported_table(plan: reported.Plan, found: Mapping[str, Sequence[Finished]], size: int, command: str) -> str:
+    """Return the table of the time of a report, and a sentence on the size of its page."""
+    rows = [[name, f"{Spread.of([one.seconds for one in each]):.1f}"] for name, each in found.items()]
+    what = f"the photos of {plan.data.name}" if plan.data else f"{plan.pictures:,} drawn photos"
+    about = f"A run on {what}; medians, min–max."
+    tail = f"The page has {size / 1e6:.2f} MB."
+    return "\n\n".join([f"{measured_on(command)}\n{about}", table(("from cold", "seconds"), rows), tail])
 
 
 def planted_table(
