@@ -66,8 +66,8 @@ def parsed(monkeypatch):
         pytest.param("export a again.onnx --data PICTURES", "a", marks=pytest.mark.full),
         ("compare a b", "ab"),
         ("predict a.onnx PICTURES", ""),
-        pytest.param("train PICTURES --from a --epochs 1 --out c", "a", marks=pytest.mark.full),
-        ("train a/pictures.csv --from a --epochs 1 --out c", "aa"),
+        pytest.param("train PICTURES --from a --epochs 1 --out c", "ac", marks=pytest.mark.full),
+        ("train a/pictures.csv --from a --epochs 1 --out c", "aac"),
         ("train --resume a", ""),
     ],
 )

@@ -22,7 +22,19 @@ from topwork.system.messages import size
 from topwork.training.run import Run
 from topwork.version import VERSION
 
-COMMANDS = ("train", "read", "audit", "extract", "evaluate", "compare", "export", "predict", "backbones", "choose")
+COMMANDS = (
+    "train",
+    "read",
+    "audit",
+    "extract",
+    "evaluate",
+    "report",
+    "compare",
+    "export",
+    "predict",
+    "backbones",
+    "choose",
+)
 COMMANDS += ("curve", "recipes", "sample", "doctor", "weights", "store")
 VERBS = (("weights", "ls"), ("weights", "fetch"), ("weights", "verify"))
 VERBS += (("store", "ls"), ("store", "verify"), ("store", "prune"))
@@ -85,7 +97,7 @@ def test_train_prints_the_run_and_tells_the_rest(trained):
         r"store, training and test took (\d+ min )?\d+(\.\d)? s\.",
     ]
     said = [line for line in ran.err.splitlines() if "did not improve" not in line]
-    after = [line for line in said if line.startswith(("Look: ", "Use: ", "Better: "))]
+    after = [line for line in said if line.startswith(("Look: ", "Page: ", "Use: ", "Better: "))]
     assert said[-len(after) :] == after
     *lines, last = said[: -len(after)]
     assert last == "So few test pictures make the score uncertain: --folds 5 tests each of the 60 pictures once."

@@ -44,7 +44,7 @@ def test_a_run_for_each_fold(ran):
     out, said = ran
     assert sorted(path.name for path in out.iterdir()) == [
         "confusion.png", "curves.png", "final", "fold-1", "fold-2", "fold-3", "predictions.csv", "predictions.png",
-        "results.json", "wrong.csv",
+        "report.html", "report.json", "results.json", "wrong.csv",
     ]  # fmt: skip
     assert all(tw.Run(out / f"fold-{number}").folder.is_finished for number in (1, 2, 3))
     assert said.json == {"run": str(out), **json.loads((out / "results.json").read_text())}

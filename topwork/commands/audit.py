@@ -86,12 +86,12 @@ def _print(found: "AuditResult") -> None:
     """Print the findings: a heading for each kind, then what was found with the pictures concerned."""
     from itertools import groupby
 
-    from topwork.data.quality.findings import HEADINGS, summary
+    from topwork.data.quality.findings import heading, summary
 
     print(f"{counted(found.pictures, 'picture')}, {found.cut}: {summary(found.findings)}")
-    for kind, group in groupby(found.findings, lambda one: one.kind):
+    for what, group in groupby(found.findings, heading):
         each = list(group)
-        print(f"\n{HEADINGS[kind]}: {len(each):,}")
+        print(f"\n{what}: {len(each):,}")
         for advice, same in groupby(each[:SHOWN], lambda one: "" if one.kind == "label_suspect" else one.advice):
             print(fill(advice or SUSPECTS, 80, initial_indent="  ", subsequent_indent="  "))
             for one in same:

@@ -9,7 +9,7 @@ from topwork.commands.options import Jobs, Moved, must_be_new
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of folds.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Run folders, or folders of folds.")],
     out: Annotated[
         Path | None,
         typer.Option(metavar="HTML", help="The page to write; by default report.html in RUN, for several runs here."),

@@ -137,6 +137,7 @@ def train(
     words = Words(recipe, cut or [], epochs or [], learning_rate or [], head, views, weights, size, set_ or [])
     read_as = data_options(parts, max_megapixels, near_copies)
     words = replace(words, data=read_as, no_head_first=no_head_first or None, minutes=minutes)
+    was_finished = resume is not None and (resume / "results.json").exists()
     if resume:
         words.refuse_any("--resume", data, out, from_, folds, strict or None)
         how: dict[str, Any] = {"other_versions": other_versions, "jobs": jobs}
@@ -168,7 +169,8 @@ def train(
         print(run.path, flush=True)
     from topwork.scoring.report.report import brief  # imported after the result is printed
 
-    brief(run.path)
+    if not was_finished:  # else nothing changes
+        brief(run.path, run.folder if isinstance(run, Run) else None)
 
 
 def _given(data: str | None) -> str:

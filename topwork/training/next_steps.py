@@ -5,9 +5,8 @@ from pathlib import Path
 
 from topwork.data.dataset import Dataset
 from topwork.data.quality import glance
+from topwork.data.quality.findings import Finding
 from topwork.runs.scores import Scores
-from topwork.scoring.audit.glance import look_alikes
-from topwork.store.request import Request
 from topwork.system.advice import either, word
 from topwork.system.messages import counted, say
 
@@ -24,7 +23,7 @@ def tell(
     scores: Scores | None,
     better: str = "",
     parent: Path | None = None,
-    requests: Sequence[Request] = (),
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Print these lines, after the gravest findings in the data.
 
@@ -34,11 +33,11 @@ def tell(
         scores: on the test part; ``None`` if the run has no test part.
         better: what is known to make it better; by default, the weakest class or the learning curve is named.
         parent: the run that it started from, with which it can be compared.
-        requests: of its last phase, whose activations are stored.
+        findings: what its activations showed of the data.
     """
     if (path.parent / "fold-1").is_dir():
         return  # the cross-validation says it
-    for line in glance.lines(data, look_alikes(data, requests)):
+    for line in glance.lines(data, findings):
         say(line)
     name = word(path)
     kind = "Folds" if (path / "fold-1").is_dir() else "Run"

@@ -43,7 +43,7 @@ USUAL = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad")
 
 ARGUMENTS = (
     *("phases", "backbones", "head", "views", "seed", "recipe", "minutes", "parent"),
-    *("head_first", "out", "callbacks", "strict", "jobs", "progress"),
+    *("head_first", "out", "callbacks", "strict", "jobs", "report", "progress"),
 )
 """The arguments of `train` after the data."""
 

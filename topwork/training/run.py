@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from topwork.data.dataset import Dataset
 from topwork.data.notebook import with_answers
+from topwork.data.quality.findings import Finding
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile, registry
@@ -203,6 +204,7 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     rows = unchanged(folder, data, lambda rows: requests(folder, recipe, rows))
     if data is not None and rows.root:
         folder.keep_place(rows)
+    findings: Sequence[Finding] = ()
     if recipe.join:
         Joining(folder, rows, options).run()
     elif recipe.search:
@@ -210,5 +212,7 @@ def resume(folder: Folder, data: Any, other_versions: bool, options: Options) ->
     else:
         lockfile.check(folder)
         planned = [step.of(rows) for step in steps(recipe)]
-        Course(folder, recipe, rows, planned, options).run(resumed=True)
-    next_steps.tell(folder.path, rows, folder.results.test)
+        course = Course(folder, recipe, rows, planned, options)
+        course.run(resumed=True)
+        findings = course.findings
+    next_steps.tell(folder.path, rows, folder.results.test, findings=findings)

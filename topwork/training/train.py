@@ -123,12 +123,12 @@ def train(
     run = Run(course.folder.path)
     better = "" if isinstance(course, joining.Joining) else course.better
     before = origin.path if origin and not origin.is_final else None  # a model of folds learned from all pictures
-    asked = course.steps[-1].requests if isinstance(course, Course) else ()
-    next_steps.tell(run.path, course.data, run.results.test, better, before, asked)
+    findings = course.findings if isinstance(course, Course) else ()
+    next_steps.tell(run.path, course.data, run.results.test, better, before, findings)
     if report:
         from topwork.scoring.report.report import brief
 
-        brief(run.path)
+        brief(run.path, run.folder)
     return run
 
 

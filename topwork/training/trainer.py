@@ -17,6 +17,7 @@ from typing import Any
 
 from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
+from topwork.data.quality.findings import Finding
 from topwork.errors import RunError, at
 from topwork.networks.heads import LOGITS, LinearHead
 from topwork.networks.model import Network, create
@@ -26,6 +27,7 @@ from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
 from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
+from topwork.scoring.audit.glance import copies_across
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
 from topwork.shipping import trial_export
@@ -83,6 +85,8 @@ class Course:
     """The seconds that the run took before, in a search."""
     better: str = field(init=False, default="")
     """What may make the finished run better, if its features show it."""
+    findings: list[Finding] = field(init=False, default_factory=list)
+    """What the activations show of the data: copies in different parts. Not for a fold, whose parts were dealt."""
     _new: list[str] = field(init=False, default_factory=list)
     """The classes that the weights at the start of the phase were not trained on."""
     _head_seconds: float = field(init=False, default=0.0)
@@ -140,6 +144,8 @@ class Course:
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:
                             results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
+                        if not (self.folder.path.parent / "fold-1").is_dir():
+                            self.findings = copies_across(self.data, stored)
             spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start + self.before}
             results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
             self.folder.keep_results(results)

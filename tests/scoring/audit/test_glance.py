@@ -45,5 +45,5 @@ def test_what_would_take_long_is_left_to_the_audit(with_crops, tmp_path, monkeyp
     assert "in different parts" not in capsys.readouterr().err
 
 
-def test_without_activations_nothing_is_claimed():
-    assert glance.look_alikes(Dataset("/d", (Row("a.png", "00", "a"), Row("b.png", "01", "b"))), ()) == []
+def test_of_one_picture_nothing_is_claimed():
+    assert glance.copies_across(Dataset("/d", (Row("a.png", "00", "a"),)), None) == []

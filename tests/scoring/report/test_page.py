@@ -107,7 +107,7 @@ def test_the_sections_have_the_order_of_the_questions():
         "The surest mistakes",
         "Labels to check",
         "How sure it is",
-        "Accuracy on parts of the pictures",
+        "Accuracy by kind of picture",
         "Would more pictures help?",
         "Training",
         "How to repeat it",

@@ -95,6 +95,18 @@ class Finding(Record):
         return cls(kind, severity, round(float(score), 4), tuple(paths), label, proposed, advice)
 
 
+ALIKE: dict[Kind, str] = {
+    "contradiction": "They look alike, with different labels",
+    "leak": "They look alike, in different parts",
+}
+"""What findings of kinds that can be errors are if they are not certain."""
+
+
+def heading(one: Finding) -> str:
+    """Return what a finding is."""
+    return ALIKE[one.kind] if one.kind in ALIKE and one.severity == "remark" else HEADINGS[one.kind]
+
+
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings: errors first, then by kind; within a kind, the strongest first."""
     ranks = {kind: rank for rank, kind in enumerate(HEADINGS)}
@@ -108,14 +120,14 @@ def gravest(findings: Sequence[Finding], audit: str, count: int = 2) -> list[str
     >>> gravest(found, "topwork audit flowers")
     ['Much darker than the others: a.jpg', 'Much smaller than the others: b.jpg', 'All findings: topwork audit flowers']
     """
-    named: dict[Kind, list[str]] = {}
+    named: dict[str, list[str]] = {}
     for one in ordered(findings):
         shown = " and ".join(one.paths[:2]) if one.kind in ERRORS else one.paths[0] if one.paths else str(one.label)
-        named.setdefault(one.kind, []).append(shown)
+        named.setdefault(heading(one), []).append(shown)
     lines = []
-    for kind, (first, *others) in list(named.items())[:count]:
+    for what, (first, *others) in list(named.items())[:count]:
         more = f" ({len(others):,} more)" if others else ""
-        lines.append(f"{HEADINGS[kind]}: {first}{more}")
+        lines.append(f"{what}: {first}{more}")
     return [*lines, f"All findings: {audit}"] if lines else []
 
 

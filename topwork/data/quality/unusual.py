@@ -32,12 +32,12 @@ FEW = 0.1
 """Grey pictures are unusual if their share is smaller."""
 
 ADVICE: dict[Kind, str] = {
-    "tiny": "The network sees it enlarged, without detail. Find a larger version, or leave it out.",
-    "odd_aspect": 'It is squashed to a square for the network. Crop it, or use fit = "pad".',
-    "dark": "Even its bright pixels are dark. Lighten it, or leave it out.",
-    "bright": "Even its dark pixels are bright. Check whether it shows anything.",
-    "blurred": "It has no sharp edges. Find a sharp version, or leave it out.",
-    "grey": "The network may use colour to tell classes apart. Keep it only if you will classify grey pictures.",
+    "tiny": "The network sees them enlarged, without detail. Find larger versions, or leave them out.",
+    "odd_aspect": 'They are squashed to a square for the network. Crop them, or train with fit = "pad".',
+    "dark": "Even their bright pixels are dark. Lighten them, or leave them out.",
+    "bright": "Even their dark pixels are bright. Check whether they show anything.",
+    "blurred": "They have no sharp edges. Find sharp versions, or leave them out.",
+    "grey": "The network may use colour to tell classes apart. Keep them only if you will classify grey pictures.",
 }
 
 

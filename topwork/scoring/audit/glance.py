@@ -1,6 +1,5 @@
 """A glance at the data of a run: the errors that show in its activations, at nearly no cost."""
 
-from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -11,7 +10,6 @@ from topwork.scoring.answers import SAMPLE
 from topwork.scoring.audit import copies
 from topwork.scoring.audit.neighbours import Neighbours
 from topwork.store.examples import StoredActivations, features
-from topwork.store.request import Request
 
 FEATURES = 200
 """With fewer features, as those of the first layers, pictures look alike that are not."""
@@ -26,22 +24,21 @@ NUMBERS = 50_000_000
 """At most this many stored numbers are read."""
 
 
-def look_alikes(data: Dataset, requests: Sequence[Request]) -> list[Finding]:
-    """Return the pictures in different parts, or with different labels, that look alike to the network.
+def copies_across(data: Dataset, stored: StoredActivations) -> list[Finding]:
+    """Return the copies in different parts, or with different labels, that the activations and the pixels show.
 
     Args:
-        data: the dataset of a finished run.
-        requests: of the run, whose activations are stored. If finding out would take long, nothing is returned.
+        data: the dataset of a run.
+        stored: the activations of its last phase. If finding out would take long, nothing is returned.
     """
-    if not requests or len(data) < 2 or len(data.part("test")) > SAMPLE:  # of more, only a sample is stored
+    if len(data) < 2 or len(data.part("test")) > SAMPLE:  # of more, only a sample is stored
         return []
-    with StoredActivations(requests) as stored:
-        width = sum(stored.widths())
-        size = sum(prod(tensor.shape) for reader in stored.readers for tensor in reader.tensors)
-        is_small = len(data) ** 2 * width <= PRODUCTS and len(data) * size <= NUMBERS
-        if width < FEATURES or not is_small:
-            return []
-        neighbours = Neighbours.of(features(stored, data.rows), stored.widths())
+    width = sum(stored.widths())
+    size = sum(prod(tensor.shape) for reader in stored.readers for tensor in reader.tensors)
+    is_small = len(data) ** 2 * width <= PRODUCTS and len(data) * size <= NUMBERS
+    if width < FEATURES or not is_small:
+        return []
+    neighbours = Neighbours.of(features(stored, data.rows), stored.widths())
     place = {label: number for number, label in enumerate(data.classes)}
     labels = np.array([place[row.label] for row in data.rows])
     alike, _ = copies.by_activations(neighbours, labels)

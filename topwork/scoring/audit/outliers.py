@@ -28,7 +28,7 @@ def findings(data: Dataset, neighbours: Neighbours) -> list[Finding]:
     found = []
     for i in np.flatnonzero(neighbours.remoteness > limit):
         row, nearest = data.rows[i], neighbours.nearest[i, :3]
-        advice = "Check whether it shows what its label says. If not, remove it."
+        advice = "Check whether they show what their labels say. If not, remove them."
         paths = [row.path, *(data.rows[j].path for j in nearest)]
         found.append(Finding.of("outlier", neighbours.remoteness[i], paths, advice, label=row.label))
     return found

@@ -40,7 +40,7 @@ ENDS = {
     "highlights": ("without bright highlights", "with brighter highlights"),
     "size": ("smaller", "larger"),
     "aspect": ("narrower", "wider"),
-    "order": ("earlier in the order of file names", "later in the order of file names"),
+    "order": ("earlier by the numbers in their names", "later by the numbers in their names"),
 }
 """What a low and a high value of a measure mean for a picture."""
 
@@ -67,8 +67,8 @@ def measures(data: Dataset, rows: Sequence[int], known: Mapping[str, Appearance]
         "size": width * height,
         "aspect": width / height,
     }
-    formats = {one.format for one in seen if one.format}
-    for name in sorted(formats) if len(formats) > 1 else ():
+    formats = sorted({one.format for one in seen if one.format})
+    for name in formats[1:] if len(formats) <= 2 else formats:  # of two, one says all
         found[name] = np.array([float(one.format == name) for one in seen])
     numbers = [re.search(r"\d+", PurePath(data.rows[i].path).stem) for i in rows]
     values = np.array([float(number[0]) for number in numbers if number])
@@ -153,13 +153,12 @@ def predicted(values: np.ndarray, labels: np.ndarray, judged: np.ndarray, seed: 
 
 
 def _finding(measure: str, label: str, area: float, chance: float) -> Finding:
-    low, high = ENDS.get(measure, (f"less often {measure}", f"more often {measure}"))
-    sure = max(area, 1 - area)
-    what = "File order" if measure == "order" else "The file format" if measure not in ENDS else measure.capitalize()
-    tell = "tell" if measure == "highlights" else "tells"
+    low, high = ENDS.get(measure, (f"less often {measure} files", f"more often {measure} files"))
+    right = 100 * max(area, 1 - area)
+    by = "the file format" if measure not in ENDS else "the order of file names" if measure == "order" else measure
     advice = (
-        f"{what} alone {tell} {label!r} from the others: its pictures are {high if area > 0.5 else low} "
-        f"(area under the ROC curve {sure:.2f}, p = {chance:.3f}). If that is how they were taken or saved, take or "
-        "save all classes in the same way."
+        f"Pictures of {label!r} are {high if area > 0.5 else low}: by {by} alone, {right:.0f} % of the pairs of one of "
+        f"them and another picture are told apart (chance 50 %, p = {chance:.3f}). If that comes from how they were "
+        "taken or saved, and not from what they show, take or save all classes in the same way."
     )
     return Finding.of("shortcut", abs(area - 0.5), [], advice, label=label)

@@ -8,6 +8,7 @@ from topwork.data.dataset import Row
 from topwork.runs.scores import Rate
 from topwork.scoring.intervals import wilson
 from topwork.scoring.report.summary import Bin, Cell, Coverage, Shown
+from topwork.system.messages import counted
 
 CLASSES = 30
 """The confusion matrix shows at most this many classes: those with the most mistakes."""
@@ -18,7 +19,12 @@ EACH = 8
 MISTAKES, UNSURE = 24, 16
 """How many of the surest mistakes and of the least sure right answers are shown."""
 
-BINS = 10
+BINS, IN_A_BIN = 10, 10
+"""The answers are divided by probability into at most this many bins, of at least so many answers."""
+
+SURE = 0.9
+"""An answer with a higher probability is not called unsure."""
+
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """The shares of the pictures that are answered."""
 
@@ -60,7 +66,7 @@ class Answered:
 
     def unsure(self) -> list[Shown]:
         """Return the least sure right answers."""
-        right = np.flatnonzero(self.right)
+        right = np.flatnonzero(self.right & (self.sure <= SURE))
         return self.shown(right[np.argsort(self.sure[right], kind="stable")][:UNSURE])
 
     def confusion(self) -> tuple[list[str], list[Cell]]:
@@ -80,20 +86,30 @@ class Answered:
             cells.append(Cell(self.classes[label], self.classes[predicted], number, self.shown(some)))
         return [self.classes[i] for i in taken], cells
 
+    def mixed_up(self) -> str:
+        """Return a sentence on the two classes that are confused most, in either direction."""
+        wrong = np.flatnonzero(~self.right)
+        if not len(wrong):
+            return ""
+        pairs = np.sort(np.stack([self.labels[wrong], self.predicted[wrong]], 1), axis=1)
+        found, counts = np.unique(pairs, axis=0, return_counts=True)
+        one, other = (self.classes[i] for i in found[counts.argmax()])
+        mistakes = counted(len(wrong), "mistake")
+        return f"Most mixed up: {one!r} and {other!r}, {counts.max():,} of the {mistakes}."
+
     def calibration(self) -> tuple[list[Bin], float]:
         """Return the answers by probability, and the expected calibration error.
 
-        The error is the mean of the distances between probability and accuracy, weighted by the number of answers
-        (Guo et al. 2017, ICML, arXiv:1706.04599).
+        Each bin has about as many answers. The error is the mean of the distances between probability and accuracy,
+        weighted by the number of answers (Guo et al. 2017, ICML, arXiv:1706.04599).
         """
-        numbers = np.minimum((self.sure * BINS).astype(int), BINS - 1)
+        order = np.argsort(self.sure, kind="stable")
         bins, error = [], 0.0
-        for number in np.unique(numbers).tolist():
-            here = numbers == number
-            probability, accuracy = float(self.sure[here].mean()), float(self.right[here].mean())
-            error += float(here.mean()) * abs(probability - accuracy)
-            rate = Rate(accuracy, *wilson(accuracy, int(here.sum())))
-            bins.append(Bin(number / BINS, (number + 1) / BINS, int(here.sum()), probability, rate))
+        for here in np.array_split(order, max(1, min(BINS, len(order) // IN_A_BIN))):
+            sure, accuracy = self.sure[here], float(self.right[here].mean())
+            error += len(here) / len(order) * abs(float(sure.mean()) - accuracy)
+            rate = Rate(accuracy, *wilson(accuracy, len(here)))
+            bins.append(Bin(float(sure.min()), float(sure.max()), len(here), float(sure.mean()), rate))
         return bins, error
 
     def coverage(self) -> list[Coverage]:

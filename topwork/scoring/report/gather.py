@@ -42,8 +42,8 @@ class Subject:
     folds: list[float]
 
     @classmethod
-    def at(cls, path: Path) -> "Subject":
-        """Open a run or a cross-validation.
+    def at(cls, path: Path, folder: Folder | None = None) -> "Subject":
+        """Open a run or a cross-validation; *folder* is the run's, if it is open already.
 
         Raises:
             RunError: it is neither, or has not finished.
@@ -55,7 +55,7 @@ class Subject:
             final = path / FINAL
             pooled = FoldResults.from_json(table(path / "results.json"))
             return cls(path, Folder(final if final.is_dir() else folds[0]), pooled, Exam.at(path), pooled.folds)
-        folder = Folder(path)
+        folder = folder or Folder(path)
         results = folder.results
         return cls(path, folder, results, Exam.of(folder) if results.accuracy else None, [])
 
@@ -122,7 +122,7 @@ def verdict(scores: Scores | None, pictures: int, folds: int = 0) -> list[str]:
     right = round(rate.value * count)
     first = (
         f"{right:,} of {count:,} test pictures are classified correctly: accuracy {rate.value:.3f}, and with 95 % "
-        f"confidence between {rate.low:.3f} and {rate.high:.3f} for pictures of the same kind."
+        f"confidence between {rate.low:.3f} and {rate.high:.3f} for more pictures like these."
     )
     supports = {label: one.support for label, one in scores.classes.items()}
     largest = max(supports, key=lambda label: supports[label])
@@ -131,7 +131,8 @@ def verdict(scores: Scores | None, pictures: int, folds: int = 0) -> list[str]:
     parts = f"The test pictures are {count:,} of {pictures:,}, and the model did not learn from them."
     if folds:
         parts = f"Each picture was tested once, by one of {folds} models that did not learn from it."
-    second = f"Always answering the largest class, {largest!r}, would be right for {share:.3f}, {better}. {parts}"
+    which = f"the largest class, {largest!r}," if len(set(supports.values())) > 1 else "one class"
+    second = f"Always answering {which} would be right for {share:.3f}, {better}. {parts}"
     return [first, second]
 
 
@@ -143,6 +144,7 @@ def _with_answers(summary: Summary, answered: Answered, known: Mapping[str, Appe
         "confusion": confusion,
         "mistakes": answered.mistakes(),
         "unsure": answered.unsure(),
+        "mixed_up": answered.mixed_up(),
         "calibration": bins,
         "calibration_error": error,
         "coverage": answered.coverage(),

@@ -1,6 +1,7 @@
 """The page: a summary as one HTML file, with its pictures, and without anything from a network."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
-from topwork.data.quality.findings import HEADINGS, Finding
+from topwork.data.quality.findings import Finding, heading
 from topwork.scoring.compare import Comparison
 from topwork.scoring.report.charts import charts
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail
 from topwork.system.files import home
 from topwork.system.messages import duration, size
+from topwork.version import VERSION
 
 FINDINGS = 8
 """How many findings of each kind are shown with their pictures."""
@@ -22,7 +24,10 @@ FINDINGS = 8
 LISTED = 30
 """How many classes, skipped files and epochs are listed before the rest is only counted."""
 
-SUSPECTS = 12
+PATHS = 6
+"""How many pictures of a finding are shown."""
+
+SUSPECTS = 24
 """How many label suspects are shown with their pictures."""
 
 
@@ -50,7 +55,7 @@ def render(
         lstrip_blocks=True,
         bytecode_cache=_cache(),
     )
-    environment.filters |= {"rate": rate, "duration": duration, "size": size, "comma": "{:,}".format}
+    environment.filters |= {"percent": percent, "duration": duration, "size": size, "comma": "{:,}".format}
     numbers = {path: number for number, path in enumerate(pictures)}
     cells = {(cell.label, cell.predicted): cell for cell in summaries[0].confusion}
     return environment.get_template("page.html").render(
@@ -64,22 +69,14 @@ def render(
         compared=[_compared(one) for one in comparisons],
         charts=charts(summaries[0]),
         kinds=kinds(summaries[0].findings or []),
-        headings=HEADINGS,
+        made=time.strftime("%Y-%m-%d"),
+        version=VERSION,
         listed=LISTED,
         shown_findings=FINDINGS,
+        shown_paths=PATHS,
         shown_suspects=SUSPECTS,
         **texts,
     )
-
-
-def rate(value: Any, digits: int = 3) -> str:
-    """Return a rate with its interval, as text.
-
-    >>> from topwork.runs.scores import Rate
-    >>> rate(Rate(0.9, 0.8, 0.95))
-    '0.900 (0.800 to 0.950)'
-    """
-    return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})" if value else "–"
 
 
 def _cache() -> FileSystemBytecodeCache | None:
@@ -90,6 +87,18 @@ def _cache() -> FileSystemBytecodeCache | None:
     except OSError:
         return None
     return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+
+
+def percent(value: Any) -> str:
+    """Return a rate with its interval, in percent.
+
+    >>> from topwork.runs.scores import Rate
+    >>> percent(Rate(0.9, 0.8, 0.95))
+    '90 % (80 to 95)'
+    """
+    if not value:
+        return "–"
+    return f"{100 * value.value:.0f} % ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
 
 def _compared(one: Comparison) -> dict[str, Any]:
@@ -107,19 +116,18 @@ def _compared(one: Comparison) -> dict[str, Any]:
 
 
 def kinds(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
-    """Return the findings by kind, the gravest kind first; label suspects have a section of their own."""
+    """Return headings with their findings, the gravest first; label suspects have a section of their own."""
     others = [one for one in findings if one.kind != "label_suspect"]
-    return [(kind, list(group)) for kind, group in groupby(others, lambda one: one.kind)]
+    return [(what, list(group)) for what, group in groupby(others, heading)]
 
 
 def paths_shown(summary: Summary) -> list[str]:
     """Return the paths of the pictures that a page shows, the most important first."""
     paths = [one.path for one in summary.mistakes + summary.unsure]
     findings = summary.findings or []
-    for kind, group in kinds(findings):
-        most = 4 if kind in ("leak", "contradiction", "near_copy", "equal", "outlier") else 6
+    for _, group in kinds(findings):
         for one in group[:FINDINGS]:
-            paths += one.paths[:most]
+            paths += one.paths[:PATHS]
     suspects = [one for one in findings if one.kind == "label_suspect"]
     for one in suspects[:SUSPECTS]:
         paths += one.paths

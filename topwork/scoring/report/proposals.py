@@ -63,22 +63,24 @@ def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
     found = []
     errors = [one for one in findings if one.severity == "error"]
     suspects = [one for one in findings if one.kind == "label_suspect"]
+    mend = f"topwork audit {place} --fix fixed.csv"
     if errors:
         what = f"{counted(len(errors), 'set')} of copies in different parts, or with different labels"
         found.append(
             Proposal(
                 "Mend the data: the scores cannot be trusted as they are.",
-                f"topwork audit {place} --fix fixed.csv",
-                f"{what}, first {' and '.join(errors[0].paths[:2])}.",
+                f"{mend}\ntopwork train fixed.csv",
+                f"{what}, first {' and '.join(errors[0].paths[:2])}. The table keeps copies in one part.",
             )
         )
     if suspects:
         first = ", ".join(one.paths[0] for one in suspects[:3])
         found.append(
             Proposal(
-                "Check the labels that may be wrong.",
-                f"topwork audit {place} --fix fixed.csv",
-                f"{counted(len(suspects), 'label')}, the surest first: {first}.",
+                "Check the labels that may be wrong (below: Labels to check).",
+                f"{mend}\ntopwork train fixed.csv",
+                f"{counted(len(suspects), 'label')}, the surest first: {first}. The first command changes no label: it "
+                "writes a table with the other label in the column suspect. Correct the column label, and train on it.",
             )
         )
     return found
@@ -103,7 +105,7 @@ def _more(place: str, name: str, scores: Scores | None, curve: Curve | None) -> 
         return []
     found = []
     if curve and curve.gain.low > 0:
-        found.append(Proposal("Add pictures.", f"topwork train {place} --from {name}", curve.text))
+        found.append(Proposal("Add pictures to the classes.", f"topwork train {place} --from {name}", curve.text))
     known = {label: one.recall for label, one in scores.classes.items() if one.recall and one.support >= SUPPORT}
     weakest = min(known, key=lambda label: known[label].value, default=None)
     if weakest is not None and known[weakest].high < scores.accuracy.value:

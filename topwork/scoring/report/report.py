@@ -17,6 +17,7 @@ from topwork.data.quality.appearance import Appearance
 from topwork.data.quality.findings import Finding
 from topwork.data.reading.run_files import table
 from topwork.errors import DatasetError, RunError, UsageError
+from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import endings, trained_on
 from topwork.runs.scores import Rate
@@ -80,21 +81,22 @@ def report(
     return file
 
 
-def brief(path: Path) -> None:
-    """Write the report of a run that has just finished, without an audit, a curve and heat maps, unless it has one.
+def brief(path: Path, folder: Folder | None = None) -> None:
+    """Write the report of a run that has just finished, without an audit, a curve and heat maps.
 
     If it cannot be written, a line says so: the run is complete without it.
+
+    Args:
+        path: the run or cross-validation.
+        folder: of a run, its folder if it is open already.
     """
-    if (path / PAGE).exists():  # of a run that had finished before
-        return
     try:
-        _write_brief(path)
+        _write_brief(Subject.at(path, folder))
     except (OSError, RunError) as error:
         say(f"{str(path / PAGE)!r} was not written: {error}")
 
 
-def _write_brief(path: Path) -> None:
-    subject = Subject.at(path)
+def _write_brief(subject: Subject) -> None:
     data = subject.folder.data()
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})

@@ -113,6 +113,7 @@ class Summary(Record):
         name: the name of the run's folder.
         run: the folder.
         verdict: two sentences: how accurate, and compared with what.
+        mixed_up: a sentence on the two classes that are confused most; empty without mistakes.
         proposals: at most three.
         pictures: the number of pictures by class and part.
         skipped: path -> reason.
@@ -150,6 +151,7 @@ class Summary(Record):
     pictures: dict[str, dict[str, int]]
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    mixed_up: str = ""
     findings: list[Finding] | None = None
     scores: Scores | None = None
     folds: list[float] = field(default_factory=list)
