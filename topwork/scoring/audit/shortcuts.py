@@ -36,11 +36,11 @@ PICTURES = 10
 """Classes with fewer pictures are not judged."""
 
 ENDS = {
-    "brightness": ("darker", "brighter"),
-    "highlights": ("without bright highlights", "with brighter highlights"),
-    "size": ("smaller", "larger"),
-    "aspect": ("narrower", "wider"),
-    "order": ("earlier by the numbers in their names", "later by the numbers in their names"),
+    "brightness": ("are darker", "are brighter"),
+    "highlights": ("have darker highlights", "have brighter highlights"),
+    "size": ("are smaller", "are larger"),
+    "aspect": ("are narrower", "are wider"),
+    "order": ("come earlier by the numbers in their names", "come later by the numbers in their names"),
 }
 """What a low and a high value of a measure mean for a picture."""
 
@@ -153,12 +153,12 @@ def predicted(values: np.ndarray, labels: np.ndarray, judged: np.ndarray, seed: 
 
 
 def _finding(measure: str, label: str, area: float, chance: float) -> Finding:
-    low, high = ENDS.get(measure, (f"less often {measure} files", f"more often {measure} files"))
+    low, high = ENDS.get(measure, (f"are less often {measure} files", f"are more often {measure} files"))
     right = 100 * max(area, 1 - area)
     by = "the file format" if measure not in ENDS else "the order of file names" if measure == "order" else measure
     advice = (
-        f"Pictures of {label!r} are {high if area > 0.5 else low}: by {by} alone, {right:.0f} % of the pairs of one of "
-        f"them and another picture are told apart (chance 50 %, p = {chance:.3f}). If that comes from how they were "
-        "taken or saved, and not from what they show, take or save all classes in the same way."
+        f"Pictures of {label!r} {high if area > 0.5 else low} than the others: by {by} alone, one of them is told from "
+        f"another picture in {right:.0f} % of the cases (chance 50 %, p = {chance:.3f}). If that comes from how they "
+        "were taken or saved, and not from what they show, take or save all classes in the same way."
     )
     return Finding.of("shortcut", abs(area - 0.5), [], advice, label=label)
