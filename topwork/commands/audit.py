@@ -56,12 +56,13 @@ def audit(
 ) -> None:
     """Find wrong labels, copies, and other faults in the data.
 
-    Copies in different parts or with different labels are errors, because they make scores wrong: the exit status is
-    then 1. Everything else is a remark, for you to look at.
+    Copies in different parts or with different labels are errors, because they make scores wrong, if their pixels show
+    it: the exit status is then 1. Everything else is a remark, for you to look at.
     """
     from topwork.data.readers import read as read_data
     from topwork.data.reading.listing import write_csv
     from topwork.scoring.audit.audit import audit as audited
+    from topwork.system.files import written_whole
 
     if fix and fix.suffix.lower() not in (".csv", ".tsv"):
         raise UsageError(f"--fix {str(fix)!r} does not end in '.csv' or '.tsv': it is a table, so give it such a name.")
@@ -69,9 +70,12 @@ def audit(
     rows = read_data(data, decode=True, **data_options(parts, max_megapixels, near_copies))
     if fix and not rows.root:
         raise UsageError(f"--fix writes the paths of pictures, and {data!r} contains arrays, not files: omit --fix.")
+    if fix:
+        "".join(path for row in rows.rows for path, _ in row.pictures).encode()  # a table holds UTF-8 alone
     found = audited(rows, cut, weights=weights or "imagenet", size=size, jobs=jobs)
     if fix:
-        write_csv(found.fixed.seen_from(str(fix.resolve().parent)), fix)
+        with written_whole(fix) as aside:
+            write_csv(found.fixed.seen_from(str(fix.resolve().parent)), aside)
     if as_json:
         print_json({**found.as_json(), "fix": str(fix) if fix else None})
     else:
@@ -99,7 +103,8 @@ def _print(found: "AuditResult") -> None:
         if len(each) > SHOWN:
             print(f"  and {len(each) - SHOWN:,} more; --json names all")
     for note in found.notes:
-        print(fill(f"\n{note}", 80))
+        print()
+        print(fill(note, 80))
 
 
 def _print_pictures(one: "Finding") -> None:

@@ -115,6 +115,10 @@ class Row:
         return sha256(" ".join(digest for _, digest in self.pictures).encode()).hexdigest()
 
 
+TORN = "the same picture"
+"""How the reason begins if equal pictures have different labels."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A row that is not used.
@@ -124,12 +128,19 @@ class LeftOut:
         reason: why it is not used.
         kind: the reason without what concerns this row alone; by default, the reason itself.
         twin: if the row is not used because an equal picture has another label, the path of that picture.
+        label: its label; empty if it is not known.
     """
 
     path: str
     reason: str
     kind: str = field(default="", compare=False)
     twin: str = field(default="", compare=False)
+    label: str = field(default="", compare=False)
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the row is not used because an equal picture has another label; this is known from a table, too."""
+        return bool(self.twin) or self.reason.startswith(TORN)
 
 
 LINES = 10
@@ -178,6 +189,7 @@ class Dataset:
         order: all classes in the order of a run's outputs, as the run wrote it. If empty, the classes are in
             the order of `topwork.data.labels.in_order`.
         drawn: the settings that the parts were drawn with; ``None`` if every row came with a part.
+        table: absolute path of the table that lists the pictures; ``""`` if there is none.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))
@@ -198,6 +210,7 @@ class Dataset:
     source: str = ""
     order: tuple[str, ...] = field(default=(), compare=False)
     drawn: Data | None = field(default=None, compare=False)
+    table: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         parts = ", ".join(f"{len(self.part(part)):,} {part}" for part in PARTS)
@@ -251,6 +264,20 @@ class Dataset:
         """The labels of the rows in the order of a model's outputs: by value if all are whole numbers, else as text."""
         there = {row.label for row in self.rows}
         return tuple(label for label in self.order if label in there) if self.order else in_order(there)
+
+    @property
+    def origin(self) -> str:
+        """The absolute path that the data were read from: a table, a folder or a file of arrays; ``""`` if none.
+
+        >>> Dataset("/d", (), table="/d/list.csv").origin, Dataset("/d", ()).origin
+        ('/d/list.csv', '/d')
+        """
+        return self.table or self.root or self.source
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is known where the pictures are. Each of them may be missing nevertheless."""
+        return self.pixels is not None or bool(self.root)
 
     @property
     def has_own_parts(self) -> bool:
@@ -329,4 +356,4 @@ class Dataset:
         """
         path, _ = row.pictures[number]
         where = f"the picture {self.columns[number]!r} ({path!r}): " if row.further else ""
-        return LeftOut(row.path, where + reason)
+        return LeftOut(row.path, where + reason, label=row.label)

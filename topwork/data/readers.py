@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from topwork.data import labels, picture_files, splits
-from topwork.data.dataset import Dataset, LeftOut, Row
+from topwork.data.dataset import TORN, Dataset, LeftOut, Row
 from topwork.data.holdout import LOST, refuse_left_out, unusable
 from topwork.data.quality import facts
 from topwork.data.quality import near_copies as near
@@ -216,7 +216,7 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
     refuse_missing(data)
     path = str(Path(data).resolve())
     if run_folders.is_listing(Path(path)):
-        return run_folders.read_pictures(path)
+        return replace(run_folders.read_pictures(path), table=path)
     if os.path.isdir(path):
         run_folders.refuse_run(path)
         if not holds_idx(path):
@@ -226,7 +226,7 @@ def _found(data: Any, chosen: Mapping[str, str] | None) -> Dataset:
         told = f"cannot read {path!r}: expected a folder, or a file whose name ends in one of {_ENDS}."
         raise DatasetError(told, unlabelled=is_picture(path))
     found = reader(path)
-    return found if found.pixels is None else replace(found, source=path)
+    return replace(found, table=path) if found.pixels is None else replace(found, source=path)
 
 
 def _unread(
@@ -268,9 +268,8 @@ def _consistent(dataset: Dataset) -> Dataset:
             continue
         named = " and ".join(map(repr, sorted(torn[content])))
         other = next(path for label, path in torn[content].items() if label != row.label)
-        same = "pictures are" if row.further else "picture is"
-        reason = f"the same {same} labelled {named}, see {other!r}"
-        judged.append(LeftOut(row.path, reason, f"each has a copy with another label ({named})", other))
+        reason = f"{TORN}{'s are' if row.further else ' is'} labelled {named}, see {other!r}"
+        judged.append(LeftOut(row.path, reason, f"each has a copy with another label ({named})", other, row.label))
     return _sorted_out(dataset, judged)
 
 

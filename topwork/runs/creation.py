@@ -159,6 +159,7 @@ def environment(data: Dataset, parent: Path | None) -> dict[str, Any]:
         "format": RUN_FORMAT,
         "topwork": VERSION,
         "data": data.root,
+        **({"table": data.table} if data.table else {}),
         "source": data.source,
         "columns": list(data.columns),
         "classes": list(data.classes),

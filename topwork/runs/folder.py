@@ -146,7 +146,8 @@ class Folder:
         order, notes = tuple(about.get("classes", by_text)), tuple(about.get("notes", ()))
         ties = about.get("near", {})
         rows = tuple(replace(row, near=tuple(ties.get(row.content, ()))) for row in listed.rows)
-        found = replace(listed, rows=rows, root=root, source=about.get("source", ""), order=order, notes=notes)
+        places = {"root": root, "source": about.get("source", ""), "table": about.get("table", "")}
+        found = replace(listed, rows=rows, **places, order=order, notes=notes)
         return found.with_paths(moved) if moved else found
 
     def _listed(self) -> Dataset:
@@ -283,7 +284,7 @@ def exports_of(path: Path) -> list[dict[str, Any]]:
         with suppress(RunError):
             found += kept.table(path / "exported.json")["files"]
     if (path / EXPORTS).is_file():
-        for line in (path / EXPORTS).read_text(encoding="utf-8").splitlines():
+        for line in (path / EXPORTS).read_bytes().splitlines():
             with suppress(ValueError):
                 one = json.loads(line)
                 found += [one] if isinstance(one, dict) and {"path", "sha256"} <= one.keys() else []

@@ -68,7 +68,7 @@ def _weakest(data: Dataset, scores: Scores) -> str:
             )
     if scores.accuracy.value > ENOUGH:
         return ""
-    place = word(data.root or data.source or "DATA")
+    place = word(data.origin or "DATA")
     curve = either("topwork.curve(data)", f"topwork curve {place}")
     search = either("topwork.train(data, minutes=5)", f"topwork train {place} --minutes 5")
     return f"{curve} (would more pictures help?), {search} (other networks and layers)"

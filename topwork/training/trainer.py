@@ -173,7 +173,7 @@ class Course:
         limit = min(next(limit for start, limit in ALIKE.items() if one.name.startswith(start)) for one in used)
         if head.spread is None or head.spread >= limit or not knows_photographs:
             return ""
-        data = self.folder.environment["data"] or self.folder.environment.get("source") or "DATA"
+        data = self.data.origin or "DATA"
         way = either("topwork.train(data, minutes=5)", f"topwork train {word(data)} --minutes 5")
         return (
             f"these pictures look alike to the network (between them, its features vary by {head.spread:.2f} of their "

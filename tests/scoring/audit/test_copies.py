@@ -22,7 +22,7 @@ def planted(count=120, pairs=6, near=0.15, seed=0):
 
 
 def found_pairs(values, labels):
-    pairs, is_close = copies.by_activations(Neighbours.of(values), labels)
+    pairs, is_close = copies.by_activations(Neighbours.of(values), labels, copies.NONE)
     return {tuple(pair) for pair in pairs[is_close].tolist()}
 
 
@@ -69,7 +69,7 @@ def judged(data, parts=None):
     some = Dataset(data.root, rows, data.left_out)
     pixels = copies.by_pixels(some)
     neighbours = Neighbours.of(np.random.default_rng(0).normal(size=(len(rows), 16)).astype(np.float32))
-    found = copies.findings(some, copies.clusters(len(rows), pixels), pixels, neighbours)
+    found = copies.findings(some, pixels, copies.NONE, neighbours)
     return {(one.kind, *sorted(one.paths)): one for one in found}
 
 

@@ -17,5 +17,5 @@ def lines(data: Dataset, further: Sequence[Finding] = ()) -> list[str]:
     """
     known = facts.known({digest: None for row in data.rows for _, digest in row.pictures})
     found = [*unusual.of_facts(data.rows, known), *further]
-    place = word(data.root or data.source or "DATA")
+    place = word(data.origin or "DATA")
     return gravest(found, either("topwork.audit(data)", f"topwork audit {place}"))

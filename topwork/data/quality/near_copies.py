@@ -60,8 +60,8 @@ def sources(data: Dataset) -> dict[str, Source]:
     """Return digest -> the picture. Empty for arrays of small pictures: their only copies are equal ones."""
     if data.pixels is not None and max(data.pixels.shape[1:3]) < facts.SMALLEST:
         return {}
-    is_gone = data.pixels is None and not data.root
-    return {digest: None if is_gone else data.picture(path) for row in data.rows for path, digest in row.pictures}
+    is_there = data.is_there
+    return {digest: data.picture(path) if is_there else None for row in data.rows for path, digest in row.pictures}
 
 
 def joined(data: Dataset, known: Mapping[str, Fact | str], where: Mapping[str, Source]) -> Dataset:

@@ -102,7 +102,7 @@ def read_table(table: Table) -> Dataset:
     if not table.lines:
         raise DatasetError(f"{table.name} has {table.has} but no rows: expected a picture in each.")
     columns, packed, others, notes = _columns(table)
-    left_out = [LeftOut(cells.get(columns[0], ""), why) for _, cells in table.lines if (why := cells.get("reason"))]
+    left_out = _skipped(table, columns[0])
     names, groups = (labels.column(cells.get(name, "") for _, cells in table.used) for name in ("label", "group"))
     rows = []
     for (line, cells), label, group in zip(table.used, names, groups):
@@ -134,6 +134,15 @@ def read_table(table: Table) -> Dataset:
     return Dataset(table.root, tuple(rows), tuple(left_out), tuple(notes), columns=columns)
 
 
+def _skipped(table: Table, column: str) -> list[LeftOut]:
+    """Return the lines with a reason; *column* is that of the first picture."""
+    return [
+        LeftOut(cells.get(column, ""), why, label=cells.get("label", ""))
+        for _, cells in table.lines
+        if (why := cells.get("reason"))
+    ]
+
+
 def recall(path: str, root: str) -> Dataset:
     """Read a file that `write_csv` wrote, with its digests. No picture is opened.
 
@@ -150,7 +159,7 @@ def recall(path: str, root: str) -> Dataset:
         split, group, extra = cells["split"] or None, cells["group"] or None, _unpacked(cells.get(packed, ""))
         extra = Texts({**extra, SUSPECT: cells[SUSPECT]}) if cells.get(SUSPECT) else extra
         rows.append(Row(first, digest, cells["label"], split, group, tuple(further), extra=extra))
-    left_out = [LeftOut(cells[columns[0]], why) for _, cells in table.lines if (why := cells.get("reason"))]
+    left_out = _skipped(table, columns[0])
     return Dataset(root, tuple(rows), tuple(left_out), columns=columns)
 
 
@@ -342,4 +351,4 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
             cells |= {name: extra.pop(name) for name in suspects if name in extra}
             table.writerow(cells | {name: as_json(extra) for name in packed if extra})
         for gone in dataset.left_out:
-            table.writerow({dataset.columns[0]: gone.path, "reason": gone.reason})
+            table.writerow({dataset.columns[0]: gone.path, "label": gone.label, "reason": gone.reason})

@@ -65,7 +65,8 @@ class AuditResult:
         """
         if self.errors:
             first = ". ".join(gravest(self.errors, "")[:-1])
-            fix = either("topwork.audit(data).fixed", f"topwork audit {word(self.fixed.root)} --fix FIXED.csv")
+            place = word(self.fixed.origin or "DATA")
+            fix = either("topwork.audit(data).fixed", f"topwork audit {place} --fix FIXED.csv")
             raise DatasetError(
                 f"{counted(len(self.errors), 'error')} in the data, which make scores wrong. {first}. {fix} gives "
                 "copies one group, so that they share a part. Correct wrong labels, or remove these pictures."
@@ -130,7 +131,8 @@ def examined(rows: Dataset, requests: Sequence[Request], seed: int = 0) -> Audit
         if not rows.rows:
             raise DatasetError("no picture can be read, so there is nothing to look at.")
         values, widths = features(stored, rows.rows), stored.widths()
-    looks = appearance.known({digest: rows.picture(path) for row in rows.rows for path, digest in row.pictures})
+    pictures = [picture for row in rows.rows for picture in row.pictures]
+    looks = appearance.known({digest: rows.picture(path) if rows.is_there else None for path, digest in pictures})
     found = copies.skipped(rows) + unusual.of_appearances(rows.rows, looks) + shortcuts.findings(rows, looks, seed)
     notes: list[str] = []
     fixed = rows
@@ -148,11 +150,13 @@ def _by_activations(
     place = {label: number for number, label in enumerate(rows.classes)}
     labels = np.array([place[row.label] for row in rows.rows])
     near = Neighbours.of(values, widths)
-    alike, is_close = copies.by_activations(near, labels)
+    pixels = copies.by_pixels(rows)
+    alike, is_close = copies.by_activations(near, labels, pixels)
     is_certain = copies.certain(rows, alike)
-    sure = np.concatenate([copies.by_pixels(rows), alike[is_certain]])
-    clusters = copies.clusters(len(rows), np.concatenate([sure, alike[is_close]]))
-    found = copies.findings(rows, clusters, sure, near) + outliers.findings(rows, near)
+    sure = np.concatenate([pixels, alike[is_certain]])
+    close = alike[is_close & ~is_certain]
+    clusters = copies.clusters(len(rows), np.concatenate([sure, close]))
+    found = copies.findings(rows, sure, close, near) + outliers.findings(rows, near)
     found += classes.split(rows, near, labels, rows.classes, seed)
     fixed = grouped(rows, clusters)
 

@@ -14,7 +14,7 @@ Measured with efficientnet_lite0 on 500 photos of flowers: see `python -m benchm
 digits of MNIST, 6 look alike.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +27,7 @@ from topwork.data.quality.crops import is_crop
 from topwork.data.quality.facts import Fact
 from topwork.data.quality.findings import Finding
 from topwork.scoring.audit.neighbours import Neighbours
+from topwork.system.advice import either
 
 SCALES = ((5, 0.55), (20, 0.3))
 """Number of neighbours k, and the share of the squared distance to the k-th one. The second finds longer bursts."""
@@ -39,6 +40,8 @@ VERIFIED = 200
 
 Pairs = np.ndarray
 """Positions of rows that are copies of each other, int ``[n, 2]``."""
+
+NONE: Pairs = np.empty((0, 2), int)
 
 
 def by_pixels(data: Dataset) -> Pairs:
@@ -56,13 +59,14 @@ def by_pixels(data: Dataset) -> Pairs:
     return np.array(pairs, int).reshape(-1, 2)
 
 
-def by_activations(neighbours: Neighbours, labels: np.ndarray) -> tuple[Pairs, np.ndarray]:
+def by_activations(neighbours: Neighbours, labels: np.ndarray, known: Pairs) -> tuple[Pairs, np.ndarray]:
     """Return pairs of rows that look alike to the network, the closest first, and whether they are below `CLOSE`.
 
     Args:
         neighbours: of the rows.
         labels: int ``[n]``. In a class with few pictures, even the k-th neighbour may be of another class, which says
             nothing; so the larger scale is used only for classes of twice as many pictures.
+        known: pairs that are copies by their pixels; pairs that these connect are left out.
     """
     sizes = np.bincount(labels)[labels]
     distances = np.maximum(2 - 2 * neighbours.similarities, 0)
@@ -83,8 +87,9 @@ def by_activations(neighbours: Neighbours, labels: np.ndarray) -> tuple[Pairs, n
             is_close = scale != SCALES[0][0] or shares[i] < CLOSE
             share, was_close = found.get(pair, (np.inf, False))
             found[pair] = min(share, float(shares[i])), is_close or was_close
-    ordered = sorted(found, key=lambda pair: found[pair])
-    return np.array(ordered, int).reshape(-1, 2), np.array([found[pair][1] for pair in ordered], bool)
+    ordered = np.array(sorted(found, key=lambda pair: found[pair]), int).reshape(-1, 2)
+    new = _apart(len(labels), known, ordered)
+    return new, np.array([found[a, b][1] for a, b in new.tolist()], bool)
 
 
 def certain(data: Dataset, pairs: Pairs) -> np.ndarray:
@@ -96,16 +101,12 @@ def certain(data: Dataset, pairs: Pairs) -> np.ndarray:
     """
     few = pairs[:VERIFIED].tolist()
     rows = {i: data.rows[i] for pair in few for i in pair}
-    known = facts.miniatures({row.digest: data.picture(row.path) for row in rows.values()} if _is_there(data) else {})
+    known = facts.miniatures({row.digest: data.picture(row.path) for row in rows.values()} if data.is_there else {})
     found = np.zeros(len(pairs), bool)
     for number, (a, b) in enumerate(few):
         one, other = (known.get(rows[i].digest) for i in (a, b))
         found[number] = one is not None and other is not None and is_crop(one, other)
     return found
-
-
-def _is_there(data: Dataset) -> bool:
-    return data.pixels is not None or bool(data.root)
 
 
 def by_chance(distances: np.ndarray, scale: int) -> float:
@@ -139,44 +140,55 @@ def clusters(count: int, pairs: Pairs) -> list[list[int]]:
     return [rows for rows in together.values() if len(rows) > 1]
 
 
-def findings(data: Dataset, found: Sequence[Sequence[int]], sure: Pairs, neighbours: Neighbours) -> list[Finding]:
+def findings(data: Dataset, sure: Pairs, alike: Pairs, neighbours: Neighbours) -> list[Finding]:
     """Return the findings on copies.
 
     Args:
         data: its rows have parts.
-        found: the rows of each cluster.
         sure: the pairs whose pixels agree.
+        alike: pairs that look alike to the network.
         neighbours: of the rows.
     """
-    each = []
-    for cluster in found:
-        within = [(a, b) for a, b in sure.tolist() if a in cluster and b in cluster]
+    found = [_finding([data.rows[i] for i in cluster], 1.0, is_certain=True) for cluster in clusters(len(data), sure)]
+    for cluster in clusters(len(data), _apart(len(data), sure, alike)):
         first, *others = cluster
-        score = 1.0 if within else float((neighbours.directions[others] @ neighbours.directions[first]).max())
-        each.append(_finding(data, cluster, within, score))
-    return each + _equal(data)
+        score = float((neighbours.directions[others] @ neighbours.directions[first]).max())
+        found.append(_finding([data.rows[i] for i in cluster], score, is_certain=False))
+    return [*filter(None, found), *_equal(data)]
 
 
-def _finding(data: Dataset, cluster: Sequence[int], sure: Sequence[tuple[int, int]], score: float) -> Finding:
-    """Return the finding on one cluster; it is certain if a pair of *sure* has two labels, or is in two parts."""
-    rows = [data.rows[i] for i in cluster]
+def _apart(count: int, sure: Pairs, alike: Pairs) -> Pairs:
+    """Return the pairs of *alike* that are not copies of each other already."""
+    _, numbers = connected_components(coo_array((np.ones(len(sure)), sure.T), (count, count)), directed=False)
+    one, other = numbers[alike].T
+    return alike[one != other]
+
+
+def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | None:
+    """Return the finding on copies of each other; ``None`` if they are equal files, which have a finding of their own.
+
+    Args:
+        rows: two or more.
+        score: how alike they are, at most 1.
+        is_certain: whether pixels show it.
+    """
+    if len({row.content for row in rows}) == 1:
+        return None
     paths = [row.path for row in rows]
-    labels, parts = Counter(row.label for row in rows), Counter(str(row.split) for row in rows)
-    pairs = [(data.rows[a], data.rows[b]) for a, b in sure]
-    what = "The same picture, saved again, resized or cropped" if pairs else "They look like pictures of one scene"
+    labels, parts = {row.label for row in rows}, {str(row.split) for row in rows}
+    what = "The same picture, saved again, resized or cropped" if is_certain else "They look like pictures of one scene"
+    fix = either("AuditResult.fixed gives them one group", "--fix gives them one group")
     if len(labels) > 1:
-        is_certain = any(a.label != b.label for a, b in pairs)
         named = " and ".join(map(repr, sorted(labels)))
         advice = f"{what}: labelled {named}. Correct or remove the wrong one."
         return Finding.of("contradiction", score, paths, advice, is_certain=is_certain)
     label = rows[0].label
     if len(parts) > 1:
-        is_certain = any(a.split != b.split for a, b in pairs)
-        scores = "the scores are" if is_certain else "the scores may be"
-        advice = f"{what}: in {' and '.join(sorted(parts))}, so {scores} too good. Give them one group: --fix does."
+        which = "validation " if parts == {"train", "val"} else ""
+        good = f"the {which}scores {'are' if is_certain else 'may be'} too good"
+        advice = f"{what}: in {' and '.join(sorted(parts))}, so {good}. Keep them in one part: {fix}."
         return Finding.of("leak", score, paths, advice, label=label, is_certain=is_certain)
-    advice = f"{what}. They should stay in one part: --fix gives them one group."
-    return Finding.of("near_copy", score, paths, advice, label=label)
+    return Finding.of("near_copy", score, paths, f"{what}. They should stay in one part: {fix}.", label=label)
 
 
 def _equal(data: Dataset) -> list[Finding]:
@@ -196,10 +208,10 @@ def skipped(data: Dataset) -> list[Finding]:
     """Return the findings on skipped pictures: equal ones with different labels, and those that cannot be read."""
     found, seen = [], set()
     for gone in data.left_out:
-        if not gone.twin:
-            found.append(Finding.of("unreadable", 1, [gone.path], f"{gone.reason}."))
+        if not gone.is_torn:
+            found.append(Finding.of("unreadable", 1, [gone.path], f"{gone.reason}.", label=gone.label or None))
         elif gone.path not in seen:
             seen |= {gone.path, gone.twin}
             advice = f"Skipped: {gone.reason}. Correct or remove the wrong one."
-            found.append(Finding.of("contradiction", 1, [gone.path, gone.twin], advice))
+            found.append(Finding.of("contradiction", 1, [gone.path, *filter(None, [gone.twin])], advice))
     return found

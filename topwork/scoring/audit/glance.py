@@ -41,10 +41,10 @@ def copies_across(data: Dataset, stored: StoredActivations) -> list[Finding]:
     neighbours = Neighbours.of(features(stored, data.rows), stored.widths())
     place = {label: number for number, label in enumerate(data.classes)}
     labels = np.array([place[row.label] for row in data.rows])
-    alike, _ = copies.by_activations(neighbours, labels)
+    alike, _ = copies.by_activations(neighbours, labels, copies.NONE)
     parts, labelled = (np.array([getattr(row, name) or "" for row in data.rows]) for name in ("split", "label"))
     one, other = alike.T
     apart = alike[(parts[one] != parts[other]) | (labelled[one] != labelled[other])][:PAIRS]
     sure = apart[copies.certain(data, apart)]
-    found = copies.findings(data, copies.clusters(len(data), sure), sure, neighbours)
+    found = copies.findings(data, sure, copies.NONE, neighbours)
     return [one for one in found if one.severity == "error"]

@@ -5,11 +5,13 @@ cosine of the angle between their standardised features.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
 from topwork.scoring.solver import deviations
+from topwork.system.messages import Bar
 
 COUNT = 22
 """How many neighbours of each picture are kept: one more than `topwork.scoring.audit.copies` needs."""
@@ -21,10 +23,14 @@ ALIKE = 0.25
 """Above this similarity, a picture may belong to the same group. Of 500 photos of flowers in five classes, half have 12
 more similar ones; handwritten digits among photos are all more similar to each other than this."""
 
+MANY = 20_000
+"""With more pictures, a bar is shown: each is compared with each."""
+
 BEYOND, TENTH = 40, 0.1
 """How far a picture is from the others is the mean over so many of the pictures beyond its group, or a tenth of all."""
 
-_ROWS = 512
+_ROWS, _BYTES = 512, 50_000_000
+"""The similarities of at most so many pictures with all others, of at most so many bytes, are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,16 @@ def _directions(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
 
 def _similarities(directions: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the similarities of some pictures with all, float32 ``[rows, n]``; that of a picture with itself is -2."""
-    for start in range(0, len(directions), _ROWS):
-        similar = directions[start : start + _ROWS] @ directions.T
-        own = np.arange(len(similar))
-        similar[own, start + own] = -2
-        yield similar
+    count = len(directions)
+    rows = max(1, min(_ROWS, _BYTES // (4 * count)))
+    with Bar("comparing the pictures") if count > MANY else nullcontext() as bar:
+        for start in range(0, count, rows):
+            similar = directions[start : start + rows] @ directions.T
+            own = np.arange(len(similar))
+            similar[own, start + own] = -2
+            yield similar
+            if bar:
+                bar.update(start + len(similar), count)
 
 
 def _remoteness(similar: np.ndarray) -> np.ndarray:

@@ -32,6 +32,9 @@ LEAST = 0.08
 TONES = ("brightness", "highlights")
 """Of these, only the one that predicts a class better is named."""
 
+MOST = 5
+"""For each measure, at most this many classes are named: all are predicted if files are numbered class by class."""
+
 PICTURES = 10
 """Classes with fewer pictures are not judged."""
 
@@ -52,7 +55,7 @@ def measures(data: Dataset, rows: Sequence[int], known: Mapping[str, Appearance]
     """Return brightness, highlights, size, aspect, file formats and file order of the first picture of each row.
 
     The file order is that of the first number in the file's name, as cameras and downloads number their pictures. It is
-    omitted if a tenth of the names have no number or if several pictures share a number often.
+    omitted if a name has no number, or if more than a tenth of the pictures share their number with another.
 
     Args:
         data: the dataset.
@@ -110,7 +113,9 @@ def _predicted_classes(
     The arguments are those of `predicted`; the p-value is multiplied by *tests*.
     """
     judged = judged.copy()
-    while judged.sum() > 1:
+    for _ in range(MOST):
+        if judged.sum() < 2:
+            return
         areas, chances = predicted(values, labels, judged, seed)
         number = int(np.where(judged, np.abs(areas - 0.5), -1).argmax())
         chance = min(1.0, float(chances[number]) * tests)

@@ -72,8 +72,11 @@ def report(
     if file.suffix.lower() != ".html":
         raise UsageError(f"{str(file)!r} does not end in '.html': the report is a page, so give it such a name.")
     is_own = file.resolve() == (subjects[0].path / PAGE).resolve()
-    if file.exists() and not is_own:
-        raise UsageError(f"{str(file)!r} exists already and is not overwritten. Choose another name, or remove it.")
+    for there in (file, file.with_suffix(".json")):
+        if there.exists() and not is_own:
+            raise UsageError(
+                f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
+            )
     comparisons = [compare(a.path, b.path) for a, b in pairwise(subjects)]
     first, *others = (_complete(subject, data, jobs) for subject in subjects)
     pictures, warm = _pictures(subjects[0], first, data)

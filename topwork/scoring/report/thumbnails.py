@@ -49,8 +49,7 @@ def thumbnails(data: Dataset, paths: Iterable[str]) -> dict[str, Thumbnail]:
         data: the dataset.
         paths: paths of its pictures, any number of times.
     """
-    is_gone = data.pixels is None and not data.root
-    wanted = [] if is_gone else list(dict.fromkeys(paths))[:MOST]
+    wanted = list(dict.fromkeys(paths))[:MOST] if data.is_there else []
 
     def small(path: str) -> Thumbnail | None:
         try:
