@@ -1,4 +1,4 @@
-"""The quality of pictures: find out which pictures decode, and which are near-copies of each other.
+"""The quality of pictures: which decode, which are copies or crops of each other, and which look unlike the others.
 
 Imports `topwork.data`. Read `topwork.data.quality.near_copies` first.
 """
