@@ -83,7 +83,7 @@ def gathered(
     epochs = folder.journal.epochs()
     findings = list(audit.findings) if audit else None
     summary = Summary(
-        name=subject.path.name,
+        name=subject.path.resolve().name,
         run=str(subject.path),
         verdict=verdict(scores, len(data), len(subject.folds)),
         proposals=proposals(subject.path, data, scores, findings, curve, len(subject.folds)),
@@ -161,13 +161,13 @@ def _counts(data: Dataset, is_pooled: bool) -> dict[str, dict[str, int]]:
 
 
 def _passes_saved(epochs: Sequence[Epoch], pictures: int) -> int:
-    """Return how often the frozen layers would have run again without a store: once per epoch or solution but one."""
-    used = sum(one.epoch > 0 or one.l2 is not None or one.fold_loss is not None for one in epochs)
+    """Return how often the frozen layers would have run again without a store: in each epoch after the first."""
+    used = sum(one.epoch > 0 and one.l2 is None for one in epochs)
     return max(0, used - 1) * pictures
 
 
 def _command(subject: Subject, data: Dataset) -> str:
-    place, recipe = word(data.root or data.source or "DATA"), word(subject.folder.path / "recipe.toml")
+    place, recipe = word(data.origin or "DATA"), word(subject.folder.path / "recipe.toml")
     folds = f" --folds {len(subject.folds)}" if subject.folds else ""
     return f"topwork train {place} --recipe {recipe}{folds}"
 

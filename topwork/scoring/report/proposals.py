@@ -40,11 +40,11 @@ def proposals(
         curve: the learning curve, if it was measured.
         folds: the number of folds of a cross-validation, else 0.
     """
-    place, name = word(data.root or data.source or "DATA"), word(path)
+    place, name = word(data.origin or "DATA"), word(path)
     found = [*_data(place, findings), *_certainty(place, scores, folds), *_more(place, name, scores, curve)]
     use = Proposal(
         "Use it.",
-        f"topwork export {name} {path.name}.onnx",
+        f"topwork export {name} {path.resolve().name}.onnx",
         "The file is checked against the model, and runs without Keras or topwork.",
     )
     return [*found[:MOST], *([use] if len(found) < MOST else [])]

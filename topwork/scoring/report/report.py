@@ -13,10 +13,10 @@ from typing import Any
 
 from topwork.data.dataset import Dataset
 from topwork.data.quality import appearance
-from topwork.data.quality.appearance import Appearance
 from topwork.data.quality.findings import Finding
 from topwork.data.reading.run_files import table
-from topwork.errors import DatasetError, RunError, UsageError
+from topwork.errors import RunError, TopworkError, UsageError
+from topwork.networks import trunk
 from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import endings, trained_on
@@ -115,23 +115,22 @@ def _complete(subject: Subject, moved: Any, jobs: int | None) -> Summary:
     requests = [] if folder.recipe.join else trained_on(endings(folder), data, data.rows)
     mark = _digest(data, requests)
     audit, curve = _saved_audit(subject.path, mark), _saved_curve(subject.path, mark)
-    known: dict[str, Appearance] = {}
     disk = None
     try:
         if requests and not (audit and curve):
             fill_all(requests, jobs)
         if requests and not audit:
             audit = examined(data, requests)
-            _save(subject.path / "audit.json", {"digest": mark, **audit.as_json()})
+            if _are_there(data):  # else it has seen too little to be kept
+                _save(subject.path / "audit.json", {"digest": mark, **audit.as_json()})
         if requests and not curve:
             curve = measured(data, requests)
             _save(subject.path / "curve.json", {"digest": mark, **asdict(replace(curve, left_out=()))})
         disk = _disk(requests) if requests else None
-    except (DatasetError, RunError) as error:  # pictures that are gone, or too few of a class
+    except TopworkError as error:  # pictures or weights that are gone, or too few of a class
         say(f"Not in the report of {subject.path}: {error}")
     rows = subject.exam.rows if subject.exam else ()
-    is_gone = data.pixels is None and not data.root
-    sources = {digest: None if is_gone else data.picture(path) for row in rows for path, digest in row.pictures}
+    sources = {digest: data.picture(path) if data.is_there else None for row in rows for path, digest in row.pictures}
     known = appearance.known(sources)
     return replace(gathered(subject, data, known, audit, curve), disk_bytes=disk, heat=heat.lacking(folder))
 
@@ -142,7 +141,10 @@ def _pictures(subject: Subject, summary: Summary, moved: Any) -> tuple[dict[str,
     shown = [*summary.mistakes, *summary.unsure]
     warm: dict[str, Thumbnail] = {}
     if not summary.heat and not subject.folds and shown:
-        warm = heat.maps(subject.folder, data, {one.path: one.predicted for one in shown})
+        try:
+            warm = heat.maps(subject.folder, data, {one.path: one.predicted for one in shown})
+        except TopworkError as error:
+            say(f"Without heat maps: {error}")
     return thumbnails(data, page.paths_shown(summary)), warm
 
 
@@ -205,7 +207,16 @@ def _save(path: Path, found: dict[str, Any]) -> None:
         say(f"{str(path)!r} cannot be written ({error.strerror}): the next report computes it again.")
 
 
-def _disk(requests: Sequence[Request]) -> int:
-    """Return the size of the activations in the store, in bytes."""
+def _are_there(data: Dataset) -> bool:
+    """Return whether all pictures can be opened now."""
+    if data.pixels is not None or not data.root:
+        return data.pixels is not None
+    return all(Path(data.root, path).is_file() for row in data.rows for path, _ in row.pictures)
+
+
+def _disk(requests: Sequence[Request]) -> int | None:
+    """Return the size of the activations in the store, in bytes; ``None`` if they are not on this machine."""
+    if any(trunk.kept_graph(one.backbone) is None for one in requests):
+        return None
     with StoredActivations(requests) as stored:
         return sum(reader.disk_bytes(len(one.by_key)) for one, reader in zip(stored.requests, stored.readers))
