@@ -25,11 +25,13 @@ def told(capsys, hits, **options):
 
 
 def test_how_to_look_and_how_to_use(capsys):
-    look, use, _ = told(capsys, (0.9, 0.9, 0.9))
+    look, page, use, _ = told(capsys, (0.9, 0.9, 0.9))
+    assert page == "Page: topwork.Run('runs/a b').report() writes one, with the mistakes and what to do"
     assert look == "Look: topwork.Run('runs/a b').evaluate().wrong lists the wrong ones of the 150 test pictures."
     assert use == "Use: topwork.Run('runs/a b').predict(PICTURES)"
     with at_command_line():
-        look, use, _ = told(capsys, (0.9, 0.9, 0.9))
+        look, page, use, _ = told(capsys, (0.9, 0.9, 0.9))
+    assert page.startswith("Page: 'runs/a b/report.html' in a browser; topwork report 'runs/a b' adds the audit")
     assert look == "Look: topwork evaluate 'runs/a b' --wrong lists the wrong ones of the 150 test pictures."
     assert use == "Use: topwork export 'runs/a b' model.onnx, then topwork predict model.onnx PICTURES"
 
@@ -48,23 +50,23 @@ def test_how_to_look_and_how_to_use(capsys):
     ids=["a weak class", "chance explains the weakest", "something is known"],
 )
 def test_what_may_make_it_better(capsys, hits, options, start):
-    assert told(capsys, hits, **options)[2].startswith(start)
+    assert told(capsys, hits, **options)[3].startswith(start)
 
 
 def test_a_run_with_a_parent_is_compared(capsys):
     with at_command_line():
-        assert told(capsys, (0.9, 0.3, 0.9), parent=Path("runs/first"))[2:] == [
+        assert told(capsys, (0.9, 0.3, 0.9), parent=Path("runs/first"))[3:] == [
             "Better than before? topwork compare runs/first 'runs/a b'"
         ]
 
 
 def test_a_run_that_is_right_needs_nothing(capsys):
-    assert [line.split(":")[0] for line in told(capsys, (1, 1, 1))] == ["Use"]
+    assert [line.split(":")[0] for line in told(capsys, (1, 1, 1))] == ["Page", "Use"]
 
 
 def test_without_a_test_part_there_is_nothing_to_look_at(capsys):
     tell(Path("runs/a"), DATA, None)
-    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["Use"]
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["Page", "Use"]
 
 
 def test_a_fold_says_nothing(tmp_path, capsys):

@@ -65,8 +65,8 @@ def suggested(spread, network="mobilenet_v2", **about):
     norm = np.ones(2, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32), np.full(2, spread, np.float32)
     head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(3, np.float32), norm)
     recipe = Recipe((Phase(f"{network}@pool"),), backbones={network: Backbone(network, **about)})
-    folder = SimpleNamespace(path=Path("runs/one"), environment={"data": "my digits/"})
-    return trainer.Course._suggested(SimpleNamespace(recipe=recipe, folder=folder), head)
+    folder, data = SimpleNamespace(path=Path("runs/one")), SimpleNamespace(origin="my digits/")
+    return trainer.Course._suggested(SimpleNamespace(recipe=recipe, folder=folder, data=data), head)
 
 
 def test_opening_layers_is_suggested_where_the_network_sees_little_difference():

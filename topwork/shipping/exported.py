@@ -35,10 +35,10 @@ def note(run: Path, file: Path, found: Agreement, pictures: int) -> None:
         "forced": False,
     }
     try:
-        with (run / EXPORTS).open("ab+") as table:
-            table.seek(max(0, table.seek(0, os.SEEK_END) - 1))
-            is_torn = table.read() not in (b"", b"\n")  # by a full disk
-            table.write(("\n" if is_torn else "").encode() + as_json(line).encode() + b"\n")
+        before = (run / EXPORTS).read_bytes() if (run / EXPORTS).exists() else b""
+        is_torn = bool(before) and not before.endswith(b"\n")  # by a full disk
+        with (run / EXPORTS).open("a", encoding="utf-8") as table:
+            table.write(("\n" if is_torn else "") + as_json(line) + "\n")
     except OSError as error:
         say(f"{str(run / EXPORTS)!r} cannot be written ({error.strerror}), so the run does not list {str(file)!r}.")
 
