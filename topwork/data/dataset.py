@@ -189,7 +189,7 @@ class Dataset:
         order: all classes in the order of a run's outputs, as the run wrote it. If empty, the classes are in
             the order of `topwork.data.labels.in_order`.
         drawn: the settings that the parts were drawn with; ``None`` if every row came with a part.
-        table: absolute path of the table that lists the pictures; ``""`` if there is none.
+        table: absolute path of the table that lists the pictures; ``""`` if they were not listed in a table.
 
     Example:
         >>> data = Dataset("/d", (Row("a.png", "00", "cat"), Row("b.png", "01", "dog")))

@@ -58,7 +58,7 @@ def digest(source: str | Path | bytes) -> str:
 
 
 def kind(data: bytes) -> str:
-    """Return the format of a picture file, recognised by its first bytes; ``""`` if it is none of those that are read.
+    """Return the format of a picture file, recognised by its first bytes; ``""`` if topwork cannot read it.
 
     >>> kind(b"GIF89a")
     'GIF'

@@ -19,8 +19,8 @@ SAME = 0.88
 """Above this correlation, one picture is a part of the other."""
 
 PERHAPS = 0.75
-"""Below this correlation at half the size, with equal shares of the sides, it is none. Of the 80 crops, the lowest had
-0.85; of the other pairs, half have less than 0.52."""
+"""A pair is not a crop if its correlation at half the size, with equal shares of the sides, is lower. The lowest of the
+80 crops had 0.85; half of the other pairs had less than 0.53."""
 
 SIZES = np.arange(1.0, 0.54, -0.05)
 """The sides of a crop, as shares of the sides of the picture."""

@@ -7,8 +7,8 @@ the k-th other neighbour, for one of `SCALES`. Such a rule needs no limit on the
 between networks and data. Where pictures differ in few ways, some are so close by chance; the share is then smaller
 (see `by_chance`).
 
-Of pictures that look alike, pixels decide which are certain: those of which one is a part of the other
-(`topwork.data.quality.crops`). The others are named if their share is below `CLOSE`, as pictures of one scene.
+Pixels then decide which of these pairs are certain: one picture must be a part of the other
+(`topwork.data.quality.crops`). The other pairs are named as pictures of one scene if their share is below `CLOSE`.
 
 Measured with efficientnet_lite0 on 500 photos of flowers: see `python -m benchmarks planted`. Of all pairs of 10,000
 digits of MNIST, 6 look alike.

@@ -89,7 +89,7 @@ def _request(folder: Folder, data: Dataset) -> Request:
 
 
 def _frozen(request: Request) -> Network | None:
-    """Return the converted trunk up to the map that it averages; ``None`` if there is none."""
+    """Return the converted trunk up to the map that it averages; ``None`` if this machine has no such file."""
     if request.term.place != POOL or not request.trunk.converted.is_file():
         return None
     import openvino

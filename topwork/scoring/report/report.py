@@ -95,7 +95,7 @@ def brief(path: Path, folder: Folder | None = None) -> None:
     """
     try:
         _write_brief(Subject.at(path, folder))
-    except (OSError, RunError) as error:
+    except (OSError, TopworkError) as error:
         say(f"{str(path / PAGE)!r} was not written: {error}")
 
 

@@ -119,7 +119,7 @@ class Summary(Record):
         skipped: path -> reason.
         notes: sentences on data and scores.
         findings: of the audit; ``None``: no audit was made.
-        scores: on the test part; ``None`` if there is none.
+        scores: on the test part; ``None`` without a test part.
         folds: for a cross-validation, the accuracy of each fold.
         classes: the classes of the confusion matrix; of many, those with the most mistakes.
         confusion: its filled cells.
