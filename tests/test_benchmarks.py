@@ -389,7 +389,10 @@ def test_reading_is_measured_against_hashing(tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [("default", 3), ("views", 4), ("crossval", 5), ("added", 4), ("fusion", 3), ("memory", 3), ("deep", 4)],
+    [
+        *(("default", 3), ("views", 4), ("crossval", 5), ("added", 4), ("fusion", 3), ("memory", 3), ("deep", 4)),
+        *(("audited", 3), ("reported", 2)),
+    ],
 )
 def test_tables_of_training_in_depth(name, rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks", name, "--quick"]

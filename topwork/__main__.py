@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 
 from topwork.commands.cli import app
-from topwork.errors import TopworkError, of_machine, of_text
+from topwork.errors import MissingExtra, TopworkError, of_machine, of_text
 from topwork.system import keras_settings
 from topwork.system.advice import at_command_line
 from topwork.system.messages import say
@@ -41,6 +41,13 @@ def run(words: list[str] | None = None) -> int:
         return 0
     except TopworkError as error:
         stopped = error
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("topwork"):
+            raise
+        stopped = MissingExtra(
+            f"topwork needs the package {error.name!r}, which is not installed. 'topwork doctor' lists all that are "
+            "missing or too old, and how to install them."
+        )
     except (OSError, MemoryError) as error:
         stopped = of_machine(error)
     except UnicodeEncodeError as error:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -506,3 +507,14 @@ def test_doctor_where_topwork_cannot_be_used(tmp_path, monkeypatch):
     assert f"Problem: topwork's home {tmp_path}/file cannot be used: " in " ".join(ran.out.split())
     found = json.loads(topwork("doctor", "--json").out)
     assert (found["usable"], found["problems"][0]["fatal"]) == (False, True)
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for name in [name for name in sys.modules if name.startswith("topwork.scoring.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    ran = topwork("report", "runs/nowhere")
+    assert ran.status == 1
+    assert ran.err.startswith(
+        "MissingExtra: topwork needs the package 'jinja2', which is not installed. 'topwork doctor'"
+    )

@@ -73,15 +73,18 @@ def audit(
     if fix:
         "".join(path for row in rows.rows for path, _ in row.pictures).encode()  # a table holds UTF-8 alone
     found = audited(rows, cut, weights=weights or "imagenet", size=size, jobs=jobs)
-    if fix:
-        with written_whole(fix) as aside:
-            write_csv(found.fixed.seen_from(str(fix.resolve().parent)), aside)
-    if as_json:
-        print_json({**found.as_json(), "fix": str(fix) if fix else None})
-    else:
-        _print(found)
+    try:
         if fix:
-            print(fix)
+            with written_whole(fix) as aside:
+                write_csv(found.fixed.seen_from(str(fix.resolve().parent)), aside)
+    finally:  # a full disk loses no finding
+        table = str(fix) if fix and fix.exists() else None
+        if as_json:
+            print_json({**found.as_json(), "fix": table})
+        else:
+            _print(found)
+            if table:
+                print(table)
     if found.errors:
         raise typer.Exit(1)
 

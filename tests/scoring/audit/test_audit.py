@@ -184,3 +184,15 @@ def test_wrong_use_from_python(faulty):
         tw.audit(faulty, weights="random")
     with pytest.raises(CutError):
         tw.audit(faulty, "tiny@nowhere")
+
+
+def test_a_full_disk_loses_no_finding(faulty, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "fixed.csv")
+
+    monkeypatch.setattr("topwork.data.reading.listing.write_csv", full)
+    ran = topwork("audit", faulty, "--cut", CUT, "--fix", tmp_path / "fixed.csv")
+    assert (ran.status, "No space left on device" in ran.err) == (3, True)
+    assert "train/red/wrong.png: 'red', or 'green'?" in ran.out
+    assert not ran.out.endswith("fixed.csv\n")
+    assert not (tmp_path / "fixed.csv").exists()
