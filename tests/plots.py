@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from topwork.data.reading.own_files import PLOT
+from topwork.scoring import drawing
 from topwork.scoring.drawing import Pencil
 
-DRAWS = {name: getattr(Pencil, name) for name in ("__enter__", "__exit__", "draw")}
+DRAWS = {name: getattr(Pencil, name) for name in ("__enter__", "__exit__", "draw", "start")} | {
+    "prepare": drawing.prepare
+}
 
 
 @contextmanager
@@ -25,6 +28,8 @@ def blank() -> Iterator[None]:
         "__enter__": lambda self: self,
         "__exit__": lambda *_: None,
         "draw": lambda self, plot, path, *_, **__: path.write_bytes(file.getvalue()),
+        "start": lambda self: None,
+        "prepare": lambda: None,
     }
     with _pencils(blanks):
         yield
@@ -41,7 +46,7 @@ def drawn() -> Iterator[None]:
 def _pencils(methods) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, method in methods.items():
-            patch.setattr(Pencil, name, method)
+            patch.setattr(drawing if name == "prepare" else Pencil, name, method)
         yield
 
 

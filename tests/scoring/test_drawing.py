@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -36,6 +37,28 @@ def test_the_next_run_finds_the_process_ready(tmp_path):
     with Pencil() as second:
         confusion(second, tmp_path / "second.png")
     assert first._beside is second._beside
+    assert (tmp_path / "second.png").exists()
+
+
+def test_a_process_that_was_prepared_is_used(tmp_path):
+    drawing.prepare()
+    (prepared,) = drawing._idle
+    drawing.prepare()
+    assert drawing._idle == [prepared]
+    with Pencil() as pencil:
+        assert pencil._beside is prepared
+
+
+def test_plots_are_drawn_from_the_start_and_later_ones_at_the_end(tmp_path):
+    with Pencil() as pencil:
+        confusion(pencil, tmp_path / "first.png")
+        pencil.start()
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "first.png").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        confusion(pencil, tmp_path / "second.png")
+        assert not (tmp_path / "second.png").exists()
     assert (tmp_path / "second.png").exists()
 
 

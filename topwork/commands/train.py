@@ -126,6 +126,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier on a folder of pictures, and test it."""
+    from topwork.scoring import drawing
+
+    drawing.prepare()
     from dataclasses import replace
 
     from topwork.commands.train_arguments import Words
@@ -162,14 +165,14 @@ def train(
             if folds:
                 run = cross_validate(_given(data), folds, final=not no_final, **how)
             else:
-                run = run_training(data if chosen.join else _given(data), **how)
+                run = run_training(data if chosen.join else _given(data), report=True, **how)
     if as_json:
         print_json({"run": str(run.path), **run.results.as_json()})
     else:
         print(run.path, flush=True)
-    from topwork.scoring.report.report import brief  # imported after the result is printed
+    if folds or (resume and not was_finished):
+        from topwork.scoring.report.report import brief  # imported after the result is printed
 
-    if not was_finished:  # else nothing changes
         brief(run.path, run.folder if isinstance(run, Run) else None)
 
 

@@ -365,9 +365,11 @@ class Options:
         callbacks: the user's Keras callbacks.
         strict: whether a picture that cannot be read is an error.
         jobs: the number of processors to use. ``None``: all that this process may use.
+        report: whether to write the short report.
     """
 
     out: str | Path | None = None
     callbacks: Sequence[Any] = ()
     strict: bool = False
     jobs: int | None = None
+    report: bool = False

@@ -45,21 +45,22 @@ class Pencil:
     def __enter__(self) -> Self:
         while _idle and _idle[-1].process.poll() is not None:
             _idle.pop().end()
-        self._beside = _idle.pop() if _idle else Beside("topwork.scoring.drawing", DRAWING, quiet=True)
+        self._beside = _idle.pop() if _idle else _process()
         self._plots: list[tuple[str, list[Any], dict[str, Any]]] = []
+        self._asked: list[int] = []
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind:
             self._beside.end()
             return
+        self.start()
         reasons: list[str] = []
-        if self._plots:
+        for count in self._asked:
             try:
-                self._beside.ask(self._plots)
-                reasons = self._beside.answer()
+                reasons += self._beside.answer()
             except Ended as ended:
-                reasons = [f"the drawing process ended with {ended.status}"] * len(self._plots)
+                reasons += [f"the drawing process ended with {ended.status}"] * count
         if self._beside.process.poll() is None:
             _idle.append(self._beside)
         else:
@@ -73,12 +74,28 @@ class Pencil:
             say(f"could not draw {', '.join(problems)} ({told}).{later}")
 
     def draw(self, plot: str, path: Path, *arguments: Any, **options: Any) -> None:
-        """Plan ``topwork.scoring.plots.<plot>(*arguments, path, **options)``: it is drawn when the context ends."""
+        """Plan ``topwork.scoring.plots.<plot>(*arguments, path, **options)``: it is drawn after `start`."""
         self._plots.append((plot, [*arguments, str(path.absolute())], options))
+
+    def start(self) -> None:
+        """Draw what is planned, while this process goes on; the end of the context does so by itself, and waits."""
+        if new := self._plots[sum(self._asked) :]:
+            self._beside.ask(new)
+            self._asked.append(len(new))
 
 
 _idle: list[Beside] = []
 """Drawing processes that have no work left and can be used again."""
+
+
+def prepare() -> None:
+    """Start a drawing process for the next `Pencil`: it imports matplotlib while this process imports other things."""
+    if not _idle:
+        _idle.append(_process())
+
+
+def _process() -> Beside:
+    return Beside("topwork.scoring.drawing", DRAWING, quiet=True)
 
 
 def _end_all() -> None:

@@ -10,7 +10,7 @@ kernel ``K`` ``[d, outputs]`` and the bias ``b`` minimise
 where ``H`` is the cross-entropy, and ``v`` is the mean variance of the features of the same term of the cut. With a
 single output, a sigmoid replaces the softmax. The bias is not penalised. Without ``v``, channels that are rarely
 active would count as much as the others; with it, the loss was lower for three networks on each of three kinds of
-pictures (docs/log.md, 2026-11-29). SciPy's L-BFGS finds the minimum (Liu & Nocedal 1989). Three steps make it quick:
+pictures (docs/log.md, 2026-11-29). L-BFGS finds the minimum (`topwork.scoring.lbfgs`). Three steps make it quick:
 
 - The features are rotated to their principal axes, so that only ``min(n, d)`` coordinates are left, which do not
   correlate. A rotation changes neither the outputs nor ``|K|``. If there are more features than rows, the axes come
@@ -28,12 +28,12 @@ from functools import cache
 from hashlib import sha256
 
 import numpy as np
-from scipy.optimize import fmin_l_bfgs_b
 from threadpoolctl import ThreadpoolController
 
 from topwork.data import splits
 from topwork.data.dataset import Row
 from topwork.networks.heads import EPSILON, LinearHead
+from topwork.scoring.lbfgs import minimum
 from topwork.scoring.metrics import cross_entropy
 
 STRENGTHS = tuple(10.0 ** (power / 2) for power in range(1, -11, -1))
@@ -143,7 +143,7 @@ class Problem:
 
         begin = np.zeros((len(scale), outputs)) if start is None else start * scale
         with _threads(self.values.size * outputs):
-            found, _, _ = fmin_l_bfgs_b(loss, begin.ravel(), factr=GAIN / np.finfo(float).eps, pgtol=0, maxiter=500)
+            found = minimum(loss, begin.ravel(), GAIN)
         return found.reshape(-1, outputs) / scale
 
     def head(self, point: Point, batch_norm: bool) -> LinearHead:

@@ -95,7 +95,7 @@ def train(
         >>> run = tw.train("flowers/", phases=[tw.Phase("mobilenet_v2@pool", epochs=25)])  # doctest: +SKIP
     """
     refuse_misplaced(unnamed, others)
-    options = Options(out, callbacks, strict, jobs)
+    options = Options(out, callbacks, strict, jobs, report)
     origin = Folder(parent.path if isinstance(parent, Run) else parent) if parent is not None else None
     if recipe is None and origin and not phases:
         recipe = warm_start.recipe(origin)
@@ -125,10 +125,6 @@ def train(
     before = origin.path if origin and not origin.is_final else None  # a model of folds learned from all pictures
     findings = course.findings if isinstance(course, Course) else ()
     next_steps.tell(run.path, course.data, run.results.test, better, before, findings)
-    if report:
-        from topwork.scoring.report.report import brief
-
-        brief(run.path, run.folder)
     return run
 
 

@@ -9,7 +9,7 @@ A phase that trains only a linear head is solved instead. If all phases are solv
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -26,8 +26,9 @@ from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
+from topwork.runs.scores import Results
 from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
-from topwork.scoring.audit.glance import copies_across
+from topwork.scoring.audit.copies import copies_across
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
 from topwork.shipping import trial_export
@@ -144,15 +145,24 @@ class Course:
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:
                             results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
+                        pencil.start()
+                        total = time.perf_counter() - start + self.before
+                        self._keep(results, {**watch.seconds, "head": self._head_seconds, "total": total})
                         if not (self.folder.path.parent / "fold-1").is_dir():
                             self.findings = copies_across(self.data, stored)
-            spent = {**watch.seconds, "head": self._head_seconds, "total": time.perf_counter() - start + self.before}
-            results = replace(results, cost={name: round(value, 3) for name, value in spent.items()})
-            self.folder.keep_results(results)
-            if not self.folder.is_final:
-                tell(results)  # before the plots are drawn
             if isinstance(trained, Solved) and not self.before:
                 self.better = self._suggested(trained.head)
+
+    def _keep(self, results: Results, seconds: Mapping[str, float]) -> None:
+        """Save and tell the results, and write the short report if it is wanted, while the plots are drawn."""
+        results = replace(results, cost={name: round(value, 3) for name, value in seconds.items()})
+        self.folder.keep_results(results)
+        if not self.folder.is_final:
+            tell(results)
+        if self.options.report:
+            from topwork.scoring.report.report import brief
+
+            brief(self.folder.path, self.folder)
 
     def _requests(self, watch: Watch) -> list[Request]:
         """Decide the precision of each trunk, save it in the recipe, and return everything to request."""

@@ -11,10 +11,10 @@ from topwork.scoring.report import answers
 from topwork.scoring.report.answers import Answered
 
 
-def drawn(seed, count=40, classes=4):
+def drawn(seed, count=40, classes=4, pull=0.5):
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, classes, count)
-    likely = draw.dirichlet(np.ones(classes), count) + 0.5 * np.eye(classes)[labels]
+    likely = draw.dirichlet(np.ones(classes), count) + pull * np.eye(classes)[labels]
     names = [f"c{i}" for i in range(classes)]
     rows = [Row(f"{i}.png", f"{i:03}", names[label], "test") for i, label in enumerate(labels)]
     return Answered(rows, likely / likely.sum(1, keepdims=True), names), labels
@@ -35,6 +35,16 @@ def test_the_cells_are_those_of_the_confusion_matrix(seed, classes):
     for cell in cells:
         assert 1 <= len(cell.answers) <= min(cell.count, answers.EACH)
         assert all((one.label, one.predicted) == (cell.label, cell.predicted) for one in cell.answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_matrix_with_many_filled_cells_shows_few_answers_in_each(seed):
+    found, _ = drawn(seed, count=20_000, classes=30, pull=0.05)
+    _, cells = found.confusion()
+    assert len(cells) > 800
+    assert sum(len(cell.answers) for cell in cells) <= max(answers.ALL, len(cells))
+    for cell in cells:
+        assert cell.answers
 
 
 def test_of_many_classes_those_with_the_most_mistakes_are_shown():

@@ -61,6 +61,21 @@ def test_a_number_of_the_matrix_opens_its_pictures_and_nothing_is_requested(text
     assert urls == set()
 
 
+def test_the_filter_opens_the_cells_that_have_the_picture(tmp_path):
+    names = [f"class{i}" for i in range(8)]
+    one = summary(names, count=900, pull=0.1)
+    assert len(one.confusion) > 30, "there is a filter"
+    wanted = one.confusion[3].answers[0].path
+    typed = f"const box = document.querySelector('[data-filter=cells]'); box.value = {json.dumps(wanted)};"
+    typed += "box.dispatchEvent(new Event('input'));"
+    page = render([one], {}, {}).replace("</body>", f"<script>{typed}</script></body>")
+    document, errors = browse(tmp_path, page, "--dump-dom")
+    assert "CONSOLE" not in errors, errors
+    having = [n for n, cell in enumerate(one.confusion) if any(wanted in answer.path for answer in cell.answers)]
+    assert sorted(int(n) for n in re.findall(r'<details id="c(\d+)" open="">', document)) == having
+    assert len(re.findall(r'<details id="c\d+" hidden="">', document)) == len(one.confusion) - len(having)
+
+
 def test_a_request_and_an_error_would_be_seen(tmp_path):
     fault = '<img src="http://127.0.0.1:9/x.png"><script>nowhere()</script>'
     _, errors, urls = requested(tmp_path, f"<!doctype html>{fault}")

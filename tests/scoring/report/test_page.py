@@ -20,10 +20,10 @@ EVIL = "<script>alert('x')</script>\"&"
 HEBREW = "ורד"
 
 
-def summary(names=("cat", "dog"), count=60, **changes):
+def summary(names=("cat", "dog"), count=60, pull=0.7, **changes):
     draw = np.random.default_rng(0)
     labels = draw.integers(0, len(names), count)
-    likely = draw.dirichlet(np.ones(len(names)), count) + 0.7 * np.eye(len(names))[labels]
+    likely = draw.dirichlet(np.ones(len(names)), count) + pull * np.eye(len(names))[labels]
     likely /= likely.sum(1, keepdims=True)
     rows = [Row(f"{names[label]}/{i}.png", f"{i:04}", names[label], "test") for i, label in enumerate(labels)]
     answered = Answered(rows, likely, names)
@@ -151,3 +151,5 @@ def test_the_verdict_names_what_it_is_compared_with():
     assert sentences[0].startswith("50 of 50 test pictures are classified correctly: accuracy 1.000, and with 95 %")
     assert "the largest class, 'cat', would be right for 0.600, which is clearly worse." in sentences[1]
     assert "as good as far as these pictures tell" in verdict(metrics.measure(labels, poor, ["cat", "dog"]), 500)[1]
+    wrong = verdict(metrics.measure(labels, 1 - good, ["cat", "dog"]), 500)
+    assert "would be right for 0.600, which is clearly better." in wrong[1]

@@ -1,10 +1,13 @@
 """The report of real runs: what is kept, what a short one lacks, folds, several runs, and pictures that are gone."""
 
 import json
+import shlex
 import shutil
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import topwork as tw
 from tests.command import topwork
@@ -77,7 +80,9 @@ def test_a_short_report_comes_with_training_if_asked_and_has_no_audit(pictures, 
     assert found["findings"] is None
     assert found["curve"] is None
     assert found["proposals"][0]["command"].startswith("topwork audit ")
-    assert "No audit was made" in (run.path / "report.html").read_text()
+    text = (run.path / "report.html").read_text()
+    assert text.count(f"There is no audit. This page was made without it. topwork report {run.path} adds it.") == 2
+    assert "It was not measured. This page was made without it." in text
 
 
 def test_python_writes_no_report_by_itself(trained):
@@ -111,10 +116,13 @@ def test_several_runs_are_compared(trained, run, tmp_path):
     told = json.loads((tmp_path / "both.json").read_text())
     assert [one["name"] for one in told["runs"]] == ["run", "run"]
     assert told["comparisons"][0]["p"] == 1.0
-    assert "Which is better?" in path.read_text()
+    assert [one["findings"] is None for one in told["runs"]] == [False, True], "only the first is shown at length"
+    text = path.read_text()
+    assert "Which is better?" in text
+    assert text.count("<td><bdi>run</bdi></td>") == 2, "side by side"
 
 
-def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path):
+def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path, monkeypatch):
     ran = topwork("report", run.path)
     assert (ran.status, ran.out) == (0, f"{run.path / 'report.html'}\n")
     assert topwork("report", run.path).status == 0, "its own page is written again"
@@ -124,6 +132,10 @@ def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path):
     assert topwork("report", tmp_path / "nowhere").status == 1
     with pytest.raises(UsageError, match=r"does not end in '\.html'"):
         report([run], tmp_path / "page.txt")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(reports, "compare", lambda *_: pytest.fail("computed before it is known where to write"))
+    with pytest.raises(UsageError, match=r"page\.html' cannot be written: .*file.*: it is not a folder"):
+        report([run, run], tmp_path / "file" / "page.html")
     with pytest.raises(UsageError, match="one run at a time"):
         report([run, run], tmp_path / "two.html", data=tmp_path)
     (run.path / "results.json").unlink()
@@ -171,7 +183,96 @@ def test_trained_layers_have_heat_maps_and_other_heads_have_none(pictures, tmp_p
     has_none = heat.lacking(Folder(run.path)).startswith("There are heat maps for a linear head")
     assert has_none == (head == "mlp")
     found = json.loads((run.report().parent / "report.json").read_text())
-    assert bool(found["heat"]) == has_none
+    assert ("heat" in found["lacking"]) == has_none
     shown = {row.path: row.label for row in run.data.part("test")[:2]}
     if not has_none:
         assert heat.maps(run.folder, run.data, shown).keys() == shown.keys()
+
+
+def test_renamed_pictures_are_shown_under_their_new_names(run, pictures, tmp_path):
+    shown = json.loads((run.report().parent / "report.json").read_text())["unsure"]
+    new = tmp_path / "new"
+    for file in sorted(pictures.rglob("*.png")):
+        (new / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, new / file.parent.name / f"renamed {file.name}")
+    page = run.report(data=new).read_text()
+    again = json.loads((run.path / "report.json").read_text())["unsure"]
+    assert [one["probability"] for one in again] == [one["probability"] for one in shown]
+    assert all("renamed" in one["path"] for one in again)
+    assert "not shown" not in page
+
+
+def arrays(pictures, each=12):
+    files = sorted(pictures.rglob("*.png"))
+    some = [file for label in ("red", "green", "blue") for file in files if file.parent.name == label][:90]
+    some = [file for number, file in enumerate(some) if number % 30 < each]
+    return np.stack([np.asarray(Image.open(file)) for file in some]), np.array([file.parent.name for file in some])
+
+
+def test_a_run_on_a_file_of_arrays_shows_its_pictures(pictures, tmp_path):
+    X, y = arrays(pictures)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    rows = tw.read(tmp_path / "data.npz", split=(0.6, 0.1, 0.3))
+    run = tw.train(rows, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "run", progress=False)
+    text = run.report().read_text()
+    assert "data:image/webp" in text
+    assert "not shown" not in text
+
+
+def test_a_run_on_arrays_in_memory_shows_what_it_kept_of_them(pictures, tmp_path):
+    given = arrays(pictures)
+    rows = tw.read(given, split=(0.6, 0.1, 0.3))
+    run = tw.train(rows, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "run", report=True, progress=False)
+    assert "data:image/webp" in (run.path / "report.html").read_text()
+    found = json.loads((run.report().parent / "report.json").read_text())
+    assert found["findings"] is not None, "the activations are in the store"
+    assert "not shown" not in run.report(data=given).read_text()
+
+
+def test_pictures_are_compared_where_the_trunks_end(pictures, tmp_path):
+    """Activations at an early cut show colours and edges, and pictures of one colour would all be alike."""
+    phases = [tw.Phase(f"{NAME}@block_1_project", epochs=1)]
+    words = {"views": tw.Views(2, "live"), "backbones": [tiny()], "out": tmp_path / "run", "progress": False}
+    run = tw.train(pictures, phases=phases, **words)
+    run.report()
+    assert json.loads((run.path / "audit.json").read_text())["cut"] == CUT
+    assert json.loads((run.path / "curve.json").read_text())["cut"] == CUT
+
+
+def test_copies_in_two_folds_are_leaks(pictures, tmp_path):
+    shutil.copytree(pictures, tmp_path / "d")
+    for number, file in enumerate(sorted((tmp_path / "d" / "red").glob("*.png"))[:4]):
+        with Image.open(file) as image:
+            image.save(tmp_path / "d" / "red" / f"copy {number}.jpg", quality=92)
+    rows = tw.read(tmp_path / "d", near_copies="ignore")
+    words = {"phases": [tw.Phase(CUT)], "backbones": [tiny()], "out": tmp_path / "folds", "progress": False}
+    folds = tw.cross_validate(rows, 3, **words)
+    tested = {row.path: fold for fold in (1, 2, 3) for row in tw.Run(folds.path / f"fold-{fold}").data.part("test")}
+    folds.report()
+    found = json.loads((folds.path / "audit.json").read_text())["findings"]
+    apart = [one for one in found if one["kind"] == "leak" and one["severity"] == "error"]
+    assert apart
+    for one in apart:
+        assert len({tested[path] for path in one["paths"]}) > 1
+        assert "in fold " in one["advice"]
+
+
+def test_a_join_has_an_audit_of_all_its_trunks_and_the_command_that_repeats_it(trained, pictures, tmp_path):
+    phases = [tw.Phase("tiny_48@pool")]
+    other = tw.train(trained.data, phases=phases, backbones=[tiny(48)], out=tmp_path / "other", progress=False)
+    joined = tw.join([trained, other], out=tmp_path / "joined", progress=False)
+    found = json.loads((joined.report().parent / "report.json").read_text())
+    assert json.loads((joined.path / "audit.json").read_text())["cut"] == f"{CUT} + tiny_48@pool"
+    words = shlex.split(found["command"])
+    assert words[:3] == ["topwork", "train", "--set"]
+    assert words[3] == f"join.members={json.dumps([str(trained.path), str(other.path)])}"
+
+
+def test_the_command_that_repeats_a_run_names_its_own_head_and_its_parent(trained, pictures, tmp_path):
+    head = keras.Sequential([keras.Input((64,)), keras.layers.Dense(3)])
+    words = {"backbones": [tiny()], "progress": False, "report": True}
+    own = tw.train(pictures, phases=[tw.Phase(CUT, epochs=1)], head=head, out=tmp_path / "own", **words)
+    child = tw.train(pictures, parent=trained.path, out=tmp_path / "child", progress=False, report=True)
+    commands = [json.loads((run.path / "report.json").read_text())["command"] for run in (own, child)]
+    assert commands[0].endswith(f"--head {own.path / 'head.keras'}")
+    assert commands[1].endswith(f"--from {trained.path}")

@@ -16,17 +16,18 @@ digits of MNIST, 6 look alike.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from topwork.data.dataset import Dataset, Row
 from topwork.data.quality import facts, near_copies
 from topwork.data.quality.crops import is_crop
 from topwork.data.quality.facts import Fact
 from topwork.data.quality.findings import Finding
+from topwork.scoring.answers import SAMPLE
 from topwork.scoring.audit.neighbours import Neighbours
+from topwork.store.examples import StoredActivations, features
 from topwork.system.advice import either
 
 SCALES = ((5, 0.55), (20, 0.3))
@@ -37,6 +38,18 @@ CLOSE = 0.45
 
 VERIFIED = 200
 """At most this many pairs are compared by their pixels, the closest first: each takes about 50 ms."""
+
+FEATURES = 200
+"""With fewer features, as those of the first layers, pictures look alike that are not."""
+
+PRODUCTS = 12_000_000_000
+"""At most this many multiplications are done for the similarities: about 0.2 s."""
+
+PAIRS = 5
+"""At most this many pairs are compared by their pixels."""
+
+NUMBERS = 50_000_000
+"""At most this many stored numbers are read."""
 
 Pairs = np.ndarray
 """Positions of rows that are copies of each other, int ``[n, 2]``."""
@@ -133,9 +146,8 @@ def clusters(count: int, pairs: Pairs) -> list[list[int]]:
     >>> clusters(5, np.array([[3, 1], [1, 4]]))
     [[1, 3, 4]]
     """
-    _, numbers = connected_components(coo_array((np.ones(len(pairs)), pairs.T), (count, count)), directed=False)
     together: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(numbers.tolist()):
+    for row, number in enumerate(_components(count, pairs).tolist()):
         together[number].append(row)
     return [rows for rows in together.values() if len(rows) > 1]
 
@@ -159,9 +171,18 @@ def findings(data: Dataset, sure: Pairs, alike: Pairs, neighbours: Neighbours) -
 
 def _apart(count: int, sure: Pairs, alike: Pairs) -> Pairs:
     """Return the pairs of *alike* that are not copies of each other already."""
-    _, numbers = connected_components(coo_array((np.ones(len(sure)), sure.T), (count, count)), directed=False)
-    one, other = numbers[alike].T
+    one, other = _components(count, sure)[alike].T
     return alike[one != other]
+
+
+def _components(count: int, pairs: Pairs) -> np.ndarray:
+    """Return a number for each of *count* rows, which is the same for rows that pairs connect: int ``[count]``."""
+    if not len(pairs):
+        return np.arange(count)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components  # a training mostly does without this import
+
+    return connected_components(coo_array((np.ones(len(pairs)), pairs.T), (count, count)), directed=False)[1]
 
 
 def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | None:
@@ -177,7 +198,7 @@ def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | N
     paths = [row.path for row in rows]
     labels, parts = {row.label for row in rows}, {str(row.split) for row in rows}
     what = "The same picture, saved again, resized or cropped" if is_certain else "They look like pictures of one scene"
-    fix = either("AuditResult.fixed gives them one group", "--fix gives them one group")
+    fix = f"{either('AuditResult.fixed', 'topwork audit --fix')} gives them one group"
     if len(labels) > 1:
         named = " and ".join(map(repr, sorted(labels)))
         advice = f"{what}: labelled {named}. Correct or remove the wrong one."
@@ -202,6 +223,32 @@ def _equal(data: Dataset) -> list[Finding]:
             advice = "The files are equal. They count more than once, and share a part: remove all but one."
             found.append(Finding.of("equal", len(rows), [row.path for row in rows], advice, label=rows[0].label))
     return found
+
+
+def copies_across(data: Dataset, stored: StoredActivations) -> list[Finding]:
+    """Return the copies in different parts, or with different labels, that the activations and the pixels show.
+
+    Args:
+        data: the dataset of a run.
+        stored: the activations of its last phase. If finding out would take long, nothing is returned.
+    """
+    if len(data) < 2 or len(data.part("test")) > SAMPLE:  # of more, only a sample is stored
+        return []
+    width = sum(stored.widths())
+    size = sum(prod(tensor.shape) for reader in stored.readers for tensor in reader.tensors)
+    is_small = len(data) ** 2 * width <= PRODUCTS and len(data) * size <= NUMBERS
+    if width < FEATURES or not is_small:
+        return []
+    neighbours = Neighbours.of(features(stored, data.rows), stored.widths())
+    place = {label: number for number, label in enumerate(data.classes)}
+    labels = np.array([place[row.label] for row in data.rows])
+    alike, _ = by_activations(neighbours, labels, NONE)
+    parts, labelled = (np.array([getattr(row, name) or "" for row in data.rows]) for name in ("split", "label"))
+    one, other = alike.T
+    apart = alike[(parts[one] != parts[other]) | (labelled[one] != labelled[other])][:PAIRS]
+    sure = apart[certain(data, apart)]
+    found = findings(data, sure, NONE, neighbours)
+    return [one for one in found if one.severity == "error"]
 
 
 def skipped(data: Dataset) -> list[Finding]:

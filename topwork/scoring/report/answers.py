@@ -13,8 +13,9 @@ from topwork.system.messages import counted
 CLASSES = 30
 """The confusion matrix shows at most this many classes: those with the most mistakes."""
 
-EACH = 8
-"""A cell shows at most this many of its answers; a cell of right answers, half as many."""
+EACH, ALL = 8, 600
+"""A cell shows at most so many of its answers, all cells together about so many; a cell of right answers, half as many
+as others."""
 
 MISTAKES, UNSURE = 24, 16
 """How many of the surest mistakes and of the least sure right answers are shown."""
@@ -76,13 +77,13 @@ class Answered:
         mistakes += np.bincount(self.predicted[~self.right], minlength=count)
         taken = np.sort(np.argsort(-mistakes, kind="stable")[:CLASSES])
         pairs, counts = np.unique(np.stack([self.labels, self.predicted], 1), axis=0, return_counts=True)
+        shown = np.isin(pairs, taken).all(1)
+        each = max(1, min(EACH, ALL // max(1, int(shown.sum()))))
         cells = []
-        for (label, predicted), number in zip(pairs.tolist(), counts.tolist()):
-            if label not in taken or predicted not in taken:
-                continue
+        for (label, predicted), number in zip(pairs[shown].tolist(), counts[shown].tolist()):
             here = np.flatnonzero((self.labels == label) & (self.predicted == predicted))
             order = np.argsort(self.sure[here] if label == predicted else -self.sure[here], kind="stable")
-            some = here[order][: EACH // 2 if label == predicted else EACH]
+            some = here[order][: max(1, each // 2) if label == predicted else each]
             cells.append(Cell(self.classes[label], self.classes[predicted], number, self.shown(some)))
         return [self.classes[i] for i in taken], cells
 

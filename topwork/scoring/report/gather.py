@@ -1,16 +1,18 @@
 """Gather the summary of a run: from its folder, and from an audit and a learning curve if they were made."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from topwork.data.dataset import Dataset
 from topwork.data.quality.appearance import Appearance
 from topwork.data.reading.run_files import table
 from topwork.networks.backbones import catalogue
-from topwork.runs.folder import FINAL, Folder, exports_of, folds_in
+from topwork.runs.folder import FINAL, RECIPE, Folder, exports_of, folds_in
 from topwork.runs.journal import Epoch, kept_epochs
 from topwork.runs.predictions import Exam, refuse_unfinished
 from topwork.runs.scores import FoldResults, Results, Scores
@@ -64,11 +66,20 @@ class Subject:
         """The scores on the test part."""
         return self.results.test
 
+    def seen_at(self, data: Dataset) -> "Subject":
+        """Return the same subject, with the answers on the pictures where *data* has them."""
+        if not self.exam:
+            return self
+        paths = {digest: path for row in data.rows for path, digest in row.pictures}
+        rows = replace(data, rows=self.exam.rows).with_paths(paths).rows
+        answers = tuple(replace(answer, row=row) for answer, row in zip(self.exam.answers, rows))
+        return replace(self, exam=replace(self.exam, answers=answers))
+
 
 def gathered(
     subject: Subject, data: Dataset, known: Mapping[str, Appearance], audit: AuditResult | None, curve: Curve | None
 ) -> Summary:
-    """Return the summary of a run, without heat maps and sizes on disk.
+    """Return the summary of a run, without the size of its activations.
 
     Args:
         subject: the run.
@@ -88,6 +99,7 @@ def gathered(
         verdict=verdict(scores, len(data), len(subject.folds)),
         proposals=proposals(subject.path, data, scores, findings, curve, len(subject.folds)),
         pictures=_counts(data, bool(subject.folds)),
+        learned=0 if subject.folds else len(folder.learned),
         skipped={gone.path: gone.reason for gone in data.left_out},
         notes=[*results.notes, *(audit.notes if audit else ())],
         findings=findings,
@@ -127,7 +139,9 @@ def verdict(scores: Scores | None, pictures: int, folds: int = 0) -> list[str]:
     supports = {label: one.support for label, one in scores.classes.items()}
     largest = max(supports, key=lambda label: supports[label])
     share = supports[largest] / count
-    better = "which is as good as far as these pictures tell" if rate.low <= share else "which is clearly worse"
+    better = "which is as good as far as these pictures tell"
+    if share < rate.low or share > rate.high:
+        better = f"which is clearly {'worse' if share < rate.low else 'better'}"
     parts = f"The test pictures are {count:,} of {pictures:,}, and the model did not learn from them."
     if folds:
         parts = f"Each picture was tested once, by one of {folds} models that did not learn from it."
@@ -167,9 +181,19 @@ def _passes_saved(epochs: Sequence[Epoch], pictures: int) -> int:
 
 
 def _command(subject: Subject, data: Dataset) -> str:
-    place, recipe = word(data.origin or "DATA"), word(subject.folder.path / "recipe.toml")
-    folds = f" --folds {len(subject.folds)}" if subject.folds else ""
-    return f"topwork train {place} --recipe {recipe}{folds}"
+    """Return the command that repeats a run."""
+    folder = subject.folder
+    if join := folder.recipe.join:
+        members = json.dumps(folder.origins, ensure_ascii=False)
+        return f"topwork train --set {quote(f'join.members={members}')} --set join.rule={join.rule}"
+    words = ["topwork train", word(data.origin or "DATA"), f"--recipe {word(folder.path / RECIPE)}"]
+    if folder.recipe.head.file:
+        words.append(f"--head {word(folder.recipe.head.file)}")
+    if folder.parent:
+        words.append(f"--from {word(folder.parent.path)}")
+    if subject.folds:
+        words.append(f"--folds {len(subject.folds)}")
+    return " ".join(words)
 
 
 def _weights(folder: Folder) -> list[Weights]:

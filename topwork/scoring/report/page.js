@@ -23,13 +23,17 @@ for (const link of document.querySelectorAll(".matrix a")) {
 
 for (const input of document.querySelectorAll("[data-filter]")) {
   const rows = document.querySelectorAll(`#${input.dataset.filter} [data-text]`);
-  const said = input.parentElement.querySelector("output");
+  const said = input.closest(".filter").querySelector("output");
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase();
     let shown = 0;
     for (const row of rows) {
       row.hidden = !row.dataset.text.toLowerCase().includes(words);
       shown += row.hidden ? 0 : 1;
+    }
+    for (const list of document.querySelectorAll(`#${input.dataset.filter} > details`)) {
+      list.open = words !== "" && list.querySelector("[data-text]:not([hidden])") !== null;
+      list.hidden = words !== "" && !list.open;
     }
     said.textContent = words ? `${shown} of ${rows.length}` : "";
   });

@@ -22,7 +22,10 @@ FINDINGS = 8
 """How many findings of each kind are shown with their pictures."""
 
 LISTED = 30
-"""How many classes, skipped files and epochs are listed before the rest is only counted."""
+"""How many skipped files are listed before the rest is only counted. A longer table has a filter."""
+
+ROWS = 200
+"""How many rows a long table or list has, before the rest is only counted."""
 
 PATHS = 6
 """How many pictures of a finding are shown."""
@@ -72,6 +75,7 @@ def render(
         made=time.strftime("%Y-%m-%d"),
         version=VERSION,
         listed=LISTED,
+        rows=ROWS,
         shown_findings=FINDINGS,
         shown_paths=PATHS,
         shown_suspects=SUSPECTS,

@@ -1,45 +1,45 @@
 """The report of a run: ``report.html``, one file that opens anywhere, and ``report.json``, the summary behind it.
 
 At the end of a training, only what costs little is in it. `report` adds the audit of the data, the learning curve and
-heat maps; the audit and the curve are saved in the run folder, and are made again only if the data or the cut changed.
+heat maps; the audit and the curve are saved in the run folder (`topwork.scoring.report.saved`).
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from hashlib import sha256
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from topwork.cut import Term
 from topwork.data.dataset import Dataset
 from topwork.data.quality import appearance
-from topwork.data.quality.findings import Finding
-from topwork.data.reading.run_files import table
-from topwork.errors import RunError, TopworkError, UsageError
+from topwork.errors import TopworkError, UsageError
 from topwork.networks import trunk
-from topwork.runs.folder import Folder
+from topwork.recipes.settings import Backbone
+from topwork.runs.folder import Folder, folds_in
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import endings, trained_on
-from topwork.runs.scores import Rate
+from topwork.runs.resume import here, with_arrays
 from topwork.scoring.audit.audit import AuditResult, examined
 from topwork.scoring.compare import Comparison, HasPath, compare
-from topwork.scoring.curve import Curve, Share, measured
+from topwork.scoring.curve import measured
 from topwork.scoring.report import heat, page
 from topwork.scoring.report.gather import Subject, gathered
+from topwork.scoring.report.saved import digest, save_audit, save_curve, saved_audit, saved_curve
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail, thumbnails
 from topwork.store.examples import StoredActivations
-from topwork.store.extract import fill_all
+from topwork.store.extract import check, fill_all
 from topwork.store.request import Request
-from topwork.system.advice import either
-from topwork.system.files import written_whole
+from topwork.system.advice import either, word
+from topwork.system.files import unusable, written_whole
 from topwork.system.messages import say
 from topwork.system.text import as_json
 
 PAGE, SUMMARY = "report.html", "report.json"
 
-VERSION = 1
-"""Part of the digest of a saved audit or curve. Increase it when what they find changes."""
+ARRAYS = "topwork.Run(...).report(data=(X, y))"
 
 
 def report(
@@ -48,9 +48,9 @@ def report(
     """Write the report of a finished run or cross-validation, or of several side by side.
 
     Args:
-        runs: the folders. The pictures of the first one are shown; of several, the paired comparisons as well.
+        runs: the folders. Of several, the page compares each with the next, and shows the pictures of the first.
         out: the file to write; by default ``report.html`` in the folder of a single run, else ``report.html`` here.
-        data: where the pictures of the run are now, if they were moved.
+        data: where the pictures of the run are now, if they were moved; for a run on arrays, the arrays.
         jobs: the number of processors to use.
 
     Returns:
@@ -58,29 +58,23 @@ def report(
 
     Raises:
         RunError: one of the folders is not a finished run.
-        UsageError: *out* exists already, or *data* came with several runs.
+        UsageError: *out* exists already or cannot be written, or *data* came with several runs.
     """
     paths = [Path(run.path) if isinstance(run, HasPath) else Path(run) for run in runs]
     if data is not None and len(paths) > 1:
         raise UsageError(
             f"{either('data', '--data')} is the new place of one run's pictures: report one run at a time."
         )
-    subjects = [Subject.at(path) for path in paths]
-    if out is None:
-        out = subjects[0].path / PAGE if len(subjects) == 1 else PAGE
-    file = Path(out)
-    if file.suffix.lower() != ".html":
-        raise UsageError(f"{str(file)!r} does not end in '.html': the report is a page, so give it such a name.")
-    is_own = file.resolve() == (subjects[0].path / PAGE).resolve()
-    for there in (file, file.with_suffix(".json")):
-        if there.exists() and not is_own:
-            raise UsageError(
-                f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
-            )
+    first, *others = subjects = [Subject.at(path) for path in paths]
+    file = _file(subjects, out)
     comparisons = [compare(a.path, b.path) for a, b in pairwise(subjects)]
-    first, *others = (_complete(subject, data, jobs) for subject in subjects)
-    pictures, warm = _pictures(subjects[0], first, data)
-    _write(file, [first, *others], pictures, warm, comparisons)
+    rows = _shown(first.folder, data)
+    first = first.seen_at(rows)
+    summary = _complete(first, rows, jobs)
+    warm, why = _heat(first, rows, summary)
+    summary = replace(summary, lacking={**summary.lacking, **why})
+    pictures = thumbnails(rows, page.paths_shown(summary), first.folder.sample())
+    _write(file, [summary, *map(_short, others)], pictures, warm, comparisons)
     return file
 
 
@@ -94,58 +88,135 @@ def brief(path: Path, folder: Folder | None = None) -> None:
         folder: of a run, its folder if it is open already.
     """
     try:
-        _write_brief(Subject.at(path, folder))
+        subject = Subject.at(path, folder)
+        summary = _short(subject)
+        few = [one.path for one in (*summary.mistakes, *summary.unsure)]
+        pictures = thumbnails(subject.folder.data(), few, subject.folder.sample())
+        _write(subject.path / PAGE, [summary], pictures, {}, [])
     except (OSError, TopworkError) as error:
         say(f"{str(path / PAGE)!r} was not written: {error}")
 
 
-def _write_brief(subject: Subject) -> None:
-    data = subject.folder.data()
+def _file(subjects: Sequence[Subject], out: str | Path | None) -> Path:
+    """Return the page to write, before anything is computed for it."""
+    own = subjects[0].path / PAGE
+    file = Path(out) if out is not None else own if len(subjects) == 1 else Path(PAGE)
+    if file.suffix.lower() != ".html":
+        raise UsageError(f"{str(file)!r} does not end in '.html': the report is a page, so give it such a name.")
+    for there in (file, file.with_suffix(".json")):
+        if there.exists() and file.resolve() != own.resolve():
+            raise UsageError(
+                f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
+            )
+    if wrong := unusable(file.parent):
+        place, why = wrong
+        way = either("out='report.html'", "--out report.html")
+        raise UsageError(f"{str(file)!r} cannot be written: {str(place)!r}: {why}. Write it elsewhere, as with {way}.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def _shown(folder: Folder, moved: Any) -> Dataset:
+    """Return the data of a run where they are now; arrays are read again from their file, if it is there."""
+    rows = placed(folder, moved)
+    if rows.is_there or not rows.source:
+        return rows
+    try:
+        return with_arrays(folder, rows)
+    except TopworkError as error:
+        say(f"Without pictures: {error}")
+        return rows
+
+
+def _short(subject: Subject) -> Summary:
+    """Return the summary of a run without an audit, a curve and heat maps."""
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})
-    summary = gathered(subject, data, known, None, None)
-    few = [one.path for one in (*summary.mistakes, *summary.unsure)]
-    _write(subject.path / PAGE, [summary], thumbnails(data, few), {}, [])
+    more = f"This page was made without it. topwork report {word(subject.path)} adds it."
+    lacking = dict.fromkeys(("audit", "curve", "heat"), more)
+    return replace(gathered(subject, subject.folder.data(), known, None, None), lacking=lacking)
 
 
-def _complete(subject: Subject, moved: Any, jobs: int | None) -> Summary:
+def _complete(subject: Subject, data: Dataset, jobs: int | None) -> Summary:
     """Return the summary of a run with its audit and curve, which are made if they are not saved."""
-    folder = subject.folder
-    data = placed(folder, moved)
-    requests = [] if folder.recipe.join else trained_on(endings(folder), data, data.rows)
-    mark = _digest(data, requests)
-    audit, curve = _saved_audit(subject.path, mark), _saved_curve(subject.path, mark)
-    disk = None
-    try:
-        if requests and not (audit and curve):
-            fill_all(requests, jobs)
-        if requests and not audit:
-            audit = examined(data, requests)
+    lacking: dict[str, str] = {}
+    requests = _at_ends(subject.folder, data)
+    tested = _as_tested(subject, data)
+    mark = digest(tested, requests)
+    audit, curve = saved_audit(subject.path, mark), saved_curve(subject.path, mark)
+    if not audit:
+        with _or_why("audit", lacking):
+            audit = _audit(subject, tested, requests, jobs)
             if _are_there(data):  # else it has seen too little to be kept
-                _save(subject.path / "audit.json", {"digest": mark, **audit.as_json()})
-        if requests and not curve:
-            curve = measured(data, requests)
-            _save(subject.path / "curve.json", {"digest": mark, **asdict(replace(curve, left_out=()))})
-        disk = _disk(requests) if requests else None
-    except TopworkError as error:  # pictures or weights that are gone, or too few of a class
-        say(f"Not in the report of {subject.path}: {error}")
+                save_audit(subject.path, mark, audit)
+    if not curve:
+        with _or_why("curve", lacking):
+            curve = measured(data, _filled(subject.folder, data, requests, jobs))
+            save_curve(subject.path, mark, curve)
     rows = subject.exam.rows if subject.exam else ()
     sources = {digest: data.picture(path) if data.is_there else None for row in rows for path, digest in row.pictures}
-    known = appearance.known(sources)
-    return replace(gathered(subject, data, known, audit, curve), disk_bytes=disk, heat=heat.lacking(folder))
+    summary = gathered(subject, data, appearance.known(sources), audit, curve)
+    return replace(summary, disk_bytes=_disk(subject.folder, data), lacking=lacking)
 
 
-def _pictures(subject: Subject, summary: Summary, moved: Any) -> tuple[dict[str, Thumbnail], dict[str, Thumbnail]]:
-    """Return the thumbnails and the heat maps of a page, by path."""
-    data = placed(subject.folder, moved)
-    shown = [*summary.mistakes, *summary.unsure]
-    warm: dict[str, Thumbnail] = {}
-    if not summary.heat and not subject.folds and shown:
-        try:
-            warm = heat.maps(subject.folder, data, {one.path: one.predicted for one in shown})
-        except TopworkError as error:
-            say(f"Without heat maps: {error}")
-    return thumbnails(data, page.paths_shown(summary)), warm
+@contextmanager
+def _or_why(what: str, lacking: dict[str, str]) -> Iterator[None]:
+    """Record in *lacking* why something could not be made: pictures or weights are gone, or a class has too few."""
+    try:
+        yield
+    except TopworkError as error:
+        lacking[what] = str(error)
+        say(f"The report has no {what}: {error}")
+
+
+def _audit(subject: Subject, data: Dataset, requests: Sequence[Request], jobs: int | None) -> AuditResult:
+    return examined(data, [one.of(data) for one in _filled(subject.folder, data, requests, jobs)])
+
+
+def _filled(folder: Folder, data: Dataset, requests: Sequence[Request], jobs: int | None) -> list[Request]:
+    """Return the requests, when their activations are in the store."""
+    for one in requests:
+        check(one, learn=True)
+    found = here(folder, data, requests, ARRAYS)
+    return fill_all([one.of(found) for one in requests], jobs)
+
+
+def _at_ends(folder: Folder, data: Dataset) -> list[Request]:
+    """Return requests for what the trunks of a run end with, one per trunk; of a join, those of all its members.
+
+    Pictures are compared there: activations at an early cut show colours and edges.
+    """
+    ends: dict[tuple[Term, Backbone], Request] = {}
+    for step in endings(folder):
+        for term, one in zip(step.terms, step.requests):
+            last = replace(term, place=term.end)
+            ends.setdefault((last, one.backbone), Request(last, one.backbone, data))
+    return list(ends.values())
+
+
+def _as_tested(subject: Subject, data: Dataset) -> Dataset:
+    """Return the data; of a cross-validation, with the fold that tested each row as its part."""
+    if not subject.folds:
+        return data
+    folds = enumerate(folds_in(subject.path), 1)
+    part = {row.content: f"fold {number}" for number, fold in folds for row in Folder(fold).data().part("test")}
+    return replace(data, rows=tuple(replace(row, split=part.get(row.content)) for row in data.rows))
+
+
+def _heat(subject: Subject, data: Dataset, summary: Summary) -> tuple[dict[str, Thumbnail], dict[str, str]]:
+    """Return the heat maps by path, and why there are none, under the name ``heat``."""
+    shown = {one.path: one.predicted for one in (*summary.mistakes, *summary.unsure)}
+    if not shown:
+        return {}, {}
+    if subject.folds:
+        return {}, {"heat": "There are no heat maps, because several models gave these answers."}
+    if why := heat.lacking(subject.folder):
+        return {}, {"heat": why}
+    try:
+        return heat.maps(subject.folder, data, shown), {}
+    except TopworkError as error:
+        say(f"Without heat maps: {error}")
+        return {}, {"heat": f"There are no heat maps: {error}"}
 
 
 def _write(
@@ -163,50 +234,6 @@ def _write(
             aside.write_text(content, encoding="utf-8", errors="surrogateescape")
 
 
-def _digest(data: Dataset, requests: Sequence[Request]) -> str:
-    """Return what an audit and a curve depend on, as a digest: pictures, labels, parts, groups, and the cut."""
-    rows = [f"{row.content} {row.label} {row.split} {row.group} {row.path}" for row in data.rows]
-    cuts = [str((one.term, one.backbone, one.views)) for one in requests]
-    return sha256("\n".join([str(VERSION), *cuts, *rows]).encode(errors="surrogateescape")).hexdigest()
-
-
-def _saved_audit(path: Path, mark: str) -> AuditResult | None:
-    found = _saved(path / "audit.json", mark)
-    if not found:
-        return None
-    findings = tuple(Finding.from_json({**one, "paths": tuple(one["paths"])}) for one in found["findings"])
-    return AuditResult(found["cut"], found["pictures"], findings, tuple(found["notes"]))
-
-
-def _saved_curve(path: Path, mark: str) -> Curve | None:
-    found = _saved(path / "curve.json", mark)
-    if not found:
-        return None
-    shares = tuple(
-        Share(one["share"], one["pictures"], Rate(**one["accuracy"]), tuple(one["draws"])) for one in found["shares"]
-    )
-    return Curve(found["cut"], shares, found["measured"], Rate(**found["gain"]))
-
-
-def _saved(path: Path, mark: str) -> dict[str, Any] | None:
-    """Return what was saved, if it is of the same data and cut; a damaged file counts as none."""
-    if not path.exists():
-        return None
-    try:
-        found = table(path)
-    except RunError:
-        return None
-    return found if found.get("digest") == mark else None
-
-
-def _save(path: Path, found: dict[str, Any]) -> None:
-    try:
-        with written_whole(path) as aside:
-            aside.write_text(as_json(found) + "\n", encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        say(f"{str(path)!r} cannot be written ({error.strerror}): the next report computes it again.")
-
-
 def _are_there(data: Dataset) -> bool:
     """Return whether all pictures can be opened now."""
     if data.pixels is not None or not data.root:
@@ -214,9 +241,13 @@ def _are_there(data: Dataset) -> bool:
     return all(Path(data.root, path).is_file() for row in data.rows for path, _ in row.pictures)
 
 
-def _disk(requests: Sequence[Request]) -> int | None:
-    """Return the size of the activations in the store, in bytes; ``None`` if they are not on this machine."""
+def _disk(folder: Folder, data: Dataset) -> int | None:
+    """Return the size of a run's activations in the store, in bytes; ``None`` if they are not on this machine."""
+    requests = trained_on(endings(folder), data, data.rows)
     if any(trunk.kept_graph(one.backbone) is None for one in requests):
         return None
-    with StoredActivations(requests) as stored:
-        return sum(reader.disk_bytes(len(one.by_key)) for one, reader in zip(stored.requests, stored.readers))
+    try:
+        with StoredActivations(requests) as stored:
+            return sum(reader.disk_bytes(len(one.by_key)) for one, reader in zip(stored.requests, stored.readers))
+    except TopworkError:
+        return None

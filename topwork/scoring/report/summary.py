@@ -116,6 +116,7 @@ class Summary(Record):
         mixed_up: a sentence on the two classes that are confused most; empty without mistakes.
         proposals: at most three.
         pictures: the number of pictures by class and part.
+        learned: the number of pictures that were learned from; 0 for a cross-validation, whose folds differ.
         skipped: path -> reason.
         notes: sentences on data and scores.
         findings: of the audit; ``None``: no audit was made.
@@ -140,7 +141,7 @@ class Summary(Record):
         versions: of the packages.
         weights: the pretrained weights.
         exports: the files that the run was exported to.
-        heat: why there are no heat maps; empty if there are.
+        lacking: why there is no ``audit``, ``curve`` or ``heat`` (the heat maps).
         format: of this object.
     """
 
@@ -149,6 +150,7 @@ class Summary(Record):
     verdict: list[str]
     proposals: list[Proposal]
     pictures: dict[str, dict[str, int]]
+    learned: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     mixed_up: str = ""
@@ -174,5 +176,5 @@ class Summary(Record):
     versions: dict[str, str] = field(default_factory=dict)
     weights: list[Weights] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
-    heat: str = ""
+    lacking: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT

@@ -1,7 +1,7 @@
 """Thumbnails: small pictures that are embedded in the page, each once."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -19,7 +19,7 @@ SIDE = 96
 MOST = 300
 """The largest number of thumbnails in a page."""
 
-BYTES = 2_000_000
+BYTES = 1_700_000
 """The largest size of all thumbnails in a page, as text: a page is below 3 MB whatever the size of the data."""
 
 QUALITY = 75
@@ -42,18 +42,19 @@ def of_pixels(pixels: np.ndarray) -> Thumbnail:
     return Thumbnail(pixels.shape[1], pixels.shape[0], uri)
 
 
-def thumbnails(data: Dataset, paths: Iterable[str]) -> dict[str, Thumbnail]:
+def thumbnails(data: Dataset, paths: Iterable[str], sample: Mapping[str, np.ndarray]) -> dict[str, Thumbnail]:
     """Return path -> thumbnail; the first paths are the most important, and pictures that are gone are left out.
 
     Args:
         data: the dataset.
         paths: paths of its pictures, any number of times.
+        sample: for a run on arrays, pictures that the run keeps, by path.
     """
-    wanted = list(dict.fromkeys(paths))[:MOST] if data.is_there else []
+    wanted = [path for path in dict.fromkeys(paths) if data.is_there or path in sample][:MOST]
 
     def small(path: str) -> Thumbnail | None:
         try:
-            return of_pixels(thumbnail(data.picture(path), SIDE))
+            return of_pixels(thumbnail(sample[path] if path in sample else data.picture(path), SIDE))
         except PictureError:
             return None
 

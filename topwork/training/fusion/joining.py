@@ -141,8 +141,13 @@ class Joining:
             cost = {name: round(value, 3) for name, value in spent.items()}
             results = replace(results, notes=results.notes + warnings, join=about, cost=cost)
             self.folder.keep_results(results)
-        _tell(about, warnings)
-        tell(results)
+            _tell(about, warnings)
+            tell(results)
+            pencil.start()
+            if self.options.report:
+                from topwork.scoring.report.report import brief
+
+                brief(self.folder.path, self.folder)
 
     def _fitted(self, stored: StoredActivations, rule: Rule) -> tuple[Joined, Answers | None]:
         """Return the members' networks, joined by the fitted rule, and their answers for validation pictures."""

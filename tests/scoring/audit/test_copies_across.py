@@ -8,7 +8,7 @@ import topwork as tw
 from tests.conftest import picture
 from tests.tiny import NAME, tiny
 from topwork.data.dataset import Dataset, Row
-from topwork.scoring.audit import glance
+from topwork.scoring.audit import copies
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def with_crops(tmp_path):
 
 
 def test_a_run_names_crops_across_parts(with_crops, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(glance, "FEATURES", 10)
+    monkeypatch.setattr(copies, "FEATURES", 10)
     tw.train(with_crops, phases=[tw.Phase(f"{NAME}@pool")], backbones=[tiny()], out=tmp_path / "run")
     lines = capsys.readouterr().err.splitlines()
     (leak,) = [line for line in lines if line.startswith("The same picture, or nearly, in different parts: ")]
@@ -39,11 +39,11 @@ def test_a_run_names_crops_across_parts(with_crops, tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize(("name", "value"), [("PRODUCTS", 1000), ("NUMBERS", 1000), ("SAMPLE", 2)])
 def test_what_would_take_long_is_left_to_the_audit(with_crops, tmp_path, monkeypatch, capsys, name, value):
-    monkeypatch.setattr(glance, "FEATURES", 10)
-    monkeypatch.setattr(glance, name, value)
+    monkeypatch.setattr(copies, "FEATURES", 10)
+    monkeypatch.setattr(copies, name, value)
     tw.train(with_crops, phases=[tw.Phase(f"{NAME}@pool")], backbones=[tiny()], out=tmp_path / "run")
     assert "in different parts" not in capsys.readouterr().err
 
 
 def test_of_one_picture_nothing_is_claimed():
-    assert glance.copies_across(Dataset("/d", (Row("a.png", "00", "a"),)), None) == []
+    assert copies.copies_across(Dataset("/d", (Row("a.png", "00", "a"),)), None) == []
