@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from topwork.data.dataset import Row
 from topwork.networks import heads
 from topwork.recipes.settings import Head
+from topwork.scoring import solver
 from topwork.scoring.solver import STRENGTHS, Problem, by_folds, by_validation, inner_folds, logits
 
 
@@ -195,3 +196,16 @@ def test_each_class_is_spread_over_the_folds():
     folds = inner_folds(rows)
     assert sorted(folds[:5]) == [0, 1, 2, 3, 4]
     assert np.bincount(folds).tolist() == [10] * 5
+
+
+@pytest.mark.parametrize("processors", [1, 2, 3])
+def test_folds_that_are_solved_at_the_same_time_are_solved_alike(monkeypatch, processors):
+    features, labels, targets = drawn(200, 30, 3)
+    folds = np.arange(200) % 5
+    problem = Problem(features, targets, np.ones(200))
+    expected = [trial.loss for trial in by_folds(problem, labels, folds)]
+    monkeypatch.setattr(solver, "LARGE", 0)
+    monkeypatch.setattr(solver, "jobs", lambda: processors)
+    found = [trial.loss for trial in by_folds(problem, labels, folds)]
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found == [trial.loss for trial in by_folds(problem, labels, folds)], "the same bits each time"

@@ -21,11 +21,13 @@ pictures (docs/log.md, 2026-11-29). L-BFGS finds the minimum (`topwork.scoring.l
   path ends when weaker strengths no longer help.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -35,6 +37,7 @@ from topwork.data.dataset import Row
 from topwork.networks.heads import EPSILON, LinearHead
 from topwork.scoring.lbfgs import minimum
 from topwork.scoring.metrics import cross_entropy
+from topwork.system.machine import jobs
 
 STRENGTHS = tuple(10.0 ** (power / 2) for power in range(1, -11, -1))
 """The strengths of the L2 term that are compared, from the strongest to the weakest."""
@@ -56,6 +59,9 @@ GAIN = 1e-6
 
 SMALL = 1_000_000_000
 """Below this many multiplications, one thread is faster than several: they wait for each other."""
+
+LARGE = 2_000_000
+"""Above this many multiplications, the folds are solved at the same time, each by one thread."""
 
 Point = np.ndarray
 """A kernel and a bias in the rotated coordinates, float64 ``[coordinates + 1, outputs]``; the bias is the last row."""
@@ -214,18 +220,26 @@ def answers_by_folds(
     Returns:
         Pairs of a trial and its logits, float ``[m, outputs]``.
     """
+    outputs = problem.targets.shape[1]
+    numbers = np.unique(folds).tolist()
     points: dict[int, Point] = {}
     trials: list[Trial] = []
-    for l2 in strengths:
-        found = np.empty((len(labels), problem.targets.shape[1]))
-        for fold in np.unique(folds):
-            points[fold] = problem.solve(l2, points.get(fold), folds != fold)
-            tested = np.flatnonzero(folds[: len(labels)] == fold)
-            found[tested] = logits(problem.values[tested], points[fold])
-        trials.append(_trial(l2, labels, found))
-        yield trials[-1], found
-        if _is_over(trials):
-            return
+    with _side_by_side(problem.values.size * outputs) as apply:
+        for l2 in strengths:
+            solve = partial(_without, problem, folds, points, l2)
+            points = dict(zip(numbers, apply(solve, numbers)))
+            found = np.empty((len(labels), outputs))
+            for fold, point in points.items():
+                tested = np.flatnonzero(folds[: len(labels)] == fold)
+                found[tested] = logits(problem.values[tested], point)
+            trials.append(_trial(l2, labels, found))
+            yield trials[-1], found
+            if _is_over(trials):
+                return
+
+
+def _without(problem: Problem, folds: np.ndarray, points: dict[int, Point], l2: float, fold: int) -> Point:
+    return problem.solve(l2, points.get(fold), folds != fold)
 
 
 def inner_folds(rows: Sequence[Row], count: int = FOLDS) -> np.ndarray:
@@ -260,6 +274,16 @@ def _is_over(trials: Sequence[Trial]) -> bool:
 def _threads(multiplications: int) -> AbstractContextManager:
     """Return a context in which matrices are multiplied by one thread, if a product has few *multiplications*."""
     return _pools().limit(limits=1 if multiplications < SMALL else None, user_api="blas")
+
+
+@contextmanager
+def _side_by_side(multiplications: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Return a ``map`` for solutions that each take so many *multiplications*: with several threads if it is worth it."""
+    if multiplications < LARGE or jobs() == 1:
+        yield map
+        return
+    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(jobs()) as pool:
+        yield pool.map
 
 
 @cache
