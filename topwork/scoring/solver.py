@@ -278,7 +278,7 @@ def _threads(multiplications: int) -> AbstractContextManager:
 
 @contextmanager
 def _side_by_side(multiplications: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Return a ``map`` for solutions that each take so many *multiplications*: with several threads if it is worth it."""
+    """Return a ``map`` for solutions of so many *multiplications* each: with several threads if that is quicker."""
     if multiplications < LARGE or jobs() == 1:
         yield map
         return
