@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info
 
 from topwork.data.dataset import Row
 from topwork.networks import heads
@@ -198,7 +199,7 @@ def test_each_class_is_spread_over_the_folds():
     assert np.bincount(folds).tolist() == [10] * 5
 
 
-@pytest.mark.parametrize("processors", [1, 2, 3])
+@pytest.mark.parametrize("processors", [2, 3])
 def test_folds_that_are_solved_at_the_same_time_are_solved_alike(monkeypatch, processors):
     features, labels, targets = drawn(200, 30, 3)
     folds = np.arange(200) % 5
@@ -209,3 +210,13 @@ def test_folds_that_are_solved_at_the_same_time_are_solved_alike(monkeypatch, pr
     found = [trial.loss for trial in by_folds(problem, labels, folds)]
     assert found == pytest.approx(expected, abs=1e-5)
     assert found == [trial.loss for trial in by_folds(problem, labels, folds)], "the same bits each time"
+
+
+def test_a_path_that_is_left_early_leaves_all_threads_to_others(monkeypatch):
+    features, labels, targets = drawn(60, 10, 3)
+    monkeypatch.setattr(solver, "LARGE", 0)
+    monkeypatch.setattr(solver, "jobs", lambda: 2)
+    before = [one["num_threads"] for one in threadpool_info()]
+    path = by_folds(Problem(features, targets, np.ones(60)), labels, np.arange(60) % 5)
+    next(path)
+    assert [one["num_threads"] for one in threadpool_info()] == before

@@ -1,5 +1,6 @@
 """topwork detects that a folder is in use: within a process, across processes, until a process ends or is killed."""
 
+import os
 import subprocess
 import sys
 from threading import Thread
@@ -84,3 +85,18 @@ def test_a_folder_below_a_link_to_nothing_is_an_error_and_not_tried_for_ever(tmp
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         Hold(tmp_path / "file")
+
+
+def test_a_folder_that_was_replaced_meanwhile_is_not_alone(tmp_path, monkeypatch):
+    """The lock is then on the old folder, and another process may hold the new one."""
+    folder, opened = tmp_path / "cut", os.open
+    folder.mkdir()
+
+    def replaced(path, flags):
+        handle = opened(path, flags)
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        return handle
+
+    monkeypatch.setattr("topwork.system.files.os.open", replaced)
+    assert not is_alone(folder)

@@ -63,22 +63,23 @@ def repeats() -> bool:
     return keras_backend.name() == keras_backend.DEFAULT and not gpu.at_hand()
 
 
-def with_arrays(folder: Folder, rows: Dataset, data: Any = None) -> Dataset:
+def with_arrays(
+    folder: Folder, rows: Dataset, data: Any = None, how: str = "topwork.Run(...).resume((X, y))"
+) -> Dataset:
     """Return the run's dataset with its arrays: from *data* if it is given, otherwise read again from their file.
+
+    An error says *how* to give them.
 
     Raises:
         RunError: the arrays are not those of the run; or none are given, and there is no file to read them from.
         DatasetError: the arrays cannot be read.
     """
     if data is None and not rows.source:
-        raise RunError(
-            f"{str(folder.path)!r} was trained on arrays, which are not kept: give them again, "
-            "as in topwork.Run(...).resume((X, y))."
-        )
+        raise RunError(f"{str(folder.path)!r} was trained on arrays, which are not kept: give them again, as in {how}.")
     if data is None and not Path(rows.source).exists():
         raise RunError(
             f"the arrays of {str(folder.path)!r} came from {rows.source!r}, which is missing now: put it back, or "
-            "give the arrays, as in topwork.Run(...).resume((X, y))."
+            f"give the arrays, as in {how}."
         )
     given = data if isinstance(data, Dataset) else read(rows.source if data is None else data, near_copies="ignore")
     content = {row.path: row.digest for row in given.rows}
@@ -101,4 +102,4 @@ def here(folder: Folder, data: Dataset, requests: Sequence[Request], how: str) -
         return data
     if not data.source:
         raise DatasetError(f"the run was trained on arrays, and these are not kept: give them, as in {how}.")
-    return with_arrays(folder, data)
+    return with_arrays(folder, data, how=how)

@@ -224,18 +224,17 @@ def answers_by_folds(
     numbers = np.unique(folds).tolist()
     points: dict[int, Point] = {}
     trials: list[Trial] = []
-    with _side_by_side(problem.values.size * outputs) as apply:
-        for l2 in strengths:
-            solve = partial(_without, problem, folds, points, l2)
-            points = dict(zip(numbers, apply(solve, numbers)))
-            found = np.empty((len(labels), outputs))
-            for fold, point in points.items():
-                tested = np.flatnonzero(folds[: len(labels)] == fold)
-                found[tested] = logits(problem.values[tested], point)
-            trials.append(_trial(l2, labels, found))
-            yield trials[-1], found
-            if _is_over(trials):
-                return
+    for l2 in strengths:
+        with _side_by_side(problem.values.size * outputs) as apply:
+            points = dict(zip(numbers, apply(partial(_without, problem, folds, points, l2), numbers)))
+        found = np.empty((len(labels), outputs))
+        for fold, point in points.items():
+            tested = np.flatnonzero(folds[: len(labels)] == fold)
+            found[tested] = logits(problem.values[tested], point)
+        trials.append(_trial(l2, labels, found))
+        yield trials[-1], found
+        if _is_over(trials):
+            return
 
 
 def _without(problem: Problem, folds: np.ndarray, points: dict[int, Point], l2: float, fold: int) -> Point:
@@ -278,11 +277,12 @@ def _threads(multiplications: int) -> AbstractContextManager:
 
 @contextmanager
 def _side_by_side(multiplications: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Return a ``map`` for solutions of so many *multiplications* each: with several threads if that is quicker."""
-    if multiplications < LARGE or jobs() == 1:
+    """Yield a ``map`` whose calls multiply matrices with so many *multiplications*: in threads if that is quicker."""
+    processors = jobs()
+    if multiplications < LARGE or processors == 1 or (multiplications >= SMALL and processors > FOLDS):
         yield map
         return
-    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(jobs()) as pool:
+    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(min(processors, FOLDS)) as pool:
         yield pool.map
 
 

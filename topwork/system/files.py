@@ -199,8 +199,10 @@ def alone(*folders: Path) -> Iterator[bool]:
                 handle = os.open(folder, os.O_RDONLY)
                 stack.callback(os.close, handle)
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_alone = os.path.samestat(os.fstat(handle), os.stat(folder))  # else it was replaced meanwhile
             except OSError:
                 is_alone = False
+            if not is_alone:
                 break
         yield is_alone
 

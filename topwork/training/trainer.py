@@ -297,7 +297,11 @@ def hint(folder: Folder) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, OSError):
-        say(f"To continue: {folder.resuming()}")
+        if folder.is_finished:
+            draw = either(f"topwork.Run({str(folder.path)!r}).evaluate()", f"topwork evaluate {word(folder.path)}")
+            say(f"The run is complete. To draw its plots: {draw}")
+        else:
+            say(f"To continue: {folder.resuming()}")
         raise
 
 

@@ -16,7 +16,7 @@ from tests.tiny import NAME, tiny
 from topwork.errors import RunError, UsageError
 from topwork.networks.heads import LinearHead
 from topwork.runs.folder import Folder
-from topwork.scoring.report import heat
+from topwork.scoring.report import answers, heat
 from topwork.scoring.report import report as reports
 from topwork.scoring.report.report import report
 
@@ -81,15 +81,17 @@ def test_a_short_report_comes_with_training_if_asked_and_has_no_audit(pictures, 
     assert found["curve"] is None
     assert found["proposals"][0]["command"].startswith("topwork audit ")
     text = (run.path / "report.html").read_text()
-    assert text.count(f"There is no audit. This page was made without it. topwork report {run.path} adds it.") == 2
-    assert "It was not measured. This page was made without it." in text
+    assert text.count(f"There is no audit. topwork report {run.path} makes one.") == 2
+    assert f"It was not measured. topwork report {run.path} measures it." in text
+    assert found["lacking"]["heat"] == f"There are no heat maps yet: topwork report {run.path} makes them."
 
 
 def test_python_writes_no_report_by_itself(trained):
     assert not (trained.path / "report.html").exists()
 
 
-def test_pictures_that_are_gone_are_left_out_and_that_is_no_error(run, tmp_path, capsys, pictures):
+def test_pictures_that_are_gone_are_left_out_and_that_is_no_error(tmp_path, pictures, monkeypatch):
+    monkeypatch.setattr(answers, "SURE", 1)  # so that some right answers are shown
     moved = tmp_path / "elsewhere"
     shutil.copytree(pictures, moved)
     away = tw.train(moved, phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "away", progress=False)
@@ -97,6 +99,8 @@ def test_pictures_that_are_gone_are_left_out_and_that_is_no_error(run, tmp_path,
     path = away.report()
     assert "not shown" in path.read_text()
     assert "data:image/webp" not in path.read_text()
+    told = json.loads((away.path / "report.json").read_text())
+    assert told["lacking"] == {"heat": "There are no heat maps, because the pictures are not where they were."}
     shutil.copytree(pictures, tmp_path / "new place")
     assert "data:image/webp" in away.report(data=tmp_path / "new place").read_text()
 
@@ -119,7 +123,8 @@ def test_several_runs_are_compared(trained, run, tmp_path):
     assert [one["findings"] is None for one in told["runs"]] == [False, True], "only the first is shown at length"
     text = path.read_text()
     assert "Which is better?" in text
-    assert text.count("<td><bdi>run</bdi></td>") == 2, "side by side"
+    for one in (trained, run):
+        assert f"<td><bdi>{one.path}</bdi></td>" in text, "side by side; both have the same name"
 
 
 def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path, monkeypatch):
@@ -136,6 +141,9 @@ def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path, monkeypa
     monkeypatch.setattr(reports, "compare", lambda *_: pytest.fail("computed before it is known where to write"))
     with pytest.raises(UsageError, match=r"page\.html' cannot be written: .*file.*: it is not a folder"):
         report([run, run], tmp_path / "file" / "page.html")
+    with pytest.raises(UsageError, match=r"'audit\.json' is a file of the run"):
+        (run.path / "audit.json").unlink()
+        report([run], run.path / "audit.html")
     with pytest.raises(UsageError, match="one run at a time"):
         report([run, run], tmp_path / "two.html", data=tmp_path)
     (run.path / "results.json").unlink()
@@ -160,7 +168,7 @@ def _full(*_):
 def test_the_average_of_a_heat_map_is_the_logit(trained):
     """The class activation map is exact: the mean over the places is the logit, beyond the mean of the classes."""
     folder = trained.folder
-    assert heat.lacking(folder) == ""
+    assert heat.unavailable(folder) == ""
     request = heat._request(folder, folder.data())
     frozen, trained_ = heat._frozen(request), heat._trained(folder)
     head, row = LinearHead.of(folder.weights()), folder.data().part("test")[0]
@@ -172,15 +180,15 @@ def test_the_average_of_a_heat_map_is_the_logit(trained):
     for number in range(3):
         beyond = logits[number] - logits.mean()
         assert heat.place_logits(head, places, number).mean() == pytest.approx(beyond, abs=1e-4)
-    answers = {row.path: "blue"}
-    assert heat.maps(folder, folder.data(), answers)[row.path].width == 96
+    wanted = {row.path: "blue"}
+    assert heat.maps(folder, folder.data(), wanted)[row.path].width == 96
 
 
 @pytest.mark.parametrize(("head", "place"), [("mlp", "pool"), ("linear", "block_13_project")])
 def test_trained_layers_have_heat_maps_and_other_heads_have_none(pictures, tmp_path, head, place):
     phases = [tw.Phase(f"{NAME}@{place}", epochs=1)]
     run = tw.train(pictures, phases=phases, head=head, backbones=[tiny()], out=tmp_path / "run", progress=False)
-    has_none = heat.lacking(Folder(run.path)).startswith("There are heat maps for a linear head")
+    has_none = heat.unavailable(Folder(run.path)).startswith("There are heat maps for a linear head")
     assert has_none == (head == "mlp")
     found = json.loads((run.report().parent / "report.json").read_text())
     assert ("heat" in found["lacking"]) == has_none
@@ -200,6 +208,29 @@ def test_renamed_pictures_are_shown_under_their_new_names(run, pictures, tmp_pat
     assert [one["probability"] for one in again] == [one["probability"] for one in shown]
     assert all("renamed" in one["path"] for one in again)
     assert "not shown" not in page
+
+
+def test_equal_pictures_keep_their_own_names(pictures, tmp_path):
+    shutil.copytree(pictures, tmp_path / "d")
+    for file in sorted((tmp_path / "d" / "red").glob("*.png")):
+        shutil.copy(file, file.with_name(f"same {file.name}"))
+    run = tw.train(
+        tmp_path / "d", phases=[tw.Phase(CUT)], backbones=[tiny()], out=tmp_path / "run", report=True, progress=False
+    )
+    run.report()
+    cells = json.loads((run.path / "report.json").read_text())["confusion"]
+    shown = [one["path"] for cell in cells for one in cell["answers"]]
+    assert len(shown) == len(set(shown))
+    assert set(shown) <= {row.path for row in run.data.part("test")}
+
+
+def test_a_parent_that_is_gone_stops_no_report(pictures, tmp_path):
+    words = {"backbones": [tiny()], "progress": False}
+    parent = tw.train(pictures, phases=[tw.Phase(CUT)], out=tmp_path / "parent", **words)
+    child = tw.train(pictures, parent=parent, out=tmp_path / "child", progress=False)
+    shutil.rmtree(parent.path)
+    child.report()
+    assert json.loads((child.path / "report.json").read_text())["command"].endswith(f"--from {parent.path}")
 
 
 def arrays(pictures, each=12):

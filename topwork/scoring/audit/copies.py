@@ -40,16 +40,13 @@ VERIFIED = 200
 """At most this many pairs are compared by their pixels, the closest first: each takes about 50 ms."""
 
 FEATURES = 200
-"""With fewer features, as those of the first layers, pictures look alike that are not."""
+"""`copies_across` needs as many features: with fewer, as in the first layers, pictures look alike that are not."""
 
-PRODUCTS = 12_000_000_000
-"""At most this many multiplications are done for the similarities: about 0.2 s."""
+PRODUCTS, NUMBERS = 12_000_000_000, 50_000_000
+"""`copies_across` does at most so many multiplications for the similarities (0.2 s), and reads so many numbers."""
 
-PAIRS = 5
-"""At most this many pairs are compared by their pixels."""
-
-NUMBERS = 50_000_000
-"""At most this many stored numbers are read."""
+FIRST = 5
+"""`copies_across` compares at most so many pairs by their pixels."""
 
 Pairs = np.ndarray
 """Positions of rows that are copies of each other, int ``[n, 2]``."""
@@ -245,7 +242,7 @@ def copies_across(data: Dataset, stored: StoredActivations) -> list[Finding]:
     alike, _ = by_activations(neighbours, labels, NONE)
     parts, labelled = (np.array([getattr(row, name) or "" for row in data.rows]) for name in ("split", "label"))
     one, other = alike.T
-    apart = alike[(parts[one] != parts[other]) | (labelled[one] != labelled[other])][:PAIRS]
+    apart = alike[(parts[one] != parts[other]) | (labelled[one] != labelled[other])][:FIRST]
     sure = apart[certain(data, apart)]
     found = findings(data, sure, NONE, neighbours)
     return [one for one in found if one.severity == "error"]

@@ -67,13 +67,21 @@ class Subject:
         return self.results.test
 
     def seen_at(self, data: Dataset) -> "Subject":
-        """Return the same subject, with the answers on the pictures where *data* has them."""
+        """Return the same subject, with the answers on the pictures where *data* has them.
+
+        A path that *data* has stays, because equal pictures have several.
+        """
         if not self.exam:
             return self
-        paths = {digest: path for row in data.rows for path, digest in row.pictures}
-        rows = replace(data, rows=self.exam.rows).with_paths(paths).rows
-        answers = tuple(replace(answer, row=row) for answer, row in zip(self.exam.answers, rows))
-        return replace(self, exam=replace(self.exam, answers=answers))
+        there = {picture for row in data.rows for picture in row.pictures}
+        paths = {digest: path for path, digest in there}
+        answers = []
+        for answer in self.exam.answers:
+            gone = [picture for picture in answer.row.pictures if picture not in there]
+            moved = {digest: paths.get(digest, path) for path, digest in gone}
+            (row,) = replace(data, rows=(answer.row,)).with_paths(moved).rows
+            answers.append(replace(answer, row=row))
+        return replace(self, exam=replace(self.exam, answers=tuple(answers)))
 
 
 def gathered(
@@ -185,12 +193,14 @@ def _command(subject: Subject, data: Dataset) -> str:
     folder = subject.folder
     if join := folder.recipe.join:
         members = json.dumps(folder.origins, ensure_ascii=False)
-        return f"topwork train --set {quote(f'join.members={members}')} --set join.rule={join.rule}"
+        own = {row.content for member in folder.members for row in member.data().rows}
+        place = "" if {row.content for row in data.rows} <= own else f" {word(data.origin or 'DATA')}"
+        return f"topwork train{place} --set {quote(f'join.members={members}')} --set join.rule={join.rule}"
     words = ["topwork train", word(data.origin or "DATA"), f"--recipe {word(folder.path / RECIPE)}"]
     if folder.recipe.head.file:
         words.append(f"--head {word(folder.recipe.head.file)}")
-    if folder.parent:
-        words.append(f"--from {word(folder.parent.path)}")
+    if parent := folder.environment.get("parent"):  # which may be gone
+        words.append(f"--from {word(parent)}")
     if subject.folds:
         words.append(f"--folds {len(subject.folds)}")
     return " ".join(words)

@@ -32,7 +32,7 @@ COLOUR = np.array([255, 90, 0], np.float32)
 """The colour of what speaks for the answer."""
 
 
-def lacking(folder: Folder) -> str:
+def unavailable(folder: Folder) -> str:
     """Return why a run has no heat maps; empty if it has."""
     recipe = folder.recipe
     if recipe.join:
@@ -48,7 +48,7 @@ def maps(folder: Folder, data: Dataset, wanted: Mapping[str, str]) -> dict[str, 
     """Return path -> the picture as the network sees it, with what speaks for the answer in colour.
 
     Args:
-        folder: a finished run for which `lacking` is empty.
+        folder: a finished run for which `unavailable` is empty.
         data: its pictures, where they are now.
         wanted: path -> the class whose logit is shown. At most `MOST` are used.
     """

@@ -4,6 +4,7 @@ document.documentElement.classList.add("js");
 function open(id) {
   const found = id && document.getElementById(id);
   if (found instanceof HTMLDetailsElement) {
+    for (const one of [found, ...found.querySelectorAll("[hidden]")]) one.hidden = false; // by a filter
     found.open = true;
     found.querySelector("summary").focus({ preventScroll: true });
     found.scrollIntoView({ block: "nearest" });
@@ -32,8 +33,9 @@ for (const input of document.querySelectorAll("[data-filter]")) {
       shown += row.hidden ? 0 : 1;
     }
     for (const list of document.querySelectorAll(`#${input.dataset.filter} > details`)) {
-      list.open = words !== "" && list.querySelector("[data-text]:not([hidden])") !== null;
-      list.hidden = words !== "" && !list.open;
+      const has = list.querySelector("[data-text]:not([hidden])") !== null;
+      if (words) list.open = has;
+      list.hidden = !has;
     }
     said.textContent = words ? `${shown} of ${rows.length}` : "";
   });

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -59,6 +60,8 @@ def render(
         bytecode_cache=_cache(),
     )
     environment.filters |= {"percent": percent, "duration": duration, "size": size, "comma": "{:,}".format}
+    shared = Counter(one.name for one in summaries)
+    names = {one.run: one.name if shared[one.name] == 1 else one.run for one in summaries}
     numbers = {path: number for number, path in enumerate(pictures)}
     cells = {(cell.label, cell.predicted): cell for cell in summaries[0].confusion}
     return environment.get_template("page.html").render(
@@ -69,7 +72,8 @@ def render(
         numbers=numbers,
         cells=cells,
         cell_numbers={pair: number for number, pair in enumerate(cells)},
-        compared=[_compared(one) for one in comparisons],
+        names=names,
+        compared=[_compared(one, names) for one in comparisons],
         charts=charts(summaries[0]),
         kinds=kinds(summaries[0].findings or []),
         made=time.strftime("%Y-%m-%d"),
@@ -105,11 +109,11 @@ def percent(value: Any) -> str:
     return f"{100 * value.value:.0f} % ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
 
-def _compared(one: Comparison) -> dict[str, Any]:
+def _compared(one: Comparison, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the accuracies of two runs and their difference, for the table."""
     return {
-        "first": Path(one.first).name,
-        "second": Path(one.second).name,
+        "first": names.get(one.first, one.first),
+        "second": names.get(one.second, one.second),
         "pictures": one.pictures,
         "of_first": one.scores["first"]["accuracy"],
         "of_second": one.scores["second"]["accuracy"],

@@ -21,12 +21,12 @@ from topwork.runs.folder import Folder, folds_in
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import endings, trained_on
 from topwork.runs.resume import here, with_arrays
-from topwork.scoring.audit.audit import AuditResult, examined
+from topwork.scoring.audit.audit import examined
 from topwork.scoring.compare import Comparison, HasPath, compare
 from topwork.scoring.curve import measured
 from topwork.scoring.report import heat, page
 from topwork.scoring.report.gather import Subject, gathered
-from topwork.scoring.report.saved import digest, save_audit, save_curve, saved_audit, saved_curve
+from topwork.scoring.report.saved import AUDIT, CURVE, digest, save_audit, save_curve, saved_audit, saved_curve
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail, thumbnails
 from topwork.store.examples import StoredActivations
@@ -40,6 +40,7 @@ from topwork.system.text import as_json
 PAGE, SUMMARY = "report.html", "report.json"
 
 ARRAYS = "topwork.Run(...).report(data=(X, y))"
+"""How the arrays of a run are given again."""
 
 
 def report(
@@ -108,11 +109,12 @@ def _file(subjects: Sequence[Subject], out: str | Path | None) -> Path:
             raise UsageError(
                 f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
             )
+    if file.with_suffix(".json").resolve() in [(subjects[0].path / name).resolve() for name in (AUDIT, CURVE)]:
+        raise UsageError(f"{file.with_suffix('.json').name!r} is a file of the run. Choose another name for the page.")
     if wrong := unusable(file.parent):
         place, why = wrong
         way = either("out='report.html'", "--out report.html")
         raise UsageError(f"{str(file)!r} cannot be written: {str(place)!r}: {why}. Write it elsewhere, as with {way}.")
-    file.parent.mkdir(parents=True, exist_ok=True)
     return file
 
 
@@ -122,7 +124,7 @@ def _shown(folder: Folder, moved: Any) -> Dataset:
     if rows.is_there or not rows.source:
         return rows
     try:
-        return with_arrays(folder, rows)
+        return with_arrays(folder, rows, how=ARRAYS)
     except TopworkError as error:
         say(f"Without pictures: {error}")
         return rows
@@ -132,8 +134,9 @@ def _short(subject: Subject) -> Summary:
     """Return the summary of a run without an audit, a curve and heat maps."""
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})
-    more = f"This page was made without it. topwork report {word(subject.path)} adds it."
-    lacking = dict.fromkeys(("audit", "curve", "heat"), more)
+    more = f"topwork report {word(subject.path)}"
+    lacking = {"audit": f"{more} makes one.", "curve": f"{more} measures it."}
+    lacking["heat"] = _no_heat(subject) or f"There are no heat maps yet: {more} makes them."
     return replace(gathered(subject, subject.folder.data(), known, None, None), lacking=lacking)
 
 
@@ -144,33 +147,33 @@ def _complete(subject: Subject, data: Dataset, jobs: int | None) -> Summary:
     tested = _as_tested(subject, data)
     mark = digest(tested, requests)
     audit, curve = saved_audit(subject.path, mark), saved_curve(subject.path, mark)
-    if not audit:
-        with _or_why("audit", lacking):
-            audit = _audit(subject, tested, requests, jobs)
+    filled: list[Request] = []
+    if not (audit and curve):
+        with _or_why(("audit", "curve"), lacking):
+            filled = _filled(subject.folder, data, requests, jobs)
+    if filled and not audit:
+        with _or_why(("audit",), lacking):
+            audit = examined(tested, [one.of(tested) for one in filled])
             if _are_there(data):  # else it has seen too little to be kept
                 save_audit(subject.path, mark, audit)
-    if not curve:
-        with _or_why("curve", lacking):
-            curve = measured(data, _filled(subject.folder, data, requests, jobs))
+    if filled and not curve:
+        with _or_why(("curve",), lacking):
+            curve = measured(data, filled)
             save_curve(subject.path, mark, curve)
     rows = subject.exam.rows if subject.exam else ()
-    sources = {digest: data.picture(path) if data.is_there else None for row in rows for path, digest in row.pictures}
+    sources = {content: data.picture(path) if data.is_there else None for row in rows for path, content in row.pictures}
     summary = gathered(subject, data, appearance.known(sources), audit, curve)
     return replace(summary, disk_bytes=_disk(subject.folder, data), lacking=lacking)
 
 
 @contextmanager
-def _or_why(what: str, lacking: dict[str, str]) -> Iterator[None]:
+def _or_why(what: Sequence[str], lacking: dict[str, str]) -> Iterator[None]:
     """Record in *lacking* why something could not be made: pictures or weights are gone, or a class has too few."""
     try:
         yield
     except TopworkError as error:
-        lacking[what] = str(error)
-        say(f"The report has no {what}: {error}")
-
-
-def _audit(subject: Subject, data: Dataset, requests: Sequence[Request], jobs: int | None) -> AuditResult:
-    return examined(data, [one.of(data) for one in _filled(subject.folder, data, requests, jobs)])
+        lacking.update(dict.fromkeys(what, str(error)))
+        say(f"The report has no {' and no '.join(what)}: {error}")
 
 
 def _filled(folder: Folder, data: Dataset, requests: Sequence[Request], jobs: int | None) -> list[Request]:
@@ -182,9 +185,9 @@ def _filled(folder: Folder, data: Dataset, requests: Sequence[Request], jobs: in
 
 
 def _at_ends(folder: Folder, data: Dataset) -> list[Request]:
-    """Return requests for what the trunks of a run end with, one per trunk; of a join, those of all its members.
+    """Return requests at the ends of the pretrained networks of a run, as ``pool``; of a join, of all its members.
 
-    Pictures are compared there: activations at an early cut show colours and edges.
+    Pictures are compared there, whatever the cut: activations in the first layers show colours and edges.
     """
     ends: dict[tuple[Term, Backbone], Request] = {}
     for step in endings(folder):
@@ -208,15 +211,22 @@ def _heat(subject: Subject, data: Dataset, summary: Summary) -> tuple[dict[str, 
     shown = {one.path: one.predicted for one in (*summary.mistakes, *summary.unsure)}
     if not shown:
         return {}, {}
+    why, warm = _no_heat(subject), dict[str, Thumbnail]()
+    if not why:
+        try:
+            warm = heat.maps(subject.folder, data, shown)
+            why = "" if warm else "There are no heat maps, because the pictures are not where they were."
+        except TopworkError as error:
+            say(f"Without heat maps: {error}")
+            why = f"There are no heat maps: {error}"
+    return warm, {"heat": why} if why else {}
+
+
+def _no_heat(subject: Subject) -> str:
+    """Return why there can be no heat maps; empty if there can be."""
     if subject.folds:
-        return {}, {"heat": "There are no heat maps, because several models gave these answers."}
-    if why := heat.lacking(subject.folder):
-        return {}, {"heat": why}
-    try:
-        return heat.maps(subject.folder, data, shown), {}
-    except TopworkError as error:
-        say(f"Without heat maps: {error}")
-        return {}, {"heat": f"There are no heat maps: {error}"}
+        return "There are no heat maps, because several models gave these answers."
+    return heat.unavailable(subject.folder)
 
 
 def _write(
@@ -229,6 +239,7 @@ def _write(
     told = [one.as_json() for one in summaries]
     found: Any = {"runs": told, "comparisons": [one.as_json() for one in comparisons]} if len(told) > 1 else told[0]
     text = page.render(summaries, pictures, warm, comparisons)
+    file.parent.mkdir(parents=True, exist_ok=True)
     for path, content in ((file, text), (file.with_suffix(".json"), as_json(found, indent=1) + "\n")):
         with written_whole(path) as aside:
             aside.write_text(content, encoding="utf-8", errors="surrogateescape")
