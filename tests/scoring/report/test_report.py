@@ -141,8 +141,8 @@ def test_the_command_writes_a_page_and_refuses_wrong_use(run, tmp_path, monkeypa
     monkeypatch.setattr(reports, "compare", lambda *_: pytest.fail("computed before it is known where to write"))
     with pytest.raises(UsageError, match=r"page\.html' cannot be written: .*file.*: it is not a folder"):
         report([run, run], tmp_path / "file" / "page.html")
+    (run.path / "audit.json").unlink()
     with pytest.raises(UsageError, match=r"'audit\.json' is a file of the run"):
-        (run.path / "audit.json").unlink()
         report([run], run.path / "audit.html")
     with pytest.raises(UsageError, match="one run at a time"):
         report([run, run], tmp_path / "two.html", data=tmp_path)
