@@ -79,7 +79,8 @@ def told(low, value, high, measured=100):
 
 def test_the_sentence():
     gained = "from 200 to 400 training pictures, the accuracy changed by"
-    assert told(0.01, 0.03, 0.05) == f"More pictures would help: {gained} +0.030 (+0.010 to +0.050)."
+    rose = gained.replace("changed", "rose")
+    assert told(0.01, 0.03, 0.05) == f"More pictures would help: {rose} 0.030 (0.010 to 0.050)."
     assert (
         told(-0.02, 0.0, 0.01) == f"More pictures of this kind would hardly help: {gained} +0.000 (-0.020 to +0.010)."
     )

@@ -86,13 +86,14 @@ class Curve:
     def text(self) -> str:
         """One sentence: would more pictures help?"""
         half, whole = self.shares[-2].pictures, self.shares[-1].pictures
-        rose = f"from {half:,} to {counted(whole, 'training picture')}, the accuracy changed by {self.gain.value:+.3f}"
-        rose += f" ({self.gain.low:+.3f} to {self.gain.high:+.3f})"
-        if self.gain.low > 0:
-            return f"More pictures would help: {rose}."
-        if self.gain.high < 0.02:
-            return f"More pictures of this kind would hardly help: {rose}."
-        return f"{counted(self.measured, 'picture')} cannot tell whether more pictures would help: {rose}."
+        which = f"from {half:,} to {counted(whole, 'training picture')}, the accuracy"
+        gain, low, high = self.gain.value, self.gain.low, self.gain.high
+        if low > 0:
+            return f"More pictures would help: {which} rose by {gain:.3f} ({low:.3f} to {high:.3f})."
+        changed = f"{which} changed by {gain:+.3f} ({low:+.3f} to {high:+.3f})"
+        if high < 0.02:
+            return f"More pictures of this kind would hardly help: {changed}."
+        return f"{counted(self.measured, 'picture')} cannot tell whether more pictures would help: {changed}."
 
 
 @ours()

@@ -37,11 +37,11 @@ def test_a_finding_is_one_json_object():
 
 
 def test_two_kinds_are_named_at_most_in_a_line_each():
-    some = [found("dark"), found("tiny"), *(found("leak", i, f"{i}.jpg", f"{i}-copy.jpg") for i in range(6))]
+    some = [found("dark"), found("tiny"), *(found("leak", 1 + i, f"{i}.jpg", f"{i}-copy.jpg") for i in range(6))]
     lines = gravest([*some, Finding.of("shortcut", 1, [], "", label="rose")], "topwork audit flowers")
     assert lines == [
         "The same picture, or nearly, in different parts: 5.jpg and 5-copy.jpg (5 more)",
-        "How pictures were taken or saved predicts their label: rose",
+        "How pictures were taken or saved may give their label away: rose",
         "All findings: topwork audit flowers",
     ]
     assert gravest([], "topwork audit flowers") == []

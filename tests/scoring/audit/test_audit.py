@@ -61,6 +61,8 @@ def test_each_planted_fault_is_found_as_what_it_is(found):
     assert paths(found, "unreadable") == [{"train/green/broken.png"}]
     assert {"train/red/blur.png"} in paths(found, "blurred")
     suspects = [one for one in found.findings if one.kind == "label_suspect"]
+    doubtful = {one.paths[0] for one in suspects}
+    assert all(doubtful.isdisjoint(one.paths[1:]) for one in suspects), "a suspect is no evidence"
     (wrong,) = [one for one in suspects if one.paths[0] == "train/red/wrong.png"]
     assert (wrong.label, wrong.proposed) == ("red", "green")
     assert all("/green/" in path for path in wrong.paths[1:])

@@ -87,3 +87,13 @@ def test_coverage_answers_the_surest_first(seed, count):
     assert points[0].share == 1
     assert points[0].accuracy.value == pytest.approx((found.predicted == labels).mean())
     assert [one.threshold for one in points] == sorted(one.threshold for one in points)
+
+
+def test_the_classes_that_are_mixed_up_most_are_named_with_both_directions():
+    labels, answered = [0, 0, 0, 1, 2, 2], [1, 1, 0, 0, 2, 1]
+    rows = [Row(f"{i}.png", f"{i:03}", "abc"[label], "test") for i, label in enumerate(labels)]
+    found = Answered(rows, np.eye(3)[answered], list("abc"))
+    told = "Most mixed up: 'a' and 'b', 3 of the 4 mistakes (2 of 'a' answered as 'b', 1 of 'b' answered as 'a')."
+    assert found.mixed_up() == told
+    assert Answered(rows, np.eye(3)[labels], list("abc")).mixed_up() == ""
+    assert found.wrong_paths() == ["0.png", "1.png", "3.png", "5.png"]

@@ -40,9 +40,11 @@ def summary(names=("cat", "dog"), count=60, pull=0.7, **changes):
             "scores": scores,
             "classes": shown,
             "confusion": cells,
+            "wrong": len(answered.wrong_paths()),
             "mistakes": answered.mistakes(),
             "unsure": answered.unsure(),
             "calibration": bins,
+            "mean_probability": answered.sure.mean(),
             "calibration_error": error,
             "coverage": answered.coverage(),
             "epochs": [
@@ -127,13 +129,14 @@ def test_findings_are_shown_with_their_pictures_and_suspects_apart():
         *(Finding.of("dark", 3, [f"dark{i}.png"], "Dark.") for i in range(12)),
         Finding.of("label_suspect", 0.5, ["s.png", "1.png"], "Hm.", label="cat", proposed="dog"),
     ]
-    one = summary(findings=findings)
+    one = summary(findings=findings, mixed_up="Most mixed up: these.", doubted=2)
     assert paths_shown(one)[40:] != []
     text = Tags(render([one], {}, {})).text
     assert "The same picture, or nearly, in different parts: 1" in text
     assert "and 4 more" in text
     assert re.search(r"labelled cat, or dog\?", text)
     assert text.index("Labels to check") < text.index("labelled cat")
+    assert re.search(r"2 of the mistakes are among the\s+labels to check", text)
 
 
 @pytest.mark.parametrize(

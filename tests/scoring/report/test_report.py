@@ -181,7 +181,7 @@ def test_the_average_of_a_heat_map_is_the_logit(trained):
         beyond = logits[number] - logits.mean()
         assert heat.place_logits(head, places, number).mean() == pytest.approx(beyond, abs=1e-4)
     wanted = {row.path: "blue"}
-    assert heat.maps(folder, folder.data(), wanted)[row.path].width == 96
+    assert heat.maps(folder, folder.data(), wanted, {})[row.path].width == 96
 
 
 @pytest.mark.parametrize(("head", "place"), [("mlp", "pool"), ("linear", "block_13_project")])
@@ -194,7 +194,7 @@ def test_trained_layers_have_heat_maps_and_other_heads_have_none(pictures, tmp_p
     assert ("heat" in found["lacking"]) == has_none
     shown = {row.path: row.label for row in run.data.part("test")[:2]}
     if not has_none:
-        assert heat.maps(run.folder, run.data, shown).keys() == shown.keys()
+        assert heat.maps(run.folder, run.data, shown, {}).keys() == shown.keys()
 
 
 def test_renamed_pictures_are_shown_under_their_new_names(run, pictures, tmp_path):

@@ -31,7 +31,7 @@ HEADINGS: dict[Kind, str] = {
     "contradiction": "The same picture with different labels",
     "leak": "The same picture, or nearly, in different parts",
     "label_suspect": "Labels that may be wrong",
-    "shortcut": "How pictures were taken or saved predicts their label",
+    "shortcut": "How pictures were taken or saved may give their label away",
     "classes_alike": "Classes that cannot be told apart",
     "outlier": "Pictures unlike all others",
     "unreadable": "Pictures that cannot be read",
@@ -98,13 +98,14 @@ class Finding(Record):
 ALIKE: dict[Kind, str] = {
     "contradiction": "They look alike, with different labels",
     "leak": "They look alike, in different parts",
+    "near_copy": "They look alike, in the same part",
 }
-"""What findings of kinds that can be errors are if they are not certain."""
+"""What findings on copies are if pixels do not show it: their score is then below 1."""
 
 
 def heading(one: Finding) -> str:
     """Return what a finding is."""
-    return ALIKE[one.kind] if one.kind in ALIKE and one.severity == "remark" else HEADINGS[one.kind]
+    return ALIKE[one.kind] if one.kind in ALIKE and one.score < 1 else HEADINGS[one.kind]
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -161,7 +161,7 @@ def findings(data: Dataset, sure: Pairs, alike: Pairs, neighbours: Neighbours) -
     found = [_finding([data.rows[i] for i in cluster], 1.0, is_certain=True) for cluster in clusters(len(data), sure)]
     for cluster in clusters(len(data), _apart(len(data), sure, alike)):
         first, *others = cluster
-        score = float((neighbours.directions[others] @ neighbours.directions[first]).max())
+        score = min(0.999, float((neighbours.directions[others] @ neighbours.directions[first]).max()))
         found.append(_finding([data.rows[i] for i in cluster], score, is_certain=False))
     return [*filter(None, found), *_equal(data)]
 
@@ -187,14 +187,14 @@ def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | N
 
     Args:
         rows: two or more.
-        score: how alike they are, at most 1.
+        score: how alike they are: 1 if pixels show it, else less.
         is_certain: whether pixels show it.
     """
     if len({row.content for row in rows}) == 1:
         return None
     paths = [row.path for row in rows]
     labels, parts = {row.label for row in rows}, {str(row.split) for row in rows}
-    what = "The same picture, saved again, resized or cropped" if is_certain else "They look like pictures of one scene"
+    what = "The same picture, saved again, resized or cropped" if is_certain else "They may be pictures of one scene"
     fix = f"{either('AuditResult.fixed', 'topwork audit --fix')} gives them one group"
     if len(labels) > 1:
         named = " and ".join(map(repr, sorted(labels)))
@@ -206,7 +206,8 @@ def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | N
         good = f"the {which}scores {'are' if is_certain else 'may be'} too good"
         advice = f"{what}: in {' and '.join(sorted(parts))}, so {good}. Keep them in one part: {fix}."
         return Finding.of("leak", score, paths, advice, label=label, is_certain=is_certain)
-    return Finding.of("near_copy", score, paths, f"{what}. They should stay in one part: {fix}.", label=label)
+    advice = f"{what}. They are in one part, and should stay so: {fix}."
+    return Finding.of("near_copy", score, paths, advice, label=label)
 
 
 def _equal(data: Dataset) -> list[Finding]:

@@ -163,7 +163,7 @@ def _finding(measure: str, label: str, area: float, chance: float) -> Finding:
     by = "the file format" if measure not in ENDS else "the order of file names" if measure == "order" else measure
     advice = (
         f"Pictures of {label!r} {high if area > 0.5 else low} than the others: by {by} alone, one of them is told from "
-        f"another picture in {right:.0f} % of the cases (chance 50 %, p = {chance:.3f}). If that comes from how they "
-        "were taken or saved, and not from what they show, take or save all classes in the same way."
+        f"another picture in {right:.0f} % of the cases (chance 50 %, corrected p = {chance:.3f}). If that comes from "
+        "how they were taken or saved, and not from what they show, take or save all classes in the same way."
     )
     return Finding.of("shortcut", abs(area - 0.5), [], advice, label=label)

@@ -104,11 +104,18 @@ def wrong_labels(probabilities: np.ndarray, labels: np.ndarray) -> int:
 
 
 def findings(data: Dataset, answers: Answers, neighbours: Neighbours) -> list[Finding]:
-    """Return the suspects, each with its proposed label and the pictures of that label that it looks most like."""
+    """Return the suspects, each with its proposed label and the pictures of that label that it looks most like.
+
+    These pictures are not suspects themselves, unless the label has no others.
+    """
     likely, found = answers.probabilities, []
-    for i, proposed, margin in suspects(likely, answers.labels):
-        position = int(answers.positions[i])
-        like = neighbours.closest(position, answers.positions[answers.labels == proposed], EVIDENCE)
+    doubtful = suspects(likely, answers.labels)
+    is_sure = np.ones(len(answers.labels), bool)
+    is_sure[[i for i, _, _ in doubtful]] = False
+    for i, proposed, margin in doubtful:
+        position, has_label = int(answers.positions[i]), answers.labels == proposed
+        examples = has_label & is_sure if (has_label & is_sure).any() else has_label
+        like = neighbours.closest(position, answers.positions[examples], EVIDENCE)
         row, label = data.rows[position], answers.classes[proposed]
         shares = f"{label!r} {likely[i, proposed]:.2f}, {row.label!r} {likely[i, answers.labels[i]]:.2f}"
         advice = f"{shares} by a head that did not learn it."

@@ -65,6 +65,10 @@ class Answered:
         wrong = np.flatnonzero(~self.right)
         return self.shown(wrong[np.argsort(-self.sure[wrong], kind="stable")][:MISTAKES])
 
+    def wrong_paths(self) -> list[str]:
+        """Return the paths of all mistakes."""
+        return [row.path for row, is_right in zip(self.rows, self.right) if not is_right]
+
     def unsure(self) -> list[Shown]:
         """Return the least sure right answers."""
         right = np.flatnonzero(self.right & (self.sure <= SURE))
@@ -94,9 +98,15 @@ class Answered:
             return ""
         pairs = np.sort(np.stack([self.labels[wrong], self.predicted[wrong]], 1), axis=1)
         found, counts = np.unique(pairs, axis=0, return_counts=True)
-        one, other = (self.classes[i] for i in found[counts.argmax()])
+        one, other = (int(i) for i in found[counts.argmax()])
         mistakes = counted(len(wrong), "mistake")
-        return f"Most mixed up: {one!r} and {other!r}, {counts.max():,} of the {mistakes}."
+        ways = []
+        for label, answer in ((one, other), (other, one)):
+            if number := int((self.labels[wrong] == label)[self.predicted[wrong] == answer].sum()):
+                ways.append((number, f"{number:,} of {self.classes[label]!r} answered as {self.classes[answer]!r}"))
+        told = ", ".join(text for _, text in sorted(ways, reverse=True))
+        pair = f"{self.classes[one]!r} and {self.classes[other]!r}"
+        return f"Most mixed up: {pair}, {counts.max():,} of the {mistakes} ({told})."
 
     def calibration(self) -> tuple[list[Bin], float]:
         """Return the answers by probability, and the expected calibration error.

@@ -161,13 +161,17 @@ def verdict(scores: Scores | None, pictures: int, folds: int = 0) -> list[str]:
 def _with_answers(summary: Summary, answered: Answered, known: Mapping[str, Appearance]) -> Summary:
     classes, confusion = answered.confusion()
     bins, error = answered.calibration()
+    doubtful = {one.paths[0] for one in summary.findings or () if one.kind == "label_suspect"}
     shown: dict[str, Any] = {
         "classes": classes,
         "confusion": confusion,
+        "wrong": int((~answered.right).sum()),
+        "doubted": sum(path in doubtful for path in answered.wrong_paths()),
         "mistakes": answered.mistakes(),
         "unsure": answered.unsure(),
         "mixed_up": answered.mixed_up(),
         "calibration": bins,
+        "mean_probability": float(answered.sure.mean()),
         "calibration_error": error,
         "coverage": answered.coverage(),
         "slices": slices(answered.rows, answered.right, known),

@@ -28,8 +28,8 @@ MOST = 40
 Network = Callable[[np.ndarray], np.ndarray]
 """Takes pixels, uint8 ``[side, side, 3]``, and returns the map that is averaged, float32 ``[rows, columns, d]``."""
 
-COLOUR = np.array([255, 90, 0], np.float32)
-"""The colour of what speaks for the answer."""
+COLOUR, DARKER = np.array([255, 90, 0], np.float32), 0.7
+"""The colour of what speaks for the answer. The grey picture is darker, so that the colour shows on white."""
 
 
 def unavailable(folder: Folder) -> str:
@@ -44,13 +44,19 @@ def unavailable(folder: Folder) -> str:
     return ""
 
 
-def maps(folder: Folder, data: Dataset, wanted: Mapping[str, str]) -> dict[str, Thumbnail]:
-    """Return path -> the picture as the network sees it, with what speaks for the answer in colour.
+def maps(
+    folder: Folder, data: Dataset, wanted: Mapping[str, str], pictures: Mapping[str, Thumbnail]
+) -> dict[str, Thumbnail]:
+    """Return path -> the picture in grey, with what speaks for the answer in colour.
+
+    A picture that is squashed to a square for the network gets its shape back. Others are shown as the network sees
+    them.
 
     Args:
         folder: a finished run for which `unavailable` is empty.
         data: its pictures, where they are now.
         wanted: path -> the class whose logit is shown. At most `MOST` are used.
+        pictures: path -> thumbnail, for the shape of the picture.
     """
     request = _request(folder, data)
     rows = {row.path: row for row in data.rows}
@@ -63,22 +69,25 @@ def maps(folder: Folder, data: Dataset, wanted: Mapping[str, str]) -> dict[str, 
     found = {}
     for path, pixels in there.items():
         logits = place_logits(head, network(pixels), classes.index(wanted[path]))
-        found[path] = of_pixels(overlaid(pixels, logits))
+        is_squashed = request.trunk.fit.fit == "squash" and path in pictures
+        size = (pictures[path].width, pictures[path].height) if is_squashed else (SIDE, SIDE)
+        found[path] = of_pixels(overlaid(pixels, logits, size))
     return found
 
 
-def overlaid(pixels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return a grey picture in which what speaks for the answer is coloured: uint8 ``[SIDE, SIDE, 3]``.
+def overlaid(pixels: np.ndarray, logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a grey picture in which what speaks for the answer is coloured: uint8 ``[height, width, 3]``.
 
     Args:
         pixels: uint8 ``[height, width, 3]``.
         logits: float ``[rows, columns]``: what each place adds to the logit.
+        size: width and height of the result.
     """
-    grey = Image.fromarray(pixels).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    base = np.repeat(np.asarray(grey, np.float32)[..., None], 3, 2)
+    grey = Image.fromarray(pixels).convert("L").resize(size, Image.Resampling.BILINEAR)
+    base = np.repeat(DARKER * np.asarray(grey, np.float32)[..., None], 3, 2)
     share = np.clip(logits, 0, None) / max(float(logits.max()), 1e-6)
-    wide = Image.fromarray(share.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    weight = 0.65 * np.clip(np.asarray(wide), 0, 1)[..., None]
+    wide = Image.fromarray(share.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    weight = 0.75 * np.clip(np.asarray(wide), 0, 1)[..., None]
     return (base * (1 - weight) + COLOUR * weight).astype(np.uint8)
 
 

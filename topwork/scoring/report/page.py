@@ -15,6 +15,7 @@ from topwork.scoring.compare import Comparison
 from topwork.scoring.report.charts import charts
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail
+from topwork.system.advice import word
 from topwork.system.files import home
 from topwork.system.messages import duration, size
 from topwork.version import VERSION
@@ -76,6 +77,7 @@ def render(
         compared=[_compared(one, names) for one in comparisons],
         charts=charts(summaries[0]),
         kinds=kinds(summaries[0].findings or []),
+        word=word,
         made=time.strftime("%Y-%m-%d"),
         version=VERSION,
         listed=LISTED,

@@ -12,6 +12,9 @@ from topwork.system.advice import word
 from topwork.system.messages import counted
 
 MOST = 3
+FIXED = "fixed.csv"
+"""The table that the first steps make of the data."""
+
 WIDE = 0.1
 """An accuracy whose 95 % interval is wider is too uncertain to compare by."""
 
@@ -41,7 +44,10 @@ def proposals(
         folds: the number of folds of a cross-validation, else 0.
     """
     place, name = word(data.origin or "DATA"), word(path)
-    found = [*_data(place, findings), *_certainty(place, scores, folds), *_more(place, name, scores, curve)]
+    mend = _data(place, findings)
+    if any(one.second for one in mend):
+        place = FIXED  # else the next steps would lose the corrections
+    found = [*mend, *_certainty(place, scores, folds), *_more(place, name, scores, curve)]
     use = Proposal(
         "Use it.",
         f"topwork export {name} {path.resolve().name}.onnx",
@@ -51,7 +57,7 @@ def proposals(
 
 
 def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
-    """Return what to do about errors in the data and suspect labels."""
+    """Return what to do about errors in the data and suspect labels: at most one proposal."""
     if findings is None:
         return [
             Proposal(
@@ -60,30 +66,28 @@ def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
                 "It finds copies in two parts, labels that may be wrong and strange pictures, in seconds.",
             )
         ]
-    found = []
     errors = [one for one in findings if one.severity == "error"]
     suspects = [one for one in findings if one.kind == "label_suspect"]
-    mend = f"topwork audit {place} --fix fixed.csv"
+    if not errors and not suspects:
+        return []
+    what, section, evidence = "Check the labels that may be wrong.", "suspects", []
     if errors:
-        what = f"{counted(len(errors), 'set')} of copies in different parts, or with different labels"
-        found.append(
-            Proposal(
-                "Mend the data: the scores cannot be trusted as they are.",
-                f"{mend}\ntopwork train fixed.csv",
-                f"{what}, first {' and '.join(errors[0].paths[:2])}. The table keeps copies in one part.",
-            )
-        )
+        what, section = "Mend the data: the scores cannot be trusted as they are.", "data"
+        sets = f"{counted(len(errors), 'set')} of copies in different parts, or with different labels"
+        evidence.append(f"{sets}, first {' and '.join(errors[0].paths[:2])}.")
     if suspects:
         first = ", ".join(one.paths[0] for one in suspects[:3])
-        found.append(
-            Proposal(
-                "Check the labels that may be wrong (below: Labels to check).",
-                f"{mend}\ntopwork train fixed.csv",
-                f"{counted(len(suspects), 'label')}, the surest first: {first}. The first command changes no label: it "
-                "writes a table with the other label in the column suspect. Correct the column label, and train on it.",
-            )
-        )
-    return found
+        evidence.append(f"{counted(len(suspects), 'label')} that may be wrong, the surest first: {first}.")
+    evidence.append(
+        "The command writes a table of all pictures, in which copies share a group, so that they get into one part. It "
+        "changes no label: the column suspect has the other one."
+    )
+    then = (
+        "Open the table as a spreadsheet. Where the other label is right, write it into the column label; remove the "
+        "rows of pictures that show neither. Then train on the table:"
+    )
+    audit, train = f"topwork audit {place} --fix {FIXED}", f"topwork train {FIXED}"
+    return [Proposal(what, audit, " ".join(evidence), then, train, section)]
 
 
 def _certainty(place: str, scores: Scores | None, folds: int) -> list[Proposal]:
@@ -104,18 +108,16 @@ def _more(place: str, name: str, scores: Scores | None, curve: Curve | None) -> 
     if not scores or scores.accuracy.value > ENOUGH:
         return []
     found = []
-    if curve and curve.gain.low > 0:
-        found.append(Proposal("Add pictures to the classes.", f"topwork train {place} --from {name}", curve.text))
     known = {label: one.recall for label, one in scores.classes.items() if one.recall and one.support >= SUPPORT}
     weakest = min(known, key=lambda label: known[label].value, default=None)
+    which, evidence = "", [curve.text] if curve and curve.gain.low > 0 else []
     if weakest is not None and known[weakest].high < scores.accuracy.value:
-        found.append(
-            Proposal(
-                f"Add pictures of {weakest!r}, and check its labels.",
-                f"topwork train {place} --from {name}",
-                f"Only {100 * known[weakest].value:.0f} % of {weakest!r} are found, fewer than of other classes.",
-            )
-        )
+        which = f", first of {weakest!r}"
+        share = 100 * known[weakest].value
+        evidence.append(f"Only {share:.0f} % of {weakest!r} are found, fewer than of other classes.")
+    if evidence:
+        evidence.append(f"Add them to {place}, and train on:")
+        found.append(Proposal(f"Add pictures{which}.", f"topwork train {place} --from {name}", " ".join(evidence)))
     found.append(
         Proposal(
             "Search for a better network, cut and training.",

@@ -4,7 +4,7 @@ At the end of a training, only what costs little is in it. `report` adds the aud
 heat maps; the audit and the curve are saved in the run folder (`topwork.scoring.report.saved`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -72,9 +72,9 @@ def report(
     rows = _shown(first.folder, data)
     first = first.seen_at(rows)
     summary = _complete(first, rows, jobs)
-    warm, why = _heat(first, rows, summary)
-    summary = replace(summary, lacking={**summary.lacking, **why})
     pictures = thumbnails(rows, page.paths_shown(summary), first.folder.sample())
+    warm, why = _heat(first, rows, summary, pictures)
+    summary = replace(summary, lacking={**summary.lacking, **why})
     _write(file, [summary, *map(_short, others)], pictures, warm, comparisons)
     return file
 
@@ -206,7 +206,9 @@ def _as_tested(subject: Subject, data: Dataset) -> Dataset:
     return replace(data, rows=tuple(replace(row, split=part.get(row.content)) for row in data.rows))
 
 
-def _heat(subject: Subject, data: Dataset, summary: Summary) -> tuple[dict[str, Thumbnail], dict[str, str]]:
+def _heat(
+    subject: Subject, data: Dataset, summary: Summary, pictures: Mapping[str, Thumbnail]
+) -> tuple[dict[str, Thumbnail], dict[str, str]]:
     """Return the heat maps by path, and why there are none, under the name ``heat``."""
     shown = {one.path: one.predicted for one in (*summary.mistakes, *summary.unsure)}
     if not shown:
@@ -214,7 +216,7 @@ def _heat(subject: Subject, data: Dataset, summary: Summary) -> tuple[dict[str, 
     why, warm = _no_heat(subject), dict[str, Thumbnail]()
     if not why:
         try:
-            warm = heat.maps(subject.folder, data, shown)
+            warm = heat.maps(subject.folder, data, shown, pictures)
             why = "" if warm else "There are no heat maps, because the pictures are not where they were."
         except TopworkError as error:
             say(f"Without heat maps: {error}")

@@ -14,11 +14,23 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Proposal(Record):
-    """What to do next: a sentence, the command for it, and the evidence."""
+    """What to do next.
+
+    Args:
+        what: a sentence.
+        command: for it.
+        evidence: why.
+        then: what to do between both commands; empty if there is one.
+        second: the second command.
+        section: the section of the page that shows it; empty if none does.
+    """
 
     what: str
     command: str
     evidence: str
+    then: str = ""
+    second: str = ""
+    section: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,9 +136,12 @@ class Summary(Record):
         folds: for a cross-validation, the accuracy of each fold.
         classes: the classes of the confusion matrix; of many, those with the most mistakes.
         confusion: its filled cells.
+        wrong: the number of mistakes.
+        doubted: how many of them are on pictures whose label may be wrong.
         mistakes: the surest mistakes.
         unsure: the least sure right answers.
         calibration: the answers by probability.
+        mean_probability: of the answers.
         calibration_error: the mean difference between probability and accuracy over the answers.
         coverage: the accuracy if only the surest answers are given.
         slices: the accuracy on parts of the test pictures.
@@ -159,9 +174,12 @@ class Summary(Record):
     folds: list[float] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     confusion: list[Cell] = field(default_factory=list)
+    wrong: int = 0
+    doubted: int = 0
     mistakes: list[Shown] = field(default_factory=list)
     unsure: list[Shown] = field(default_factory=list)
     calibration: list[Bin] = field(default_factory=list)
+    mean_probability: float | None = None
     calibration_error: float | None = None
     coverage: list[Coverage] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
