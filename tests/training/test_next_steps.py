@@ -26,7 +26,7 @@ def told(capsys, hits, **options):
 
 def test_how_to_look_and_how_to_use(capsys):
     look, page, use, _ = told(capsys, (0.9, 0.9, 0.9))
-    assert page == "Page: topwork.Run('runs/a b').report() writes one, with the mistakes and what to do"
+    assert page == "Page: topwork.Run('runs/a b').report() writes one, with the audit and the learning curve"
     assert look == "Look: topwork.Run('runs/a b').evaluate().wrong lists the wrong ones of the 150 test pictures."
     assert use == "Use: topwork.Run('runs/a b').predict(PICTURES)"
     with at_command_line():

@@ -20,7 +20,8 @@ from topwork.commands.options import (
 )
 from topwork.commands.output import print_json
 from topwork.errors import UsageError
-from topwork.system.messages import counted, some
+from topwork.system.advice import word
+from topwork.system.messages import counted, say, some
 
 if TYPE_CHECKING:
     from topwork.data.quality.findings import Finding
@@ -60,7 +61,7 @@ def audit(
     it: the exit status is then 1. Everything else is a remark, for you to look at.
     """
     from topwork.data.readers import read as read_data
-    from topwork.data.reading.listing import write_csv
+    from topwork.data.reading.listing import SUSPECT, write_csv
     from topwork.scoring.audit.audit import audit as audited
     from topwork.system.files import written_whole
 
@@ -76,7 +77,7 @@ def audit(
     try:
         if fix:
             with written_whole(fix) as aside:
-                write_csv(found.fixed.seen_from(str(fix.resolve().parent)), aside)
+                write_csv(found.fixed.seen_from(str(fix.resolve().parent)), aside, reasons=False)
     finally:  # a full disk loses no finding
         table = str(fix) if fix and fix.exists() else None
         if as_json:
@@ -85,6 +86,9 @@ def audit(
             _print(found)
             if table:
                 print(table)
+                suspects = counted(sum(SUSPECT in row.extra for row in found.fixed.rows), "suspect")
+                say(f"{table} lists all pictures. Copies share a group; the column suspect marks {suspects}.")
+                say(f"Correct its column label or remove rows, then: topwork train {word(table)}")
     if found.errors:
         raise typer.Exit(1)
 

@@ -1,8 +1,10 @@
 """A dataset: its rows (picture, label, split and group), and the pictures that were skipped."""
 
 import os
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -136,6 +138,19 @@ class LeftOut:
     kind: str = field(default="", compare=False)
     twin: str = field(default="", compare=False)
     label: str = field(default="", compare=False)
+
+    @property
+    def other(self) -> str:
+        """The path of an equal picture that has another label; empty if there is none.
+
+        >>> LeftOut("a/1.png", "the same picture is labelled 'a' and 'b', see 'b/1.png'").other
+        'b/1.png'
+        """
+        if self.twin or not self.is_torn:
+            return self.twin
+        with suppress(ValueError, SyntaxError):  # a table gives only the reason
+            return str(literal_eval(self.reason.rpartition(", see ")[2]))
+        return ""
 
     @property
     def is_torn(self) -> bool:

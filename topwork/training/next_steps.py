@@ -44,8 +44,10 @@ def tell(
     if scores and scores.accuracy.value < 1:
         wrong = either(f"topwork.{kind}({str(path)!r}).evaluate().wrong", f"topwork evaluate {name} --wrong")
         say(f"Look: {wrong} lists the wrong ones of the {counted(scores.pictures, 'test picture')}.")
-    page = f"{word(path / 'report.html')} in a browser; topwork report {name} adds the audit and the learning curve"
-    say(f"Page: {either(f'topwork.{kind}({str(path)!r}).report() writes one, with the mistakes and what to do', page)}")
+    page, more = f"{word(path / 'report.html')} in a browser", "the audit and the learning curve"
+    report = f"topwork.{kind}({str(path)!r}).report()"
+    python = f"{page}; {report} adds {more}" if (path / "report.html").exists() else f"{report} writes one, with {more}"
+    say(f"Page: {either(python, f'{page}; topwork report {name} adds {more}')}")
     use = f"topwork export {name} model.onnx, then topwork predict model.onnx PICTURES"
     say(f"Use: {either(f'topwork.Run({str(path)!r}).predict(PICTURES)', use)}")
     if parent:

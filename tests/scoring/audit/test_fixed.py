@@ -35,6 +35,13 @@ def test_pictures_of_a_cluster_share_a_part_and_groups_stay_together(names, draw
     ]
 
 
+def test_rows_of_a_cluster_get_into_the_last_of_their_parts():
+    parts = ["train", "test", "val", "train", None]
+    given = tuple(Row(f"{i}.png", f"{i:02}", "a", part) for i, part in enumerate(parts))
+    fixed = grouped(Dataset("/d", given), [[0, 2], [3, 4]])
+    assert [row.split for row in fixed.rows] == ["val", "test", "val", "train", "train"]
+
+
 def test_a_group_keeps_its_name_and_several_are_joined():
     fixed = grouped(Dataset("/d", rows(["x", None, "y", None, None, "x"])), [[0, 1], [2, 5], [3, 4]])
     assert [row.group for row in fixed.rows] == ["x + y"] * 3 + ["like 3.png"] * 2 + ["x + y"]

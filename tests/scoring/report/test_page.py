@@ -152,7 +152,7 @@ def test_the_verdict_names_what_it_is_compared_with():
     good, poor = np.eye(2)[labels], np.eye(2)[np.zeros(50, int)]
     sentences = verdict(metrics.measure(labels, good, ["cat", "dog"]), 500)
     assert sentences[0].startswith("50 of 50 test pictures are classified correctly: accuracy 1.000, and with 95 %")
-    assert "the largest class, 'cat', would be right for 0.600, which is clearly worse." in sentences[1]
+    assert "the largest class, 'cat', would be right for 0.600 of them, which is clearly worse." in sentences[1]
     assert "as good as far as these pictures tell" in verdict(metrics.measure(labels, poor, ["cat", "dog"]), 500)[1]
     wrong = verdict(metrics.measure(labels, 1 - good, ["cat", "dog"]), 500)
-    assert "would be right for 0.600, which is clearly better." in wrong[1]
+    assert "would be right for 0.600 of them, which is clearly better." in wrong[1]

@@ -42,7 +42,7 @@ def commands(some):
 def test_errors_come_first_and_all_later_steps_use_the_mended_table():
     some = proposed([LEAK, SUSPECT], scores())
     assert len(some) == 3
-    assert some[0].what.startswith("Mend the data")
+    assert some[0].what == "Correct the data: the scores cannot be trusted as they are."
     assert "test/a.png and train/b.png" in some[0].evidence
     assert "1 label that may be wrong, the surest first: s.png." in some[0].evidence
     assert commands(some) == [

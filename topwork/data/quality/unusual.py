@@ -15,6 +15,7 @@ from topwork.data.dataset import Row
 from topwork.data.quality.appearance import Appearance
 from topwork.data.quality.facts import Fact
 from topwork.data.quality.findings import Finding, Kind
+from topwork.system.advice import either
 
 FENCE = 2.0
 """How many times the distance between the quartiles a value must be from the nearer one."""
@@ -33,7 +34,7 @@ FEW = 0.1
 
 ADVICE: dict[Kind, str] = {
     "tiny": "The network sees them enlarged, without detail. Find larger versions, or leave them out.",
-    "odd_aspect": 'They are squashed to a square for the network. Crop them, or train with fit = "pad".',
+    "odd_aspect": "They are squashed to a square for the network. Crop them, or train with {pad}.",
     "dark": "Even their bright pixels are dark. Lighten them, or leave them out.",
     "bright": "Even their dark pixels are bright. Check whether they show anything.",
     "blurred": "They have no sharp edges. Find sharp versions, or leave them out.",
@@ -112,8 +113,9 @@ def _beyond(kind: Kind, values: np.ndarray) -> np.ndarray:
 def _findings(scores: Mapping[Kind, np.ndarray], labelled: Sequence[tuple[str, str]]) -> list[Finding]:
     """Return a finding for each score above 0; *labelled* are label and path of the pictures."""
     found = []
+    pad = either('Backbone(NAME, fit="pad")', "--set backbones.NAME.fit=pad")
     for kind, each in scores.items():
         for i in np.flatnonzero(each).tolist():
             label, path = labelled[i]
-            found.append(Finding.of(kind, each[i], [path], ADVICE[kind], label=label))
+            found.append(Finding.of(kind, each[i], [path], ADVICE[kind].format(pad=pad), label=label))
     return found

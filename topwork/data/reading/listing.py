@@ -320,7 +320,7 @@ def refuse_empty(cells: dict[str, str], columns: Sequence[str], where: str) -> N
         raise DatasetError(f"{where}: the {empty} is empty.")
 
 
-def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
+def write_csv(dataset: Dataset, path: str | os.PathLike[str], reasons: bool = True) -> None:
     """Write the rows, then the skipped pictures, as a listing that `read` accepts.
 
     The columns are:
@@ -333,6 +333,11 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     - ``extra``, only if any row has such values: the other columns of a user's table, as a JSON object
 
     Columns are separated by commas, or by tabs if *path* ends in ``.tsv``.
+
+    Args:
+        dataset: the rows.
+        path: the file to write.
+        reasons: whether rows that are skipped now stay skipped. Without their reasons, `read` judges them anew.
 
     Raises:
         OSError: the file cannot be written.
@@ -351,4 +356,5 @@ def write_csv(dataset: Dataset, path: str | os.PathLike[str]) -> None:
             cells |= {name: extra.pop(name) for name in suspects if name in extra}
             table.writerow(cells | {name: as_json(extra) for name in packed if extra})
         for gone in dataset.left_out:
-            table.writerow({dataset.columns[0]: gone.path, "label": gone.label, "reason": gone.reason})
+            why = gone.reason if reasons else ""
+            table.writerow({dataset.columns[0]: gone.path, "label": gone.label, "reason": why})

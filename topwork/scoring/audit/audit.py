@@ -166,7 +166,7 @@ def _by_activations(
     if small := [label for label in rows.classes if counts[label] < EACH]:
         notes.append(f"Labels are not checked in classes of fewer than {EACH} independent pictures: {some(small)}.")
     if len(checked) < 2:
-        return found, fixed, [*notes, f"Labels are checked if two classes have {EACH} independent pictures."]
+        return found, fixed, [f"Labels are not checked: fewer than two classes have {EACH} independent pictures."]
     say("checking labels with heads that did not learn them")
     answers = suspects.Answers.of(fixed.rows, checked, values, widths)
     wrong = suspects.findings(rows, answers, near)

@@ -256,7 +256,7 @@ def skipped(data: Dataset) -> list[Finding]:
         if not gone.is_torn:
             found.append(Finding.of("unreadable", 1, [gone.path], f"{gone.reason}.", label=gone.label or None))
         elif gone.path not in seen:
-            seen |= {gone.path, gone.twin}
+            seen |= {gone.path, gone.other}
             advice = f"Skipped: {gone.reason}. Correct or remove the wrong one."
-            found.append(Finding.of("contradiction", 1, [gone.path, *filter(None, [gone.twin])], advice))
+            found.append(Finding.of("contradiction", 1, [gone.path, *filter(None, [gone.other])], advice))
     return found

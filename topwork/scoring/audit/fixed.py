@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from topwork.data import splits
-from topwork.data.dataset import Dataset
+from topwork.data.dataset import PARTS, Dataset
 from topwork.data.reading.listing import SUSPECT
 
 
 def grouped(data: Dataset, clusters: Sequence[Sequence[int]]) -> Dataset:
     """Return the dataset with one group for the rows of each cluster, and for all rows that already belong to them.
 
-    A group that the data gave keeps its name. If a cluster joins several groups, their names are joined, too.
+    A group that the data gave keeps its name. If a cluster joins several groups, their names are joined, too. If they
+    are in several parts, all get into the last of train, val and test, as `topwork.read` does it.
 
     >>> from topwork.data.dataset import Row
     >>> rows = (Row("a.png", "00", "cat"), Row("b.png", "01", "cat", group="tom"), Row("c.png", "02", "cat"))
@@ -28,8 +29,10 @@ def grouped(data: Dataset, clusters: Sequence[Sequence[int]]) -> Dataset:
             continue
         names = sorted({group for i in unit if (group := rows[i].group)})
         name = " + ".join(names) or f"like {rows[min(unit)].path}"
+        parts = {rows[i].split for i in unit}
+        both = max(parts & set(PARTS), key=PARTS.index) if len(parts) > 1 and parts & set(PARTS) else None
         for i in unit:
-            rows[i] = replace(rows[i], group=name)
+            rows[i] = replace(rows[i], group=name, split=both or rows[i].split)
     return replace(data, rows=tuple(rows))
 
 

@@ -154,7 +154,7 @@ def verdict(scores: Scores | None, pictures: int, folds: int = 0) -> list[str]:
     if folds:
         parts = f"Each picture was tested once, by one of {folds} models that did not learn from it."
     which = f"the largest class, {largest!r}," if len(set(supports.values())) > 1 else "one class"
-    second = f"Always answering {which} would be right for {share:.3f}, {better}. {parts}"
+    second = f"Always answering {which} would be right for {share:.3f} of them, {better}. {parts}"
     return [first, second]
 
 

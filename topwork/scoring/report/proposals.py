@@ -1,5 +1,6 @@
 """What to do next: at most three proposals, each with its command and its evidence."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,6 @@ from topwork.system.advice import word
 from topwork.system.messages import counted
 
 MOST = 3
-FIXED = "fixed.csv"
-"""The table that the first steps make of the data."""
 
 WIDE = 0.1
 """An accuracy whose 95 % interval is wider is too uncertain to compare by."""
@@ -44,9 +43,10 @@ def proposals(
         folds: the number of folds of a cross-validation, else 0.
     """
     place, name = word(data.origin or "DATA"), word(path)
-    mend = _data(place, findings)
+    table = fixed_name(data.origin)
+    mend = _data(place, table, findings, data, folds)
     if any(one.second for one in mend):
-        place = FIXED  # else the next steps would lose the corrections
+        place = table  # else the next steps would lose the corrections
     found = [*mend, *_certainty(place, scores, folds), *_more(place, name, scores, curve)]
     use = Proposal(
         "Use it.",
@@ -56,7 +56,17 @@ def proposals(
     return [*found[:MOST], *([use] if len(found) < MOST else [])]
 
 
-def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
+def fixed_name(origin: str) -> str:
+    """Return a name for the mended table of data that were read from *origin*, which may be such a table itself.
+
+    >>> fixed_name("/pictures/flowers"), fixed_name("/pictures/fixed.csv"), fixed_name("/pictures/fixed-2.csv")
+    ('fixed.csv', 'fixed-2.csv', 'fixed-3.csv')
+    """
+    before = re.fullmatch(r"fixed(?:-(\d+))?\.csv", Path(origin).name)
+    return f"fixed-{int(before[1] or 1) + 1}.csv" if before else "fixed.csv"
+
+
+def _data(place: str, table: str, findings: Sequence[Finding] | None, data: Dataset, folds: int) -> list[Proposal]:
     """Return what to do about errors in the data and suspect labels: at most one proposal."""
     if findings is None:
         return [
@@ -72,7 +82,10 @@ def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
         return []
     what, section, evidence = "Check the labels that may be wrong.", "suspects", []
     if errors:
-        what, section = "Mend the data: the scores cannot be trusted as they are.", "data"
+        skipped = {gone.path for gone in data.left_out}
+        is_harmless = all(skipped.issuperset(one.paths) for one in errors)
+        why = "pictures with two labels are not used" if is_harmless else "the scores cannot be trusted as they are"
+        what, section = f"Correct the data: {why}.", "data"
         sets = f"{counted(len(errors), 'set')} of copies in different parts, or with different labels"
         evidence.append(f"{sets}, first {' and '.join(errors[0].paths[:2])}.")
     if suspects:
@@ -86,7 +99,8 @@ def _data(place: str, findings: Sequence[Finding] | None) -> list[Proposal]:
         "Open the table as a spreadsheet. Where the other label is right, write it into the column label; remove the "
         "rows of pictures that show neither. Then train on the table:"
     )
-    audit, train = f"topwork audit {place} --fix {FIXED}", f"topwork train {FIXED}"
+    audit = f"topwork audit {place} --fix {table}"
+    train = f"topwork train {table}" + (f" --folds {folds}" if folds else "")
     return [Proposal(what, audit, " ".join(evidence), then, train, section)]
 
 

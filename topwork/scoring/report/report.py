@@ -72,7 +72,11 @@ def report(
     rows = _shown(first.folder, data)
     first = first.seen_at(rows)
     summary = _complete(first, rows, jobs)
-    pictures = thumbnails(rows, page.paths_shown(summary), first.folder.sample())
+    shown = page.paths_shown(summary)
+    pictures = thumbnails(rows, shown, first.folder.sample())
+    if shown and not pictures:
+        way = either("report(data=NEWPLACE)", f"topwork report {word(first.path)} --data NEWPLACE")
+        say(f"The page shows no pictures, because none is where it was ({rows.root or 'arrays'}). With them: {way}")
     warm, why = _heat(first, rows, summary, pictures)
     summary = replace(summary, lacking={**summary.lacking, **why})
     _write(file, [summary, *map(_short, others)], pictures, warm, comparisons)
@@ -107,7 +111,8 @@ def _file(subjects: Sequence[Subject], out: str | Path | None) -> Path:
     for there in (file, file.with_suffix(".json")):
         if there.exists() and file.resolve() != own.resolve():
             raise UsageError(
-                f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
+                f"{str(there)!r} exists already and is not overwritten. Choose another name with "
+                f"{either('out=', '--out')}, or remove it."
             )
     if file.with_suffix(".json").resolve() in [(subjects[0].path / name).resolve() for name in (AUDIT, CURVE)]:
         raise UsageError(f"{file.with_suffix('.json').name!r} is a file of the run. Choose another name for the page.")
