@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """The number of findings of each kind that are printed."""
 
-SUSPECTS = "Heads that did not learn them give another label. Look at each beside those that it looks like."
+SUSPECTS = "Models that did not learn them give another label. Look at each beside those that it looks like."
 
 
 def audit(

@@ -167,7 +167,7 @@ def _by_activations(
         notes.append(f"Labels are not checked in classes of fewer than {EACH} independent pictures: {some(small)}.")
     if len(checked) < 2:
         return found, fixed, [f"Labels are not checked: fewer than two classes have {EACH} independent pictures."]
-    say("checking labels with heads that did not learn them")
+    say("checking labels with models that did not learn them")
     answers = suspects.Answers.of(fixed.rows, checked, values, widths)
     wrong = suspects.findings(rows, answers, near)
     found += wrong + classes.alike(rows, answers)

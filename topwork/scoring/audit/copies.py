@@ -206,7 +206,7 @@ def _finding(rows: Sequence[Row], score: float, is_certain: bool) -> Finding | N
         good = f"the {which}scores {'are' if is_certain else 'may be'} too good"
         advice = f"{what}: in {' and '.join(sorted(parts))}, so {good}. Keep them in one part: {fix}."
         return Finding.of("leak", score, paths, advice, label=label, is_certain=is_certain)
-    advice = f"{what}. They are in one part, and should stay so: {fix}."
+    advice = f"{what}. They are in one part, so no score is wrong. To keep them together: {fix}."
     return Finding.of("near_copy", score, paths, advice, label=label)
 
 

@@ -118,7 +118,7 @@ def findings(data: Dataset, answers: Answers, neighbours: Neighbours) -> list[Fi
         like = neighbours.closest(position, answers.positions[examples], EVIDENCE)
         row, label = data.rows[position], answers.classes[proposed]
         shares = f"{label!r} {likely[i, proposed]:.2f}, {row.label!r} {likely[i, answers.labels[i]]:.2f}"
-        advice = f"{shares} by a head that did not learn it."
+        advice = f"{shares}, says a model that did not learn it."
         paths = [row.path, *(data.rows[j].path for j in like)]
         found.append(Finding.of("label_suspect", margin, paths, advice, label=row.label, proposed=label))
     return found

@@ -47,7 +47,8 @@ def proposals(
     mend = _data(place, table, findings, data, folds)
     if any(one.second for one in mend):
         place = table  # else the next steps would lose the corrections
-    found = [*mend, *_certainty(place, scores, folds), *_more(place, name, scores, curve)]
+    parent = "" if place == table else f" --from {name}"  # which learned the labels as they were
+    found = [*mend, *_certainty(place, scores, folds), *_more(place, parent, scores, curve)]
     use = Proposal(
         "Use it.",
         f"topwork export {name} {path.resolve().name}.onnx",
@@ -112,12 +113,14 @@ def _certainty(place: str, scores: Scores | None, folds: int) -> list[Proposal]:
         Proposal(
             "Test on all pictures, for a surer score.",
             f"topwork train {place} --folds 5",
-            f"{counted(scores.pictures, 'test picture')} leave the accuracy between {low:.2f} and {high:.2f}.",
+            f"{counted(scores.pictures, 'test picture')} leave the accuracy between {low:.2f} and {high:.2f}. Five "
+            "models are trained, each of which is tested on the fifth of the pictures that it did not learn; a sixth, "
+            "for use, learns from all.",
         )
     ]
 
 
-def _more(place: str, name: str, scores: Scores | None, curve: Curve | None) -> list[Proposal]:
+def _more(place: str, parent: str, scores: Scores | None, curve: Curve | None) -> list[Proposal]:
     """Return what may make the run better."""
     if not scores or scores.accuracy.value > ENOUGH:
         return []
@@ -130,8 +133,8 @@ def _more(place: str, name: str, scores: Scores | None, curve: Curve | None) -> 
         share = 100 * known[weakest].value
         evidence.append(f"Only {share:.0f} % of {weakest!r} are found, fewer than of other classes.")
     if evidence:
-        evidence.append(f"Add them to {place}, and train on:")
-        found.append(Proposal(f"Add pictures{which}.", f"topwork train {place} --from {name}", " ".join(evidence)))
+        evidence.append(f"Add them to {place}, and train again:")
+        found.append(Proposal(f"Add pictures{which}.", f"topwork train {place}{parent}", " ".join(evidence)))
     found.append(
         Proposal(
             "Search for a better network, cut and training.",
