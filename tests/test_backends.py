@@ -14,6 +14,7 @@ import pytest
 
 import topwork as tw
 from tests.conftest import make_folder
+from tests.exports import write_onnx
 from tests.tiny import NAME, tiny
 from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError, MissingExtra, RunError
@@ -23,7 +24,6 @@ from topwork.networks.weights import pretrained
 from topwork.runs.checkpoints import Checkpoints
 from topwork.runs.folder import Folder
 from topwork.runs.resume import repeats
-from topwork.shipping.formats.onnx import write_onnx
 from topwork.system import gpu, keras_backend
 
 pytestmark = [pytest.mark.full] if keras.config.backend() == "tensorflow" else []

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.exports import parity, write_onnx
 from tests.networks.test_keras_graph import FAMILIES, pixels
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
@@ -13,8 +14,7 @@ from topwork.networks.keras_graph import open_backbone, open_model
 from topwork.networks.model import Network
 from topwork.networks.weights import pretrained
 from topwork.recipes.settings import Backbone, Head
-from topwork.shipping.export import BOUND, check
-from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.gate import BOUND
 from topwork.shipping.metadata import Input
 from topwork.store import request
 
@@ -57,7 +57,7 @@ def gate(name, path, end="pool"):
     expected = model.predict(x, verbose=0)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     write_onnx(model, path, about)
-    return check(expected, path, list(x))
+    return parity(expected, path, list(x))
 
 
 def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
@@ -76,7 +76,7 @@ def test_what_onnx_lacks_is_rewritten_exactly(tmp_path):
     assert expected.std(0).max() > 1e-2
     inputs = [Input("pixels", None, Fit((16, 16))).as_json()]
     write_onnx(model, tmp_path / "model.onnx", {"format": 1, "labels": LABELS, "inputs": inputs})
-    assert check(expected, tmp_path / "model.onnx", list(pictures)).largest_difference <= 1e-6
+    assert parity(expected, tmp_path / "model.onnx", list(pictures)).largest_difference <= 1e-6
     kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert "Erf" in kinds
 

@@ -60,7 +60,7 @@ def run(pictures, tmp_path):
 def test_a_call_shows_how_it_goes_unless_progress_is_false(name, run, capsys, monkeypatch):
     at_a_terminal(monkeypatch)
     monkeypatch.setattr("topwork.training.run.evaluate", lambda folder, what, *_: os.fspath(what))
-    monkeypatch.setattr("topwork.training.run.export", lambda folder, file, data: os.fspath(data))
+    monkeypatch.setattr("topwork.training.run.export", lambda folder, file, data, *_: os.fspath(data))
     for how, shows in (({}, True), ({"progress": False}, False)):
         data = Data()
         capsys.readouterr()

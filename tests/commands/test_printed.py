@@ -240,7 +240,7 @@ def print_guesses(monkeypatch):
     """Return a function that prints a model's answers as ``topwork predict`` does."""
 
     def told(guesses, labels, **options):
-        model = Mock(return_value=guesses, labels=labels, columns=())
+        model = Mock(return_value=guesses, labels=labels, columns=(), about={})
         monkeypatch.setattr("topwork.shipping.predictor.Predictor", lambda _: model)
         predict(Path("model.onnx"), [guess.path for guess in guesses], **options)
 

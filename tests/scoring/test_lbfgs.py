@@ -39,6 +39,7 @@ def logistic(seed, rows=40, width=8, l2=1e-2):
     return loss
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(st.integers(0, 10_000), st.sampled_from([1e-4, 1e-2, 1.0]), st.floats(-1, 1))
 def test_the_minimum_is_that_of_scipy(seed, l2, begin):
     function = logistic(seed, l2=l2)

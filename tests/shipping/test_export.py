@@ -13,14 +13,14 @@ import pytest
 import topwork as tw
 from tests.command import topwork
 from tests.conftest import COLOURS, picture
+from tests.exports import parity, write_onnx
 from tests.inference import outputs
 from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode
-from topwork.errors import ExportError
+from topwork.errors import ExportError, MissingExtra
 from topwork.recipes.settings import Backbone
 from topwork.shipping import exported
-from topwork.shipping.export import BOUND, check
-from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.gate import BOUND
 from topwork.shipping.metadata import Input
 
 SMALL = "tiny@block_2_add..block_2_add"
@@ -91,12 +91,31 @@ def test_a_run_stands_for_its_newest_file(run, file, tmp_path, pictures):
     assert tw.Predictor(run.path).labels == tw.Predictor(file).labels
 
 
-def test_the_file_is_named_after_what_it_is(run, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "words", "told"),
+    [
+        ("x.h5", {}, "'{}' has no suffix of a known format: expected .onnx (onnx), .xml (openvino), "),
+        ("x.onnx", {"format": "onx"}, "there is no format 'onx': expected onnx, openvino, savedmodel, graphdef, "),
+        ("x.pb", {"format": "onnx"}, "'{}' is to be written as onnx: give it a name that ends in '.onnx'."),
+        ("x.pb", {"format": "savedmodel"}, "'{}' is to be written as savedmodel, a folder: give it a name without "),
+        ("x.pb", {"precision": "int8"}, "graphdef has no int8: expected float32; onnx and litert have it."),
+        ("x.xml", {"precision": "int8"}, "openvino has no int8: expected float32 or float16; onnx and litert have it."),
+    ],
+)
+def test_the_format_is_that_of_the_name_and_has_the_precision(run, tmp_path, monkeypatch, name, words, told):
+    monkeypatch.setattr("topwork.shipping.export.restore", lambda _: pytest.fail("computed before it was refused"))
     with pytest.raises(ExportError) as error:
-        run.export(tmp_path / "x.h5")
+        run.export(tmp_path / name, **words)
+    assert str(error.value).startswith(told.format(tmp_path / name))
+
+
+def test_what_is_not_installed_is_named_before_anything_is_computed(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("topwork.shipping.export.restore", lambda _: pytest.fail("computed before it was refused"))
+    monkeypatch.setattr("topwork.shipping.formats.known.find_spec", lambda name: name != "ai_edge_litert")
+    with pytest.raises(MissingExtra) as error:
+        run.export(tmp_path / "x.tflite")
     assert str(error.value) == (
-        f"'{tmp_path / 'x.h5'}' does not end in '.onnx': the file is written as ONNX. "
-        "Give it a name that ends in '.onnx'."
+        'writing litert needs ai_edge_litert, which is not installed. Install it with: pip install "topwork[litert]".'
     )
 
 
@@ -157,13 +176,12 @@ def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     rows = run.data.part("test")
     sources = [Path(run.data.root, row.path) for row in rows]
     expected = outputs(model, np.stack([decode(s, Fit((32, 32))) for s in sources]))
-    with pytest.raises(ExportError) as error:
-        check(expected, tmp_path / "faulty.onnx", sources)
-    assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")
+    problem = parity(expected, tmp_path / "faulty.onnx", sources).problem
+    assert problem.startswith(f"on {len(sources)} pictures, a probability differs by ")
 
 
 def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("topwork.shipping.export.BOUND", -1.0)
+    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
     with pytest.raises(ExportError):
         run.export(tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -3,17 +3,18 @@
 import json
 
 from topwork.runs.folder import EXPORTS, exports_of
-from topwork.scoring.metrics import Agreement
 from topwork.shipping.exported import newest, note
+from topwork.shipping.formats.known import ONNX
+from topwork.shipping.gate import Parity
 
-AGREES = Agreement(largest_difference=2e-6, top1_agreement=1.0, disagreements=0)
+AGREES = Parity(50, 2e-6, 1.0, (), None, "")
 
 
 def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):
     first, second = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path in (first, second):
         path.write_text(path.name)
-        note(tmp_path, path, AGREES, 50)
+        note(tmp_path, path, ONNX, "float32", AGREES)
     assert newest(tmp_path) == second
     second.write_text("changed")
     assert newest(tmp_path) == first
@@ -23,7 +24,7 @@ def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):
 
 def test_a_line_has_the_results_of_the_gate(tmp_path):
     (tmp_path / "a.onnx").write_text("a")
-    note(tmp_path, tmp_path / "a.onnx", AGREES, 50)
+    note(tmp_path, tmp_path / "a.onnx", ONNX, "float32", AGREES)
     (line,) = exports_of(tmp_path)
     assert line.keys() == {
         *("time", "path", "sha256", "format", "precision"),
@@ -35,12 +36,12 @@ def test_a_line_has_the_results_of_the_gate(tmp_path):
 def test_damaged_lines_are_skipped_and_records_of_older_versions_are_read(tmp_path):
     for name in ("old.onnx", "new.onnx"):
         (tmp_path / name).write_text(name)
-    note(tmp_path, tmp_path / "old.onnx", AGREES, 1)
+    note(tmp_path, tmp_path / "old.onnx", ONNX, "float32", AGREES)
     (line,) = exports_of(tmp_path)
     (tmp_path / "exported.json").write_text(json.dumps({"files": [{name: line[name] for name in ("path", "sha256")}]}))
     (tmp_path / EXPORTS).write_text('{"path": "cut sho\n[1]\n{}\n')
     assert newest(tmp_path) == tmp_path / "old.onnx"
-    note(tmp_path, tmp_path / "new.onnx", AGREES, 1)
+    note(tmp_path, tmp_path / "new.onnx", ONNX, "float32", AGREES)
     assert newest(tmp_path) == tmp_path / "new.onnx"
     (tmp_path / "exported.json").write_text("{")
     assert [one["path"] for one in exports_of(tmp_path)] == [str(tmp_path / "new.onnx")]
@@ -49,5 +50,5 @@ def test_damaged_lines_are_skipped_and_records_of_older_versions_are_read(tmp_pa
 def test_a_run_that_cannot_be_written_to_gets_a_warning(tmp_path, capsys):
     (tmp_path / "a.onnx").write_text("a")
     (tmp_path / EXPORTS).mkdir()
-    note(tmp_path, tmp_path / "a.onnx", AGREES, 1)
+    note(tmp_path, tmp_path / "a.onnx", ONNX, "float32", AGREES)
     assert "so the run does not list" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from topwork.data.pictures import Fit
 from topwork.errors import ExportError
 from topwork.shipping.metadata import Input, opened
 from topwork.system.advice import at_command_line
-from topwork.version import VERSION
+from topwork.version import FILE_FORMAT, VERSION
 
 ENTRY = ABOUT["inputs"][0]
 
@@ -40,11 +40,11 @@ def refused(path: Path) -> str:
 
 def test_a_file_that_is_missing(tmp_path):
     path = tmp_path / "m.onnx"
-    assert refused(path) == f"no file '{path}': expected an ONNX file that topwork exported."
+    assert refused(path) == f"no file '{path}': expected a file that topwork exported."
 
 
 def test_a_folder_instead_of_a_file(tmp_path):
-    assert refused(tmp_path) == f"'{tmp_path}' is a folder: expected an ONNX file that topwork exported."
+    assert refused(tmp_path) == f"'{tmp_path}' is a folder: expected a file that topwork exported."
 
 
 def test_a_run_without_an_exported_file(tmp_path):
@@ -61,9 +61,7 @@ def test_a_run_without_an_exported_file(tmp_path):
 def test_a_file_that_is_not_onnx(tmp_path, capfd, content, reason):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
-    assert refused(path) == (
-        f"onnxruntime cannot load '{path}' ({reason}): expected an ONNX file that topwork exported."
-    )
+    assert refused(path) == (f"onnxruntime cannot load '{path}' ({reason}): expected a file that topwork exported.")
     assert capfd.readouterr() == ("", "")
 
 
@@ -78,7 +76,7 @@ def test_a_file_of_somebody_else(tmp_path):
     path = export(tmp_path / "m.onnx", None)
     assert refused(path) == (
         f"'{path}' is an ONNX model without labels and resize rule (no metadata key 'topwork'): "
-        "expected an ONNX file that topwork exported."
+        "expected a file that topwork exported."
     )
 
 
@@ -111,10 +109,16 @@ def test_a_file_of_which_not_every_input_names_its_picture(tmp_path):
     assert refused(path) == f"the metadata of '{path}' are damaged: export the run again."
 
 
+def test_a_file_whose_labels_are_not_unique(tmp_path):
+    path = export(tmp_path / "m.onnx", ABOUT | {"labels": ["red", "green", "red"]})
+    assert refused(path) == f"the metadata of '{path}' have the label 'red' twice: export the run again."
+
+
 def test_a_file_of_a_newer_format(tmp_path):
-    path = export(tmp_path / "m.onnx", {"format": 2, "classes": []})
+    path = export(tmp_path / "m.onnx", {"format": FILE_FORMAT + 1, "classes": []})
     assert refused(path) == (
-        f"'{path}' has format 2, and topwork {VERSION} reads up to 1: pip install --upgrade topwork."
+        f"'{path}' has format {FILE_FORMAT + 1}, and topwork {VERSION} reads up to {FILE_FORMAT}: "
+        "pip install --upgrade topwork."
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from tests.exports import parity, write_onnx
 from tests.inference import outputs
 from topwork.cut import Cut
 from topwork.data.pictures import Fit
@@ -20,8 +21,6 @@ from topwork.networks.weights.pretrained import on_disk, saved
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase
 from topwork.shipping import trial_export
-from topwork.shipping.export import check
-from topwork.shipping.formats.onnx import write_onnx
 from topwork.shipping.metadata import Input
 from topwork.store import request
 from topwork.store.runtimes.base import resolved
@@ -50,7 +49,7 @@ def shipped(recipe):
         file = Path(folder, "model.onnx")
         write_onnx(model, file, ABOUT)
         said = outputs(model, PIXELS)
-        return said, check(said, file, list(PIXELS)).largest_difference
+        return said, parity(said, file, list(PIXELS)).largest_difference
 
 
 def spread(head, opened, below):

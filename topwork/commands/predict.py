@@ -35,6 +35,8 @@ def predict(
 
     must_be_new("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
+    if predictor.about.get("forced"):
+        say(f"{str(model)!r} was exported with --force: it does not answer as the model does.")
     guesses = predictor(asked(pictures, predictor.columns))
     answered = unread = 0
     with ExitStack() as files:

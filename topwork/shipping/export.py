@@ -1,17 +1,19 @@
-"""Export a run as one ONNX file from uint8 pixels to probabilities.
+"""Export a run as a file from uint8 pixels to probabilities, in one of several formats.
 
 If the answers of the file differ from those of the trained model, no file is kept (law 5).
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from importlib import import_module
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from topwork.data.dataset import Dataset
+from topwork.data.dataset import Dataset, Row
 from topwork.data.pictures import load
 from topwork.errors import DatasetError, ExportError, PictureError
 from topwork.networks.backbones import catalogue
@@ -21,28 +23,48 @@ from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
-from topwork.scoring.metrics import Agreement, agreement
-from topwork.shipping import exported
-from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping import exported, gate, metadata
+from topwork.shipping.formats import known
+from topwork.shipping.formats.how import How
+from topwork.shipping.formats.known import Format, Precision
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
-from topwork.system.messages import Bar
+from topwork.system.messages import Bar, say
 from topwork.version import FILE_FORMAT, VERSION
 
-BOUND = 1e-4
-"""The largest allowed difference of a probability.
+EXAMPLES = 100
+"""The number of training pictures that show an ``int8`` file which values occur."""
 
-If the model's two largest probabilities differ by more than this, the most probable class must be the same as well.
-"""
+
+@dataclass(frozen=True)
+class Material:
+    """What a file is checked on: pictures of the run.
+
+    Args:
+        pixels: one array for each input, uint8 ``[n, height, width, 3]``.
+        sources: the same pictures as files or arrays, in the form that `Predictor` takes.
+        rows: their rows.
+    """
+
+    pixels: list[np.ndarray]
+    sources: list[Any]
+    rows: list[Row]
 
 
 @generators_kept()
-def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | None" = None) -> Predictor:
-    """Write the model of a finished run as ONNX, and compare the file with the model on real picture files.
+def export(
+    folder: Folder,
+    path: Path,
+    data: "str | Path | tuple | Dataset | None" = None,
+    kind: str | None = None,
+    precision: Precision = "float32",
+    force: bool = False,
+) -> Predictor:
+    """Write the model of a finished run as a file, and compare the file with the model on real picture files.
 
     Up to `CHECKED` existing pictures are used, first from the test part, then from the other parts.
 
@@ -51,76 +73,117 @@ def export(folder: Folder, path: Path, data: "str | Path | tuple | Dataset | Non
         path: the file to write, which must not exist.
         data: where the run's pictures are now, if they were moved. They are found by content; the run does not
             record the new place.
+        kind: the name of the format (`topwork.shipping.formats.known`); by default, that of the suffix.
+        precision: of the weights. ``int8`` is calibrated on training pictures.
+        force: whether to keep a file whose answers differ; it is then marked.
 
     Returns:
         A predictor that has opened the file.
 
     Raises:
-        ExportError: *path* exists or cannot be written, Keras cannot write the model, or the answers of the file
-            differ.
-        MissingExtra: the package that Keras needs for an export is not installed.
+        ExportError: *path* exists or cannot be written, the format does not have the precision, the model cannot be
+            written, or the answers of the file differ.
+        MissingExtra: a package that the format needs is not installed.
     """
-    if path.suffix.lower() != ".onnx":
-        raise ExportError(
-            f"{str(path)!r} does not end in '.onnx': the file is written as ONNX. Give it a name that ends in '.onnx'."
-        )
-    if path.exists():
-        raise ExportError(f"{str(path)!r} exists already and is not overwritten. Choose another name, or remove it.")
-    if wrong := unusable(path.parent):
-        raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
-    rows = placed(folder, data)
+    chosen = known.chosen(path, kind)
+    _refuse(chosen, path, precision)
+    rows = _existing(placed(folder, data), folder.sample())
     with Bar("writing and checking the file"):
         keras_settings.import_keras()
         network = restore(folder)
         model = network.flat()
         inputs = inputs_of(folder, network)
-        pixels, sources = _pictures(folder, rows, inputs)
+        material = _material(folder, rows, checked(rows), inputs)
+        examples = _material(folder, rows, _examples(rows), inputs).pixels if precision == "int8" else ()
+        with gpu.exact():
+            said = model.predict(_single(material.pixels), verbose=0)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as aside:
-            made = aside.with_name("model.onnx")  # every backend's exporter accepts this name
-            write_onnx(model, made, about(folder, inputs))
-            with gpu.exact():
-                said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
-            found = check(said, made, sources)
+            made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
+            import_module(f"topwork.shipping.formats.{chosen.name}").write(model, made, How(precision, examples))
+            told = about(folder, inputs) | {"kind": chosen.name, "precision": precision}
+            metadata.attach(chosen, made, told)
+            labels = list(told["labels"])
+            found = answered(made, material.sources, labels)
+            truth = [labels.index(row.label) if row.split == "test" else None for row in material.rows]
+            parity = gate.compared(said, found, truth, precision)
+            if parity.problem and not force:
+                raise ExportError(
+                    f"the exported file does not answer as the model does and was not kept: {parity.problem}. Please "
+                    f"report this with the backbone's name. {either('force=True', '--force')} keeps and marks it."
+                )
+            if parity.problem:
+                say(f"Kept, although {parity.problem}: the file is marked.")
+                metadata.attach(chosen, made, told | {"forced": parity.problem})
+            for source, target in zip(chosen.further(made), chosen.further(path)):
+                if chosen.suffix:
+                    source.replace(target)
             made.replace(aside)
-    exported.note(folder.path, path, found, len(sources))
+    exported.note(folder.path, path, chosen, precision, parity)
     return Predictor(path)
 
 
-def check(expected: np.ndarray, file: Path, pictures: list[Any]) -> Agreement:
-    """Compare the answers of an exported file with those of the model (the parity gate).
-
-    The file's answers are computed from the picture files, with decoding and resizing.
+def answered(file: Path, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
+    """Return the probabilities that a file gives, float ``[pictures, classes]``, with decoding and resizing.
 
     Args:
-        expected: the model's probabilities, float ``[pictures, classes]``.
         file: the exported file.
-        pictures: rows of paths or arrays, in the form that `Predictor` takes.
-
-    Raises:
-        ExportError: the answers differ by more than `BOUND`.
+        sources: pictures, in the form that `Predictor` takes.
+        labels: the order of the classes; by default, that of the file.
     """
-    guesses = list(Predictor(file, inf)(pictures))
-    answered = np.array([list(guess.probabilities.values()) for guess in guesses])
-    found = agreement(expected, answered, BOUND)
-    if found.largest_difference > BOUND or found.disagreements:
+    predictor = Predictor(file, inf)
+    order = labels or predictor.labels
+    return np.array([[guess.probabilities[label] for label in order] for guess in predictor(sources)])
+
+
+def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
+    """Refuse what cannot be written, before anything is computed."""
+    if precision not in chosen.precisions:
+        has = [one.name for one in known.FORMATS if precision in one.precisions]
         raise ExportError(
-            f"the exported file does not answer as the model does and was not kept: on {len(pictures)} pictures a "
-            f"probability differs by {found.largest_difference:.2g} (at most {BOUND:g} was expected), and "
-            f"{found.disagreements} of the answers are another class. Please report this with the backbone's name."
+            f"{chosen.name} has no {precision}: expected {' or '.join(chosen.precisions)}"
+            + (f"; {' and '.join(has)} have it." if has else ".")
         )
-    return found
+    for there in (path, *chosen.further(path)):
+        if there.exists():
+            raise ExportError(
+                f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
+            )
+    if wrong := unusable(path.parent):
+        raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
+    known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
 
 
-def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[list[np.ndarray], list[Any]]:
-    """Return real pictures of the run twice: one decoded array per input, and the rows of picture files."""
+def _existing(data: Dataset, kept: Mapping[str, np.ndarray]) -> Dataset:
+    """Return the dataset with those rows whose pictures are files that exist, in the arrays, or *kept* by the run."""
+
+    def is_there(path: str) -> bool:
+        return path in kept or data.pixels is not None or (bool(data.root) and Path(data.root, path).is_file())
+
+    return replace(data, rows=tuple(row for row in data.rows if all(is_there(path) for path, _ in row.pictures)))
+
+
+def _source(data: Dataset, path: str) -> Path | np.ndarray:
+    found = data.picture(path)
+    return Path(found) if isinstance(found, str) else found
+
+
+def _single(arrays: Sequence[np.ndarray]) -> Any:
+    return list(arrays) if len(arrays) > 1 else arrays[0]
+
+
+def _examples(data: Dataset) -> Sequence[Row]:
+    """Return training pictures of all classes, never test pictures."""
+    train = sorted(data.part("train"), key=lambda row: sha256(row.content.encode()).digest())
+    return train[:EXAMPLES]
+
+
+def _material(folder: Folder, data: Dataset, rows: Sequence[Row], inputs: Sequence[Input]) -> Material:
+    """Return those of the pictures that exist."""
     kept = folder.sample()
-    if data.root:
-        there = tuple(row for row in data.rows if all(Path(data.root, path).is_file() for path, _ in row.pictures))
-        data = replace(data, rows=there)
-    pixels, sources = [], []
-    for row in checked(data):
-        files = [kept.get(path, Path(data.root, path)) for path, _ in row.pictures]
+    pixels, sources, used = [], [], []
+    for row in rows:
+        files = [kept[path] if path in kept else _source(data, path) for path, _ in row.pictures]
         named = dict(zip(data.columns, files))
         wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
         try:
@@ -128,13 +191,14 @@ def _pictures(folder: Folder, data: Dataset, inputs: Sequence[Input]) -> tuple[l
         except PictureError:
             continue
         sources.append(named if inputs[0].picture else files[0])
+        used.append(row)
     if not sources:
         raise DatasetError(
             f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
             "before it is written. Put them back, or say where they are: "
             + either("run.export(FILE, data=NEWPLACE)", f"topwork export {folder.path} FILE --data NEWPLACE")
         )
-    return [np.stack(some) for some in zip(*pixels)], sources
+    return Material([np.stack(some) for some in zip(*pixels)], sources, used)
 
 
 def inputs_of(folder: Folder, network: Network | Joined) -> list[Input]:
@@ -151,6 +215,7 @@ def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
     accuracy = folder.results.accuracy if folder.is_finished else None
     folds = folder.results.folds if folder.is_finished else None
     join = folder.recipe.join
+    learned = sorted(row.content for row in folder.learned)
     networks = []
     for each in folder.members if join else [folder]:
         recipe = each.recipe
@@ -169,6 +234,7 @@ def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": networks} if join else networks[0]),
+        "training": {"pictures": len(learned), "sha256": sha256(" ".join(learned).encode()).hexdigest()},
         "scores": {"accuracy": accuracy and accuracy.as_json()} | ({"folds": folds} if folds else {}),
         "versions": {"topwork": VERSION, **folder.environment["packages"]},
     }

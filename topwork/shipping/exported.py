@@ -1,18 +1,22 @@
 """Which files a run was exported to, and how each answered: ``exports.jsonl`` in its folder, the oldest file first."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from topwork.networks.weights.files import sha256
 from topwork.runs.folder import EXPORTS, exports_of
-from topwork.scoring.metrics import Agreement
 from topwork.system.messages import say
 from topwork.system.text import as_json
 
+if TYPE_CHECKING:  # predicting needs no scores
+    from topwork.shipping.formats.known import Format, Precision
+    from topwork.shipping.gate import Parity
 
-def note(run: Path, file: Path, found: Agreement, pictures: int) -> None:
+
+def note(run: Path, file: Path, chosen: "Format", precision: "Precision", parity: "Parity") -> None:
     """Record that a run was exported to a file.
 
     If the run folder cannot be written to, a line says so; the file is complete.
@@ -20,19 +24,19 @@ def note(run: Path, file: Path, found: Agreement, pictures: int) -> None:
     Args:
         run: the folder of the run.
         file: the file.
-        found: how its answers agree with those of the model.
-        pictures: the number of pictures that were compared.
+        chosen, precision: its format.
+        parity: how its answers agree with those of the model.
     """
     line: dict[str, Any] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "path": os.path.abspath(file),
-        "sha256": sha256(file),
-        "format": "onnx",
-        "precision": "float32",
-        "largest_difference": found.largest_difference,
-        "agreement": found.top1_agreement,
-        "pictures": pictures,
-        "forced": False,
+        "sha256": digest(file),
+        "format": chosen.name,
+        "precision": precision,
+        "largest_difference": parity.largest_difference,
+        "agreement": parity.agreement,
+        "pictures": parity.pictures,
+        "forced": bool(parity.problem),
     }
     try:
         before = (run / EXPORTS).read_bytes() if (run / EXPORTS).exists() else b""
@@ -47,6 +51,14 @@ def newest(run: Path) -> Path | None:
     """Return the last file that a run was exported to, among those that still exist and have not changed."""
     for one in reversed(exports_of(run)):
         path = Path(one["path"])
-        if path.is_file() and sha256(path) == one["sha256"]:
+        if path.exists() and digest(path) == one["sha256"]:
             return path
     return None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder, that of the names and digests of its files."""
+    if not path.is_dir():
+        return sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return hashlib.sha256("".join(f"{file.relative_to(path)} {sha256(file)}\n" for file in files).encode()).hexdigest()

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """A Keras model that is asked like a session of onnxruntime."""
+    """A Keras model that is asked like an exported file."""
 
     def __init__(self, model: "keras.Model", names: Sequence[str]) -> None:
-        self._model, self._names = model, names
+        self._model, self.names = model, names
 
-    def run(self, outputs: Sequence[str], pixels: Mapping[str, np.ndarray], /) -> list[np.ndarray]:
+    def run(self, pixels: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the probabilities, float32 ``[n, classes]``."""
-        given = [pixels[name] for name in self._names]
+        given = [pixels[name] for name in self.names]
         with gpu.exact():
-            return [np.asarray(self._model.predict_on_batch(given if len(given) > 1 else given[0]), np.float32)]
+            return np.asarray(self._model.predict_on_batch(given if len(given) > 1 else given[0]), np.float32)
 
 
 def predictor(folder: Folder) -> Predictor:

@@ -1,10 +1,14 @@
 """The metadata and inputs of an exported file.
 
-The file is an ONNX model. Its input ``pixels`` is uint8 ``[batch, height, width, 3]``, RGB. If the model takes several
-pictures per row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on.
-Its output ``probabilities`` is float32 ``[batch, classes]``. The metadata key ``topwork`` holds JSON:
+The input ``pixels`` of the model is uint8 ``[batch, height, width, 3]``, RGB. If the model takes several pictures per
+row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on. Its output
+``probabilities`` is float32 ``[batch, classes]``. The metadata are JSON. An ONNX file has them under the key
+``topwork``; beside other files stands a file of the same name with ``.json`` appended, and in the folder of a
+SavedModel ``topwork.json``:
 
-    format      1
+    format      2
+    kind        the format of the file, as in "onnx"
+    precision   "float32" | "float16" | "int8"
     labels      the classes, in the order of the output's columns: sorted by value if they are numbers, else as text
     inputs      for each input of the model
         name        as above
@@ -13,9 +17,12 @@ Its output ``probabilities`` is float32 ``[batch, classes]``. The metadata key `
         fit         "squash" | "crop" | "pad", and
         resample    "bilinear" | "nearest": how pictures are resized to that size
         rule        the id of size, fit, resample and the version of the rule (`topwork.data.pictures.Fit.id`)
+    training    the number of pictures that were learned, and the SHA-256 of their sorted digests
+    forced      only if the file was kept although it answers otherwise than the model: how
 
 The JSON also describes the origin of the model: cut, backbones with their licences, scores and versions. For a join, it
-has the rule, as ``join``, and the cut and the backbones (with licences) of each of its ``members``.
+has the rule, as ``join``, and the cut and the backbones (with licences) of each of its ``members``. Format 1, of ONNX
+files alone, has no kind, precision and training.
 """
 
 import json
@@ -26,14 +33,15 @@ from typing import Any
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
 from topwork.runs.folder import folds_in, model_of
-from topwork.shipping import exported
+from topwork.shipping import exported, sessions
+from topwork.shipping.formats import known
+from topwork.shipping.formats.known import KEY, Format
+from topwork.shipping.sessions import Session
 from topwork.system.advice import either
-from topwork.system.machine import jobs
+from topwork.system.text import as_json
 from topwork.version import FILE_FORMAT, VERSION
 
-KEY = "topwork"
-"""The metadata key of an exported file."""
-_EXPECTED = "expected an ONNX file that topwork exported."
+_EXPECTED = "expected a file that topwork exported."
 
 
 @dataclass(frozen=True)
@@ -57,24 +65,45 @@ class Input:
         return {"name": self.name, "picture": self.picture, **how}
 
 
-def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
+def attach(found: Format, path: Path, about: dict[str, Any]) -> None:
+    """Write the metadata of a file: into it if its format can hold them, else beside it."""
+    if found.is_described:
+        from topwork.shipping.formats import onnx
+
+        onnx.describe(path, about)
+    else:
+        found.about(path).write_text(as_json(about, indent=1) + "\n", encoding="utf-8")
+
+
+def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
     """Open an exported file; of a run folder, the newest file that the run was exported to.
 
     Returns:
-        Three things: an `onnxruntime.InferenceSession`, the metadata, and the inputs of the model.
+        Three things: a session that answers, the metadata, and the inputs of the model.
 
     Raises:
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
+        MissingExtra: the runtime of its format is not installed.
     """
     if (path / "recipe.toml").exists() or folds_in(path):
         path = _newest(model_of(path))
-    _refuse(path)
-    session = _session(path)
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    found = _format(path)
+    text = None if found.is_described else _beside(found, path)
+    session = sessions.opened(found, path)
+    if found.is_described:
+        text = session.metadata.get(KEY)  # type: ignore[attr-defined]
     if text is None:
         raise ExportError(
             f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
         )
+    about, inputs = _parsed(text, path)
+    has_all = {one.name for one in inputs} == set(session.names)
+    if not has_all:
+        raise _damaged(path)
+    return session, about, inputs
+
+
+def _parsed(text: str, path: Path) -> tuple[dict[str, Any], tuple[Input, ...]]:
     try:
         about = json.loads(text)
         if about["format"] > FILE_FORMAT:
@@ -83,14 +112,44 @@ def opened(path: Path) -> tuple[Any, dict[str, Any], tuple[Input, ...]]:
                 "pip install --upgrade topwork."
             )
         inputs = tuple(_input(entry, path) for entry in about["inputs"])
-        has_all = {one.name for one in inputs} == {one.name for one in session.get_inputs()}
+        labels = list(about["labels"])
         # `picture` must be set for all inputs, or for none
-        is_whole = bool(about["labels"]) and has_all and len({one.picture is None for one in inputs}) == 1
+        is_whole = bool(labels) and len({one.picture is None for one in inputs}) == 1
     except (ValueError, TypeError, KeyError):
         is_whole = False
     if not is_whole:
-        raise ExportError(f"the metadata of {str(path)!r} are damaged: export the run again.")
-    return session, about, inputs
+        raise _damaged(path)
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ExportError(f"the metadata of {str(path)!r} have the label {twice!r} twice: export the run again.")
+    return about, inputs
+
+
+def _damaged(path: Path) -> ExportError:
+    return ExportError(f"the metadata of {str(path)!r} are damaged: export the run again.")
+
+
+def _format(path: Path) -> Format:
+    """Return the format of a file that exists."""
+    found = known.of_path(path)
+    if path.is_dir() and found is None:
+        raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
+    if not path.exists():
+        raise ExportError(f"no file {str(path)!r}: {_EXPECTED}")
+    return found or known.ONNX
+
+
+def _beside(found: Format, path: Path) -> str:
+    """Return the metadata that stand beside a file."""
+    about = found.about(path)
+    try:
+        return about.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ExportError(
+            f"{str(path)!r} needs {str(about)!r}, which has its labels and resize rule and cannot be read ({why}). "
+            "Keep both files together, or export the run again."
+        ) from None
 
 
 def _newest(run: Path) -> Path:
@@ -99,26 +158,6 @@ def _newest(run: Path) -> Path:
         way = either(f"topwork.Run({str(run)!r}).export('model.onnx')", f"topwork export {run} model.onnx")
         raise ExportError(f"{str(run)!r} is a run folder without an exported file; export it: {way}")
     return found
-
-
-def _refuse(path: Path) -> None:
-    if path.is_dir():
-        raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
-    if not path.exists():
-        raise ExportError(f"no file {str(path)!r}: {_EXPECTED}")
-
-
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = jobs()
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base class except Exception
-        reason = str(error).split("failed:")[-1].strip().rstrip(".")
-        raise ExportError(f"onnxruntime cannot load {str(path)!r} ({reason}): {_EXPECTED}") from None
 
 
 def _input(entry: dict[str, Any], path: Path) -> Input:

@@ -1,4 +1,4 @@
-"""Classify pictures with an exported model. This module needs onnxruntime, NumPy and Pillow, but not Keras."""
+"""Classify pictures with an exported model. This needs NumPy, Pillow and the runtime of the file, as onnxruntime."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from topwork.data.pictures import load
 from topwork.errors import DatasetError, PictureError, UsageError
 from topwork.shipping import metadata
 from topwork.shipping.metadata import Input
+from topwork.shipping.sessions import Session
 from topwork.system.machine import jobs
 from topwork.system.messages import named
 
@@ -24,14 +25,6 @@ Pictures = Picture | Mapping[str, Picture]
 
 BATCH = 16
 """The number of rows in one call of the network. At most twice this number of decoded rows are in memory."""
-
-
-class Session(Protocol):
-    """What answers: an `onnxruntime.InferenceSession`, or a model in memory."""
-
-    def run(self, outputs: Sequence[str], pixels: Mapping[str, np.ndarray], /) -> Sequence[np.ndarray]:
-        """Return the probabilities, float32 ``[n, classes]``, for pixels by the names of the inputs."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,8 @@ class Predictor:
     """An exported model, ready to classify pictures.
 
     Args:
-        path: an ONNX file that topwork exported; or a run folder: the newest file that the run was exported to.
+        path: a file that topwork exported, in any of its formats; or a run folder: the newest file that the run was
+            exported to.
         max_megapixels: pictures with more megapixels are not read.
 
     Raises:
@@ -157,7 +151,7 @@ class Predictor:
         answers = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(pixels[0]), BATCH):
             batch = {one.name: array[start : start + BATCH] for one, array in zip(self.inputs, pixels)}
-            answers += self._session.run(["probabilities"], batch)
+            answers.append(self._session.run(batch))
         return np.concatenate(answers)
 
     def _guesses(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:

@@ -29,7 +29,8 @@ from topwork.networks.replay import replay
 from topwork.networks.weights import pretrained
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
-from topwork.shipping.formats.onnx import write_onnx
+from topwork.shipping.formats.how import How
+from topwork.shipping.formats.onnx import write
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.version import VERSION
@@ -132,7 +133,7 @@ def _problem(model: Any) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")
         try:
-            write_onnx(model, file, {})
+            write(model, file, How())
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
             (answered,) = session.run(None, {one.name: named[one.name] for one in session.get_inputs()})
             with gpu.exact():

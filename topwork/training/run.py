@@ -19,6 +19,7 @@ from topwork.runs.scores import Results
 from topwork.scoring.evaluate import Evaluation, evaluate
 from topwork.scoring.results import lacks
 from topwork.shipping.export import export
+from topwork.shipping.formats.known import Precision
 from topwork.shipping.in_memory import predictor
 from topwork.shipping.inputs import asked
 from topwork.shipping.predictor import Guess, Pictures, Predictor
@@ -181,13 +182,20 @@ class Run:
     @ours()
     @with_progress
     def export(
-        self, file: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
+        self,
+        file: str | Path,
+        *,
+        format: str | None = None,
+        precision: Precision = "float32",
+        force: bool = False,
+        data: "str | Path | tuple | Dataset | None" = None,
+        progress: bool = True,
     ) -> Predictor:
-        """Write one ONNX file that gives the same answers as the model; see `topwork.shipping.export.export`.
+        """Write a file that gives the same answers as the model; see `topwork.shipping.export.export`.
 
-        ``progress=False`` hides bars and messages.
+        The format is that of the suffix of *file*, as ONNX for ``.onnx``. ``progress=False`` hides bars and messages.
         """
-        return export(self.folder, Path(file), data)
+        return export(self.folder, Path(file), data, format, precision, force)
 
 
 def resume(folder: Folder, data: Any, other_versions: bool, options: Options) -> None:

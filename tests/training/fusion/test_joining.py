@@ -21,7 +21,7 @@ from topwork.data.pictures import Fit, decode
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
-from topwork.shipping.export import BOUND
+from topwork.shipping.gate import BOUND
 from topwork.shipping.metadata import Input
 from topwork.training.fusion import joining
 
@@ -224,7 +224,7 @@ def test_a_planted_fault_is_refused(joins, files, tmp_path, monkeypatch, fault):
         values["logits"][1] += np.array([0.5, 0, 0], np.float32)
         member.keep_weights(values)
     unchanged = files("weighted")
-    monkeypatch.setattr("topwork.shipping.export.write_onnx", lambda _, path, __: shutil.copy(unchanged, path))
+    monkeypatch.setattr("topwork.shipping.formats.onnx.write", lambda _, path, __: shutil.copy(unchanged, path))
     with pytest.raises(ExportError) as error:
         run.export(tmp_path / "run.onnx")
     assert str(error.value).startswith("the exported file does not answer as the model does and was not kept: on ")

@@ -7,7 +7,7 @@ use less memory.
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import cache, partial
 from importlib.util import find_spec
@@ -21,7 +21,8 @@ import numpy as np
 from topwork.errors import ExportError, MissingExtra
 from topwork.networks.halves import rebuild
 from topwork.networks.replay import is_idle
-from topwork.shipping.metadata import KEY
+from topwork.shipping.formats.how import How
+from topwork.shipping.formats.known import KEY
 from topwork.system import keras_backend
 from topwork.system.replaced import replaced, variable
 from topwork.system.text import as_json
@@ -30,15 +31,15 @@ if TYPE_CHECKING:
     import keras
 
 
-def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
-    """Write a flat model as ONNX with one metadata key.
+def write(model: "keras.Model", path: Path, how: How) -> None:
+    """Write a flat model as ONNX.
 
     Layers that ONNX lacks are rewritten exactly; layers that do nothing in inference are omitted.
 
     Args:
         model: a model with one output. Its inputs are named ``pixels``, or ``pixels_1``, ``pixels_2`` and so on.
-        path: the file to write.
-        about: the metadata, which are written as JSON.
+        path: the file to write; every backend's exporter accepts the suffix ``.onnx`` alone.
+        how: its precision. ``float16`` and ``int8`` keep uint8 pixels and float32 probabilities.
 
     Raises:
         ExportError: Keras cannot write the model.
@@ -66,9 +67,64 @@ def write_onnx(model: "keras.Model", path: Path, about: dict[str, Any]) -> None:
     graph.output[0].name = new
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # exporters use names such as unk__512
+    onnx.save(file, path)
+    if how.precision == "float16":
+        _halve(path)
+    elif how.precision == "int8":
+        _quantize(path, how.pixels)
+
+
+def describe(path: Path, about: dict[str, Any]) -> None:
+    """Write the metadata of a file into it, in place of those that it has."""
+    import onnx
+
+    file = onnx.load(path)
+    del file.metadata_props[:]
     entry = file.metadata_props.add()
     entry.key, entry.value = KEY, as_json(about)
     onnx.save(file, path)
+
+
+def _halve(path: Path) -> None:
+    """Convert the weights of a file and most of its operations to float16."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), path)
+
+
+def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
+    """Quantize a file: weights of 8 bits per channel, and activations of 8 bits in the range that *pixels* show.
+
+    The weights have one bit less (``reduce_range``): on processors without VNNI, sums of products would overflow.
+    Without the pre-processing, which folds batch-norm into the convolutions, the answers are ruined.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Pictures(CalibrationDataReader):
+        def __init__(self) -> None:
+            names = ["pixels"] if len(pixels) == 1 else [f"pixels_{number}" for number in range(1, len(pixels) + 1)]
+            self._rows = iter([{name: one[None] for name, one in zip(names, row)} for row in zip(*pixels)])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self._rows, None)
+
+    prepared = path.with_name("prepared.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(path),
+            Pictures(),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    prepared.unlink()
 
 
 def _export(model: "keras.Model", path: Path) -> None:

@@ -1,0 +1,197 @@
+"""Every format: a file answers as the run does, runs without topwork's code, and a planted fault is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import topwork as tw
+from tests.inference import outputs
+from tests.tiny import tiny
+from topwork.data.pictures import Fit, decode, whole
+from topwork.errors import ExportError
+from topwork.networks.halves import rebuild
+from topwork.shipping import export as exports
+from topwork.shipping.formats.known import FORMATS
+from topwork.shipping.gate import compared
+
+NAMES = [one.name for one in FORMATS]
+PRECISE = [(one.name, precision) for one in FORMATS for precision in one.precisions]
+
+
+ROUGH = "onnx", "int8"
+"""The tiny network has few channels, so that bits matter more; real networks pass (test_real_files.py)."""
+
+
+def name_of(kind, precision="float32"):
+    suffix = next(one.suffix for one in FORMATS if one.name == kind)
+    return f"{kind}-{precision}{suffix}"
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("formats") / "run"
+    return tw.train(pictures, phases=[tw.Phase("tiny@pool", epochs=5)], backbones=[tiny()], out=out, progress=False)
+
+
+@pytest.fixture(scope="module")
+def files(run, tmp_path_factory):
+    """Return a function that returns the run's file of a format."""
+    folder = tmp_path_factory.mktemp("files")
+
+    def file(kind, precision="float32"):
+        path = folder / name_of(kind, precision)
+        if not path.exists():
+            run.export(path, precision=precision, force=(kind, precision) == ROUGH, progress=False)
+        return path
+
+    return file
+
+
+@pytest.fixture
+def sources(run):
+    return [Path(run.data.root, row.path) for row in run.data.part("test")]
+
+
+@pytest.mark.parametrize(("kind", "precision"), PRECISE)
+def test_a_file_answers_as_the_run_does(run, files, sources, kind, precision):
+    path = files(kind, precision)
+    expected = outputs(run.model(), np.stack([decode(source, Fit((32, 32))) for source in sources]))
+    found = exports.answered(path, sources)
+    assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
+    assert np.abs(found - expected).max() <= {"float32": 1e-4, "float16": 0.03, "int8": 0.5}[precision]
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= (0.9 if (kind, precision) == ROUGH else 0.98)
+    np.testing.assert_allclose(found.sum(1), 1, atol=0.02)
+    about = tw.Predictor(path).about
+    assert (about["kind"], about["precision"], about["labels"]) == (kind, precision, ["blue", "green", "red"])
+    assert about["training"]["pictures"] == len(run.data.part("train"))
+
+
+@pytest.mark.parametrize("kind", ["graphdef", "litert"])
+def test_a_file_is_read_by_its_runtime_alone(files, sources, kind, tmp_path):
+    """topwork is not imported: the third article's frozen graph, and a file for phones."""
+    code = {
+        "graphdef": """
+import tensorflow as tf
+graph = tf.compat.v1.GraphDef.FromString(open(file, "rb").read())
+whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+call = whole.prune(whole.graph.get_tensor_by_name("pixels:0"), whole.graph.get_tensor_by_name("probabilities:0"))
+found = call(tf.constant(pixels)).numpy()
+""",
+        "litert": """
+from ai_edge_litert.interpreter import Interpreter
+found = Interpreter(file).get_signature_runner()(pixels=pixels)["probabilities"]
+""",
+    }[kind]
+    pixels = np.stack([decode(source, Fit((32, 32))) for source in sources])
+    np.save(tmp_path / "pixels.npy", pixels)
+    given, made = tmp_path / "pixels.npy", tmp_path / "found.npy"
+    start = f"import sys, numpy as np\nfile = {str(files(kind))!r}\npixels = np.load({str(given)!r})\n"
+    end = f"np.save({str(made)!r}, found)\nprint('topwork' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", start + code + end], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+    np.testing.assert_allclose(np.load(made), exports.answered(files(kind), sources), atol=1e-5)
+
+
+FAULTS = ["scale", "channels", "a layer", "labels", "resize", "antialiasing"]
+
+
+def faulty(model, fault):
+    """Return the model with a fault: another scale, channels in reverse order, or a layer left out."""
+
+    def call(operation, args, kwargs):
+        if fault == "a layer" and operation.name == "block_13_expand_relu":
+            return args[0]
+        if operation.name != "rescaling":
+            return operation(*args, **kwargs)
+        turned = keras.ops.flip(args[0], axis=-1) if fault == "channels" else args[0]
+        return keras.layers.Rescaling(1 / 100 if fault == "scale" else 1 / 127.5, -1.0, name="rescaling")(turned)
+
+    return rebuild(model, call)
+
+
+def bilinear(source, fit, _):
+    """Read a picture, and scale it down as OpenCV does: from the four nearest pixels, without antialiasing."""
+    picture = whole(source).astype(float)
+    for axis, size in enumerate(fit.size):
+        places = (np.arange(size) + 0.5) * picture.shape[axis] / size - 0.5
+        low = np.clip(np.floor(places).astype(int), 0, picture.shape[axis] - 2)
+        share = np.clip(places - low, 0, 1).reshape([-1 if n == axis else 1 for n in range(3)])
+        picture = np.take(picture, low, axis) * (1 - share) + np.take(picture, low + 1, axis) * share
+    return picture.round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", ["onnx", *(pytest.param(kind, marks=pytest.mark.full) for kind in NAMES[1:])])
+def test_a_planted_fault_is_refused(run, tmp_path, monkeypatch, kind, fault):
+    """The file is made with the fault, and the gate compares it with the model; nothing is left behind."""
+    module = sys.modules.get(f"topwork.shipping.formats.{kind}") or __import__(
+        f"topwork.shipping.formats.{kind}", fromlist=["write"]
+    )
+    write, attach = module.write, exports.metadata.attach
+
+    def attached(found, path, about):
+        entry = dict(about["inputs"][0])
+        if fault == "labels":
+            about = about | {"labels": about["labels"][::-1]}
+        elif fault == "resize":
+            entry |= {"resample": "nearest", "rule": "pillow-1/32x32/squash/nearest"}
+        attach(found, path, about | {"inputs": [entry]})
+
+    monkeypatch.setattr(module, "write", lambda model, path, how: write(faulty(model, fault), path, how))
+    monkeypatch.setattr(exports.metadata, "attach", attached)
+    if fault == "antialiasing":
+        monkeypatch.setattr("topwork.shipping.predictor.load", bilinear)
+    with pytest.raises(ExportError, match="does not answer as the model does and was not kept"):
+        run.export(tmp_path / name_of(kind), progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_kept_by_force_is_marked_and_says_so(run, tmp_path, monkeypatch, capsys, sources):
+    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    predictor = run.export(tmp_path / "forced.onnx", force=True, progress=False)
+    assert "a probability differs by" in predictor.about["forced"]
+    assert json.loads((run.path / "exports.jsonl").read_text().splitlines()[-1])["forced"] is True
+    from tests.command import topwork
+
+    assert "exported with --force" in topwork("predict", tmp_path / "forced.onnx", sources[0]).err
+
+
+@pytest.mark.parametrize("kind", ["openvino", "savedmodel"])
+def test_a_file_without_its_metadata_is_refused_and_names_them(files, tmp_path, kind):
+    original = files(kind)
+    path = tmp_path / original.name
+    shutil.copytree(original, path) if original.is_dir() else shutil.copy(original, path)
+    about = path / "topwork.json" if path.is_dir() else path.with_name(f"{path.name}.json")
+    about.unlink(missing_ok=True)
+    with pytest.raises(ExportError) as error:
+        tw.Predictor(path)
+    assert str(error.value) == (
+        f"'{path}' needs '{about}', which has its labels and resize rule and cannot be read (No such file or "
+        "directory). Keep both files together, or export the run again."
+    )
+
+
+def test_fewer_bits_may_change_one_answer_of_few_and_two_percent_of_many():
+    def judged(count, changed):
+        expected = np.tile([0.9, 0.1], (count, 1))
+        found = expected.copy()
+        found[:changed] = found[:changed, ::-1]
+        return compared(expected, found, [None] * count, "int8").problem
+
+    assert (judged(20, 1), judged(200, 4)) == ("", "")
+    assert judged(20, 2) == "on 20 pictures, 2 of the answers are another class"
+    assert judged(200, 5) == "on 200 pictures, 5 of the answers are another class"
+
+
+def test_a_file_that_is_significantly_worse_is_refused_though_most_answers_agree():
+    expected = np.tile([0.9, 0.1], (1000, 1))
+    found = expected.copy()
+    found[:10] = found[:10, ::-1]
+    problem = compared(expected, found, [0] * 1000, "float16").problem
+    assert problem == "on 1,000 pictures, on the test pictures, its accuracy is 0.990 instead of 1.000"

@@ -1,0 +1,164 @@
+"""The formats of exported files: what each is called, which precisions it has, and what it needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+from topwork.errors import ExportError, MissingExtra, nearest
+from topwork.system.advice import either
+
+Precision = Literal["float32", "float16", "int8"]
+KEY = "topwork"
+"""The metadata key of an ONNX file."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of exported files.
+
+    Args:
+        name: as in ``--format``.
+        suffix: of the file; empty for a folder.
+        what: what it is, in a few words.
+        writes: the modules that writing needs.
+        reads: the modules that reading needs.
+        extra: the extra of topwork that has them; empty if topwork itself has them.
+        precisions: of the weights.
+        is_described: whether the metadata are in the file; otherwise they are in a JSON file beside it.
+        beside: the suffixes of further files that belong to it.
+    """
+
+    name: str
+    suffix: str
+    what: str
+    writes: tuple[str, ...]
+    reads: tuple[str, ...]
+    extra: str = ""
+    precisions: tuple[Precision, ...] = ("float32",)
+    is_described: bool = False
+    beside: tuple[str, ...] = ()
+
+    def about(self, path: Path) -> Path:
+        """Return the JSON file with the metadata of a file, if they are not in the file."""
+        return path / "topwork.json" if not self.suffix else path.with_name(f"{path.name}.json")
+
+    def further(self, path: Path) -> list[Path]:
+        """Return the other files that belong to *path*."""
+        own = [] if self.is_described or not self.suffix else [self.about(path)]
+        return [*(path.with_suffix(suffix) for suffix in self.beside), *own]
+
+
+FORMATS = (
+    Format(
+        "onnx",
+        ".onnx",
+        "ONNX, for onnxruntime and many others",
+        ("tensorflow", "tf2onnx"),
+        ("onnxruntime",),
+        "tensorflow",
+        PRECISIONS,
+        is_described=True,
+    ),
+    Format(
+        "openvino",
+        ".xml",
+        "OpenVINO's IR, with its .bin",
+        ("tensorflow", "tf2onnx", "openvino"),
+        ("openvino",),
+        "tensorflow",
+        ("float32", "float16"),
+        beside=(".bin",),
+    ),
+    Format("savedmodel", "", "TensorFlow's SavedModel, a folder", ("tensorflow",), ("tensorflow",), "savedmodel"),
+    Format("graphdef", ".pb", "TensorFlow's frozen graph", ("tensorflow",), ("tensorflow",), "graphdef"),
+    Format(
+        "litert",
+        ".tflite",
+        "LiteRT, for phones",
+        ("tensorflow", "ai_edge_litert"),
+        ("ai_edge_litert",),
+        "litert",
+        PRECISIONS,
+    ),
+    Format("keras", ".keras", "a Keras model", ("keras",), ("keras", "tensorflow"), "tensorflow"),
+)
+ONNX = FORMATS[0]
+
+
+def precise(name: str) -> Precision:
+    """Return the precision of that name.
+
+    Raises:
+        ExportError: there is none.
+    """
+    for one in PRECISIONS:
+        if one == name:
+            return one
+    expected = ", ".join(PRECISIONS)
+    raise ExportError(f"there is no precision {name!r}: expected {expected}{nearest(name, PRECISIONS) or '.'}")
+
+
+def named(name: str) -> Format:
+    """Return the format of that name.
+
+    Raises:
+        ExportError: there is none.
+    """
+    names = [one.name for one in FORMATS]
+    if name not in names:
+        raise ExportError(f"there is no format {name!r}: expected {', '.join(names)}{nearest(name, names) or '.'}")
+    return FORMATS[names.index(name)]
+
+
+def of_path(path: Path) -> Format | None:
+    """Return the format of a file by its suffix, or of a folder that holds a SavedModel; ``None`` if it has none.
+
+    >>> of_path(Path("flowers.tflite")).name
+    'litert'
+    """
+    if (path / "saved_model.pb").is_file():
+        return named("savedmodel")
+    return next((one for one in FORMATS if one.suffix and one.suffix == path.suffix.lower()), None)
+
+
+def chosen(path: Path, name: str | None) -> Format:
+    """Return the format to write: the one of that name, else that of the suffix of *path*.
+
+    Raises:
+        ExportError: there is no such format, or the suffix is that of another.
+    """
+    by_suffix = of_path(path) or (named("savedmodel") if not path.suffix else None)
+    if name is None and by_suffix:
+        return by_suffix
+    option = either("format=", "--format")
+    if name is None:
+        known = ", ".join(f"{one.suffix or 'no suffix'} ({one.name})" for one in FORMATS)
+        raise ExportError(f"{str(path)!r} has no suffix of a known format: expected {known}, or {option}.")
+    found = named(name)
+    if found.suffix and path.suffix.lower() != found.suffix:
+        raise ExportError(f"{str(path)!r} is to be written as {name}: give it a name that ends in {found.suffix!r}.")
+    if not found.suffix and by_suffix is not found:
+        raise ExportError(f"{str(path)!r} is to be written as {name}, a folder: give it a name without a suffix.")
+    return found
+
+
+def refuse_lacking(found: Format, modules: Sequence[str], what: str) -> None:
+    """Refuse what needs a package that is not installed.
+
+    Args:
+        found: the format.
+        modules: what is needed.
+        what: as in ``"writing"``.
+
+    Raises:
+        MissingExtra: one of the modules is missing.
+    """
+    if lacking := [name for name in dict.fromkeys(modules) if not find_spec(name)]:
+        raise MissingExtra(
+            f"{what} {found.name} needs {' and '.join(lacking)}, which is not installed. Install it with: "
+            f'pip install "topwork[{found.extra}]".'
+        )

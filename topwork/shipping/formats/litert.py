@@ -1,0 +1,46 @@
+"""Write a flat model for LiteRT (formerly TensorFlow Lite), which runs on phones and small computers."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topwork.shipping.formats import savedmodel
+from topwork.shipping.formats.how import How
+
+if TYPE_CHECKING:
+    import keras
+
+
+def write(model: "keras.Model", path: Path, how: How) -> None:
+    """Write a file whose signature takes the pixels by name and returns ``probabilities``.
+
+    The converter reads a SavedModel: from a Keras model it prints a page of messages. Weights and activations of
+    ``int8`` have 8 bits; the input stays uint8 pixels and the output float32.
+
+    Raises:
+        ExportError: Keras runs on another backend.
+    """
+    import tensorflow as tf
+
+    with TemporaryDirectory() as folder:
+        savedmodel.write(model, Path(folder, "model"), how)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder, "model")))
+        if how.precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if how.precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if how.precision == "int8":
+            converter.representative_dataset = lambda: _examples(model, how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own interpreter, which counts the values, calls itself deprecated
+            path.write_bytes(converter.convert())
+
+
+def _examples(model: "keras.Model", how: How) -> Iterator[dict[str, np.ndarray]]:
+    names = [one.name for one in model.inputs]
+    for row in zip(*how.pixels):
+        yield {name: picture[None] for name, picture in zip(names, row)}
