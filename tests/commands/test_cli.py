@@ -32,6 +32,7 @@ COMMANDS = (
     "report",
     "compare",
     "export",
+    "check",
     "predict",
     "backbones",
     "choose",

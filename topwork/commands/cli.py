@@ -6,6 +6,7 @@ import typer
 
 from topwork.commands.audit import audit
 from topwork.commands.backbones import backbones
+from topwork.commands.check import check
 from topwork.commands.choose import choose
 from topwork.commands.compare import compare
 from topwork.commands.curve import curve
@@ -58,6 +59,7 @@ for command in (
     report,
     compare,
     export,
+    check,
     predict,
     backbones,
     choose,

@@ -31,7 +31,11 @@ EXAMPLES = {
     ),
     "export": (
         "topwork export runs/flowers flowers.onnx",
-        "topwork export runs/flowers flowers.onnx --data new/place",
+        "topwork export runs/flowers flowers.tflite --precision int8",
+    ),
+    "check": (
+        "topwork check flowers.onnx",
+        "topwork check flowers.tflite holiday/",
     ),
     "predict": (
         "topwork predict flowers.onnx rose.jpg holiday/",

@@ -23,7 +23,7 @@ from topwork.runs.folder import Folder
 from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
-from topwork.shipping import exported, gate, metadata
+from topwork.shipping import exported, gate, metadata, self_check
 from topwork.shipping.formats import known
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
@@ -103,8 +103,10 @@ def export(
             import_module(f"topwork.shipping.formats.{chosen.name}").write(model, made, How(precision, examples))
             told = about(folder, inputs) | {"kind": chosen.name, "precision": precision}
             metadata.attach(chosen, made, told)
-            labels = list(told["labels"])
-            found = answered(made, material.sources, labels)
+            labels, predictor = list(told["labels"]), Predictor(made, inf)
+            told |= self_check.described(predictor)
+            metadata.attach(chosen, made, told)
+            found = answered(predictor, material.sources, labels)
             truth = [labels.index(row.label) if row.split == "test" else None for row in material.rows]
             parity = gate.compared(said, found, truth, precision)
             if parity.problem and not force:
@@ -123,15 +125,14 @@ def export(
     return Predictor(path)
 
 
-def answered(file: Path, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
+def answered(predictor: Predictor, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
     """Return the probabilities that a file gives, float ``[pictures, classes]``, with decoding and resizing.
 
     Args:
-        file: the exported file.
+        predictor: has opened the file.
         sources: pictures, in the form that `Predictor` takes.
         labels: the order of the classes; by default, that of the file.
     """
-    predictor = Predictor(file, inf)
     order = labels or predictor.labels
     return np.array([[guess.probabilities[label] for label in order] for guess in predictor(sources)])
 

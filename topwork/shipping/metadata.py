@@ -18,15 +18,19 @@ SavedModel ``topwork.json``:
         resample    "bilinear" | "nearest": how pictures are resized to that size
         rule        the id of size, fit, resample and the version of the rule (`topwork.data.pictures.Fit.id`)
     training    the number of pictures that were learned, and the SHA-256 of their sorted digests
+    check       the answers of this file to drawn pictures (`topwork.shipping.self_check`), and the runtime that gave
+                them, as ``runtime``
+    seal        the SHA-256 of all the rest
     forced      only if the file was kept although it answers otherwise than the model: how
 
 The JSON also describes the origin of the model: cut, backbones with their licences, scores and versions. For a join, it
 has the rule, as ``join``, and the cut and the backbones (with licences) of each of its ``members``. Format 1, of ONNX
-files alone, has no kind, precision and training.
+files alone, has no kind, precision, training, check and seal.
 """
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +71,7 @@ class Input:
 
 def attach(found: Format, path: Path, about: dict[str, Any]) -> None:
     """Write the metadata of a file: into it if its format can hold them, else beside it."""
+    about = about | {"seal": seal(about)}
     if found.is_described:
         from topwork.shipping.formats import onnx
 
@@ -103,6 +108,12 @@ def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
     return session, about, inputs
 
 
+def seal(about: dict[str, Any]) -> str:
+    """Return the SHA-256 of metadata without their seal: it shows later that they were edited."""
+    rest = {key: value for key, value in about.items() if key != "seal"}
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _parsed(text: str, path: Path) -> tuple[dict[str, Any], tuple[Input, ...]]:
     try:
         about = json.loads(text)
@@ -119,6 +130,11 @@ def _parsed(text: str, path: Path) -> tuple[dict[str, Any], tuple[Input, ...]]:
         is_whole = False
     if not is_whole:
         raise _damaged(path)
+    if about["format"] > 1 and about.get("seal") != seal(about):
+        raise ExportError(
+            f"the metadata of {str(path)!r} were changed after the file was written, so that its answers may get wrong "
+            "labels: export the run again."
+        )
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ExportError(f"the metadata of {str(path)!r} have the label {twice!r} twice: export the run again.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from topwork.errors import ExportError
 from topwork.shipping.formats.known import Format, refuse_lacking
+from topwork.system.keras_settings import muted
 from topwork.system.machine import jobs
 
 
@@ -31,7 +32,8 @@ def opened(found: Format, path: Path) -> Session:
     """
     refuse_lacking(found, found.reads, "reading")
     try:
-        return _SESSIONS[found.name](path)
+        with muted():  # TensorFlow and LiteRT write lines to stderr when they start
+            return _SESSIONS[found.name](path)
     except Exception as error:  # the runtimes' errors have no common base class except Exception
         reason = str(error).split("failed:")[-1].strip().rstrip(".") or type(error).__name__
         raise ExportError(
@@ -100,6 +102,7 @@ class _LiteRT:
         from ai_edge_litert.interpreter import Interpreter
 
         self._interpreter = Interpreter(str(path), num_threads=jobs())
+        self._interpreter.allocate_tensors()
         self._call = self._interpreter.get_signature_runner()
         self.names = list(self._call.get_input_details())
 

@@ -209,7 +209,7 @@ def import_keras() -> None:
 
         sys.modules.update(stubs)  # type: ignore[arg-type]  # None makes an import fail, as if not installed
         try:
-            with _muted():
+            with muted():
                 import keras  # noqa: F401
         finally:
             for name in stubs:
@@ -220,7 +220,7 @@ def import_keras() -> None:
 
 
 @contextmanager
-def _muted() -> Iterator[None]:
+def muted() -> Iterator[None]:
     """Keep TensorFlow's C++ messages off stderr (no setting does this); if the import fails, write them there.
 
     They would be in the middle of a bar, or in the output of a notebook's cell.

@@ -62,7 +62,7 @@ def sources(run):
 def test_a_file_answers_as_the_run_does(run, files, sources, kind, precision):
     path = files(kind, precision)
     expected = outputs(run.model(), np.stack([decode(source, Fit((32, 32))) for source in sources]))
-    found = exports.answered(path, sources)
+    found = exports.answered(tw.Predictor(path), sources)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     assert np.abs(found - expected).max() <= {"float32": 1e-4, "float16": 0.03, "int8": 0.5}[precision]
     assert np.mean(found.argmax(1) == expected.argmax(1)) >= (0.9 if (kind, precision) == ROUGH else 0.98)
@@ -95,7 +95,7 @@ found = Interpreter(file).get_signature_runner()(pixels=pixels)["probabilities"]
     end = f"np.save({str(made)!r}, found)\nprint('topwork' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", start + code + end], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
-    np.testing.assert_allclose(np.load(made), exports.answered(files(kind), sources), atol=1e-5)
+    np.testing.assert_allclose(np.load(made), exports.answered(tw.Predictor(files(kind)), sources), atol=1e-5)
 
 
 FAULTS = ["scale", "channels", "a layer", "labels", "resize", "antialiasing"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from topwork.shipping.formats import savedmodel
 from topwork.shipping.formats.how import How
+from topwork.system.keras_settings import muted
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +36,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
             converter.target_spec.supported_types = [tf.float16]
         if how.precision == "int8":
             converter.representative_dataset = lambda: _examples(model, how)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), muted():
             warnings.simplefilter("ignore")  # its own interpreter, which counts the values, calls itself deprecated
             path.write_bytes(converter.convert())
 

@@ -1,0 +1,53 @@
+"""``topwork check``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from topwork.commands.options import AsJson
+from topwork.commands.output import print_json
+
+if TYPE_CHECKING:
+    from topwork.shipping.self_check import Checked
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that 'topwork export' wrote.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Labelled pictures on which its accuracy is measured.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an exported file on this machine.
+
+    It must answer a few drawn pictures as it did when it was written; none of the pictures that it was trained on is
+    needed. With DATA, its accuracy is compared with the one that it claims. The exit status is 1 if the answers differ
+    or the accuracy is lower.
+    """
+    from dataclasses import replace
+
+    from topwork.shipping import self_check
+
+    found = self_check.check(file)
+    is_worse = False
+    if data is not None:
+        pictures, accuracy, claimed = self_check.measured(file, data)
+        found = replace(found, pictures=pictures, accuracy=accuracy, claimed=claimed)
+        is_worse = claimed is not None and accuracy.high < claimed.low
+    if as_json:
+        print_json({"file": str(file), **found.as_json()})
+    else:
+        _print(file, found)
+    if found.problem or is_worse:
+        raise typer.Exit(1)
+
+
+def _print(file: Path, found: "Checked") -> None:
+    print(f"{file}: {found.kind}, {found.precision}, read by {found.runtime}")
+    same = f"the answers are those that it gave when it was written (largest difference {found.largest_difference:.1e})"
+    print(f"16 drawn pictures: {found.problem or same}")
+    if found.problem and found.runtime != found.written:
+        print(f"It was written with {found.written}: try that version.")
+    if found.accuracy:
+        print(f"{found.pictures:,} pictures: accuracy {found.accuracy}; the file claims {found.claimed or 'none'}")

@@ -1,0 +1,189 @@
+"""Check an exported file on any machine, without the pictures that it was trained on.
+
+The metadata have the answers of the file to a few drawn pictures, which come from a seed. If the file gives other
+answers, then the file, its metadata or the runtime have changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topwork.data.dataset import Dataset
+from topwork.errors import DatasetError, ExportError
+from topwork.runs.scores import Rate
+from topwork.scoring.intervals import wilson
+from topwork.shipping.formats.known import named
+from topwork.shipping.metadata import Input
+from topwork.shipping.predictor import Predictor
+from topwork.system.messages import say, some
+from topwork.system.records import Record
+
+RULE = 1
+"""How pictures are drawn. Increase it when `drawn` changes; files with earlier rules must still be checked."""
+
+PICTURES, GRID = 16, 6
+"""The number of drawn pictures; each is a grid of so many random colours in a row, made smooth."""
+
+DIFFER = 1e-3
+"""The answers to different pictures must differ by at least this standard deviation, else they show nothing."""
+
+SEEDS = 8
+"""So many seeds are tried until the answers differ."""
+
+BOUNDS = {"float32": 1e-3, "float16": 0.03, "int8": 0.03}
+"""The largest allowed difference of a probability, by the precision of the file."""
+
+
+@dataclass(frozen=True)
+class Checked(Record):
+    """What a check found.
+
+    Args:
+        kind, precision: of the file.
+        runtime: the name and the version of the installed runtime, as in ``"onnxruntime 1.32.0"``.
+        written: the same of the runtime with which the file was written.
+        largest_difference: of a probability, on the drawn pictures.
+        bound: what is allowed.
+        problem: what is wrong; empty if the file answers as it did.
+        pictures: the number of pictures on which the accuracy was measured; 0 if none were given.
+        accuracy: measured on them.
+        claimed: the accuracy that the file has in its metadata.
+    """
+
+    kind: str
+    precision: str
+    runtime: str
+    written: str
+    largest_difference: float
+    bound: float
+    problem: str
+    pictures: int = 0
+    accuracy: Rate | None = None
+    claimed: Rate | None = None
+
+
+def described(predictor: Predictor) -> dict[str, Any]:
+    """Return what the metadata of a file need for its check: ``check`` and ``runtime``.
+
+    If all answers are alike, as those of a head that is not trained, nothing could be checked; a line says so.
+    """
+    found = {"runtime": runtime(predictor.about["kind"])}
+    for seed in range(SEEDS):
+        answers = predictor.probabilities(*drawn(predictor.inputs, seed))
+        if answers.std(0).max() >= DIFFER:
+            return found | {"check": {"rule": RULE, "seed": seed, "answers": answers.round(7).tolist()}}
+    say("The file answers alike for all drawn pictures, so that 'topwork check' cannot check it later.")
+    return found
+
+
+def check(path: Path) -> Checked:
+    """Compare the answers of a file to the drawn pictures with those that it gave when it was written.
+
+    Raises:
+        ExportError: the file is missing or damaged, or its metadata have no answers.
+    """
+    predictor = Predictor(path)
+    about = predictor.about
+    known = about.get("check")
+    if not known:
+        raise ExportError(f"{str(path)!r} has no answers to compare with: export the run again with this topwork.")
+    if known["rule"] > RULE:
+        raise ExportError(f"{str(path)!r} is checked by rule {known['rule']}: pip install --upgrade topwork.")
+    expected = np.array(known["answers"])
+    found = predictor.probabilities(*drawn(predictor.inputs, known["seed"]))
+    if found.shape != expected.shape:
+        raise ExportError(f"the metadata of {str(path)!r} are those of another file: export the run again.")
+    bound = BOUNDS[about["precision"]]
+    difference = float(np.nan_to_num(np.abs(found - expected), nan=np.inf).max())
+    best = np.sort(expected, axis=1)[:, -2:]
+    is_clear = best[:, 1] - best[:, 0] > bound
+    others = int((found.argmax(1) != expected.argmax(1))[is_clear].sum())
+    problems = []
+    if difference > bound:
+        problems.append(f"a probability differs by {difference:.2g} (at most {bound:g} was expected)")
+    problems += [f"{others} of {len(expected)} answers are another class"] if others else []
+    kind = named(about["kind"])
+    return Checked(
+        kind.name, about["precision"], runtime(kind.name), about["runtime"], difference, bound, " and ".join(problems)
+    )
+
+
+def runtime(kind: str) -> str:
+    """Return the name and the version of the installed runtime of a format."""
+    module = named(kind).reads[0]
+    for name in (module, f"{module}-cpu"):
+        try:
+            return f"{module} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return module
+
+
+def drawn(inputs: Sequence[Input], seed: int) -> list[np.ndarray]:
+    """Return the drawn pictures: one array for each input, uint8 ``[PICTURES, height, width, 3]``.
+
+    The colours are bytes of SHA-256 in counter mode. Between them, the values are interpolated linearly.
+
+    >>> from topwork.data.pictures import Fit
+    >>> (found,) = drawn([Input("pixels", None, Fit((4, 6)))], 0)
+    >>> found.shape, found[0, 0, 0].tolist()
+    ((16, 4, 6, 3), [233, 17, 159])
+    """
+    return [
+        np.stack([_smooth(_colours(f"{seed} {place} {number}"), one.fit.size) for number in range(PICTURES)])
+        for place, one in enumerate(inputs)
+    ]
+
+
+def _colours(name: str) -> np.ndarray:
+    """Return random colours, uint8 ``[GRID, GRID, 3]``."""
+    count = GRID * GRID * 3
+    blocks = (sha256(f"topwork {RULE} {name} {block}".encode()).digest() for block in range(-(-count // 32)))
+    return np.frombuffer(b"".join(blocks)[:count], np.uint8).reshape(GRID, GRID, 3)
+
+
+def _smooth(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    values = colours.astype(np.float64)
+    for axis, length in enumerate(size):
+        places = np.linspace(0, GRID - 1, length)
+        low = np.minimum(places.astype(int), GRID - 2)
+        share = (places - low).reshape([-1 if n == axis else 1 for n in range(3)])
+        values = np.take(values, low, axis) * (1 - share) + np.take(values, low + 1, axis) * share
+    return np.floor(values + 0.5).astype(np.uint8)
+
+
+def measured(path: Path, data: Any) -> tuple[int, Rate, Rate | None]:
+    """Measure the accuracy of a file on labelled pictures.
+
+    Args:
+        path: the file.
+        data: a dataset, or anything that `topwork.read` takes.
+
+    Returns:
+        The number of pictures, the accuracy, and that which the file claims; ``None`` if it claims none.
+
+    Raises:
+        DatasetError: no picture has a class of the file.
+    """
+    from topwork.data.readers import undrawn
+
+    predictor = Predictor(path)
+    rows = data if isinstance(data, Dataset) else undrawn(data)
+    known = [row for row in rows.rows if row.label in predictor.labels]
+    if others := sorted({row.label for row in rows.rows} - set(predictor.labels)):
+        say(f"Not measured, because the file does not know the class: {some(list(map(repr, others)))}.")
+    if not known:
+        raise DatasetError(f"no picture has a class of {str(path)!r}: expected {some(list(predictor.labels))}.")
+    pictures: list[Any] = []
+    for row in known:
+        own = {column: rows.picture(name) for column, (name, _) in zip(rows.columns, row.pictures)}
+        pictures.append(own if predictor.columns else own[rows.columns[0]])
+    right = [guess.label == row.label for guess, row in zip(predictor(pictures), known)]
+    value = sum(right) / len(right)
+    claimed = (predictor.about.get("scores") or {}).get("accuracy")
+    return len(right), Rate(value, *wilson(value, len(right))), Rate(**claimed) if isinstance(claimed, dict) else None
