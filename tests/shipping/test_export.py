@@ -21,7 +21,7 @@ from topwork.errors import ExportError, MissingExtra
 from topwork.recipes.settings import Backbone
 from topwork.shipping import exported
 from topwork.shipping.gate import BOUND
-from topwork.shipping.metadata import Input
+from topwork.shipping.metadata import Input, seal
 
 SMALL = "tiny@block_2_add..block_2_add"
 SUM = f"{SMALL} + mobilenet_025@conv_pw_2_relu..conv_pw_2_relu"
@@ -172,6 +172,7 @@ def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     about = json.loads(onnx.load(file).metadata_props[0].value)
     if fault == "resize":
         about["inputs"] = [Input("pixels", None, Fit((32, 32), resample="nearest")).as_json()]
+        about["seal"] = seal(about)
     write_onnx(model if fault == "resize" else planted(model, fault), tmp_path / "faulty.onnx", about)
     rows = run.data.part("test")
     sources = [Path(run.data.root, row.path) for row in rows]

@@ -1,20 +1,29 @@
 """``topwork export``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, Moved, RunPath
-from topwork.commands.output import print_json
+from topwork.commands.output import print_json, print_table
+from topwork.errors import UsageError
 from topwork.shipping.formats.known import FORMATS, PRECISIONS
+
+if TYPE_CHECKING:
+    from topwork.shipping.export import Made
 
 _NAMES = ", ".join(f"{one.name} ({one.suffix or 'a folder'})" for one in FORMATS)
 
 
 def export(
     run: RunPath,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; its suffix names the format.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The file to write; its suffix names the format.")
+    ] = None,
+    all_: Annotated[
+        Path | None, typer.Option("--all", metavar="FOLDER", help="Write all formats and precisions to a new folder.")
+    ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help=f"{_NAMES}; by default, that of the suffix.")
     ] = None,
@@ -37,8 +46,34 @@ def export(
     from topwork.shipping.formats.known import precise
     from topwork.training.run import Run
 
+    if all_:
+        if file or format_ or force or precision != "float32":
+            raise UsageError("--all writes all formats and precisions: omit FILE, --format, --precision and --force.")
+        return _print_all(Run(run).export_all(all_, data=moved), as_json)
+    if not file:
+        raise UsageError("expected FILE, the file to write, or --all FOLDER.")
     predictor = Run(run).export(file, format=format_, precision=precise(precision), force=force, data=moved)
     if as_json:
         print_json({"file": str(file), **predictor.about})
     else:
         print(file)
+
+
+def _print_all(made: "list[Made]", as_json: bool) -> None:
+    from topwork.system.messages import say, size
+
+    written = [one for one in made if one.parity]
+    if as_json:
+        print_json([one.as_json() for one in made])
+    elif written:
+        rows = []
+        for one in written:
+            assert one.parity
+            answers = f"{100 * one.parity.agreement:.1f} %", f"{one.parity.largest_difference:.1e}"
+            rows.append([one.path, size(one.size), f"{1000 * one.seconds:.1f} ms", *answers])
+        print_table(["file", "size", "a picture", "same answer", "largest difference"], rows)
+    for one in made:
+        if one.problem:
+            say(f"Not written: {one.path}: {one.problem}")
+    if not written:
+        raise typer.Exit(1)

@@ -3,19 +3,20 @@
 If the answers of the file differ from those of the trained model, no file is kept (law 5).
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib import import_module
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from topwork.data.dataset import Dataset, Row
 from topwork.data.pictures import load
-from topwork.errors import DatasetError, ExportError, PictureError
+from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
 from topwork.networks.backbones import catalogue
 from topwork.networks.fusion import Joined
 from topwork.networks.model import Network
@@ -27,6 +28,7 @@ from topwork.shipping import exported, gate, metadata, self_check
 from topwork.shipping.formats import known
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
+from topwork.shipping.gate import Parity
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
@@ -34,7 +36,14 @@ from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
 from topwork.system.messages import Bar, say
+from topwork.system.records import Record
 from topwork.version import FILE_FORMAT, VERSION
+
+if TYPE_CHECKING:
+    import keras
+
+TIMED = 30
+"""The number of pictures on which a file is timed."""
 
 EXAMPLES = 100
 """The number of training pictures that show an ``int8`` file which values occur."""
@@ -53,6 +62,82 @@ class Material:
     pixels: list[np.ndarray]
     sources: list[Any]
     rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The model of a run, with what its files are checked on.
+
+    Args:
+        folder: the run.
+        model: the flat model.
+        about: the metadata that all formats have.
+        material: the pictures.
+        said: the model's probabilities for them, float ``[pictures, classes]``.
+        examples: for ``int8``, the pixels of training pictures.
+    """
+
+    folder: Folder
+    model: "keras.Model"
+    about: dict[str, Any]
+    material: Material
+    said: np.ndarray
+    examples: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, folder: Folder, data: Any, needs_examples: bool) -> "Ready":
+        """Restore the model of a run, and read the pictures.
+
+        Raises:
+            DatasetError: no picture of the run is where it was.
+        """
+        rows = _existing(placed(folder, data), folder.sample())
+        keras_settings.import_keras()
+        network = restore(folder)
+        model = network.flat()
+        inputs = inputs_of(folder, network)
+        material = _material(folder, rows, checked(rows), inputs)
+        examples = _material(folder, rows, _examples(rows), inputs).pixels if needs_examples else ()
+        with gpu.exact():
+            said = model.predict(_single(material.pixels), verbose=0)
+        return cls(folder, model, about(folder, inputs), material, said, examples)
+
+    def write(self, chosen: Format, path: Path, precision: Precision, force: bool = False) -> Parity:
+        """Write a file, compare it with the model, and record it in the run.
+
+        Raises:
+            ExportError: the model cannot be written, or the answers of the file differ.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as aside:
+            made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
+            how = How(precision, self.examples)
+            import_module(f"topwork.shipping.formats.{chosen.name}").write(self.model, made, how)
+            told = self.about | {"kind": chosen.name, "precision": precision}
+            metadata.attach(chosen, made, told)
+            predictor = Predictor(made, inf)
+            told |= self_check.described(predictor)
+            parity = self._parity(predictor, precision)
+            if parity.problem and not force:
+                raise ExportError(
+                    f"the exported file does not answer as the model does and was not kept: {parity.problem}. Please "
+                    f"report this with the backbone's name. {either('force=True', '--force')} keeps and marks it."
+                )
+            if parity.problem:
+                say(f"Kept, although {parity.problem}: the file is marked.")
+                told |= {"forced": parity.problem}
+            metadata.attach(chosen, made, told)
+            for source, target in zip(chosen.further(made), chosen.further(path)):
+                source.replace(target)
+            made.replace(aside)
+        exported.note(self.folder.path, path, chosen, precision, parity)
+        return parity
+
+    def _parity(self, predictor: Predictor, precision: Precision) -> Parity:
+        labels = list(self.about["labels"])
+        found = answered(predictor, self.material.sources, labels)
+        truth = [labels.index(row.label) if row.split == "test" else None for row in self.material.rows]
+        return gate.compared(self.said, found, truth, precision)
 
 
 @generators_kept()
@@ -87,42 +172,72 @@ def export(
     """
     chosen = known.chosen(path, kind)
     _refuse(chosen, path, precision)
-    rows = _existing(placed(folder, data), folder.sample())
     with Bar("writing and checking the file"):
-        keras_settings.import_keras()
-        network = restore(folder)
-        model = network.flat()
-        inputs = inputs_of(folder, network)
-        material = _material(folder, rows, checked(rows), inputs)
-        examples = _material(folder, rows, _examples(rows), inputs).pixels if precision == "int8" else ()
-        with gpu.exact():
-            said = model.predict(_single(material.pixels), verbose=0)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as aside:
-            made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
-            import_module(f"topwork.shipping.formats.{chosen.name}").write(model, made, How(precision, examples))
-            told = about(folder, inputs) | {"kind": chosen.name, "precision": precision}
-            metadata.attach(chosen, made, told)
-            labels, predictor = list(told["labels"]), Predictor(made, inf)
-            told |= self_check.described(predictor)
-            metadata.attach(chosen, made, told)
-            found = answered(predictor, material.sources, labels)
-            truth = [labels.index(row.label) if row.split == "test" else None for row in material.rows]
-            parity = gate.compared(said, found, truth, precision)
-            if parity.problem and not force:
-                raise ExportError(
-                    f"the exported file does not answer as the model does and was not kept: {parity.problem}. Please "
-                    f"report this with the backbone's name. {either('force=True', '--force')} keeps and marks it."
-                )
-            if parity.problem:
-                say(f"Kept, although {parity.problem}: the file is marked.")
-                metadata.attach(chosen, made, told | {"forced": parity.problem})
-            for source, target in zip(chosen.further(made), chosen.further(path)):
-                if chosen.suffix:
-                    source.replace(target)
-            made.replace(aside)
-    exported.note(folder.path, path, chosen, precision, parity)
+        Ready.of(folder, data, precision == "int8").write(chosen, path, precision, force)
     return Predictor(path)
+
+
+@dataclass(frozen=True)
+class Made(Record):
+    """One of the files that `export_all` writes.
+
+    Args:
+        path: the file.
+        kind, precision: its format.
+        size: of the file and those that belong to it, in bytes; 0 if it was not written.
+        seconds: to classify one picture that is decoded already, alone; the median of several.
+        parity: how its answers agree with those of the model; ``None`` if it was not written.
+        problem: why it was not written; empty if it was.
+    """
+
+    path: str
+    kind: str
+    precision: Precision
+    size: int = 0
+    seconds: float = 0.0
+    parity: Parity | None = None
+    problem: str = ""
+
+
+@generators_kept()
+def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset | None" = None) -> list[Made]:
+    """Write the model of a finished run in all formats and precisions.
+
+    Args:
+        folder: the run.
+        place: the folder to write to, which must not exist.
+        data: where the run's pictures are now, if they were moved.
+
+    Raises:
+        ExportError: *place* exists or cannot be written.
+    """
+    _refuse_path(place)
+    ready = Ready.of(folder, data, needs_examples=True)
+    found = []
+    for chosen in known.FORMATS:
+        for precision in chosen.precisions:
+            mark = "" if precision == "float32" else f"-{precision}"
+            path = place / f"model{mark}{chosen.suffix}"
+            with Bar(f"writing and checking {path.name}"):
+                found.append(_one(ready, chosen, path, precision))
+    return found
+
+
+def _one(ready: Ready, chosen: Format, path: Path, precision: Precision) -> Made:
+    try:
+        known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
+        parity = ready.write(chosen, path, precision)
+    except (ExportError, MissingExtra) as error:
+        return Made(str(path), chosen.name, precision, problem=str(error))
+    files = [path, *chosen.further(path)]
+    size = sum(one.stat().st_size for file in files for one in (file.rglob("*") if file.is_dir() else [file]))
+    predictor = Predictor(path)
+    spent = []
+    for n in range(min(TIMED, len(ready.said))):
+        start = time.perf_counter()
+        predictor.probabilities(*(pixels[n : n + 1] for pixels in ready.material.pixels))
+        spent.append(time.perf_counter() - start)
+    return Made(str(path), chosen.name, precision, size, float(np.median(spent)), parity)
 
 
 def answered(predictor: Predictor, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
@@ -145,14 +260,18 @@ def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
             f"{chosen.name} has no {precision}: expected {' or '.join(chosen.precisions)}"
             + (f"; {' and '.join(has)} have it." if has else ".")
         )
-    for there in (path, *chosen.further(path)):
+    _refuse_path(path, *chosen.further(path))
+    known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
+
+
+def _refuse_path(path: Path, *further: Path) -> None:
+    for there in (path, *further):
         if there.exists():
             raise ExportError(
                 f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
             )
     if wrong := unusable(path.parent):
         raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
-    known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
 
 
 def _existing(data: Dataset, kept: Mapping[str, np.ndarray]) -> Dataset:

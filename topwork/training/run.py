@@ -18,7 +18,7 @@ from topwork.runs.resume import check_versions
 from topwork.runs.scores import Results
 from topwork.scoring.evaluate import Evaluation, evaluate
 from topwork.scoring.results import lacks
-from topwork.shipping.export import export
+from topwork.shipping.export import Made, export, export_all
 from topwork.shipping.formats.known import Precision
 from topwork.shipping.in_memory import predictor
 from topwork.shipping.inputs import asked
@@ -196,6 +196,16 @@ class Run:
         The format is that of the suffix of *file*, as ONNX for ``.onnx``. ``progress=False`` hides bars and messages.
         """
         return export(self.folder, Path(file), data, format, precision, force)
+
+    @with_progress
+    def export_all(
+        self, folder: str | Path, *, data: "str | Path | tuple | Dataset | None" = None, progress: bool = True
+    ) -> list[Made]:
+        """Write a file in each format and precision; see `topwork.shipping.export.export_all`.
+
+        A file that cannot be written, or does not answer as the model does, is in the list with the reason.
+        """
+        return export_all(self.folder, Path(folder), data)
 
 
 def resume(folder: Folder, data: Any, other_versions: bool, options: Options) -> None:
