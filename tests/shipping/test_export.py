@@ -119,6 +119,19 @@ def test_what_is_not_installed_is_named_before_anything_is_computed(run, tmp_pat
     )
 
 
+@pytest.mark.parametrize("name", ["x.onnx", "x.xml", "x.keras"])
+def test_no_other_backend_needs_tensorflow(run, tmp_path, monkeypatch, name):
+    """Keras on torch exports to ONNX by itself."""
+    monkeypatch.setattr("topwork.shipping.formats.onnx.keras_backend.name", lambda: "torch")
+    for module in ("known", "onnx"):
+        monkeypatch.setattr(
+            f"topwork.shipping.formats.{module}.find_spec", lambda name: name not in ("tensorflow", "tf2onnx")
+        )
+    monkeypatch.setattr("topwork.shipping.export.placed", lambda *_: pytest.fail("reached"))
+    with pytest.raises(pytest.fail.Exception, match="reached"):
+        run.export(tmp_path / name)
+
+
 def test_a_file_is_never_overwritten(run, file):
     before = file.read_bytes()
     with pytest.raises(ExportError) as error:

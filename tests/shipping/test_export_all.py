@@ -35,10 +35,10 @@ def test_all_files_are_written_and_told_in_a_table(run, tmp_path, few):
 
 
 def test_a_file_that_is_not_written_has_its_reason_and_leaves_nothing(run, tmp_path, few, monkeypatch):
-    monkeypatch.setattr(known, "find_spec", lambda name: name != "tf2onnx")
+    monkeypatch.setattr("topwork.shipping.formats.onnx.find_spec", lambda name: name != "tf2onnx")
     ran = topwork("export", run.path, "--all", tmp_path / "all")
     assert ran.status == 0
-    assert f"Not written: {tmp_path / 'all' / 'model-int8.onnx'}: writing onnx needs tf2onnx" in ran.err
+    assert f"Not written: {tmp_path / 'all' / 'model-int8.onnx'}: an export on tensorflow needs tf2onnx" in ran.err
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["model.keras", "model.keras.json"]
     monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
     ran = topwork("export", run.path, "--all", tmp_path / "none", "--json")

@@ -25,7 +25,7 @@ from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
 from topwork.shipping import exported, gate, metadata, self_check
-from topwork.shipping.formats import known
+from topwork.shipping.formats import known, onnx
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
 from topwork.shipping.gate import Parity
@@ -225,7 +225,7 @@ def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset 
 
 def _one(ready: Ready, chosen: Format, path: Path, precision: Precision) -> Made:
     try:
-        known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
+        _refuse_lacking(chosen)
         parity = ready.write(chosen, path, precision)
     except (ExportError, MissingExtra) as error:
         return Made(str(path), chosen.name, precision, problem=str(error))
@@ -261,6 +261,12 @@ def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
             + (f"; {' and '.join(has)} have it." if has else ".")
         )
     _refuse_path(path, *chosen.further(path))
+    _refuse_lacking(chosen)
+
+
+def _refuse_lacking(chosen: Format) -> None:
+    if chosen.name in ("onnx", "openvino"):  # which package writes them depends on Keras' backend
+        onnx.refuse_lacking()
     known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
 
 

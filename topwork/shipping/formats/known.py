@@ -24,7 +24,8 @@ class Format:
         name: as in ``--format``.
         suffix: of the file; empty for a folder.
         what: what it is, in a few words.
-        writes: the modules that writing needs.
+        writes: the modules that writing needs, beside what Keras' backend needs for ONNX
+            (`topwork.shipping.formats.onnx.refuse_lacking`).
         reads: the modules that reading needs.
         extra: the extra of topwork that has them; empty if topwork itself has them.
         precisions: of the weights.
@@ -57,7 +58,7 @@ FORMATS = (
         "onnx",
         ".onnx",
         "ONNX, for onnxruntime and many others",
-        ("tensorflow", "tf2onnx"),
+        (),
         ("onnxruntime",),
         "tensorflow",
         PRECISIONS,
@@ -67,7 +68,7 @@ FORMATS = (
         "openvino",
         ".xml",
         "OpenVINO's IR, with its .bin",
-        ("tensorflow", "tf2onnx", "openvino"),
+        ("openvino",),
         ("openvino",),
         "tensorflow",
         ("float32", "float16"),
@@ -84,7 +85,7 @@ FORMATS = (
         "litert",
         PRECISIONS,
     ),
-    Format("keras", ".keras", "a Keras model", ("keras",), ("keras", "tensorflow"), "tensorflow"),
+    Format("keras", ".keras", "a Keras model", ("keras",), ("keras",), "tensorflow"),
 )
 ONNX = FORMATS[0]
 
@@ -93,7 +94,7 @@ def precise(name: str) -> Precision:
     """Return the precision of that name.
 
     Raises:
-        ExportError: there is none.
+        ExportError: no precision has that name.
     """
     for one in PRECISIONS:
         if one == name:
@@ -106,7 +107,7 @@ def named(name: str) -> Format:
     """Return the format of that name.
 
     Raises:
-        ExportError: there is none.
+        ExportError: no format has that name.
     """
     names = [one.name for one in FORMATS]
     if name not in names:

@@ -47,13 +47,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     """
     import onnx
 
-    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())  # torch has its own exporter
-    if needed and not find_spec(needed):
-        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
-        raise MissingExtra(
-            f"an export on {keras_backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
-        )
-
+    refuse_lacking()
     plain = rebuild(model, _rewritten)
     blank = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in plain.inputs]
     plain(blank if len(blank) > 1 else blank[0])  # Keras exports only a model that was called before
@@ -72,6 +66,20 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
         _halve(path)
     elif how.precision == "int8":
         _quantize(path, how.pixels)
+
+
+def refuse_lacking() -> None:
+    """Refuse an export if Keras' backend lacks the package that writes ONNX for it.
+
+    Raises:
+        MissingExtra: the package is not installed.
+    """
+    needed = {"tensorflow": "tf2onnx", "jax": "jax2onnx"}.get(keras_backend.name())  # torch has its own exporter
+    if needed and not find_spec(needed):
+        what = '"topwork[tensorflow]"' if needed == "tf2onnx" else needed
+        raise MissingExtra(
+            f"an export on {keras_backend.name()} needs {needed}. Install it with: pip install {what}.{_elsewhere()}"
+        )
 
 
 def describe(path: Path, about: dict[str, Any]) -> None:
