@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -122,7 +123,7 @@ def test_what_is_not_installed_is_named_before_anything_is_computed(run, tmp_pat
 @pytest.mark.parametrize("name", ["x.onnx", "x.xml", "x.keras"])
 def test_no_other_backend_needs_tensorflow(run, tmp_path, monkeypatch, name):
     """Keras on torch exports to ONNX by itself."""
-    monkeypatch.setattr("topwork.shipping.formats.onnx.keras_backend.name", lambda: "torch")
+    monkeypatch.setattr("topwork.shipping.formats.onnx.keras_backend", SimpleNamespace(name=lambda: "torch"))
     for module in ("known", "onnx"):
         monkeypatch.setattr(
             f"topwork.shipping.formats.{module}.find_spec", lambda name: name not in ("tensorflow", "tf2onnx")

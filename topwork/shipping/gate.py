@@ -33,7 +33,7 @@ class Parity(Record):
         pictures: the number of compared pictures.
         largest_difference: of a probability.
         agreement: the share of pictures with the same answer.
-        accuracy: of the model and of the file, on the test pictures among them; empty if there are none.
+        accuracy: of the model and of the file, on the test pictures among them; empty without test pictures.
         difference: the file's accuracy less the model's, with the interval of a paired test; ``None`` without test
             pictures.
         problem: what is wrong; empty if the file answers as the model does.

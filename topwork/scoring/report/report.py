@@ -214,7 +214,7 @@ def _as_tested(subject: Subject, data: Dataset) -> Dataset:
 def _heat(
     subject: Subject, data: Dataset, summary: Summary, pictures: Mapping[str, Thumbnail]
 ) -> tuple[dict[str, Thumbnail], dict[str, str]]:
-    """Return the heat maps by path, and why there are none, under the name ``heat``."""
+    """Return the heat maps by path, and an empty mapping; without heat maps, the reason under the key ``heat``."""
     shown = {one.path: one.predicted for one in (*summary.mistakes, *summary.unsure)}
     if not shown:
         return {}, {}
