@@ -181,7 +181,7 @@ def test_what_torch_cannot_export_is_said(tmp_path, capsys):
     normed = keras.layers.LayerNormalization()(keras.layers.Rescaling(1.0)(start))
     with pytest.raises(ExportError) as error:
         write_onnx(keras.Model(start, normed), tmp_path / "model.onnx", {})
-    assert str(error.value).startswith("Keras cannot write the model as ONNX on torch (Failed to export a node ")
+    assert str(error.value).startswith("the model cannot be written as ONNX on torch (Failed to export a node ")
     assert str(error.value).endswith("). Or export with KERAS_BACKEND=tensorflow: any backend reads the run.")
     assert capsys.readouterr().out == ""
 

@@ -26,6 +26,7 @@ from topwork.runs.restore import restore
 from topwork.scoring.answers import checked
 from topwork.shipping import exported, gate, metadata, self_check
 from topwork.shipping.formats import known, onnx
+from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
 from topwork.shipping.gate import Parity
@@ -112,11 +113,12 @@ class Ready:
         with written_whole(path) as aside:
             made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
             how = How(precision, self.examples)
-            import_module(f"topwork.shipping.formats.{chosen.name}").write(self.model, made, how)
-            told = self.about | {"kind": chosen.name, "precision": precision}
-            metadata.attach(chosen, made, told)
+            with told(chosen.name, made):
+                import_module(f"topwork.shipping.formats.{chosen.name}").write(self.model, made, how)
+            entries = self.about | {"kind": chosen.name, "precision": precision}
+            metadata.attach(chosen, made, entries)
             predictor = Predictor(made, inf)
-            told |= self_check.described(predictor)
+            entries |= self_check.described(predictor)
             parity = self._parity(predictor, precision)
             if parity.problem and not force:
                 raise ExportError(
@@ -125,8 +127,8 @@ class Ready:
                 )
             if parity.problem:
                 say(f"Kept, although {parity.problem}: the file is marked.")
-                told |= {"forced": parity.problem}
-            metadata.attach(chosen, made, told)
+                entries |= {"forced": parity.problem}
+            metadata.attach(chosen, made, entries)
             for source, target in zip(chosen.further(made), chosen.further(path)):
                 source.replace(target)
             made.replace(aside)

@@ -1,9 +1,11 @@
 """Every format: a file answers as the run does, runs without topwork's code, and a planted fault is refused."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -130,9 +132,7 @@ def bilinear(source, fit, _):
 @pytest.mark.parametrize("kind", ["onnx", *(pytest.param(kind, marks=pytest.mark.full) for kind in NAMES[1:])])
 def test_a_planted_fault_is_refused(run, tmp_path, monkeypatch, kind, fault):
     """The file is made with the fault, and the gate compares it with the model; nothing is left behind."""
-    module = sys.modules.get(f"topwork.shipping.formats.{kind}") or __import__(
-        f"topwork.shipping.formats.{kind}", fromlist=["write"]
-    )
+    module = import_module(f"topwork.shipping.formats.{kind}")
     write, attach = module.write, exports.metadata.attach
 
     def attached(found, path, about):
@@ -160,6 +160,24 @@ def test_a_file_that_is_kept_by_force_is_marked_and_says_so(run, tmp_path, monke
     from tests.command import topwork
 
     assert "exported with --force" in topwork("predict", tmp_path / "forced.onnx", sources[0]).err
+
+
+@pytest.fixture
+def small_disk():
+    """Let this process write no file above 20,000 bytes, as on a disk that is full or a quota that is used up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "kind", ["onnx", "openvino", *(pytest.param(kind, marks=pytest.mark.full) for kind in NAMES[2:])]
+)
+def test_a_file_that_cannot_be_written_whole_leaves_nothing(run, tmp_path, small_disk, kind):
+    with pytest.raises((OSError, ExportError), match=r"File too large|iostream error"):
+        run.export(tmp_path / name_of(kind), progress=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["openvino", "savedmodel"])

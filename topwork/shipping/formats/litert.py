@@ -27,7 +27,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     """
     import tensorflow as tf
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=path.parent) as folder:
         savedmodel.write(model, Path(folder, "model"), how)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder, "model")))
         if how.precision != "float32":

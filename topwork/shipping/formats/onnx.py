@@ -1,15 +1,13 @@
 """Write a flat model as an ONNX file.
 
-Layers that ONNX lacks are rewritten exactly, and layers that do nothing in inference are omitted. tf2onnx is made to
-use less memory.
+Layers that ONNX lacks are rewritten exactly, and layers that do nothing in inference are omitted.
 """
 
 import logging
-import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
-from functools import cache, partial
+from functools import partial
 from importlib.util import find_spec
 from io import StringIO
 from math import sqrt
@@ -18,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork.errors import ExportError, MissingExtra
+from topwork.errors import MissingExtra
 from topwork.networks.halves import rebuild
 from topwork.networks.replay import is_idle
+from topwork.shipping.formats.failing import told
+from topwork.shipping.formats.frugal import frugally
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import KEY
 from topwork.system import keras_backend
-from topwork.system.replaced import replaced, variable
 from topwork.system.text import as_json
 
 if TYPE_CHECKING:
@@ -141,66 +140,15 @@ def _export(model: "keras.Model", path: Path) -> None:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints
+        with (
+            told(f"ONNX on {keras_backend.name()}", path, _elsewhere()),
+            warnings.catch_warnings(),
+            redirect_stdout(StringIO()),  # torch prints
+        ):
             warnings.simplefilter("ignore")  # Keras' exporter still uses np.object
-            _frugal(partial(model.export, path, format="onnx", verbose=False))
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # each backend's exporter has its own errors
-        lines = [line for line in re.sub(r"\x1b\[\d+m", "", str(error)).splitlines() if line.strip()]
-        told = [line.strip() for line in lines if not line.startswith("Exception encountered when calling")]
-        reason = told[0].rstrip(".") if told else type(error).__name__
-        raise ExportError(
-            f"Keras cannot write the model as ONNX on {keras_backend.name()} ({reason}).{_elsewhere()}"
-        ) from error
+            frugally(partial(model.export, path, format="onnx", verbose=False))
     finally:
         logger.setLevel(level)
-
-
-def _frugal(write: Callable[[], None]) -> None:
-    """Write with a third of the memory that tf2onnx usually takes (docs/log.md, 2026-11-25).
-
-    tf2onnx repeats a dozen optimisations. After each one, it writes all weights again into messages that never free
-    their memory; here, it writes them only once, at the end. Before each one, it copies the graph, in order to continue
-    if the optimisation fails; here, it makes these copies only in a second try, after a failure.
-    """
-    if keras_backend.name() != "tensorflow":
-        return write()
-    from tf2onnx.graph import Graph
-
-    _teach()
-    update = Graph.update_proto
-
-    def at_the_end(graph: Any, *storage: Any) -> None:
-        if storage:  # only the last call passes *storage*
-            update(graph, *storage)
-
-    with replaced(Graph, "update_proto", at_the_end):
-        try:
-            with variable("TF2ONNX_CATCH_ERRORS", "FALSE"):
-                return write()
-        except (OSError, MemoryError):  # a second try with copies would not help
-            raise
-        except Exception:
-            return write()
-
-
-@cache
-def _teach() -> None:
-    """Add to tf2onnx two operations that it lacks; Keras uses them in gelu and celu."""
-    from tf2onnx.handler import tf_op
-
-    @tf_op(["Erfc", "Expm1"])
-    class Handler:
-        @classmethod
-        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
-            shapes, types, (x,) = node.output_shapes, node.output_dtypes, node.input
-            is_erfc = node.type == "Erfc"
-            ctx.remove_node(node.name)
-            one = ctx.make_const(f"{node.name}_one", np.ones((), np.float32)).output[0]
-            made = ctx.make_node("Erf" if is_erfc else "Exp", [x]).output[0]
-            parts = [one, made] if is_erfc else [made, one]
-            ctx.make_node("Sub", parts, name=node.name, outputs=node.output, shapes=shapes, dtypes=types)
 
 
 def _elsewhere() -> str:
@@ -219,6 +167,8 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
         mean, variance = (np.ravel(keras.ops.convert_to_numpy(v)) for v in (operation.mean, operation.variance))
         scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
         return layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=operation.name)(*args)
+    if isinstance(operation, layers.BatchNormalization) and operation.axis in (-1, len(args[0].shape) - 1):
+        return _scaled(operation)(args[0])
     if isinstance(operation, layers.Conv2D) and operation.groups > 1:
         return _grouped(operation)(*args)
     if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
@@ -229,6 +179,19 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
 
         return Gelu(name=operation.name)(*args)
     return operation(*args, **kwargs)
+
+
+def _scaled(norm: Any) -> Any:
+    """Return batch-norm in inference as a layer of one product and one sum.
+
+    The exporter would compute these two constants from the four weights of each such layer, which takes seconds.
+    """
+    import keras
+
+    weights = dict(zip((weight.name for weight in norm.weights), norm.get_weights()))
+    scale = weights.get("gamma", 1) / np.sqrt(weights["moving_variance"].astype(np.float64) + norm.epsilon)
+    offset = weights.get("beta", 0) - weights["moving_mean"] * scale
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=norm.name)
 
 
 def _grouped(conv: Any) -> Any:

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from topwork.shipping.formats import onnx
+from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     """
     import openvino
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=path.parent) as folder, told("openvino", path):
         file = Path(folder, "model.onnx")
         onnx.write(model, file, How())
         openvino.save_model(openvino.convert_model(str(file)), str(path), compress_to_fp16=how.precision == "float16")
