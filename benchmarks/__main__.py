@@ -20,6 +20,8 @@ from benchmarks import (
     crossval,
     deep,
     default,
+    export_tables,
+    exported,
     extraction,
     frozen,
     fusion,
@@ -248,6 +250,22 @@ def reported_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(audit_tables.reported_table(plan, *reported.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("exported")
+def exported_command(
+    data: Data = None,
+    weights: Weights = "random",
+    cut: str = "efficientnet_lite0@pool",
+    pictures: Pictures = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each command is timed.")] = 5,
+    quick: Quick = False,
+) -> None:
+    """Measure the files of all formats: size, speed, answers, `topwork check`; and the time and memory of an export."""
+    plan = exported.Plan(data, pictures, cut, weights, rounds=rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(export_tables.exported_table(plan, exported.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("reading")

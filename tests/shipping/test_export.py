@@ -21,6 +21,7 @@ from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError, MissingExtra
 from topwork.recipes.settings import Backbone
 from topwork.shipping import exported
+from topwork.shipping.formats.known import FORMATS
 from topwork.shipping.gate import BOUND
 from topwork.shipping.metadata import Input, seal
 
@@ -254,6 +255,24 @@ def test_several_pictures_a_row_are_several_inputs(pairs, tmp_path, first):
     assert expected.std(0).max() > 1e-2, "the answers do not differ between rows"
     np.testing.assert_allclose(answered, expected, atol=BOUND)
     assert np.abs(outputs(run.model(), pixels[::-1]) - expected).max() > 100 * BOUND  # the order matters
+
+
+@pytest.mark.full
+def test_every_format_has_several_inputs(pairs, tmp_path):
+    """The gate compares each file with the run, from the files of both pictures."""
+    run = tw.train(
+        pairs,
+        phases=[tw.Phase(f"{SMALL}[front] + {SMALL}[side]", epochs=4, learning_rate=1e-2)],
+        backbones=[tiny()],
+        out=tmp_path / "run",
+    )
+    made = run.export_all(tmp_path / "all", progress=False)
+    assert {one.kind: one.problem for one in made if one.precision != "int8"} == {one.name: "" for one in FORMATS}
+    for one in made:
+        if one.parity:
+            assert tw.Predictor(one.path).columns == ("front", "side")
+        else:
+            assert "does not answer as the model does" in one.problem
 
 
 @pytest.mark.full

@@ -17,13 +17,13 @@ def write(model: "keras.Model", path: Path, how: How) -> None:  # noqa: ARG001
     Raises:
         ExportError: Keras runs on another backend.
     """
-    from keras.export import ExportArchive
+    import tensorflow as tf
 
-    archive = ExportArchive()
     call, signature = function(model)
-    archive.track(model)
-    archive.add_endpoint("serve", call, input_signature=signature)
-    archive.write_out(str(path), verbose=False)
+    module = tf.Module()
+    module.variables_of_model = [one.value for one in model.variables]  # Keras' ExportArchive would save each twice
+    module.serve = tf.function(call, input_signature=signature)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
 
 
 def function(model: "keras.Model") -> tuple[Any, list[Any]]:
