@@ -87,8 +87,10 @@ def measure(plan: Plan, scratch: Path) -> Measured:
         say(f"round {number} of {plan.rounds}: checked {len(written)} files")
     found.exports[plan.cut] = _exports(plan, place, scratch)
     joined = scratch / "joined"
-    words = ["--cut", plan.joined, "--weights", "random", "--size", plan.size, "--out", joined]
-    _topwork(scratch, "train", folder, *words)
+    names = [term.partition("@")[0] for term in plan.joined.split(" + ")]
+    chosen = [f"backbones.{name}.{key}" for name in names for key in ("weights=random", f"size={plan.size}")]
+    words = [word for one in chosen for word in ("--set", one)]
+    _topwork(scratch, "train", folder, "--cut", plan.joined, *words, "--out", joined)
     found.exports[plan.joined] = _exports(plan, joined, scratch)
     return found
 

@@ -20,6 +20,7 @@ from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode
 from topwork.errors import ExportError, MissingExtra
 from topwork.recipes.settings import Backbone
+from topwork.shipping import export as exports
 from topwork.shipping import exported
 from topwork.shipping.formats.known import FORMATS
 from topwork.shipping.gate import BOUND
@@ -84,11 +85,11 @@ def test_a_run_answers_without_a_file_as_its_file_does(run, file, pictures):
 def test_a_run_stands_for_its_newest_file(run, file, tmp_path, pictures):
     path = str(next(pictures.rglob("*.png")))
     run.export(tmp_path / "second.onnx")
-    assert exported.newest(run.path) == tmp_path / "second.onnx"
+    assert exported.best(run.path) == tmp_path / "second.onnx"
     ran = topwork("predict", run.path, path, "--json")
     assert ran.out == topwork("predict", tmp_path / "second.onnx", path, "--json").out
     (tmp_path / "second.onnx").write_bytes(b"changed")
-    assert exported.newest(run.path) == file
+    assert exported.best(run.path) == file
     (tmp_path / "second.onnx").unlink()
     assert tw.Predictor(run.path).labels == tw.Predictor(file).labels
 
@@ -100,6 +101,7 @@ def test_a_run_stands_for_its_newest_file(run, file, tmp_path, pictures):
         ("x.onnx", {"format": "onx"}, "there is no format 'onx': expected onnx, openvino, savedmodel, graphdef, "),
         ("x.pb", {"format": "onnx"}, "'{}' is to be written as onnx: give it a name that ends in '.onnx'."),
         ("x.pb", {"format": "savedmodel"}, "'{}' is to be written as savedmodel, a folder: give it a name without "),
+        ("X.KERAS", {}, "'{}' is to be written as keras: give it a name that ends in '.keras'."),
         ("x.pb", {"precision": "int8"}, "graphdef has no int8: expected float32; onnx and litert have it."),
         ("x.xml", {"precision": "int8"}, "openvino has no int8: expected float32 or float16; onnx and litert have it."),
     ],
@@ -129,7 +131,7 @@ def test_no_other_backend_needs_tensorflow(run, tmp_path, monkeypatch, name):
         monkeypatch.setattr(
             f"topwork.shipping.formats.{module}.find_spec", lambda name: name not in ("tensorflow", "tf2onnx")
         )
-    monkeypatch.setattr("topwork.shipping.export.placed", lambda *_: pytest.fail("reached"))
+    monkeypatch.setattr("topwork.shipping.export.restore", lambda *_: pytest.fail("reached"))
     with pytest.raises(pytest.fail.Exception, match="reached"):
         run.export(tmp_path / name)
 
@@ -194,6 +196,39 @@ def test_a_planted_fault_is_refused(run, file, tmp_path, fault):
     expected = outputs(model, np.stack([decode(s, Fit((32, 32))) for s in sources]))
     problem = parity(expected, tmp_path / "faulty.onnx", sources).problem
     assert problem.startswith(f"on {len(sources)} pictures, a probability differs by ")
+
+
+def test_companions_are_there_together_or_not_at_all(run, tmp_path, monkeypatch):
+    """An IR is three files. If one of them cannot be moved to its place, or is there by now, none stays."""
+    replace = Path.replace
+
+    def fails(path, target):
+        if Path(target).suffix == ".json":
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        run.export(tmp_path / "m.xml", progress=False)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert list(tmp_path.iterdir()) == []
+
+    attach = exports.metadata.attach
+
+    def meanwhile(*words):
+        (tmp_path / "m.bin").write_text("another export's")
+        attach(*words)
+
+    monkeypatch.setattr(exports.metadata, "attach", meanwhile)
+    with pytest.raises(ExportError, match=r"m.bin' exists already and is not overwritten"):
+        run.export(tmp_path / "m.xml", progress=False)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("m.bin", "another export's")]
+
+
+def test_a_link_to_nothing_is_not_replaced(run, tmp_path):
+    (tmp_path / "m.onnx").symlink_to(tmp_path / "gone")
+    with pytest.raises(ExportError, match="exists already"):
+        run.export(tmp_path / "m.onnx")
 
 
 def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):

@@ -1,13 +1,16 @@
 """``topwork export --all``: every format and precision, a table, and the reason for each file that is not written."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 import topwork as tw
 from tests.command import topwork
 from tests.tiny import tiny
 from topwork.shipping.formats import known
+from topwork.shipping.formats import onnx as onnx_format
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,8 @@ def test_all_files_are_written_and_told_in_a_table(run, tmp_path, few):
     written = {path.name for path in (tmp_path / "all").iterdir()}
     assert written >= {"model.onnx", "model-float16.onnx", "model.keras", "model.keras.json"}
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["file", "size", "a", "picture", "same", "answer", "largest", "difference"]
+    assert lines[0].split() == ["file", "size", "a", "picture", "same", "answer", "difference", "accuracy"]
+    assert "Compared with the model on 60 pictures; accuracy of the model: " in ran.err
     assert [line.split()[0].rsplit("/", 1)[1] for line in lines[2:4]] == ["model.onnx", "model-float16.onnx"]
     recorded = [json.loads(line)["path"] for line in (run.path / "exports.jsonl").read_text().splitlines()]
     assert str(tmp_path / "all" / "model.keras") in recorded
@@ -44,6 +48,56 @@ def test_a_file_that_is_not_written_has_its_reason_and_leaves_nothing(run, tmp_p
     ran = topwork("export", run.path, "--all", tmp_path / "none", "--json")
     assert ran.status == 1
     assert all(one["problem"] and one["parity"] is None for one in json.loads(ran.out))
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_error_in_one_file_does_not_end_the_others(run, tmp_path, few, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("topwork.shipping.formats.onnx.write", full)
+    ran = topwork("export", run.path, "--all", tmp_path / "all")
+    assert ran.status == 0
+    path = tmp_path / "all" / "model.onnx"
+    assert f"Not written: {path}: cannot use '{path}': No space left on device." in ran.err
+    assert [line.split()[0] for line in ran.out.splitlines()[2:]] == [str(tmp_path / "all" / "model.keras")]
+
+
+def test_a_run_on_arrays_has_files_in_8_bits_calibrated_on_training_pictures(tmp_path, few, monkeypatch):
+    """The run keeps pictures to check on, and training pictures."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(600) % 2
+    pixels = (
+        draw.integers(0, 100, (600, 32, 32, 3)).astype("uint8") + (100 * labels).astype("uint8")[:, None, None, None]
+    )
+    run = tw.train((pixels, labels), phases=[tw.Phase("tiny@pool", epochs=2)], backbones=[tiny()], out=tmp_path / "run")
+    seen = []
+    write = onnx_format.write
+
+    def watched(model, path, how):
+        seen.append(how)
+        write(model, path, how)
+
+    monkeypatch.setattr(onnx_format, "write", watched)
+    made = run.export_all(tmp_path / "all", progress=False)
+    assert not [one for one in made if "training picture" in one.problem]
+    (examples,) = seen[-1].pixels
+    assert (seen[-1].precision, len(examples)) == ("int8", 100)
+    train = {int(row.path[2:-1]) for row in run.data.part("train")}
+    bytes_of = {pixels[number].tobytes(): number for number in range(600)}
+    assert {bytes_of[picture.tobytes()] for picture in examples} <= train
+
+
+def test_without_training_pictures_only_8_bits_are_missing(pictures, tmp_path, few):
+    data = shutil.copytree(pictures, tmp_path / "data")
+    run = tw.train(data, phases=[tw.Phase("tiny@pool", epochs=2)], backbones=[tiny()], out=tmp_path / "run")
+    for row in run.data.part("train"):
+        (data / row.path).unlink()
+    made = {(one.kind, one.precision): one for one in run.export_all(tmp_path / "all", progress=False)}
+    assert made["onnx", "float32"].parity
+    assert made["onnx", "int8"].problem == (
+        "int8 is calibrated on training pictures, and no training picture of the run is where it was."
+    )
 
 
 @pytest.mark.parametrize("words", [("x.onnx",), ("--force",), ("--precision", "int8"), ("--format", "onnx")])

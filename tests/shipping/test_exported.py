@@ -1,10 +1,11 @@
 """The record of the files that a run was exported to."""
 
 import json
+from dataclasses import replace
 
 from topwork.runs.folder import EXPORTS, exports_of
-from topwork.shipping.exported import newest, note
-from topwork.shipping.formats.known import ONNX
+from topwork.shipping.exported import best, note
+from topwork.shipping.formats.known import ONNX, of_path
 from topwork.shipping.gate import Parity
 
 AGREES = Parity(50, 2e-6, 1.0, (), None, "")
@@ -15,11 +16,24 @@ def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):
     for path in (first, second):
         path.write_text(path.name)
         note(tmp_path, path, ONNX, "float32", AGREES)
-    assert newest(tmp_path) == second
+    assert best(tmp_path) == second
     second.write_text("changed")
-    assert newest(tmp_path) == first
+    assert best(tmp_path) == first
     first.unlink()
-    assert newest(tmp_path) is None
+    assert best(tmp_path) is None
+
+
+def test_the_file_that_is_read_quickly_and_answers_as_the_model_does_stands_for_the_run(tmp_path):
+    """After ``export --all``, the newest file is the one of Keras; a file in fewer bits or by force is newer still."""
+    forced = replace(AGREES, problem="a probability differs")
+    wanted = [("m.onnx", "float32", AGREES), ("m.pb", "float32", AGREES), ("m.keras", "float32", AGREES)]
+    wanted += [("m16.onnx", "float16", AGREES), ("m8.tflite", "int8", AGREES), ("bad.onnx", "float32", forced)]
+    for name, precision, parity in wanted:
+        (tmp_path / name).write_text(name)
+        note(tmp_path, tmp_path / name, of_path(tmp_path / name), precision, parity)
+    for name, _, _ in wanted:
+        assert best(tmp_path) == tmp_path / name
+        (tmp_path / name).unlink()
 
 
 def test_a_line_has_the_results_of_the_gate(tmp_path):
@@ -28,7 +42,7 @@ def test_a_line_has_the_results_of_the_gate(tmp_path):
     (line,) = exports_of(tmp_path)
     assert line.keys() == {
         *("time", "path", "sha256", "format", "precision"),
-        *("largest_difference", "agreement", "pictures", "forced"),
+        *("largest_difference", "agreement", "pictures", "accuracy", "forced"),
     }
     assert (line["largest_difference"], line["agreement"], line["pictures"]) == (2e-6, 1.0, 50)
 
@@ -40,9 +54,9 @@ def test_damaged_lines_are_skipped_and_records_of_older_versions_are_read(tmp_pa
     (line,) = exports_of(tmp_path)
     (tmp_path / "exported.json").write_text(json.dumps({"files": [{name: line[name] for name in ("path", "sha256")}]}))
     (tmp_path / EXPORTS).write_text('{"path": "cut sho\n[1]\n{}\n')
-    assert newest(tmp_path) == tmp_path / "old.onnx"
+    assert best(tmp_path) == tmp_path / "old.onnx"
     note(tmp_path, tmp_path / "new.onnx", ONNX, "float32", AGREES)
-    assert newest(tmp_path) == tmp_path / "new.onnx"
+    assert best(tmp_path) == tmp_path / "new.onnx"
     (tmp_path / "exported.json").write_text("{")
     assert [one["path"] for one in exports_of(tmp_path)] == [str(tmp_path / "new.onnx")]
 

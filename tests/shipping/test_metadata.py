@@ -86,6 +86,7 @@ def test_a_file_of_somebody_else(tmp_path):
         *([], {}, {"format": 1}, {"format": "one"}),
         ABOUT | {"labels": []},
         ABOUT | {"inputs": {}},
+        ABOUT | {"labels": [["a"], ["b"]]},
         ABOUT | {"inputs": [ENTRY, ENTRY | {"name": "pixels_2"}]},
         *(ABOUT | {"inputs": [entry]} for entry in (None, {}, ENTRY | {"name": "x"}, ENTRY | {"size": None})),
         *(ABOUT | {"inputs": [{k: v for k, v in ENTRY.items() if k != gone}]} for gone in ENTRY),

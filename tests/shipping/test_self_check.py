@@ -92,7 +92,7 @@ def test_metadata_that_were_edited_are_refused(file):
 @pytest.mark.parametrize(
     ("check", "told"),
     [
-        (None, "has no answers to compare with"),
+        (None, "cannot be checked: when it was written, it answered alike for all drawn pictures"),
         ({"rule": 2, "seed": 0, "answers": []}, "is checked by rule 2"),
         ({"rule": 1, "seed": 0, "answers": [[1.0, 0.0]]}, "are those of another file"),
     ],
@@ -106,18 +106,81 @@ def test_a_file_that_cannot_be_checked_says_why(file, check, told):
 def test_with_data_the_accuracy_is_compared_with_the_claim(file, pictures, tmp_path):
     ran = topwork("check", file, pictures)
     assert ran.status == 0, ran.out + ran.err
-    assert f"{self_check.measured(file, pictures)[0]:,} pictures: accuracy " in ran.out
+    assert f"{self_check.check(file, pictures).measured.pictures:,} pictures: accuracy " in ran.out
     wrong = make_folder(tmp_path / "wrong", each=12, first=300_000)
     for name, other in (("red", "x"), ("green", "red"), ("blue", "green"), ("x", "blue")):
         (wrong / name).rename(wrong / other)
-    assert topwork("check", file, wrong).status == 1
+    ran = topwork("check", file, wrong)
+    assert (ran.status, "That is lower than claimed: -0." in ran.out) == (1, True)
     (wrong / "red").rename(wrong / "brown")
-    assert "does not know the class: 'brown'" in topwork("check", file, wrong).err
+    assert "does not know the class: 'brown' (12)" in topwork("check", file, wrong).out
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_is_no_wrong_answer(file, tmp_path):
+    data = make_folder(tmp_path / "data", each=3)
+    broken = data / "red" / "broken.png"
+    whole = next((data / "red").glob("*.png")).read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    found = self_check.check(file, data).measured
+    assert (found.pictures, list(found.unread)) == (9, ["red/broken.png"])
+    assert f"1 picture could not be read; the first is red/broken.png: {found.unread['red/broken.png']}." in (
+        topwork("check", file, data).out
+    )
+    for path in data.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    assert "no picture" in topwork("check", file, data).err
+
+
+@pytest.mark.parametrize(
+    "name", ["m.xml", *(pytest.param(name, marks=pytest.mark.full) for name in ("m", "m.pb", "m.tflite", "m.keras"))]
+)
+def test_every_format_is_checked_and_other_files_are_refused(run, tmp_path, name):
+    """The metadata know the files that they describe."""
+    run.export(tmp_path / name, progress=False)
+    assert self_check.check(tmp_path / name).problem == ""
+    (second := tmp_path / "second").mkdir()
+    other = tw.train(run.data, phases=[tw.Phase("tiny@pool", epochs=2)], backbones=[tiny()], out=second / "run")
+    other.export(second / name, progress=False)
+    part = {"m": "m/variables/variables.data-00000-of-00001", "m.xml": "m.bin"}.get(name, name)
+    (second / part).replace(tmp_path / part)
+    with pytest.raises(ExportError, match=r"is not the file that '.*' describes"):
+        tw.Predictor(tmp_path / name)
+    (tmp_path / part).unlink()
+    with pytest.raises(ExportError, match=r"which is missing|no file|is a folder|is not the file"):
+        tw.Predictor(tmp_path / name)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_files_in_fewer_bits_are_checked(run, tmp_path, precision):
+    run.export(tmp_path / "m.onnx", precision=precision, force=True, progress=False)
+    found = self_check.check(tmp_path / "m.onnx")
+    assert (found.precision, found.bound, found.problem) == (precision, 0.03, "")
+    answers = np.array(tw.Predictor(tmp_path / "m.onnx").about["check"]["answers"])
+    assert answers.std(0).max() > found.bound
+
+
+def test_a_file_that_was_kept_by_force_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    run.export(tmp_path / "m.onnx", force=True, progress=False)
+    assert (
+        "It was exported with --force: on 60 pictures, a probability differs"
+        in topwork("check", tmp_path / "m.onnx").out
+    )
+    picture = run.data.part("test")[0]
+    told = topwork("predict", tmp_path / "m.onnx", f"{run.data.root}/{picture.path}", "--json").json
+    assert "a probability differs" in told["forced"]
+
+
+def test_an_answer_that_is_no_number_is_a_problem():
+    expected = np.tile([0.9, 0.1], (3, 1))
+    found = expected.copy()
+    found[1, 0] = np.nan
+    assert self_check._compared(found, expected, 1e-3)[1].startswith("a probability differs by inf")
 
 
 def test_an_untrained_head_cannot_be_checked_and_a_line_says_so(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(self_check, "DIFFER", 2.0)
+    monkeypatch.setattr(self_check, "BOUNDS", {"float32": 2.0})
     run.export(tmp_path / "m.onnx")
     assert "answers alike for all drawn pictures" in capsys.readouterr().err
-    with pytest.raises(ExportError, match="has no answers to compare with"):
+    with pytest.raises(ExportError, match="it answered alike for all drawn pictures"):
         self_check.check(tmp_path / "m.onnx")

@@ -9,7 +9,7 @@ from topwork.commands.options import AsJson
 from topwork.commands.output import print_json
 
 if TYPE_CHECKING:
-    from topwork.shipping.self_check import Checked
+    from topwork.shipping.self_check import Checked, Measured
 
 
 def check(
@@ -22,32 +22,41 @@ def check(
     """Check an exported file on this machine.
 
     It must answer a few drawn pictures as it did when it was written; none of the pictures that it was trained on is
-    needed. With DATA, its accuracy is compared with the one that it claims. The exit status is 1 if the answers differ
-    or the accuracy is lower.
+    needed. With DATA, its accuracy is compared with the one that it claims. The exit status is 1 if the answers differ,
+    or if the accuracy is significantly lower.
     """
-    from dataclasses import replace
-
     from topwork.shipping import self_check
 
-    found = self_check.check(file)
-    is_worse = False
-    if data is not None:
-        pictures, accuracy, claimed = self_check.measured(file, data)
-        found = replace(found, pictures=pictures, accuracy=accuracy, claimed=claimed)
-        is_worse = claimed is not None and accuracy.high < claimed.low
+    found = self_check.check(file, data)
     if as_json:
         print_json({"file": str(file), **found.as_json()})
     else:
         _print(file, found)
-    if found.problem or is_worse:
+    if found.problem or (found.measured and found.measured.is_worse):
         raise typer.Exit(1)
 
 
 def _print(file: Path, found: "Checked") -> None:
     print(f"{file}: {found.kind}, {found.precision}, read by {found.runtime}")
     same = f"the answers are those that it gave when it was written (largest difference {found.largest_difference:.1e})"
-    print(f"16 drawn pictures: {found.problem or same}")
+    print(f"{found.pictures} drawn pictures: {found.problem or same}")
     if found.problem and found.runtime != found.written:
         print(f"It was written with {found.written}: try that version.")
-    if found.accuracy:
-        print(f"{found.pictures:,} pictures: accuracy {found.accuracy}; the file claims {found.claimed or 'none'}")
+    if found.forced:
+        print(f"It was exported with --force: {found.forced}.")
+    if found.measured:
+        _print_measured(found.measured)
+
+
+def _print_measured(found: "Measured") -> None:
+    from topwork.system.messages import counted, some
+
+    print(f"{counted(found.pictures, 'picture')}: accuracy {found.accuracy}; the file claims {found.claimed or 'none'}")
+    if found.is_worse:
+        print(f"That is lower than claimed: {found.difference}.")
+    if found.unread:
+        path, reason = next(iter(found.unread.items()))
+        print(f"{counted(len(found.unread), 'picture')} could not be read; the first is {path}: {reason}.")
+    if found.unknown:
+        told = some([f"{label!r} ({count:,})" for label, count in found.unknown.items()])
+        print(f"Not measured, because the file does not know the class: {told}.")

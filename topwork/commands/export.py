@@ -60,7 +60,7 @@ def export(
 
 
 def _print_all(made: "list[Made]", as_json: bool) -> None:
-    from topwork.system.messages import say, size
+    from topwork.system.messages import counted, say, size
 
     written = [one for one in made if one.parity]
     if as_json:
@@ -69,9 +69,14 @@ def _print_all(made: "list[Made]", as_json: bool) -> None:
         rows = []
         for one in written:
             assert one.parity
-            answers = f"{100 * one.parity.agreement:.1f} %", f"{one.parity.largest_difference:.1e}"
+            accuracy = f"{one.parity.accuracy[1]:.3f}" if one.parity.accuracy else ""
+            answers = f"{100 * one.parity.agreement:.1f} %", f"{one.parity.largest_difference:.1e}", accuracy
             rows.append([one.path, size(one.size), f"{1000 * one.seconds:.1f} ms", *answers])
-        print_table(["file", "size", "a picture", "same answer", "largest difference"], rows)
+        print_table(["file", "size", "a picture", "same answer", "difference", "accuracy"], rows)
+        parity = written[0].parity
+        assert parity
+        tested = f"; accuracy of the model: {parity.accuracy[0]:.3f}" if parity.accuracy else ""
+        say(f"Compared with the model on {counted(parity.pictures, 'picture')}{tested}.")
     for one in made:
         if one.problem:
             say(f"Not written: {one.path}: {one.problem}")

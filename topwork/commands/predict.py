@@ -35,8 +35,9 @@ def predict(
 
     must_be_new("--csv", csv)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
-    if predictor.about.get("forced"):
-        say(f"{str(model)!r} was exported with --force: it does not answer as the model does.")
+    forced = predictor.about.get("forced")
+    if forced:
+        say(f"{str(model)!r} was exported with --force: it does not answer as the model does ({forced}).")
     guesses = predictor(asked(pictures, predictor.columns))
     answered = unread = 0
     with ExitStack() as files:
@@ -50,6 +51,7 @@ def predict(
                 table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *each, guess.error])
             elif as_json:
                 values = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
+                values |= {"forced": forced} if forced else {}
                 print_json({key: value for key, value in values.items() if key != "error" or value})
             elif not guess.error:
                 print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)

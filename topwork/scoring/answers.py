@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 CHECKED = 200
 """An exported file is checked on at most this many pictures."""
 
+EXAMPLES = 100
+"""A file in 8 bits is calibrated on at most this many training pictures."""
 
 SCORING_BATCH = 128
-
 
 SAMPLE = 2000
 """An evaluation measures at most this many pictures; if there are more, it measures a seeded sample."""
@@ -143,6 +144,11 @@ def scores(labels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         "auc": auc(labels, outputs),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def examples(data: Dataset) -> list[Row]:
+    """Return the rows that a file in 8 bits is calibrated on: training rows alone."""
+    return list(sampled(data.part("train"), EXAMPLES))
 
 
 def checked(data: Dataset) -> list[Row]:

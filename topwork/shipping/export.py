@@ -3,10 +3,11 @@
 If the answers of the file differ from those of the trained model, no file is kept (law 5).
 """
 
+import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from math import inf
 from pathlib import Path
@@ -14,23 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topwork.data.dataset import Dataset, Row
-from topwork.data.pictures import load
-from topwork.errors import DatasetError, ExportError, MissingExtra, PictureError
-from topwork.networks.backbones import catalogue
-from topwork.networks.fusion import Joined
-from topwork.networks.model import Network
+from topwork.data.dataset import Dataset
+from topwork.errors import ExportError, TopworkError, of_machine
 from topwork.runs.folder import Folder
-from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import restore
-from topwork.scoring.answers import checked
 from topwork.shipping import exported, gate, metadata, self_check
+from topwork.shipping.described import about, inputs_of
 from topwork.shipping.formats import known, onnx
 from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
 from topwork.shipping.gate import Parity
-from topwork.shipping.metadata import Input
+from topwork.shipping.material import Material, to_calibrate, to_check
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
@@ -38,31 +34,12 @@ from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
 from topwork.system.messages import Bar, say
 from topwork.system.records import Record
-from topwork.version import FILE_FORMAT, VERSION
 
 if TYPE_CHECKING:
     import keras
 
 TIMED = 30
 """The number of pictures on which a file is timed."""
-
-EXAMPLES = 100
-"""The number of training pictures that show an ``int8`` file which values occur."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a file is checked on: pictures of the run.
-
-    Args:
-        pixels: one array for each input, uint8 ``[n, height, width, 3]``.
-        sources: the same pictures as files or arrays, in the form that `Predictor` takes.
-        rows: their rows.
-    """
-
-    pixels: list[np.ndarray]
-    sources: list[Any]
-    rows: list[Row]
 
 
 @dataclass(frozen=True)
@@ -75,7 +52,7 @@ class Ready:
         about: the metadata that all formats have.
         material: the pictures.
         said: the model's probabilities for them, float ``[pictures, classes]``.
-        examples: for ``int8``, the pixels of training pictures.
+        examples: for ``int8``, the pixels of training pictures; empty if there are none.
     """
 
     folder: Folder
@@ -92,15 +69,15 @@ class Ready:
         Raises:
             DatasetError: no picture of the run is where it was.
         """
-        rows = _existing(placed(folder, data), folder.sample())
         keras_settings.import_keras()
         network = restore(folder)
         model = network.flat()
         inputs = inputs_of(folder, network)
-        material = _material(folder, rows, checked(rows), inputs)
-        examples = _material(folder, rows, _examples(rows), inputs).pixels if needs_examples else ()
+        material = to_check(folder, data, inputs)
+        examples = to_calibrate(folder, data, inputs) if needs_examples else ()
         with gpu.exact():
-            said = model.predict(_single(material.pixels), verbose=0)
+            pixels = material.pixels
+            said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)
         return cls(folder, model, about(folder, inputs), material, said, examples)
 
     def write(self, chosen: Format, path: Path, precision: Precision, force: bool = False) -> Parity:
@@ -109,17 +86,21 @@ class Ready:
         Raises:
             ExportError: the model cannot be written, or the answers of the file differ.
         """
+        if precision == "int8" and not self.examples:
+            raise ExportError(
+                "int8 is calibrated on training pictures, and no training picture of the run is where it was."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as aside:
-            made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
-            how = How(precision, self.examples)
+        with _put(chosen, path) as made:
             with told(chosen.name, made):
+                how = How(precision, self.examples)
                 import_module(f"topwork.shipping.formats.{chosen.name}").write(self.model, made, how)
             entries = self.about | {"kind": chosen.name, "precision": precision}
             metadata.attach(chosen, made, entries)
             predictor = Predictor(made, inf)
-            entries |= self_check.described(predictor)
-            parity = self._parity(predictor, precision)
+            with gpu.exact():
+                entries |= self_check.described(predictor)
+                parity = self._parity(predictor, precision)
             if parity.problem and not force:
                 raise ExportError(
                     f"the exported file does not answer as the model does and was not kept: {parity.problem}. Please "
@@ -128,10 +109,7 @@ class Ready:
             if parity.problem:
                 say(f"Kept, although {parity.problem}: the file is marked.")
                 entries |= {"forced": parity.problem}
-            metadata.attach(chosen, made, entries)
-            for source, target in zip(chosen.further(made), chosen.further(path)):
-                source.replace(target)
-            made.replace(aside)
+            metadata.attach(chosen, made, entries | {"parity": parity.as_json()})
         exported.note(self.folder.path, path, chosen, precision, parity)
         return parity
 
@@ -153,7 +131,7 @@ def export(
 ) -> Predictor:
     """Write the model of a finished run as a file, and compare the file with the model on real picture files.
 
-    Up to `CHECKED` existing pictures are used, first from the test part, then from the other parts.
+    Up to `topwork.scoring.answers.CHECKED` existing pictures are used, first from the test part, then from the others.
 
     Args:
         folder: the run.
@@ -171,6 +149,7 @@ def export(
         ExportError: *path* exists or cannot be written, the format does not have the precision, the model cannot be
             written, or the answers of the file differ.
         MissingExtra: a package that the format needs is not installed.
+        DatasetError: no picture of the run is where it was.
     """
     chosen = known.chosen(path, kind)
     _refuse(chosen, path, precision)
@@ -205,6 +184,8 @@ class Made(Record):
 def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset | None" = None) -> list[Made]:
     """Write the model of a finished run in all formats and precisions.
 
+    A file that cannot be written is in the list with the reason; the others are written.
+
     Args:
         folder: the run.
         place: the folder to write to, which must not exist.
@@ -212,6 +193,7 @@ def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset 
 
     Raises:
         ExportError: *place* exists or cannot be written.
+        DatasetError: no picture of the run is where it was.
     """
     _refuse_path(place)
     ready = Ready.of(folder, data, needs_examples=True)
@@ -222,6 +204,8 @@ def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset 
             path = place / f"model{mark}{chosen.suffix}"
             with Bar(f"writing and checking {path.name}"):
                 found.append(_one(ready, chosen, path, precision))
+    if not any(one.parity for one in found):
+        place.rmdir()
     return found
 
 
@@ -229,17 +213,27 @@ def _one(ready: Ready, chosen: Format, path: Path, precision: Precision) -> Made
     try:
         _refuse_lacking(chosen)
         parity = ready.write(chosen, path, precision)
-    except (ExportError, MissingExtra) as error:
+        return Made(str(path), chosen.name, precision, _size(chosen, path), _seconds(ready, path), parity)
+    except TopworkError as error:
         return Made(str(path), chosen.name, precision, problem=str(error))
-    files = [path, *chosen.further(path)]
-    size = sum(one.stat().st_size for file in files for one in (file.rglob("*") if file.is_dir() else [file]))
+    except (OSError, MemoryError) as error:
+        return Made(str(path), chosen.name, precision, problem=str(of_machine(error)))
+
+
+def _size(chosen: Format, path: Path) -> int:
+    files = [one for file in (path, *chosen.further(path)) for one in ([file] if file.is_file() else file.rglob("*"))]
+    return sum(one.stat().st_size for one in files if one.is_file())
+
+
+def _seconds(ready: Ready, path: Path) -> float:
+    """Return the median time of one picture, alone, after the first."""
     predictor = Predictor(path)
     spent = []
     for n in range(min(TIMED, len(ready.said))):
         start = time.perf_counter()
         predictor.probabilities(*(pixels[n : n + 1] for pixels in ready.material.pixels))
         spent.append(time.perf_counter() - start)
-    return Made(str(path), chosen.name, precision, size, float(np.median(spent)), parity)
+    return float(np.median(spent))
 
 
 def answered(predictor: Predictor, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
@@ -252,6 +246,31 @@ def answered(predictor: Predictor, sources: Sequence[Any], labels: Sequence[str]
     """
     order = labels or predictor.labels
     return np.array([[guess.probabilities[label] for label in order] for guess in predictor(sources)])
+
+
+@contextmanager
+def _put(chosen: Format, path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to. At the end, the file and those that belong to it are moved to *path*.
+
+    If one of them is there by now, or cannot be moved, none stays.
+
+    Raises:
+        ExportError: one of them is there by now.
+    """
+    moved: list[Path] = []
+    with written_whole(path) as aside:
+        made = aside.with_name(f"model{chosen.suffix}")  # every backend's exporter accepts this name
+        yield made
+        _refuse_path(path, *chosen.further(path))
+        try:
+            for source, target in zip(chosen.further(made), chosen.further(path)):
+                source.replace(target)
+                moved.append(target)
+            made.replace(aside)
+        except BaseException:
+            for target in moved:
+                target.unlink(missing_ok=True)
+            raise
 
 
 def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
@@ -269,100 +288,14 @@ def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
 def _refuse_lacking(chosen: Format) -> None:
     if chosen.name in ("onnx", "openvino"):  # which package writes them depends on Keras' backend
         onnx.refuse_lacking()
-    known.refuse_lacking(chosen, (*chosen.writes, *chosen.reads), "writing")
+    known.refuse_lacking(chosen)
 
 
 def _refuse_path(path: Path, *further: Path) -> None:
     for there in (path, *further):
-        if there.exists():
+        if os.path.lexists(there):
             raise ExportError(
                 f"{str(there)!r} exists already and is not overwritten. Choose another name, or remove it."
             )
     if wrong := unusable(path.parent):
         raise ExportError(f"cannot write {str(path)!r}: {wrong[0]}: {wrong[1]}. Choose another place.")
-
-
-def _existing(data: Dataset, kept: Mapping[str, np.ndarray]) -> Dataset:
-    """Return the dataset with those rows whose pictures are files that exist, in the arrays, or *kept* by the run."""
-
-    def is_there(path: str) -> bool:
-        return path in kept or data.pixels is not None or (bool(data.root) and Path(data.root, path).is_file())
-
-    return replace(data, rows=tuple(row for row in data.rows if all(is_there(path) for path, _ in row.pictures)))
-
-
-def _source(data: Dataset, path: str) -> Path | np.ndarray:
-    found = data.picture(path)
-    return Path(found) if isinstance(found, str) else found
-
-
-def _single(arrays: Sequence[np.ndarray]) -> Any:
-    return list(arrays) if len(arrays) > 1 else arrays[0]
-
-
-def _examples(data: Dataset) -> Sequence[Row]:
-    """Return training pictures of all classes, never test pictures."""
-    train = sorted(data.part("train"), key=lambda row: sha256(row.content.encode()).digest())
-    return train[:EXAMPLES]
-
-
-def _material(folder: Folder, data: Dataset, rows: Sequence[Row], inputs: Sequence[Input]) -> Material:
-    """Return those of the pictures that exist."""
-    kept = folder.sample()
-    pixels, sources, used = [], [], []
-    for row in rows:
-        files = [kept[path] if path in kept else _source(data, path) for path, _ in row.pictures]
-        named = dict(zip(data.columns, files))
-        wanted = [named[entry.picture] if entry.picture else files[0] for entry in inputs]
-        try:
-            pixels.append([load(picture, entry.fit, inf) for picture, entry in zip(wanted, inputs)])
-        except PictureError:
-            continue
-        sources.append(named if inputs[0].picture else files[0])
-        used.append(row)
-    if not sources:
-        raise DatasetError(
-            f"no picture of the run is where it was ({data.root or 'arrays'}): the file is checked on real pictures "
-            "before it is written. Put them back, or say where they are: "
-            + either("run.export(FILE, data=NEWPLACE)", f"topwork export {folder.path} FILE --data NEWPLACE")
-        )
-    return Material([np.stack(some) for some in zip(*pixels)], sources, used)
-
-
-def inputs_of(folder: Folder, network: Network | Joined) -> list[Input]:
-    """Return the inputs of the model of a run."""
-    wanted = network.inputs
-    names = [f"pixels_{number}" for number in range(1, len(wanted) + 1)] if len(wanted) > 1 else ["pixels"]
-    # if any term of the cut names a picture, terms that name none take the first column
-    unnamed = folder.data().columns[0] if any(picture for picture, _ in wanted) else None
-    return [Input(name, picture or unnamed, fit) for name, (picture, fit) in zip(names, wanted)]
-
-
-def about(folder: Folder, inputs: Sequence[Input]) -> dict[str, Any]:
-    """Return the metadata of the model of a run; see `topwork.shipping.metadata`."""
-    accuracy = folder.results.accuracy if folder.is_finished else None
-    folds = folder.results.folds if folder.is_finished else None
-    join = folder.recipe.join
-    learned = sorted(row.content for row in folder.learned)
-    networks = []
-    for each in folder.members if join else [folder]:
-        recipe = each.recipe
-        backbones = {}
-        for name, one in recipe.backbones.items():
-            if one.model:
-                licence = "your own"
-            else:
-                entry = catalogue.record(one.name)
-                licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
-            backbones[name] = asdict(one) | {"licence": licence}
-        networks.append({"cut": recipe.phases[-1].cut, "backbones": backbones})
-
-    return {
-        "format": FILE_FORMAT,
-        "labels": list(folder.data().classes),
-        "inputs": [one.as_json() for one in inputs],
-        **({"join": join.rule, "members": networks} if join else networks[0]),
-        "training": {"pictures": len(learned), "sha256": sha256(" ".join(learned).encode()).hexdigest()},
-        "scores": {"accuracy": accuracy and accuracy.as_json()} | ({"folds": folds} if folds else {}),
-        "versions": {"topwork": VERSION, **folder.environment["packages"]},
-    }

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from topwork.networks.weights.files import sha256
 from topwork.runs.folder import EXPORTS, exports_of
+from topwork.shipping.formats.known import FORMATS, PRECISIONS, Format, Precision
 from topwork.system.messages import say
 from topwork.system.text import as_json
 
 if TYPE_CHECKING:  # predicting needs no scores
-    from topwork.shipping.formats.known import Format, Precision
     from topwork.shipping.gate import Parity
 
 
-def note(run: Path, file: Path, chosen: "Format", precision: "Precision", parity: "Parity") -> None:
+def note(run: Path, file: Path, chosen: Format, precision: Precision, parity: "Parity") -> None:
     """Record that a run was exported to a file.
 
     If the run folder cannot be written to, a line says so; the file is complete.
@@ -36,6 +36,7 @@ def note(run: Path, file: Path, chosen: "Format", precision: "Precision", parity
         "largest_difference": parity.largest_difference,
         "agreement": parity.agreement,
         "pictures": parity.pictures,
+        "accuracy": list(parity.accuracy),
         "forced": bool(parity.problem),
     }
     try:
@@ -47,9 +48,22 @@ def note(run: Path, file: Path, chosen: "Format", precision: "Precision", parity
         say(f"{str(run / EXPORTS)!r} cannot be written ({error.strerror}), so the run does not list {str(file)!r}.")
 
 
-def newest(run: Path) -> Path | None:
-    """Return the last file that a run was exported to, among those that still exist and have not changed."""
-    for one in reversed(exports_of(run)):
+def best(run: Path) -> Path | None:
+    """Return the file that stands for a run, among those that still exist and have not changed.
+
+    Files that were kept by force come last; float32 comes before fewer bits, and ONNX before formats that are slower to
+    read. Among equal ones, it is the newest.
+    """
+    kinds = [one.name for one in FORMATS]
+
+    def rank(numbered: tuple[int, dict[str, Any]]) -> tuple[bool, int, int, int]:
+        number, line = numbered
+        kind, precision = line.get("format", "onnx"), line.get("precision", "float32")
+        of_kind = kinds.index(kind) if kind in kinds else len(kinds)
+        bits = PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)
+        return bool(line.get("forced")), bits, of_kind, -number
+
+    for _, one in sorted(enumerate(exports_of(run)), key=rank):
         path = Path(one["path"])
         if path.exists() and digest(path) == one["sha256"]:
             return path

@@ -76,7 +76,7 @@ def compared(expected: np.ndarray, answered: np.ndarray, truth: Sequence[int | N
             )
     else:
         others = round((1 - found.top1_agreement) * len(expected))
-        if others > (max(1, (1 - ALIKE) * len(expected)) if len(expected) < MANY else (1 - ALIKE) * len(expected)):
+        if others > (1 if len(expected) < MANY else (1 - ALIKE) * len(expected)):
             problems.append(f"{others} of the answers are another class")
         if not np.isfinite(answered).all():
             problems.append("some probabilities are no numbers")

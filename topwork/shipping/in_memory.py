@@ -7,7 +7,7 @@ import numpy as np
 
 from topwork.runs.folder import Folder
 from topwork.runs.restore import restore
-from topwork.shipping.export import about, inputs_of
+from topwork.shipping.described import about, inputs_of
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 

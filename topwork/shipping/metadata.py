@@ -20,15 +20,18 @@ SavedModel ``topwork.json``:
     training    the number of pictures that were learned, and the SHA-256 of their sorted digests
     check       the answers of this file to drawn pictures (`topwork.shipping.self_check`), and the runtime that gave
                 them, as ``runtime``
+    parity      how the answers of the file agreed with those of the model (`topwork.shipping.gate.Parity`)
+    files       if the metadata are not in the file: the SHA-256 of the file and of those that belong to it
     seal        the SHA-256 of all the rest
     forced      only if the file was kept although it answers otherwise than the model: how
 
 The JSON also describes the origin of the model: cut, backbones with their licences, scores and versions. For a join, it
 has the rule, as ``join``, and the cut and the backbones (with licences) of each of its ``members``. Format 1, of ONNX
-files alone, has no kind, precision, training, check and seal.
+files alone, has no kind, precision, training, check, parity and seal.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +39,7 @@ from typing import Any
 
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
+from topwork.networks.weights.files import sha256 as sha256_of
 from topwork.runs.folder import folds_in, model_of
 from topwork.shipping import exported, sessions
 from topwork.shipping.formats import known
@@ -53,7 +57,7 @@ class Input:
     """One input of the model.
 
     Args:
-        name: as in the ONNX file.
+        name: as in the file.
         picture: the column of the picture that the input takes; ``None`` if a row is one picture.
         fit: how this picture is resized.
     """
@@ -71,17 +75,29 @@ class Input:
 
 def attach(found: Format, path: Path, about: dict[str, Any]) -> None:
     """Write the metadata of a file: into it if its format can hold them, else beside it."""
-    about = about | {"seal": seal(about)}
     if found.is_described:
         from topwork.shipping.formats import onnx
 
-        onnx.describe(path, about)
+        onnx.describe(path, about | {"seal": seal(about)})
     else:
-        found.about(path).write_text(as_json(about, indent=1) + "\n", encoding="utf-8")
+        about = about | {"files": digests(found, path)}
+        text = as_json(about | {"seal": seal(about)}, indent=1)
+        found.about(path).write_text(f"{text}\n", encoding="utf-8")
+
+
+def digests(found: Format, path: Path) -> dict[str, str]:
+    """Return the SHA-256 of a file and of those that belong to it, without the metadata.
+
+    The keys are suffixes; for a folder, the names of the files in it.
+    """
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and file != found.about(path))
+        return {file.relative_to(path).as_posix(): sha256_of(file) for file in inside}
+    return {file.suffix: sha256_of(file) for file in (path, *(path.with_suffix(suffix) for suffix in found.beside))}
 
 
 def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
-    """Open an exported file; of a run folder, the newest file that the run was exported to.
+    """Open an exported file; of a run folder, the file that stands for the run (`exported.best`).
 
     Returns:
         Three things: a session that answers, the metadata, and the inputs of the model.
@@ -91,21 +107,44 @@ def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
         MissingExtra: the runtime of its format is not installed.
     """
     if (path / "recipe.toml").exists() or folds_in(path):
-        path = _newest(model_of(path))
+        path = _best(model_of(path))
     found = _format(path)
-    text = None if found.is_described else _beside(found, path)
-    session = sessions.opened(found, path)
     if found.is_described:
+        session = sessions.opened(found, path)
         text = session.metadata.get(KEY)  # type: ignore[attr-defined]
-    if text is None:
-        raise ExportError(
-            f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
-        )
-    about, inputs = _parsed(text, path)
+        if text is None:
+            raise ExportError(
+                f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
+            )
+        about, inputs = _parsed(text, path)
+    else:
+        about, inputs = _parsed(_beside(found, path), path)
+        _check_files(found, path, about)
+        session = sessions.opened(found, path)
     has_all = {one.name for one in inputs} == set(session.names)
     if not has_all:
         raise _damaged(path)
     return session, about, inputs
+
+
+def _check_files(found: Format, path: Path, about: dict[str, Any]) -> None:
+    """Refuse a file that is not the one that its metadata describe.
+
+    Raises:
+        ExportError: the file, or one that belongs to it, is missing or another one.
+    """
+    try:
+        has = digests(found, path)
+    except FileNotFoundError as error:
+        raise ExportError(
+            f"{str(path)!r} needs {str(error.filename)!r}, which is missing. Keep both files together, or export the "
+            "run again."
+        ) from None
+    if has != about.get("files"):
+        raise ExportError(
+            f"{str(path)!r} is not the file that {str(found.about(path))!r} describes, so that its answers may get "
+            "wrong labels. Keep together what was exported together, or export the run again."
+        )
 
 
 def seal(about: dict[str, Any]) -> str:
@@ -124,6 +163,7 @@ def _parsed(text: str, path: Path) -> tuple[dict[str, Any], tuple[Input, ...]]:
             )
         inputs = tuple(_input(entry, path) for entry in about["inputs"])
         labels = list(about["labels"])
+        twice = [label for label, count in Counter(labels).items() if count > 1]
         # `picture` must be set for all inputs, or for none
         is_whole = bool(labels) and len({one.picture is None for one in inputs}) == 1
     except (ValueError, TypeError, KeyError):
@@ -135,9 +175,8 @@ def _parsed(text: str, path: Path) -> tuple[dict[str, Any], tuple[Input, ...]]:
             f"the metadata of {str(path)!r} were changed after the file was written, so that its answers may get wrong "
             "labels: export the run again."
         )
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ExportError(f"the metadata of {str(path)!r} have the label {twice!r} twice: export the run again.")
+    if twice:
+        raise ExportError(f"the metadata of {str(path)!r} have the label {twice[0]!r} twice: export the run again.")
     return about, inputs
 
 
@@ -168,8 +207,8 @@ def _beside(found: Format, path: Path) -> str:
         ) from None
 
 
-def _newest(run: Path) -> Path:
-    found = exported.newest(run)
+def _best(run: Path) -> Path:
+    found = exported.best(run)
     if found is None:
         way = either(f"topwork.Run({str(run)!r}).export('model.onnx')", f"topwork export {run} model.onnx")
         raise ExportError(f"{str(run)!r} is a run folder without an exported file; export it: {way}")

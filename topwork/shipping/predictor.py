@@ -55,12 +55,13 @@ class Predictor:
     """An exported model, ready to classify pictures.
 
     Args:
-        path: a file that topwork exported, in any of its formats; or a run folder: the newest file that the run was
-            exported to.
+        path: a file that topwork exported, in any of its formats; or a run folder: a file that the run was exported to
+            (`topwork.shipping.exported.best`).
         max_megapixels: pictures with more megapixels are not read.
 
     Raises:
         ExportError: the file is missing or damaged, was not exported by topwork, or has a newer version.
+        MissingExtra: the runtime of its format is not installed.
 
     Example:
         >>> predictor = Predictor("flowers.onnx")                # doctest: +SKIP

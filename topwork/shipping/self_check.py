@@ -4,6 +4,7 @@ The metadata have the answers of the file to a few drawn pictures, which come fr
 answers, then the file, its metadata or the runtime have changed.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +17,7 @@ import numpy as np
 from topwork.data.dataset import Dataset
 from topwork.errors import DatasetError, ExportError
 from topwork.runs.scores import Rate
-from topwork.scoring.intervals import wilson
+from topwork.scoring.intervals import difference, wilson
 from topwork.shipping.formats.known import named
 from topwork.shipping.metadata import Input
 from topwork.shipping.predictor import Predictor
@@ -29,14 +30,40 @@ RULE = 1
 PICTURES, GRID = 16, 6
 """The number of drawn pictures; each is a grid of so many random colours in a row, made smooth."""
 
-DIFFER = 1e-3
-"""The answers to different pictures must differ by at least this standard deviation, else they show nothing."""
-
 SEEDS = 8
 """So many seeds are tried until the answers differ."""
 
 BOUNDS = {"float32": 1e-3, "float16": 0.03, "int8": 0.03}
-"""The largest allowed difference of a probability, by the precision of the file."""
+"""The largest allowed difference of a probability, by the precision of the file.
+
+The answers to different pictures must have at least this standard deviation, else they show nothing.
+"""
+
+
+@dataclass(frozen=True)
+class Measured(Record):
+    """The accuracy of a file on pictures that were given.
+
+    Args:
+        pictures: the number of pictures.
+        accuracy: measured on them.
+        claimed: the accuracy that the file has in its metadata; ``None`` if it has none.
+        difference: *accuracy* less *claimed*, with the interval of two independent samples.
+        unread: why pictures could not be read, by path.
+        unknown: the numbers of pictures of classes that the file does not know. They are not measured.
+    """
+
+    pictures: int
+    accuracy: Rate
+    claimed: Rate | None
+    difference: Rate | None
+    unread: dict[str, str]
+    unknown: dict[str, int]
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the accuracy is significantly lower than claimed."""
+        return self.difference is not None and self.difference.high < 0
 
 
 @dataclass(frozen=True)
@@ -47,24 +74,24 @@ class Checked(Record):
         kind, precision: of the file.
         runtime: the name and the version of the installed runtime, as in ``"onnxruntime 1.32.0"``.
         written: the same of the runtime with which the file was written.
+        pictures: the number of drawn pictures.
         largest_difference: of a probability, on the drawn pictures.
         bound: what is allowed.
         problem: what is wrong; empty if the file answers as it did.
-        pictures: the number of pictures on which the accuracy was measured; 0 if none were given.
-        accuracy: measured on them.
-        claimed: the accuracy that the file has in its metadata.
+        forced: if the file was kept although it answers otherwise than the model: how; else empty.
+        measured: the accuracy on given pictures; ``None`` if none were given.
     """
 
     kind: str
     precision: str
     runtime: str
     written: str
+    pictures: int
     largest_difference: float
     bound: float
     problem: str
-    pictures: int = 0
-    accuracy: Rate | None = None
-    claimed: Rate | None = None
+    forced: str
+    measured: Measured | None = None
 
 
 def described(predictor: Predictor) -> dict[str, Any]:
@@ -72,26 +99,37 @@ def described(predictor: Predictor) -> dict[str, Any]:
 
     If all answers are alike, as those of a head that is not trained, nothing could be checked; a line says so.
     """
-    found = {"runtime": runtime(predictor.about["kind"])}
+    about = predictor.about
+    found = {"runtime": runtime(about["kind"])}
     for seed in range(SEEDS):
         answers = predictor.probabilities(*drawn(predictor.inputs, seed))
-        if answers.std(0).max() >= DIFFER:
+        if answers.std(0).max() >= BOUNDS[about["precision"]]:
             return found | {"check": {"rule": RULE, "seed": seed, "answers": answers.round(7).tolist()}}
     say("The file answers alike for all drawn pictures, so that 'topwork check' cannot check it later.")
     return found
 
 
-def check(path: Path) -> Checked:
+def check(path: Path, data: Any = None) -> Checked:
     """Compare the answers of a file to the drawn pictures with those that it gave when it was written.
+
+    Args:
+        path: the file.
+        data: labelled pictures on which its accuracy is measured: a dataset, or anything that `topwork.read` takes.
 
     Raises:
         ExportError: the file is missing or damaged, or its metadata have no answers.
+        MissingExtra: the runtime of its format is not installed.
+        DatasetError: no picture has a class of the file, or none can be read.
     """
     predictor = Predictor(path)
     about = predictor.about
     known = about.get("check")
+    if about["format"] == 1:
+        raise ExportError(f"{str(path)!r} was written before files had answers to compare with: export the run again.")
     if not known:
-        raise ExportError(f"{str(path)!r} has no answers to compare with: export the run again with this topwork.")
+        raise ExportError(
+            f"{str(path)!r} cannot be checked: when it was written, it answered alike for all drawn pictures."
+        )
     if known["rule"] > RULE:
         raise ExportError(f"{str(path)!r} is checked by rule {known['rule']}: pip install --upgrade topwork.")
     expected = np.array(known["answers"])
@@ -99,18 +137,33 @@ def check(path: Path) -> Checked:
     if found.shape != expected.shape:
         raise ExportError(f"the metadata of {str(path)!r} are those of another file: export the run again.")
     bound = BOUNDS[about["precision"]]
-    difference = float(np.nan_to_num(np.abs(found - expected), nan=np.inf).max())
+    largest, problem = _compared(found, expected, bound)
+    kind = named(about["kind"]).name
+    return Checked(
+        kind=kind,
+        precision=about["precision"],
+        runtime=runtime(kind),
+        written=about["runtime"],
+        pictures=len(expected),
+        largest_difference=largest,
+        bound=bound,
+        problem=problem,
+        forced=about.get("forced", ""),
+        measured=None if data is None else measured(predictor, data),
+    )
+
+
+def _compared(found: np.ndarray, expected: np.ndarray, bound: float) -> tuple[float, str]:
+    """Return the largest difference of a probability, and what is wrong; ``""`` if nothing is."""
+    largest = float(np.nan_to_num(np.abs(found - expected), nan=np.inf).max())
     best = np.sort(expected, axis=1)[:, -2:]
     is_clear = best[:, 1] - best[:, 0] > bound
     others = int((found.argmax(1) != expected.argmax(1))[is_clear].sum())
     problems = []
-    if difference > bound:
-        problems.append(f"a probability differs by {difference:.2g} (at most {bound:g} was expected)")
+    if largest > bound:
+        problems.append(f"a probability differs by {largest:.2g} (at most {bound:g} was expected)")
     problems += [f"{others} of {len(expected)} answers are another class"] if others else []
-    kind = named(about["kind"])
-    return Checked(
-        kind.name, about["precision"], runtime(kind.name), about["runtime"], difference, bound, " and ".join(problems)
-    )
+    return largest, " and ".join(problems)
 
 
 def runtime(kind: str) -> str:
@@ -157,33 +210,44 @@ def _smooth(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.floor(values + 0.5).astype(np.uint8)
 
 
-def measured(path: Path, data: Any) -> tuple[int, Rate, Rate | None]:
+def measured(predictor: Predictor, data: Any) -> Measured:
     """Measure the accuracy of a file on labelled pictures.
 
     Args:
-        path: the file.
+        predictor: has opened the file.
         data: a dataset, or anything that `topwork.read` takes.
 
-    Returns:
-        The number of pictures, the accuracy, and that which the file claims; ``None`` if it claims none.
-
     Raises:
-        DatasetError: no picture has a class of the file.
+        DatasetError: no picture has a class of the file, or none can be read.
     """
     from topwork.data.readers import undrawn
 
-    predictor = Predictor(path)
     rows = data if isinstance(data, Dataset) else undrawn(data)
     known = [row for row in rows.rows if row.label in predictor.labels]
-    if others := sorted({row.label for row in rows.rows} - set(predictor.labels)):
-        say(f"Not measured, because the file does not know the class: {some(list(map(repr, others)))}.")
+    unknown = Counter(row.label for row in rows.rows if row.label not in predictor.labels)
     if not known:
-        raise DatasetError(f"no picture has a class of {str(path)!r}: expected {some(list(predictor.labels))}.")
+        raise DatasetError(
+            f"no picture has a class of the file: expected {some([*map(repr, predictor.labels)])}, got "
+            f"{some([*map(repr, unknown)])}."
+        )
     pictures: list[Any] = []
     for row in known:
         own = {column: rows.picture(name) for column, (name, _) in zip(rows.columns, row.pictures)}
         pictures.append(own if predictor.columns else own[rows.columns[0]])
-    right = [guess.label == row.label for guess, row in zip(predictor(pictures), known)]
+    guesses = list(predictor(pictures))
+    unread = {gone.path: gone.reason for gone in rows.left_out}
+    unread |= {row.path: guess.error for guess, row in zip(guesses, known) if guess.error}
+    right = [guess.label == row.label for guess, row in zip(guesses, known) if not guess.error]
+    if not right:
+        path, reason = next(iter(unread.items()))
+        raise DatasetError(f"no picture can be read; the first is {path}: {reason}.")
     value = sum(right) / len(right)
-    claimed = (predictor.about.get("scores") or {}).get("accuracy")
-    return len(right), Rate(value, *wilson(value, len(right))), Rate(**claimed) if isinstance(claimed, dict) else None
+    accuracy = Rate(value, *wilson(value, len(right)))
+    own_accuracy = (predictor.about.get("scores") or {}).get("accuracy")
+    claimed = Rate.from_json(own_accuracy) if own_accuracy else None
+    return Measured(len(right), accuracy, claimed, claimed and _less(accuracy, claimed), unread, dict(unknown))
+
+
+def _less(measured: Rate, claimed: Rate) -> Rate:
+    ends = difference(claimed.value, (claimed.low, claimed.high), measured.value, (measured.low, measured.high))
+    return Rate(measured.value - claimed.value, *ends)

@@ -1,6 +1,7 @@
 """Open an exported file with the runtime of its format, and nothing else."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,10 +31,12 @@ def opened(found: Format, path: Path) -> Session:
         MissingExtra: the runtime is not installed.
         ExportError: the runtime cannot load the file.
     """
-    refuse_lacking(found, found.reads, "reading")
+    refuse_lacking(found, to_read=True)
     try:
-        with muted():  # TensorFlow and LiteRT write lines to stderr when they start
+        with muted() if found.name in _LOUD else nullcontext():
             return _SESSIONS[found.name](path)
+    except (PermissionError, MemoryError):
+        raise
     except Exception as error:  # the runtimes' errors have no common base class except Exception
         reason = str(error).split("failed:")[-1].strip().rstrip(".") or type(error).__name__
         raise ExportError(
@@ -124,6 +127,9 @@ class _Keras:
         given = [pixels[name] for name in self.names]
         return np.asarray(self._model.predict_on_batch(given if len(given) > 1 else given[0]), np.float32)
 
+
+_LOUD = ("savedmodel", "graphdef", "litert", "keras")
+"""The formats whose runtimes write lines to stderr when they start."""
 
 _SESSIONS: dict[str, Any] = {
     "onnx": _Onnx,

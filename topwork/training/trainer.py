@@ -27,7 +27,7 @@ from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
 from topwork.runs.scores import Results
-from topwork.scoring.answers import SAMPLE, Solved, checked, sampled
+from topwork.scoring.answers import SAMPLE, Solved, checked, examples, sampled
 from topwork.scoring.audit.copies import copies_across
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
@@ -139,8 +139,8 @@ class Course:
                         assert trained
                         self.folder.keep_weights(trained.values())
                         if self.data.pixels is not None:
-                            sample = {row.path: in_array(self.data.pixels, row.path) for row in checked(self.data)}
-                            self.folder.keep_sample(sample)
+                            rows = [*checked(self.data), *examples(self.data)]
+                            self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
                         exact = _exact(step, self.data)
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:

@@ -1,6 +1,5 @@
 """The formats of exported files: what each is called, which precisions it has, and what it needs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,9 @@ Precision = Literal["float32", "float16", "int8"]
 KEY = "topwork"
 """The metadata key of an ONNX file."""
 
+PACKAGES = {"ai_edge_litert": "ai-edge-litert"}
+"""The names under which modules are installed, if they differ."""
+
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
@@ -23,10 +25,9 @@ class Format:
     Args:
         name: as in ``--format``.
         suffix: of the file; empty for a folder.
-        what: what it is, in a few words.
-        writes: the modules that writing needs, beside what Keras' backend needs for ONNX
+        needs: the modules that writing and reading need, beside what Keras' backend needs for ONNX
             (`topwork.shipping.formats.onnx.refuse_lacking`).
-        reads: the modules that reading needs.
+        reads: those that reading needs.
         extra: the extra of topwork that has them; empty if topwork itself has them.
         precisions: of the weights.
         is_described: whether the metadata are in the file; otherwise they are in a JSON file beside it.
@@ -35,8 +36,7 @@ class Format:
 
     name: str
     suffix: str
-    what: str
-    writes: tuple[str, ...]
+    needs: tuple[str, ...]
     reads: tuple[str, ...]
     extra: str = ""
     precisions: tuple[Precision, ...] = ("float32",)
@@ -54,39 +54,15 @@ class Format:
 
 
 FORMATS = (
-    Format(
-        "onnx",
-        ".onnx",
-        "ONNX, for onnxruntime and many others",
-        (),
-        ("onnxruntime",),
-        "tensorflow",
-        PRECISIONS,
-        is_described=True,
-    ),
-    Format(
-        "openvino",
-        ".xml",
-        "OpenVINO's IR, with its .bin",
-        ("openvino",),
-        ("openvino",),
-        "tensorflow",
-        ("float32", "float16"),
-        beside=(".bin",),
-    ),
-    Format("savedmodel", "", "TensorFlow's SavedModel, a folder", ("tensorflow",), ("tensorflow",), "savedmodel"),
-    Format("graphdef", ".pb", "TensorFlow's frozen graph", ("tensorflow",), ("tensorflow",), "graphdef"),
-    Format(
-        "litert",
-        ".tflite",
-        "LiteRT, for phones",
-        ("tensorflow", "ai_edge_litert"),
-        ("ai_edge_litert",),
-        "litert",
-        PRECISIONS,
-    ),
-    Format("keras", ".keras", "a Keras model", ("keras",), ("keras",), "tensorflow"),
+    Format("onnx", ".onnx", ("onnxruntime",), ("onnxruntime",), precisions=PRECISIONS, is_described=True),
+    Format("openvino", ".xml", ("openvino",), ("openvino",), precisions=("float32", "float16"), beside=(".bin",)),
+    Format("savedmodel", "", ("tensorflow",), ("tensorflow",), "savedmodel"),
+    Format("graphdef", ".pb", ("tensorflow",), ("tensorflow",), "graphdef"),
+    Format("litert", ".tflite", ("tensorflow", "ai_edge_litert"), ("ai_edge_litert",), "litert", PRECISIONS),
+    Format("keras", ".keras", ("keras",), ("keras",)),
 )
+"""The formats, from the one that is read most quickly everywhere."""
+
 ONNX = FORMATS[0]
 
 
@@ -134,32 +110,35 @@ def chosen(path: Path, name: str | None) -> Format:
     """
     by_suffix = of_path(path) or (named("savedmodel") if not path.suffix else None)
     if name is None and by_suffix:
-        return by_suffix
+        name = by_suffix.name
     option = either("format=", "--format")
     if name is None:
         known = ", ".join(f"{one.suffix or 'no suffix'} ({one.name})" for one in FORMATS)
         raise ExportError(f"{str(path)!r} has no suffix of a known format: expected {known}, or {option}.")
     found = named(name)
-    if found.suffix and path.suffix.lower() != found.suffix:
+    if found.suffix and path.suffix != found.suffix:
         raise ExportError(f"{str(path)!r} is to be written as {name}: give it a name that ends in {found.suffix!r}.")
     if not found.suffix and by_suffix is not found:
         raise ExportError(f"{str(path)!r} is to be written as {name}, a folder: give it a name without a suffix.")
     return found
 
 
-def refuse_lacking(found: Format, modules: Sequence[str], what: str) -> None:
-    """Refuse what needs a package that is not installed.
+def refuse_lacking(found: Format, to_read: bool = False) -> None:
+    """Refuse a format that needs a package which is not installed.
 
     Args:
         found: the format.
-        modules: what is needed.
-        what: as in ``"writing"``.
+        to_read: whether a file is to be read; otherwise one is to be written, and read back.
 
     Raises:
-        MissingExtra: one of the modules is missing.
+        MissingExtra: a package is missing.
     """
-    if lacking := [name for name in dict.fromkeys(modules) if not find_spec(name)]:
-        raise MissingExtra(
-            f"{what} {found.name} needs {' and '.join(lacking)}, which is not installed. Install it with: "
-            f'pip install "topwork[{found.extra}]".'
-        )
+    lacking = [name for name in (found.reads if to_read else found.needs) if not find_spec(name)]
+    if not lacking:
+        return
+    packages = " ".join(PACKAGES.get(name, name) for name in lacking)
+    install = packages if to_read or not found.extra else f'"topwork[{found.extra}]"'
+    raise MissingExtra(
+        f"{'reading' if to_read else 'writing'} {found.name} needs {' and '.join(lacking)}, which is not installed. "
+        f"Install it with: pip install {install}."
+    )

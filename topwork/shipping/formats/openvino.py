@@ -20,6 +20,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     """
     import openvino
 
+    # an error must be told before the folder is removed: afterwards, a full disk has room
     with TemporaryDirectory(dir=path.parent) as folder, told("openvino", path):
         file = Path(folder, "model.onnx")
         onnx.write(model, file, How())

@@ -23,7 +23,7 @@ from topwork.runs.folder import Folder
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
 from topwork.runs.scores import JoinResults
-from topwork.scoring.answers import SAMPLE, Answers, answered, checked, sampled
+from topwork.scoring.answers import SAMPLE, Answers, answered, checked, examples, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
 from topwork.store.engines.local import Extraction
@@ -127,10 +127,10 @@ class Joining:
                 joined, said = self._fitted(to_fit, rule)
                 self.folder.keep_weights(joined.rule.values())
 
-                # Save the sample that an export is checked on: pictures from the given arrays; or, if the members'
+                # Save the sample that an export needs: pictures from the given arrays; or, if the members'
                 # own pictures came from arrays, the sample that a member saved.
                 if self.data.pixels is not None:
-                    rows = checked(self.data)
+                    rows = [*checked(self.data), *examples(self.data)]
                     self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
                 elif not self.data.root:
                     self.folder.keep_sample(self.folder.members[0].sample())
