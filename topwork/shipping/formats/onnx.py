@@ -104,8 +104,10 @@ def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
     """Quantize a file: weights of 8 bits per channel, and activations of 8 bits in the range that *pixels* show.
 
     The weights have one bit less (``reduce_range``): on processors without VNNI, sums of products would overflow.
-    Without the pre-processing, which folds batch-norm into the convolutions, the answers are ruined.
+    Without the pre-processing, which folds batch-norm into the convolutions, the answers are ruined. The first
+    convolution stays in float32, because its rounding errors pass through all others (docs/log.md, 2026-11-30).
     """
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -130,8 +132,19 @@ def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=_first(onnx.load(prepared).graph),
         )
     prepared.unlink()
+
+
+def _first(graph: Any) -> list[str]:
+    """Return the names of the nodes up to the first convolution above each input."""
+    below, found = {one.name for one in graph.input}, []
+    for node in graph.node:
+        if below & set(node.input):
+            found.append(node.name)
+            below |= set(node.output) if node.op_type != "Conv" else set()
+    return found
 
 
 def _export(model: "keras.Model", path: Path) -> None:
