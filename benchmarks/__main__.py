@@ -16,6 +16,7 @@ from benchmarks import (
     articles,
     audit_tables,
     audited,
+    calibrated,
     choices,
     crossval,
     deep,
@@ -266,6 +267,21 @@ def exported_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(export_tables.exported_table(plan, exported.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("calibrated")
+def calibrated_command(
+    data: Data = None,
+    weights: Weights = "random",
+    pictures: Pictures = 500,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    quick: Quick = False,
+) -> None:
+    """Measure the calibration of probabilities in a cross-validation, with and without the temperature."""
+    plan = calibrated.Plan(data, pictures, weights=weights, folds=folds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(calibrated.calibrated_table(plan, calibrated.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("reading")

@@ -387,11 +387,22 @@ def test_reading_is_measured_against_hashing(tmp_path):
 
 
 @pytest.mark.full
+def test_exported_files(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "exported", "--quick"]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    names = [f"`model{mark}`" for mark in ("", ".onnx", "-int8.onnx", ".xml", ".pb", "-float16.tflite", ".keras")]
+    assert all(f"| {name} |" in told for name in names)
+    assert "times faster than `import keras` in the same round" in told
+    assert told.count("| `mobilenet_") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
         *(("default", 3), ("views", 4), ("crossval", 5), ("added", 4), ("fusion", 3), ("memory", 3), ("deep", 4)),
-        *(("audited", 3), ("reported", 2)),
+        *(("audited", 3), ("reported", 2), ("calibrated", 2)),
     ],
 )
 def test_tables_of_training_in_depth(name, rows, tmp_path):

@@ -76,8 +76,9 @@ def test_heads_and_rules_are_divided(temperature, single):
         divided = rule.divided(temperature)
         np.testing.assert_allclose(divided(each), expected, rtol=1e-6)
         np.testing.assert_allclose(learned(divided.values())(each), expected, rtol=1e-6)
-        logits = [keras.ops.convert_to_tensor(np.log(one).astype("float32")) for one in each]
-        joined = softmax(np.asarray(divided.join(logits)))
+        starts = [keras.Input((3,)) for _ in each]
+        model = keras.Model(starts, divided.join(starts))
+        joined = softmax(outputs(model, [np.log(one).astype("float32") for one in each]))
         np.testing.assert_allclose(joined, expected, rtol=1e-4, atol=1e-6)
 
 

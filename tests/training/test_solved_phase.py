@@ -363,7 +363,7 @@ def test_law_4_an_interrupted_run_ends_with_the_same_bits(moment, data, tmp_path
         if moment == "in the opened phase":
             callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: interrupt() if epoch else None)]
         else:
-            patch.setattr(solved_phase, "by_folds", lambda *_: interrupt())
+            patch.setattr(solved_phase, "answers_by_folds", lambda *_: interrupt())
         with pytest.raises(KeyboardInterrupt):
             tw.train(data, phases=phases, backbones=[tiny()], out=tmp_path / "run", callbacks=callbacks)
     run = tw.Run(tmp_path / "run")

@@ -1,7 +1,7 @@
 """Join the networks of several runs into one model, which combines their probabilities by a rule."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,27 +15,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A weighted mean of the members' probabilities: *weights* ``[members]`` are at least 0 and sum to 1."""
+    """A weighted mean of the members' probabilities.
+
+    Args:
+        weights: ``[members]``: at least 0, with the sum 1.
+        temperature: the logarithm of the mean is divided by it.
+    """
 
     weights: np.ndarray
+    temperature: float = 1.0
 
     def __call__(self, each: np.ndarray) -> np.ndarray:
         """Combine probabilities ``[members, n, classes]`` to ``[n, classes]``."""
-        return np.tensordot(self.weights, each, 1)
+        mean = np.tensordot(self.weights, each, 1)
+        if self.temperature == 1:
+            return mean
+        return softmax(np.log(np.maximum(mean, np.finfo(float).tiny)) / self.temperature)
+
+    def divided(self, temperature: float) -> "Mixture":
+        """Return the rule whose logits are divided by a number."""
+        return replace(self, temperature=self.temperature * temperature)
 
     def values(self) -> dict[str, list[np.ndarray]]:
         """Return the arrays by name, as they are saved in a run folder."""
-        return {"mixture": [self.weights]}
+        return {"mixture": [self.weights, np.array(self.temperature)]}
 
     def join(self, logits: Sequence[Any]) -> Any:
-        """Return symbolic logits: the logarithm of the weighted mean of the softmax of each member's *logits*."""
+        """Return symbolic logits: the logarithm of the weighted mean of the softmax of each member's *logits*.
+
+        They are divided by the temperature.
+        """
         from keras import layers, ops
 
         scaled = []
         for number, (weight, one) in enumerate(zip(self.weights, logits), 1):
             probabilities = layers.Softmax(name=f"topwork_probabilities_{number}")(one)
             scaled.append(layers.Rescaling(float(weight), name=f"topwork_weight_{number}")(probabilities))
-        return ops.log(layers.Add(name="mixture")(scaled))
+        found = ops.log(layers.Add(name="mixture")(scaled))
+        if self.temperature == 1:
+            return found
+        return layers.Rescaling(1 / self.temperature, name="topwork_temperature")(found)
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,10 @@ class Stack:
     def __call__(self, each: np.ndarray) -> np.ndarray:
         """Combine probabilities ``[members, n, classes]`` to ``[n, classes]``."""
         return softmax(log_probabilities(each) @ self.kernel + self.bias)
+
+    def divided(self, temperature: float) -> "Stack":
+        """Return the rule whose logits are divided by a number."""
+        return Stack(self.kernel / temperature, self.bias / temperature)
 
     def values(self) -> dict[str, list[np.ndarray]]:
         """Return the arrays by name, as they are saved in a run folder."""
@@ -86,7 +109,10 @@ Learned = Mixture | Stack
 
 def learned(values: Mapping[str, list[np.ndarray]]) -> Learned:
     """Make a rule from the arrays that its method ``values`` returned."""
-    return Mixture(*values["mixture"]) if "mixture" in values else Stack(*values["stack"])
+    if "stack" in values:
+        return Stack(*values["stack"])
+    weights, *temperature = values["mixture"]
+    return Mixture(weights, *map(float, temperature))
 
 
 def log_probabilities(each: np.ndarray) -> np.ndarray:

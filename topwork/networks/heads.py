@@ -6,7 +6,7 @@ there are more features than pictures, a part of random initial values is not co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -76,6 +76,11 @@ class LinearHead:
         """Return the weights of the Keras layers."""
         norm = {BATCH_NORM: list(self.norm)} if self.norm else {}
         return {**norm, LOGITS: [self.kernel, self.bias]}
+
+    def divided(self, temperature: float) -> Self:
+        """Return the head whose logits are divided by a number."""
+        kernel, bias = (np.asarray(values / temperature, np.float32) for values in (self.kernel, self.bias))
+        return replace(self, kernel=kernel, bias=bias)
 
     @property
     def spread(self) -> float | None:
@@ -148,6 +153,16 @@ def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.
         x = layers.Dropout(head.dropout, seed=seed, name="head_dropout")(x)
     x = layers.Dense(outputs, kernel_initializer="zeros", name=LOGITS)(x)
     return keras.Model(starts if len(starts) > 1 else starts[0], x, name="head")
+
+
+def last_dense(model: "keras.Model") -> "keras.layers.Dense | None":
+    """Return the layer that computes the logits of a head, if it is a dense layer without activation."""
+    from keras import activations, layers
+
+    layer: Any = model
+    while inner := functional(layer):
+        layer = inner.layers[-1]
+    return layer if isinstance(layer, layers.Dense) and layer.activation is activations.linear else None
 
 
 def pooled_ends(model: "keras.Model") -> list[Any]:

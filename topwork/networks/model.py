@@ -221,6 +221,14 @@ class Network:
         for layer, arrays in zip(self.trained(), values.values(), strict=True):
             layer.set_weights(arrays)
 
+    def divide(self, temperature: float) -> bool:
+        """Divide the logits by a number, in the weights of the last layer; ``False`` if it is no dense layer."""
+        layer = heads.last_dense(self.head)
+        if layer is None:
+            return False
+        layer.set_weights([values / temperature for values in layer.get_weights()])
+        return True
+
     def _input(self, branch: Branch) -> Input:
         return branch.picture, self.trunks[branch.terms[0]].fit
 

@@ -166,6 +166,8 @@ class Results(Record):
         as_stored: how the precision used in training changes the answers; ``None`` for a join or without a test part.
         join: for a join, its members and what its rule learned.
         cost: the seconds that each part of the work took, and their ``total``.
+        temperature: the logits of the trained model were divided by it, so that its probabilities say how often it is
+            right (`topwork.scoring.temperature`). The losses in the journal were measured before.
         folds: for the run on all pictures of a cross-validation, the number of folds: ``accuracy`` and ``test`` are the
             scores of all folds together, whose models learned from fewer pictures. Else ``None``.
     """
@@ -180,6 +182,7 @@ class Results(Record):
     as_stored: AsStored | None = None
     join: JoinResults | None = None
     cost: dict[str, float] = field(default_factory=dict)
+    temperature: float = 1.0
     folds: int | None = None
 
     def __repr__(self) -> str:

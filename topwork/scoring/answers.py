@@ -101,11 +101,8 @@ def said(model: Trained, below: Sequence[Trunk], part: Examples) -> list[np.ndar
         below: one trunk per term of the model's cut; for a join, the trunks of all members, in their order.
         part: the activations of the rows.
     """
-    if isinstance(model, Solved):
-        features = part.vectors(np.arange(len(part)), model.pooling)
-        return [softmax(model.head.logits(features))]
-    if isinstance(model, Network):
-        return [softmax(logits(model.above(below), part))]
+    if not isinstance(model, Joined):
+        return [softmax(outputs_of(model, below, part))]
     bounds = pairwise(accumulate((len(member.trunks) for member in model.members), initial=0))
     each = [
         said(member, below[start:end], Examples(part.sources[start:end], part.labels, part.contents))[0]
@@ -114,11 +111,22 @@ def said(model: Trained, below: Sequence[Trunk], part: Examples) -> list[np.ndar
     return [model.rule(np.array(each)), *each]
 
 
+def outputs_of(model: Network | Solved, below: Sequence[Trunk], part: Examples) -> np.ndarray:
+    """Return the logits of a model that is not a join, float32 ``[rows, classes]``; the arguments are as in `said`."""
+    if isinstance(model, Solved):
+        return model.head.logits(part.vectors(np.arange(len(part)), model.pooling))
+    return logits(model.above(below), part)
+
+
+def two(outputs: np.ndarray) -> np.ndarray:
+    """Return logits ``[rows, classes]``: if the model has a single logit z, they are (0, z)."""
+    return np.hstack([np.zeros_like(outputs), outputs]) if outputs.shape[1] == 1 else outputs
+
+
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     """Return the model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
-    The last batch is padded, so that the model is traced for only one shape. If the model has a single logit z, the
-    result has the two logits (0, z).
+    The last batch is padded, so that the model is traced for only one shape.
     """
     size = min(SCORING_BATCH, max(1, len(part)))
     found = []
@@ -127,8 +135,7 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
             inputs = part.take(np.resize(rows, size))
             outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
             found.append(np.asarray(outputs, np.float32)[: len(rows)])
-    joined = np.concatenate(found)
-    return np.hstack([np.zeros_like(joined), joined]) if joined.shape[1] == 1 else joined
+    return two(np.concatenate(found))
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:

@@ -20,7 +20,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Pooling, Training
 from topwork.runs.journal import Epoch
 from topwork.scoring.answers import scores
-from topwork.scoring.solver import STRENGTHS, Problem, by_folds, by_validation, inner_folds
+from topwork.scoring.solver import STRENGTHS, Problem, Trial, answers_by_folds, by_validation, inner_folds
 from topwork.store.examples import Examples
 from topwork.system.advice import either
 from topwork.system.messages import Bar, counted, duration, say, size
@@ -66,6 +66,8 @@ class SolvedPhase:
     note: Callable[[Epoch], None]
     new: Sequence[str] = ()
     kept: Epoch | None = field(init=False, default=None)
+    apart: tuple[np.ndarray, np.ndarray] | None = field(init=False, default=None)
+    """The logits of pictures by heads that did not learn from them, and their labels, if folds were needed."""
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
     _bar: Bar = field(init=False)
@@ -103,27 +105,39 @@ class SolvedPhase:
             else:
                 l2 = USUAL if phase.l2 == "auto" else phase.l2
                 if phase.l2 == "auto" and can_fold:
-                    trials = []
-                    for trial in by_folds(problem, labels, folds):
-                        trials.append(trial)
-                        self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
-                    l2 = min(trials, key=lambda trial: trial.loss).l2
+                    l2 = self._by_folds(problem, labels, folds)
                     self._chosen = ", chosen in folds"
+                elif len(val) < ENOUGH and can_fold:
+                    for _, found in answers_by_folds(problem, labels, folds, [l2]):
+                        self.apart = found, labels
                 self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept
         assert self._best
         if phase.refit and not len(val):
             say(f"phase {self.number}: refit = true has no effect, because there is no validation part.")
+        if self.kept.l2 is None:
+            self.apart = None  # other heads gave these answers
         if not phase.refit or self.kept.l2 is None or not len(val):
             return self._best
 
         problem, labels, folds = self._problem("train", "val")
-        for trial in by_folds(problem, labels, folds, [self.kept.l2]):
+        for trial, found in answers_by_folds(problem, labels, folds, [self.kept.l2]):
+            self.apart = found, labels
             self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=True)
             loss = f"{trial.loss:.3f} in folds of both"
             say(f"phase {self.number}: solved again on the training and the validation part together (loss {loss})")
         return problem.head(problem.solve(self.kept.l2), head.batch_norm)
+
+    def _by_folds(self, problem: Problem, labels: np.ndarray, folds: np.ndarray) -> float:
+        """Return the strength with the lowest loss in folds, and keep its answers."""
+        best: Trial | None = None
+        for trial, found in answers_by_folds(problem, labels, folds):
+            self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
+            if best is None or trial.loss < best.loss:
+                best, self.apart = trial, (found, labels)
+        assert best
+        return best.l2
 
     def _problem(self, *names: str) -> tuple[Problem, np.ndarray, np.ndarray]:
         """Return the rows of some parts, ready to be solved; the labels of their pictures; and the fold of each row.

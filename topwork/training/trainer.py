@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
 from topwork.data.quality.findings import Finding
@@ -26,11 +28,13 @@ from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
+from topwork.runs.journal import kept_epochs
 from topwork.runs.scores import Results
-from topwork.scoring.answers import SAMPLE, Solved, checked, examples, sampled
+from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_of, sampled, two
 from topwork.scoring.audit.copies import copies_across
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
+from topwork.scoring.temperature import fitted
 from topwork.shipping import trial_export
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import Examples, Reader, StoredActivations
@@ -91,6 +95,8 @@ class Course:
     _new: list[str] = field(init=False, default_factory=list)
     """The classes that the weights at the start of the phase were not trained on."""
     _head_seconds: float = field(init=False, default=0.0)
+    _apart: tuple[np.ndarray, np.ndarray] | None = field(init=False, default=None)
+    """Logits and labels of pictures that the last head was solved without; see `topwork.training.solved_phase`."""
 
     def run(self, resumed: bool = False) -> None:
         """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
@@ -137,6 +143,7 @@ class Course:
                         self._new = []
                     if number == len(self.steps):
                         assert trained
+                        trained, temperature = self._calibrated(trained, step, stored)
                         self.folder.keep_weights(trained.values())
                         if self.data.pixels is not None:
                             rows = [*checked(self.data), *examples(self.data)]
@@ -145,6 +152,7 @@ class Course:
                         extraction.wait_all(range(done, done + len(exact)))
                         with StoredActivations(exact, self.readers) as to_test:
                             results = conclude(self.folder, trained, self.data, stored, to_test, pencil)
+                        results = replace(results, temperature=temperature)
                         pencil.start()
                         total = time.perf_counter() - start + self.before
                         self._keep(results, {**watch.seconds, "head": self._head_seconds, "total": total})
@@ -264,11 +272,33 @@ class Course:
         note = self.folder.journal.note
         phase = SolvedPhase(self.recipe, number, rows, examples, len(self.data.classes), note, self._new)
         head = phase.run(LinearHead.of(before.values()) if before else None)
+        self._apart = phase.apart
         self._head_seconds += time.perf_counter() - start
         if isinstance(before, Network):
             before.load(before.values() | head.values())
             return before
         return Solved(head, self.recipe.head.pooling)
+
+    def _calibrated(self, model: Network | Solved, last: Step, stored: StoredActivations) -> tuple[Any, float]:
+        """Divide the logits of a trained model by a temperature; return the model and the temperature.
+
+        It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. The
+        weights of a parent, which has its own temperature, stay as they are if nothing was better.
+        """
+        if self.folder.parent and not any(line.epoch for line in kept_epochs(self.folder.journal.epochs())):
+            return model, 1.0
+        if self._apart:
+            outputs, labels = self._apart
+            outputs = two(outputs)
+        else:
+            val = stored.examples(self.data.part("val"), self.data.classes)
+            if not len(val):
+                return model, 1.0
+            outputs, labels = outputs_of(model, last.trunks(), val), val.labels
+        found = round(fitted(outputs, labels), 4)
+        if isinstance(model, Solved):
+            return replace(model, head=model.head.divided(found)), found
+        return model, found if model.divide(found) else 1.0
 
     def _iterate(
         self, network: Network, number: int, examples: dict[str, Examples], dtypes: list, state: State | None
@@ -286,6 +316,7 @@ class Course:
                 )
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
         classes = len(self.data.classes)
+        self._apart = None
         phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, classes, new=self._new)
         keeper = phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own)
         self._head_seconds += keeper.seconds

@@ -26,6 +26,7 @@ from topwork.runs.scores import JoinResults
 from topwork.scoring.answers import SAMPLE, Answers, answered, checked, examples, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
+from topwork.scoring.temperature import fitted
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
@@ -125,6 +126,8 @@ class Joining:
             with StoredActivations(fitted) as to_fit, StoredActivations(exact) as to_test:
                 self._leave_out(to_fit.failures() | to_test.failures())
                 joined, said = self._fitted(to_fit, rule)
+                about = _about(self.folder, rule, joined.rule, said)
+                temperature = self._calibrated(joined, said)
                 self.folder.keep_weights(joined.rule.values())
 
                 # Save the sample that an export needs: pictures from the given arrays; or, if the members'
@@ -135,11 +138,10 @@ class Joining:
                 elif not self.data.root:
                     self.folder.keep_sample(self.folder.members[0].sample())
                 results, _ = examined(self.folder, joined, self.data, to_test, pencil)
-            about = _about(self.folder, rule, joined.rule, said)
             warnings = warned(rule, joined.rule, about.val_pictures)
             spent = {**watch.seconds, "total": time.perf_counter() - start}
             cost = {name: round(value, 3) for name, value in spent.items()}
-            results = replace(results, notes=results.notes + warnings, join=about, cost=cost)
+            results = replace(results, notes=results.notes + warnings, join=about, cost=cost, temperature=temperature)
             self.folder.keep_results(results)
             _tell(about, warnings)
             tell(results)
@@ -160,6 +162,15 @@ class Joining:
         said = answered(joined, stored, rows, self.data.classes)
         joined.rule = fit(rule, np.array(said.members), said.labels)
         return joined, said
+
+    def _calibrated(self, joined: Joined, said: Answers | None) -> float:
+        """Divide the logits of the join by a temperature, which is fitted on validation pictures, and return it."""
+        if said is None:
+            return 1.0
+        found = joined.rule(np.array(said.members))
+        temperature = round(fitted(np.log(np.maximum(found, np.finfo(float).tiny)), said.labels), 4)
+        joined.rule = joined.rule.divided(temperature)
+        return temperature
 
     def _leave_out(self, bad: dict[str, str]) -> None:
         if not bad:
