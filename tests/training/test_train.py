@@ -114,7 +114,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(pictures, tmp_path):
         "the rate was not careless enough to test anything"
     )
     kept = run.evaluate("val").loss.value
-    assert kept == pytest.approx(min(x for x in second if x is not None), rel=0.05)
+    assert kept <= 1.05 * min(x for x in second if x is not None)  # calibrated, it is lower
 
 
 def test_a_loss_that_is_no_number_stops_the_phase_and_keeps_the_best(pictures, tmp_path, capsys):

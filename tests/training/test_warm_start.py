@@ -152,7 +152,7 @@ def test_a_further_phase_begins_where_the_parent_ended(pictures, parent, tmp_pat
     first, ended = run.journal[0], best(parent)
     assert (first.phase, first.epoch, first.cut) == (1, 0, DEEPER)
     assert first.val_accuracy == ended.val_accuracy
-    assert first.val_loss == pytest.approx(ended.val_loss, rel=0.02)  # on activations from another cut
+    assert first.val_loss <= 1.02 * ended.val_loss  # on activations from another cut; the parent was calibrated since
     assert best(run).val_loss <= first.val_loss
     trained = run.folder.weights().keys() - parent.folder.weights().keys()
     assert "block_2_project" in trained
@@ -272,7 +272,7 @@ def test_a_head_that_is_solved_starts_from_the_parents_head_without_keras(pictur
     run = tw.train(pictures, parent=parent, phases=phases, backbones=backbones, out=tmp_path / "run")
     kept = [line for line in run.journal if line.kept]
     assert [line.l2 for line in kept] == [None], "the solution is better than the parent's head"
-    assert kept[0].val_loss == pytest.approx(best(parent).val_loss, rel=1e-5)
+    assert kept[0].val_loss <= best(parent).val_loss  # the parent was calibrated since
     for a, b in zip(run.folder.weights()["logits"], parent.folder.weights()["logits"], strict=True):
         np.testing.assert_array_equal(a, b)
 

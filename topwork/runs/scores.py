@@ -167,7 +167,8 @@ class Results(Record):
         join: for a join, its members and what its rule learned.
         cost: the seconds that each part of the work took, and their ``total``.
         temperature: the logits of the trained model were divided by it, so that its probabilities say how often it is
-            right (`topwork.scoring.temperature`). The losses in the journal were measured before.
+            right (`topwork.training.temperature`). The losses in the journal were measured before. 1: nothing was
+            gained, or the run is of an earlier version.
         folds: for the run on all pictures of a cross-validation, the number of folds: ``accuracy`` and ``test`` are the
             scores of all folds together, whose models learned from fewer pictures. Else ``None``.
     """
@@ -197,6 +198,7 @@ class Results(Record):
         """Return the JSON object, without keys that do not apply to this run."""
         has: dict[str, object] = {"test": self.test, "sample": self.test, "phases": self.phases}
         has |= {"as_stored": self.as_stored, "join": self.join, "folds": self.folds}
+        has |= {"temperature": self.temperature != 1}
         return {name: value for name, value in super().as_json().items() if has.get(name, True)}
 
 

@@ -34,7 +34,6 @@ from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_o
 from topwork.scoring.audit.copies import copies_across
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
-from topwork.scoring.temperature import fitted
 from topwork.shipping import trial_export
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import Examples, Reader, StoredActivations
@@ -47,6 +46,7 @@ from topwork.system.advice import either, word
 from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
+from topwork.training.temperature import fitted
 
 ALIKE = {"efficientnet_lite0": 1.0, "mobilenet_v2": 1.0, "": 0.4}
 """If the features of a solved head vary less than this (`topwork.networks.heads.LinearHead.spread`), opening layers is
@@ -143,7 +143,7 @@ class Course:
                         self._new = []
                     if number == len(self.steps):
                         assert trained
-                        trained, temperature = self._calibrated(trained, step, stored)
+                        trained, temperature = self._calibrated(trained, stored)
                         self.folder.keep_weights(trained.values())
                         if self.data.pixels is not None:
                             rows = [*checked(self.data), *examples(self.data)]
@@ -279,7 +279,7 @@ class Course:
             return before
         return Solved(head, self.recipe.head.pooling)
 
-    def _calibrated(self, model: Network | Solved, last: Step, stored: StoredActivations) -> tuple[Any, float]:
+    def _calibrated(self, model: Network | Solved, stored: StoredActivations) -> tuple[Any, float]:
         """Divide the logits of a trained model by a temperature; return the model and the temperature.
 
         It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. The
@@ -294,7 +294,7 @@ class Course:
             val = stored.examples(self.data.part("val"), self.data.classes)
             if not len(val):
                 return model, 1.0
-            outputs, labels = outputs_of(model, last.trunks(), val), val.labels
+            outputs, labels = outputs_of(model, [one.trunk for one in stored.requests], val), val.labels
         found = round(fitted(outputs, labels), 4)
         if isinstance(model, Solved):
             return replace(model, head=model.head.divided(found)), found

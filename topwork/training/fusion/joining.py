@@ -26,7 +26,6 @@ from topwork.runs.scores import JoinResults
 from topwork.scoring.answers import SAMPLE, Answers, answered, checked, examples, sampled
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
-from topwork.scoring.temperature import fitted
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import StoredActivations
 from topwork.store.extract import Watch
@@ -36,6 +35,7 @@ from topwork.system.advice import either, resuming
 from topwork.system.messages import counted, say
 from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
+from topwork.training.temperature import fitted
 
 _ARRAYS = "topwork.join(members, data=(X, y))"
 

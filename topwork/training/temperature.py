@@ -4,10 +4,12 @@ The logits are divided by the temperature, which changes no answer (Guo, Pleiss,
 of modern neural networks). Dividing is part of the last layer's weights, so that every file has it.
 """
 
+from math import sqrt
+
 import numpy as np
 
 from topwork.networks.fusion import softmax
-from topwork.scoring.metrics import cross_entropy
+from topwork.scoring.metrics import losses
 
 LOW, HIGH = 0.5, 5.0
 """The limits of a temperature: a few pictures that are all answered right would make the answers as sure as can be."""
@@ -18,8 +20,8 @@ HALVINGS = 30
 def fitted(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature at which the loss of ``logits / temperature`` is smallest, between `LOW` and `HIGH`.
 
-    It is 1 if the loss is not lower on pictures from which the temperature was not fitted: each half of the pictures
-    tests that of the other half.
+    It is 1 if the loss is not lower on pictures from which the temperature was not fitted, by more than one standard
+    error: each half of the pictures tests the temperature of the other half.
 
     Args:
         logits: float ``[n, classes]``, of pictures that the model did not learn from.
@@ -27,8 +29,8 @@ def fitted(logits: np.ndarray, labels: np.ndarray) -> float:
 
     >>> draw = np.random.default_rng(0)
     >>> labels = draw.integers(0, 2, 500)
-    >>> logits = 6 * (np.eye(2)[labels] + draw.normal(0, 1, (500, 2)))
-    >>> 2 < fitted(logits, labels) < HIGH
+    >>> logits = 3 * (np.eye(2)[labels] + draw.normal(0, 1, (500, 2)))
+    >>> 2 < fitted(logits, labels) < 4
     True
     """
     if len(labels) < 2:
@@ -37,7 +39,8 @@ def fitted(logits: np.ndarray, labels: np.ndarray) -> float:
     apart = np.array(logits, float)
     for half, other in (halves, halves[::-1]):
         apart[half] /= _best(logits[other], labels[other])
-    return _best(logits, labels) if cross_entropy(labels, apart) < cross_entropy(labels, logits) else 1.0
+    gains = losses(labels, softmax(logits)) - losses(labels, softmax(apart))
+    return _best(logits, labels) if gains.mean() > gains.std() / sqrt(len(labels)) else 1.0
 
 
 def _best(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from topwork.networks.heads import LinearHead
 from topwork.recipes.settings import Head
 from topwork.runs.predictions import Exam
 from topwork.scoring.metrics import cross_entropy
-from topwork.scoring.temperature import HIGH, LOW, fitted
+from topwork.training.temperature import HIGH, LOW, fitted
 
 
 def drawn(count, classes=3, seed=0):
