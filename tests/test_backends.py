@@ -140,7 +140,7 @@ def test_law_7_a_careless_rate_ends_no_worse_than_it_began(run):
     begun, *after = scores(run, 3)
     assert max(np.inf if loss is None else loss for loss in after) > 2 * begun, "the rate was not careless enough"
     best = min(loss for loss in (begun, *after) if loss is not None)
-    assert run.evaluate("val").loss.value == pytest.approx(best, rel=0.05)
+    assert run.evaluate("val").loss.value <= 1.05 * best  # calibrated, it is lower
 
 
 def answers(run, take):

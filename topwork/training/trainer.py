@@ -32,6 +32,7 @@ from topwork.runs.journal import kept_epochs
 from topwork.runs.scores import Results
 from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_of, sampled, two
 from topwork.scoring.audit.copies import copies_across
+from topwork.scoring.calibration.temperature import fitted
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
 from topwork.shipping import trial_export
@@ -46,7 +47,6 @@ from topwork.system.advice import either, word
 from topwork.system.messages import say
 from topwork.training import warm_start
 from topwork.training.fusion import joining
-from topwork.training.temperature import fitted
 
 ALIKE = {"efficientnet_lite0": 1.0, "mobilenet_v2": 1.0, "": 0.4}
 """If the features of a solved head vary less than this (`topwork.networks.heads.LinearHead.spread`), opening layers is

@@ -24,6 +24,7 @@ from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
 from topwork.runs.scores import JoinResults
 from topwork.scoring.answers import SAMPLE, Answers, answered, checked, examples, sampled
+from topwork.scoring.calibration.temperature import fitted
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
 from topwork.store.engines.local import Extraction
@@ -35,7 +36,6 @@ from topwork.system.advice import either, resuming
 from topwork.system.messages import counted, say
 from topwork.training.fusion import members
 from topwork.training.fusion.rules import fit, loss, warned
-from topwork.training.temperature import fitted
 
 _ARRAYS = "topwork.join(members, data=(X, y))"
 

@@ -17,8 +17,8 @@ from topwork.networks.fusion import Mixture, Stack, learned, softmax
 from topwork.networks.heads import LinearHead
 from topwork.recipes.settings import Head
 from topwork.runs.predictions import Exam
+from topwork.scoring.calibration.temperature import HIGH, LOW, fitted
 from topwork.scoring.metrics import cross_entropy
-from topwork.training.temperature import HIGH, LOW, fitted
 
 
 def drawn(count, classes=3, seed=0):
@@ -58,7 +58,8 @@ def test_answers_that_are_all_right_do_not_become_as_sure_as_can_be():
     assert fitted(np.eye(2)[np.arange(20) % 2], np.arange(20) % 2) == LOW
 
 
-@given(st.floats(LOW, HIGH), st.booleans())
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("temperature", [LOW, 1.0, 1.7, HIGH])
 def test_heads_and_rules_are_divided(temperature, single):
     draw = np.random.default_rng(0)
     ones, zeros = np.ones(4, np.float32), np.zeros(4, np.float32)
