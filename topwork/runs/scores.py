@@ -167,8 +167,8 @@ class Results(Record):
         join: for a join, its members and what its rule learned.
         cost: the seconds that each part of the work took, and their ``total``.
         temperature: the logits of the trained model were divided by it, so that its probabilities say how often it is
-            right (`topwork.scoring.calibration.temperature`). The losses in the journal were measured before. 1: nothing
-            was gained, or the run is of an earlier version.
+            right (`topwork.scoring.calibration.temperature`). The losses in the journal were measured before. It is
+            1 if nothing was gained, or if the run is of an earlier version.
         folds: for the run on all pictures of a cross-validation, the number of folds: ``accuracy`` and ``test`` are the
             scores of all folds together, whose models learned from fewer pictures. Else ``None``.
     """
