@@ -279,7 +279,7 @@ class Course:
             return before
         return Solved(head, self.recipe.head.pooling)
 
-    def _calibrated(self, model: Network | Solved, stored: StoredActivations) -> tuple[Any, float]:
+    def _calibrated(self, model: Network | Solved, stored: StoredActivations) -> tuple[Network | Solved, float]:
         """Divide the logits of a trained model by a temperature; return the model and the temperature.
 
         It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. The
@@ -298,7 +298,11 @@ class Course:
         found = round(fitted(outputs, labels), 4)
         if isinstance(model, Solved):
             return replace(model, head=model.head.divided(found)), found
-        return model, found if model.divide(found) else 1.0
+        if not model.divide(found):
+            if found != 1:
+                say(f"The head's last layer is no dense layer, so its answers are not calibrated (by {found:.2f}).")
+            return model, 1.0
+        return model, found
 
     def _iterate(
         self, network: Network, number: int, examples: dict[str, Examples], dtypes: list, state: State | None
