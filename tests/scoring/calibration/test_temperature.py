@@ -114,11 +114,17 @@ def test_everything_that_answers_has_the_same_calibrated_values(pictures, tmp_pa
     np.testing.assert_allclose([list(one.values()) for one in exported], from_model, atol=1e-4)
 
 
-def test_a_head_that_does_not_end_in_a_dense_layer_stays_as_it_is_and_a_line_says_so(pictures, tmp_path, capsys):
+def test_a_head_that_does_not_end_in_a_dense_layer_stays_as_it_is_and_a_line_says_so(
+    pictures, tmp_path, capsys, monkeypatch
+):
     layers = keras.layers
     start = keras.Input((64,))
     head = keras.Model(start, layers.Rescaling(20.0)(layers.Dense(3, kernel_initializer="zeros")(start)))
-    phases = [tw.Phase("tiny@pool", epochs=8, learning_rate=1e-2)]
+    monkeypatch.setattr("topwork.training.trainer.fitted", lambda *_: 2.0)
+    phases = [tw.Phase("tiny@pool", epochs=1)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], head=head, out=tmp_path / "run")
     assert run.results.temperature == 1
-    assert "The head's last layer is no dense layer, so its answers are not calibrated (by " in capsys.readouterr().err
+    assert (
+        "The head's last layer is no dense layer, so its answers are not calibrated (by 2.00)."
+        in capsys.readouterr().err
+    )
