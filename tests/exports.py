@@ -9,12 +9,13 @@ from topwork.shipping.formats import onnx
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import named
 from topwork.shipping.predictor import Predictor
+from topwork.system.text import as_json
 
 
 def write_onnx(model, path, about):
     """Write a model with its metadata."""
     onnx.write(model, path, How())
-    onnx.describe(path, about)
+    onnx.describe(path, as_json(about))
 
 
 def write_as(kind, model, path, about):

@@ -22,9 +22,8 @@ SIDE = 32
 
 
 def program(language):
-    """Return the only program of the page in a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return found
+    """Return the last program of the page in a language: the one without topwork."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[-1]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +73,16 @@ def test_the_python_program_answers_as_topwork_does(here, save, capsys):
     label, probability = capsys.readouterr().out.split()
     assert label == expected.label
     assert float(probability) == pytest.approx(expected.probability, abs=1e-6)
+
+
+def test_the_python_program_with_topwork_runs(here, capsys):
+    with_topwork, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names = ["rose.jpg", "tulip.jpg"]
+    for name in names:
+        drawn(40).convert("RGB").save(name)
+    runpy.run_path(str(_written("program.py", with_topwork)))
+    found = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert found == [[guess.path, guess.label] for guess in here(names)]
 
 
 def _written(name, text):

@@ -8,7 +8,7 @@ from topwork.shipping.exported import best, note
 from topwork.shipping.formats.known import ONNX, of_path
 from topwork.shipping.gate import Parity
 
-AGREES = Parity(50, 2e-6, 1.0, (), None, "")
+AGREES = Parity(50, 2e-6, 1.0, 0, (), None, "")
 
 
 def test_the_newest_file_that_is_left_and_unchanged_counts(tmp_path):

@@ -17,6 +17,7 @@ from topwork.errors import ExportError
 from topwork.shipping import self_check
 from topwork.shipping.formats import onnx as onnx_format
 from topwork.shipping.metadata import Input, seal
+from topwork.system.text import as_json
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def file(run, tmp_path):
 def changed(file, **changes):
     """Change the metadata of a file, with a seal that fits."""
     about = json.loads(onnx.load(file).metadata_props[0].value) | changes
-    onnx_format.describe(file, about | {"seal": seal(about)})
+    about.pop("seal")
+    onnx_format.describe(file, as_json(about | {"seal": seal(about)}))
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 40))
@@ -74,9 +76,14 @@ def test_other_weights_are_found_and_the_version_is_named(file):
         if values.dtype == np.float32 and values.ndim == 4:
             one.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(1.2), one.name))
     onnx.save(model, file)
-    changed(file, runtime="onnxruntime 1.0.0")
+    refused = topwork("predict", file, "rose.jpg")
+    assert (refused.status, "was changed after it was written" in refused.err) == (1, True)
+    about = json.loads(onnx.load(file).metadata_props[0].value)
+    del about["files"]
+    onnx_format.describe(file, as_json(about | {"runtime": "onnxruntime 1.0.0", "seal": ""}))
+    changed(file)
     ran = topwork("check", file)
-    assert ran.status == 1
+    assert ran.status == 1, ran.err
     assert "a probability differs by" in ran.out
     assert "It was written with onnxruntime 1.0.0: try that version." in ran.out
 
@@ -84,7 +91,7 @@ def test_other_weights_are_found_and_the_version_is_named(file):
 def test_metadata_that_were_edited_are_refused(file):
     model = onnx.load(file)
     about = json.loads(model.metadata_props[0].value)
-    onnx_format.describe(file, about | {"labels": about["labels"][::-1]})
+    onnx_format.describe(file, as_json(about | {"labels": about["labels"][::-1]}))
     ran = topwork("predict", file, file)
     assert (ran.status, "were changed after the file was written" in ran.err) == (1, True)
 

@@ -22,7 +22,8 @@ def check(
     """Check an exported file on this machine.
 
     It must answer a few drawn pictures as it did when it was written; none of the pictures that it was trained on is
-    needed. With DATA, its accuracy is compared with the one that it claims. The exit status is 1 if the answers differ,
+    needed. With DATA, its accuracy is compared with the one that it claims; pictures that it was trained on would make
+    it too high. The exit status is 1 if the answers differ,
     or if the accuracy is significantly lower.
     """
     from topwork.shipping import self_check
@@ -39,7 +40,7 @@ def check(
 def _print(file: Path, found: "Checked") -> None:
     print(f"{file}: {found.kind}, {found.precision}, read by {found.runtime}")
     same = f"the answers are those that it gave when it was written (largest difference {found.largest_difference:.1e})"
-    print(f"{found.pictures} drawn pictures: {found.problem or same}")
+    print(f"{found.pictures} synthetic pictures: {found.problem or same}")
     if found.problem and found.runtime != found.written:
         print(f"It was written with {found.written}: try that version.")
     if found.forced:
@@ -54,6 +55,11 @@ def _print_measured(found: "Measured") -> None:
     print(f"{counted(found.pictures, 'picture')}: accuracy {found.accuracy}; the file claims {found.claimed or 'none'}")
     if found.is_worse:
         print(f"That is lower than claimed: {found.difference}.")
+    if found.is_better:
+        print(
+            f"That is higher than claimed: {found.difference}. Pictures that the model was trained on are no test: "
+            "'topwork evaluate RUN' measures the others alone."
+        )
     if found.unread:
         path, reason = next(iter(found.unread.items()))
         print(f"{counted(len(found.unread), 'picture')} could not be read; the first is {path}: {reason}.")

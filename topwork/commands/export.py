@@ -60,25 +60,37 @@ def export(
 
 
 def _print_all(made: "list[Made]", as_json: bool) -> None:
-    from topwork.system.messages import counted, say, size
+    from topwork.system.messages import say
 
     written = [one for one in made if one.parity]
     if as_json:
         print_json([one.as_json() for one in made])
     elif written:
-        rows = []
-        for one in written:
-            assert one.parity
-            accuracy = f"{one.parity.accuracy[1]:.3f}" if one.parity.accuracy else ""
-            answers = f"{100 * one.parity.agreement:.1f} %", f"{one.parity.largest_difference:.1e}", accuracy
-            rows.append([one.path, size(one.size), f"{1000 * one.seconds:.1f} ms", *answers])
-        print_table(["file", "size", "a picture", "same answer", "difference", "accuracy"], rows)
-        parity = written[0].parity
-        assert parity
-        tested = f"; accuracy of the model: {parity.accuracy[0]:.3f}" if parity.accuracy else ""
-        say(f"Compared with the model on {counted(parity.pictures, 'picture')}{tested}.")
+        _print_table(written)
+    problems: dict[str, list[str]] = {}
     for one in made:
         if one.problem:
-            say(f"Not written: {one.path}: {one.problem}")
+            problems.setdefault(one.problem, []).append(Path(one.path).name)
+    for problem, names in problems.items():
+        say(f"Not written: {', '.join(names)}: {problem}")
     if not written:
         raise typer.Exit(1)
+
+
+def _print_table(written: "list[Made]") -> None:
+    from topwork.system.messages import counted, say, size
+
+    rows = []
+    for one in written:
+        assert one.parity
+        accuracy = f"{one.parity.accuracy[1]:.3f}" if one.parity.accuracy else ""
+        answers = f"{100 * one.parity.agreement:.1f} %", f"{one.parity.largest_difference:.1e}", accuracy
+        rows.append([Path(one.path).name, size(one.size), f"{1000 * one.seconds:.1f} ms", *answers])
+    print_table(["file", "size", "a picture", "same answer", "difference", "accuracy"], rows)
+    parity = written[0].parity
+    assert parity
+    say(f"In {Path(written[0].path).parent}. A picture: the time of one alone, decoded already, on this machine.")
+    pictures = counted(parity.pictures, "picture")
+    say(f"Same answer: as the model, on {pictures}. Difference: the largest one of a probability.")
+    if parity.accuracy:
+        say(f"Accuracy: on the {parity.tested} test pictures among them; the model's is {parity.accuracy[0]:.3f}.")

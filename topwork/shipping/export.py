@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topwork.data.dataset import Dataset
-from topwork.errors import ExportError, TopworkError, of_machine
+from topwork.errors import ExportError, MissingExtra, TopworkError, UsageError, of_machine
 from topwork.runs.folder import Folder
 from topwork.runs.restore import restore
 from topwork.shipping import exported, gate, metadata, self_check
@@ -32,7 +32,7 @@ from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
-from topwork.system.messages import Bar, say
+from topwork.system.messages import Bar, counted, say, size, some
 from topwork.system.records import Record
 
 if TYPE_CHECKING:
@@ -146,15 +146,22 @@ def export(
         A predictor that has opened the file.
 
     Raises:
-        ExportError: *path* exists or cannot be written, the format does not have the precision, the model cannot be
-            written, or the answers of the file differ.
+        ExportError: *path* exists or cannot be written, the model cannot be written, or the answers of the file differ.
+        UsageError: there is no such format, the suffix is that of another, or the format lacks the precision.
         MissingExtra: a package that the format needs is not installed.
         DatasetError: no picture of the run is where it was.
     """
     chosen = known.chosen(path, kind)
     _refuse(chosen, path, precision)
     with Bar("writing and checking the file"):
-        Ready.of(folder, data, precision == "int8").write(chosen, path, precision, force)
+        parity = Ready.of(folder, data, precision == "int8").write(chosen, path, precision, force)
+    same, pictures = round(parity.agreement * parity.pictures), counted(parity.pictures, "picture")
+    say(
+        f"{size(_size(chosen, path))}; the same answer as the model on {same} of {pictures}, probabilities within "
+        f"{parity.largest_difference:.1e}."
+    )
+    if further := chosen.further(path):
+        say(f"Keep together: {some([path.name, *(one.name for one in further)])}.")
     return Predictor(path)
 
 
@@ -196,6 +203,11 @@ def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset 
         DatasetError: no picture of the run is where it was.
     """
     _refuse_path(place)
+    for chosen in known.FORMATS:
+        try:
+            _refuse_lacking(chosen)
+        except MissingExtra as error:
+            say(f"{chosen.name} will be missing: {error}")
     ready = Ready.of(folder, data, needs_examples=True)
     found = []
     for chosen in known.FORMATS:
@@ -277,7 +289,7 @@ def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
     """Refuse what cannot be written, before anything is computed."""
     if precision not in chosen.precisions:
         has = [one.name for one in known.FORMATS if precision in one.precisions]
-        raise ExportError(
+        raise UsageError(
             f"{chosen.name} has no {precision}: expected {' or '.join(chosen.precisions)}"
             + (f"; {' and '.join(has)} have it." if has else ".")
         )

@@ -33,7 +33,8 @@ class Parity(Record):
         pictures: the number of compared pictures.
         largest_difference: of a probability.
         agreement: the share of pictures with the same answer.
-        accuracy: of the model and of the file, on the test pictures among them; empty without test pictures.
+        tested: the number of test pictures among them.
+        accuracy: of the model and of the file on these; empty without test pictures.
         difference: the file's accuracy less the model's, with the interval of a paired test; ``None`` without test
             pictures.
         problem: what is wrong; empty if the file answers as the model does.
@@ -42,6 +43,7 @@ class Parity(Record):
     pictures: int
     largest_difference: float
     agreement: float
+    tested: int
     accuracy: tuple[float, ...]
     difference: Rate | None
     problem: str
@@ -83,4 +85,12 @@ def compared(expected: np.ndarray, answered: np.ndarray, truth: Sequence[int | N
     if is_worse:
         problems.append(f"on the test pictures, its accuracy is {accuracy[1]:.3f} instead of {accuracy[0]:.3f}")
     told = f"on {counted(len(expected), 'picture')}, {', and '.join(problems)}" if problems else ""
-    return Parity(len(expected), found.largest_difference, found.top1_agreement, accuracy, difference, told)
+    return Parity(
+        pictures=len(expected),
+        largest_difference=found.largest_difference,
+        agreement=found.top1_agreement,
+        tested=int(tested.sum()),
+        accuracy=accuracy,
+        difference=difference,
+        problem=told,
+    )

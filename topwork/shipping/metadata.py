@@ -21,7 +21,7 @@ SavedModel ``topwork.json``:
     check       the answers of this file to drawn pictures (`topwork.shipping.self_check`), and the runtime that gave
                 them, as ``runtime``
     parity      how the answers of the file agreed with those of the model (`topwork.shipping.gate.Parity`)
-    files       if the metadata are not in the file: the SHA-256 of the file and of those that belong to it
+    files       the SHA-256 of the file and of those that belong to it; of an ONNX file, of what precedes the metadata
     seal        the SHA-256 of all the rest
     forced      only if the file was kept although it answers otherwise than the model: how
 
@@ -48,6 +48,9 @@ from topwork.shipping.sessions import Session
 from topwork.system.advice import either
 from topwork.system.text import as_json
 from topwork.version import FILE_FORMAT, VERSION
+
+ENTRY = 24
+"""The largest number of bytes before the text of the metadata in an ONNX file: two tags, the key and three lengths."""
 
 _EXPECTED = "expected a file that topwork exported."
 
@@ -78,11 +81,23 @@ def attach(found: Format, path: Path, about: dict[str, Any]) -> None:
     if found.is_described:
         from topwork.shipping.formats import onnx
 
-        onnx.describe(path, about | {"seal": seal(about)})
+        blank = "0" * 64  # of the same length as a digest, so that the next text begins at the same byte
+        onnx.describe(path, text := as_json(about | {"files": {found.suffix: blank}, "seal": blank}))
+        about = about | {"files": {found.suffix: _digest_without(text, path)}}
+        onnx.describe(path, as_json(about | {"seal": seal(about)}))
     else:
         about = about | {"files": digests(found, path)}
         text = as_json(about | {"seal": seal(about)}, indent=1)
         found.about(path).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _digest_without(text: str, path: Path) -> str:
+    """Return the SHA-256 of an ONNX file up to its metadata, which protobuf writes at the end.
+
+    The entry begins at most `ENTRY` bytes before its text.
+    """
+    content = path.read_bytes()
+    return sha256(content[: max(0, content.rfind(text.encode()) - ENTRY)]).hexdigest()
 
 
 def digests(found: Format, path: Path) -> dict[str, str]:
@@ -117,6 +132,8 @@ def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
                 f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
             )
         about, inputs = _parsed(text, path)
+        if "files" in about and about["files"] != {found.suffix: _digest_without(text, path)}:
+            raise ExportError(f"{str(path)!r} was changed after it was written: export the run again.")
     else:
         about, inputs = _parsed(_beside(found, path), path)
         _check_files(found, path, about)
@@ -142,8 +159,8 @@ def _check_files(found: Format, path: Path, about: dict[str, Any]) -> None:
         ) from None
     if has != about.get("files"):
         raise ExportError(
-            f"{str(path)!r} is not the file that {str(found.about(path))!r} describes, so that its answers may get "
-            "wrong labels. Keep together what was exported together, or export the run again."
+            f"{str(path)!r} is not the file that {str(found.about(path))!r} describes. Keep together what was exported "
+            "together, or export the run again."
         )
 
 
@@ -203,7 +220,7 @@ def _beside(found: Format, path: Path) -> str:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ExportError(
             f"{str(path)!r} needs {str(about)!r}, which has its labels and resize rule and cannot be read ({why}). "
-            "Keep both files together, or export the run again."
+            "Keep both files together, under the same name, or export the run again."
         ) from None
 
 

@@ -65,6 +65,11 @@ class Measured(Record):
         """Whether the accuracy is significantly lower than claimed."""
         return self.difference is not None and self.difference.high < 0
 
+    @property
+    def is_better(self) -> bool:
+        """Whether the accuracy is significantly higher than claimed, as on pictures that were learned."""
+        return self.difference is not None and self.difference.low > 0
+
 
 @dataclass(frozen=True)
 class Checked(Record):

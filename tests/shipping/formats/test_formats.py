@@ -191,7 +191,7 @@ def test_a_file_without_its_metadata_is_refused_and_names_them(files, tmp_path, 
         tw.Predictor(path)
     assert str(error.value) == (
         f"'{path}' needs '{about}', which has its labels and resize rule and cannot be read (No such file or "
-        "directory). Keep both files together, or export the run again."
+        "directory). Keep both files together, under the same name, or export the run again."
     )
 
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
-from topwork.errors import ExportError, MissingExtra, nearest
+from topwork.errors import MissingExtra, UsageError, nearest
 from topwork.system.advice import either
 
 Precision = Literal["float32", "float16", "int8"]
@@ -70,24 +70,24 @@ def precise(name: str) -> Precision:
     """Return the precision of that name.
 
     Raises:
-        ExportError: no precision has that name.
+        UsageError: no precision has that name.
     """
     for one in PRECISIONS:
         if one == name:
             return one
     expected = ", ".join(PRECISIONS)
-    raise ExportError(f"there is no precision {name!r}: expected {expected}{nearest(name, PRECISIONS) or '.'}")
+    raise UsageError(f"there is no precision {name!r}: expected {expected}{nearest(name, PRECISIONS) or '.'}")
 
 
 def named(name: str) -> Format:
     """Return the format of that name.
 
     Raises:
-        ExportError: no format has that name.
+        UsageError: no format has that name.
     """
     names = [one.name for one in FORMATS]
     if name not in names:
-        raise ExportError(f"there is no format {name!r}: expected {', '.join(names)}{nearest(name, names) or '.'}")
+        raise UsageError(f"there is no format {name!r}: expected {', '.join(names)}{nearest(name, names) or '.'}")
     return FORMATS[names.index(name)]
 
 
@@ -106,7 +106,7 @@ def chosen(path: Path, name: str | None) -> Format:
     """Return the format to write: the one of that name, else that of the suffix of *path*.
 
     Raises:
-        ExportError: there is no such format, or the suffix is that of another.
+        UsageError: there is no such format, or the suffix is that of another.
     """
     by_suffix = of_path(path) or (named("savedmodel") if not path.suffix else None)
     if name is None and by_suffix:
@@ -114,12 +114,12 @@ def chosen(path: Path, name: str | None) -> Format:
     option = either("format=", "--format")
     if name is None:
         known = ", ".join(f"{one.suffix or 'no suffix'} ({one.name})" for one in FORMATS)
-        raise ExportError(f"{str(path)!r} has no suffix of a known format: expected {known}, or {option}.")
+        raise UsageError(f"{str(path)!r} has no suffix of a known format: expected {known}, or {option}.")
     found = named(name)
     if found.suffix and path.suffix != found.suffix:
-        raise ExportError(f"{str(path)!r} is to be written as {name}: give it a name that ends in {found.suffix!r}.")
+        raise UsageError(f"{str(path)!r} is to be written as {name}: give it a name that ends in {found.suffix!r}.")
     if not found.suffix and by_suffix is not found:
-        raise ExportError(f"{str(path)!r} is to be written as {name}, a folder: give it a name without a suffix.")
+        raise UsageError(f"{str(path)!r} is to be written as {name}, a folder: give it a name without a suffix.")
     return found
 
 

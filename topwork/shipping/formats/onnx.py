@@ -24,7 +24,6 @@ from topwork.shipping.formats.frugal import frugally
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import KEY
 from topwork.system import keras_backend
-from topwork.system.text import as_json
 
 if TYPE_CHECKING:
     import keras
@@ -81,14 +80,14 @@ def refuse_lacking() -> None:
         )
 
 
-def describe(path: Path, about: dict[str, Any]) -> None:
-    """Write the metadata of a file into it, in place of those that it has."""
+def describe(path: Path, text: str) -> None:
+    """Write metadata into a file, in place of those that it has."""
     import onnx
 
     file = onnx.load(path)
     del file.metadata_props[:]
     entry = file.metadata_props.add()
-    entry.key, entry.value = KEY, as_json(about)
+    entry.key, entry.value = KEY, text
     onnx.save(file, path)
 
 
