@@ -282,10 +282,10 @@ class Course:
     def _calibrated(self, model: Network | Solved, stored: StoredActivations) -> tuple[Network | Solved, float]:
         """Divide the logits of a trained model by a temperature; return the model and the temperature.
 
-        It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. The
-        weights of a parent, which has its own temperature, stay as they are if nothing was better.
+        It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. If
+        nothing was better than the weights at the start, these stay as they are: a parent's have a temperature.
         """
-        if self.folder.parent and not any(line.epoch for line in kept_epochs(self.folder.journal.epochs())):
+        if not any(line.epoch for line in kept_epochs(self.folder.journal.epochs())):
             return model, 1.0
         if self._apart:
             outputs, labels = self._apart
