@@ -286,5 +286,9 @@ def test_a_store_is_open_once_a_process(tmp_path):
     )
 
 
-def test_free_bytes_of_a_folder_that_is_not_there_yet(tmp_path):
-    assert free(tmp_path / "a" / "b") == free(tmp_path) > 0
+def test_free_bytes_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
+    asked = []
+    there = shutil.disk_usage(tmp_path)._replace(free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or there)
+    assert free(tmp_path / "a" / "b") == 1
+    assert asked == [tmp_path]
