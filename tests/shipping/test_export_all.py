@@ -32,7 +32,7 @@ def test_all_files_are_written_and_told_in_a_table(run, tmp_path, few):
     assert written >= {"model.onnx", "model-float16.onnx", "model.keras", "model.keras.json"}
     lines = ran.out.splitlines()
     assert lines[0].split() == ["file", "size", "a", "picture", "same", "answer", "difference", "accuracy"]
-    assert "Accuracy: on the 6 test pictures among them; the model's is 0." in ran.err
+    assert "accuracy: of the file, on the 6 test pictures among them (model: 0." in ran.err
     assert [line.split()[0] for line in lines[2:4]] == ["model.onnx", "model-float16.onnx"]
     assert max(map(len, lines)) <= 80
     recorded = [json.loads(line)["path"] for line in (run.path / "exports.jsonl").read_text().splitlines()]

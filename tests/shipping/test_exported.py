@@ -30,7 +30,11 @@ def test_the_file_that_is_read_quickly_and_answers_as_the_model_does_stands_for_
     wanted += [("m16.onnx", "float16", AGREES), ("m8.tflite", "int8", AGREES), ("bad.onnx", "float32", forced)]
     for name, precision, parity in wanted:
         (tmp_path / name).write_text(name)
+        for further in of_path(tmp_path / name).further(tmp_path / name):
+            further.write_text("{}")
         note(tmp_path, tmp_path / name, of_path(tmp_path / name), precision, parity)
+    (tmp_path / "lost.xml").write_text("without its .bin and its .json")
+    note(tmp_path, tmp_path / "lost.xml", of_path(tmp_path / "lost.xml"), "float32", AGREES)
     for name, _, _ in wanted:
         assert best(tmp_path) == tmp_path / name
         (tmp_path / name).unlink()

@@ -23,8 +23,7 @@ def check(
 
     It must answer a few drawn pictures as it did when it was written; none of the pictures that it was trained on is
     needed. With DATA, its accuracy is compared with the one that it claims; pictures that it was trained on would make
-    it too high. The exit status is 1 if the answers differ,
-    or if the accuracy is significantly lower.
+    it too high. The exit status is 1 if the answers differ, or if the accuracy is significantly lower.
     """
     from topwork.shipping import self_check
 

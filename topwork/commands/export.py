@@ -89,8 +89,10 @@ def _print_table(written: "list[Made]") -> None:
     print_table(["file", "size", "a picture", "same answer", "difference", "accuracy"], rows)
     parity = written[0].parity
     assert parity
-    say(f"In {Path(written[0].path).parent}. A picture: the time of one alone, decoded already, on this machine.")
     pictures = counted(parity.pictures, "picture")
-    say(f"Same answer: as the model, on {pictures}. Difference: the largest one of a probability.")
+    say(f"The files are in {Path(written[0].path).parent}. They were compared with the model on {pictures}:")
+    say("a picture: the time to classify one that is decoded already, on this machine")
+    say("same answer: the share of pictures that get the same class from the file and from the model")
+    say("difference: by how much a probability differs at most")
     if parity.accuracy:
-        say(f"Accuracy: on the {parity.tested} test pictures among them; the model's is {parity.accuracy[0]:.3f}.")
+        say(f"accuracy: of the file, on the {parity.tested} test pictures among them (model: {parity.accuracy[0]:.3f})")

@@ -105,8 +105,16 @@ class LinearHead:
             scale = gamma / np.sqrt(variance + EPSILON)
             bias = bias + (beta - mean * scale) @ kernel
             kernel = scale[:, None] * kernel
-        found = features @ kernel + bias
-        return np.hstack([np.zeros_like(found), found]) if found.shape[1] == 1 else found
+        return class_logits(features @ kernel + bias)
+
+
+def class_logits(outputs: np.ndarray) -> np.ndarray:
+    """Return logits ``[rows, classes]``: if a head has a single output z, they are (0, z).
+
+    >>> class_logits(np.array([[2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
+    return np.hstack([np.zeros_like(outputs), outputs]) if outputs.shape[1] == 1 else outputs
 
 
 def build(head: Head, ends: Sequence[Shape], outputs: int, seed: int) -> "keras.Model":

@@ -9,7 +9,7 @@ import numpy as np
 
 from topwork.data.dataset import Dataset, Row
 from topwork.networks.fusion import Joined, softmax
-from topwork.networks.heads import LinearHead, Values
+from topwork.networks.heads import LinearHead, Values, class_logits
 from topwork.networks.model import Network
 from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import Pooling
@@ -118,11 +118,6 @@ def outputs_of(model: Network | Solved, below: Sequence[Trunk], part: Examples) 
     return logits(model.above(below), part)
 
 
-def two(outputs: np.ndarray) -> np.ndarray:
-    """Return logits ``[rows, classes]``: if the model has a single logit z, they are (0, z)."""
-    return np.hstack([np.zeros_like(outputs), outputs]) if outputs.shape[1] == 1 else outputs
-
-
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     """Return the model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
 
@@ -135,7 +130,7 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
             inputs = part.take(np.resize(rows, size))
             outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
             found.append(np.asarray(outputs, np.float32)[: len(rows)])
-    return two(np.concatenate(found))
+    return class_logits(np.concatenate(found))
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:

@@ -34,7 +34,7 @@ from threadpoolctl import ThreadpoolController
 
 from topwork.data import splits
 from topwork.data.dataset import Row
-from topwork.networks.heads import EPSILON, LinearHead
+from topwork.networks.heads import EPSILON, LinearHead, class_logits
 from topwork.scoring.lbfgs import minimum
 from topwork.scoring.metrics import cross_entropy
 from topwork.system.machine import jobs
@@ -261,7 +261,7 @@ def logits(values: np.ndarray, point: Point) -> np.ndarray:
 
 
 def _trial(l2: float, labels: np.ndarray, found: np.ndarray) -> Trial:
-    found = np.hstack([np.zeros_like(found), found]) if found.shape[1] == 1 else found
+    found = class_logits(found)
     return Trial(l2, cross_entropy(labels, found), found.argmax(1) == labels)
 
 

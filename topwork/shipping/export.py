@@ -26,7 +26,7 @@ from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
 from topwork.shipping.gate import Parity
-from topwork.shipping.material import Material, to_calibrate, to_check
+from topwork.shipping.material import Material, existing, to_calibrate, to_check
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
@@ -52,7 +52,8 @@ class Ready:
         about: the metadata that all formats have.
         material: the pictures.
         said: the model's probabilities for them, float ``[pictures, classes]``.
-        examples: for ``int8``, the pixels of training pictures; empty if there are none.
+        examples: the pixels of the training pictures that ``int8`` is calibrated on, in the form of `How`. Empty if
+            they are not needed, or if no training picture is left.
     """
 
     folder: Folder
@@ -73,8 +74,9 @@ class Ready:
         network = restore(folder)
         model = network.flat()
         inputs = inputs_of(folder, network)
-        material = to_check(folder, data, inputs)
-        examples = to_calibrate(folder, data, inputs) if needs_examples else ()
+        rows = existing(folder, data)
+        material = to_check(folder, rows, inputs)
+        examples = to_calibrate(folder, rows, inputs) if needs_examples else ()
         with gpu.exact():
             pixels = material.pixels
             said = model.predict(pixels if len(pixels) > 1 else pixels[0], verbose=0)

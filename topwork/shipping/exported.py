@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from topwork.networks.weights.files import sha256
 from topwork.runs.folder import EXPORTS, exports_of
-from topwork.shipping.formats.known import FORMATS, PRECISIONS, Format, Precision
+from topwork.shipping.formats.known import FORMATS, ONNX, PRECISIONS, Format, Precision, of_path
 from topwork.system.messages import say
 from topwork.system.text import as_json
 
@@ -65,7 +65,9 @@ def best(run: Path) -> Path | None:
 
     for _, one in sorted(enumerate(exports_of(run)), key=rank):
         path = Path(one["path"])
-        if path.exists() and digest(path) == one["sha256"]:
+        found = of_path(path) or ONNX
+        is_complete = all(file.exists() for file in (path, *found.further(path)))
+        if is_complete and digest(path) == one["sha256"]:
             return path
     return None
 

@@ -33,18 +33,17 @@ class Material:
     rows: list[Row]
 
 
-def to_check(folder: Folder, data: Any, inputs: Sequence[Input]) -> Material:
+def to_check(folder: Folder, rows: Dataset, inputs: Sequence[Input]) -> Material:
     """Return up to `topwork.scoring.answers.CHECKED` pictures: of the test part first, then of the other parts.
 
     Args:
         folder: the run.
-        data: where the run's pictures are now, if they were moved.
+        rows: its pictures, from `existing`.
         inputs: of the model.
 
     Raises:
         DatasetError: no picture of the run is where it was.
     """
-    rows = _existing(folder, data)
     found = _read(folder, rows, checked(rows), inputs)
     if not found.sources:
         raise DatasetError(
@@ -55,14 +54,18 @@ def to_check(folder: Folder, data: Any, inputs: Sequence[Input]) -> Material:
     return found
 
 
-def to_calibrate(folder: Folder, data: Any, inputs: Sequence[Input]) -> list[np.ndarray]:
+def to_calibrate(folder: Folder, rows: Dataset, inputs: Sequence[Input]) -> list[np.ndarray]:
     """Return the pixels of training pictures, never of test pictures; empty if none is where it was."""
-    rows = _existing(folder, data)
     return _read(folder, rows, examples(rows), inputs).pixels
 
 
-def _existing(folder: Folder, data: Any) -> Dataset:
-    """Return the run's dataset with those rows whose pictures are files that exist, or were kept by the run."""
+def existing(folder: Folder, data: Any) -> Dataset:
+    """Return the run's dataset with those rows whose pictures are files that exist, or were kept by the run.
+
+    Args:
+        folder: the run.
+        data: where the run's pictures are now, if they were moved.
+    """
     rows, kept = placed(folder, data), folder.sample()
 
     def is_there(path: str) -> bool:

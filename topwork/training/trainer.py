@@ -21,7 +21,7 @@ from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
 from topwork.data.quality.findings import Finding
 from topwork.errors import RunError, at
-from topwork.networks.heads import LOGITS, LinearHead
+from topwork.networks.heads import LOGITS, LinearHead, class_logits
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
@@ -30,7 +30,7 @@ from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
 from topwork.runs.journal import kept_epochs
 from topwork.runs.scores import Results
-from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_of, sampled, two
+from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_of, sampled
 from topwork.scoring.audit.copies import copies_across
 from topwork.scoring.calibration.temperature import fitted
 from topwork.scoring.drawing import Pencil
@@ -289,7 +289,7 @@ class Course:
             return model, 1.0
         if self._apart:
             outputs, labels = self._apart
-            outputs = two(outputs)
+            outputs = class_logits(outputs)
         else:
             val = stored.examples(self.data.part("val"), self.data.classes)
             if not len(val):

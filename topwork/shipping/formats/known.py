@@ -61,7 +61,7 @@ FORMATS = (
     Format("litert", ".tflite", ("tensorflow", "ai_edge_litert"), ("ai_edge_litert",), "litert", PRECISIONS),
     Format("keras", ".keras", ("keras",), ("keras",)),
 )
-"""The formats, from the one that is read most quickly everywhere."""
+"""The formats. If a run was exported to several, the first one represents it (`topwork.shipping.exported.best`)."""
 
 ONNX = FORMATS[0]
 
