@@ -1,7 +1,18 @@
 """A model's outputs in tests: for a single call, tracing a graph with Keras' `predict` is not worth the time."""
 
+from contextlib import contextmanager
+
 import keras
 import numpy as np
+import pytest
+
+
+@contextmanager
+def uncalibrated():
+    """Inside the ``with``, runs are not calibrated, so that their losses are those in their journals."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("topwork.training.trainer.fitted", lambda *_: 1.0)
+        yield
 
 
 def before(probabilities, temperature):
