@@ -11,7 +11,7 @@ import pytest
 def uncalibrated():
     """Inside the ``with``, runs are not calibrated, so that their losses are those in their journals."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("topwork.training.trainer.fitted", lambda *_: 1.0)
+        patched.setattr("topwork.training.calibrating.fitted", lambda *_: 1.0)
         yield
 
 

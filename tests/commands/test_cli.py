@@ -283,13 +283,14 @@ def test_predict_a_line_each(exported, pictures):
     file, _ = exported
     ran = topwork("predict", file, pictures / "red", pictures / "blue" / "000.png")
     assert (ran.status, ran.err) == (0, "")
-    lines = [line.split("\t") for line in ran.out.splitlines()]
-    assert [path for path, _, _ in lines] == [
+    lines = [line.split("\t", 1) for line in ran.out.splitlines()]
+    assert [path for path, _ in lines] == [
         *(str(pictures / "red" / f"{i:03}.png") for i in range(20)),
         str(pictures / "blue" / "000.png"),
     ]
-    assert {label for _, label, _ in lines} <= {"blue", "green", "red"}
-    assert all(re.fullmatch(r"[01]\.\d{3}", probability) for _, _, probability in lines)
+    known, unknown = r"(blue|green|red)\t[01]\.\d{3}", r"unknown \(nearest: (blue|green|red) [01]\.\d\d\)"
+    assert all(re.fullmatch(f"{known}|{unknown}", answer) for _, answer in lines)
+    assert sum(bool(re.fullmatch(known, answer)) for _, answer in lines) > len(lines) / 2
 
 
 def test_predict_as_json_and_as_csv(exported, pictures, tmp_path):
@@ -298,12 +299,12 @@ def test_predict_as_json_and_as_csv(exported, pictures, tmp_path):
     guesses = [json.loads(line) for line in ran.out.splitlines()]
     assert len(guesses) == 20
     for guess in guesses:
-        assert list(guess) == ["path", "label", "probability", "probabilities"]
+        assert list(guess) == ["path", "label", "probability", "probabilities", "known", "distance"]
         assert guess["probabilities"][guess["label"]] == guess["probability"] == max(guess["probabilities"].values())
     assert topwork("predict", file, pictures / "red", "--csv", tmp_path / "a.csv") == Ran(0, "", "")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [float(row["probability"]) for row in rows] == [guess["probability"] for guess in guesses]
-    assert list(rows[0]) == ["path", "label", "probability", "blue", "green", "red", "error"]
+    assert list(rows[0]) == ["path", "label", "probability", "known", "blue", "green", "red", "error"]
 
 
 def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):

@@ -37,7 +37,7 @@ DATA = Dataset(
     ("The val part is empty: add pictures or raise its share.",),
 )
 GUESSES = (
-    Guess("a.png", "cat", 0.75, {"cat": 0.75, "dog, small": 0.25}),
+    Guess("a.png", "cat", 0.75, {"cat": 0.75, "dog, small": 0.25}, known=False, distance=3.5),
     Guess("b.png", "", 0.0, {}, "the file is empty"),
 )
 
@@ -240,7 +240,8 @@ def print_guesses(monkeypatch):
     """Return a function that prints a model's answers as ``topwork predict`` does."""
 
     def told(guesses, labels, **options):
-        model = Mock(return_value=guesses, labels=labels, columns=(), about={})
+        model = Mock(labels=labels, columns=(), about={})
+        model.answers.return_value, model.guess = guesses, lambda guess: guess
         monkeypatch.setattr("topwork.shipping.predictor.Predictor", lambda _: model)
         predict(Path("model.onnx"), [guess.path for guess in guesses], **options)
 
@@ -250,7 +251,7 @@ def print_guesses(monkeypatch):
 def test_guesses_for_people(print_guesses, capsys):
     print_guesses(GUESSES, ("cat", "dog, small"))
     assert capsys.readouterr() == (
-        "a.png\tcat\t0.750\n",
+        "a.png\tunknown (nearest: cat 0.75)\n",
         "b.png: the file is empty\n1 of 2 pictures could not be read.\n",
     )
 
@@ -258,17 +259,18 @@ def test_guesses_for_people(print_guesses, capsys):
 def test_guesses_as_json_are_a_line_each(print_guesses, capsys):
     print_guesses(GUESSES, ("cat", "dog, small"), as_json=True)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
-        {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25}},
+        {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25},
+         "known": False, "distance": 3.5},
         {"path": "b.png", "label": None, "probability": None, "probabilities": {}, "error": "the file is empty"},
-    ]
+    ]  # fmt: skip
 
 
 def test_guesses_as_csv(print_guesses, tmp_path, capsys):
     print_guesses(GUESSES, ("cat", "dog, small"), csv=tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text().splitlines() == [
-        'path,label,probability,cat,"dog, small",error',
-        "a.png,cat,0.75,0.75,0.25,",
-        "b.png,,,,,the file is empty",
+        'path,label,probability,known,cat,"dog, small",error',
+        "a.png,cat,0.75,false,0.75,0.25,",
+        "b.png,,,,,,the file is empty",
     ]
     assert capsys.readouterr() == ("", "b.png: the file is empty\n1 of 2 pictures could not be read.\n")
 

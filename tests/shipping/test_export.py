@@ -22,8 +22,8 @@ from topwork.errors import ExportError, MissingExtra, UsageError
 from topwork.recipes.settings import Backbone
 from topwork.shipping import export as exports
 from topwork.shipping import exported
+from topwork.shipping.checking.gate import BOUND
 from topwork.shipping.formats.known import FORMATS
-from topwork.shipping.gate import BOUND
 from topwork.shipping.metadata import Input, seal
 
 SMALL = "tiny@block_2_add..block_2_add"
@@ -50,15 +50,18 @@ def file(run, tmp_path_factory):
 def test_the_file_is_as_the_design_describes_it(run, file):
     model = onnx.load(file)
     onnx.checker.check_model(model)
-    (given,), (made,) = model.graph.input, model.graph.output
+    (given,), made = model.graph.input, model.graph.output
     assert (given.name, given.type.tensor_type.elem_type) == ("pixels", onnx.TensorProto.UINT8)
-    assert (made.name, made.type.tensor_type.elem_type) == ("probabilities", onnx.TensorProto.FLOAT)
+    assert sorted(one.name for one in made) == ["distance", "map", "probabilities"]
+    assert {one.type.tensor_type.elem_type for one in made} == {onnx.TensorProto.FLOAT}
+    assert {one.type.tensor_type.shape.dim[0].dim_param for one in made} == {"batch"}
     (entry,) = model.metadata_props
     about = json.loads(entry.value)
     assert entry.key == "topwork"
     assert about["labels"] == ["blue", "green", "red"]
     assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
     assert about["cut"] == "tiny@pool"
+    assert about["distance"] == {"threshold": run.folder.distance().threshold, "accepted": 0.95}
     assert about["backbones"]["tiny"]["licence"] == "your own"
     assert about["scores"]["accuracy"] == run.results.accuracy.as_json()
 
@@ -233,7 +236,7 @@ def test_a_link_to_nothing_is_not_replaced(run, tmp_path):
 
 
 def test_a_refused_file_leaves_nothing_behind(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    monkeypatch.setattr("topwork.shipping.checking.gate.BOUND", -1.0)
     with pytest.raises(ExportError):
         run.export(tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

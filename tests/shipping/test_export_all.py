@@ -47,7 +47,7 @@ def test_a_file_that_is_not_written_has_its_reason_and_leaves_nothing(run, tmp_p
     assert ran.err.startswith(f"onnx will be missing: {lacks}")
     assert f"Not written: model.onnx, model-float16.onnx, model-int8.onnx: {lacks}" in ran.err
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["model.keras", "model.keras.json"]
-    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    monkeypatch.setattr("topwork.shipping.checking.gate.BOUND", -1.0)
     ran = topwork("export", run.path, "--all", tmp_path / "none", "--json")
     assert ran.status == 1
     assert all(one["problem"] and one["parity"] is None for one in json.loads(ran.out))

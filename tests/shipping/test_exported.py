@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 from topwork.runs.folder import EXPORTS, exports_of
+from topwork.shipping.checking.gate import Parity
 from topwork.shipping.exported import best, note
 from topwork.shipping.formats.known import ONNX, of_path
-from topwork.shipping.gate import Parity
 
 AGREES = Parity(50, 2e-6, 1.0, 0, (), None, "")
 

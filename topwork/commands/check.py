@@ -9,7 +9,7 @@ from topwork.commands.options import AsJson
 from topwork.commands.output import print_json
 
 if TYPE_CHECKING:
-    from topwork.shipping.self_check import Checked, Measured
+    from topwork.shipping.checking.self_check import Checked, Measured
 
 
 def check(
@@ -25,7 +25,7 @@ def check(
     needed. With DATA, its accuracy is compared with the one that it claims; pictures that it was trained on would make
     it too high. The exit status is 1 if the answers differ, or if the accuracy is significantly lower.
     """
-    from topwork.shipping import self_check
+    from topwork.shipping.checking import self_check
 
     found = self_check.check(file, data)
     if as_json:

@@ -12,6 +12,7 @@ from topwork.errors import UsageError
 from topwork.system.messages import counted
 
 if TYPE_CHECKING:
+    from topwork.scoring.calibration.unknown import Unknown
     from topwork.scoring.evaluate import Evaluation
 
 MEMBER = 36
@@ -39,6 +40,13 @@ def evaluate(
             help="Save all answers, the wrong ones, the confusion matrix and a plot of answers in this new folder.",
         ),
     ] = None,
+    unknown: Annotated[
+        bool,
+        typer.Option(
+            "--unknown",
+            help="Measure how often pictures of other classes are called unknown, by leaving out each class in turn.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run on its test part, or on other pictures.
@@ -63,6 +71,12 @@ def evaluate(
     read_as = data_options(parts, max_megapixels)
     what = undrawn(data, **read_as) if data and read_as else data or "test"
     must_be_new("--csv", csv)
+    if unknown:
+        others = {"DATA": data, "--wrong": wrong, "--csv": csv, "--out": out}
+        if given := [name for name, value in others.items() if value]:
+            raise UsageError(f"--unknown measures the run on its own pictures: omit {' and '.join(given)}.")
+        found = Run(run).unknown(data=moved)
+        return print_json(found.as_json()) if as_json else print_unknown(found)
     scores = (Folds if folds_in(run) else Run)(run).evaluate(what, data=moved, csv=csv, out=out)
     if as_json:
         print_json(scores.as_json())
@@ -87,6 +101,16 @@ def print_wrong(found: "Evaluation", where: str) -> None:
     rows = [(one.path, one.label, one.predicted, f"{one.probability:.3f}") for one in found.wrong]
     print_table(["file", "label", "answer", "probability"], rows)
     print(f"\nWrong: {len(found.wrong):,} of the {counted(found.pictures, 'answer')} on {where}.")
+
+
+def print_unknown(found: "Unknown") -> None:
+    """Print how often pictures of classes that were left out are called unknown."""
+    rows = [
+        (label, f"{one.pictures:,}", f"{one.auroc:.3f}", *rate_cells(one.refused))
+        for label, one in found.classes.items()
+    ]
+    print_table(["left out", "pictures", "AUROC", "unknown", "95 % interval"], rows)
+    print(f"\n{fill(found.text, 79)}")
 
 
 def print_scores(found: "Evaluation") -> None:

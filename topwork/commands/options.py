@@ -58,8 +58,8 @@ NearCopies = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Stop with an error if a picture cannot be used.")]
 
 
-def must_be_new(option: str, path: Path | None) -> None:
-    """Refuse a path at which no new file can be made.
+def must_be_new(option: str, path: Path | None, is_folder: bool = False) -> None:
+    """Refuse a path at which no new file can be made, or no new folder.
 
     A file that exists may be an input or the only copy of something, so it is not overwritten. Devices and pipes are
     allowed.
@@ -74,7 +74,10 @@ def must_be_new(option: str, path: Path | None) -> None:
             f"{option} {str(path)!r} exists already and is not overwritten. Choose another name, or remove it."
         )
     if path.is_dir():
-        raise UsageError(f"{option} {str(path)!r} is a folder: give the name of a new file.")
+        what = (
+            "exists already: give the name of a new folder" if is_folder else "is a folder: give the name of a new file"
+        )
+        raise UsageError(f"{option} {str(path)!r} {what}.")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {str(path)!r}: there is no folder {str(path.parent)!r}. Make it, or name another.")
 

@@ -1,16 +1,20 @@
 """``topwork predict``."""
 
+import sys
 from contextlib import ExitStack
-from csv import writer
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from topwork.commands.options import AsJson, MaxMegapixels, must_be_new
 from topwork.commands.output import print_json
-from topwork.system.messages import counted, say
+from topwork.errors import UsageError
+from topwork.system.messages import Bar, counted, say, some
+
+if TYPE_CHECKING:
+    from topwork.shipping.answers import Guess
+    from topwork.shipping.heat import HeatFiles
 
 
 def predict(
@@ -25,41 +29,92 @@ def predict(
             "files.",
         ),
     ],
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Name the K likeliest classes of each picture.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same as a Parquet file (needs pyarrow).")
+    ] = None,
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy the pictures into this new folder, into a folder for each answer."),
+    ] = None,
+    heat: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Save heat maps in this new folder: what speaks for each answer."),
+    ] = None,
     max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures with an exported model."""
+    """Classify pictures with an exported model.
+
+    A picture that is unlike those that the model was trained on is called unknown, with the class that is nearest.
+    Of pictures of the trained classes, about 5 in 100 are called unknown as well.
+    """
+    from topwork.shipping.copies import Copies
+    from topwork.shipping.heat import HeatFiles
     from topwork.shipping.inputs import asked
     from topwork.shipping.predictor import Predictor
+    from topwork.shipping.tables import CsvTable, ParquetTable
 
     must_be_new("--csv", csv)
+    must_be_new("--parquet", parquet)
+    must_be_new("--copy-to", copy_to, is_folder=True)
+    must_be_new("--heat", heat, is_folder=True)
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
+    if copy_to and len(predictor.columns) > 1:
+        raise UsageError(f"--copy-to copies one picture per row, and this model takes {some(predictor.columns)}.")
     forced = predictor.about.get("forced")
     if forced:
         say(f"{str(model)!r} was exported with --force: it does not answer as the model does ({forced}).")
-    guesses = predictor(asked(pictures, predictor.columns))
+    rows = asked(pictures, predictor.columns)
+    copies = Copies(copy_to, predictor.labels) if copy_to else None
+    heats = HeatFiles(heat, predictor.explain) if heat else None
     answered = unread = 0
     with ExitStack() as files:
+        tables: list[CsvTable | ParquetTable] = []
         if csv:
-            file = files.enter_context(csv.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
-            table = writer(file)
-            table.writerow(["path", "label", "probability", *predictor.labels, "error"])
-        for guess in guesses:
-            if csv:
-                each = [guess.probabilities.get(label, "") for label in predictor.labels]
-                table.writerow([guess.path, guess.label, "" if guess.error else guess.probability, *each, guess.error])
-            elif as_json:
-                values = asdict(guess) | ({"label": None, "probability": None} if guess.error else {})
-                values |= {"forced": forced} if forced else {}
-                print_json({key: value for key, value in values.items() if key != "error" or value})
-            elif not guess.error:
-                print(f"{guess.path}\t{guess.label}\t{guess.probability:.3f}", flush=True)
+            tables.append(files.enter_context(CsvTable(csv, predictor.labels, top)))
+        if parquet:
+            tables.append(files.enter_context(ParquetTable(parquet, predictor.labels, top)))
+        bar = files.enter_context(Bar("classifying")) if tables or not sys.stdout.isatty() else None
+        for number, answer in enumerate(predictor.answers(rows), 1):
+            guess = predictor.guess(answer)
+            for table in tables:
+                table.add(guess)
             if guess.error:
                 say(f"{guess.path}: {guess.error}")
                 unread += 1
-            answered += not guess.error
-    if unread and answered:
-        say(f"{unread:,} of {counted(answered + unread, 'picture')} could not be read.")
+            else:
+                answered += 1
+            more = {"forced": forced} if forced else {}
+            if heats and not guess.error:
+                more["heat"] = heats.save(answer)
+            if copies and not guess.error:
+                more["copy"] = str(copies.add(guess))
+            if as_json:
+                print_json(guess.as_json(top) | more)
+            elif not tables and not guess.error:
+                print(_line(guess, top), flush=True)
+            if bar:
+                bar.update(number, len(rows))
+    _tell(answered, unread, heats)
     if not answered:
         raise typer.Exit(1)
+
+
+def _line(guess: "Guess", top: int | None) -> str:
+    """Return an answer as text: the path and the class with its probability, separated by tabs; see ``--top``."""
+    if guess.known is False and not top:
+        return f"{guess.path}\tunknown (nearest: {guess.label} {guess.probability:.2f})"
+    mark = ["unknown"] if guess.known is False else []
+    pairs = [cell for label, share in guess.likeliest(top or 1) for cell in (label, f"{share:.3f}")]
+    return "\t".join([guess.path, *mark, *pairs])
+
+
+def _tell(answered: int, unread: int, heats: "HeatFiles | None") -> None:
+    if unread and answered:
+        say(f"{unread:,} of {counted(answered + unread, 'picture')} could not be read.")
+    if heats and heats.methods:
+        say(f"{counted(heats.count, 'heat map')} by {' and '.join(sorted(heats.methods))} in {str(heats.place)!r}.")

@@ -157,9 +157,17 @@ class Joined:
 
     def flat(self) -> "keras.Model":
         """Make one flat plain model; see `topwork.networks.model.Network.flat`."""
-        pixels = starts(self.inputs)
-        logits = [member.logits({one: pixels[self._named(one)] for one in member.inputs}) for member in self.members]
-        return classifier(pixels, self.rule.join(logits))
+        pixels = self.pixels()
+        ends = zip(self.members, self.ends(pixels))
+        return classifier(pixels, self.rule.join([one.for_classes(one.outputs(own)) for one, own in ends]))
+
+    def pixels(self) -> dict[Input, Any]:
+        """Return symbolic pixels for each of `inputs`."""
+        return starts(self.inputs)
+
+    def ends(self, pixels: Mapping[Input, Any]) -> list[list[Any]]:
+        """Return where the backbones of each member end; see `topwork.networks.model.Network.ends`."""
+        return [member.ends({one: pixels[self._named(one)] for one in member.inputs}) for member in self.members]
 
     def _named(self, one: Input) -> Input:
         return one[0] or self._first, one[1]

@@ -110,11 +110,15 @@ def halves(
 def rebuild(model: "keras.Model", call: Call) -> "keras.Model":
     """Rebuild a model as a flat model, with *call* for each operation.
 
-    Layers that *call* does not replace are shared.
+    Layers that *call* does not replace are shared. A mapping of outputs stays a mapping.
     """
     import keras
 
     starts = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]
     known = {id(tensor): start for tensor, start in zip(model.inputs, starts)}
-    output = replay(model, known, call)[id(model.outputs[0])]
-    return keras.Model(single(starts), output, name=model.name)
+    found = replay(model, known, call)
+    if isinstance(model.output, dict):
+        outputs = {name: found[id(tensor)] for name, tensor in model.output.items()}
+    else:
+        outputs = found[id(model.output)]
+    return keras.Model(single(starts), outputs, name=model.name)

@@ -13,6 +13,7 @@ from topwork.networks.halves import above
 from topwork.networks.heads import MOMENTUM, Values
 from topwork.networks.keras_graph import Opened, open_backbone, single
 from topwork.networks.layer_names import operations, safe
+from topwork.networks.outputs.distance import averaged
 from topwork.networks.replay import Call, is_idle, plain, replay
 from topwork.networks.trunk import Trunk
 from topwork.networks.weights import pretrained
@@ -92,6 +93,24 @@ class Network:
         """
         import keras
 
+        inputs, ends = self._reached(below)
+        return keras.Model(inputs, self._ended(ends), name="top")
+
+    def above_with_ends(self, below: Sequence[Trunk]) -> "keras.Model":
+        """Make a model as in `above`, which also returns the end of each term's backbone, as a vector.
+
+        Its outputs are the logits, and then one vector for each term.
+        """
+        import keras
+
+        inputs, ends = self._reached(below)
+        vectors = [averaged(ends[i], f"topwork_mean_{i}") for i in range(len(self.trunks))]
+        return keras.Model(inputs, [self._ended(ends), *vectors], name="top")
+
+    def _reached(self, below: Sequence[Trunk]) -> tuple[Any, dict[int, Any]]:
+        """Return symbolic activations of *below*, and the end of each term that is computed from them."""
+        import keras
+
         from topwork.networks import quick
 
         inputs = [
@@ -106,7 +125,7 @@ class Network:
                 ends |= zip(branch.terms, map(known.__getitem__, goals))
             else:
                 ends |= zip(branch.terms, above(branch.opened, known, [node for node, _ in goals], quick.caller()))
-        return keras.Model(single([x for some in inputs for x in some]), self._ended(ends), name="top")
+        return single([x for some in inputs for x in some]), ends
 
     def above_pools(self) -> "keras.Model":
         """Make the model that a phase trains if all backbones are frozen, and the activations are pooled beforehand.
@@ -163,25 +182,44 @@ class Network:
 
         It takes uint8 pixels ``[batch, side, side, 3]`` and returns probabilities ``[batch, classes]``.
         """
-        if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
-            pixels = {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
-        else:
-            pixels = starts(self.inputs)
+        pixels = self.pixels()
         return classifier(pixels, self.logits(pixels))
+
+    def pixels(self) -> dict[Input, Any]:
+        """Return symbolic pixels for each of `inputs`."""
+        if len(self.branches) == 1:  # a single backbone keeps its own input, and is not built again
+            return {self.inputs[0]: self.branches[0].opened.tensors[0][0]}
+        return starts(self.inputs)
 
     def logits(self, pixels: Mapping[Input, Any]) -> Any:
         """Return the symbolic logits ``[batch, classes]`` for symbolic *pixels*, one tensor for each of `inputs`."""
-        from keras import layers
+        return self.for_classes(self.outputs(self.ends(pixels)))
 
+    def ends(self, pixels: Mapping[Input, Any]) -> list[Any]:
+        """Return where the backbone of each term ends, for symbolic *pixels*: vectors or maps."""
         ends: dict[int, Any] = {}
         for branch in self.branches:
             goals = [self.trunks[i].end for i in branch.terms]
             ends |= zip(branch.terms, above(branch.opened, {(0, 0): pixels[self._input(branch)]}, goals))
-        logits = self._ended(ends)
-        if logits.shape[-1] > 1:
-            return logits
-        zero = layers.Rescaling(0.0, name=f"{self._word}topwork_zero")(logits)  # softmax of (0, z) is the sigmoid of z
-        return layers.Concatenate(name=f"{self._word}topwork_logits")([zero, logits])
+        return [ends[i] for i in range(len(self.trunks))]
+
+    def outputs(self, ends: Sequence[Any]) -> Any:
+        """Return the symbolic outputs of the head: a logit for each class, or a single one for two classes."""
+        return self._ended(dict(enumerate(ends)))
+
+    def for_classes(self, outputs: Any, what: str = "logits") -> Any:
+        """Return *outputs* with one number for each class: a single logit z becomes (0, z), whose softmax is the same.
+
+        Args:
+            outputs: symbolic, ``[batch, ..., outputs]``.
+            what: is part of the names of the new layers.
+        """
+        from keras import layers
+
+        if outputs.shape[-1] > 1:
+            return outputs
+        zero = layers.Rescaling(0.0, name=f"{self._word}topwork_zero_{what}")(outputs)
+        return layers.Concatenate(name=f"{self._word}topwork_{what}")([zero, outputs])
 
     def begin(self, word: str) -> None:
         """Put *word* before the names of all layers, so that several networks can be parts of one model."""

@@ -46,6 +46,13 @@ def replay(model: Any, known: dict[int, Any], call: Call = plain) -> dict[int, A
     return known
 
 
+def made_by(tensor: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return the operation that made a symbolic tensor, its arguments and its keyword arguments."""
+    made = tensor._keras_history
+    arguments = made.operation._inbound_nodes[made.node_index].arguments
+    return made.operation, arguments.args, arguments.kwargs
+
+
 def functional(operation: Any) -> Any:
     """Return an operation as a functional model, or ``None`` if it is not one."""
     import keras
@@ -94,3 +101,13 @@ def is_idle(operation: Any, args: Any, kwargs: Any) -> bool:
     given = keras.ops.convert_to_tensor(values, args[0].dtype)
     found = operation(given, training=False)
     return np.array_equal(keras.ops.convert_to_numpy(given), keras.ops.convert_to_numpy(found))
+
+
+def scaled(norm: Any, name: str) -> Any:
+    """Return a batch-norm of the last axis, in inference, as a layer of one product and one sum."""
+    import keras
+
+    weights = dict(zip((weight.name for weight in norm.weights), norm.get_weights()))
+    scale = weights.get("gamma", 1) / np.sqrt(weights["moving_variance"].astype(np.float64) + norm.epsilon)
+    offset = weights.get("beta", 0) - weights["moving_mean"] * scale
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=name)

@@ -8,7 +8,8 @@ pretrained.json   the files of pretrained weights that the run depends on (`topw
 journal.jsonl     one line per epoch
 checkpoints/      the state from which an interrupted run continues
 head.keras        your own head, if you gave one
-weights/          the trained layers; for a join, what its rule learned
+weights/          the trained layers (top.npz); for a join, what its rule learned; and the distance of the model
+                  from what it learned (distance.npz, `topwork.networks.outputs.distance`)
 members/          for a join: copies of the members' run folders, without their checkpoints
 sample.npz        if the pictures came as arrays: the pictures that an export is checked on
 predictions.csv   the answers for the test part (`topwork.runs.predictions`)
@@ -40,6 +41,7 @@ from topwork.data.reading.listing import recall, write_csv
 from topwork.data.reading.run_files import reading
 from topwork.data.reading.run_folders import MOVED, PICTURES, place
 from topwork.errors import RunError
+from topwork.networks.outputs.distance import Distance
 from topwork.recipes.recipe import Recipe
 from topwork.runs import registry
 from topwork.runs.journal import Journal
@@ -236,6 +238,17 @@ class Folder:
         arrays = {f"{layer}/{i}": a for layer, some in values.items() for i, a in enumerate(some)}
         with written_whole(self.path / "weights/top.npz") as path, path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    def keep_distance(self, distance: Distance) -> None:
+        """Save the distance of the model as ``weights/distance.npz``."""
+        (self.path / "weights").mkdir(exist_ok=True)
+        with written_whole(self.path / "weights/distance.npz") as path, path.open("wb") as file:
+            np.savez(file, **distance.values())  # type: ignore[arg-type]
+
+    def distance(self) -> Distance | None:
+        """Return the distance of the model; ``None`` if the run has none, as all runs before it was measured."""
+        path = self.path / "weights/distance.npz"
+        return Distance.of(kept.arrays(path)) if path.exists() else None
 
     def keep_sample(self, pictures: dict[str, np.ndarray]) -> None:
         """Save some pictures of a run on arrays; the keys are the paths of their rows."""

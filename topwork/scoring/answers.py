@@ -1,6 +1,6 @@
 """Answers: a finished model's probabilities for pictures, computed from their stored activations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from topwork.data.dataset import Dataset, Row
 from topwork.networks.fusion import Joined, softmax
 from topwork.networks.heads import LinearHead, Values, class_logits
 from topwork.networks.model import Network
+from topwork.networks.outputs.distance import unit
 from topwork.networks.trunk import Trunk
 from topwork.recipes.settings import Pooling
 from topwork.runs.folder import Folder
@@ -103,12 +104,17 @@ def said(model: Trained, below: Sequence[Trunk], part: Examples) -> list[np.ndar
     """
     if not isinstance(model, Joined):
         return [softmax(outputs_of(model, below, part))]
-    bounds = pairwise(accumulate((len(member.trunks) for member in model.members), initial=0))
-    each = [
-        said(member, below[start:end], Examples(part.sources[start:end], part.labels, part.contents))[0]
-        for member, (start, end) in zip(model.members, bounds)
-    ]
+    each = [said(*one)[0] for one in by_member(model, below, part)]
     return [model.rule(np.array(each)), *each]
+
+
+def by_member(
+    model: Joined, below: Sequence[Trunk], part: Examples
+) -> Iterator[tuple[Network, Sequence[Trunk], Examples]]:
+    """Yield each member of a join with its trunks and its activations; the arguments are as in `said`."""
+    bounds = pairwise(accumulate((len(member.trunks) for member in model.members), initial=0))
+    for member, (start, end) in zip(model.members, bounds):
+        yield member, below[start:end], Examples(part.sources[start:end], part.labels, part.contents)
 
 
 def outputs_of(model: Network | Solved, below: Sequence[Trunk], part: Examples) -> np.ndarray:
@@ -118,8 +124,27 @@ def outputs_of(model: Network | Solved, below: Sequence[Trunk], part: Examples) 
     return logits(model.above(below), part)
 
 
+def features_of(model: Network | Solved, below: Sequence[Trunk], part: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the distance of a model needs (`topwork.networks.outputs.distance.Measure`); see `said`.
+
+    Returns:
+        Features, float32 ``[rows, features]``, and logits, float32 ``[rows, classes]``.
+    """
+    if isinstance(model, Solved):
+        rows = np.arange(len(part))
+        blocks = np.split(part.vectors(rows, "avg"), np.cumsum(part.widths("avg"))[:-1], axis=1)
+        return unit(blocks), outputs_of(model, below, part)
+    found, *ends = _outputs(model.above_with_ends(below), part)
+    return unit(ends), class_logits(found)
+
+
 def logits(model: "keras.Model", part: Examples) -> np.ndarray:
-    """Return the model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``.
+    """Return the model's outputs for every row of *part*, in inference mode: float32 ``[rows, classes]``."""
+    return class_logits(_outputs(model, part)[0])
+
+
+def _outputs(model: "keras.Model", part: Examples) -> list[np.ndarray]:
+    """Return each output of a model for every row of *part*, float32.
 
     The last batch is padded, so that the model is traced for only one shape.
     """
@@ -128,9 +153,10 @@ def logits(model: "keras.Model", part: Examples) -> np.ndarray:
     with gpu.exact():
         for rows in part.batches(size):
             inputs = part.take(np.resize(rows, size))
-            outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
-            found.append(np.asarray(outputs, np.float32)[: len(rows)])
-    return class_logits(np.concatenate(found))
+            made = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+            each = made if isinstance(made, list | tuple) else [made]
+            found.append([np.asarray(one, np.float32)[: len(rows)] for one in each])
+    return [np.concatenate(blocks) for blocks in zip(*found)]
 
 
 def score(model: "keras.Model", part: Examples) -> dict[str, float]:

@@ -7,7 +7,9 @@ from typing import Any
 from topwork.networks.backbones import catalogue
 from topwork.networks.fusion import Joined
 from topwork.networks.model import Network
+from topwork.networks.outputs.names import DISTANCE
 from topwork.runs.folder import Folder
+from topwork.scoring.calibration.distance import ACCEPTED
 from topwork.shipping.metadata import Input
 from topwork.version import FILE_FORMAT, VERSION
 
@@ -25,7 +27,7 @@ def about(folder: Folder, inputs: list[Input]) -> dict[str, Any]:
     """Return the metadata that all files of a run have."""
     accuracy = folder.results.accuracy if folder.is_finished else None
     folds = folder.results.folds if folder.is_finished else None
-    join = folder.recipe.join
+    join, distance = folder.recipe.join, folder.distance()
     learned = sorted(row.content for row in folder.learned)
     networks = [_network(member) for member in (folder.members if join else [folder])]
     return {
@@ -33,6 +35,7 @@ def about(folder: Folder, inputs: list[Input]) -> dict[str, Any]:
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": networks} if join else networks[0]),
+        **({DISTANCE: {"threshold": distance.threshold, "accepted": ACCEPTED}} if distance else {}),
         "training": {"pictures": len(learned), "sha256": sha256(" ".join(learned).encode()).hexdigest()},
         "scores": {"accuracy": accuracy and accuracy.as_json()} | ({"folds": folds} if folds else {}),
         "versions": {"topwork": VERSION, **folder.environment["packages"]},

@@ -5,7 +5,7 @@ If the answers of the file differ from those of the trained model, no file is ke
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,16 +17,19 @@ import numpy as np
 
 from topwork.data.dataset import Dataset
 from topwork.errors import ExportError, MissingExtra, TopworkError, UsageError, of_machine
+from topwork.networks.outputs.complete import complete
+from topwork.networks.outputs.names import DISTANCE
 from topwork.runs.folder import Folder
 from topwork.runs.restore import restore
-from topwork.shipping import exported, gate, metadata, self_check
+from topwork.shipping import exported, metadata
+from topwork.shipping.checking import gate, self_check
+from topwork.shipping.checking.gate import Parity
+from topwork.shipping.checking.material import Material, existing, to_calibrate, to_check
 from topwork.shipping.described import about, inputs_of
 from topwork.shipping.formats import known, onnx
 from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
-from topwork.shipping.gate import Parity
-from topwork.shipping.material import Material, existing, to_calibrate, to_check
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
@@ -51,7 +54,7 @@ class Ready:
         model: the flat model.
         about: the metadata that all formats have.
         material: the pictures.
-        said: the model's probabilities for them, float ``[pictures, classes]``.
+        said: the model's outputs for them, by name.
         examples: the pixels of the training pictures that ``int8`` is calibrated on, in the form of `How`. Empty if
             they are not needed, or if no training picture is left.
     """
@@ -60,7 +63,7 @@ class Ready:
     model: "keras.Model"
     about: dict[str, Any]
     material: Material
-    said: np.ndarray
+    said: Mapping[str, np.ndarray]
     examples: Sequence[np.ndarray]
 
     @classmethod
@@ -72,7 +75,7 @@ class Ready:
         """
         keras_settings.import_keras()
         network = restore(folder)
-        model = network.flat()
+        model = complete(network, folder.distance())
         inputs = inputs_of(folder, network)
         rows = existing(folder, data)
         material = to_check(folder, rows, inputs)
@@ -118,8 +121,9 @@ class Ready:
     def _parity(self, predictor: Predictor, precision: Precision) -> Parity:
         labels = list(self.about["labels"])
         found = answered(predictor, self.material.sources, labels)
+        threshold = self.about.get(DISTANCE, {}).get("threshold")
         truth = [labels.index(row.label) if row.split == "test" else None for row in self.material.rows]
-        return gate.compared(self.said, found, truth, precision)
+        return gate.compared(self.said, found, truth, precision, threshold)
 
 
 @generators_kept()
@@ -243,23 +247,27 @@ def _seconds(ready: Ready, path: Path) -> float:
     """Return the median time of one picture, alone, after the first."""
     predictor = Predictor(path)
     spent = []
-    for n in range(min(TIMED, len(ready.said))):
+    for n in range(min(TIMED, len(ready.material.rows))):
         start = time.perf_counter()
         predictor.probabilities(*(pixels[n : n + 1] for pixels in ready.material.pixels))
         spent.append(time.perf_counter() - start)
     return float(np.median(spent))
 
 
-def answered(predictor: Predictor, sources: Sequence[Any], labels: Sequence[str] | None = None) -> np.ndarray:
-    """Return the probabilities that a file gives, float ``[pictures, classes]``, with decoding and resizing.
+def answered(
+    predictor: Predictor, sources: Sequence[Any], labels: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Return the outputs of a file by name, with *pictures* rows. Pictures are decoded and resized.
 
     Args:
         predictor: has opened the file.
         sources: pictures, in the form that `Predictor` takes.
         labels: the order of the classes; by default, that of the file.
     """
-    order = labels or predictor.labels
-    return np.array([[guess.probabilities[label] for label in order] for guess in predictor(sources)])
+    each = [answer.outputs for answer in predictor.answers(sources)]
+    found = {name: np.stack([one[name] for one in each]) for name in each[0]}
+    order = [predictor.labels.index(label) for label in labels or predictor.labels]
+    return {name: values if name == DISTANCE else values[..., order] for name, values in found.items()}
 
 
 @contextmanager

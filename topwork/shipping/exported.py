@@ -13,7 +13,7 @@ from topwork.system.messages import say
 from topwork.system.text import as_json
 
 if TYPE_CHECKING:  # predicting needs no scores
-    from topwork.shipping.gate import Parity
+    from topwork.shipping.checking.gate import Parity
 
 
 def note(run: Path, file: Path, chosen: Format, precision: Precision, parity: "Parity") -> None:

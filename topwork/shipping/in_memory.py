@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topwork.networks.outputs.complete import complete
 from topwork.runs.folder import Folder
 from topwork.runs.restore import restore
 from topwork.shipping.described import about, inputs_of
@@ -21,11 +22,12 @@ class Live:
     def __init__(self, model: "keras.Model", names: Sequence[str]) -> None:
         self._model, self.names = model, names
 
-    def run(self, pixels: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the probabilities, float32 ``[n, classes]``."""
+    def run(self, pixels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by name, as float32."""
         given = [pixels[name] for name in self.names]
         with gpu.exact():
-            return np.asarray(self._model.predict_on_batch(given if len(given) > 1 else given[0]), np.float32)
+            found = self._model.predict_on_batch(given if len(given) > 1 else given[0])
+        return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
 
 def predictor(folder: Folder) -> Predictor:
@@ -37,4 +39,6 @@ def predictor(folder: Folder) -> Predictor:
     keras_settings.import_keras()
     network = restore(folder)
     inputs = inputs_of(folder, network)
-    return Predictor.of(Live(network.flat(), [one.name for one in inputs]), about(folder, inputs), inputs)
+    return Predictor.of(
+        Live(complete(network, folder.distance()), [one.name for one in inputs]), about(folder, inputs), inputs
+    )

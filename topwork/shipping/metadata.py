@@ -1,8 +1,10 @@
 """The metadata and inputs of an exported file.
 
 The input ``pixels`` of the model is uint8 ``[batch, height, width, 3]``, RGB. If the model takes several pictures per
-row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on. Its output
-``probabilities`` is float32 ``[batch, classes]``. The metadata are JSON. An ONNX file has them under the key
+row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on. Its outputs
+are float32: ``probabilities`` ``[batch, classes]``; ``distance`` ``[batch]``, if the run has one; and ``map``
+``[batch, rows, columns, classes]``, if the network has one: what each place adds to the logit of each class
+(`topwork.networks.outputs.complete`). The metadata are JSON. An ONNX file has them under the key
 ``topwork``; beside other files stands a file of the same name with ``.json`` appended, and in the folder of a
 SavedModel ``topwork.json``:
 
@@ -17,10 +19,12 @@ SavedModel ``topwork.json``:
         fit         "squash" | "crop" | "pad", and
         resample    "bilinear" | "nearest": how pictures are resized to that size
         rule        the id of size, fit, resample and the version of the rule (`topwork.data.pictures.Fit.id`)
+    distance    only with that output: the ``threshold`` up to which a picture is known, and the share of pictures of
+                the trained classes that it accepts, as ``accepted``
     training    the number of pictures that were learned, and the SHA-256 of their sorted digests
-    check       the answers of this file to drawn pictures (`topwork.shipping.self_check`), and the runtime that gave
-                them, as ``runtime``
-    parity      how the answers of the file agreed with those of the model (`topwork.shipping.gate.Parity`)
+    check       the answers of this file to drawn pictures (`topwork.shipping.checking.self_check`), and the runtime
+                that gave them, as ``runtime``
+    parity      how the answers of the file agreed with those of the model (`topwork.shipping.checking.gate.Parity`)
     files       the SHA-256 of the file and of those that belong to it; of an ONNX file, of what precedes the metadata
     seal        the SHA-256 of all the rest
     forced      only if the file was kept although it answers otherwise than the model: how
@@ -111,8 +115,12 @@ def digests(found: Format, path: Path) -> dict[str, str]:
     return {file.suffix: sha256_of(file) for file in (path, *(path.with_suffix(suffix) for suffix in found.beside))}
 
 
-def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
+def opened(path: Path, threads: int | None = None) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
     """Open an exported file; of a run folder, the file that stands for the run (`exported.best`).
+
+    Args:
+        path: the file or the folder.
+        threads: in which the network computes; by default, one for each processor.
 
     Returns:
         Three things: a session that answers, the metadata, and the inputs of the model.
@@ -125,7 +133,7 @@ def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
         path = _best(model_of(path))
     found = _format(path)
     if found.is_described:
-        session = sessions.opened(found, path)
+        session = sessions.opened(found, path, threads)
         text = session.metadata.get(KEY)  # type: ignore[attr-defined]
         if text is None:
             raise ExportError(
@@ -137,7 +145,7 @@ def opened(path: Path) -> tuple[Session, dict[str, Any], tuple[Input, ...]]:
     else:
         about, inputs = _parsed(_beside(found, path), path)
         _check_files(found, path, about)
-        session = sessions.opened(found, path)
+        session = sessions.opened(found, path, threads)
     has_all = {one.name for one in inputs} == set(session.names)
     if not has_all:
         raise _damaged(path)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from topwork.data.picture_files import MAX_MEGAPIXELS
-from topwork.data.pictures import load
+from topwork.data.pictures import glance
 from topwork.errors import DatasetError, PictureError, UsageError
+from topwork.networks.outputs.names import DISTANCE, PROBABILITIES
 from topwork.shipping import metadata
+from topwork.shipping.answers import Answer, Guess
+from topwork.shipping.heat import Heat, heats
 from topwork.shipping.metadata import Input
 from topwork.shipping.sessions import Session
 from topwork.system.machine import jobs
-from topwork.system.messages import named
+from topwork.system.messages import named, some
 
 Picture = str | Path | bytes | np.ndarray
 Pictures = Picture | Mapping[str, Picture]
@@ -27,30 +30,6 @@ BATCH = 16
 """The number of rows in one call of the network. At most twice this number of decoded rows are in memory."""
 
 
-@dataclass(frozen=True)
-class Guess:
-    """The model's answer for one row.
-
-    Args:
-        path: the path of the picture. If the row has several pictures: the path of the first picture. For bytes and
-            arrays: a text such as ``"pictures[3]"``.
-        label: the most probable class. ``""`` if a picture of the row cannot be read.
-        probability: the probability of *label*.
-        probabilities: the probability of each class, in the order of `Predictor.labels`.
-        error: why a picture of the row cannot be read. ``None`` if all pictures of the row were read.
-    """
-
-    path: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    error: str | None = None
-
-    def __repr__(self) -> str:
-        answer = self.error or f"{self.label!r}, {self.probability:.3f}"
-        return f"<Guess: {self.path!r}, {answer}>"
-
-
 class Predictor:
     """An exported model, ready to classify pictures.
 
@@ -58,6 +37,7 @@ class Predictor:
         path: a file that topwork exported, in any of its formats; or a run folder: a file that the run was exported to
             (`topwork.shipping.exported.best`).
         max_megapixels: pictures with more megapixels are not read.
+        threads: in which the network computes; by default, one for each processor.
 
     Raises:
         ExportError: the file is missing or damaged, was not exported by topwork, or has a newer version.
@@ -76,8 +56,8 @@ class Predictor:
     about: dict[str, Any]
     """The file's metadata: labels, inputs, cut, backbones, scores, versions."""
 
-    def __init__(self, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> None:
-        self._begin(*metadata.opened(Path(path)), max_megapixels)
+    def __init__(self, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS, threads: int | None = None) -> None:
+        self._begin(*metadata.opened(Path(path), threads), max_megapixels)
 
     @classmethod
     def of(cls, session: "Session", about: dict[str, Any], inputs: Sequence[Input]) -> "Predictor":
@@ -91,6 +71,7 @@ class Predictor:
     ) -> None:
         self._session, self.about, self.inputs, self._max_megapixels = session, about, inputs, max_megapixels
         self.labels = tuple(about["labels"])
+        self._threshold = about.get(DISTANCE, {}).get("threshold")
 
     def __repr__(self) -> str:
         cuts = ", ".join(one["cut"] for one in self.about.get("members", [self.about]))
@@ -116,6 +97,49 @@ class Predictor:
         Raises:
             UsageError: a single row was given instead of an iterable of rows, or a row lacks a picture.
         """
+        return (self.guess(answer) for answer in self.answers(pictures))
+
+    def guess(self, answer: Answer) -> Guess:
+        """Return what an answer says about the classes."""
+        if answer.error:
+            return Guess(answer.path, "", 0.0, {}, answer.error)
+        each = answer.outputs[PROBABILITIES]
+        best = int(each.argmax())
+        far = float(answer.outputs[DISTANCE]) if DISTANCE in answer.outputs else None
+        known = None if far is None or self._threshold is None else far <= self._threshold
+        probabilities = dict(zip(self.labels, each.tolist()))
+        return Guess(answer.path, self.labels[best], float(each[best]), probabilities, None, known, far)
+
+    def heat(self, pictures: Iterable[Pictures], label: str | None = None) -> Iterator[Heat]:
+        """Return heat maps, in order: what in each picture speaks for its answer, or for *label*.
+
+        If the file has no map, parts of the picture are covered in turn, which takes 50 times as long as an answer.
+
+        Args:
+            pictures: as in `__call__`. A row with several pictures has a heat map for each.
+            label: a class.
+
+        Raises:
+            UsageError: there is no such class.
+
+        Example:
+            >>> for heat in predictor.heat(["rose.jpg"]):   # doctest: +SKIP
+            ...     heat.image().save("rose-heat.png")
+        """
+        if label is not None and label not in self.labels:
+            raise UsageError(f"there is no class {label!r}: expected one of {some([*map(repr, self.labels)])}.")
+        for answer in self.answers(pictures):
+            yield from self.explain(answer, label)
+
+    def explain(self, answer: Answer, label: str | None = None) -> list[Heat]:
+        """Return the heat map of each picture of an answered row; see `heat`."""
+        if answer.error:
+            return [Heat.unread(answer.path, answer.error)]
+        number = self.labels.index(label) if label is not None else int(answer.outputs[PROBABILITIES].argmax())
+        return heats(answer, self.inputs, lambda pixels: self.probabilities(*pixels), number, self.labels[number])
+
+    def answers(self, pictures: Iterable[Pictures]) -> Iterator[Answer]:
+        """Return what the network says of each row, in order; see `__call__`."""
         if isinstance(pictures, np.ndarray):
             is_one = pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in (1, 3, 4))
         else:
@@ -123,16 +147,35 @@ class Predictor:
         if is_one:
             what = "row" if isinstance(pictures, Mapping) else "picture"
             raise UsageError(f"expected several {what}s, got one: put it in a list: [{what}].")
-        return self._guesses(pictures)
+        return self._answers(pictures)
+
+    def answer(self, row: Pictures, name: str) -> Answer:
+        """Answer one row in the thread of the caller; several threads may call this at once.
+
+        Args:
+            row: as in `__call__`.
+            name: the ``path`` of the answer.
+        """
+        read = self._read(name, self._taken(0, row))
+        return read if read.error else next(self._joined([read]))
 
     def probabilities(self, *pixels: np.ndarray) -> np.ndarray:
+        """Run only the network, on pixels that already have the network's input size; see `outputs`.
+
+        Returns:
+            The probabilities, float32 ``[n, classes]``.
+        """
+        return self.outputs(*pixels)[PROBABILITIES]
+
+    def outputs(self, *pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Run only the network, on pixels that already have the network's input size.
 
         Args:
             pixels: one array for each of `inputs`: RGB, uint8 ``[n, height, width, 3]``.
 
         Returns:
-            The probabilities, float32 ``[n, classes]``.
+            The outputs by name, with *n* rows: ``probabilities``, and what else the file has; see
+            `topwork.networks.outputs.complete`. Without rows, only the probabilities.
 
         Raises:
             DatasetError: an array has a wrong dtype or shape, there is not one array for each input, or the arrays have
@@ -149,27 +192,29 @@ class Predictor:
                 raise DatasetError(f"{given} are not pixels for this model: expected uint8 [{expected}].")
         if len(counts := {len(array) for array in pixels}) > 1:
             raise DatasetError(f"the arrays have {named(sorted(counts))} rows: expected the same number in each.")
-        answers = [np.zeros((0, len(self.labels)), np.float32)]
+        found = []
         for start in range(0, len(pixels[0]), BATCH):
             batch = {one.name: array[start : start + BATCH] for one, array in zip(self.inputs, pixels)}
-            answers.append(self._session.run(batch))
-        return np.concatenate(answers)
+            found.append(self._session.run(batch))
+        if not found:
+            return {PROBABILITIES: np.zeros((0, len(self.labels)), np.float32)}
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
-    def _guesses(self, pictures: Iterable[Pictures]) -> Iterator[Guess]:
-        """Yield the guesses. While one batch is in the network, the next batch is read."""
+    def _answers(self, pictures: Iterable[Pictures]) -> Iterator[Answer]:
+        """Yield the answers. While one batch is in the network, the next batch is read."""
         pool = ThreadPoolExecutor(jobs())
         rows = ((number, self._taken(number, row)) for number, row in enumerate(pictures))
-        waiting: deque[list[tuple[str, Future]]] = deque()
+        waiting: deque[list[Future[Answer]]] = deque()
         try:
             while batch := list(islice(rows, BATCH)):
                 waiting.append([])
                 for number, row in batch:
                     name = str(row[0]) if isinstance(row[0], str | Path) else f"pictures[{number}]"
-                    waiting[-1].append((name, pool.submit(self._pixels, row)))
+                    waiting[-1].append(pool.submit(self._read, name, row))
                 if len(waiting) > 1:
-                    yield from self._answers(waiting.popleft())
+                    yield from self._answered(waiting.popleft())
             while waiting:
-                yield from self._answers(waiting.popleft())
+                yield from self._answered(waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -187,26 +232,32 @@ class Predictor:
             takes, expected = named(self.columns), "{" + ", ".join(f"{name!r}: ..." for name in self.columns) + "}"
         raise UsageError(f"pictures[{number}] {held}, but the model takes {takes} per row: expected {expected}.")
 
-    def _pixels(self, row: Sequence[Picture]) -> list[np.ndarray] | str:
-        """Return the pixels of a row for each input; or, if a picture cannot be read, the reason."""
-        found = []
+    def _read(self, name: str, row: Sequence[Picture]) -> Answer:
+        """Return an answer without outputs: the pixels of a row for each input, or why a picture cannot be read."""
+        pixels, sizes = [], []
         for one, picture in zip(self.inputs, row):
             try:
-                found.append(load(picture, one.fit, self._max_megapixels))
+                found, size = glance(picture, one.fit, self._max_megapixels)
             except PictureError as error:
                 path = f" ({str(picture)!r})" if isinstance(picture, str | Path) else ""
-                return f"the picture {one.picture!r}{path}: {error}" if len(self.columns) > 1 else str(error)
-        return found
+                told = f"the picture {one.picture!r}{path}: {error}" if len(self.columns) > 1 else str(error)
+                return Answer(name, error=told)
+            pixels.append(found)
+            sizes.append(size)
+        return Answer(name, pixels, sizes)
 
-    def _answers(self, batch: list[tuple[str, Future]]) -> Iterator[Guess]:
-        """Yield the guesses for one batch. The pixels of the batch are freed when this generator ends."""
-        read = [(name, future.result()) for name, future in batch]
-        pixels = [result for _, result in read if not isinstance(result, str)]
-        answers = iter(self.probabilities(*map(np.stack, zip(*pixels))) if pixels else ())
-        for name, result in read:
-            if isinstance(result, str):
-                yield Guess(name, "", 0.0, {}, result)
-                continue
-            answer = next(answers)
-            best = int(answer.argmax())
-            yield Guess(name, self.labels[best], float(answer[best]), dict(zip(self.labels, answer.tolist())))
+    def _answered(self, batch: list[Future[Answer]]) -> Iterator[Answer]:
+        """Yield the answers for one batch, with outputs."""
+        return self._joined([future.result() for future in batch])
+
+    def _joined(self, read: Sequence[Answer]) -> Iterator[Answer]:
+        """Yield answers with outputs, for answers that have only pixels."""
+        good = [one for one in read if not one.error]
+        outputs = self.outputs(*map(np.stack, zip(*(one.pixels for one in good)))) if good else {}
+        number = 0
+        for one in read:
+            if one.error:
+                yield one
+            else:
+                yield replace(one, outputs={name: values[number] for name, values in outputs.items()})
+                number += 1

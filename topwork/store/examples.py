@@ -170,7 +170,10 @@ class Examples:
 
     def sample(self, count: int, seed: int) -> "Examples":
         """Return a seeded sample of at most *count* rows, with only view 0 of each."""
-        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        return self.at(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
+
+    def at(self, rows: np.ndarray) -> "Examples":
+        """Return some rows, with only view 0 of each."""
         sources = []
         for source in self.sources:
             kept = tuple(array[rows] for array in source.kept) if source.kept else None

@@ -224,3 +224,18 @@ def room(folder: Path, needed: int, what: str = "the activations") -> None:
 def digest(about: dict[str, Any]) -> str:
     """Return a hash for the name of a file or folder, from everything that it depends on: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class NewNames:
+    """Gives names of new files; a name that is taken gets a number."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Path, int] = {}
+
+    def path(self, wanted: Path) -> Path:
+        """Return *wanted*; or, if there is such a file, the same with a number, as in ``rose-2.jpg``."""
+        found = wanted
+        while found.exists():
+            self._counts[wanted] = self._counts.get(wanted, 1) + 1
+            found = wanted.with_name(f"{wanted.stem}-{self._counts[wanted]}{wanted.suffix}")
+        return found

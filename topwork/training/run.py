@@ -35,6 +35,8 @@ from topwork.training.trainer import Course, requests
 if TYPE_CHECKING:
     import keras
 
+    from topwork.scoring.calibration.unknown import Unknown
+
 
 class Run:
     """Open a run folder.
@@ -144,6 +146,21 @@ class Run:
     ) -> Evaluation:
         """Measure the run; see `topwork.scoring.evaluate.evaluate`. ``progress=False`` hides bars and messages."""
         return evaluate(self.folder, what, data, Path(csv) if csv else None, Path(out) if out else None)
+
+    @ours()
+    @with_progress
+    def unknown(
+        self, *, data: "str | Path | tuple | Dataset | None" = None, jobs: int | None = None, progress: bool = True
+    ) -> "Unknown":
+        """Measure how often pictures of other classes are noticed; see `topwork.scoring.calibration.unknown.unknown`.
+
+        Example:
+            >>> run.unknown().auroc.value  # doctest: +SKIP
+            0.77
+        """
+        from topwork.scoring.calibration.unknown import unknown
+
+        return unknown(self.folder, data, jobs)
 
     @ours()
     def predict(self, pictures: "Iterable[Pictures]") -> list[Guess]:

@@ -8,14 +8,14 @@ decides, because the loss of a few pictures says too little.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from topwork.data.dataset import Row
-from topwork.networks.heads import LinearHead
+from topwork.networks.heads import LinearHead, class_logits
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Pooling, Training
 from topwork.runs.journal import Epoch
@@ -44,6 +44,27 @@ USUAL = 0.1
 """The strength if nothing can choose it: no validation pictures, and all training pictures belong together."""
 
 
+@dataclass(frozen=True)
+class InFolds:
+    """The answers of heads in folds: each picture is answered by a head that did not learn from its fold.
+
+    Args:
+        parts: the parts of the pictures, one after the other, as in ``("train", "val")``.
+        labels: int ``[n]``.
+        folds: the fold of each picture, int ``[n]``.
+        logits: float ``[n, classes]``.
+    """
+
+    parts: tuple[str, ...]
+    labels: np.ndarray
+    folds: np.ndarray
+    logits: np.ndarray
+
+    def divided(self, temperature: float) -> Self:
+        """Return the same answers with logits that are divided by a number."""
+        return replace(self, logits=self.logits / temperature)
+
+
 @dataclass
 class SolvedPhase:
     """A phase that is ready to be solved.
@@ -66,8 +87,8 @@ class SolvedPhase:
     note: Callable[[Epoch], None]
     new: Sequence[str] = ()
     kept: Epoch | None = field(init=False, default=None)
-    apart: tuple[np.ndarray, np.ndarray] | None = field(init=False, default=None)
-    """The logits of pictures by heads that did not learn from them, and their labels, if folds were needed."""
+    in_folds: InFolds | None = field(init=False, default=None)
+    """The answers in folds, if folds were needed."""
     _best: LinearHead | None = field(init=False, default=None)
     _scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
     _bar: Bar = field(init=False)
@@ -109,7 +130,7 @@ class SolvedPhase:
                     self._chosen = ", chosen in folds"
                 elif len(val) < ENOUGH and can_fold:
                     for _, found in answers_by_folds(problem, labels, folds, [l2]):
-                        self.apart = found, labels
+                        self._keep(("train",), labels, folds, found)
                 self._score(problem.head(problem.solve(l2), head.batch_norm), l2)
         self._tell(time.perf_counter() - start, is_new=begin is None)
         assert self.kept
@@ -117,13 +138,13 @@ class SolvedPhase:
         if phase.refit and not len(val):
             say(f"phase {self.number}: refit = true has no effect, because there is no validation part.")
         if self.kept.l2 is None:
-            self.apart = None  # other heads gave these answers
+            self.in_folds = None  # other heads gave these answers
         if not phase.refit or self.kept.l2 is None or not len(val):
             return self._best
 
         problem, labels, folds = self._problem("train", "val")
         for trial, found in answers_by_folds(problem, labels, folds, [self.kept.l2]):
-            self.apart = found, labels
+            self._keep(("train", "val"), labels, folds, found)
             self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=True)
             loss = f"{trial.loss:.3f} in folds of both"
             say(f"phase {self.number}: solved again on the training and the validation part together (loss {loss})")
@@ -135,9 +156,13 @@ class SolvedPhase:
         for trial, found in answers_by_folds(problem, labels, folds):
             self._write(l2=trial.l2, fold_loss=trial.loss, fold_accuracy=trial.accuracy, kept=False)
             if best is None or trial.loss < best.loss:
-                best, self.apart = trial, (found, labels)
+                best = trial
+                self._keep(("train",), labels, folds, found)
         assert best
         return best.l2
+
+    def _keep(self, parts: tuple[str, ...], labels: np.ndarray, folds: np.ndarray, outputs: np.ndarray) -> None:
+        self.in_folds = InFolds(parts, labels, folds[: len(labels)], class_logits(outputs))
 
     def _problem(self, *names: str) -> tuple[Problem, np.ndarray, np.ndarray]:
         """Return the rows of some parts, ready to be solved; the labels of their pictures; and the fold of each row.

@@ -13,29 +13,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from topwork.data.dataset import Dataset, in_array, skipped
 from topwork.data.holdout import check
 from topwork.data.quality.findings import Finding
 from topwork.errors import RunError, at
-from topwork.networks.heads import LOGITS, LinearHead, class_logits
+from topwork.networks.heads import LOGITS, LinearHead
 from topwork.networks.model import Network, create
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options
 from topwork.runs import lockfile
 from topwork.runs.checkpoints import Checkpoints, State
 from topwork.runs.folder import Folder
-from topwork.runs.journal import kept_epochs
 from topwork.runs.scores import Results
-from topwork.scoring.answers import SAMPLE, Solved, checked, examples, outputs_of, sampled
+from topwork.scoring.answers import SAMPLE, Solved, checked, examples, sampled
 from topwork.scoring.audit.copies import copies_across
-from topwork.scoring.calibration.temperature import fitted
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import conclude, tell
-from topwork.shipping import trial_export
+from topwork.shipping.checking import trial_export
 from topwork.store.engines.local import Extraction
 from topwork.store.examples import Examples, Reader, StoredActivations
 from topwork.store.extract import Watch
@@ -46,7 +42,11 @@ from topwork.system import keras_settings
 from topwork.system.advice import either, word
 from topwork.system.messages import say
 from topwork.training import warm_start
+from topwork.training.calibrating import calibrated, measured
 from topwork.training.fusion import joining
+
+if TYPE_CHECKING:
+    from topwork.training.solved_phase import InFolds
 
 ALIKE = {"efficientnet_lite0": 1.0, "mobilenet_v2": 1.0, "": 0.4}
 """If the features of a solved head vary less than this (`topwork.networks.heads.LinearHead.spread`), opening layers is
@@ -95,8 +95,8 @@ class Course:
     _new: list[str] = field(init=False, default_factory=list)
     """The classes that the weights at the start of the phase were not trained on."""
     _head_seconds: float = field(init=False, default=0.0)
-    _apart: tuple[np.ndarray, np.ndarray] | None = field(init=False, default=None)
-    """Logits and labels of pictures that the last head was solved without; see `topwork.training.solved_phase`."""
+    _in_folds: "InFolds | None" = field(init=False, default=None)
+    """The answers in folds of the last head, if it was solved with folds."""
 
     def run(self, resumed: bool = False) -> None:
         """Fill the store, train each phase and test; if *resumed*, start from the last checkpoint."""
@@ -143,8 +143,11 @@ class Course:
                         self._new = []
                     if number == len(self.steps):
                         assert trained
-                        trained, temperature = self._calibrated(trained, stored)
+                        trained, temperature = calibrated(self.folder, trained, self.data, stored, self._in_folds)
+                        in_folds = self._in_folds and self._in_folds.divided(temperature)
                         self.folder.keep_weights(trained.values())
+                        if distance := measured(trained, self.data, stored, in_folds):
+                            self.folder.keep_distance(distance)
                         if self.data.pixels is not None:
                             rows = [*checked(self.data), *examples(self.data)]
                             self.folder.keep_sample({row.path: in_array(self.data.pixels, row.path) for row in rows})
@@ -272,37 +275,12 @@ class Course:
         note = self.folder.journal.note
         phase = SolvedPhase(self.recipe, number, rows, examples, len(self.data.classes), note, self._new)
         head = phase.run(LinearHead.of(before.values()) if before else None)
-        self._apart = phase.apart
+        self._in_folds = phase.in_folds
         self._head_seconds += time.perf_counter() - start
         if isinstance(before, Network):
             before.load(before.values() | head.values())
             return before
         return Solved(head, self.recipe.head.pooling)
-
-    def _calibrated(self, model: Network | Solved, stored: StoredActivations) -> tuple[Network | Solved, float]:
-        """Divide the logits of a trained model by a temperature; return the model and the temperature.
-
-        It is fitted on answers in folds if the last head was solved with few validation pictures, else on these. If
-        nothing was better than the weights at the start, these stay as they are: a parent's have a temperature.
-        """
-        if not any(line.epoch for line in kept_epochs(self.folder.journal.epochs())):
-            return model, 1.0
-        if self._apart:
-            outputs, labels = self._apart
-            outputs = class_logits(outputs)
-        else:
-            val = stored.examples(self.data.part("val"), self.data.classes)
-            if not len(val):
-                return model, 1.0
-            outputs, labels = outputs_of(model, [one.trunk for one in stored.requests], val), val.labels
-        found = round(fitted(outputs, labels), 4)
-        if isinstance(model, Solved):
-            return replace(model, head=model.head.divided(found)), found
-        if not model.divide(found):
-            if found != 1:
-                say(f"The head's last layer is no dense layer, so its answers are not calibrated (by {found:.2f}).")
-            return model, 1.0
-        return model, found
 
     def _iterate(
         self, network: Network, number: int, examples: dict[str, Examples], dtypes: list, state: State | None
@@ -320,7 +298,7 @@ class Course:
                 )
         checkpoints = Checkpoints(self.folder.path / "checkpoints")
         classes = len(self.data.classes)
-        self._apart = None
+        self._in_folds = None
         phase = PhaseTraining(self.recipe, number, network, step.trunks(), examples, classes, new=self._new)
         keeper = phase.run(self.folder.journal.note, checkpoints, about, self.options.callbacks, own)
         self._head_seconds += keeper.seconds

@@ -120,7 +120,7 @@ def test_a_head_that_does_not_end_in_a_dense_layer_stays_as_it_is_and_a_line_say
     layers = keras.layers
     start = keras.Input((64,))
     head = keras.Model(start, layers.Rescaling(20.0)(layers.Dense(3, kernel_initializer="zeros")(start)))
-    monkeypatch.setattr("topwork.training.trainer.fitted", lambda *_: 2.0)
+    monkeypatch.setattr("topwork.training.calibrating.fitted", lambda *_: 2.0)
     phases = [tw.Phase("tiny@pool", epochs=1)]
     run = tw.train(pictures, phases=phases, backbones=[tiny()], head=head, out=tmp_path / "run")
     assert run.results.temperature == 1

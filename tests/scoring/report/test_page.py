@@ -109,6 +109,7 @@ def test_the_sections_have_the_order_of_the_questions():
         "The surest mistakes",
         "Labels to check",
         "How sure it is",
+        "Pictures of other classes",
         "Accuracy by kind of picture",
         "Would more pictures help?",
         "Training",

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from html import unescape
 
 import keras
 import numpy as np
@@ -12,10 +13,9 @@ from PIL import Image
 import topwork as tw
 from tests.command import topwork
 from tests.conftest import make_folder
+from tests.inference import outputs
 from tests.tiny import NAME, tiny
 from topwork.errors import RunError, UsageError
-from topwork.networks.heads import LinearHead
-from topwork.runs.folder import Folder
 from topwork.scoring.report import answers, heat
 from topwork.scoring.report import report as reports
 from topwork.scoring.report.report import report
@@ -167,34 +167,33 @@ def _full(*_):
 
 def test_the_average_of_a_heat_map_is_the_logit(trained):
     """The class activation map is exact: the mean over the places is the logit, beyond the mean of the classes."""
-    folder = trained.folder
-    assert heat.unavailable(folder) == ""
-    request = heat._request(folder, folder.data())
-    frozen, trained_ = heat._frozen(request), heat._trained(folder)
-    head, row = LinearHead.of(folder.weights()), folder.data().part("test")[0]
-    pixels = request.load(request.shots_of(row)[0])
-    places = frozen(pixels)
-    assert places.shape[0] * places.shape[1] > 1
-    assert np.allclose(places, trained_(pixels), atol=1e-3)
-    logits = head.logits(places.mean((0, 1))[None])[0]
+    folder, data = trained.folder, trained.folder.data()
+    frozen, live = heat._frozen(folder, data), heat._in_keras(folder, data)
+    assert frozen.how == live.how == heat.EXACT
+    row = data.part("test")[0]
+    pixels = heat._seen(data, row, {}, live.inputs)
+    logits = np.log(outputs(trained.model(), pixels[0][None])[0])
     for number in range(3):
-        beyond = logits[number] - logits.mean()
-        assert heat.place_logits(head, places, number).mean() == pytest.approx(beyond, abs=1e-4)
-    wanted = {row.path: "blue"}
-    assert heat.maps(folder, folder.data(), wanted, {})[row.path].width == 96
+        values = frozen.values(pixels, number)
+        assert values.size > 1
+        assert values.mean() == pytest.approx(logits[number] - logits.mean(), abs=1e-3)
+        np.testing.assert_allclose(values, live.values(pixels, number), atol=1e-3)
+    maps, how = heat.maps(folder, data, {row.path: "blue"}, {})
+    assert (maps[row.path].width, how) == (96, heat.EXACT)
 
 
 @pytest.mark.parametrize(("head", "place"), [("mlp", "pool"), ("linear", "block_13_project")])
-def test_trained_layers_have_heat_maps_and_other_heads_have_none(pictures, tmp_path, head, place):
+def test_trained_layers_have_exact_heat_maps_and_other_heads_have_them_by_occlusion(pictures, tmp_path, head, place):
     phases = [tw.Phase(f"{NAME}@{place}", epochs=1)]
     run = tw.train(pictures, phases=phases, head=head, backbones=[tiny()], out=tmp_path / "run", progress=False)
-    has_none = heat.unavailable(Folder(run.path)).startswith("There are heat maps for a linear head")
-    assert has_none == (head == "mlp")
-    found = json.loads((run.report().parent / "report.json").read_text())
-    assert ("heat" in found["lacking"]) == has_none
     shown = {row.path: row.label for row in run.data.part("test")[:2]}
-    if not has_none:
-        assert heat.maps(run.folder, run.data, shown, {}).keys() == shown.keys()
+    maps, how = heat.maps(run.folder, run.data, shown, {})
+    assert maps.keys() == shown.keys()
+    assert how == (heat.COVERED if head == "mlp" else heat.EXACT)
+    page = run.report()
+    found = json.loads((page.parent / "report.json").read_text())
+    assert found["heat"] == (how if found["mistakes"] or found["unsure"] else "")
+    assert found["heat"] in unescape(page.read_text())
 
 
 def test_renamed_pictures_are_shown_under_their_new_names(run, pictures, tmp_path):

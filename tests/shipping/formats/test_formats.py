@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 import topwork as tw
+from tests.exports import answers
 from tests.inference import outputs
 from tests.tiny import tiny
 from topwork.data.pictures import Fit, decode, whole
 from topwork.errors import ExportError
 from topwork.networks.halves import rebuild
 from topwork.shipping import export as exports
+from topwork.shipping.checking.gate import compared
 from topwork.shipping.formats.known import FORMATS
-from topwork.shipping.gate import compared
 
 NAMES = [one.name for one in FORMATS]
 PRECISE = [(one.name, precision) for one in FORMATS for precision in one.precisions]
@@ -64,7 +65,7 @@ def sources(run):
 def test_a_file_answers_as_the_run_does(run, files, sources, kind, precision):
     path = files(kind, precision)
     expected = outputs(run.model(), np.stack([decode(source, Fit((32, 32))) for source in sources]))
-    found = exports.answered(tw.Predictor(path), sources)
+    found = answers(path, sources)
     assert expected.std(0).max() > 1e-2, "the answers do not differ between pictures"
     assert np.abs(found - expected).max() <= {"float32": 1e-4, "float16": 0.03, "int8": 0.5}[precision]
     assert np.mean(found.argmax(1) == expected.argmax(1)) >= (0.9 if (kind, precision) == ROUGH else 0.98)
@@ -97,7 +98,7 @@ found = Interpreter(file).get_signature_runner()(pixels=pixels)["probabilities"]
     end = f"np.save({str(made)!r}, found)\nprint('topwork' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", start + code + end], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
-    np.testing.assert_allclose(np.load(made), exports.answered(tw.Predictor(files(kind)), sources), atol=1e-5)
+    np.testing.assert_allclose(np.load(made), answers(files(kind), sources), atol=1e-5)
 
 
 FAULTS = ["scale", "channels", "a layer", "labels", "resize", "antialiasing"]
@@ -117,15 +118,20 @@ def faulty(model, fault):
     return rebuild(model, call)
 
 
+def judged(expected, found, truth, precision):
+    return compared({"probabilities": expected}, {"probabilities": found}, truth, precision).problem
+
+
 def bilinear(source, fit, _):
     """Read a picture, and scale it down as OpenCV does: from the four nearest pixels, without antialiasing."""
     picture = whole(source).astype(float)
+    original = picture.shape[1], picture.shape[0]
     for axis, size in enumerate(fit.size):
         places = (np.arange(size) + 0.5) * picture.shape[axis] / size - 0.5
         low = np.clip(np.floor(places).astype(int), 0, picture.shape[axis] - 2)
         share = np.clip(places - low, 0, 1).reshape([-1 if n == axis else 1 for n in range(3)])
         picture = np.take(picture, low, axis) * (1 - share) + np.take(picture, low + 1, axis) * share
-    return picture.round().astype(np.uint8)
+    return picture.round().astype(np.uint8), original
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -146,14 +152,14 @@ def test_a_planted_fault_is_refused(run, tmp_path, monkeypatch, kind, fault):
     monkeypatch.setattr(module, "write", lambda model, path, how: write(faulty(model, fault), path, how))
     monkeypatch.setattr(exports.metadata, "attach", attached)
     if fault == "antialiasing":
-        monkeypatch.setattr("topwork.shipping.predictor.load", bilinear)
+        monkeypatch.setattr("topwork.shipping.predictor.glance", bilinear)
     with pytest.raises(ExportError, match="does not answer as the model does and was not kept"):
         run.export(tmp_path / name_of(kind), progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_kept_by_force_is_marked_and_says_so(run, tmp_path, monkeypatch, capsys, sources):
-    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    monkeypatch.setattr("topwork.shipping.checking.gate.BOUND", -1.0)
     predictor = run.export(tmp_path / "forced.onnx", force=True, progress=False)
     assert "a probability differs by" in predictor.about["forced"]
     assert json.loads((run.path / "exports.jsonl").read_text().splitlines()[-1])["forced"] is True
@@ -196,20 +202,20 @@ def test_a_file_without_its_metadata_is_refused_and_names_them(files, tmp_path, 
 
 
 def test_fewer_bits_may_change_one_answer_of_few_and_two_percent_of_many():
-    def judged(count, changed):
+    def judged_of(count, changed):
         expected = np.tile([0.9, 0.1], (count, 1))
         found = expected.copy()
         found[:changed] = found[:changed, ::-1]
-        return compared(expected, found, [None] * count, "int8").problem
+        return judged(expected, found, [None] * count, "int8")
 
-    assert (judged(20, 1), judged(200, 4)) == ("", "")
-    assert judged(20, 2) == "on 20 pictures, 2 of the answers are another class"
-    assert judged(200, 5) == "on 200 pictures, 5 of the answers are another class"
+    assert (judged_of(20, 1), judged_of(200, 4)) == ("", "")
+    assert judged_of(20, 2) == "on 20 pictures, 2 of the answers are another class"
+    assert judged_of(200, 5) == "on 200 pictures, 5 of the answers are another class"
 
 
 def test_a_file_that_is_significantly_worse_is_refused_though_most_answers_agree():
     expected = np.tile([0.9, 0.1], (1000, 1))
     found = expected.copy()
     found[:10] = found[:10, ::-1]
-    problem = compared(expected, found, [0] * 1000, "float16").problem
+    problem = judged(expected, found, [0] * 1000, "float16")
     assert problem == "on 1,000 pictures, on the test pictures, its accuracy is 0.990 instead of 1.000"

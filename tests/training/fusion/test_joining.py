@@ -21,7 +21,7 @@ from topwork.data.pictures import Fit, decode
 from topwork.errors import DatasetError, ExportError, RecipeError, RunError, UsageError
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Join
-from topwork.shipping.gate import BOUND
+from topwork.shipping.checking.gate import BOUND
 from topwork.shipping.metadata import Input
 from topwork.training.fusion import joining
 

@@ -22,11 +22,23 @@ from topwork.runs.moved_pictures import placed
 from topwork.runs.restore import endings, trained_on
 from topwork.runs.resume import here, with_arrays
 from topwork.scoring.audit.audit import examined
+from topwork.scoring.calibration.unknown import unavailable
+from topwork.scoring.calibration.unknown import unknown as measured_unknown
 from topwork.scoring.compare import Comparison, HasPath, compare
 from topwork.scoring.curve import measured
 from topwork.scoring.report import heat, page
 from topwork.scoring.report.gather import Subject, gathered
-from topwork.scoring.report.saved import AUDIT, CURVE, digest, save_audit, save_curve, saved_audit, saved_curve
+from topwork.scoring.report.saved import (
+    AUDIT,
+    CURVE,
+    digest,
+    save_audit,
+    save_curve,
+    save_unknown,
+    saved_audit,
+    saved_curve,
+    saved_unknown,
+)
 from topwork.scoring.report.summary import Summary
 from topwork.scoring.report.thumbnails import Thumbnail, thumbnails
 from topwork.store.examples import StoredActivations
@@ -38,6 +50,8 @@ from topwork.system.messages import say
 from topwork.system.text import as_json
 
 PAGE, SUMMARY = "report.html", "report.json"
+
+SEVERAL = "There are no heat maps, because several models gave these answers."
 
 ARRAYS = "topwork.Run(...).report(data=(X, y))"
 """How the arrays of a run are given again."""
@@ -77,8 +91,8 @@ def report(
     if shown and not pictures:
         way = either("report(data=NEWPLACE)", f"topwork report {word(first.path)} --data NEWPLACE")
         say(f"The page shows no pictures, because none is where it was ({rows.root or 'arrays'}). With them: {way}")
-    warm, why = _heat(first, rows, summary, pictures)
-    summary = replace(summary, lacking={**summary.lacking, **why})
+    warm, how, why = _heat(first, rows, summary, pictures)
+    summary = replace(summary, heat=how, lacking=summary.lacking | ({"heat": why} if why else {}))
     _write(file, [summary, *map(_short, others)], pictures, warm, comparisons)
     return file
 
@@ -140,8 +154,8 @@ def _short(subject: Subject) -> Summary:
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})
     more = f"topwork report {word(subject.path)}"
-    lacking = {"audit": f"{more} makes one.", "curve": f"{more} measures it."}
-    lacking["heat"] = _no_heat(subject) or f"There are no heat maps yet: {more} makes them."
+    lacking = {"audit": f"{more} makes one.", "curve": f"{more} measures it.", "unknown": f"{more} measures it."}
+    lacking["heat"] = SEVERAL if subject.folds else f"There are no heat maps yet: {more} makes them."
     return replace(gathered(subject, subject.folder.data(), known, None, None), lacking=lacking)
 
 
@@ -165,10 +179,17 @@ def _complete(subject: Subject, data: Dataset, jobs: int | None) -> Summary:
         with _or_why(("curve",), lacking):
             curve = measured(data, filled)
             save_curve(subject.path, mark, curve)
+    unknown = None
+    if why := unavailable(subject.folder):
+        lacking["unknown"] = why
+    elif not (unknown := saved_unknown(subject.path, mark)):
+        with _or_why(("unknown",), lacking):
+            unknown = measured_unknown(subject.folder, data, jobs)
+            save_unknown(subject.path, mark, unknown)
     rows = subject.exam.rows if subject.exam else ()
     sources = {content: data.picture(path) if data.is_there else None for row in rows for path, content in row.pictures}
     summary = gathered(subject, data, appearance.known(sources), audit, curve)
-    return replace(summary, disk_bytes=_disk(subject.folder, data), lacking=lacking)
+    return replace(summary, unknown=unknown, disk_bytes=_disk(subject.folder, data), lacking=lacking)
 
 
 @contextmanager
@@ -213,27 +234,19 @@ def _as_tested(subject: Subject, data: Dataset) -> Dataset:
 
 def _heat(
     subject: Subject, data: Dataset, summary: Summary, pictures: Mapping[str, Thumbnail]
-) -> tuple[dict[str, Thumbnail], dict[str, str]]:
-    """Return the heat maps by path, and an empty mapping; without heat maps, the reason under the key ``heat``."""
+) -> tuple[dict[str, Thumbnail], str, str]:
+    """Return the heat maps by path, how they were made, and why there are none."""
     shown = {one.path: one.predicted for one in (*summary.mistakes, *summary.unsure)}
     if not shown:
-        return {}, {}
-    why, warm = _no_heat(subject), dict[str, Thumbnail]()
-    if not why:
-        try:
-            warm = heat.maps(subject.folder, data, shown, pictures)
-            why = "" if warm else "There are no heat maps, because the pictures are not where they were."
-        except TopworkError as error:
-            say(f"Without heat maps: {error}")
-            why = f"There are no heat maps: {error}"
-    return warm, {"heat": why} if why else {}
-
-
-def _no_heat(subject: Subject) -> str:
-    """Return why there can be no heat maps; empty if there can be."""
+        return {}, "", ""
     if subject.folds:
-        return "There are no heat maps, because several models gave these answers."
-    return heat.unavailable(subject.folder)
+        return {}, "", SEVERAL
+    try:
+        warm, how = heat.maps(subject.folder, data, shown, pictures)
+        return warm, how, "" if warm else "There are no heat maps, because the pictures are not where they were."
+    except TopworkError as error:
+        say(f"Without heat maps: {error}")
+        return {}, "", f"There are no heat maps: {error}"
 
 
 def _write(

@@ -1,4 +1,7 @@
-"""The audit and the learning curve in the folder of a run: they are made again only if the data or the cut changed."""
+"""The audit, the learning curve and the measured distance in the folder of a run.
+
+They are made again only if the data or the cut changed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -12,13 +15,14 @@ from topwork.data.reading.run_files import table
 from topwork.errors import RunError
 from topwork.runs.scores import Rate
 from topwork.scoring.audit.audit import AuditResult
+from topwork.scoring.calibration.unknown import Unknown
 from topwork.scoring.curve import Curve, Share
 from topwork.store.request import Request
 from topwork.system.files import written_whole
 from topwork.system.messages import say
 from topwork.system.text import as_json
 
-AUDIT, CURVE = "audit.json", "curve.json"
+AUDIT, CURVE, UNKNOWN = "audit.json", "curve.json", "unknown.json"
 
 VERSION = 2
 """Part of the digest of a saved audit or curve. Increase it when what they find changes."""
@@ -49,6 +53,17 @@ def saved_curve(path: Path, mark: str) -> Curve | None:
         Share(one["share"], one["pictures"], Rate(**one["accuracy"]), tuple(one["draws"])) for one in found["shares"]
     )
     return Curve(found["cut"], shares, found["measured"], Rate(**found["gain"]))
+
+
+def saved_unknown(path: Path, mark: str) -> Unknown | None:
+    """Return how often pictures of other classes are noticed, from a run folder; ``None`` as in `saved_curve`."""
+    found = _saved(path / UNKNOWN, mark)
+    return Unknown.from_json(found) if found else None
+
+
+def save_unknown(path: Path, mark: str, unknown: Unknown) -> None:
+    """Save how often pictures of other classes are noticed in a run folder, if it can be written."""
+    _save(path / UNKNOWN, {"digest": mark, **unknown.as_json()})
 
 
 def save_audit(path: Path, mark: str, audit: AuditResult) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from topwork.data.quality.findings import Finding
 from topwork.runs.journal import Epoch
 from topwork.runs.scores import Rate, Scores
+from topwork.scoring.calibration.unknown import Unknown
 from topwork.system.records import Record
 
 FORMAT = 1
@@ -156,7 +157,9 @@ class Summary(Record):
         versions: of the packages.
         weights: the pretrained weights.
         exports: the files that the run was exported to.
-        lacking: why there is no ``audit``, ``curve`` or ``heat`` (the heat maps).
+        unknown: how often pictures of other classes are noticed.
+        heat: what the heat maps show; empty if there are none.
+        lacking: why there is no ``audit``, ``curve``, ``unknown`` or ``heat`` (the heat maps).
         format: of this object.
     """
 
@@ -194,5 +197,7 @@ class Summary(Record):
     versions: dict[str, str] = field(default_factory=dict)
     weights: list[Weights] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
+    unknown: Unknown | None = None
+    heat: str = ""
     lacking: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT

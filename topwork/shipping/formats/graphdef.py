@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write(model: "keras.Model", path: Path, how: How) -> None:  # noqa: ARG001
-    """Write a GraphDef with a placeholder for each input, and the output ``probabilities``.
+    """Write a GraphDef with a placeholder for each input, and the outputs by name.
 
     Raises:
         ExportError: Keras runs on another backend.

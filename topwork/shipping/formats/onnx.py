@@ -18,7 +18,8 @@ import numpy as np
 
 from topwork.errors import MissingExtra
 from topwork.networks.halves import rebuild
-from topwork.networks.replay import is_idle
+from topwork.networks.outputs.names import PROBABILITIES
+from topwork.networks.replay import is_idle, scaled
 from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.frugal import frugally
 from topwork.shipping.formats.how import How
@@ -35,9 +36,10 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     Layers that ONNX lacks are rewritten exactly; layers that do nothing in inference are omitted.
 
     Args:
-        model: a model with one output. Its inputs are named ``pixels``, or ``pixels_1``, ``pixels_2`` and so on.
+        model: a model with a mapping of outputs. Its inputs are named ``pixels``, or ``pixels_1``, ``pixels_2`` and so
+            on.
         path: the file to write; every backend's exporter accepts the suffix ``.onnx`` alone.
-        how: its precision. ``float16`` and ``int8`` keep uint8 pixels and float32 probabilities.
+        how: its precision. ``float16`` and ``int8`` keep uint8 pixels and float32 outputs.
 
     Raises:
         ExportError: Keras cannot write the model.
@@ -52,11 +54,12 @@ def write(model: "keras.Model", path: Path, how: How) -> None:
     _export(plain, path)
     file = onnx.load(path)
     graph = file.graph
-    old, new = graph.output[0].name, "probabilities"
+    renamed = {value.name: name for value, name in zip(graph.output, sorted(plain.output))}  # Keras sorts a mapping
     for node in graph.node:
         for names in (node.input, node.output):
-            names[:] = [new if name == old else name for name in names]
-    graph.output[0].name = new
+            names[:] = [renamed.get(name, name) for name in names]
+    for value in graph.output:
+        value.name = renamed[value.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # exporters use names such as unk__512
     onnx.save(file, path)
@@ -104,7 +107,9 @@ def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
 
     The weights have one bit less (``reduce_range``): on processors without VNNI, sums of products would overflow.
     Without the pre-processing, which folds batch-norm into the convolutions, the answers are ruined. The first
-    convolution stays in float32, because its rounding errors pass through all others (docs/log.md, 2026-11-30).
+    convolution stays in float32, because its rounding errors pass through all others (docs/log.md, 2026-11-30). So does
+    what only the distance and the map need: in 8 bits, no distance would be larger than that of the training picture
+    which is farthest off.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
@@ -122,6 +127,7 @@ def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
         quantize_static(
             str(prepared),
             str(path),
@@ -131,7 +137,7 @@ def _quantize(path: Path, pixels: Sequence[np.ndarray]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=_first(onnx.load(prepared).graph),
+            nodes_to_exclude=_first(graph) + _beside(graph),
         )
     prepared.unlink()
 
@@ -143,6 +149,17 @@ def _first(graph: Any) -> list[str]:
         if below & set(node.input):
             found.append(node.name)
             below |= set(node.output) if node.op_type != "Conv" else set()
+    return found
+
+
+def _beside(graph: Any) -> list[str]:
+    """Return the names of the nodes that the probabilities do not need."""
+    needed, found = {PROBABILITIES}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+        else:
+            found.append(node.name)
     return found
 
 
@@ -180,7 +197,7 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
         scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
         return layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=operation.name)(*args)
     if isinstance(operation, layers.BatchNormalization) and operation.axis in (-1, len(args[0].shape) - 1):
-        return _scaled(operation)(args[0])
+        return scaled(operation, operation.name)(args[0])  # the exporter would compute the two numbers in seconds
     if isinstance(operation, layers.Conv2D) and operation.groups > 1:
         return _grouped(operation)(*args)
     if isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu:
@@ -191,19 +208,6 @@ def _rewritten(operation: Any, args: Any, kwargs: Any) -> Any:
 
         return Gelu(name=operation.name)(*args)
     return operation(*args, **kwargs)
-
-
-def _scaled(norm: Any) -> Any:
-    """Return batch-norm in inference as a layer of one product and one sum.
-
-    The exporter would compute these two constants from the four weights of each such layer, which takes seconds.
-    """
-    import keras
-
-    weights = dict(zip((weight.name for weight in norm.weights), norm.get_weights()))
-    scale = weights.get("gamma", 1) / np.sqrt(weights["moving_variance"].astype(np.float64) + norm.epsilon)
-    offset = weights.get("beta", 0) - weights["moving_mean"] * scale
-    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=norm.name)
 
 
 def _grouped(conv: Any) -> Any:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write(model: "keras.Model", path: Path, how: How) -> None:  # noqa: ARG001
-    """Write a folder whose signature ``serving_default`` takes the pixels by name and returns ``probabilities``.
+    """Write a folder whose signature ``serving_default`` takes the pixels by name and returns the outputs by name.
 
     Raises:
         ExportError: Keras runs on another backend.
@@ -27,7 +27,7 @@ def write(model: "keras.Model", path: Path, how: How) -> None:  # noqa: ARG001
 
 
 def function(model: "keras.Model") -> tuple[Any, list[Any]]:
-    """Return a model in inference as a function that returns ``{"probabilities": ...}``, and its input signature.
+    """Return a model in inference as a function that returns its outputs by name, and its input signature.
 
     Raises:
         ExportError: Keras runs on another backend.
@@ -42,6 +42,6 @@ def function(model: "keras.Model") -> tuple[Any, list[Any]]:
 
     def call(*pixels: Any) -> dict[str, Any]:
         found = model(list(pixels) if len(pixels) > 1 else pixels[0], training=False)
-        return {"probabilities": tf.identity(found, name="probabilities")}
+        return {name: tf.identity(one, name=name) for name, one in found.items()}
 
     return call, [tf.TensorSpec((None, *one.shape[1:]), tf.uint8, name=one.name) for one in model.inputs]

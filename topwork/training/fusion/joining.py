@@ -16,6 +16,7 @@ from topwork.data.holdout import refuse_left_out
 from topwork.data.readers import read_by
 from topwork.errors import DatasetError, UsageError
 from topwork.networks.fusion import Joined, Learned, Mixture
+from topwork.networks.outputs.distance import Distance
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Options, Rule
 from topwork.runs.creation import create, fresh
@@ -23,7 +24,8 @@ from topwork.runs.folder import Folder
 from topwork.runs.restore import endings, network_of, shipped, trained_on
 from topwork.runs.resume import here
 from topwork.runs.scores import JoinResults
-from topwork.scoring.answers import SAMPLE, Answers, answered, checked, examples, sampled
+from topwork.scoring.answers import SAMPLE, Answers, answered, by_member, checked, examples, features_of, sampled
+from topwork.scoring.calibration.distance import limited
 from topwork.scoring.calibration.temperature import fitted
 from topwork.scoring.drawing import Pencil
 from topwork.scoring.results import examined, tell
@@ -129,6 +131,8 @@ class Joining:
                 about = _about(self.folder, rule, joined.rule, said)
                 temperature = self._calibrated(joined, said)
                 self.folder.keep_weights(joined.rule.values())
+                if distance := self._measured(joined, to_fit):
+                    self.folder.keep_distance(distance)
 
                 # Save the sample that an export needs: pictures from the given arrays; or, if the members'
                 # own pictures came from arrays, the sample that a member saved.
@@ -171,6 +175,20 @@ class Joining:
         temperature = round(fitted(np.log(np.maximum(found, np.finfo(float).tiny)), said.labels), 4)
         joined.rule = joined.rule.divided(temperature)
         return temperature
+
+    def _measured(self, joined: Joined, stored: StoredActivations) -> Distance | None:
+        """Return the mean of the members' distances; ``None`` if a member has none, or without validation pictures."""
+        own = [member.distance() for member in self.folder.members]
+        below = [one.trunk for one in stored.requests]
+        part = stored.examples(self.data.part("val"), self.data.classes)
+        if None in own or not len(part):
+            return None
+        measures = [one.measures[0] for one in own if one]
+        each = [
+            measure(*features_of(member, below, some))
+            for measure, (member, below, some) in zip(measures, by_member(joined, below, part))
+        ]
+        return limited(measures, np.mean(each, axis=0))
 
     def _leave_out(self, bad: dict[str, str]) -> None:
         if not bad:

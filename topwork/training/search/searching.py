@@ -31,7 +31,7 @@ from topwork.scoring.answers import Solved
 from topwork.scoring.choosing import candidates
 from topwork.scoring.metrics import losses
 from topwork.scoring.results import searched
-from topwork.shipping import trial_export
+from topwork.shipping.checking import trial_export
 from topwork.store.plan import steps
 from topwork.store.runtimes import base
 from topwork.system.advice import either

@@ -24,6 +24,7 @@ from topwork.errors import BackboneError
 from topwork.networks import heads
 from topwork.networks.backbones import builder, catalogue
 from topwork.networks.keras_graph import open_backbone
+from topwork.networks.outputs.names import PROBABILITIES
 from topwork.networks.places import graph_of
 from topwork.networks.replay import replay
 from topwork.networks.weights import pretrained
@@ -124,6 +125,7 @@ def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
 
 def _problem(model: Any) -> str:
     """Return why a model cannot be exported; ``""`` if it can, and the answers of the file are those of Keras."""
+    import keras
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -133,7 +135,7 @@ def _problem(model: Any) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")
         try:
-            write(model, file, How())
+            write(keras.Model(model.inputs, {PROBABILITIES: model.outputs[0]}), file, How())
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
             (answered,) = session.run(None, {one.name: named[one.name] for one in session.get_inputs()})
             with gpu.exact():

@@ -20,7 +20,7 @@ from topwork.networks.places import graph_of
 from topwork.networks.weights.pretrained import on_disk, saved
 from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone, Head, Phase
-from topwork.shipping import trial_export
+from topwork.shipping.checking import trial_export
 from topwork.shipping.metadata import Input
 from topwork.store import request
 from topwork.store.runtimes.base import resolved

@@ -14,7 +14,7 @@ from tests.conftest import make_folder
 from tests.tiny import tiny
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError
-from topwork.shipping import self_check
+from topwork.shipping.checking import self_check
 from topwork.shipping.formats import onnx as onnx_format
 from topwork.shipping.metadata import Input, seal
 from topwork.system.text import as_json
@@ -167,7 +167,7 @@ def test_files_in_fewer_bits_are_checked(run, tmp_path, precision):
 
 
 def test_a_file_that_was_kept_by_force_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("topwork.shipping.gate.BOUND", -1.0)
+    monkeypatch.setattr("topwork.shipping.checking.gate.BOUND", -1.0)
     run.export(tmp_path / "m.onnx", force=True, progress=False)
     assert (
         "It was exported with --force: on 60 pictures, a probability differs"

@@ -3,11 +3,12 @@
 Both sides start from the bytes of real pictures, with decoding and resizing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from topwork.networks.outputs.names import DISTANCE, PROBABILITIES
 from topwork.runs.scores import Rate
 from topwork.scoring import intervals
 from topwork.scoring.metrics import agreement
@@ -20,6 +21,9 @@ BOUND = 1e-4
 
 If the model's two largest probabilities differ by more than this, the most probable class must be the same as well.
 """
+
+FAR = 1e-3
+"""The largest allowed difference of a distance or of a map in float32, as a share of the largest value."""
 
 ALIKE, MANY = 0.98, 100
 """The least share of equal answers in fewer bits. Of fewer than so many pictures, at most one answer may differ."""
@@ -35,6 +39,8 @@ class Parity(Record):
         agreement: the share of pictures with the same answer.
         tested: the number of test pictures among them.
         accuracy: of the model and of the file on these; empty without test pictures.
+        known: the number of pictures that the model and the file both call known or both unknown; ``None`` if the run
+            has no distance.
         difference: the file's accuracy less the model's, with the interval of a paired test; ``None`` without test
             pictures.
         problem: what is wrong; empty if the file answers as the model does.
@@ -47,18 +53,27 @@ class Parity(Record):
     accuracy: tuple[float, ...]
     difference: Rate | None
     problem: str
+    known: int | None = None
 
 
-def compared(expected: np.ndarray, answered: np.ndarray, truth: Sequence[int | None], precision: Precision) -> Parity:
+def compared(
+    said: Mapping[str, np.ndarray],
+    found: Mapping[str, np.ndarray],
+    truth: Sequence[int | None],
+    precision: Precision,
+    threshold: float | None = None,
+) -> Parity:
     """Compare the answers of a file with those of the model.
 
     Args:
-        expected: the model's probabilities, float ``[n, classes]``.
-        answered: those of the file, float ``[n, classes]``.
+        said: the model's outputs by name, with *n* rows; see `topwork.networks.outputs.complete`.
+        found: those of the file. The map may be missing in ``int8``.
         truth: the true class of each test picture, ``None`` for pictures that are not of the test part.
         precision: of the file.
+        threshold: the distance up to which a picture is known.
     """
-    found = agreement(expected, answered, BOUND)
+    expected, answered = said[PROBABILITIES], found[PROBABILITIES]
+    same = agreement(expected, answered, BOUND)
     tested = np.array([true is not None for true in truth])
     accuracy: tuple[float, ...] = ()
     difference, is_worse = None, False
@@ -69,17 +84,24 @@ def compared(expected: np.ndarray, answered: np.ndarray, truth: Sequence[int | N
         accuracy = float(ours.mean()), float(theirs.mean())
         difference = Rate(accuracy[1] - accuracy[0], *intervals.paired(lost, won, len(true)))
         is_worse = lost > won and intervals.mcnemar(lost, won) < intervals.ALPHA
+    known = None
+    if threshold is not None:
+        known = int(((said[DISTANCE] <= threshold) == (found[DISTANCE] <= threshold)).sum())
     problems = []
     if precision == "float32":
-        if found.largest_difference > BOUND or found.disagreements:
+        if same.largest_difference > BOUND or same.disagreements:
             problems.append(
-                f"a probability differs by {found.largest_difference:.2g} (at most {BOUND:g} was expected), and "
-                f"{found.disagreements} of the answers are another class"
+                f"a probability differs by {same.largest_difference:.2g} (at most {BOUND:g} was expected), and "
+                f"{same.disagreements} of the answers are another class"
             )
+        problems += _far(said, found)
     else:
-        others = round((1 - found.top1_agreement) * len(expected))
-        if others > (1 if len(expected) < MANY else (1 - ALIKE) * len(expected)):
+        allowed = 1 if len(expected) < MANY else (1 - ALIKE) * len(expected)
+        others = round((1 - same.top1_agreement) * len(expected))
+        if others > allowed:
             problems.append(f"{others} of the answers are another class")
+        if known is not None and len(expected) - known > allowed:
+            problems.append(f"{len(expected) - known} of the pictures are known to one and unknown to the other")
         if not np.isfinite(answered).all():
             problems.append("some probabilities are no numbers")
     if is_worse:
@@ -87,10 +109,24 @@ def compared(expected: np.ndarray, answered: np.ndarray, truth: Sequence[int | N
     told = f"on {counted(len(expected), 'picture')}, {', and '.join(problems)}" if problems else ""
     return Parity(
         pictures=len(expected),
-        largest_difference=found.largest_difference,
-        agreement=found.top1_agreement,
+        largest_difference=same.largest_difference,
+        agreement=same.top1_agreement,
         tested=int(tested.sum()),
         accuracy=accuracy,
         difference=difference,
         problem=told,
+        known=known,
     )
+
+
+def _far(said: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
+    """Return what is wrong with the further outputs of a file in float32."""
+    problems = []
+    for name, values in said.items():
+        if name == PROBABILITIES:
+            continue
+        if name not in found:
+            problems.append(f"the output {name!r} is missing")
+        elif (far := float(np.abs(found[name] - values).max() / max(np.abs(values).max(), 1e-6))) > FAR:
+            problems.append(f"the output {name!r} differs by {far:.2g} of its largest value (at most {FAR:g})")
+    return problems

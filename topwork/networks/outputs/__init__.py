@@ -1,0 +1,1 @@
+"""What a complete model says beside its probabilities."""
