@@ -36,6 +36,7 @@ from benchmarks import (
     reported,
     search,
     search_tables,
+    served,
     solved,
     solver,
     step,
@@ -282,6 +283,22 @@ def calibrated_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(calibrated.calibrated_table(plan, calibrated.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("served")
+def served_command(
+    data: Data = None,
+    weights: Weights = "random",
+    pictures: Pictures = 500,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Of each measurement.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    quick: Quick = False,
+) -> None:
+    """Measure how many pictures a server answers, against the same work without HTTP."""
+    plan = served.Plan(data, pictures, weights=weights, seconds=seconds, rounds=rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(served.served_table(plan, served.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("reading")

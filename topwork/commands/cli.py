@@ -20,6 +20,7 @@ from topwork.commands.read import read
 from topwork.commands.recipes import recipes
 from topwork.commands.report import report
 from topwork.commands.sample import sample
+from topwork.commands.serve import serve
 from topwork.commands.store import store
 from topwork.commands.train import train
 from topwork.commands.weights import weights
@@ -61,6 +62,7 @@ for command in (
     export,
     check,
     predict,
+    serve,
     backbones,
     choose,
     curve,

@@ -37,6 +37,10 @@ EXAMPLES = {
         "topwork check flowers.onnx",
         "topwork check flowers.tflite holiday/",
     ),
+    "serve": (
+        "topwork serve flowers.onnx",
+        "topwork serve flowers.onnx birds.onnx --host 0.0.0.0 --token SECRET",
+    ),
     "predict": (
         "topwork predict flowers.onnx rose.jpg holiday/",
         "topwork predict runs/flowers holiday/ --csv answers.csv",

@@ -1,0 +1,288 @@
+"""The application: what it answers, and what it refuses, without a process of its own."""
+
+import asyncio
+import base64
+import io
+import json
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.colours import ABOUT, COLOURS, TWO, about, export
+from topwork.data.pictures import Fit
+from topwork.errors import UsageError
+from topwork.shipping.metadata import Input
+from topwork.shipping.predictor import Predictor
+from topwork.shipping.server.app import App
+from topwork.shipping.server.models import Model, opened
+from topwork.shipping.server.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("served")
+    return [export(folder / "colours.onnx", ABOUT), export(folder / "pairs.onnx", TWO)]
+
+
+def asked(files, *requests, **settings):
+    """Return the responses of a server to requests; each is a method, an address and what httpx takes."""
+
+    async def run():
+        app = App(opened(files, 50), Settings(**settings)).starlette()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return [await client.request(method, address, **words) for method, address, words in requests]
+
+    return asyncio.run(run())
+
+
+def post(address="/predict", **words):
+    return "POST", address, words
+
+
+def picture(colour="red", kind="PNG") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 30), COLOURS[colour]).save(file, kind)
+    return file.getvalue()
+
+
+def form(*colours):
+    return [("file", (f"{colour}.png", picture(colour))) for colour in colours]
+
+
+def test_a_picture_is_answered_as_predict_does(files):
+    (one,) = asked(files[:1], post(content=picture()))
+    (guess,) = Predictor(files[0])([picture()])
+    assert one.status_code == 200
+    assert one.json() == [guess.as_json() | {"path": "picture"}]
+
+
+def test_several_pictures_have_their_names_and_an_error_each(files):
+    some = [*form("red", "blue"), ("file", ("bad.png", b"no picture"))]
+    (found,) = asked(files[:1], post(files=some))
+    red, blue, bad = found.json()
+    assert [(one["path"], one["label"]) for one in (red, blue)] == [("red.png", "red"), ("blue.png", "blue")]
+    assert (bad["path"], bad["label"]) == ("bad.png", None)
+    assert bad["error"] == "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"
+
+
+def test_heat_maps_are_pictures(files):
+    (found,) = asked(files[:1], post("/predict?heat=1", content=picture()))
+    (heat,) = found.json()[0]["heat"]
+    assert (heat["label"], heat["method"], heat["picture"]) == ("red", "occlusion", None)
+    kind, data = heat["image"].split(",", 1)
+    assert kind == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (299, 448)
+
+
+def test_rows_of_several_pictures_come_by_their_names(files):
+    rows = [("side", ("1.png", picture("red"))), ("front", ("2.png", picture("blue")))]
+    rows += [("side", ("3.png", picture("blue"))), ("front", ("4.png", picture("red")))]
+    found, lacking, bare = asked(
+        files[1:], post(files=rows), post(files=rows[:3]), post(content=picture()), post(files=form("red"))
+    )[:3]
+    assert [(one["path"], one["label"]) for one in found.json()] == [("2.png", "blue"), ("4.png", "red")]
+    assert lacking.status_code == bare.status_code == 400
+    assert lacking.json()["error"] == "expected files under the names 'front' and 'side', equally many of each."
+    assert bare.json()["error"].startswith("the model takes the pictures 'front' and 'side' per row: send a form")
+
+
+def test_several_models_are_named(files):
+    ours, none, wrong, models = asked(
+        files,
+        post("/predict?model=colours", content=picture()),
+        post(content=picture()),
+        post("/predict?model=roses", content=picture()),
+        ("GET", "/models", {}),
+    )
+    assert ours.json()[0]["label"] == "red"
+    assert (none.status_code, none.json()) == (
+        400, {"error": "several models are served: say which, as ?model=colours."},
+    )  # fmt: skip
+    assert (wrong.status_code, wrong.json()) == (
+        404, {"error": "there is no model 'roses': expected 'colours' and 'pairs'."},
+    )  # fmt: skip
+    assert [(one["model"], one["labels"], one["pictures"]) for one in models.json()] == [
+        ("colours", ["red", "green", "blue"], []),
+        ("pairs", ["red", "green", "blue"], ["front", "side"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        ({"content": b"no picture"}, 422, "not a picture: no JPEG, PNG, WebP, BMP, GIF or TIFF"),
+        ({"content": b""}, 400, "the body is empty: send the bytes of a picture, or a form with files."),
+        ({"files": [("file", ("empty.png", b""))]}, 422, "the file is empty"),
+        ({"files": [("note", (None, "text"))]}, 400, "the form has no file: send the pictures as files."),
+        ({"content": b"x" * 5001}, 413, "the request is larger than 5.0 KB."),
+        ({"files": form(*["red"] * 4)}, 413, "4 pictures in one request: at most 3 are allowed."),
+        ({"files": form(*["red"] * 6)}, 413, "more than 3 pictures in one request."),
+        (
+            {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400,
+            "the form is damaged (Missing boundary in multipart).",
+        ),
+        (
+            {"content": b"--b\r\n\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400,
+            'the form is damaged (The Content-Disposition header field "name" must be provided).',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(files, words, status, told):
+    (found,) = asked(files[:1], post(**words), max_bytes=5000, max_pictures=3)
+    assert (found.status_code, found.json()) == (status, {"error": told})
+
+
+def test_a_body_without_a_length_is_measured_as_it_comes(files):
+    async def blocks():
+        for _ in range(100):
+            yield b"x" * 1000
+
+    (found,) = asked(files[:1], post(content=blocks()), max_bytes=5000)
+    assert found.status_code == 413
+
+
+def test_large_pictures_are_not_decoded(files):
+    models = opened(files[:1], 500 / 1e6)
+
+    async def run():
+        transport = httpx.ASGITransport(App(models, Settings()).starlette())
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/predict", content=picture())
+
+    found = asyncio.run(run())
+    assert found.status_code == 422
+    assert "megapixels" in found.json()["error"]
+
+
+def test_a_token_is_needed_where_it_is_set(files):
+    right = {"Authorization": "Bearer s3cret"}
+    found = asked(
+        files[:1],
+        post(content=picture(), headers=right),
+        post(content=picture()),
+        post(content=picture(), headers={"Authorization": "Bearer s3cret2"}),
+        ("GET", "/models", {}),
+        ("GET", "/metrics", {}),
+        ("GET", "/healthz", {}),
+        ("GET", "/", {}),
+        token="s3cret",
+    )
+    assert [one.status_code for one in found] == [200, 401, 401, 401, 401, 200, 200]
+    assert found[1].headers["www-authenticate"] == "Bearer"
+
+
+def test_other_addresses_and_methods_are_refused(files):
+    found = asked(files[:1], ("GET", "/predict", {}), ("GET", "/nothing", {}), ("POST", "/models", {}))
+    assert [one.status_code for one in found] == [405, 404, 405]
+    assert all("error" in one.json() for one in found)
+
+
+def test_what_happened_is_counted(files):
+    *_, found = asked(
+        files[:1],
+        post(content=picture()),
+        post(content=b"bad"),
+        post(files=form("red", "blue")),
+        ("GET", "/metrics", {}),
+    )
+    assert 'topwork_requests_total{status="200"} 2.0' in found.text
+    assert 'topwork_requests_total{status="422"} 1.0' in found.text
+    assert 'topwork_pictures_total{result="answered"} 3.0' in found.text
+    assert "topwork_waiting 0.0" in found.text
+
+
+def test_the_addresses_are_described(files):
+    (found,) = asked(files[:1], ("GET", "/openapi.json", {}), token="t")
+    text = found.json()
+    assert set(text["paths"]) == {"/predict", "/models", "/healthz", "/metrics"}
+    statuses = set(text["paths"]["/predict"]["post"]["responses"])
+    assert statuses == {"200", "400", "401", "404", "408", "413", "422", "503"}
+    for name in json.dumps(text).split("#/components/schemas/")[1:]:
+        assert name.split('"')[0] in text["components"]["schemas"]
+
+
+class Slow(Model):
+    """A model that answers when it is let."""
+
+    def __init__(self, path):
+        super().__init__(path, 50)
+        self.go, self.running = threading.Event(), 0
+
+    @property
+    def predictor(self):
+        self.running += 1
+        self.go.wait(20)
+        return self.first
+
+
+def together(model, count, settings, until):
+    """Return the responses to *count* requests at once; *until* decides when the model may answer."""
+
+    async def run():
+        transport = httpx.ASGITransport(App({"slow": model}, settings).starlette())
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            tasks = [asyncio.create_task(client.post("/predict", content=picture())) for _ in range(count)]
+            while not until(tasks):
+                await asyncio.sleep(0.01)
+            model.go.set()
+            return await asyncio.gather(*tasks)
+
+    return asyncio.run(run())
+
+
+def test_with_many_requests_waiting_further_ones_are_told_to_come_again(files):
+    model = Slow(files[0])
+    found = together(model, 20, Settings(max_waiting=3), lambda tasks: sum(one.done() for one in tasks) >= 8)
+    busy = [one for one in found if one.status_code == 503]
+    assert len(busy) + sum(one.status_code == 200 for one in found) == 20
+    assert len(busy) >= 8
+    assert all(one.headers["retry-after"] == "1" for one in busy)
+
+
+def test_an_answer_that_takes_too_long_is_given_up(files):
+    model = Slow(files[0])
+    start = time.perf_counter()
+    (found,) = together(model, 1, Settings(timeout=0.2), lambda tasks: tasks[0].done())
+    assert found.status_code == 503
+    assert time.perf_counter() - start < 10
+
+
+def test_a_request_that_stops_halfway_is_given_up(files):
+    async def blocks():
+        yield b"x"
+        await asyncio.sleep(30)
+
+    (found,) = asked(files[:1], post(content=blocks()), timeout=0.2)
+    assert (found.status_code, found.json()) == (408, {"error": "the request was not complete after 0.2 s."})
+
+
+def test_files_with_one_name_are_refused(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        export(tmp_path / name / "m.onnx", about(Input("pixels", None, Fit((12, 16)))))
+    with pytest.raises(UsageError, match=r"would both be served as 'm': rename one\."):
+        opened([tmp_path / "a" / "m.onnx", tmp_path / "b" / "m.onnx"], 50)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "example.org", "::"])
+def test_others_need_a_token_unless_all_are_let_in(host):
+    with pytest.raises(UsageError, match="other machines could use the server, and no token is set"):
+        Settings(host)
+    assert Settings(host, token="t").token == "t"
+    assert Settings(host, is_open=True).is_open
+
+
+@pytest.mark.parametrize("token", ["", "é", "a\nb"])
+def test_a_token_that_no_header_can_have_is_refused(token):
+    with pytest.raises(UsageError, match="is empty or has characters that a header cannot have"):
+        Settings(token=token)
+
+
+@pytest.mark.parametrize("words", [{"max_bytes": 0}, {"max_pixels": -1}, {"timeout": 0.0}, {"max_pictures": 0}])
+def test_limits_are_above_zero(words):
+    with pytest.raises(UsageError, match="expected a number above 0"):
+        Settings(**words)

@@ -1,0 +1,151 @@
+"""A server as a process: it starts, is asked over the network, and finishes what is running when it is stopped."""
+
+import io
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.colours import ABOUT, COLOURS, export
+from tests.command import topwork
+
+STARTED = re.compile(r"on (http://\S+:\d+) ")
+
+
+class Server:
+    """A running ``topwork serve``."""
+
+    def __init__(self, *words):
+        command = [sys.executable, "-m", "topwork", "serve", *map(str, words), "--port", "0"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.url = STARTED.search(self.process.stderr.readline()).group(1)
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return self.process.stderr.read()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return export(tmp_path_factory.mktemp("served") / "colours.onnx", ABOUT)
+
+
+@pytest.fixture(scope="module")
+def server(file):
+    running = Server(file, "--timeout", "2", "--max-bytes", "100K")
+    yield running
+    running.stop()
+
+
+def picture(colour="red", size=(20, 30)):
+    made = io.BytesIO()
+    Image.new("RGB", size, COLOURS[colour]).save(made, "PNG")
+    return made.getvalue()
+
+
+def test_it_answers(server):
+    assert httpx.get(f"{server.url}/healthz").json() == {"status": "ok"}
+    assert httpx.post(f"{server.url}/predict", content=picture()).json()[0]["label"] == "red"
+
+
+def test_a_second_server_on_the_port_is_refused(server, file):
+    ran = topwork("serve", file, "--port", server.port)
+    assert ran.status == 2
+    assert ran.err == (
+        f"UsageError: cannot listen on 127.0.0.1, port {server.port} (Address already in use). Choose another with "
+        "--port or --host.\n"
+    )
+
+
+def test_a_client_that_stops_halfway_or_goes_away_disturbs_no_other(server):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    halves = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+    for number, one in enumerate(halves):
+        one.sendall(head + b"x" * 10 * number)
+    halves.pop().close()
+    start = time.perf_counter()
+    assert httpx.post(f"{server.url}/predict", content=picture("blue")).json()[0]["label"] == "blue"
+    assert time.perf_counter() - start < 1.5
+    halves[0].settimeout(10)
+    assert halves[0].recv(100).startswith(b"HTTP/1.1 408")
+    for one in halves:
+        one.close()
+
+
+def test_what_is_running_is_finished_when_it_is_stopped(file):
+    running = Server(file)
+    large = picture(size=(4000, 4000))
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(httpx.post, f"{running.url}/predict", content=large, timeout=30) for _ in range(6)]
+        time.sleep(0.15)
+        left = running.stop()
+        answers = [one.result() if not one.exception() else None for one in asked]
+    done = [one for one in answers if one is not None]
+    assert done
+    assert all(one.status_code == 200 and one.json()[0]["label"] == "red" for one in done)
+    assert "Traceback" not in left
+
+
+def mutated(draw, original: bytes) -> bytes:
+    """Return bytes like *original*: cut off, with other bytes in places, or doubled."""
+    data = bytearray(original)
+    kind = draw.integers(4)
+    if kind == 0:
+        return bytes(data[: draw.integers(len(data))])
+    if kind == 1:
+        for place in draw.integers(len(data), size=draw.integers(1, 20)):
+            data[place] = draw.integers(256)
+        return bytes(data)
+    if kind == 2:
+        start, end = sorted(draw.integers(len(data), size=2))
+        return bytes(data[:start] + data[end:] + data[start:end])
+    return bytes(data + data[: draw.integers(len(data))])
+
+
+def asked_raw(port: int, request: bytes) -> bytes:
+    """Send bytes to the server and return the first line of its answer; empty if it closed the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        try:
+            return connection.recv(200).split(b"\r\n")[0]
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.full)])
+def test_mutated_pictures_and_requests_do_no_harm(server, count):
+    draw = np.random.default_rng(0)
+    kinds = []
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"):
+        made = io.BytesIO()
+        Image.fromarray(draw.integers(0, 256, (24, 18, 3), np.uint8)).save(made, kind)
+        kinds.append(made.getvalue())
+    body = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n' + kinds[0] + b"\r\n--b--\r\n"
+    head = b"POST /predict?heat=1 HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    def one(number):
+        own = np.random.default_rng(number)
+        if number % 2:
+            content = mutated(own, kinds[own.integers(len(kinds))])
+            return httpx.post(f"{server.url}/predict", content=content, timeout=20).status_code
+        line = asked_raw(server.port, mutated(own, whole))
+        return int(line.split()[1]) if line else 0
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(one, range(count)))
+    assert not [status for status in statuses if status >= 500 and status != 503]
+    assert statuses.count(200) > count / 50
+    assert statuses.count(422) > count / 50
+    assert server.process.poll() is None
+    assert httpx.post(f"{server.url}/predict", content=picture("green")).json()[0]["label"] == "green"

@@ -1,0 +1,93 @@
+"""Run a server until it is stopped."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from topwork.errors import UsageError
+from topwork.shipping.server.app import App
+from topwork.shipping.server.models import opened
+from topwork.shipping.server.settings import Settings
+from topwork.system.messages import say
+
+
+def serve(files: Sequence[Path], settings: Settings) -> None:
+    """Serve exported files until the process gets SIGTERM or Ctrl-C; what is running then is finished.
+
+    Args:
+        files: exported files, or runs.
+        settings: of the server.
+
+    Raises:
+        UsageError: two files have the same name, or the port cannot be used.
+        ExportError, MissingExtra: a file cannot be opened.
+    """
+    models = opened(files, settings.max_pixels / 1e6)
+    app = _patient(App(models, settings).starlette())
+    listening = _listening(settings)
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    say(f"Serving {', '.join(models)} on http://{address}:{port} (page, /predict, /models). Ctrl-C stops it.")
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout) + 1,
+        timeout_keep_alive=int(settings.timeout) + 1,
+    )
+    config.load()
+    config.http_protocol_class = _impatient(config.http_protocol_class, settings.timeout)
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # uvicorn raises the signal again after it has finished
+        pass
+    finally:
+        listening.close()
+
+
+def _patient(app: ASGIApp) -> ASGIApp:
+    """Return an application that does not mind if the client has closed the connection: uvloop would raise an error."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if "handler is closed" not in str(error):
+                    raise
+
+        await app(scope, receive, sent)
+
+    return asked
+
+
+def _impatient(protocol: Any, seconds: float) -> Any:
+    """Return a protocol of uvicorn that closes a connection if its first request has no whole head in time."""
+
+    class Impatient(protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(seconds, self._give_up)
+
+        def _give_up(self) -> None:
+            if self.cycle is None:
+                self.transport.close()
+
+    return Impatient
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # without the address again
+        raise UsageError(
+            f"cannot listen on {settings.host}, port {settings.port} ({why}). Choose another with --port or --host."
+        ) from None
