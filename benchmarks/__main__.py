@@ -40,6 +40,7 @@ from benchmarks import (
     solved,
     solver,
     step,
+    strangers,
     views,
 )
 
@@ -283,6 +284,24 @@ def calibrated_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(calibrated.calibrated_table(plan, calibrated.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("strangers")
+def strangers_command(
+    data: Data = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="A folder with other pictures, or MNIST's idx files."),
+    ] = None,
+    weights: Weights = "random",
+    pictures: Pictures = 500,
+    quick: Quick = False,
+) -> None:
+    """Measure how well the distance tells pictures of other classes, against single scores."""
+    plan = strangers.Plan(data, other or (), pictures, weights=weights)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(strangers.strangers_table(plan, strangers.measure_all(plan, scratch), _command()), flush=True)
 
 
 @app.command("served")

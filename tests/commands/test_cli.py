@@ -34,6 +34,7 @@ COMMANDS = (
     "export",
     "check",
     "predict",
+    "serve",
     "backbones",
     "choose",
 )
