@@ -272,10 +272,12 @@ def test_predicting_loads_nothing_of_training(tmp_path):
     model = export(tmp_path / "m.onnx", ABOUT)
     path = picture(tmp_path / "red.png", "red")
     code = (
-        "import sys; from topwork.shipping.inputs import asked; from topwork.shipping.predictor import Predictor; "
-        "print([guess.label for guess in Predictor(sys.argv[1])(asked([sys.argv[2]], ()))]); "
+        "import sys; from topwork.__main__ import run\n"
+        "run(['predict', *sys.argv[1:3], '--heat', sys.argv[3] + '/h', '--copy-to', sys.argv[3] + '/c'])\n"
         "heavy = ('keras', 'tensorflow', 'sklearn', 'scipy', 'matplotlib', 'openvino', 'onnx', 'joblib', 'lmdb'); "
         "print([name for name in heavy if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, model, path], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("['red']\n[]\n", "")
+    done = subprocess.run([sys.executable, "-c", code, model, path, tmp_path], capture_output=True, text=True)
+    assert done.stdout == f"{path}\tred\t0.984\n[]\n"
+    assert done.stderr == f"1 heat map by occlusion in '{tmp_path}/h'.\n"
+    assert (tmp_path / "c" / "red" / "red.png").is_file()
