@@ -30,6 +30,7 @@ from benchmarks import (
     kept,
     memory,
     planted,
+    predicted,
     reading,
     recipes,
     report,
@@ -284,6 +285,21 @@ def calibrated_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(calibrated.calibrated_table(plan, calibrated.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("predicted")
+def predicted_command(
+    data: Data = None,
+    weights: Weights = "random",
+    pictures: Pictures = 500,
+    rounds: Annotated[int, typer.Option(min=1)] = 9,
+    quick: Quick = False,
+) -> None:
+    """Measure what the distance and heat maps cost, and a folder of pictures against its bound."""
+    plan = predicted.Plan(data, pictures, weights=weights, rounds=rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(predicted.predicted_table(plan, predicted.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("strangers")

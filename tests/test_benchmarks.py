@@ -402,7 +402,7 @@ def test_exported_files(tmp_path):
     ("name", "rows"),
     [
         *(("default", 3), ("views", 4), ("crossval", 5), ("added", 4), ("fusion", 3), ("memory", 3), ("deep", 4)),
-        *(("audited", 3), ("reported", 2), ("calibrated", 2)),
+        *(("audited", 3), ("reported", 2), ("calibrated", 2), ("served", 1), ("strangers", 10), ("predicted", 1)),
     ],
 )
 def test_tables_of_training_in_depth(name, rows, tmp_path):
