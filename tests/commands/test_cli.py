@@ -318,7 +318,8 @@ def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):
     assert topwork("predict", file, tmp_path) == Ran(1, "", f"{tmp_path}/bad.png: {reason}\n")
     found = json.loads(topwork("predict", file, tmp_path, "--json").out)
     assert found == {
-        "path": f"{tmp_path}/bad.png", "label": None, "probability": None, "probabilities": {}, "error": reason,
+        "path": f"{tmp_path}/bad.png", "label": None, "probability": None, "known": None, "distance": None,
+        "probabilities": {}, "error": reason,
     }  # fmt: skip
 
 

@@ -261,7 +261,8 @@ def test_guesses_as_json_are_a_line_each(print_guesses, capsys):
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"path": "a.png", "label": "cat", "probability": 0.75, "probabilities": {"cat": 0.75, "dog, small": 0.25},
          "known": False, "distance": 3.5},
-        {"path": "b.png", "label": None, "probability": None, "probabilities": {}, "error": "the file is empty"},
+        {"path": "b.png", "label": None, "probability": None, "known": None, "distance": None,
+         "probabilities": {}, "error": "the file is empty"},
     ]  # fmt: skip
 
 

@@ -34,9 +34,10 @@ def test_equal_names_get_numbers(tmp_path):
 
 
 def test_a_class_called_unknown_has_another_folder_than_strangers(tmp_path):
-    copies = Copies(tmp_path / "out", ["unknown", "Rose", "rose", "a/b", "a:b"])
+    copies = Copies(tmp_path / "out", ["unknown", "Rose", "rose", "a/b", "a:b", "caf\u00e9", "cafe\u0301"])
     assert copies.folders == {
-        "unknown": "unknown", "Rose": "Rose", "rose": "rose-2", "a/b": "a_b", "a:b": "a_b-2", None: "unknown-2",
+        "unknown": "unknown", "Rose": "Rose", "rose": "rose-2", "a/b": "a_b", "a:b": "a_b-2",
+        "caf\u00e9": "caf\u00e9", "cafe\u0301": "cafe\u0301-2", None: "unknown-2",
     }  # fmt: skip
 
 
@@ -57,3 +58,4 @@ def test_the_name_of_a_folder_is_a_single_part_of_a_path(label):
     assert not set('/\\:*?"<>|\x00\n') & set(name)
     assert name not in (".", "..")
     assert name == name.strip()
+    assert name.split(".")[0].lower() not in ("con", "aux", "com1")

@@ -62,6 +62,9 @@ def predict(
     must_be_new("--parquet", parquet)
     must_be_new("--copy-to", copy_to, is_folder=True)
     must_be_new("--heat", heat, is_folder=True)
+    given = [path.absolute() for path in (csv, parquet, copy_to, heat) if path]
+    if len(set(given)) < len(given):
+        raise UsageError("two of --csv, --parquet, --copy-to and --heat have the same name: give each its own.")
     predictor = Predictor(model) if max_megapixels is None else Predictor(model, max_megapixels)
     if copy_to and len(predictor.columns) > 1:
         raise UsageError(f"--copy-to copies one picture per row, and this model takes {some(predictor.columns)}.")
@@ -69,15 +72,15 @@ def predict(
     if forced:
         say(f"{str(model)!r} was exported with --force: it does not answer as the model does ({forced}).")
     rows = asked(pictures, predictor.columns)
-    copies = Copies(copy_to, predictor.labels) if copy_to else None
-    heats = HeatFiles(heat, predictor.explain) if heat else None
     answered = unread = 0
     with ExitStack() as files:
         tables: list[CsvTable | ParquetTable] = []
+        if parquet:  # first, because its package may be missing
+            tables.append(files.enter_context(ParquetTable(parquet, predictor.labels, top)))
         if csv:
             tables.append(files.enter_context(CsvTable(csv, predictor.labels, top)))
-        if parquet:
-            tables.append(files.enter_context(ParquetTable(parquet, predictor.labels, top)))
+        copies = Copies(copy_to, predictor.labels) if copy_to else None
+        heats = HeatFiles(heat, predictor.explain) if heat else None
         bar = files.enter_context(Bar("classifying")) if tables or not sys.stdout.isatty() else None
         for number, answer in enumerate(predictor.answers(rows), 1):
             guess = predictor.guess(answer)
@@ -105,10 +108,13 @@ def predict(
 
 
 def _line(guess: "Guess", top: int | None) -> str:
-    """Return an answer as text: the path and the class with its probability, separated by tabs; see ``--top``."""
+    """Return an answer as text, with tabs: the path, and the class with its probability.
+
+    With *top*: the path, whether it is known (if the file can say so), and the likeliest classes.
+    """
     if guess.known is False and not top:
         return f"{guess.path}\tunknown (nearest: {guess.label} {guess.probability:.2f})"
-    mark = ["unknown"] if guess.known is False else []
+    mark = [] if guess.known is None or not top else ["known" if guess.known else "unknown"]
     pairs = [cell for label, share in guess.likeliest(top or 1) for cell in (label, f"{share:.3f}")]
     return "\t".join([guess.path, *mark, *pairs])
 

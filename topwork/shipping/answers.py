@@ -45,7 +45,8 @@ class Guess:
             top: only so many of the likeliest classes are in ``probabilities``; ``None``: all.
         """
         if self.error:
-            return {"path": self.path, "label": None, "probability": None, "probabilities": {}, "error": self.error}
+            nothing = dict.fromkeys(("label", "probability", "known", "distance"))
+            return {"path": self.path, **nothing, "probabilities": {}, "error": self.error}
         return {
             "path": self.path,
             "label": self.label,

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from topwork.shipping.answers import Guess
 from topwork.system.files import NewNames
@@ -32,9 +33,9 @@ class Copies:
 
     def _free(self, name: str) -> str:
         """Return a name that no folder has, also where capital letters do not count."""
-        taken = {one.lower() for one in self.folders.values()}
+        taken = {_compared(one) for one in self.folders.values()}
         found, number = name, 1
-        while found.lower() in taken:
+        while _compared(found) in taken:
             number += 1
             found = f"{name}-{number}"
         return found
@@ -45,16 +46,23 @@ class Copies:
         folder = self._place / self.folders[None if guess.known is False else guess.label]
         folder.mkdir(exist_ok=True)
         target = self._new.path(folder / source.name)
-        shutil.copy2(source, target)
+        with source.open("rb") as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
+        shutil.copystat(source, target)
         return target
+
+
+def _compared(name: str) -> str:
+    """Return a name as file systems compare names that ignore capital letters and how accents are written."""
+    return normalize("NFC", name).casefold()
 
 
 def safe(label: str) -> str:
     r"""Return a name for the folder of a class, which Linux, macOS and Windows allow.
 
     >>> safe("dog/cat: big?"), safe(".."), safe("CON"), safe("")
-    ('dog_cat_ big_', '_', 'CON_', '_')
+    ('dog_cat_ big_', '_', '_CON', '_')
     """
     whole = label.encode(errors="replace")[:LONGEST].decode(errors="ignore")
     name = "".join(one if one.isprintable() and one not in '<>:"/\\|?*' else "_" for one in whole).strip(" .")
-    return f"{name}_" if name.split(".")[0].lower() in _RESERVED else name or "_"
+    return f"_{name}" if name.split(".")[0].strip().lower() in _RESERVED else name or "_"

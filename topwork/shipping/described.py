@@ -9,7 +9,6 @@ from topwork.networks.fusion import Joined
 from topwork.networks.model import Network
 from topwork.networks.outputs.names import DISTANCE
 from topwork.runs.folder import Folder
-from topwork.scoring.calibration.distance import ACCEPTED
 from topwork.shipping.metadata import Input
 from topwork.version import FILE_FORMAT, VERSION
 
@@ -35,7 +34,7 @@ def about(folder: Folder, inputs: list[Input]) -> dict[str, Any]:
         "labels": list(folder.data().classes),
         "inputs": [one.as_json() for one in inputs],
         **({"join": join.rule, "members": networks} if join else networks[0]),
-        **({DISTANCE: {"threshold": distance.threshold, "accepted": ACCEPTED}} if distance else {}),
+        **({DISTANCE: {"threshold": distance.threshold, "accepted": distance.accepted}} if distance else {}),
         "training": {"pictures": len(learned), "sha256": sha256(" ".join(learned).encode()).hexdigest()},
         "scores": {"accuracy": accuracy and accuracy.as_json()} | ({"folds": folds} if folds else {}),
         "versions": {"topwork": VERSION, **folder.environment["packages"]},

@@ -129,8 +129,7 @@ def opened(path: Path, threads: int | None = None) -> tuple[Session, dict[str, A
         ExportError: the file is missing, damaged, not exported by topwork, or of a newer version.
         MissingExtra: the runtime of its format is not installed.
     """
-    if (path / "recipe.toml").exists() or folds_in(path):
-        path = _best(model_of(path))
+    path = file_of(path)
     found = _format(path)
     if found.is_described:
         session = sessions.opened(found, path, threads)
@@ -150,6 +149,15 @@ def opened(path: Path, threads: int | None = None) -> tuple[Session, dict[str, A
     if not has_all:
         raise _damaged(path)
     return session, about, inputs
+
+
+def file_of(path: Path) -> Path:
+    """Return the exported file that a path stands for: itself, or of a run folder, `exported.best`.
+
+    Raises:
+        ExportError: the run has no exported file.
+    """
+    return _best(model_of(path)) if (path / "recipe.toml").exists() or folds_in(path) else path
 
 
 def _check_files(found: Format, path: Path, about: dict[str, Any]) -> None:

@@ -26,8 +26,13 @@ def columns(labels: Sequence[str], top: int | None) -> list[str]:
         top: only so many of the likeliest classes of each row are in the table; ``None``: all.
     """
     if top is None:
-        taken = {*COLUMNS, ERROR}
-        each = [f"class {label}" if label in taken else label for label in labels]
+        taken, each = {*COLUMNS, ERROR, *labels}, []
+        for label in labels:
+            name = label
+            if label in (*COLUMNS, ERROR):
+                while name in taken:
+                    name = f"class {name}"
+            each.append(name)
     else:
         each = [f"{name}_{rank}" for rank in range(2, min(top, len(labels)) + 1) for name in ("label", "probability")]
     return [*COLUMNS, *each, ERROR]

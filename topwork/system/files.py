@@ -226,6 +226,10 @@ def digest(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
+LONGEST = 240
+"""The longest name of a file without a number, in bytes; file systems allow about 255."""
+
+
 class NewNames:
     """Gives names of new files; a name that is taken gets a number."""
 
@@ -233,9 +237,13 @@ class NewNames:
         self._counts: dict[Path, int] = {}
 
     def path(self, wanted: Path) -> Path:
-        """Return *wanted*; or, if there is such a file, the same with a number, as in ``rose-2.jpg``."""
-        found = wanted
-        while found.exists():
+        """Return *wanted*; or, if there is such a file, the same with a number, as in ``rose-2.jpg``.
+
+        A name that is too long for most file systems is shortened.
+        """
+        stem = os.fsdecode(os.fsencode(wanted.stem)[: LONGEST - len(os.fsencode(wanted.suffix))])
+        found = wanted = wanted.with_name(f"{stem}{wanted.suffix}")
+        while os.path.lexists(found):
             self._counts[wanted] = self._counts.get(wanted, 1) + 1
-            found = wanted.with_name(f"{wanted.stem}-{self._counts[wanted]}{wanted.suffix}")
+            found = wanted.with_name(f"{stem}-{self._counts[wanted]}{wanted.suffix}")
         return found

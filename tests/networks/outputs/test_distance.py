@@ -39,15 +39,23 @@ def test_pictures_that_are_alike_are_near_and_sure_answers_too():
     assert one(unit([features]), logits / 2)[0] > near
 
 
+def test_both_answers_of_a_single_logit_count_alike():
+    one, features = measure(4), unit([np.ones((2, 4), np.float32)])
+    first, second = one(features, np.array([[0.0, 8.0], [0.0, -8.0]]))
+    assert first == pytest.approx(second)
+    undecided = one(features[:1], np.zeros((1, 2)))
+    assert undecided > first
+
+
 def test_features_without_length_are_no_error():
     assert np.isfinite(measure(4)(unit([np.zeros((2, 4), np.float32)]), np.zeros((2, 3)))).all()
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_is_saved_is_read_back(count):
-    one = Distance(tuple(measure(4) for _ in range(count)), 1.5)
+    one = Distance(tuple(measure(4) for _ in range(count)), 1.5, 0.95)
     again = Distance.of(one.values())
-    assert again.threshold == 1.5
+    assert (again.threshold, again.accepted) == (1.5, 0.95)
     assert [other.logit for other in again.measures] == [(2.0, 0.5)] * count
     for ours, theirs in zip(one.measures, again.measures, strict=True):
         np.testing.assert_array_equal(ours.centres, theirs.centres)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from topwork.networks.outputs.distance import unit
 from topwork.scoring.calibration import distance
-from topwork.scoring.calibration.distance import ACCEPTED, MEMBERS, clusters, limited, means_of, measure
+from topwork.scoring.calibration.distance import ACCEPTED, ALIKE, MEMBERS, clusters, limited, means_of, measure
 
 DRAW = np.random.default_rng(0)
 
@@ -30,9 +30,20 @@ def test_each_centre_is_the_mean_of_several_different_pictures(count, classes, f
     numbers = np.unique(own[own >= 0])
     assert len(numbers) <= distance.MOST
     for number in numbers:
-        assert len(np.unique(values[own == number], axis=0)) >= MEMBERS
+        members = values[own == number]
+        assert len(members) >= MEMBERS
+        assert np.triu(members @ members.T, 1).max() <= ALIKE + 1e-5
     if len(numbers):
         np.testing.assert_allclose(np.linalg.norm(means_of(values, own), axis=1), 1, atol=1e-3)
+
+
+def test_the_same_picture_in_several_sizes_is_no_cluster():
+    values, labels = photos(40, 2)
+    again = unit([values[:1] + 0.002 * np.random.default_rng(1).normal(size=(5, 8))]).astype(np.float32)
+    values, labels = np.vstack([values, again]), np.append(labels, [labels[0]] * 5)
+    own = clusters(values, labels)
+    assert (own[40:] == -1).all()
+    assert (means_of(values, own) @ values[0]).max() < 0.999
 
 
 def test_a_class_has_its_own_centres_if_it_has_enough_pictures():
@@ -81,7 +92,8 @@ def test_strangers_are_farther_and_the_stated_share_is_accepted(evidence):
 @pytest.mark.parametrize(("count", "rank"), [(1, 1), (10, 10), (19, 19), (100, 96), (1000, 951)])
 def test_the_threshold_is_the_conformal_one(count, rank):
     distances = DRAW.permutation(np.arange(1.0, count + 1))
-    assert limited([], distances).threshold == rank
+    found = limited([], distances)
+    assert (found.threshold, found.accepted) == (rank, round(min(ACCEPTED, rank / (count + 1)), 4))
 
 
 def test_too_few_pictures_have_no_distance():

@@ -213,6 +213,44 @@ def test_fewer_bits_may_change_one_answer_of_few_and_two_percent_of_many():
     assert judged_of(200, 5) == "on 200 pictures, 5 of the answers are another class"
 
 
+def said(changes=(), precision="float32", count=20):
+    """Return what the gate says of a file whose outputs are those of the model, but for *changes*."""
+    draw = np.random.default_rng(0)
+    expected = {"probabilities": np.tile([0.9, 0.1], (count, 1)), "distance": np.linspace(-2, 2, count)}
+    expected["map"] = draw.normal(size=(count, 2, 2, 2))
+    found = {name: np.array(values) for name, values in expected.items()}
+    for name, change in dict(changes).items():
+        found[name] = change(found[name]) if change else None
+    found = {name: values for name, values in found.items() if values is not None}
+    return compared(expected, found, [None] * count, precision, threshold=1.0)
+
+
+def test_the_distance_and_the_map_are_compared():
+    fine = said()
+    assert (fine.problem, fine.known) == ("", 20)
+    assert (
+        "the output 'distance' differs by 0.01 of its largest value" in said({"distance": lambda x: x + 0.02}).problem
+    )
+    assert "the output 'map' differs by" in said({"map": lambda x: x * 1.01}).problem
+    assert said({"distance": lambda x: x * (1 + 5e-4)}).problem == ""
+    for precision in ("float32", "int8"):
+        assert "the output 'distance' is missing" in said({"distance": None}, precision).problem
+        for name in ("probabilities", "distance", "map"):
+            assert (
+                f"some values of the output '{name}' are no numbers"
+                in said({name: lambda x: np.where(x == x.flat[0], np.nan, x)}, precision).problem
+            )
+    assert "the output 'map' is missing" in said({"map": None}).problem
+    assert said({"map": None}, "int8").problem == ""
+
+
+def test_in_fewer_bits_the_same_pictures_are_known():
+    far = said({"distance": lambda x: x + 0.5}, "int8")
+    assert far.known == 18
+    assert far.problem == "on 20 pictures, 2 of the pictures are known to one and unknown to the other"
+    assert said({"distance": lambda x: x + 0.1}, "int8").problem == ""
+
+
 def test_a_file_that_is_significantly_worse_is_refused_though_most_answers_agree():
     expected = np.tile([0.9, 0.1], (1000, 1))
     found = expected.copy()

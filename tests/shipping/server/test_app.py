@@ -6,13 +6,16 @@ import io
 import json
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
+import topwork as tw
 from tests.colours import ABOUT, COLOURS, TWO, about, export
+from tests.tiny import tiny
 from topwork.data.pictures import Fit
 from topwork.errors import UsageError
 from topwork.shipping.metadata import Input
@@ -33,7 +36,7 @@ def asked(files, *requests, **settings):
 
     async def run():
         app = App(opened(files, 50), Settings(**settings)).starlette()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return [await client.request(method, address, **words) for method, address, words in requests]
 
     return asyncio.run(run())
@@ -81,11 +84,12 @@ def test_heat_maps_are_pictures(files):
 def test_rows_of_several_pictures_come_by_their_names(files):
     rows = [("side", ("1.png", picture("red"))), ("front", ("2.png", picture("blue")))]
     rows += [("side", ("3.png", picture("blue"))), ("front", ("4.png", picture("red")))]
-    found, lacking, bare = asked(
+    found, lacking, bare, others = asked(
         files[1:], post(files=rows), post(files=rows[:3]), post(content=picture()), post(files=form("red"))
-    )[:3]
+    )
     assert [(one["path"], one["label"]) for one in found.json()] == [("2.png", "blue"), ("4.png", "red")]
-    assert lacking.status_code == bare.status_code == 400
+    assert lacking.status_code == bare.status_code == others.status_code == 400
+    assert others.json() == lacking.json()
     assert lacking.json()["error"] == "expected files under the names 'front' and 'side', equally many of each."
     assert bare.json()["error"].startswith("the model takes the pictures 'front' and 'side' per row: send a form")
 
@@ -119,7 +123,7 @@ def test_several_models_are_named(files):
         ({"files": [("file", ("empty.png", b""))]}, 422, "the file is empty"),
         ({"files": [("note", (None, "text"))]}, 400, "the form has no file: send the pictures as files."),
         ({"content": b"x" * 5001}, 413, "the request is larger than 5.0 KB."),
-        ({"files": form(*["red"] * 4)}, 413, "4 pictures in one request: at most 3 are allowed."),
+        ({"files": form(*["red"] * 4)}, 413, "more than 3 pictures in one request."),
         ({"files": form(*["red"] * 6)}, 413, "more than 3 pictures in one request."),
         (
             {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400,
@@ -150,12 +154,12 @@ def test_large_pictures_are_not_decoded(files):
 
     async def run():
         transport = httpx.ASGITransport(App(models, Settings()).starlette())
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post("/predict", content=picture())
 
     found = asyncio.run(run())
     assert found.status_code == 422
-    assert "megapixels" in found.json()["error"]
+    assert found.json() == {"error": "0 megapixels, above the limit of 0"}
 
 
 def test_a_token_is_needed_where_it_is_set(files):
@@ -173,6 +177,57 @@ def test_a_token_is_needed_where_it_is_set(files):
     )
     assert [one.status_code for one in found] == [200, 401, 401, 401, 401, 200, 200]
     assert found[1].headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "127.0.0.1:8000"}, 200),
+        ({"host": "[::1]:8000"}, 200),
+        ({"origin": "http://localhost"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+def test_pages_of_other_sites_cannot_use_it(files, headers, status):
+    """Also if the name of their site was changed to lead to this machine."""
+    found = asked(files[:1], post(content=picture(), headers=headers), ("GET", "/models", {"headers": headers}))
+    assert [one.status_code for one in found] == [status, status]
+
+
+def test_names_that_utf_8_cannot_hold_are_escaped(files):
+    some = [("file", ("a\udcff.png".encode("utf-8", "surrogatepass").decode("latin-1"), picture()))]
+    (found,) = asked(files[:1], post(files=some))
+    assert found.status_code == 200
+
+
+def test_a_fault_of_the_server_is_told_as_such(files, monkeypatch):
+    monkeypatch.setattr(Model, "lent", lambda _: 1 / 0)
+
+    async def run():
+        transport = httpx.ASGITransport(App(opened(files[:1], 50), Settings()).starlette(), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/predict", content=picture()), await client.get("/metrics")
+
+    found, metrics = asyncio.run(run())
+    assert (found.status_code, found.json()) == (500, {"error": "the server failed: its log says why."})
+    assert 'topwork_requests_total{status="500"} 1.0' in metrics.text
+
+
+def test_a_format_whose_sessions_are_not_shared_is_asked_by_several_threads(pictures, tmp_path):
+    run = tw.train(pictures, phases=[tw.Phase("tiny@pool")], backbones=[tiny()], out=tmp_path / "run", progress=False)
+    run.export(tmp_path / "m.xml", progress=False)
+    paths = sorted(pictures.rglob("*.png"))[:24]
+    expected = [guess.as_json() for guess in tw.Predictor(tmp_path / "m.xml")(paths)]
+    some = [("file", (path.name, path.read_bytes())) for path in paths]
+    *found, models = asked([tmp_path / "m.xml"], *[post(files=some)] * 3, ("GET", "/models", {}))
+    for one in found:
+        for ours, theirs in zip(one.json(), expected, strict=True):
+            assert ours["label"] == theirs["label"]
+            assert ours["distance"] == pytest.approx(theirs["distance"], abs=1e-4)
+    assert models.json()[0]["model"] == "m"
 
 
 def test_other_addresses_and_methods_are_refused(files):
@@ -210,13 +265,12 @@ class Slow(Model):
 
     def __init__(self, path):
         super().__init__(path, 50)
-        self.go, self.running = threading.Event(), 0
+        self.go = threading.Event()
 
-    @property
-    def predictor(self):
-        self.running += 1
+    @contextmanager
+    def lent(self):
         self.go.wait(20)
-        return self.first
+        yield self.first
 
 
 def together(model, count, settings, until):
@@ -224,7 +278,7 @@ def together(model, count, settings, until):
 
     async def run():
         transport = httpx.ASGITransport(App({"slow": model}, settings).starlette())
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             tasks = [asyncio.create_task(client.post("/predict", content=picture())) for _ in range(count)]
             while not until(tasks):
                 await asyncio.sleep(0.01)
@@ -282,7 +336,9 @@ def test_a_token_that_no_header_can_have_is_refused(token):
         Settings(token=token)
 
 
-@pytest.mark.parametrize("words", [{"max_bytes": 0}, {"max_pixels": -1}, {"timeout": 0.0}, {"max_pictures": 0}])
+@pytest.mark.parametrize(
+    "words", [{"max_bytes": 0}, {"max_pixels": -1}, {"timeout": 0.0}, {"timeout": float("nan")}, {"max_pictures": 0}]
+)
 def test_limits_are_above_zero(words):
     with pytest.raises(UsageError, match="expected a number above 0"):
         Settings(**words)

@@ -6,7 +6,7 @@ from topwork.networks.fusion import Joined
 from topwork.networks.keras_graph import single
 from topwork.networks.model import Network, classifier
 from topwork.networks.outputs.class_maps import class_maps
-from topwork.networks.outputs.distance import Distance
+from topwork.networks.outputs.distance import Distance, weighted
 from topwork.networks.outputs.names import DISTANCE, MAP, PROBABILITIES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def complete(network: Network | Joined, distance: Distance | None) -> "keras.Mod
         if distance:
             parts = enumerate(zip(distance.measures, ends, logits), 1)
             each = [measure.symbolic(own, said, f"member_{number}_") for number, (measure, own, said) in parts]
-            found[DISTANCE] = keras.layers.Average(name="topwork_distance")(each)
+            found[DISTANCE] = weighted(each, [1 / len(each)] * len(each), 0.0, "topwork_distance")
     else:
         reached = network.ends(pixels)
         outputs = network.outputs(reached)

@@ -1,9 +1,9 @@
 """The distance of a picture from the pictures that a model was trained on.
 
-It is the sum of two numbers, which complement each other (docs/log.md, 2026-11-30): how small the largest logit is
-(Vaze, Han, Vedaldi & Zisserman 2022, Open-set recognition: a good closed-set classifier is all you need,
-arXiv:2110.06207), and how unlike the features are to the nearest of some centres of the training pictures. Each is
-divided by its standard deviation on pictures that the model did not learn from.
+It is the sum of two numbers, which complement each other (docs/log.md, 2026-11-30). One is how small the largest logit
+is, less the mean of all (Vaze, Han, Vedaldi & Zisserman 2022, Open-set recognition: a good closed-set classifier is all
+you need, arXiv:2110.06207). The other is how unlike the features are to the nearest of some centres of the training
+pictures. Each is divided by its standard deviation on pictures that the model did not learn from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Measure:
     Args:
         centres: columns of length 1, float16 ``[features, centres]``. Each is the direction of the mean of several
             pictures.
-        logit: mean and standard deviation of the largest logit, of pictures that were not learned.
+        logit: mean and standard deviation of `largest`, of pictures that were not learned.
         cosine: the same of the largest cosine between features and centres.
     """
 
@@ -42,7 +42,7 @@ class Measure:
             logits: float ``[n, classes]``.
         """
         nearest = (features @ self.centres.astype(np.float32)).max(1)
-        parts = zip((logits.max(1), nearest), (self.logit, self.cosine))
+        parts = zip((largest(logits), nearest), (self.logit, self.cosine))
         return np.asarray(sum((mean - found) / deviation for found, (mean, deviation) in parts), float)
 
     def symbolic(self, ends: "Sequence[KerasTensor]", logits: "KerasTensor", word: str = "") -> "KerasTensor":
@@ -65,14 +65,11 @@ class Measure:
             products = dense(vector)
             dense.set_weights([self.centres[start : (start := start + vector.shape[1])].astype(np.float32)])
             cosines.append(products / _length(vector, ops))
-        nearest = cosines[0] if len(cosines) == 1 else layers.Add(name=f"{word}topwork_cosines")(cosines)
-        largest = [ops.max(one, axis=1) for one in (logits, nearest)]
-        sum_of_both = layers.Dense(1, name=f"{word}topwork_distance")
-        found = sum_of_both(ops.stack(largest, axis=1))
-        weights = np.array([[-1 / deviation] for _, deviation in (self.logit, self.cosine)], np.float32)
-        bias = sum(mean / deviation for mean, deviation in (self.logit, self.cosine))
-        sum_of_both.set_weights([weights, np.array([bias], np.float32)])
-        return ops.max(found, axis=1)  # of one number
+        nearest = cosines[0] if len(cosines) == 1 else ops.sum(ops.stack(cosines, axis=1), axis=1)
+        parts = [ops.max(logits, axis=1), ops.sum(logits, axis=1), ops.max(nearest, axis=1)]
+        logit, cosine = 1 / self.logit[1], 1 / self.cosine[1]
+        weights = [-logit, logit / logits.shape[1], -cosine]
+        return weighted(parts, weights, self.logit[0] * logit + self.cosine[0] * cosine, f"{word}topwork_distance")
 
 
 @dataclass(frozen=True)
@@ -82,14 +79,16 @@ class Distance:
     Args:
         measures: one; of a join, one for each member. The distance is their mean.
         threshold: a picture is known if its distance is at most this.
+        accepted: the share of further pictures of the trained classes that are known, about.
     """
 
     measures: tuple[Measure, ...]
     threshold: float
+    accepted: float
 
     def values(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, as they are saved in a run folder."""
-        found = {"threshold": np.array(self.threshold)}
+        found = {"threshold": np.array(self.threshold), "accepted": np.array(self.accepted)}
         for number, one in enumerate(self.measures, 1):
             own = {"centres": one.centres, "logit": np.array(one.logit), "cosine": np.array(one.cosine)}
             found |= {f"{number}/{name}": values for name, values in own.items()}
@@ -103,7 +102,7 @@ class Distance:
             number = len(measures) + 1
             logit, cosine = (tuple(map(float, values[f"{number}/{name}"])) for name in ("logit", "cosine"))
             measures.append(Measure(values[f"{number}/centres"], logit, cosine))  # type: ignore[arg-type]
-        return cls(tuple(measures), float(values["threshold"]))
+        return cls(tuple(measures), float(values["threshold"]), float(values["accepted"]))
 
 
 def unit(blocks: Sequence[np.ndarray]) -> np.ndarray:
@@ -116,6 +115,25 @@ def unit(blocks: Sequence[np.ndarray]) -> np.ndarray:
     [[0.6, 0.8, 0.0, 1.0]]
     """
     return np.hstack([block / _length(block, np) for block in blocks])
+
+
+def largest(logits: np.ndarray) -> np.ndarray:
+    """Return the largest logit less the mean of all, ``[n]``. It stays if a number is added to all logits of a picture.
+
+    >>> largest(np.array([[0.0, 8.0], [0.0, -8.0]])).tolist()
+    [4.0, 4.0]
+    """
+    return np.asarray(logits.max(1) - logits.mean(1))
+
+
+def weighted(parts: "Sequence[KerasTensor]", weights: Sequence[float], bias: float, name: str) -> "KerasTensor":
+    """Return the symbolic weighted sum of numbers ``[batch]``; see `Measure.symbolic` on the operations."""
+    from keras import layers, ops
+
+    dense = layers.Dense(1, name=name)
+    found = dense(ops.stack(parts, axis=1))
+    dense.set_weights([np.array([weights], np.float32).T, np.array([bias], np.float32)])
+    return ops.max(found, axis=1)  # of one number
 
 
 def averaged(end: "KerasTensor", name: str) -> "KerasTensor":

@@ -1,7 +1,7 @@
 """Fit the distance from the training pictures, and the limit up to which a picture counts as known.
 
-The centres are found by k-means among the training pictures of each class. A centre is the mean of several pictures,
-so that a file which is passed on holds the features of none.
+The centres are found by k-means among the training pictures of each class. A centre is the mean of several pictures
+that are not nearly the same, so that a file which is passed on does not hold the features of a single one.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from topwork.networks.outputs.distance import Distance, Measure
+from topwork.networks.outputs.distance import Distance, Measure, largest
 
 ACCEPTED = 0.95
 """The share of pictures of the trained classes that are accepted as known."""
@@ -18,7 +18,10 @@ PER_CLASS = 16
 """The number of centres of a class, if it has enough pictures. With 8, AUROC was 0.007 lower (docs/log.md)."""
 
 MEMBERS = 3
-"""A centre is the mean of at least so many pictures with different features."""
+"""A centre is the mean of at least so many pictures that are not alike."""
+
+ALIKE = 0.99
+"""Of pictures whose features have at least this cosine, as the same picture in two sizes, only the first is used."""
 
 MOST, BYTES = 256, 2_000_000
 """The largest number of all centres, and their largest size in a file, as float32."""
@@ -40,8 +43,8 @@ def clusters(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         features: from `topwork.networks.outputs.distance.unit`, float ``[n, features]``.
         labels: int ``[n]``.
     """
-    first = {row.tobytes(): place for place, row in reversed(list(enumerate(features)))}  # copies are one picture
-    kept = np.array(sorted(first.values()), int)
+    has_earlier = (np.tril(features @ features.T, -1) > ALIKE).any(1)
+    kept = np.flatnonzero(~has_earlier)
     most = min(MOST, BYTES // (4 * features.shape[1]))
     counts = np.bincount(labels[kept])
     own = np.flatnonzero(counts >= MEMBERS) if (counts > 0).sum() <= most else np.array([], int)
@@ -77,10 +80,11 @@ def _clustered(points: np.ndarray, count: int) -> np.ndarray:
         if (own == before).all():
             break
         means = means_of(points, own)
-    while np.bincount(own).min() < MEMBERS:
-        means = np.delete(means, np.bincount(own, minlength=len(means)).argmin(), 0)
+    own = (points @ means.T).argmax(1)
+    while (counts := np.bincount(own, minlength=len(means))).min() < MEMBERS:
+        means = np.delete(means, counts.argmin(), 0)
         own = (points @ means.T).argmax(1)
-    return np.unique(own, return_inverse=True)[1]
+    return own
 
 
 def means_of(features: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -124,21 +128,25 @@ def measure(
         logits, cosine = apart[1], (apart[0] @ centres.astype(np.float32)).max(1)
     if len(cosine) < 2:
         return None
+    sure = largest(logits)
     (logit, one), (nearest, other) = scales = [
-        (float(values.mean()), max(float(values.std()), 1e-6)) for values in (logits.max(1), cosine)
+        (float(values.mean()), max(float(values.std()), 1e-6)) for values in (sure, cosine)
     ]
-    return Measure(centres, *scales), (logit - logits.max(1)) / one + (nearest - cosine) / other
+    return Measure(centres, *scales), (logit - sure) / one + (nearest - cosine) / other
 
 
 def limited(measures: Sequence[Measure], distances: np.ndarray) -> Distance:
     """Return a distance with its threshold.
 
-    With a probability of at least `ACCEPTED`, a further picture like those of *distances* is at most so far (split
-    conformal prediction; Vovk, Gammerman & Shafer 2005, Algorithmic learning in a random world).
+    A further picture like those of *distances* is at most so far with a probability of about `ACCEPTED`; with fewer
+    than 19 distances, of n / (n + 1), because the threshold is then the largest of them. This is the threshold of
+    split conformal prediction (Vovk, Gammerman & Shafer 2005, Algorithmic learning in a random world), whose guarantee
+    holds exactly only if nothing else was fitted on these pictures.
 
     Args:
         measures: of the network, or of the members of a join.
         distances: of pictures that were not learned, float ``[n]``.
     """
     rank = min(len(distances), ceil((len(distances) + 1) * ACCEPTED))
-    return Distance(tuple(measures), float(np.sort(distances)[rank - 1]))
+    accepted = min(ACCEPTED, rank / (len(distances) + 1))
+    return Distance(tuple(measures), float(np.sort(distances)[rank - 1]), round(accepted, 4))

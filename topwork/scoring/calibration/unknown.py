@@ -87,11 +87,12 @@ class Unknown(Record):
     def text(self) -> str:
         """What was measured, and what it does not show."""
         count = len(self.classes)
-        each = "Each class was" if count == self.of else f"{count} of the {self.of} classes, drawn by seed, were"
+        each = "Each class was" if count == self.of else f"{count} of the {self.of} classes were"
         return (
             f"{each} left out in turn. Of the pictures that were left out, {self.refused} are called unknown; of the "
             f"test pictures of the other classes, {self.known_refused}. A picture that was left out is farther away "
-            f"than a test picture in {self.auroc} of the pairs of the two. {LIMITS}"
+            f"than a test picture in {self.auroc} of the pairs of the two. Linear heads were solved without each "
+            f"class; a head of another kind may differ. {LIMITS}"
         )
 
 
@@ -160,7 +161,7 @@ def _measured(
     everything, all_labels = np.concatenate(list(values.values())), np.concatenate(list(labels.values()))
     drawn = [int(one) for one in np.sort(np.random.default_rng(0).permutation(len(classes))[:MOST])]
     found: dict[str, Stranger] = {}
-    each: list[tuple[np.ndarray, np.ndarray]] = []
+    each: list[tuple[np.ndarray, np.ndarray]] = []  # distances of test pictures, nan where left out; and of strangers
     far, known_far = 0, []
     with Bar("leaving out each class") as bar:
         for done, left_out in enumerate(drawn):
@@ -171,8 +172,9 @@ def _measured(
             if distances is None or not inside.any() or not len(strangers):
                 continue
             ask, threshold = distances
-            known, others = ask(values["test"][inside]), ask(strangers)
-            each.append((known, others))
+            tested, others = np.where(inside, ask(values["test"]), np.nan), ask(strangers)
+            known = tested[inside]
+            each.append((tested, others))
             refused = float((others > threshold).mean())
             far += int((others > threshold).sum())
             known_far.append(float((known > threshold).mean()))
@@ -227,12 +229,18 @@ def auroc(known: np.ndarray, others: np.ndarray) -> float:
 
 
 def _mean_auroc(each: Sequence[tuple[np.ndarray, np.ndarray]]) -> Rate:
-    """Return the mean over the classes, with a bootstrap interval (percentiles; Efron & Tibshirani 1993)."""
+    """Return the mean over the classes, with a bootstrap interval (percentiles; Efron & Tibshirani 1993).
+
+    Each resample of the test pictures is used for all classes, because these are compared with the same pictures.
+    """
     draw = np.random.default_rng(0)
-    means = []
+    count = len(each[0][0])
+    means: list[float] = []
     for _ in range(RESAMPLES):
-        again = [(draw.choice(known, len(known)), draw.choice(others, len(others))) for known, others in each]
-        means.append(np.mean([auroc(*pair) for pair in again]))
-    value = float(np.mean([auroc(known, others) for known, others in each]))
-    low, high = np.percentile(means, [2.5, 97.5])
+        taken = draw.integers(count, size=count)
+        again = [(tested[taken], draw.choice(others, len(others))) for tested, others in each]
+        areas = [auroc(tested[~np.isnan(tested)], others) for tested, others in again if not np.isnan(tested).all()]
+        means.append(float(np.mean(areas)) if areas else np.nan)
+    value = float(np.mean([auroc(tested[~np.isnan(tested)], others) for tested, others in each]))
+    low, high = np.nanpercentile(means, [2.5, 97.5])
     return Rate(value, min(float(low), value), max(float(high), value))

@@ -154,7 +154,8 @@ def _short(subject: Subject) -> Summary:
     rows = subject.exam.rows if subject.exam else ()
     known = appearance.known({digest: None for row in rows for _, digest in row.pictures})
     more = f"topwork report {word(subject.path)}"
-    lacking = {"audit": f"{more} makes one.", "curve": f"{more} measures it.", "unknown": f"{more} measures it."}
+    lacking = {"audit": f"{more} makes one.", "curve": f"{more} measures it."}
+    lacking["unknown"] = unavailable(subject.folder) or f"{more} measures it."
     lacking["heat"] = SEVERAL if subject.folds else f"There are no heat maps yet: {more} makes them."
     return replace(gathered(subject, subject.folder.data(), known, None, None), lacking=lacking)
 
@@ -243,7 +244,11 @@ def _heat(
         return {}, "", SEVERAL
     try:
         warm, how = heat.maps(subject.folder, data, shown, pictures)
-        return warm, how, "" if warm else "There are no heat maps, because the pictures are not where they were."
+        return (
+            warm,
+            how,
+            "" if warm else "There are no heat maps, because the pictures are not where they were, or cannot be read.",
+        )
     except TopworkError as error:
         say(f"Without heat maps: {error}")
         return {}, "", f"There are no heat maps: {error}"

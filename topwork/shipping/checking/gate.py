@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topwork.networks.outputs.names import DISTANCE, PROBABILITIES
+from topwork.networks.outputs.names import DISTANCE, MAP, PROBABILITIES
 from topwork.runs.scores import Rate
 from topwork.scoring import intervals
 from topwork.scoring.metrics import agreement
@@ -85,7 +85,7 @@ def compared(
         difference = Rate(accuracy[1] - accuracy[0], *intervals.paired(lost, won, len(true)))
         is_worse = lost > won and intervals.mcnemar(lost, won) < intervals.ALPHA
     known = None
-    if threshold is not None:
+    if threshold is not None and DISTANCE in found:
         known = int(((said[DISTANCE] <= threshold) == (found[DISTANCE] <= threshold)).sum())
     problems = []
     if precision == "float32":
@@ -96,14 +96,17 @@ def compared(
             )
         problems += _far(said, found)
     else:
+        lacking = [name for name in said if name not in found and name != MAP]
+        problems += [f"the output {name!r} is missing" for name in lacking]
         allowed = 1 if len(expected) < MANY else (1 - ALIKE) * len(expected)
         others = round((1 - same.top1_agreement) * len(expected))
         if others > allowed:
             problems.append(f"{others} of the answers are another class")
         if known is not None and len(expected) - known > allowed:
             problems.append(f"{len(expected) - known} of the pictures are known to one and unknown to the other")
-        if not np.isfinite(answered).all():
-            problems.append("some probabilities are no numbers")
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            problems.append(f"some values of the output {name!r} are no numbers")
     if is_worse:
         problems.append(f"on the test pictures, its accuracy is {accuracy[1]:.3f} instead of {accuracy[0]:.3f}")
     told = f"on {counted(len(expected), 'picture')}, {', and '.join(problems)}" if problems else ""
@@ -127,6 +130,8 @@ def _far(said: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> lis
             continue
         if name not in found:
             problems.append(f"the output {name!r} is missing")
-        elif (far := float(np.abs(found[name] - values).max() / max(np.abs(values).max(), 1e-6))) > FAR:
+            continue
+        far = float(np.abs(found[name] - values).max() / max(np.abs(values).max(), 1e-6))
+        if far > FAR:
             problems.append(f"the output {name!r} differs by {far:.2g} of its largest value (at most {FAR:g})")
     return problems

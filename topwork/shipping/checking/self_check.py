@@ -16,6 +16,7 @@ import numpy as np
 
 from topwork.data.dataset import Dataset
 from topwork.errors import DatasetError, ExportError
+from topwork.networks.outputs.names import DISTANCE, PROBABILITIES
 from topwork.runs.scores import Rate
 from topwork.scoring.intervals import difference, wilson
 from topwork.shipping.formats.known import named
@@ -107,9 +108,11 @@ def described(predictor: Predictor) -> dict[str, Any]:
     about = predictor.about
     found = {"runtime": runtime(about["kind"])}
     for seed in range(SEEDS):
-        answers = predictor.probabilities(*drawn(predictor.inputs, seed))
+        outputs = predictor.outputs(*drawn(predictor.inputs, seed))
+        answers, far = outputs[PROBABILITIES], outputs.get(DISTANCE)
         if answers.std(0).max() >= BOUNDS[about["precision"]]:
-            return found | {"check": {"rule": RULE, "seed": seed, "answers": answers.round(7).tolist()}}
+            distances = {} if far is None else {"distances": far.round(6).tolist()}
+            return found | {"check": {"rule": RULE, "seed": seed, "answers": answers.round(7).tolist()} | distances}
     say("The file answers alike for all drawn pictures, so that 'topwork check' cannot check it later.")
     return found
 
@@ -138,11 +141,14 @@ def check(path: Path, data: Any = None) -> Checked:
     if known["rule"] > RULE:
         raise ExportError(f"{str(path)!r} is checked by rule {known['rule']}: pip install --upgrade topwork.")
     expected = np.array(known["answers"])
-    found = predictor.probabilities(*drawn(predictor.inputs, known["seed"]))
+    outputs = predictor.outputs(*drawn(predictor.inputs, known["seed"]))
+    found = outputs[PROBABILITIES]
     if found.shape != expected.shape:
         raise ExportError(f"the metadata of {str(path)!r} are those of another file: export the run again.")
     bound = BOUNDS[about["precision"]]
     largest, problem = _compared(found, expected, bound)
+    if not problem and "distances" in known:
+        problem = _moved(outputs[DISTANCE], np.array(known["distances"]), bound)
     kind = named(about["kind"]).name
     return Checked(
         kind=kind,
@@ -169,6 +175,12 @@ def _compared(found: np.ndarray, expected: np.ndarray, bound: float) -> tuple[fl
         problems.append(f"a probability differs by {largest:.2g} (at most {bound:g} was expected)")
     problems += [f"{others} of {len(expected)} answers are another class"] if others else []
     return largest, " and ".join(problems)
+
+
+def _moved(found: np.ndarray, expected: np.ndarray, bound: float) -> str:
+    """Return what is wrong with the distances; ``""`` if nothing is."""
+    moved = float(np.nan_to_num(np.abs(found - expected), nan=np.inf).max() / max(np.abs(expected).max(), 1e-6))
+    return f"a distance differs by {moved:.2g} of the largest (at most {bound:g} was expected)" if moved > bound else ""
 
 
 def runtime(kind: str) -> str:

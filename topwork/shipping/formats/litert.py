@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from topwork.networks.outputs.names import DISTANCE
 from topwork.shipping.formats import savedmodel
 from topwork.shipping.formats.how import How
 from topwork.system.keras_settings import muted
@@ -51,7 +52,8 @@ def _in_8_bits(converter: Any, model: "keras.Model", how: How) -> bytes:
     import tensorflow as tf
 
     converter.representative_dataset = lambda: _examples(model, how)
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(IN_FLOAT))
+    kept = list(IN_FLOAT) if DISTANCE in model.output else []
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=kept)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=lambda: _examples(model, how), debug_options=options
     )

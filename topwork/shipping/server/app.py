@@ -10,24 +10,27 @@ GET  /openapi.json  this, for programs
 
 import asyncio
 import hmac
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from topwork.errors import TopworkError
 from topwork.shipping.server.bodies import rows_in
 from topwork.shipping.server.metrics import Metrics
 from topwork.shipping.server.models import Model, Workers
 from topwork.shipping.server.openapi import described
 from topwork.shipping.server.page import POLICY, page
-from topwork.shipping.server.settings import Settings
+from topwork.shipping.server.settings import Settings, is_loopback
 from topwork.system.messages import named
+from topwork.system.text import as_json
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -55,26 +58,44 @@ class App:
             self._workers.close()
 
         routes = [
-            Route("/", self.page),
+            Route("/", self._local(self.page)),
             Route("/predict", self._let_in(self.predict), methods=["POST"]),
             Route("/models", self._let_in(self.models)),
-            Route("/healthz", self.healthz),
+            Route("/healthz", self._local(self.healthz)),
             Route("/metrics", self._let_in(self.metrics)),
-            Route("/openapi.json", self.openapi),
+            Route("/openapi.json", self._local(self.openapi)),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _told}, lifespan=lifespan)
+        handlers: Any = {HTTPException: _told, Exception: _failed}
+        return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
 
     def _let_in(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that needs the token, if there is one."""
 
         async def checked(request: Request) -> Response:
             token = self._settings.token
-            given = request.headers.get("authorization", "").encode()
-            if token is not None and not hmac.compare_digest(given, f"Bearer {token}".encode()):
-                raise HTTPException(
-                    401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'.",
-                    {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            is_right = scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), (token or "").encode())
+            if token is not None and not is_right:
+                told = "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'."
+                raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
+            return await endpoint(request)
+
+        return self._local(checked)
+
+    def _local(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that pages of other sites cannot use, if the server is for this machine and has no token.
+
+        A browser sends the site of the page as ``Origin``. A site whose name was changed to lead to this machine is
+        known by its ``Host`` (DNS rebinding).
+        """
+
+        async def checked(request: Request) -> Response:
+            host, origin = request.headers.get("host", ""), request.headers.get("origin")
+            is_ours = is_loopback(re.sub(r":\d+$", "", host).strip("[]"))
+            if self._settings.token is None and is_loopback(self._settings.host) and not is_ours:
+                raise HTTPException(403, f"{host!r} is not a name of this machine: use localhost or 127.0.0.1.")
+            if origin is not None and origin.partition("://")[2] != host:
+                raise HTTPException(403, "pages of other sites cannot use this server.")
             return await endpoint(request)
 
         return checked
@@ -86,11 +107,11 @@ class App:
 
     async def healthz(self, _: Request) -> Response:
         """Return that the server runs."""
-        return JSONResponse({"status": "ok"})
+        return _json({"status": "ok"})
 
     async def models(self, _: Request) -> Response:
         """Return the models."""
-        return JSONResponse([model.described() for model in self._models.values()])
+        return _json([model.described() for model in self._models.values()])
 
     async def metrics(self, _: Request) -> Response:
         """Return the metrics as text."""
@@ -98,12 +119,12 @@ class App:
 
     async def openapi(self, _: Request) -> Response:
         """Return the description of the addresses."""
-        return JSONResponse(described(self._settings))
+        return _json(described(self._settings))
 
     async def predict(self, request: Request) -> Response:
         """Classify the pictures in a request, and count it."""
         start = time.perf_counter()
-        status = 499  # the client went away
+        status = 500
         try:
             found = await self._predicted(request)
             status = found.status_code
@@ -132,27 +153,36 @@ class App:
             if is_read:
                 raise HTTPException(503, "the answer took too long: try again later.", AGAIN) from None
             raise HTTPException(408, f"the request was not complete after {self._settings.timeout:g} s.") from None
-        except TopworkError as error:
-            raise HTTPException(400, str(error)) from None
         finally:
             self._waiting -= 1
             self._metrics.waiting(self._waiting)
         self._metrics.pictures(len(answers), sum("error" in one for one in answers))
         if len(answers) == 1 and "error" in answers[0]:
             raise HTTPException(422, answers[0]["error"])
-        return JSONResponse(answers)
+        return _json(answers)
 
     def _model(self, name: str | None) -> Model:
         if name is None and len(self._models) == 1:
             return next(iter(self._models.values()))
         if name is None:
-            raise HTTPException(400, f"several models are served: say which, as ?model={next(iter(self._models))}.")
+            raise HTTPException(
+                400, f"several models are served: say which, as ?model={quote(next(iter(self._models)))}."
+            )
         if name not in self._models:
             raise HTTPException(404, f"there is no model {name!r}: expected {named(self._models)}.")
         return self._models[name]
 
 
-async def _told(_: Request, error: Exception) -> Response:
-    """Return an error as JSON."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a value as JSON; characters that UTF-8 cannot hold are escaped."""
+    return Response(as_json(value), status, headers, "application/json")
+
+
+async def _told(_: Request, error: HTTPException) -> Response:
+    """Return an error as JSON. The connection ends, because the rest of the request may be on its way."""
+    return _json({"error": error.detail}, error.status_code, {"Connection": "close", **(error.headers or {})})
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Return that the server failed; its log has the reason."""
+    return _json({"error": "the server failed: its log says why."}, 500, {"Connection": "close"})

@@ -1,5 +1,6 @@
 """Read the body of a request: the bytes of a picture, or a form with several."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from starlette.datastructures import UploadFile
@@ -11,6 +12,9 @@ from topwork.shipping.server.models import Asked
 from topwork.system.messages import counted, named, size
 
 FORM = "multipart/form-data"
+
+SLICE = 65536
+"""A form is parsed in pieces of so many bytes."""
 
 
 async def rows_in(request: Request, columns: Sequence[str], max_bytes: int, max_pictures: int) -> list[Asked]:
@@ -74,15 +78,19 @@ async def _files(request: Request, body: bytes, most: int) -> list[tuple[str, st
     """Return the files of a form: the name of the field, the name of the file, and the bytes."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
+        for start in range(0, len(body), SLICE):
+            yield body[start : start + SLICE]
+            await asyncio.sleep(0)  # others have their turn
         yield b""
 
     try:
-        form = await MultiPartParser(request.headers, stream(), max_files=most + 1, max_fields=most).parse()
+        form = await MultiPartParser(request.headers, stream(), max_files=most, max_fields=most).parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
             raise HTTPException(413, f"more than {counted(most, 'picture')} in one request.") from None
         raise HTTPException(400, f"the form is damaged ({error.message.rstrip('.')}).") from None
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # the parser raises other errors on damaged headers
         raise HTTPException(400, f"the form is damaged ({type(error).__name__}).") from None
     found = []
@@ -90,6 +98,4 @@ async def _files(request: Request, body: bytes, most: int) -> list[tuple[str, st
         if isinstance(value, UploadFile):
             found.append((field, value.filename or "", await value.read()))
             await value.close()
-    if len(found) > most:
-        raise HTTPException(413, f"{len(found)} pictures in one request: at most {most} are allowed.")
     return found

@@ -2,27 +2,30 @@
 
 import asyncio
 import base64
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from topwork.errors import UsageError
-from topwork.shipping.answers import Answer
 from topwork.shipping.heat import Heat
+from topwork.shipping.metadata import file_of
 from topwork.shipping.predictor import Pictures, Predictor
 from topwork.system.machine import jobs
 
 SHARED = "onnx"
-"""The format whose runtime answers in several threads at once; of any other, each thread opens its own file."""
+"""The format whose runtime answers several threads at once."""
 
 
 class Model:
     """An exported file that several threads ask.
+
+    The sessions of onnxruntime answer several threads at once. Of any other format, each thread has a session of its
+    own, and all are opened at the start.
 
     Args:
         path: the file, or a run.
@@ -33,31 +36,34 @@ class Model:
     """
 
     def __init__(self, path: Path, max_megapixels: float) -> None:
-        self.path, self.stem = path, path.stem
-        self._open = partial(Predictor, path, max_megapixels, threads=1)
-        self.first = self._open()
-        self._own = threading.local()
+        self.path = file_of(path)
+        self.name = (path if path.is_dir() else self.path.with_suffix("")).resolve().name
+        self.first = Predictor(self.path, max_megapixels, threads=1)
+        self.about = self.first.about
+        self._is_shared = self.about.get("kind", SHARED) == SHARED
+        self._free: SimpleQueue[Predictor] = SimpleQueue()
+        if not self._is_shared:
+            others = (Predictor(self.path, max_megapixels, threads=1) for _ in range(jobs() - 1))
+            for one in (self.first, *others):
+                self._free.put(one)
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """The file's metadata."""
-        return self.first.about
-
-    @property
-    def predictor(self) -> Predictor:
-        """The predictor of this thread."""
-        if self.about.get("kind", SHARED) == SHARED:
-            return self.first
-        if not hasattr(self._own, "predictor"):
-            self._own.predictor = self._open()
-        found: Predictor = self._own.predictor
-        return found
+    @contextmanager
+    def lent(self) -> Iterator[Predictor]:
+        """Lend a predictor to a thread for the time of the ``with``."""
+        if self._is_shared:
+            yield self.first
+            return
+        found = self._free.get()
+        try:
+            yield found
+        finally:
+            self._free.put(found)
 
     def described(self) -> dict[str, Any]:
         """Return what ``GET /models`` says of the model."""
         about = self.about
         return {
-            "model": self.stem,
+            "model": self.name,
             "labels": list(self.first.labels),
             "pictures": list(self.first.columns),
             "distance": about.get("distance"),
@@ -68,18 +74,20 @@ class Model:
 
 
 def opened(paths: Sequence[Path], max_megapixels: float) -> dict[str, Model]:
-    """Open the files to serve, by their names without suffix.
+    """Open the files to serve, by name: that of the file without suffix, or of the run folder.
 
     Raises:
-        UsageError: two files have the same name without suffix.
+        UsageError: two of them have the same name.
     """
     found: dict[str, Model] = {}
     for path in paths:
-        if path.stem in found:
+        model = Model(path, max_megapixels)
+        if model.name in found:
             raise UsageError(
-                f"{str(found[path.stem].path)!r} and {str(path)!r} would both be served as {path.stem!r}: rename one."
+                f"{str(found[model.name].path)!r} and {str(model.path)!r} would both be served as {model.name!r}: "
+                "rename one."
             )
-        found[path.stem] = Model(path, max_megapixels)
+        found[model.name] = model
     return found
 
 
@@ -123,11 +131,13 @@ class Workers:
 
 
 def _answered(model: Model, asked: Asked, heat: bool) -> dict[str, Any]:
-    predictor = model.predictor
-    answer: Answer = predictor.answer(asked.row, asked.name)
-    found = predictor.guess(answer).as_json()
-    if heat and not answer.error:
-        found["heat"] = [_shown(one) for one in predictor.explain(answer)]
+    with model.lent() as predictor:
+        answer = predictor.answer(asked.row, asked.name)
+        found = predictor.guess(answer).as_json()
+        if answer.error:
+            found["error"] = answer.error.partition("; to read it anyway")[0]  # that advice is for the command line
+        if heat and not answer.error:
+            found["heat"] = [_shown(one) for one in predictor.explain(answer)]
     return found
 
 

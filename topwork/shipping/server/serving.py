@@ -15,6 +15,9 @@ from topwork.shipping.server.models import opened
 from topwork.shipping.server.settings import Settings
 from topwork.system.messages import say
 
+HEAD = 65536
+"""The largest head of a request, in bytes."""
+
 
 def serve(files: Sequence[Path], settings: Settings) -> None:
     """Serve exported files until the process gets SIGTERM or Ctrl-C; what is running then is finished.
@@ -38,15 +41,14 @@ def serve(files: Sequence[Path], settings: Settings) -> None:
         log_level="error",
         access_log=False,
         server_header=False,
+        ws="none",
         timeout_graceful_shutdown=int(settings.timeout) + 1,
         timeout_keep_alive=int(settings.timeout) + 1,
     )
     config.load()
     config.http_protocol_class = _impatient(config.http_protocol_class, settings.timeout)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # uvicorn raises the signal again after it has finished
-        pass
+        uvicorn.Server(config).run(sockets=[listening])  # it raises a signal again when it has finished
     finally:
         listening.close()
 
@@ -68,18 +70,44 @@ def _patient(app: ASGIApp) -> ASGIApp:
 
 
 def _impatient(protocol: Any, seconds: float) -> Any:
-    """Return a protocol of uvicorn that closes a connection if its first request has no whole head in time."""
+    """Return a protocol of uvicorn that closes a connection if the head of a request is not whole in time, or too long.
+
+    The limits are uvicorn's own only for h11, and not for httptools.
+    """
 
     class Impatient(protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.loop.call_later(seconds, self._give_up)
+            self._wait()
 
-        def _give_up(self) -> None:
-            if self.cycle is None:
+        def _wait(self) -> None:
+            self._head, self._late = 0, self.loop.call_later(seconds, self.transport.close)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._done()
+            self._wait()
+
+        def on_headers_complete(self) -> None:
+            self._done()
+            super().on_headers_complete()
+
+        def _done(self) -> None:
+            if self._late is not None:
+                self._late.cancel()
+            self._late = None
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._head += len(data)
+            if self._late is not None and self._head > HEAD:
                 self.transport.close()
 
-    return Impatient
+        def connection_lost(self, error: Exception | None) -> None:
+            self._done()
+            super().connection_lost(error)
+
+    return Impatient if hasattr(protocol, "on_message_begin") else protocol
 
 
 def _listening(settings: Settings) -> socket.socket:

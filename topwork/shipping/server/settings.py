@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from math import inf
 
 from topwork.errors import UsageError
 from topwork.system.advice import either
@@ -38,7 +39,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_pixels", "max_pictures", "timeout"):
             value = getattr(self, name)
-            if value <= 0:
+            if not 0 < value < inf:
                 option = either(name, f"--{name.replace('_', '-')}")
                 raise UsageError(f"{option} = {value:g}: expected a number above 0.")
         if self.token is not None and (not self.token or not self.token.isascii() or not self.token.isprintable()):

@@ -177,12 +177,17 @@ class Joining:
         return temperature
 
     def _measured(self, joined: Joined, stored: StoredActivations) -> Distance | None:
-        """Return the mean of the members' distances; ``None`` if a member has none, or without validation pictures."""
+        """Return the mean of the members' distances.
+
+        ``None`` if a member has none, or if there is no validation picture that no member learned from.
+        """
         own = [member.distance() for member in self.folder.members]
         below = [one.trunk for one in stored.requests]
-        part = stored.examples(self.data.part("val"), self.data.classes)
-        if None in own or not len(part):
+        learned = {row.content for member in self.folder.members for row in member.learned}
+        rows = [row for row in self.data.part("val") if row.content not in learned]
+        if None in own or not rows:
             return None
+        part = stored.examples(rows, self.data.classes)
         measures = [one.measures[0] for one in own if one]
         each = [
             measure(*features_of(member, below, some))
