@@ -37,7 +37,7 @@ def amount(text: str) -> int:
 def serve(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Files that 'topwork export' wrote, or runs that were exported."),
+        typer.Argument(metavar="FILE", help="Files that 'topwork export' wrote, or runs that were exported."),
     ],
     host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes any that is free.")] = 8000,
