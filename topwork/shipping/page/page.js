@@ -2,11 +2,11 @@
 
 const SHOWN = 5; // classes that are shown at once
 const element = (id) => document.getElementById(id);
-const asked = []; // {file, answer} in the order of asking
+const asked = []; // the answers, in the order of asking
 let model = null;
-let ready = null; // a promise; the queue waits for it
 let queue = Promise.resolve();
 let waiting = 0;
+let batch = []; // answers since nothing was waiting
 let photos = 0;
 
 // Return a new element with a class and children; texts are never read as markup.
@@ -128,11 +128,15 @@ async function classify(one) {
   if (isReady && one.item.isConnected) {
     if (waiting > 1) tell(`${waiting} pictures are waiting…`);
     const answer = await answerFor(one.file);
-    asked.push({ file: one.file, answer });
+    asked.push(answer);
+    batch.push(answer);
     fill(one, answer);
-    tell(waiting > 1 ? "" : said(answer));
   }
   waiting--;
+  if (!waiting && batch.length) {
+    tell(summed(batch));
+    batch = [];
+  }
   await new Promise((resume) => setTimeout(resume)); // so that the browser draws
 }
 
@@ -144,7 +148,17 @@ async function answerFor(file) {
   }
 }
 
-// Return a sentence for the line of status, which screen readers read out.
+// Return what the line of status says of answers, which screen readers read out.
+function summed(answers) {
+  if (answers.length === 1) return said(answers[0]);
+  const unread = answers.filter((one) => one.error).length;
+  const unknown = answers.filter((one) => one.known === false).length;
+  const counts = [`${answers.length - unread} pictures have answers`];
+  if (unknown) counts.push(`${unknown} of them ${unknown === 1 ? "is" : "are"} unknown`);
+  if (unread) counts.push(`${unread} cannot be read`);
+  return `${counts.join("; ")}.`;
+}
+
 function said({ path, error, label, probability, known }) {
   if (error) return `${path} cannot be read: ${error}.`;
   if (known === false) return `${path}: unknown; the nearest class is ${label}.`;
@@ -166,7 +180,7 @@ function card(file) {
 
 function fill({ item, shown, text }, answer) {
   if (answer.error) {
-    text.replaceChildren(made("h3", "bad", "Cannot be read"), made("p", "", `${answer.error}.`));
+    text.replaceChildren(made("h3", "bad", "Cannot be read"), made("p", "", `${answer.error[0].toUpperCase()}${answer.error.slice(1)}.`));
     return;
   }
   const isUnknown = answer.known === false;
@@ -178,7 +192,7 @@ function fill({ item, shown, text }, answer) {
     const image = made("img");
     image.src = heat.image;
     image.alt = `Heat map of ${answer.path}`;
-    shown.append(made("figure", "map", image, made("figcaption", "", `Orange: what speaks for ${heat.label}`)));
+    shown.append(made("figure", "map", image, made("figcaption", "", `In orange: what speaks for ${heat.label}`)));
   }
 }
 
@@ -206,7 +220,7 @@ function bar([label, probability]) {
 function csv() {
   const fixed = ["path", "label", "probability", "known"];
   const classes = model.labels.map((label) => ([...fixed, "error"].includes(label) ? `class ${label}` : label));
-  const rows = asked.map(({ answer }) => {
+  const rows = asked.map((answer) => {
     const each = model.labels.map((label) => (answer.error ? "" : answer.probabilities[label]));
     const start = answer.error ? [answer.path, "", "", ""] : fixed.map((name) => answer[name] ?? "");
     return [...start, ...each, answer.error || ""];
@@ -294,4 +308,5 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   add([...event.dataTransfer.files]);
 });
-ready = start();
+for (const id of ["choose", "photograph"]) element(id).disabled = false;
+const ready = start(); // the queue waits for it
