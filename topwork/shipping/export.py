@@ -317,7 +317,7 @@ def _refuse(chosen: Format, path: Path, precision: Precision, runtime: Path | No
         has = [one.name for one in known.FORMATS if precision in one.precisions]
         raise UsageError(
             f"{chosen.name} has no {precision}: expected {' or '.join(chosen.precisions)}"
-            + (f"; {' and '.join(has)} have it." if has else ".")
+            + (f"; it is in {', '.join(has)}." if has else ".")
         )
     _refuse_path(path, *chosen.further(path))
     _refuse_lacking(chosen)

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import zlib
 
 ABOUT = b'<script type="application/json" id="about">'
 MODEL = b'<script type="text/plain" id="model">'
@@ -56,7 +57,7 @@ def model(page: bytes) -> bytes:
     """
     try:
         return gzip.decompress(base64.b64decode(_parts(page, MODEL)[1]))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"its model is damaged: {error}") from None
 
 
