@@ -40,7 +40,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For a page: the folder with the npm package onnxruntime-web, if npm shall not fetch it.",
+            help="For a page: a folder with the npm package onnxruntime-web; by default, npm fetches it once.",
         ),
     ] = None,
     moved: Moved = None,

@@ -98,7 +98,7 @@ def test_offline_npm_is_not_started(tmp_path, monkeypatch):
     monkeypatch.setenv("TOPWORK_OFFLINE", "1")
     with pytest.raises(MachineError) as error:
         runtime.obtain()
-    assert str(error.value).endswith(f"and TOPWORK_OFFLINE forbids to fetch it. {BOTH}")
+    assert str(error.value).endswith(f"and TOPWORK_OFFLINE forbids downloading it. {BOTH}")
     assert not (tmp_path / "asked").exists()
 
 

@@ -89,7 +89,7 @@ def obtain(folder: Path | None = None) -> Runtime:
         return _keep(_named(folder))
     npm = shutil.which("npm")
     if offline():
-        raise _missing("TOPWORK_OFFLINE forbids to fetch it")
+        raise _missing("TOPWORK_OFFLINE forbids downloading it")
     if not npm:
         raise _missing("npm is not installed")
     say(f"Fetching {PACKAGE} with npm, once.")
