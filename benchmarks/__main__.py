@@ -29,6 +29,7 @@ from benchmarks import (
     head,
     kept,
     memory,
+    page,
     planted,
     predicted,
     reading,
@@ -270,6 +271,24 @@ def exported_command(
     plan = plan.quick() if quick else plan
     with _scratch() as scratch:
         print(export_tables.exported_table(plan, exported.measure(plan, scratch), _command()), flush=True)
+
+
+@app.command("page")
+def page_command(
+    data: Data = None,
+    weights: Weights = "random",
+    runtime: Annotated[
+        Path | None, typer.Option(file_okay=False, help="A folder with the npm package onnxruntime-web.")
+    ] = None,
+    pictures: Pictures = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each page is opened.")] = 5,
+    quick: Quick = False,
+) -> None:
+    """Measure pages in Chromium: size, the time to the first answer, and how the answers agree with predict's."""
+    plan = page.Plan(data, pictures, weights=weights, runtime=runtime, rounds=rounds)
+    plan = plan.quick() if quick else plan
+    with _scratch() as scratch:
+        print(export_tables.page_table(plan, page.measure(plan, scratch), _command()), flush=True)
 
 
 @app.command("calibrated")

@@ -1,7 +1,9 @@
-"""The result tables of the benchmark of exported files, as Markdown."""
+"""The result tables of the benchmarks of exported files and pages, as Markdown."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.exported import Measured, Plan
 from benchmarks.machine import measured_on
 from benchmarks.process import Finished
@@ -24,6 +26,21 @@ def exported_table(plan: Plan, found: Measured, command: str) -> str:
     heads = ("export to ONNX", "topwork, with its checks: s", "GB", "plain script, without: s", "GB")
     rows = [[f"`{name}`", *_spent(ours), *_spent(theirs)] for name, (ours, theirs) in found.exports.items()]
     return "\n\n".join([f"{measured_on(command)}\n{about}", _files(found), asked, table(heads, rows)])
+
+
+def page_table(plan: page.Plan, found: Sequence[page.Measured], command: str) -> str:
+    """Return the table of the pages."""
+    what = f"photos of {plan.data.name}" if plan.data else "drawn photos"
+    about = f"{plan.weights} weights, {plan.rounds} rounds in Chromium, {found[0].asked} {what}; medians, min–max."
+    heads = ("page", "size, MB", "export, s", "first answer, s", "ms a further picture", "same class", "difference")
+    rows = []
+    for one in found:
+        first, further = Spread.of(one.first), Spread.of(1000 * each for each in one.further)
+        spent = f"{one.export.seconds:.1f}", f"{first:.2f}", f"{further:.0f}"
+        rows.append(
+            [f"`{one.cut}`", f"{one.size / 1e6:.1f}", *spent, f"{one.same} of {one.asked}", f"{one.difference:.1e}"]
+        )
+    return f"{measured_on(command)}\n{about}\n\n{table(heads, rows)}"
 
 
 def _files(found: Measured) -> str:

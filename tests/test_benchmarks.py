@@ -23,6 +23,7 @@ from benchmarks.machine import measured_on
 from benchmarks.process import CommandError, run
 from benchmarks.stats import Spread, accuracy, difference
 from tests import PROJECT
+from tests.pages import chromium, runtime_folder
 from topwork.data.dataset import Dataset, Row
 from topwork.data.readers import read
 from topwork.recipes import library
@@ -395,6 +396,17 @@ def test_exported_files(tmp_path):
     assert "times faster than `import keras` in the same round" in told
     assert told.count("| `mobilenet_") == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+def test_pages(tmp_path):
+    runtime = runtime_folder()
+    with chromium():  # the test is skipped without a browser
+        pass
+    command = [sys.executable, "-m", "benchmarks", "page", "--quick", "--runtime", str(runtime)]
+    told = run(command, TMPDIR=str(tmp_path), PYTHONPATH=str(PROJECT)).output
+    assert "| `mobilenet_v2_035@pool` |" in told
+    assert "| 4 of 4 |" in told
 
 
 @pytest.mark.full

@@ -36,6 +36,13 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Keep the file although its answers differ from the model's, and mark it.")
     ] = False,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For a page: a folder with the npm package onnxruntime-web; by default, npm fetches it once.",
+        ),
+    ] = None,
     moved: Moved = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,12 +54,16 @@ def export(
     from topwork.training.run import Run
 
     if all_:
-        if file or format_ or force or precision != "float32":
-            raise UsageError("--all writes all formats and precisions: omit FILE, --format, --precision and --force.")
+        if file or format_ or force or runtime or precision != "float32":
+            raise UsageError(
+                "--all writes all formats and precisions: omit FILE, --format, --precision, --force and --runtime."
+            )
         return _print_all(Run(run).export_all(all_, data=moved), as_json)
     if not file:
         raise UsageError("expected FILE, the file to write, or --all FOLDER.")
-    predictor = Run(run).export(file, format=format_, precision=precise(precision), force=force, data=moved)
+    predictor = Run(run).export(
+        file, format=format_, precision=precise(precision), force=force, data=moved, runtime=runtime
+    )
     if as_json:
         print_json({"file": str(file), **predictor.about})
     else:

@@ -30,12 +30,13 @@ from topwork.shipping.formats import known, onnx
 from topwork.shipping.formats.failing import told
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.known import Format, Precision
+from topwork.shipping.page.runtime import kept, obtain
 from topwork.shipping.predictor import Predictor
 from topwork.system import gpu, keras_settings
 from topwork.system.advice import either
 from topwork.system.files import unusable, written_whole
 from topwork.system.keras_settings import generators_kept
-from topwork.system.messages import Bar, counted, say, size, some
+from topwork.system.messages import Bar, counted, named, say, size, some
 from topwork.system.records import Record
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ class Ready:
             raise ExportError(
                 "int8 is calibrated on training pictures, and no training picture of the run is where it was."
             )
+        columns = {one["picture"] for one in self.about["inputs"]}
+        if chosen is known.PAGE and len(columns) > 1:
+            raise ExportError(
+                f"the model takes {counted(len(columns), 'picture')} per row ({named(sorted(columns))}), and a page "
+                "takes one: export another format."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         with _put(chosen, path) as made:
             with told(chosen.name, made):
@@ -134,6 +141,7 @@ def export(
     kind: str | None = None,
     precision: Precision = "float32",
     force: bool = False,
+    runtime: Path | None = None,
 ) -> Predictor:
     """Write the model of a finished run as a file, and compare the file with the model on real picture files.
 
@@ -147,18 +155,23 @@ def export(
         kind: the name of the format (`topwork.shipping.formats.known`); by default, that of the suffix.
         precision: of the weights. ``int8`` is calibrated on training pictures.
         force: whether to keep a file whose answers differ; it is then marked.
+        runtime: for a page, the folder with ONNX Runtime for browsers. By default, npm fetches it once.
 
     Returns:
         A predictor that has opened the file.
 
     Raises:
         ExportError: *path* exists or cannot be written, the model cannot be written, or the answers of the file differ.
-        UsageError: there is no such format, the suffix is that of another, or the format lacks the precision.
+        UsageError: there is no such format, the suffix is that of another, or the format lacks the precision or needs
+            no runtime.
+        MachineError: npm cannot fetch the runtime of a page.
         MissingExtra: a package that the format needs is not installed.
         DatasetError: no picture of the run is where it was.
     """
     chosen = known.chosen(path, kind)
-    _refuse(chosen, path, precision)
+    _refuse(chosen, path, precision, runtime)
+    if chosen is known.PAGE:
+        obtain(runtime)
     with Bar("writing and checking the file"):
         parity = Ready.of(folder, data, precision == "int8").write(chosen, path, precision, force)
     same, pictures = round(parity.agreement * parity.pictures), counted(parity.pictures, "picture")
@@ -195,7 +208,7 @@ class Made(Record):
 
 @generators_kept()
 def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset | None" = None) -> list[Made]:
-    """Write the model of a finished run in all formats and precisions.
+    """Write the model of a finished run in all formats and precisions; pages only if their runtime was fetched before.
 
     A file that cannot be written is in the list with the reason; the others are written.
 
@@ -209,14 +222,15 @@ def export_all(folder: Folder, place: Path, data: "str | Path | tuple | Dataset 
         DatasetError: no picture of the run is where it was.
     """
     _refuse_path(place)
-    for chosen in known.FORMATS:
+    formats = [one for one in known.FORMATS if one is not known.PAGE or kept()]  # nothing is fetched unasked
+    for chosen in formats:
         try:
             _refuse_lacking(chosen)
         except MissingExtra as error:
             say(f"{chosen.name} will be missing: {error}")
     ready = Ready.of(folder, data, needs_examples=True)
     found = []
-    for chosen in known.FORMATS:
+    for chosen in formats:
         for precision in chosen.precisions:
             mark = "" if precision == "float32" else f"-{precision}"
             path = place / f"model{mark}{chosen.suffix}"
@@ -295,20 +309,22 @@ def _put(chosen: Format, path: Path) -> Iterator[Path]:
             raise
 
 
-def _refuse(chosen: Format, path: Path, precision: Precision) -> None:
+def _refuse(chosen: Format, path: Path, precision: Precision, runtime: Path | None) -> None:
     """Refuse what cannot be written, before anything is computed."""
+    if runtime and chosen is not known.PAGE:
+        raise UsageError(f"{either('runtime=', '--runtime')} is for pages (.html): {chosen.name} has none inside.")
     if precision not in chosen.precisions:
         has = [one.name for one in known.FORMATS if precision in one.precisions]
         raise UsageError(
             f"{chosen.name} has no {precision}: expected {' or '.join(chosen.precisions)}"
-            + (f"; {' and '.join(has)} have it." if has else ".")
+            + (f"; it is in {', '.join(has)}." if has else ".")
         )
     _refuse_path(path, *chosen.further(path))
     _refuse_lacking(chosen)
 
 
 def _refuse_lacking(chosen: Format) -> None:
-    if chosen.name in ("onnx", "openvino"):  # which package writes them depends on Keras' backend
+    if chosen.name in ("onnx", "openvino", "page"):  # which package writes them depends on Keras' backend
         onnx.refuse_lacking()
     known.refuse_lacking(chosen)
 

@@ -4,9 +4,9 @@ The input ``pixels`` of the model is uint8 ``[batch, height, width, 3]``, RGB. I
 row, sizes or resize rules, it has one input for each combination: ``pixels_1``, ``pixels_2`` and so on. Its outputs
 are float32: ``probabilities`` ``[batch, classes]``; ``distance`` ``[batch]``, if the run has one; and ``map``
 ``[batch, rows, columns, classes]``, if the network has one: what each place adds to the logit of each class
-(`topwork.networks.outputs.complete`). The metadata are JSON. An ONNX file has them under the key
-``topwork``; beside other files stands a file of the same name with ``.json`` appended, and in the folder of a
-SavedModel ``topwork.json``:
+(`topwork.networks.outputs.complete`). The metadata are JSON. An ONNX file has them under the key ``topwork``, and a
+page in an element of its own. Beside other files stands a file of the same name with ``.json`` appended, and in the
+folder of a SavedModel ``topwork.json``:
 
     format      2
     kind        the format of the file, as in "onnx"
@@ -25,7 +25,8 @@ SavedModel ``topwork.json``:
     check       the answers of this file to drawn pictures (`topwork.shipping.checking.self_check`), and the runtime
                 that gave them, as ``runtime``
     parity      how the answers of the file agreed with those of the model (`topwork.shipping.checking.gate.Parity`)
-    files       the SHA-256 of the file and of those that belong to it; of an ONNX file, of what precedes the metadata
+    files       the SHA-256 of the file and of those that belong to it; of an ONNX file, of what precedes the metadata;
+                of a page, of all but the metadata
     seal        the SHA-256 of all the rest
     forced      only if the file was kept although it answers otherwise than the model: how
 
@@ -38,6 +39,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ from topwork.runs.folder import folds_in, model_of
 from topwork.shipping import exported, sessions
 from topwork.shipping.formats import known
 from topwork.shipping.formats.known import KEY, Format
+from topwork.shipping.page import contents
 from topwork.shipping.sessions import Session
 from topwork.system.advice import either
 from topwork.system.text import as_json
@@ -83,24 +86,25 @@ class Input:
 def attach(found: Format, path: Path, about: dict[str, Any]) -> None:
     """Write the metadata of a file: into it if its format can hold them, else beside it."""
     if found.is_described:
-        from topwork.shipping.formats import onnx
-
+        describe = import_module(f"topwork.shipping.formats.{found.name}").describe
         blank = "0" * 64  # of the same length as a digest, so that the next text begins at the same byte
-        onnx.describe(path, text := as_json(about | {"files": {found.suffix: blank}, "seal": blank}))
-        about = about | {"files": {found.suffix: _digest_without(text, path)}}
-        onnx.describe(path, as_json(about | {"seal": seal(about)}))
+        describe(path, text := as_json(about | {"files": {found.suffix: blank}, "seal": blank}))
+        about = about | {"files": {found.suffix: _digest_without(text, found, path)}}
+        describe(path, as_json(about | {"seal": seal(about)}))
     else:
         about = about | {"files": digests(found, path)}
         text = as_json(about | {"seal": seal(about)}, indent=1)
         found.about(path).write_text(f"{text}\n", encoding="utf-8")
 
 
-def _digest_without(text: str, path: Path) -> str:
-    """Return the SHA-256 of an ONNX file up to its metadata, which protobuf writes at the end.
+def _digest_without(text: str, found: Format, path: Path) -> str:
+    """Return the SHA-256 of a file without its metadata, whose text is *text*.
 
-    The entry begins at most `ENTRY` bytes before its text.
+    In an ONNX file, protobuf writes them at the end. The entry begins at most `ENTRY` bytes before its text.
     """
     content = path.read_bytes()
+    if found is known.PAGE:
+        return sha256(contents.without_metadata(content)).hexdigest()
     return sha256(content[: max(0, content.rfind(text.encode()) - ENTRY)]).hexdigest()
 
 
@@ -133,13 +137,13 @@ def opened(path: Path, threads: int | None = None) -> tuple[Session, dict[str, A
     found = _format(path)
     if found.is_described:
         session = sessions.opened(found, path, threads)
-        text = session.metadata.get(KEY)  # type: ignore[attr-defined]
+        text = session.metadata  # type: ignore[attr-defined]
         if text is None:
             raise ExportError(
                 f"{str(path)!r} is an ONNX model without labels and resize rule (no metadata key {KEY!r}): {_EXPECTED}"
             )
         about, inputs = _parsed(text, path)
-        if "files" in about and about["files"] != {found.suffix: _digest_without(text, path)}:
+        if "files" in about and about["files"] != {found.suffix: _digest_without(text, found, path)}:
             raise ExportError(f"{str(path)!r} was changed after it was written: export the run again.")
     else:
         about, inputs = _parsed(_beside(found, path), path)

@@ -9,7 +9,8 @@ import numpy as np
 
 from topwork.errors import ExportError
 from topwork.networks.outputs.names import OUTPUTS, PROBABILITIES
-from topwork.shipping.formats.known import Format, refuse_lacking
+from topwork.shipping.formats.known import KEY, Format, refuse_lacking
+from topwork.shipping.page import contents
 from topwork.system.keras_settings import muted
 from topwork.system.machine import jobs
 
@@ -56,19 +57,30 @@ def opened(found: Format, path: Path, threads: int | None = None) -> Session:
 
 class _Onnx:
     def __init__(self, path: Path, threads: int) -> None:
+        self._begin(str(path), threads)
+        self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+
+    def _begin(self, model: str | bytes, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.names = [one.name for one in self._session.get_inputs()]
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-
         self._outputs = [one.name for one in self._session.get_outputs()]
 
     def run(self, pixels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(pixels))))
+
+
+class _Page(_Onnx):
+    """The ONNX file that is in a page."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        page = path.read_bytes()
+        self.metadata = contents.about(page)
+        self._begin(contents.model(page), threads)
 
 
 class _OpenVino:
@@ -155,4 +167,5 @@ _SESSIONS: dict[str, Any] = {
     "graphdef": _GraphDef,
     "litert": _LiteRT,
     "keras": _Keras,
+    "page": _Page,
 }

@@ -206,13 +206,15 @@ class Run:
         precision: Precision = "float32",
         force: bool = False,
         data: "str | Path | tuple | Dataset | None" = None,
+        runtime: str | Path | None = None,
         progress: bool = True,
     ) -> Predictor:
         """Write a file that gives the same answers as the model; see `topwork.shipping.export.export`.
 
         The format is that of the suffix of *file*, as ONNX for ``.onnx``. ``progress=False`` hides bars and messages.
         """
-        return export(self.folder, Path(file), data, format, precision, force)
+        place = Path(runtime) if runtime else None
+        return export(self.folder, Path(file), data, format, precision, force, place)
 
     @with_progress
     def export_all(

@@ -236,6 +236,13 @@ def test_other_addresses_and_methods_are_refused(files):
     assert all("error" in one.json() for one in found)
 
 
+def test_the_page_is_served_under_its_policy(files):
+    (found,) = asked(files[:1], ("GET", "/", {}))
+    assert found.headers["content-type"] == "text/html; charset=utf-8"
+    assert "connect-src 'self'" in found.headers["content-security-policy"]
+    assert "<title>" in found.text
+
+
 def test_what_happened_is_counted(files):
     *_, found = asked(
         files[:1],

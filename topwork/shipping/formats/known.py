@@ -60,10 +60,11 @@ FORMATS = (
     Format("graphdef", ".pb", ("tensorflow",), ("tensorflow",), "graphdef"),
     Format("litert", ".tflite", ("tensorflow", "ai_edge_litert"), ("ai_edge_litert",), "litert", PRECISIONS),
     Format("keras", ".keras", ("keras",), ("keras",)),
+    Format("page", ".html", ("onnxruntime",), ("onnxruntime",), precisions=PRECISIONS, is_described=True),
 )
 """The formats. If a run was exported to several, the first one represents it (`topwork.shipping.exported.best`)."""
 
-ONNX = FORMATS[0]
+ONNX, PAGE = FORMATS[0], FORMATS[-1]
 
 
 def precise(name: str) -> Precision:

@@ -23,11 +23,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from topwork.shipping.page.assembled import POLICY_SERVED, served
 from topwork.shipping.server.bodies import rows_in
 from topwork.shipping.server.metrics import Metrics
 from topwork.shipping.server.models import Model, Workers
 from topwork.shipping.server.openapi import described
-from topwork.shipping.server.page import POLICY, page
 from topwork.shipping.server.settings import Settings, is_loopback
 from topwork.system.messages import named
 from topwork.system.text import as_json
@@ -102,8 +102,8 @@ class App:
 
     async def page(self, _: Request) -> Response:
         """Return the page."""
-        policy = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
-        return HTMLResponse(page(), headers=policy)
+        policy = {"Content-Security-Policy": POLICY_SERVED, "X-Content-Type-Options": "nosniff"}
+        return HTMLResponse(served(), headers=policy)
 
     async def healthz(self, _: Request) -> Response:
         """Return that the server runs."""
