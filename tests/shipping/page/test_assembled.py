@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -58,6 +59,25 @@ def test_only_the_page_of_a_server_has_a_field_for_a_token(inside):
     assert 'id="token"' not in inside
     assert "sent to the server" in assembled.served()
     assert "stay on this computer" in inside
+
+
+def light(colour):
+    """Return the relative luminance of a colour, by the definition of WCAG 2."""
+    whole = colour * 2 if len(colour) == 3 else colour
+    values = [int(whole[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_that_wcag_asks_for(scheme):
+    css = (files("topwork.shipping.page") / "page.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): #([0-9a-f]+);", blocks[scheme == "dark"]))
+    pairs = [(text, ground) for text in ("ink", "soft", "warn", "bad") for ground in ("page", "card")]
+    for text, ground in [*pairs, ("on-accent", "accent"), ("accent", "page")]:
+        high, low = sorted((light(colours[text]), light(colours[ground])), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
 
 
 @pytest.mark.parametrize("page", [b"", b"<!doctype html><title>another page</title>"])

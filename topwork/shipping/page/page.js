@@ -106,9 +106,10 @@ function question(labels) {
 
 function quality({ accuracy, training }) {
   const learned = training && training.pictures ? `It learned from ${training.pictures.toLocaleString("en")} pictures` : "";
-  const range = accuracy ? `${accuracy.value.toFixed(2)} of the test pictures (${accuracy.low.toFixed(2)} to ${accuracy.high.toFixed(2)})` : "";
-  if (learned && range) return `${learned} and was right for ${range}.`;
-  return learned ? `${learned}.` : range && `It was right for ${range}.`;
+  if (!accuracy) return learned && `${learned}.`;
+  const [value, low, high] = [accuracy.value, accuracy.low, accuracy.high].map((one) => one.toFixed(2));
+  const right = `was right for ${value} of the test pictures (${low} to ${high})`;
+  return learned ? `${learned} and ${right}.` : `It ${right}.`;
 }
 
 // Put pictures at the top of the list, and classify them one after the other.
@@ -186,8 +187,12 @@ function fill({ item, shown, text }, answer) {
   const isUnknown = answer.known === false;
   item.classList.toggle("is-unknown", isUnknown);
   const title = made("h3", isUnknown ? "warning" : "", isUnknown ? "Unknown" : answer.label);
-  const note = isUnknown ? [made("p", "", `It is unlike the pictures that the model learned from. The nearest class is ${answer.label}.`)] : [];
-  text.replaceChildren(title, ...note, bars(answer.probabilities));
+  title.dir = "auto";
+  text.replaceChildren(title, bars(answer.probabilities));
+  if (isUnknown) {
+    const why = "It is unlike the pictures that the model learned from. The nearest class is ";
+    title.after(made("p", "", why, made("bdi", "", answer.label), "."));
+  }
   for (const heat of answer.heat || []) {
     const image = made("img");
     image.src = heat.image;
@@ -201,14 +206,15 @@ function bars(probabilities) {
   const found = made("div", "", made("ol", "bars", ...each.slice(0, SHOWN).map(bar)));
   if (each.length > SHOWN) {
     const more = made("details", "", made("summary", "", `${each.length - SHOWN} more classes`));
-    more.addEventListener("toggle", () => more.append(made("ol", "bars", ...each.slice(SHOWN).map(bar))), { once: true });
+    const fillIn = () => more.append(made("ol", "bars", ...each.slice(SHOWN).map(bar)));
+    more.addEventListener("toggle", fillIn, { once: true });
     found.append(more);
   }
   return found;
 }
 
 function bar([label, probability]) {
-  const words = made("div", "words", made("span", "", label), made("span", "number", probability.toFixed(2)));
+  const words = made("div", "words", made("bdi", "", label), made("span", "number", probability.toFixed(2)));
   const inner = made("div", "bar");
   inner.style.width = `${100 * probability}%`;
   const track = made("div", "track", inner);
