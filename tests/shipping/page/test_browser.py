@@ -80,7 +80,8 @@ class Opened:
 
     def __init__(self, tab, address):
         self.tab, self.complaints, self.asked, self.choosers = tab, [], [], []
-        tab.on("filechooser", self.choosers.append)  # from the start: Playwright's `expect_file_chooser` came too late
+        # from the start, because Playwright's `expect_file_chooser` came too late at times
+        tab.on("filechooser", lambda chooser: self.choosers.append(chooser))
         tab.on("console", lambda message: self.complaints.append(message.text))
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         tab.on("request", lambda request: self.asked.append(request.url))
