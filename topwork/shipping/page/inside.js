@@ -136,7 +136,8 @@ function answered(path, outputs, about) {
   return { path, label: about.labels[best], probability: each[best], probabilities, known, distance };
 }
 
-// Return a heat map as topwork/scoring/plots/heat.py draws it: the picture in grey, what speaks for the label in orange.
+// Return a heat map as topwork/scoring/plots/heat.py draws it: the picture in grey, and in orange what speaks for the
+// label.
 async function heatMap(picture, seen, map, label, about) {
   const [, rows, columns, classes] = map.dims;
   const number = about.labels.indexOf(label);

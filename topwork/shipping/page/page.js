@@ -105,7 +105,8 @@ function question(labels) {
 }
 
 function quality({ accuracy, training }) {
-  const learned = training && training.pictures ? `It learned from ${training.pictures.toLocaleString("en")} pictures` : "";
+  const pictures = training && training.pictures;
+  const learned = pictures ? `It learned from ${pictures.toLocaleString("en")} pictures` : "";
   if (!accuracy) return learned && `${learned}.`;
   const [value, low, high] = [accuracy.value, accuracy.low, accuracy.high].map((one) => one.toFixed(2));
   const right = `was right for ${value} of the test pictures (${low} to ${high})`;
@@ -126,12 +127,13 @@ function add(files) {
 
 async function classify(one) {
   const isReady = await ready;
-  if (isReady && one.item.isConnected) {
-    if (waiting > 1) tell(`${waiting} pictures are waiting…`);
-    const answer = await answerFor(one.file);
+  if (isReady && waiting > 1) tell(`${waiting} pictures are waiting…`);
+  const isListed = () => one.item.isConnected; // the list may be cleared at any time
+  const answer = isListed() && (await answerFor(one.file, isReady));
+  if (isListed()) {
     asked.push(answer);
-    batch.push(answer);
     fill(one, answer);
+    if (isReady) batch.push(answer);
   }
   waiting--;
   if (!waiting && batch.length) {
@@ -141,8 +143,9 @@ async function classify(one) {
   await new Promise((resume) => setTimeout(resume)); // so that the browser draws
 }
 
-async function answerFor(file) {
+async function answerFor(file, isReady) {
   try {
+    if (!isReady) throw new Error("the page did not start");
     return await withToken(() => backend.classify(file, model, element("heat").checked));
   } catch (error) {
     return { path: file.name, label: null, probability: null, probabilities: {}, error: error.message };
@@ -152,16 +155,13 @@ async function answerFor(file) {
 // Return what the line of status says of answers, which screen readers read out.
 function summed(answers) {
   if (answers.length === 1) return said(answers[0]);
-  const unread = answers.filter((one) => one.error).length;
+  const read = answers.filter((one) => !one.error).length;
   const unknown = answers.filter((one) => one.known === false).length;
-  const counts = [`${answers.length - unread} pictures have answers`];
-  if (unknown) counts.push(`${unknown} of them ${unknown === 1 ? "is" : "are"} unknown`);
-  if (unread) counts.push(`${unread} cannot be read`);
-  return `${counts.join("; ")}.`;
+  return `Answers for ${read} of ${answers.length} pictures${unknown ? `, ${unknown} of them unknown` : ""}.`;
 }
 
 function said({ path, error, label, probability, known }) {
-  if (error) return `${path} cannot be read: ${error}.`;
+  if (error) return `No answer for ${path}: ${error}.`;
   if (known === false) return `${path}: unknown; the nearest class is ${label}.`;
   return `${path}: ${label}, ${probability.toFixed(2)}.`;
 }
@@ -181,7 +181,8 @@ function card(file) {
 
 function fill({ item, shown, text }, answer) {
   if (answer.error) {
-    text.replaceChildren(made("h3", "bad", "Cannot be read"), made("p", "", `${answer.error[0].toUpperCase()}${answer.error.slice(1)}.`));
+    const why = `${answer.error[0].toUpperCase()}${answer.error.slice(1)}.`;
+    text.replaceChildren(made("h3", "bad", "No answer"), made("p", "", why));
     return;
   }
   const isUnknown = answer.known === false;
@@ -250,6 +251,7 @@ function save() {
 function clear() {
   for (const image of element("list").querySelectorAll("img")) URL.revokeObjectURL(image.src);
   asked.length = 0;
+  batch = [];
   element("list").replaceChildren();
   element("answers").hidden = true;
 }

@@ -1,5 +1,5 @@
-// Resize pictures exactly as Pillow 13 does (topwork/data/pictures.py, step 4). A picture is {width, height, data}, where
-// data has 3 bytes per pixel. Reference: src/libImaging/Resample.c and Geometry.c of Pillow.
+// Resize pictures exactly as Pillow 13 does (topwork/data/pictures.py, step 4). A picture is {width, height, data} with
+// 3 bytes per pixel. Reference: src/libImaging/Resample.c and Geometry.c of Pillow.
 
 const PRECISION = 22; // bits of a weight
 
