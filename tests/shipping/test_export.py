@@ -61,7 +61,8 @@ def test_the_file_is_as_the_design_describes_it(run, file):
     assert about["labels"] == ["blue", "green", "red"]
     assert about["inputs"] == [Input("pixels", None, Fit((32, 32))).as_json()]
     assert about["cut"] == "tiny@pool"
-    assert about["distance"] == {"threshold": run.folder.distance().threshold, "accepted": 0.95}
+    distance = run.folder.distance()
+    assert about["distance"] == {"threshold": distance.threshold, "accepted": distance.accepted}
     assert about["backbones"]["tiny"]["licence"] == "your own"
     assert about["scores"]["accuracy"] == run.results.accuracy.as_json()
 

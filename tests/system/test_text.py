@@ -123,7 +123,7 @@ def test_a_folder_of_data_whose_name_is_no_text_is_in_a_runs_environment(tmp_pat
 def test_files_are_written_and_read_as_utf8_whatever_the_locale():
     """Every call that opens a file as text names its encoding."""
     opening = re.compile(r"(?:\.open|\bopen|read_text|write_text)\((?![^\n]*(?:encoding=|\"[rwxa]*b\"))[^\n]*")
-    others = re.compile(r"Image\.open|os\.open|lmdb\.open|_open\(|def open|gzip\.open|>>> |self\._open")
+    others = re.compile(r"Image\.open|os\.open|lmdb\.open|_open\(|def open|gzip\.open|tarfile\.open|>>> |self\._open")
     lines = [
         f"{path.name}: {line.strip()}"
         for path in Path(topwork.__file__).parent.rglob("*.py")

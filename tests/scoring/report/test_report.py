@@ -100,7 +100,8 @@ def test_pictures_that_are_gone_are_left_out_and_that_is_no_error(tmp_path, pict
     assert "not shown" in path.read_text()
     assert "data:image/webp" not in path.read_text()
     told = json.loads((away.path / "report.json").read_text())
-    assert told["lacking"] == {"heat": "There are no heat maps, because the pictures are not where they were."}
+    why = "because the pictures are not where they were, or cannot be read."
+    assert told["lacking"] == {"heat": f"There are no heat maps, {why}"}
     shutil.copytree(pictures, tmp_path / "new place")
     assert "data:image/webp" in away.report(data=tmp_path / "new place").read_text()
 

@@ -89,8 +89,9 @@ def test_a_head_that_never_ends_is_given_up_also_in_a_second_request(server):
     for first, rest in ((b"", b"GET / HT"), (whole, b"GET / HT"), (b"", b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             connection.sendall(first)
-            if first:
-                assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            answer = b""
+            while first and not answer.endswith(b"}"):
+                answer += connection.recv(1000)
             start = time.perf_counter()
             with suppress(ConnectionError):
                 connection.sendall(rest)
