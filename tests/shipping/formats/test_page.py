@@ -91,6 +91,7 @@ def test_without_the_runtime_nothing_is_computed(run, tmp_path, monkeypatch):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.full
 def test_pages_are_among_all_files_only_if_their_runtime_was_fetched(run, tmp_path, monkeypatch):
     page = replace(known.PAGE, precisions=("float32",))  # so that the test is quick
     monkeypatch.setattr(known, "PAGE", page)
