@@ -24,6 +24,12 @@ def fake_runtime() -> Iterator[None]:
         patch.setattr(runtime, "DIGESTS", {name: sha256(content).hexdigest() for name, content in files.items()})
         runtime._keep(files)
         yield
+        forget()
+
+
+def forget() -> None:
+    """Remove the runtime that is kept, so that other tests find none."""
+    shutil.rmtree(runtime._folder(), ignore_errors=True)
 
 
 def runtime_folder() -> Path:

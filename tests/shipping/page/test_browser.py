@@ -14,7 +14,7 @@ from PIL import Image
 import topwork as tw
 from tests.conftest import make_folder
 from tests.exports import write_as
-from tests.pages import chromium, runtime_folder
+from tests.pages import chromium, forget, runtime_folder
 from tests.tiny import tiny
 from topwork.data.pictures import Fit
 from topwork.shipping.metadata import Input
@@ -31,8 +31,10 @@ SAME = 1e-3
 
 @pytest.fixture(scope="module")
 def runtime():
-    """Keep the real runtime, as an export does."""
+    """Keep the real runtime while these tests run, as an export does."""
     browser_runtime.obtain(runtime_folder())
+    yield
+    forget()
 
 
 @pytest.fixture(scope="module")
