@@ -68,6 +68,7 @@ class Model:
             "pictures": list(self.first.columns),
             "distance": about.get("distance"),
             "accuracy": (about.get("scores") or {}).get("accuracy"),
+            "training": {"pictures": (about.get("training") or {}).get("pictures")},
             "format": about.get("kind", SHARED),
             "precision": about.get("precision", "float32"),
         } | ({"forced": about["forced"]} if about.get("forced") else {})

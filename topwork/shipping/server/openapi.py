@@ -113,6 +113,7 @@ _SCHEMAS: dict[str, Any] = {
             "pictures": {"type": "array", "items": {"type": "string"}, "description": "of a row; empty if one"},
             "distance": {"type": ["object", "null"]},
             "accuracy": {"type": ["object", "null"]},
+            "training": {"type": "object", "properties": {"pictures": {"type": ["integer", "null"]}}},
             "format": {"type": "string"},
             "precision": {"type": "string"},
         },
