@@ -59,7 +59,7 @@ def main(port: int, count: int, seconds: float, folder: Path) -> None:
     requests = []
     for path in sorted(folder.glob("*/*")):
         body = path.read_bytes()
-        requests.append(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        requests.append(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     start = time.perf_counter()
     each = max(1, len(requests) // count)
     turns = [requests[number:] + requests[:number] for number in range(0, len(requests), each)]
