@@ -17,15 +17,11 @@ from topwork.shipping.metadata import file_of
 from topwork.shipping.predictor import Pictures, Predictor
 from topwork.system.machine import jobs
 
-SHARED = "onnx"
-"""The format whose runtime answers several threads at once."""
-
 
 class Model:
     """An exported file that several threads ask.
 
-    The sessions of onnxruntime answer several threads at once. Of any other format, each thread has a session of its
-    own, and all are opened at the start.
+    If its runtime answers one thread at a time, each thread has a session of its own; all are opened at the start.
 
     Args:
         path: the file, or a run.
@@ -40,9 +36,8 @@ class Model:
         self.name = (path if path.is_dir() else self.path.with_suffix("")).resolve().name
         self.first = Predictor(self.path, max_megapixels, threads=1)
         self.about = self.first.about
-        self._is_shared = self.about.get("kind", SHARED) == SHARED
         self._free: SimpleQueue[Predictor] = SimpleQueue()
-        if not self._is_shared:
+        if not self.first.is_shared:
             others = (Predictor(self.path, max_megapixels, threads=1) for _ in range(jobs() - 1))
             for one in (self.first, *others):
                 self._free.put(one)
@@ -50,7 +45,7 @@ class Model:
     @contextmanager
     def lent(self) -> Iterator[Predictor]:
         """Lend a predictor to a thread for the time of the ``with``."""
-        if self._is_shared:
+        if self.first.is_shared:
             yield self.first
             return
         found = self._free.get()
@@ -69,7 +64,7 @@ class Model:
             "distance": about.get("distance"),
             "accuracy": (about.get("scores") or {}).get("accuracy"),
             "training": {"pictures": (about.get("training") or {}).get("pictures")},
-            "format": about.get("kind", SHARED),
+            "format": about.get("kind", "onnx"),
             "precision": about.get("precision", "float32"),
         } | ({"forced": about["forced"]} if about.get("forced") else {})
 
