@@ -74,7 +74,7 @@ def evaluate(
     if unknown:
         others = {"DATA": data, "--wrong": wrong, "--csv": csv, "--out": out}
         if given := [name for name, value in others.items() if value]:
-            raise UsageError(f"--unknown measures the run on its own pictures: omit {' and '.join(given)}.")
+            raise UsageError(f"--unknown cannot be combined with {' and '.join(given)}: measure one after the other.")
         found = Run(run).unknown(data=moved)
         return print_json(found.as_json()) if as_json else print_unknown(found)
     scores = (Folds if folds_in(run) else Run)(run).evaluate(what, data=moved, csv=csv, out=out)

@@ -102,6 +102,8 @@ def predict(
                 print(_line(guess, top), flush=True)
             if bar:
                 bar.update(number, len(rows))
+    if copies:
+        say(f"{counted(answered, 'picture')} copied into {str(copy_to)!r}; those that cannot be read are not.")
     _tell(answered, unread, heats)
     if not answered:
         raise typer.Exit(1)

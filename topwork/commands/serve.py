@@ -69,7 +69,8 @@ def serve(
     lacking = [package for module, package in NEEDED.items() if not find_spec(module)]
     if lacking:
         raise MissingExtra(
-            f"'topwork serve' needs {' and '.join(lacking)}. Install it with: pip install \"topwork[serve]\"."
+            f"'topwork serve' needs {' and '.join(lacking)}. "
+            'Install what is missing with: pip install "topwork[serve]".'
         )
     from topwork.shipping.server.serving import serve as run
     from topwork.shipping.server.settings import Settings

@@ -63,7 +63,9 @@ def test_the_command_prints_a_table_and_what_it_does_not_show(run, tmp_path):
     assert json.loads(topwork("evaluate", run.path, "--unknown", "--json").out)["of"] == 3
     refused = topwork("evaluate", run.path, "--unknown", "--wrong", "--out", tmp_path / "out")
     assert refused.status == 2
-    assert refused.err == ("UsageError: --unknown measures the run on its own pictures: omit --wrong and --out.\n")
+    assert refused.err == (
+        "UsageError: --unknown cannot be combined with --wrong and --out: measure one after the other.\n"
+    )
 
 
 def test_a_run_with_trained_layers_says_why_not(pictures, tmp_path):

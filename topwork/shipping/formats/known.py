@@ -115,7 +115,8 @@ def chosen(path: Path, name: str | None) -> Format:
     option = either("format=", "--format")
     if name is None:
         known = ", ".join(f"{one.suffix or 'no suffix'} ({one.name})" for one in FORMATS)
-        raise UsageError(f"{str(path)!r} has no suffix of a known format: expected {known}, or {option}.")
+        hint = nearest(path.suffix, [one.suffix for one in FORMATS if one.suffix]) or "."
+        raise UsageError(f"{str(path)!r} has no suffix of a known format: expected {known}; or {option}{hint}")
     found = named(name)
     if found.suffix and path.suffix != found.suffix:
         raise UsageError(f"{str(path)!r} is to be written as {name}: give it a name that ends in {found.suffix!r}.")

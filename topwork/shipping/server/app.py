@@ -92,7 +92,8 @@ class App:
         async def checked(request: Request) -> Response:
             host, origin = request.headers.get("host", ""), request.headers.get("origin")
             is_ours = is_loopback(re.sub(r":\d+$", "", host).strip("[]"))
-            if self._settings.token is None and is_loopback(self._settings.host) and not is_ours:
+            settings = self._settings
+            if not (settings.token or settings.is_open or is_ours) and is_loopback(settings.host):
                 raise HTTPException(403, f"{host!r} is not a name of this machine: use localhost or 127.0.0.1.")
             if origin is not None and origin.partition("://")[2] != host:
                 raise HTTPException(403, "pages of other sites cannot use this server.")
@@ -147,8 +148,10 @@ class App:
                 limits = self._settings.max_bytes, self._settings.max_pictures
                 rows = await rows_in(request, model.first.columns, *limits)
                 is_read = True
-                heat = request.query_params.get("heat", "0") in ("1", "true")
-                answers = await self._workers.answers(model, rows, heat)
+                heat = request.query_params.get("heat", "0")
+                if heat not in ("0", "1"):
+                    raise HTTPException(400, f"heat is {heat!r}: expected 0 or 1.")
+                answers = await self._workers.answers(model, rows, heat == "1")
         except TimeoutError:
             if is_read:
                 raise HTTPException(503, "the answer took too long: try again later.", AGAIN) from None

@@ -13,8 +13,8 @@ class Metrics:
     def __init__(self) -> None:
         self._all = CollectorRegistry()
         self._requests = Counter("topwork_requests", "Requests to /predict.", ["status"], registry=self._all)
-        self._seconds = Histogram("topwork_request_seconds", "Of a request.", buckets=SECONDS, registry=self._all)
-        self._pictures = Counter("topwork_pictures", "Rows of pictures.", ["result"], registry=self._all)
+        self._seconds = Histogram("topwork_request_seconds", "Time of a request.", buckets=SECONDS, registry=self._all)
+        self._pictures = Counter("topwork_pictures", "Pictures, or rows of them.", ["result"], registry=self._all)
         self._waiting = Gauge("topwork_waiting", "Requests that wait or are answered now.", registry=self._all)
 
     def note(self, status: int, seconds: float) -> None:

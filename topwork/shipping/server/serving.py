@@ -34,6 +34,7 @@ def serve(files: Sequence[Path], settings: Settings) -> None:
     app = _patient(App(models, settings).starlette())
     listening = _listening(settings)
     host, port = listening.getsockname()[:2]
+    host = socket.gethostname() if host in ("0.0.0.0", "::") else host  # an address that others can type
     address = f"[{host}]" if ":" in host else host
     say(f"Serving {', '.join(models)} on http://{address}:{port} (page, /predict, /models). Ctrl-C stops it.")
     config = uvicorn.Config(
