@@ -279,5 +279,5 @@ def test_predicting_loads_nothing_of_training(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, model, path, tmp_path], capture_output=True, text=True)
     assert done.stdout == f"{path}\tred\t0.984\n[]\n"
-    assert done.stderr == f"1 heat map by occlusion in '{tmp_path}/h'.\n"
+    assert done.stderr == f"1 picture copied into '{tmp_path}/c'.\n1 heat map by occlusion in '{tmp_path}/h'.\n"
     assert (tmp_path / "c" / "red" / "red.png").is_file()

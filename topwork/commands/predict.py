@@ -103,7 +103,8 @@ def predict(
             if bar:
                 bar.update(number, len(rows))
     if copies:
-        say(f"{counted(answered, 'picture')} copied into {str(copy_to)!r}; those that cannot be read are not.")
+        gone = " Those that cannot be read are not among them." if unread else ""
+        say(f"{counted(answered, 'picture')} copied into {str(copy_to)!r}.{gone}")
     _tell(answered, unread, heats)
     if not answered:
         raise typer.Exit(1)
