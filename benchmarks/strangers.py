@@ -54,7 +54,7 @@ class Plan:
 
     def quick(self) -> "Plan":
         """Return a tiny plan, to see that the benchmark works; its figures mean nothing."""
-        return replace(self, pictures=60, cut="mobilenet_025@pool", folds=2)
+        return replace(self, pictures=60, cut="mobilenet_025@pool", folds=3)
 
 
 Found = dict[str, dict[str, list[float]]]
