@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -32,6 +32,7 @@ def test_the_mean_is_the_mean():
 
 
 @given(seed=st.integers(0, 10_000), members=st.integers(1, 6), n=st.integers(1, 80))
+@example(seed=545, members=4, n=1)  # two members are nearly equal: plain steps do not end
 @QUICK
 def test_weights_are_the_best_of_all(seed, members, n):
     """The weights meet the condition of Karush, Kuhn and Tucker: raising any weight would gain nothing."""
@@ -39,7 +40,7 @@ def test_weights_are_the_best_of_all(seed, members, n):
     weights = mixture(given)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1, abs=1e-12)
-    assert (given / (weights @ given)).mean(1).max() <= 1 + 2 * GAP
+    assert (given / (weights @ given)).mean(1).max() <= 1 + GAP
 
 
 @pytest.mark.parametrize("seed", range(3))
