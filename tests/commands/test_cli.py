@@ -305,7 +305,7 @@ def test_predict_as_json_and_as_csv(exported, pictures, tmp_path):
     assert topwork("predict", file, pictures / "red", "--csv", tmp_path / "a.csv") == Ran(0, "", "")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [float(row["probability"]) for row in rows] == [guess["probability"] for guess in guesses]
-    assert list(rows[0]) == ["path", "label", "probability", "known", "blue", "green", "red", "error"]
+    assert list(rows[0]) == ["path", "label", "probability", "known", "distance", "blue", "green", "red", "error"]
 
 
 def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):

@@ -269,9 +269,9 @@ def test_guesses_as_json_are_a_line_each(print_guesses, capsys):
 def test_guesses_as_csv(print_guesses, tmp_path, capsys):
     print_guesses(GUESSES, ("cat", "dog, small"), csv=tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text().splitlines() == [
-        'path,label,probability,known,cat,"dog, small",error',
-        "a.png,cat,0.75,false,0.75,0.25,",
-        "b.png,,,,,,the file is empty",
+        'path,label,probability,known,distance,cat,"dog, small",error',
+        "a.png,cat,0.75,false,3.5,0.75,0.25,",
+        "b.png,,,,,,,the file is empty",
     ]
     assert capsys.readouterr() == ("", "b.png: the file is empty\n1 of 2 pictures could not be read.\n")
 

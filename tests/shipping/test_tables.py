@@ -11,6 +11,7 @@ from topwork.shipping.answers import Guess
 from topwork.shipping.tables import CsvTable, ParquetTable, columns
 
 LABELS = ("cat", "path", "dog")
+START = ["path", "label", "probability", "known", "distance"]
 GUESSES = [
     Guess("a.png", "cat", 0.5, {"cat": 0.5, "path": 0.25, "dog": 0.25}, known=True, distance=0.1),
     Guess("b.png", "", 0.0, {}, "the file is empty"),
@@ -25,9 +26,9 @@ def written(kind, path, top):
 
 
 def test_columns():
-    assert columns(LABELS, None) == ["path", "label", "probability", "known", "cat", "class path", "dog", "error"]
-    assert columns(LABELS, 1) == ["path", "label", "probability", "known", "error"]
-    assert columns(LABELS, 2) == ["path", "label", "probability", "known", "label_2", "probability_2", "error"]
+    assert columns(LABELS, None) == [*START, "cat", "class path", "dog", "error"]
+    assert columns(LABELS, 1) == [*START, "error"]
+    assert columns(LABELS, 2) == [*START, "label_2", "probability_2", "error"]
     assert columns(LABELS, 9) == [*columns(LABELS, 3)]
 
 

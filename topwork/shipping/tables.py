@@ -9,7 +9,7 @@ from typing import Any
 from topwork.errors import MissingExtra
 from topwork.shipping.answers import Guess
 
-COLUMNS = ("path", "label", "probability", "known")
+COLUMNS = ("path", "label", "probability", "known", "distance")
 ERROR = "error"
 
 CHUNK = 1000
@@ -17,7 +17,7 @@ CHUNK = 1000
 
 
 def columns(labels: Sequence[str], top: int | None) -> list[str]:
-    """Return the columns: path, label, probability and known; then one for each class, or the likeliest; error.
+    """Return the columns: path, label, probability, known, distance; then one for each class, or the likeliest; error.
 
     A class with the name of another column has ``class `` before its name.
 
@@ -41,12 +41,12 @@ def columns(labels: Sequence[str], top: int | None) -> list[str]:
 def cells(guess: Guess, labels: Sequence[str], top: int | None) -> list[Any]:
     """Return the cells of one row; ``None`` for those that are empty."""
     if guess.error:
-        return [guess.path, None, None, None, *[None] * (len(columns(labels, top)) - len(COLUMNS) - 1), guess.error]
+        return [guess.path, *[None] * (len(columns(labels, top)) - 2), guess.error]
     if top is None:
         each: list[Any] = [guess.probabilities[label] for label in labels]
     else:
         each = [cell for pair in guess.likeliest(top)[1:] for cell in pair]
-    return [guess.path, guess.label, guess.probability, guess.known, *each, None]
+    return [guess.path, guess.label, guess.probability, guess.known, guess.distance, *each, None]
 
 
 class CsvTable(AbstractContextManager["CsvTable", None]):

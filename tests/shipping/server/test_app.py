@@ -23,6 +23,7 @@ from topwork.shipping.predictor import Predictor
 from topwork.shipping.server.app import App
 from topwork.shipping.server.models import Model, opened
 from topwork.shipping.server.settings import Settings
+from topwork.system.machine import jobs
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +234,11 @@ def test_a_format_whose_sessions_are_not_shared_is_asked_by_several_threads(pict
 def test_other_addresses_and_methods_are_refused(files):
     found = asked(files[:1], ("GET", "/predict", {}), ("GET", "/nothing", {}), ("POST", "/models", {}))
     assert [one.status_code for one in found] == [405, 404, 405]
-    assert all("error" in one.json() for one in found)
+    assert [one.json()["error"] for one in found] == [
+        "expected POST for /predict, and GET for the other addresses.",
+        "there is nothing at this address: expected /predict, /models, /healthz, /metrics or /openapi.json.",
+        "expected POST for /predict, and GET for the other addresses.",
+    ]
 
 
 def test_the_page_is_served_under_its_policy(files):
@@ -310,6 +315,44 @@ def test_an_answer_that_takes_too_long_is_given_up(files):
     (found,) = together(model, 1, Settings(timeout=0.2), lambda tasks: tasks[0].done())
     assert found.status_code == 503
     assert time.perf_counter() - start < 10
+
+
+def test_after_a_client_has_gone_no_further_picture_is_begun(files):
+    model = Slow(files[0])
+    begun = []
+
+    @contextmanager
+    def lent():
+        begun.append(1)
+        with Slow.lent(model) as one:
+            yield one
+
+    model.lent = lent
+
+    async def run():
+        app = App({"slow": model}, Settings()).starlette()
+        request = httpx.Request("POST", "http://localhost/predict", files=form(*["red"] * 30))
+        messages = [{"type": "http.request", "body": request.read()}]
+        sent = []
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            while len(begun) < jobs():
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
+        await app(scope | {"headers": [(name.lower(), value) for name, value in request.headers.raw]}, receive, send)
+        model.go.set()
+        return sent
+
+    (start, _) = asyncio.run(run())
+    assert start["status"] == 400
+    assert len(begun) == jobs()
 
 
 def test_a_request_that_stops_halfway_is_given_up(files):

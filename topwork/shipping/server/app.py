@@ -12,7 +12,7 @@ import asyncio
 import hmac
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -35,6 +35,11 @@ from topwork.system.text import as_json
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 AGAIN = {"Retry-After": "1"}
+PLAINER = {
+    "Not Found": "there is nothing at this address: expected /predict, /models, /healthz, /metrics or /openapi.json.",
+    "Method Not Allowed": "expected POST for /predict, and GET for the other addresses.",
+}
+"""What is told instead of Starlette's texts."""
 
 
 class App:
@@ -151,7 +156,7 @@ class App:
                 heat = request.query_params.get("heat", "0")
                 if heat not in ("0", "1"):
                     raise HTTPException(400, f"heat is {heat!r}: expected 0 or 1.")
-                answers = await self._workers.answers(model, rows, heat == "1")
+                answers = await _while_there(request, self._workers.answers(model, rows, heat == "1"))
         except TimeoutError:
             if is_read:
                 raise HTTPException(503, "the answer took too long: try again later.", AGAIN) from None
@@ -181,9 +186,23 @@ def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(as_json(value), status, headers, "application/json")
 
 
+async def _while_there(request: Request, answers: Coroutine[Any, Any, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return what is awaited; if the client goes away, no further picture of the request is begun."""
+    work, gone = asyncio.ensure_future(answers), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise HTTPException(400, "the client went away before it had the answer.")
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
 async def _told(_: Request, error: HTTPException) -> Response:
     """Return an error as JSON. The connection ends, because the rest of the request may be on its way."""
-    return _json({"error": error.detail}, error.status_code, {"Connection": "close", **(error.headers or {})})
+    told = PLAINER.get(error.detail, error.detail)
+    return _json({"error": told}, error.status_code, {"Connection": "close", **(error.headers or {})})
 
 
 async def _failed(_: Request, __: Exception) -> Response:

@@ -17,6 +17,7 @@ from topwork.system.messages import say
 
 HEAD = 65536
 """The largest head of a request, in bytes."""
+SOON = 0.05
 
 
 def serve(files: Sequence[Path], settings: Settings) -> None:
@@ -77,12 +78,16 @@ def _impatient(protocol: Any, seconds: float) -> Any:
     """
 
     class Impatient(protocol):
+        # The timer may be due because the loop itself was held up: what has arrived by then is read before it closes.
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._wait()
 
         def _wait(self) -> None:
-            self._head, self._late = 0, self.loop.call_later(seconds, self.transport.close)
+            self._head, self._late = 0, self.loop.call_later(seconds, self._close_soon)
+
+        def _close_soon(self) -> None:
+            self._late = self.loop.call_later(SOON, self.transport.close)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()

@@ -41,8 +41,8 @@ def mixture(own: np.ndarray) -> np.ndarray:
     This function is concave on the simplex. The method is expectation maximisation (Dempster, Laird & Rubin 1977, J. R.
     Statist. Soc. B 39:1-38): each step replaces ``w_i`` by ``w_i g_i``, where ``g_i`` is the gradient, the mean of
     ``p_i / sum_k w_k p_k``. No weights are better by more than ``max_i g_i - 1`` nats, as ``sum_i w_i g_i`` is 1 and
-    the function is concave. The steps end when this bound is below `GAP`. With plain steps that takes long where members
-    are nearly equal, so ``g_i`` is raised to a power, which is doubled as long as the mean grows and then starts again
+    the function is concave. The steps end when this bound is below `GAP`. Where members are nearly equal, that takes
+    many plain steps. So ``g_i`` is raised to a power, which is doubled as long as the mean grows and then starts again
     at 1 (Salakhutdinov & Roweis 2003, Adaptive Overrelaxed Bound Optimization Methods, ICML).
 
     Args:
