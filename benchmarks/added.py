@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from benchmarks.commands import Task, script
 from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.frozen import weights
-from benchmarks.process import run
+from benchmarks.process import topwork
 from topwork.data.readers import read
 from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
@@ -97,5 +96,4 @@ def _train(task: Task, data: Path, home: Path, out: Path, *words: str) -> float:
     """Return the seconds of ``topwork train`` from its cold start to its end."""
     named = ["--weights", task.weights, "--size", str(task.size)]
     cut = [] if words else ["--cut", f"{task.backbone}@pool", *named]
-    command = [sys.executable, "-m", "topwork", "train", str(data), *cut, *words, "--out", str(out)]
-    return run(command, TOPWORK_HOME=str(home)).seconds
+    return topwork(home, "train", data, *cut, *words, "--out", out).seconds

@@ -17,7 +17,7 @@ from benchmarks.commands import Outcome
 from benchmarks.draw import draw
 from benchmarks.folds import lay_out
 from benchmarks.frozen import weights_of
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, run, topwork
 from benchmarks.stats import Answers, answered
 from benchmarks.swap import swapped
 from topwork.cut import Cut
@@ -151,7 +151,7 @@ def _article(name: str, plan: Plan, scratch: Path) -> Measured:
     plain = _plain(article, recipe, asked)
     say(f"{name}, plain script: {plain.outcome.whole:.1f} s, steps {_shown(plain.steps)} ms")
     home, out = scratch / "home", scratch / "run"
-    outcome = _topwork(name, recipe, data, home, out, plan)
+    outcome = _trained(name, recipe, data, home, out, plan)
     words = [str(data), str(out), str(scratch / "again"), str(plan.steps)]
     done = run([sys.executable, "-m", "benchmarks.stepping", *words], TOPWORK_HOME=str(home))
     steps = json.loads(done.output.splitlines()[-1])
@@ -197,15 +197,14 @@ def _plain(article: Article, recipe: Recipe, data: Path) -> Side:
     return Side(_outcome(done, whole, seconds, told["right"]), steps)
 
 
-def _topwork(name: str, recipe: Recipe, data: Path, home: Path, out: Path, plan: Plan) -> Outcome:
+def _trained(name: str, recipe: Recipe, data: Path, home: Path, out: Path, plan: Plan) -> Outcome:
     if plan.swap:
         file = out.with_suffix(".toml")
         file.write_text(recipe.dumps())
         words = ["--recipe", str(file)]
     else:
         words = ["--recipe", name, *_settings(recipe)]
-    command = [sys.executable, "-m", "topwork", "train", str(data), *words, "--out", str(out), "--json"]
-    done = run(command, TOPWORK_HOME=str(home))
+    done = topwork(home, "train", data, *words, "--out", out, "--json")
     cost = json.loads(done.output)["cost"]
     return _outcome(done, done.seconds, cost, answered(out))
 

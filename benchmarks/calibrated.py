@@ -1,6 +1,5 @@
 """How well probabilities are calibrated, in a cross-validation, with and without the temperature of each fold."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from benchmarks.draw import draw
 from benchmarks.machine import measured_on
-from benchmarks.process import run
+from benchmarks.process import topwork
 from benchmarks.report import table
 from topwork.networks.fusion import softmax
 from topwork.runs.folder import Folder, folds_in
@@ -68,9 +67,8 @@ def measure(plan: Plan, scratch: Path) -> list[Measured]:
     for backbone in plan.backbones:
         for head, options in {SOLVED: [], ITERATED: ["--epochs", "25"]}.items():
             out = scratch / f"{backbone}-{head}".replace(" ", "-")
-            words = ["train", str(folder), "--cut", f"{backbone}@pool", "--weights", plan.weights, *options]
-            words += ["--folds", str(plan.folds), "--no-final", "--out", str(out)]
-            run([sys.executable, "-m", "topwork", *words], TOPWORK_HOME=str(scratch / "home"))
+            words = ["train", folder, "--cut", f"{backbone}@pool", "--weights", plan.weights, *options]
+            topwork(scratch / "home", *words, "--folds", plan.folds, "--no-final", "--out", out)
             found.append(_measured(f"`{backbone}@pool`, head {head}", out))
             say(f"{found[-1].what}: calibration error {found[-1].error[0]:.3f}, {found[-1].error[1]:.3f}")
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.folds import Split
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, run, topwork
 from benchmarks.stats import Answers, answered
 from topwork.networks.backbones import catalogue
 
@@ -73,12 +73,11 @@ def in_epochs(task: Task) -> tuple[str, ...]:
     return "--epochs", str(task.epochs), "--set", "phase.1.patience=0"
 
 
-def topwork(task: Task, split: Split, home: Path, out: Path, *options: str) -> Outcome:
+def trained(task: Task, split: Split, home: Path, out: Path, *options: str) -> Outcome:
     """Run ``topwork train`` with its store and trunks in *home* and its run folder at *out*: it solves the head."""
     words = ["--cut", f"{task.backbone}@pool", "--weights", task.weights, "--size", str(task.size)]
     words += ["--set", f"training.seed={split.seed}", *options]
-    command = [sys.executable, "-m", "topwork", "train", str(split.csv), *words, "--out", str(out), "--json"]
-    done = run(command, TOPWORK_HOME=str(home))
+    done = topwork(home, "train", split.csv, *words, "--out", out, "--json")
     told = json.loads(done.output)
     if told["pictures"] != split.data.counts():
         raise ValueError(f"topwork trained on other parts than it was given: {told['pictures']}, {split.data.counts()}")

@@ -1,7 +1,6 @@
 """Compare K-fold cross-validation by ``topwork train --folds K``, from cold, with the plain script, once per fold."""
 
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from benchmarks.commands import Task, script
 from benchmarks.draw import draw
 from benchmarks.folds import splits
 from benchmarks.frozen import weights
-from benchmarks.process import run
+from benchmarks.process import topwork
 from topwork.data.readers import read
 from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
@@ -56,7 +55,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     out = scratch / "folds"
     words = ["--cut", f"{plan.backbone}@pool", "--weights", task.weights, "--size", str(size), "--folds"]
     words += [str(plan.folds), "--epochs", str(plan.epochs), "--set", "phase.1.patience=0", "--out", str(out)]
-    done = run([sys.executable, "-m", "topwork", "train", str(folder), *words], TOPWORK_HOME=str(scratch / "home"))
+    done = topwork(scratch / "home", "train", folder, *words)
     spent = dict.fromkeys(("convert", "compile", "extract", "head"), 0.0)
     for number in range(1, plan.folds + 1):
         cost = json.loads((out / f"fold-{number}" / "results.json").read_text())["cost"]

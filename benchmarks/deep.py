@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
-from benchmarks.process import run
+from benchmarks.process import run, topwork
 from topwork.data.readers import read
 from topwork.networks.backbones import catalogue
 from topwork.system import keras_backend
@@ -81,10 +81,10 @@ def _round(found: Measured, split: Split, scratch: Path, home: Path) -> Measured
     plan = found.plan
     size = plan.size or catalogue.record(plan.backbone).size
     file = weights(plan, size)
-    ours, chosen = _topwork(plan, split, file, size, scratch, home, "auto")
+    ours, chosen = _trained(plan, split, file, size, scratch, home, "auto")
     found.topwork.append(ours)
     found.plain.append(_plain(plan, split, file, size))
-    wide = ours if chosen == "float32" else _topwork(plan, split, file, size, scratch, home, "float32")[0]
+    wide = ours if chosen == "float32" else _trained(plan, split, file, size, scratch, home, "float32")[0]
     found.topwork_float32.append(wide)
     policy = "float32" if chosen == "float32" else f"mixed_{chosen}"
     equal = ["--precision", policy, "--freeze-batch-norm"]
@@ -102,7 +102,7 @@ def _plain(plan: Plan, split: Split, file: str, size: int, *options: str, **envi
     return seconds
 
 
-def _topwork(
+def _trained(
     plan: Plan, split: Split, file: str, size: int, scratch: Path, home: Path, precision: str
 ) -> tuple[float, str]:
     out = scratch / f"run-{precision}"
@@ -117,7 +117,7 @@ def _topwork(
         "1e-5",
     ]
     words += ["--no-head-first", "--epochs", str(EPOCHS), "--set", f"phase.1.precision={precision}", "--out", str(out)]
-    run([sys.executable, "-m", "topwork", "train", str(split.csv), *words], TOPWORK_HOME=str(home))
+    topwork(home, "train", split.csv, *words)
     last = json.loads((out / "journal.jsonl").read_text().splitlines()[-1])
     say(f"topwork, {last['precision']}: {last['seconds']:.1f} s an epoch")
     return last["seconds"], last["precision"]

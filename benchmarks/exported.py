@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.draw import draw
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, run, topwork
 from topwork.shipping.formats.known import named
 from topwork.system.messages import say
 
@@ -68,20 +67,20 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     """Measure. All files are written below *scratch*; each round runs all commands in turn."""
     folder = plan.data or draw(scratch / "drawn", plan.pictures)
     place = scratch / "run"
-    _topwork(scratch, "train", folder, "--cut", plan.cut, "--weights", plan.weights, "--out", place)
-    made = json.loads(_topwork(scratch, "export", place, "--all", scratch / "all", "--json").output)
+    topwork(scratch / "home", "train", folder, "--cut", plan.cut, "--weights", plan.weights, "--out", place)
+    made = json.loads(topwork(scratch / "home", "export", place, "--all", scratch / "all", "--json").output)
     found = Measured(made)
     picture = next(path for path in sorted(Path(folder).glob("*/*")) if path.suffix.lower() in (".jpg", ".jpeg"))
     written = [one for one in made if one["parity"]]
     for number in range(plan.rounds + 1):  # the first round is not counted: it brings files into memory
         for one in written:
-            done = _topwork(scratch, "check", one["path"])
+            done = topwork(scratch / "home", "check", one["path"])
             _keep(found.checks, one["path"], done, number)
         runtimes = {named(one["kind"]).reads[0] for one in written} | {"keras"}
         for runtime in sorted(runtimes):
             done = run([sys.executable, "-c", f"import {RUNTIMES.get(runtime, runtime)}"])
             _keep(found.imports, runtime, done, number)
-        done = _topwork(scratch, "predict", scratch / "all" / "model.onnx", picture)
+        done = topwork(scratch / "home", "predict", scratch / "all" / "model.onnx", picture)
         if number:
             found.predictions.append(done)
         say(f"round {number} of {plan.rounds}: checked {len(written)} files")
@@ -90,7 +89,7 @@ def measure(plan: Plan, scratch: Path) -> Measured:
     names = [term.partition("@")[0] for term in plan.joined.split(" + ")]
     chosen = [f"backbones.{name}.{key}" for name in names for key in ("weights=random", f"size={plan.size}")]
     words = [word for one in chosen for word in ("--set", one)]
-    _topwork(scratch, "train", folder, "--cut", plan.joined, *words, "--out", joined)
+    topwork(scratch / "home", "train", folder, "--cut", plan.joined, *words, "--out", joined)
     found.exports[plan.joined] = _exports(plan, joined, scratch)
     return found
 
@@ -98,10 +97,10 @@ def measure(plan: Plan, scratch: Path) -> Measured:
 def _exports(plan: Plan, place: Path, scratch: Path) -> tuple[list[Finished], list[Finished]]:
     """Export a run to ONNX with topwork and with the plain script, which reads the model as a ``.keras`` file."""
     source = scratch / f"{place.name}.keras"
-    _topwork(scratch, "export", place, source)
+    topwork(scratch / "home", "export", place, source)
     ours, theirs = [], []
     for number in range(plan.rounds):
-        ours.append(_topwork(scratch, "export", place, scratch / f"{place.name}{number}.onnx"))
+        ours.append(topwork(scratch / "home", "export", place, scratch / f"{place.name}{number}.onnx"))
         theirs.append(run([sys.executable, str(PLAIN), str(source), str(scratch / "plain.onnx")]))
         say(f"export: topwork {ours[-1].seconds:.1f} s, plain {theirs[-1].seconds:.1f} s")
     return ours, theirs
@@ -110,8 +109,3 @@ def _exports(plan: Plan, place: Path, scratch: Path) -> tuple[list[Finished], li
 def _keep(found: dict[str, list[Finished]], name: str, done: Finished, number: int) -> None:
     if number:
         found.setdefault(name, []).append(done)
-
-
-def _topwork(home: Path, *words: object) -> Finished:
-    command: Sequence[str] = [sys.executable, "-m", "topwork", *map(str, words)]
-    return run(command, TOPWORK_HOME=str(home / "home"))

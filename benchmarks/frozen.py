@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.commands import Outcome, Task, in_epochs, script, topwork
+from benchmarks.commands import Outcome, Task, in_epochs, script, trained
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.process import run
@@ -140,7 +140,7 @@ def _warm_up(task: Task, split: Split, scratch: Path) -> None:
     short = replace(task, epochs=1)
     for name in ("plain.py", "by_hand.py"):
         script(name, short, split)
-    topwork(short, split, scratch / "warm", _run(scratch), *in_epochs(short))
+    trained(short, split, scratch / "warm", _run(scratch), *in_epochs(short))
     shutil.rmtree(scratch / "warm")
 
 
@@ -149,17 +149,17 @@ def _round(task: Task, split: Split, scratch: Path, name: str) -> dict[str, Outc
 
     def without_store() -> Outcome:
         shutil.rmtree(home / "store")
-        return topwork(task, split, home, _run(scratch))
+        return trained(task, split, home, _run(scratch))
 
     sides = {
         PLAIN: lambda: script("plain.py", task, split),
-        FIRST: lambda: topwork(task, split, home, _run(scratch)),
+        FIRST: lambda: trained(task, split, home, _run(scratch)),
         CACHED: lambda: script("plain.py", task, split, "--cache"),
         CONVERTED: without_store,
         BY_HAND: lambda: script("by_hand.py", task, split),
-        FILLED: lambda: topwork(task, split, home, _run(scratch)),
+        FILLED: lambda: trained(task, split, home, _run(scratch)),
         IMPORT: _imported,
-        ITERATED: lambda: topwork(task, split, home, _run(scratch), *in_epochs(task)),
+        ITERATED: lambda: trained(task, split, home, _run(scratch), *in_epochs(task)),
     }
     return {side: _told(f"{name}: {side}", command()) for side, command in sides.items()}
 
@@ -181,9 +181,9 @@ def _test(task: Task, split: Split, scratch: Path, found: Comparison) -> None:
     """Train on a fold to get its accuracy, unless a timing round did so already."""
     where = split.seed, split.fold
     if where not in found.answers[TOPWORK]:
-        outcome = topwork(task, split, _home(scratch), _run(scratch))
+        outcome = trained(task, split, _home(scratch), _run(scratch))
         found.answers[TOPWORK][where] = _told(f"{split.name}: topwork", outcome).answers
-        outcome = topwork(task, split, _home(scratch), _run(scratch), *in_epochs(task))
+        outcome = trained(task, split, _home(scratch), _run(scratch), *in_epochs(task))
         found.answers[ITERATED][where] = _told(f"{split.name}: topwork, head in epochs", outcome).answers
     wanted = found.plan.plain_folds is None or split.fold < found.plan.plain_folds
     if wanted and where not in found.answers[PLAIN]:

@@ -1,12 +1,11 @@
 """The memory that ``topwork train`` uses with a cut at ``@pool``, for few and for many pictures."""
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.draw import draw
 from benchmarks.frozen import weights
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, topwork
 from topwork.networks.backbones import catalogue
 from topwork.system.messages import say
 
@@ -34,7 +33,6 @@ def measure(plan: Plan, scratch: Path) -> dict[int, Finished]:
         folder = draw(scratch / f"drawn-{count}", count)
         words = ["--cut", f"{plan.backbone}@pool", "--weights", file, "--size", str(size)]
         words += ["--epochs", str(plan.epochs), "--out", str(scratch / f"run-{count}")]
-        home = scratch / f"home-{count}"
-        found[count] = run([sys.executable, "-m", "topwork", "train", str(folder), *words], TOPWORK_HOME=str(home))
+        found[count] = topwork(scratch / f"home-{count}", "train", folder, *words)
         say(f"{count:,} pictures: {found[count].seconds:.0f} s")
     return found

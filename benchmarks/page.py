@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.draw import draw
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, topwork
 from topwork.system.messages import say
 
 BROWSERS = "chromium", "chromium-browser", "google-chrome"
@@ -77,9 +76,9 @@ def measure(plan: Plan, scratch: Path) -> list[Measured]:
 def _measured(plan: Plan, cut: str, folder: Path, pictures: list[Path], place: Path) -> Measured:
     place.mkdir()
     words = ["--runtime", plan.runtime] if plan.runtime else []
-    _topwork(place, "train", folder, "--cut", cut, "--weights", plan.weights, "--out", place / "run")
-    export = _topwork(place, "export", place / "run", place / "page.html", *words)
-    expected = _topwork(place, "predict", place / "page.html", *pictures, "--json").output.splitlines()
+    topwork(place / "home", "train", folder, "--cut", cut, "--weights", plan.weights, "--out", place / "run")
+    export = topwork(place / "home", "export", place / "run", place / "page.html", *words)
+    expected = topwork(place / "home", "predict", place / "page.html", *pictures, "--json").output.splitlines()
     first, further, answers = _opened(place / "page.html", pictures, plan.rounds)
     same, difference = 0, 0.0
     for ours, theirs in zip(answers, map(json.loads, expected), strict=True):
@@ -116,7 +115,3 @@ def _opened(page: Path, pictures: list[Path], rounds: int) -> tuple[list[float],
             tab.close()
         browser.close()
     return first, further, answers
-
-
-def _topwork(home: Path, *words: object) -> Finished:
-    return run([sys.executable, "-m", "topwork", *map(str, words)], TOPWORK_HOME=str(home / "home"))

@@ -1,7 +1,6 @@
 """What the distance and heat maps cost ``topwork predict``, and a folder of pictures against its bound."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import onnx
 
 from benchmarks.draw import draw
 from benchmarks.machine import measured_on
-from benchmarks.process import run
+from benchmarks.process import topwork
 from benchmarks.report import table
 from benchmarks.stats import Spread
 from topwork.data.pictures import decode
@@ -77,18 +76,16 @@ def measure(plan: Plan, scratch: Path) -> list[Predicted]:
 
 def _measured(plan: Plan, cut: str, folder: Path, scratch: Path) -> Predicted:
     place, file = scratch / cut.partition("@")[0], scratch / f"{cut.partition('@')[0]}.onnx"
-    home, topwork = str(scratch / "home"), [sys.executable, "-m", "topwork"]
-    words = ["train", str(folder), "--cut", cut, "--weights", plan.weights, "--out", str(place)]
-    run([*topwork, *words], TOPWORK_HOME=home)
-    run([*topwork, "export", str(place), str(file)], TOPWORK_HOME=home)
+    topwork(scratch / "home", "train", folder, "--cut", cut, "--weights", plan.weights, "--out", place)
+    topwork(scratch / "home", "export", place, file)
     bare = _without(file, scratch / f"bare-{file.name}")
     pictures = [str(path) for path in sorted(folder.glob("*/*"))]
     found = Predicted(cut, [], [], [], [], [], [])
     for number in range(plan.rounds + 1):  # the first round is not counted: it brings files into memory
-        heat = ["--heat", str(scratch / f"heat-{file.stem}-{number}")]
+        heat = ["--heat", scratch / f"heat-{file.stem}-{number}"]
         commands = [(found.bare, bare, []), (found.distance, file, []), (found.heat, file, heat)]
         for seconds, model, more in commands:
-            done = run([*topwork, "predict", str(model), pictures[0], *more])
+            done = topwork(scratch / "home", "predict", model, pictures[0], *more)
             if number:
                 seconds.append(done.seconds)
         if number:

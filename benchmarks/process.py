@@ -66,6 +66,11 @@ def run(command: Sequence[str], statuses: Sequence[int] = (0,), **environment: s
         return Finished(seconds, largest, together.peak, together.anonymous, out.read())
 
 
+def topwork(home: Path, *words: object) -> Finished:
+    """Run ``topwork`` with its store and trunks in *home*."""
+    return run([sys.executable, "-m", "topwork", *map(str, words)], TOPWORK_HOME=str(home))
+
+
 def _wait(process: subprocess.Popen) -> "os.struct_rusage":  # type: ignore[name-defined]
     """Wait for a process, and return its resource usage, including the child processes that it has waited for."""
     try:

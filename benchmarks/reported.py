@@ -1,11 +1,10 @@
 """The time that `topwork report` takes, the first time and with the audit and the curve kept; the size of its page."""
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.draw import draw
-from benchmarks.process import Finished, run
+from benchmarks.process import Finished, topwork
 from topwork.system.messages import say
 
 FIRST, AGAIN = "topwork report, the first time", "topwork report, audit and curve kept"
@@ -27,12 +26,11 @@ class Plan:
 def measure(plan: Plan, scratch: Path) -> tuple[dict[str, list[Finished]], int]:
     """Return what was measured, and the size of the page in bytes. All files are written below *scratch*."""
     folder = plan.data or draw(scratch / "drawn", plan.pictures)
-    out, home = scratch / "run", str(scratch / "home")
-    run([sys.executable, "-m", "topwork", "train", str(folder), "--out", str(out)], TOPWORK_HOME=home)
-    command = [sys.executable, "-m", "topwork", "report", str(out)]
-    found = {FIRST: [run(command, TOPWORK_HOME=home)], AGAIN: []}
+    out, home = scratch / "run", scratch / "home"
+    topwork(home, "train", folder, "--out", out)
+    found = {FIRST: [topwork(home, "report", out)], AGAIN: []}
     for _ in range(plan.rounds):
-        found[AGAIN].append(run(command, TOPWORK_HOME=home))
+        found[AGAIN].append(topwork(home, "report", out))
     for name, each in found.items():
         say(f"{name}: {each[-1].seconds:.1f} s")
     return found, (out / "report.html").stat().st_size

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.draw import draw
 from benchmarks.machine import measured_on
-from benchmarks.process import initial_environment, run
+from benchmarks.process import initial_environment, run, topwork
 from benchmarks.report import table
 from benchmarks.stats import Spread
 from topwork.shipping.predictor import Predictor
@@ -74,10 +74,8 @@ def measure(plan: Plan, scratch: Path) -> list[Served]:
 
 def _measured(plan: Plan, cut: str, folder: Path, scratch: Path) -> Served:
     place, file = scratch / cut.partition("@")[0], scratch / f"{cut.partition('@')[0]}.onnx"
-    home, topwork = str(scratch / "home"), [sys.executable, "-m", "topwork"]
-    words = ["train", str(folder), "--cut", cut, "--weights", plan.weights, "--out", str(place)]
-    run([*topwork, *words], TOPWORK_HOME=home)
-    run([*topwork, "export", str(place), str(file)], TOPWORK_HOME=home)
+    topwork(scratch / "home", "train", folder, "--cut", cut, "--weights", plan.weights, "--out", place)
+    topwork(scratch / "home", "export", place, file)
     pictures = [path.read_bytes() for path in sorted(folder.glob("*/*"))]
     bounds, rounds, memory = [], [], []
     with _server(file) as (process, port):

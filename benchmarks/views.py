@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.commands import Outcome, Task, in_epochs, script, topwork
+from benchmarks.commands import Outcome, Task, in_epochs, script, trained
 from benchmarks.draw import draw
 from benchmarks.folds import Split, splits
 from benchmarks.frozen import weights
@@ -63,7 +63,7 @@ def _sides(plan: Plan, task: Task, split: Split, scratch: Path) -> dict[str, Cal
     scratch.mkdir()
 
     def ours(name: str, *options: str) -> Callable[[], Outcome]:
-        return lambda: topwork(task, split, scratch / f"home-{name}", scratch / name, *in_epochs(task), *options)
+        return lambda: trained(task, split, scratch / f"home-{name}", scratch / name, *in_epochs(task), *options)
 
     views = ("--views", str(plan.views))
     return {

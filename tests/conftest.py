@@ -27,8 +27,9 @@ keras_backend.onednn()  # before any test imports Keras, as in the commands that
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it; children inherit this
 
 
-LONG = ("test_train", "test_resume", "test_joining", "test_keras_graph", "test_cli", "test_export", "test_model")
-LONG += ("test_random_weights", "test_phase", "test_cross_validate", "test_warm_start", "test_keras_settings")
+LONG = ("test_formats", "test_searching", "test_self_check", "test_report", "test_export", "test_export_all")
+LONG += ("test_solved_phase", "test_resume", "test_train", "test_phase", "test_cross_validate", "test_joining")
+LONG += ("test_model", "test_browser", "test_gate", "test_read_once", "test_calibrating", "test_keras_graph")
 
 
 def pytest_configure(config):

@@ -1,19 +1,26 @@
-"""Pages with a model inside: the runtime for browsers, a stand-in for it, and a browser."""
+"""Pages with a model inside: the runtime for browsers, a stand-in for it, pictures to ask, and a browser."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import topwork as tw
 from tests import shared
 from topwork.shipping.page import runtime
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+SAME = 1e-3
+"""The largest allowed difference of a probability."""
 
 
 @contextmanager
@@ -60,3 +67,51 @@ def chromium(*words: str) -> Iterator[object]:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, *words])
         yield browser
         browser.close()
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Draw four pictures: a GIF, a transparent PNG, a JPEG that is turned by EXIF, and one unlike the others."""
+    folder.mkdir(exist_ok=True)
+    draw = np.random.default_rng(0)
+
+    def drawn(height, width, channels=3):
+        wide = draw.integers(0, 256, (5, 7, channels), np.uint8).repeat(40, 0).repeat(40, 1)
+        return Image.fromarray(wide[:height, :width])
+
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    drawn(90, 61).save(folder / "turned.jpg", exif=turned, quality=95)
+    drawn(100, 200, 4).save(folder / "transparent.png")
+    drawn(47, 35).convert("P").save(folder / "palette.gif")
+    Image.new("RGB", (300, 20), "white").save(folder / "white.png")
+    return sorted(folder.iterdir())
+
+
+def page_of_flowers(name: str, real: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Train on the real photos with real weights, and return the page."""
+    (folder / "keras").mkdir()
+    (folder / "keras" / "models").symlink_to(real / "weights")
+    monkeypatch.setenv("KERAS_HOME", str(folder / "keras"))
+    run = tw.train(real / "flowers5", phases=[tw.Phase(f"{name}@pool")], out=folder / "run", progress=False)
+    path = folder / "flowers.html"
+    run.export(path, progress=False)
+    return path
+
+
+def some_flowers(real: Path) -> list[Path]:
+    """Return 100 of the real photos."""
+    found = sorted((real / "flowers5").glob("*/*.jpg"))[::5]
+    assert len(found) == 100
+    return found
+
+
+def assert_same(found: Sequence[dict[str, Any]], path: Path, pictures: Sequence[Path]) -> None:
+    """Assert that the answers of a page are those of its predictor."""
+    expected = [guess.as_json() for guess in tw.Predictor(path)([str(picture) for picture in pictures])]
+    spread = np.ptp([[*one["probabilities"].values()] for one in expected], axis=0).max()
+    assert spread > 1e-2, "the answers do not differ between pictures"
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours["path"] == Path(theirs["path"]).name
+        assert (ours["label"], ours["known"]) == (theirs["label"], theirs["known"])
+        assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=SAME)
+        assert ours["distance"] == pytest.approx(theirs["distance"], abs=1e-2)

@@ -4,7 +4,6 @@ import base64
 import csv
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 import topwork as tw
 from tests.conftest import make_folder
 from tests.exports import write_as
-from tests.pages import chromium, forget, runtime_folder
+from tests.pages import assert_same, chromium, forget, page_of_flowers, pictures_in, runtime_folder, some_flowers
 from tests.tiny import tiny
 from topwork.data.pictures import Fit
 from topwork.shipping.metadata import Input
@@ -24,9 +23,6 @@ from topwork.shipping.tables import columns
 MARKUP = "<img src=x onerror=alert(1)>"
 CLASSES = {"blue": "unknown", "green": MARKUP, "red": "a/b"}
 """Names of classes that a page could take for something else."""
-
-SAME = 1e-3
-"""The largest allowed difference of a probability."""
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +56,7 @@ def file(runtime, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Return four pictures: a GIF, a transparent PNG, a JPEG that is turned by EXIF, and one unlike the others."""
-    folder = tmp_path_factory.mktemp("photos")
-    draw = np.random.default_rng(0)
-
-    def drawn(height, width, channels=3):
-        wide = draw.integers(0, 256, (5, 7, channels), np.uint8).repeat(40, 0).repeat(40, 1)
-        return Image.fromarray(wide[:height, :width])
-
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    drawn(90, 61).save(folder / "turned.jpg", exif=turned, quality=95)
-    drawn(100, 200, 4).save(folder / "transparent.png")
-    drawn(47, 35).convert("P").save(folder / "palette.gif")
-    Image.new("RGB", (300, 20), "white").save(folder / "white.png")
-    return sorted(folder.iterdir())
+    return pictures_in(tmp_path_factory.mktemp("photos"))
 
 
 class Opened:
@@ -132,18 +114,6 @@ def page(shared_page):
     yield shared_page
     assert shared_page.complaints == []
     assert [address for address in shared_page.asked if not address.startswith(("file:", "blob:", "data:"))] == []
-
-
-def assert_same(found, path, pictures):
-    """Assert that the answers of a page are those of its predictor."""
-    expected = [guess.as_json() for guess in tw.Predictor(path)([str(picture) for picture in pictures])]
-    spread = np.ptp([[*one["probabilities"].values()] for one in expected], axis=0).max()
-    assert spread > 1e-2, "the answers do not differ between pictures"
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours["path"] == Path(theirs["path"]).name
-        assert (ours["label"], ours["known"]) == (theirs["label"], theirs["known"])
-        assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=SAME)
-        assert ours["distance"] == pytest.approx(theirs["distance"], abs=1e-2)
 
 
 def test_the_answers_are_those_of_predict(page, file, photos):
@@ -347,15 +317,8 @@ def test_a_model_with_two_sizes_and_the_probabilities_alone(browser, runtime, ph
 def test_on_real_photos_the_page_answers_as_predict_does(
     browser, runtime, real, tmp_path, monkeypatch, name, megabytes
 ):
-    (tmp_path / "keras").mkdir()
-    (tmp_path / "keras" / "models").symlink_to(real / "weights")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    run = tw.train(real / "flowers5", phases=[tw.Phase(f"{name}@pool")], out=tmp_path / "run", progress=False)
-    path = tmp_path / "flowers.html"
-    run.export(path, progress=False)
+    path = page_of_flowers(name, real, tmp_path, monkeypatch)
     assert path.stat().st_size <= megabytes * 1e6
-    pictures = sorted((real / "flowers5").glob("*/*.jpg"))[::5]
-    assert len(pictures) == 100
     with opened(browser, path) as page:
-        assert_same(page.ready().ask(*pictures), path, pictures)
+        assert_same(page.ready().ask(*some_flowers(real)), path, some_flowers(real))
         assert page.complaints == []

@@ -300,7 +300,7 @@ def together(model, count, settings, until):
     return asyncio.run(run())
 
 
-def test_with_many_requests_waiting_further_ones_are_told_to_come_again(files):
+def test_with_many_requests_waiting_further_ones_are_refused(files):
     model = Slow(files[0])
     found = together(model, 20, Settings(max_waiting=3), lambda tasks: sum(one.done() for one in tasks) >= 8)
     busy = [one for one in found if one.status_code == 503]

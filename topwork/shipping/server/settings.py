@@ -19,7 +19,7 @@ class Settings:
         max_bytes: of a request.
         max_pixels: of a picture; larger ones are not decoded.
         max_pictures: of a request.
-        max_waiting: the number of requests that may wait; further ones are told to come again.
+        max_waiting: the number of requests that may wait; further ones get the status 503.
         timeout: the seconds that a request may take.
 
     Raises:
