@@ -156,13 +156,13 @@ def test_mutated_pictures_and_requests_do_no_harm(file, count):
         own = np.random.default_rng(number)
         if number % 2:
             content = mutated(own, kinds[own.integers(len(kinds))])
-            return httpx.post(f"{server.url}/predict", content=content, timeout=20).status_code
+            return client.post(f"{server.url}/predict", content=content).status_code
         line = asked_raw(server.port, mutated(own, whole))
         return int(line.split()[1]) if line else 0
 
     gc.freeze()  # a long collection in this process looks like a client that sends nothing, and is given up
     try:
-        with ThreadPoolExecutor(8) as pool:
+        with httpx.Client(headers={"Connection": "close"}, timeout=20) as client, ThreadPoolExecutor(16) as pool:
             asked = [pool.submit(one, number) for number in range(count)]
     finally:
         gc.unfreeze()
