@@ -110,7 +110,7 @@ class HeatFiles:
         for one in self._explain(answer):
             mark = f"-{safe(one.picture)}" if one.picture else ""
             path = self._new.path(self.place / f"{Path(answer.path).stem}{mark}.png")
-            one.image().save(path)
+            one.image().save(path, compress_level=1)  # 4 times faster than Pillow's 6, and a fifth larger
             paths.append(str(path))
             self.methods.add(one.method)
         self.count += len(paths)
