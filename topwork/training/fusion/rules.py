@@ -13,8 +13,7 @@ FEW = 100
 EACH = 10
 """A warning is given for fewer than `FEW` validation pictures, or fewer than `EACH` for each value that is learned."""
 GAP = 1e-7
-STEPS = 100_000
-SMALLEST = 1e-300
+STEPS = 1000
 
 
 def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
@@ -38,12 +37,11 @@ def fit(rule: Rule, each: np.ndarray, labels: np.ndarray) -> Learned:
 def mixture(own: np.ndarray) -> np.ndarray:
     """Return the weights that maximise the mean over pictures of ``log sum_i w_i p_i``.
 
-    This function is concave on the simplex. The method is expectation maximisation (Dempster, Laird & Rubin 1977, J. R.
-    Statist. Soc. B 39:1-38): each step replaces ``w_i`` by ``w_i g_i``, where ``g_i`` is the gradient, the mean of
-    ``p_i / sum_k w_k p_k``. No weights are better by more than ``max_i g_i - 1`` nats, as ``sum_i w_i g_i`` is 1 and
-    the function is concave. The steps end when this bound is below `GAP`. Where members are nearly equal, that takes
-    many plain steps. So ``g_i`` is raised to a power, which is doubled as long as the mean grows and then starts again
-    at 1 (Salakhutdinov & Roweis 2003, Adaptive Overrelaxed Bound Optimization Methods, ICML).
+    This function is concave on the simplex. No weights are better by more than ``max_i g_i - 1`` nats, where ``g_i`` is
+    the gradient, the mean of ``p_i / sum_k w_k p_k``, because ``sum_i w_i g_i`` is 1. The steps end when this bound is
+    below `GAP`. Each step is one of expectation maximisation, which replaces ``w_i`` by ``w_i g_i`` (Dempster, Laird &
+    Rubin 1977, J. R. Statist. Soc. B 39:1-38), and one of vertex exchange (Böhning 1986, Metrika 33:337-347). The first
+    alone takes 100,000 steps and more where members are nearly equal; both together took at most 36 (docs/log.md).
 
     Args:
         own: the probability that each member gives to the true class, float64 ``[members, n]``.
@@ -58,25 +56,35 @@ def mixture(own: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(own, np.finfo(float).tiny))
     own = np.exp(logs - logs.max(0))  # scaling the values of one picture changes no weight
     weights = np.full(len(own), 1 / len(own))
-    power = 1
     for _ in range(STEPS):
-        mixed = weights @ own
-        gradient = (own / mixed).mean(1)
+        gradient = (own / (weights @ own)).mean(1)
         if gradient.max() - 1 < GAP:
             break
-        further = _moved(weights, gradient, power)
-        if np.log(further @ own / mixed).mean() > 0:
-            weights, power = further, 2 * power
-        else:
-            weights, power = _moved(weights, gradient, 1), 1
-    return weights
+        weights = _exchanged(weights * gradient, own)
+    return weights / weights.sum()
 
 
-def _moved(weights: np.ndarray, gradient: np.ndarray, power: int) -> np.ndarray:
-    """Return the weights after a step. None becomes 0, or no later step could raise it."""
-    logs = np.log(weights) + power * np.log(np.maximum(gradient, SMALLEST))
-    moved = np.maximum(np.exp(logs - logs.max()), SMALLEST)
-    return moved / moved.sum()
+def _exchanged(weights: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the weights after the worst member has given to the best as much as raises the mean most."""
+    from scipy.optimize import bisect
+
+    mixed = weights @ own
+    gradient = (own / mixed).mean(1)
+    best, worst = gradient.argmax(), np.where(weights > 0, gradient, np.inf).argmin()
+    change = own[best] - own[worst]
+
+    def slope(given: float) -> float:
+        with np.errstate(divide="ignore"):  # where only the worst member has a probability, giving all is no choice
+            return float((change / np.maximum(mixed + given * change, 0)).mean())
+
+    most = float(weights[worst])
+    if slope(0) <= 0:
+        return weights
+    given = most if slope(most) >= 0 else bisect(slope, 0, most)
+    moved = weights.copy()
+    moved[worst] -= given
+    moved[best] += given
+    return moved
 
 
 def stack(each: np.ndarray, labels: np.ndarray) -> Stack:
