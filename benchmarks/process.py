@@ -31,7 +31,8 @@ class Finished:
         seconds: the time from its start to its end.
         largest: the peak resident memory of the largest process of its tree, in bytes (``ru_maxrss`` from ``wait4``).
         together: the largest sum of the resident memory of all processes of its tree, in bytes. It is sampled; a shared
-            page counts once for each process. ``None`` if ``/proc`` has no such figures.
+            page counts once for each process. ``None`` if ``/proc`` has no such figures,
+            or the command ended before the first sample.
         anonymous: as *together*, but without pages of files, which the system can free when it needs memory.
         output: its stdout.
     """

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-FIREFOX = shutil.which("firefox") or shutil.which("firefox-esr")
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 
 LISTENING = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 
@@ -70,11 +71,26 @@ def firefox(profile: Path) -> Iterator[Tab]:
     if not FIREFOX:
         pytest.skip("no firefox is installed")
     command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    told = profile / "stderr.txt"
+    with told.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr)
     try:
-        address = next(found.group(1) for line in process.stderr if (found := LISTENING.search(line)))
-        with websockets.connect(f"{address}/session", max_size=None) as socket:
+        with websockets.connect(f"{_address(process, told)}/session", max_size=None) as socket:
             yield Tab(socket)
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(process: subprocess.Popen[bytes], told: Path, seconds: float = 60) -> str:
+    """Return where a browser listens, once it says so."""
+    until = time.monotonic() + seconds
+    while not (found := LISTENING.search(told.read_text(errors="replace"))):
+        if process.poll() is not None or time.monotonic() > until:
+            pytest.fail(f"Firefox does not listen: {told.read_text(errors='replace')}")
+        time.sleep(0.1)
+    return found.group(1)

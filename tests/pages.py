@@ -30,7 +30,19 @@ def fake_runtime() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "DIGESTS", {name: sha256(content).hexdigest() for name, content in files.items()})
         runtime._keep(files)
+        try:
+            yield
+        finally:
+            forget()
+
+
+@contextmanager
+def real_runtime() -> Iterator[None]:
+    """Keep the real runtime meanwhile, as an export does."""
+    runtime.obtain(runtime_folder())
+    try:
         yield
+    finally:
         forget()
 
 

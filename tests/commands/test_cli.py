@@ -302,7 +302,9 @@ def test_predict_as_json_and_as_csv(exported, pictures, tmp_path):
     for guess in guesses:
         assert list(guess) == ["path", "label", "probability", "probabilities", "known", "distance"]
         assert guess["probabilities"][guess["label"]] == guess["probability"] == max(guess["probabilities"].values())
-    assert topwork("predict", file, pictures / "red", "--csv", tmp_path / "a.csv") == Ran(0, "", "")
+    assert topwork("predict", file, pictures / "red", "--csv", tmp_path / "a.csv") == Ran(
+        0, "", f"20 answers saved in '{tmp_path}/a.csv'.\n"
+    )
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [float(row["probability"]) for row in rows] == [guess["probability"] for guess in guesses]
     assert list(rows[0]) == ["path", "label", "probability", "known", "distance", "blue", "green", "red", "error"]
@@ -323,6 +325,14 @@ def test_predict_names_what_it_cannot_read(exported, pictures, tmp_path):
     }  # fmt: skip
 
 
+def test_predict_refuses_two_outputs_with_one_name(tmp_path):
+    (tmp_path / "sub").mkdir()
+    words = ["--csv", tmp_path / "a", "--parquet", f"{tmp_path}/sub/../a"]
+    assert topwork("predict", "m.onnx", "a.png", *words) == Ran(
+        2, "", "UsageError: two of --csv, --parquet, --copy-to and --heat have the same name: give each its own.\n"
+    )
+
+
 def test_predict_rows_of_several_pictures(tmp_path):
     file = small.export(tmp_path / "pairs.onnx", small.TWO)
     paths = {name: small.picture(tmp_path / f"{name}.png", name) for name in ("red", "blue")}
@@ -337,7 +347,9 @@ def test_predict_rows_of_several_pictures(tmp_path):
     assert [(guess["path"], guess["label"]) for guess in found] == [
         (paths["blue"], "blue"), (paths["blue"], None), (paths["red"], "red"),
     ]  # fmt: skip
-    assert topwork("predict", file, rows, "--csv", tmp_path / "a.csv") == Ran(0, "", told)
+    ran = topwork("predict", file, rows, "--csv", tmp_path / "a.csv")
+    saved = f"3 answers saved in '{tmp_path}/a.csv'.\n"
+    assert ran == Ran(0, "", told.replace("1 of 3", f"{saved}1 of 3"))
     written = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [(row["path"], row["label"], row["error"]) for row in written] == [
         (paths["blue"], "blue", ""), (paths["blue"], "", reason), (paths["red"], "red", ""),

@@ -273,7 +273,8 @@ def test_guesses_as_csv(print_guesses, tmp_path, capsys):
         "a.png,cat,0.75,false,3.5,0.75,0.25,",
         "b.png,,,,,,,the file is empty",
     ]
-    assert capsys.readouterr() == ("", "b.png: the file is empty\n1 of 2 pictures could not be read.\n")
+    saved = f"2 answers saved in '{tmp_path}/a.csv'."
+    assert capsys.readouterr() == ("", f"b.png: the file is empty\n{saved}\n1 of 2 pictures could not be read.\n")
 
 
 @pytest.mark.parametrize("path", [None, Path("a.csv")])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.colours import ABOUT, LABELS, TWO, export
 from topwork.data.pictures import Fit
@@ -63,6 +64,12 @@ def test_a_file_that_is_not_onnx(tmp_path, capfd, content, reason):
     path.write_bytes(content)
     assert refused(path) == (f"onnxruntime cannot load '{path}' ({reason}): expected a file that topwork exported.")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_in_the_place_of_a_model(tmp_path):
+    path = tmp_path / "rose.jpg"
+    Image.new("RGB", (8, 8)).save(path)
+    assert refused(path) == f"'{path}' is a picture: name the model first, then the pictures."
 
 
 def test_a_file_that_is_cut_short(tmp_path, capfd):

@@ -36,7 +36,9 @@ def predict(
     top: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Name the K likeliest classes of each picture.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the answers to this new file, and do not print them.")
+    ] = None,
     parquet: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The same as a Parquet file (needs pyarrow).")
     ] = None,
@@ -84,6 +86,8 @@ def predict(
             if bar:
                 bar.update(number, len(rows))
     answered = len(rows) - unread
+    for path in filter(None, (csv, parquet)):
+        say(f"{counted(len(rows), 'answer')} saved in {str(path)!r}.")
     if copy_to:
         gone = " Those that cannot be read are not among them." if unread else ""
         say(f"{counted(answered, 'picture')} copied into {str(copy_to)!r}.{gone}")
@@ -114,7 +118,7 @@ class _Chosen:
         must_be_new("--parquet", self.parquet)
         must_be_new("--copy-to", self.copy_to, is_folder=True)
         must_be_new("--heat", self.heat, is_folder=True)
-        given = [path.absolute() for path in (self.csv, self.parquet, self.copy_to, self.heat) if path]
+        given = [path.resolve() for path in (self.csv, self.parquet, self.copy_to, self.heat) if path]
         if len(set(given)) < len(given):
             raise UsageError("two of --csv, --parquet, --copy-to and --heat have the same name: give each its own.")
 

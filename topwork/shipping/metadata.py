@@ -43,6 +43,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from topwork.data import picture_files
 from topwork.data.pictures import Fit
 from topwork.errors import ExportError, RecipeError
 from topwork.networks.weights.files import sha256 as sha256_of
@@ -228,7 +229,14 @@ def _format(path: Path) -> Format:
         raise ExportError(f"{str(path)!r} is a folder: {_EXPECTED}")
     if not path.exists():
         raise ExportError(f"no file {str(path)!r}: {_EXPECTED}")
+    if found is None and _is_picture(path):
+        raise ExportError(f"{str(path)!r} is a picture: name the model first, then the pictures.")
     return found or known.ONNX
+
+
+def _is_picture(path: Path) -> bool:
+    with path.open("rb") as file:
+        return bool(picture_files.kind(file.read(32)))
 
 
 def _beside(found: Format, path: Path) -> str:

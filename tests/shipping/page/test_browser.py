@@ -13,11 +13,10 @@ from PIL import Image
 import topwork as tw
 from tests.conftest import make_folder
 from tests.exports import write_as
-from tests.pages import assert_same, chromium, forget, page_of_flowers, pictures_in, runtime_folder, some_flowers
+from tests.pages import assert_same, chromium, page_of_flowers, pictures_in, real_runtime, runtime_folder, some_flowers
 from tests.tiny import tiny
 from topwork.data.pictures import Fit
 from topwork.shipping.metadata import Input
-from topwork.shipping.page import runtime as browser_runtime
 from topwork.shipping.tables import columns
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -28,9 +27,8 @@ CLASSES = {"blue": "unknown", "green": MARKUP, "red": "a/b"}
 @pytest.fixture(scope="module")
 def runtime():
     """Keep the real runtime while these tests run, as an export does."""
-    browser_runtime.obtain(runtime_folder())
-    yield
-    forget()
+    with real_runtime():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +200,16 @@ def test_the_csv_is_that_of_predict(page, file, photos, tmp_path):
     assert rows[0]["known"] == str(found[0]["known"]).lower()
     assert float(rows[0][MARKUP]) == found[0]["probabilities"][MARKUP]
     assert (rows[1]["label"], rows[1]["known"], rows[1]["error"]) == ("", "", "the file is empty")
+
+
+def test_classes_with_the_names_of_other_columns(page):
+    labels = ["path", "class path", "distance"]
+    head = page.tab.evaluate(
+        "(labels) => { const before = model; model = { ...model, labels }; const found = csv(); model = before; "
+        "return found; }",
+        labels,
+    )
+    assert head == ",".join(columns(labels, None)) + "\r\n"
 
 
 def test_the_list_is_cleared_while_pictures_are_waiting(page, photos):

@@ -7,9 +7,8 @@ import pytest
 import topwork as tw
 from tests.conftest import make_folder
 from tests.firefox import FIREFOX, firefox
-from tests.pages import assert_same, forget, page_of_flowers, pictures_in, runtime_folder, some_flowers
+from tests.pages import assert_same, page_of_flowers, pictures_in, real_runtime, some_flowers
 from tests.tiny import tiny
-from topwork.shipping.page import runtime as browser_runtime
 
 pytestmark = pytest.mark.skipif(not FIREFOX, reason="no firefox is installed")
 
@@ -17,10 +16,8 @@ pytestmark = pytest.mark.skipif(not FIREFOX, reason="no firefox is installed")
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     """Return the tab of a browser, with the real runtime kept for exports meanwhile."""
-    browser_runtime.obtain(runtime_folder())
-    with firefox(tmp_path_factory.mktemp("profile")) as found:
+    with real_runtime(), firefox(tmp_path_factory.mktemp("profile")) as found:
         yield found
-    forget()
 
 
 @pytest.fixture(scope="module")

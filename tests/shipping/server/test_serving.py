@@ -28,8 +28,21 @@ class Server:
     def __init__(self, *words):
         command = [sys.executable, "-m", "topwork", "serve", *map(str, words), "--port", "0"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.url = STARTED.search(self.process.stderr.readline()).group(1)
+        line = self.process.stderr.readline()
+        found = STARTED.search(line)
+        if not found:
+            self.process.kill()
+            pytest.fail(f"the server did not start: {line}{self.process.stderr.read()}")
+        self.url = found.group(1)
         self.port = int(self.url.rpartition(":")[2])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -44,9 +57,17 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(file):
-    running = Server(file, "--timeout", "2", "--max-bytes", "100K")
-    yield running
-    running.stop()
+    with Server(file, "--timeout", "2", "--max-bytes", "100K") as running:
+        yield running
+        running.stop()
+
+
+@pytest.fixture
+def impatient(file):
+    """Return a server for many requests that never end."""
+    with Server(file, "--timeout", "1", "--max-bytes", "100K") as running:
+        yield running
+        running.stop()
 
 
 def picture(colour="red", size=(20, 30)):
@@ -84,28 +105,51 @@ def test_a_client_that_stops_halfway_or_goes_away_disturbs_no_other(server):
         one.close()
 
 
-def test_a_head_that_never_ends_is_given_up_also_in_a_second_request(server):
-    """And one that is too long."""
-    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    for first, rest in ((b"", b"GET / HT"), (whole, b"GET / HT"), (b"", b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-            connection.sendall(first)
-            answer = b""
-            while first and not answer.endswith(b"}"):
-                answer += connection.recv(1000)
-            start = time.perf_counter()
-            with suppress(ConnectionError):
-                connection.sendall(rest)
-                assert connection.recv(1000) in (b"", b"Invalid HTTP request received.")
-            assert time.perf_counter() - start < 5
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (b"", b"GET / HT"),
+        (WHOLE + b"\r\n", b"GET / HT"),
+        (WHOLE + b"\r\n", b"\r\n"),
+        (WHOLE + b"Content-Length: 1000000\r\n\r\n", b"x"),
+    ],
+)
+def test_a_request_that_never_ends_is_given_up_also_after_a_whole_one(server, first, rest):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        assert seconds_open(connection, first, rest) < 5
+
+
+def test_a_head_that_is_too_long_is_refused_at_once(file):
+    with (
+        Server(file, "--timeout", "20") as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection,
+    ):
+        assert seconds_open(connection, b"", b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000) < 10
+
+
+def seconds_open(connection, first, rest):
+    """Send a request and wait for its answer; then send *rest*, and return after how long the server closes."""
+    connection.sendall(first)
+    answer = b""
+    while first and not answer.endswith(b"}\n"):
+        answer += connection.recv(1000)
+    start = time.perf_counter()
+    with suppress(ConnectionError):
+        connection.sendall(rest)
+        assert connection.recv(1000) in (b"", b"Invalid HTTP request received.")
+    return time.perf_counter() - start
 
 
 def test_what_is_running_is_finished_when_it_is_stopped(file):
-    running = Server(file)
-    large = picture(size=(4000, 4000))
-    with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(httpx.post, f"{running.url}/predict", content=large, timeout=30) for _ in range(6)]
-        while "topwork_waiting 6.0" not in httpx.get(f"{running.url}/metrics").text:
+    with Server(file) as running, ThreadPoolExecutor(6) as pool:
+        request = httpx.Request("POST", running.url, files=[("file", ("a.png", picture(size=(4000, 4000))))] * 8)
+        words = {"content": request.read(), "headers": {"content-type": request.headers["content-type"]}, "timeout": 60}
+        asked = [pool.submit(httpx.post, f"{running.url}/predict", **words) for _ in range(6)]
+        until = time.monotonic() + 30
+        while "topwork_waiting 6.0" not in httpx.get(f"{running.url}/metrics").text and time.monotonic() < until:
             time.sleep(0.01)
         left = running.stop()
         answers = [one.result() for one in asked]
@@ -140,8 +184,7 @@ def asked_raw(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.full)])
-def test_mutated_pictures_and_requests_do_no_harm(file, count):
-    server = Server(file, "--timeout", "1", "--max-bytes", "100K")  # many of them never end
+def test_mutated_pictures_and_requests_do_no_harm(impatient, count):
     draw = np.random.default_rng(0)
     kinds = []
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"):
@@ -156,21 +199,20 @@ def test_mutated_pictures_and_requests_do_no_harm(file, count):
         own = np.random.default_rng(number)
         if number % 2:
             content = mutated(own, kinds[own.integers(len(kinds))])
-            return client.post(f"{server.url}/predict", content=content).status_code
-        line = asked_raw(server.port, mutated(own, whole))
+            return client.post(f"{impatient.url}/predict", content=content).status_code
+        line = asked_raw(impatient.port, mutated(own, whole))
         return int(line.split()[1]) if line else 0
 
-    gc.freeze()  # a long collection in this process looks like a client that sends nothing, and is given up
+    gc.disable()  # a long collection in this process looks like a client that sends nothing, and is given up
     try:
         with httpx.Client(headers={"Connection": "close"}, timeout=20) as client, ThreadPoolExecutor(16) as pool:
             asked = [pool.submit(one, number) for number in range(count)]
     finally:
-        gc.unfreeze()
+        gc.enable()
     assert not {number: repr(one.exception()) for number, one in enumerate(asked) if one.exception()}
     statuses = [one.result() for one in asked]
     assert not {number: status for number, status in enumerate(statuses) if status >= 500 and status != 503}
     assert statuses.count(200) > count / 50
     assert statuses.count(422) > count / 50
-    assert server.process.poll() is None
-    assert httpx.post(f"{server.url}/predict", content=picture("green")).json()[0]["label"] == "green"
-    server.stop()
+    assert impatient.process.poll() is None
+    assert httpx.post(f"{impatient.url}/predict", content=picture("green")).json()[0]["label"] == "green"

@@ -108,8 +108,8 @@ function quality({ accuracy, training }) {
   const pictures = training && training.pictures;
   const learned = pictures ? `It learned from ${pictures.toLocaleString("en")} pictures` : "";
   if (!accuracy) return learned && `${learned}.`;
-  const [value, low, high] = [accuracy.value, accuracy.low, accuracy.high].map((one) => Math.round(100 * one));
-  const right = `was right for ${value} of 100 test pictures (${low} to ${high})`;
+  const [value, low, high] = [accuracy.value, accuracy.low, accuracy.high].map((one) => `${(100 * one).toFixed()} %`);
+  const right = `was right for ${value} of the test pictures (with many more of them, probably ${low} to ${high})`;
   return learned ? `${learned} and ${right}.` : `It ${right}.`;
 }
 
@@ -226,7 +226,12 @@ function bar([label, probability]) {
 // Return the answers as CSV, with the columns of "topwork predict --csv".
 function csv() {
   const fixed = ["path", "label", "probability", "known", "distance"];
-  const classes = model.labels.map((label) => ([...fixed, "error"].includes(label) ? `class ${label}` : label));
+  const taken = new Set([...fixed, "error", ...model.labels]);
+  const classes = model.labels.map((label) => {
+    let name = label;
+    if ([...fixed, "error"].includes(label)) while (taken.has(name)) name = `class ${name}`;
+    return name;
+  });
   const rows = asked.map((answer) => {
     const each = model.labels.map((label) => (answer.error ? "" : answer.probabilities[label]));
     const start = fixed.map((name) => answer[name] ?? "");

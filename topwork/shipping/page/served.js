@@ -38,7 +38,7 @@ const backend = {
       const found = await response.json().catch(() => ({}));
       if (response.ok) return found;
       const why = found.error || `the server answered with status ${response.status}`;
-      throw Object.assign(new Error(why), { needsToken: response.status === 401 });
+      throw Object.assign(new Error(why.replace(/\.$/, "")), { needsToken: response.status === 401 });
     }
   },
 };

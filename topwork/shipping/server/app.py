@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -36,10 +37,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 AGAIN = {"Retry-After": "1"}
 PLAINER = {
-    "Not Found": "there is nothing at this address: expected /predict, /models, /healthz, /metrics or /openapi.json.",
-    "Method Not Allowed": "expected POST for /predict, and GET for the other addresses.",
+    404: "there is nothing at this address: expected /, /predict, /models, /healthz, /metrics or /openapi.json.",
+    405: "expected POST for /predict, and GET for the other addresses.",
 }
-"""What is told instead of Starlette's texts."""
+"""What is told where Starlette gives no more than the name of the status."""
 
 
 class App:
@@ -71,7 +72,9 @@ class App:
             Route("/openapi.json", self._local(self.openapi)),
         ]
         handlers: Any = {HTTPException: _told, Exception: _failed}
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+        app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+        app.router.redirect_slashes = False  # a client that follows no redirect would get an empty answer
+        return app
 
     def _let_in(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that needs the token, if there is one."""
@@ -154,6 +157,8 @@ class App:
                 rows = await rows_in(request, model.first.columns, *limits)
                 is_read = True
                 heat = request.query_params.get("heat", "0")
+                if others := {*request.query_params} - {"model", "heat"}:
+                    raise HTTPException(400, f"{named(sorted(others))} cannot be set: expected model or heat.")
                 if heat not in ("0", "1"):
                     raise HTTPException(400, f"heat is {heat!r}: expected 0 or 1.")
                 answers = await _while_there(request, self._workers.answers(model, rows, heat == "1"))
@@ -166,7 +171,9 @@ class App:
             self._metrics.waiting(self._waiting)
         self._metrics.pictures(len(answers), sum("error" in one for one in answers))
         if len(answers) == 1 and "error" in answers[0]:
-            raise HTTPException(422, answers[0]["error"])
+            is_text = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+            hint = " (with curl: --data-binary @FILE; --data changes the bytes)" if is_text else ""
+            raise HTTPException(422, answers[0]["error"] + hint)
         return _json(answers)
 
     def _model(self, name: str | None) -> Model:
@@ -183,7 +190,7 @@ class App:
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a value as JSON; characters that UTF-8 cannot hold are escaped."""
-    return Response(as_json(value), status, headers, "application/json")
+    return Response(as_json(value) + "\n", status, headers, "application/json")
 
 
 async def _while_there(request: Request, answers: Coroutine[Any, Any, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -197,11 +204,13 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, list[dict[
     finally:
         work.cancel()
         gone.cancel()
+        await asyncio.wait((work, gone))
 
 
 async def _told(_: Request, error: HTTPException) -> Response:
     """Return an error as JSON. The connection ends, because the rest of the request may be on its way."""
-    told = PLAINER.get(error.detail, error.detail)
+    is_bare = error.detail == HTTPStatus(error.status_code).phrase
+    told = PLAINER.get(error.status_code, error.detail) if is_bare else error.detail
     return _json({"error": told}, error.status_code, {"Connection": "close", **(error.headers or {})})
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -28,8 +29,8 @@ async def rows_in(request: Request, columns: Sequence[str], max_bytes: int, max_
         max_pictures: of a form.
 
     Raises:
-        HTTPException: 413 if the body is larger or has more pictures; 400 if the form is damaged, has no picture, or
-            lacks a column, or the client went away.
+        HTTPException: 413 if the body is larger or has more pictures; 400 if the form is damaged, is not in UTF-8, has
+            no picture, or lacks a column, or the client went away.
     """
     body = await _read(request, max_bytes)
     kind = request.headers.get("content-type", "")
@@ -76,6 +77,11 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 async def _files(request: Request, body: bytes, most: int) -> list[tuple[str, str, bytes]]:
     """Return the files of a form: the name of the field, the name of the file, and the bytes."""
+
+    _, options = parse_options_header(request.headers["content-type"])
+    charset = options.get(b"charset", b"utf-8").decode("ascii", "replace")
+    if charset.lower() not in ("utf-8", "utf8"):  # Python's punycode, for one, takes minutes for a long name
+        raise HTTPException(400, f"the form has the charset {charset!r}: expected UTF-8.")
 
     async def stream() -> AsyncGenerator[bytes, None]:
         for start in range(0, len(body), SLICE):

@@ -37,10 +37,12 @@ def _predict(settings: Settings) -> dict[str, Any]:
     errors = {
         "400": "The request is damaged, or does not say which model.",
         "401": "The token is missing or wrong.",
+        "403": "The request comes from a page of another site, or names another machine.",
         "404": "There is no such model.",
         "408": f"The request was not complete after {settings.timeout:g} s.",
         "413": f"More than {settings.max_bytes:,} bytes or {settings.max_pictures} pictures.",
         "422": "The only picture of the request cannot be read.",
+        "500": "The server failed; its log has the reason.",
         "503": "Too many requests are waiting, or the answer took too long.",
     }
     answer = _json(_array("Answer"))["responses"]
@@ -49,7 +51,12 @@ def _predict(settings: Settings) -> dict[str, Any]:
         "description": "The body is a picture, or a form with several. Of several pictures, those that cannot be read "
         "have an error in the answer.",
         "parameters": [
-            {"name": "model", "in": "query", "schema": {"type": "string"}, "description": "needed if several"},
+            {
+                "name": "model",
+                "in": "query",
+                "schema": {"type": "string"},
+                "description": "its name; needed if several are served",
+            },
             {"name": "heat", "in": "query", "schema": {"enum": ["0", "1"]}, "description": "1 adds heat maps"},
         ],
         "requestBody": {

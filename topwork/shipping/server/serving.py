@@ -17,7 +17,9 @@ from topwork.system.messages import say
 
 HEAD = 65536
 """The largest head of a request, in bytes."""
+
 SOON = 0.05
+"""A timer may be late because the loop was busy. Before it closes a connection, what has come is read, in seconds."""
 
 
 def serve(files: Sequence[Path], settings: Settings) -> None:
@@ -74,11 +76,12 @@ def _patient(app: ASGIApp) -> ASGIApp:
 def _impatient(protocol: Any, seconds: float) -> Any:
     """Return a protocol of uvicorn that closes a connection if the head of a request is not whole in time, or too long.
 
+    So does one that sends bytes after a request which belong to none.
+
     The limits are uvicorn's own only for h11, and not for httptools.
     """
 
     class Impatient(protocol):
-        # The timer may be due because the loop itself was held up: what has arrived by then is read before it closes.
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._wait()
@@ -108,6 +111,9 @@ def _impatient(protocol: Any, seconds: float) -> Any:
             self._head += len(data)
             if self._late is not None and self._head > HEAD:
                 self.transport.close()
+            # bytes outside a request: uvicorn has stopped its own timer for a connection at rest
+            if self._late is None and (self.cycle is None or self.cycle.response_complete):
+                self._wait()
 
         def connection_lost(self, error: Exception | None) -> None:
             self._done()
