@@ -58,7 +58,8 @@ class Predicted:
         bare: ``topwork predict`` of one picture from cold, of a file with probabilities alone.
         distance: of a file with the distance and the map.
         heat: the same with ``--heat``.
-        decoding, network: a folder of pictures, decoded in one thread per core; and in the network alone.
+        decoding, network: a folder of pictures, decoded in one thread per core; and in the network alone, in batches or
+            in one thread per core, whichever is quicker.
         whole: the folder in a `Predictor`.
     """
 
@@ -121,16 +122,32 @@ def _note(found: Predicted, file: Path, pictures: Sequence[str]) -> None:
     with ThreadPoolExecutor(jobs()) as pool:
         pixels = np.stack(list(pool.map(lambda path: decode(path, fit), pictures)))
     found.decoding.append(time.perf_counter() - start)
+    found.network.append(min(_in_batches(file, pixels), _one_per_thread(file, pixels)))
+    start = time.perf_counter()
+    for _ in predictor(pictures):
+        pass
+    found.whole.append(time.perf_counter() - start)
+
+
+def _in_batches(file: Path, pixels: np.ndarray) -> float:
+    """Return the seconds of the network with a session that uses all cores for each batch."""
     session = opened(ONNX, file)
     session.run({"pixels": pixels[:BATCH]})
     start = time.perf_counter()
     for first in range(0, len(pixels), BATCH):
         session.run({"pixels": pixels[first : first + BATCH]})
-    found.network.append(time.perf_counter() - start)
+    return time.perf_counter() - start
+
+
+def _one_per_thread(file: Path, pixels: np.ndarray) -> float:
+    """Return the seconds of the network with a picture in each of as many threads as there are cores."""
+    session = opened(ONNX, file, threads=1)
+    session.run({"pixels": pixels[:1]})
     start = time.perf_counter()
-    for _ in predictor(pictures):
-        pass
-    found.whole.append(time.perf_counter() - start)
+    with ThreadPoolExecutor(jobs()) as pool:
+        for _ in pool.map(lambda one: session.run({"pixels": one[None]}), pixels):
+            pass
+    return time.perf_counter() - start
 
 
 def predicted_table(plan: Plan, found: Sequence[Predicted], command: str) -> str:
@@ -151,7 +168,8 @@ def predicted_table(plan: Plan, found: Sequence[Predicted], command: str) -> str
     what = f"the photos of {plan.data.name}" if plan.data else f"{plan.pictures:,} drawn photos"
     about = (
         f"Seconds. `topwork predict` of a picture from cold, of three kinds; and all of {what}: decoding in one thread "
-        "per core, the network alone, and both in a `Predictor`. share: of the bound, the sum of the two."
+        "per core, the network alone (in batches or in one thread per core, the quicker of the two), and both in a "
+        "`Predictor`. share: of the bound, the sum of decoding and network."
     )
     heads = ("network", "probabilities", "and distance", "and heat map", "more", "decoding + network", "whole", "share")
     return "\n\n".join([f"{measured_on(command)}\n{about}", table(heads, rows)])

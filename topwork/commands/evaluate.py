@@ -61,8 +61,8 @@ def evaluate(
     classes. The interval says how sure a score is: with other test pictures of the same kind, 95 of 100 such intervals
     contain the true value. --json also prints the intervals of each class.
 
-    --unknown prints how many pictures of each class are called unknown by a model that did not learn this class. AUROC
-    says how well the distance tells them from pictures of the other classes: 1 is perfect, 0.5 is chance.
+    --unknown prints the share of the pictures of each class that a model calls unknown if it did not learn this class.
+    AUROC says how well the distance tells them from pictures of the other classes: 1 is perfect, 0.5 is chance.
     """
     from topwork.data.readers import undrawn
     from topwork.runs.folder import folds_in

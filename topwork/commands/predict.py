@@ -48,7 +48,10 @@ def predict(
     ] = None,
     heat: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Save heat maps in this new folder: what speaks for each answer."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Save heat maps in this new folder: what speaks for each answer. --json names the map of each.",
+        ),
     ] = None,
     max_megapixels: MaxMegapixels = None,
     as_json: AsJson = False,
