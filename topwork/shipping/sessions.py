@@ -55,14 +55,21 @@ def opened(found: Format, path: Path, threads: int | None = None) -> Session:
         ) from None
 
 
+def onnx_runtime() -> Any:
+    """Return the module ``onnxruntime``. It reports nothing to its makers, as builds from 1.32 may do otherwise."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
 class _Onnx:
     def __init__(self, path: Path, threads: int) -> None:
         self._begin(str(path), threads)
         self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
 
     def _begin(self, model: str | bytes, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4

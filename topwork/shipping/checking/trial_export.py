@@ -32,6 +32,7 @@ from topwork.recipes.recipe import Recipe
 from topwork.recipes.settings import Backbone
 from topwork.shipping.formats.how import How
 from topwork.shipping.formats.onnx import write
+from topwork.shipping.sessions import onnx_runtime
 from topwork.system import gpu, keras_backend
 from topwork.system.files import home
 from topwork.version import VERSION
@@ -126,8 +127,8 @@ def _head(recipe: Recipe, ends: Sequence[tuple[int, ...]], outputs: int) -> Any:
 def _problem(model: Any) -> str:
     """Return why a model cannot be exported; ``""`` if it can, and the answers of the file are those of Keras."""
     import keras
-    import onnxruntime
 
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     given = [_random(tensor) for tensor in model.inputs]
