@@ -66,7 +66,7 @@ class Tab:
 
 @contextmanager
 def firefox(profile: Path) -> Iterator[Tab]:
-    """Yield the tab of a new Firefox with the folder *profile*; tests are skipped where there is none."""
+    """Start Firefox with the new folder *profile*, and yield its tab. Tests are skipped if it is not installed."""
     websockets = pytest.importorskip("websockets.sync.client", reason="websockets, which reaches Firefox, is missing")
     if not FIREFOX:
         pytest.skip("no firefox is installed")

@@ -1,5 +1,7 @@
 """Copies of pictures: a folder for each answer, safe names, nothing moved or overwritten."""
 
+import shutil
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,6 +23,20 @@ def test_pictures_are_copied_into_the_folder_of_their_answer(tmp_path):
     assert made.read_bytes() == source.read_bytes() == b"a picture"
     assert copies.add(guess(source, "tulip", known=False)) == tmp_path / "out" / "unknown" / "rose.jpg"
     assert not (tmp_path / "out" / "tulip").exists()
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_no_half_copy(tmp_path, monkeypatch):
+    def full(source, target):
+        target.write(source.read(3))
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "rose.jpg").write_bytes(b"a picture")
+    copies = Copies(tmp_path / "out", ["rose"])
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        copies.add(guess(tmp_path / "rose.jpg", "rose"))
+    assert error.value.filename == str(tmp_path / "out" / "rose" / "rose.jpg")
+    assert [*(tmp_path / "out" / "rose").iterdir()] == []
 
 
 def test_equal_names_get_numbers(tmp_path):

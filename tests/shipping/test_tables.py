@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_a_table_without_rows_can_be_read(tmp_path):
     with ParquetTable(tmp_path / "a.parquet", LABELS, None):
         pass
     assert list(pandas.read_parquet(tmp_path / "a.parquet").columns) == columns(LABELS, None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("kind", [CsvTable, ParquetTable])
+def test_a_full_disk_is_told_with_the_file(kind):
+    with pytest.raises(OSError, match="No space left") as error:
+        written(kind, Path("/dev/full"), None)
+    assert error.value.filename == "/dev/full"
 
 
 def test_without_pyarrow_a_parquet_file_is_refused(tmp_path, monkeypatch):

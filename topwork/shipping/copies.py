@@ -6,7 +6,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from topwork.shipping.answers import Guess
-from topwork.system.files import NewNames
+from topwork.system.files import NewNames, named_if_full
 
 LONGEST = 100
 """The longest name of a folder, in bytes: file systems allow about 255, and paths are limited as well."""
@@ -46,8 +46,13 @@ class Copies:
         folder = self._place / self.folders[None if guess.known is False else guess.label]
         folder.mkdir(exist_ok=True)
         target = self._new.path(folder / source.name)
-        with source.open("rb") as file, target.open("xb") as copy:
-            shutil.copyfileobj(file, copy)
+        with named_if_full(target), source.open("rb") as file, target.open("xb") as copy:
+            try:
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+            except OSError:
+                target.unlink()  # half a copy would look like a picture
+                raise
         shutil.copystat(source, target)
         return target
 

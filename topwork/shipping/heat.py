@@ -12,7 +12,7 @@ from topwork.scoring.plots.heat import Ask, beyond_mean, occluded, overlaid
 from topwork.shipping.answers import Answer
 from topwork.shipping.copies import safe
 from topwork.shipping.metadata import Input
-from topwork.system.files import NewNames
+from topwork.system.files import NewNames, named_if_full
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -110,7 +110,8 @@ class HeatFiles:
         for one in self._explain(answer):
             mark = f"-{safe(one.picture)}" if one.picture else ""
             path = self._new.path(self.place / f"{Path(answer.path).stem}{mark}.png")
-            one.image().save(path, compress_level=1)  # 4 times faster than Pillow's 6, and a fifth larger
+            with named_if_full(path):
+                one.image().save(path, compress_level=1)  # 4 times faster than Pillow's 6, and a fifth larger
             paths.append(str(path))
             self.methods.add(one.method)
         self.count += len(paths)

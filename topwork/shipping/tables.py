@@ -8,6 +8,7 @@ from typing import Any
 
 from topwork.errors import MissingExtra
 from topwork.shipping.answers import Guess
+from topwork.system.files import named_if_full
 
 COLUMNS = ("path", "label", "probability", "known", "distance")
 ERROR = "error"
@@ -59,7 +60,7 @@ class CsvTable(AbstractContextManager["CsvTable", None]):
     """
 
     def __init__(self, path: Path, labels: Sequence[str], top: int | None) -> None:
-        self._labels, self._top = labels, top
+        self._path, self._labels, self._top = path, labels, top
         self._file = path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
         self._writer = csv.writer(self._file)
         self._writer.writerow(columns(labels, top))
@@ -67,10 +68,12 @@ class CsvTable(AbstractContextManager["CsvTable", None]):
     def add(self, guess: Guess) -> None:
         """Write one row."""
         row = cells(guess, self._labels, self._top)
-        self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
+        with named_if_full(self._path):
+            self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with named_if_full(self._path):
+            self._file.close()
 
 
 class ParquetTable(AbstractContextManager["ParquetTable", None]):
@@ -90,7 +93,7 @@ class ParquetTable(AbstractContextManager["ParquetTable", None]):
             raise MissingExtra(
                 'writing a Parquet file needs pyarrow. Install it with: pip install "topwork[parquet]".'
             ) from None
-        self._arrow, self._labels, self._top = pyarrow, labels, top
+        self._arrow, self._path, self._labels, self._top = pyarrow, path, labels, top
         text = {"path", "label", ERROR, *(name for name in columns(labels, top) if top and name.startswith("label_"))}
         fields = []
         for name in columns(labels, top):
@@ -98,7 +101,8 @@ class ParquetTable(AbstractContextManager["ParquetTable", None]):
             fields.append(pyarrow.field(name, kind))
         self._schema = pyarrow.schema(fields)
         self._rows: list[list[Any]] = []
-        self._writer = ParquetWriter(path, self._schema)
+        with named_if_full(path):
+            self._writer = ParquetWriter(path, self._schema)
 
     def add(self, guess: Guess) -> None:
         """Keep one row, and write those that are kept if they are many."""
@@ -110,9 +114,11 @@ class ParquetTable(AbstractContextManager["ParquetTable", None]):
     def _flush(self) -> None:
         arrays = [self._arrow.array(values, field.type) for values, field in zip(zip(*self._rows), self._schema)]
         if arrays:
-            self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+            with named_if_full(self._path):
+                self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
         self._rows = []
 
     def __exit__(self, *_: object) -> None:
         self._flush()
-        self._writer.close()
+        with named_if_full(self._path):
+            self._writer.close()

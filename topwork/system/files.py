@@ -103,6 +103,17 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
+def named_if_full(path: Path) -> Iterator[None]:
+    """Inside the ``with``, let the error of a full disk name the file *path*."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. At the end of the ``with``, the complete file is moved to *path*.
 
@@ -136,12 +147,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(suffix, prefix, path.parent) as folder:
         _hold = Hold(Path(folder))
         aside = Path(folder, path.name)
-        try:
+        with named_if_full(path):
             yield aside
-        except OSError as error:
-            if error.errno in FULL and error.filename is None:
-                error.filename = str(path)
-            raise
         aside.replace(path)
 
 

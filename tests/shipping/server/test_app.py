@@ -215,7 +215,7 @@ def test_pages_of_other_sites_cannot_use_it(files, headers, status):
 
 
 def test_a_form_in_another_charset_is_refused(files):
-    """Decoding a long name took minutes with some of Python's codecs, and nothing else was answered meanwhile."""
+    """With some of Python's codecs, the time to decode a name is quadratic in its length; nothing is answered then."""
     name = b"abc-" + b"a" * 500_000
     body = b'--b\r\nContent-Disposition: form-data; name="f-' + name + b'"\r\n\r\nx\r\n--b--\r\n'
     start = time.perf_counter()

@@ -40,7 +40,7 @@ PLAINER = {
     404: "there is nothing at this address: expected /, /predict, /models, /healthz, /metrics or /openapi.json.",
     405: "expected POST for /predict, and GET for the other addresses.",
 }
-"""What is told where Starlette gives no more than the name of the status."""
+"""The messages for errors that Starlette raises without one, by status."""
 
 
 class App:

@@ -80,7 +80,7 @@ async def _files(request: Request, body: bytes, most: int) -> list[tuple[str, st
 
     _, options = parse_options_header(request.headers["content-type"])
     charset = options.get(b"charset", b"utf-8").decode("ascii", "replace")
-    if charset.lower() not in ("utf-8", "utf8"):  # Python's punycode, for one, takes minutes for a long name
+    if charset.lower() not in ("utf-8", "utf8"):  # decoding punycode is quadratic in the length, and a name may be long
         raise HTTPException(400, f"the form has the charset {charset!r}: expected UTF-8.")
 
     async def stream() -> AsyncGenerator[bytes, None]:

@@ -19,7 +19,10 @@ HEAD = 65536
 """The largest head of a request, in bytes."""
 
 SOON = 0.05
-"""A timer may be late because the loop was busy. Before it closes a connection, what has come is read, in seconds."""
+"""The seconds between the end of the time for a head and the closing of the connection.
+
+If the loop was busy, the head may have come in time and is read now.
+"""
 
 
 def serve(files: Sequence[Path], settings: Settings) -> None:
@@ -76,9 +79,8 @@ def _patient(app: ASGIApp) -> ASGIApp:
 def _impatient(protocol: Any, seconds: float) -> Any:
     """Return a protocol of uvicorn that closes a connection if the head of a request is not whole in time, or too long.
 
-    So does one that sends bytes after a request which belong to none.
-
-    The limits are uvicorn's own only for h11, and not for httptools.
+    It also closes a connection on which bytes come that belong to no request, and then nothing. The limits are
+    uvicorn's own only for h11, and not for httptools.
     """
 
     class Impatient(protocol):
